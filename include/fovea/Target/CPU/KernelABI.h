@@ -1,0 +1,59 @@
+/*===- KernelABI.h - The contract between generated CPU code and its drivers ===//
+ *
+ * Plain C: this file is read by the runtime, by the code generator (which takes
+ * the field offsets from it) and is reproduced in the headers that foveac
+ * writes. All strides count elements, not bytes, and may be zero or negative.
+ *
+ *===----------------------------------------------------------------------===*/
+#ifndef FOVEA_TARGET_CPU_KERNELABI_H
+#define FOVEA_TARGET_CPU_KERNELABI_H
+
+#include <stdint.h>
+
+/* Strides in the order (batch, head, row, column). */
+typedef struct fovea_cpu_tensor {
+  void *data;
+  int64_t strides[4];
+} fovea_cpu_tensor;
+
+/* Sizes and strides have one entry per dimension of the capture. */
+typedef struct fovea_cpu_capture {
+  const void *data;
+  const int64_t *sizes;
+  const int64_t *strides;
+} fovea_cpu_capture;
+
+/* Classes of key tiles per (batch, head, query tile, key tile): 0 empty,
+ * 1 partial, 2 full; int8. Tiles are query_tile x key_tile positions. */
+typedef struct fovea_cpu_block_mask {
+  const int8_t *classes;
+  int64_t strides[4];
+  int64_t query_tile, key_tile;
+} fovea_cpu_block_mask;
+
+typedef struct fovea_cpu_args {
+  int64_t batch, query_heads, kv_heads, query_length, kv_length;
+  const fovea_cpu_tensor *queries; /* one per (query, key) pair */
+  const fovea_cpu_tensor *keys;    /* one per (query, key) pair; batch stride 0
+                                      where k has one batch */
+  const double *scales;            /* one per (query, key) pair */
+  fovea_cpu_tensor value;
+  fovea_cpu_tensor out;
+  fovea_cpu_tensor lse; /* data null: not wanted; strides[3] unused */
+  const fovea_cpu_capture *captures; /* in the order of the Program */
+  const int64_t *q_offset, *kv_offset;   /* [batch] */
+  const int64_t *q_lengths, *kv_lengths; /* [batch], within 0..length */
+  const fovea_cpu_block_mask *block_mask; /* null without one */
+} fovea_cpu_args;
+
+/* Returns the number of work items and stores the scratch bytes that one
+ * concurrent call of the run function needs (64-byte aligned). */
+typedef int64_t (*fovea_cpu_plan_fn)(const fovea_cpu_args *args,
+                                     int64_t *scratch_bytes);
+
+/* Computes items [first, last). Returns how many of them produced a non-finite
+ * value (always 0 for kernels compiled as exact). */
+typedef int64_t (*fovea_cpu_run_fn)(const fovea_cpu_args *args, int64_t first,
+                                    int64_t last, void *scratch);
+
+#endif /* FOVEA_TARGET_CPU_KERNELABI_H */
