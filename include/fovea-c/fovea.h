@@ -1,0 +1,241 @@
+/*===- fovea.h - The C interface of Fovea ------------------------------------//
+ *
+ * Rules: every struct starts with its own size (`struct_size =
+ * sizeof(the_struct)`), so that later versions can grow it. Every function
+ * returns a status and fills the caller's message where it fails; nothing
+ * throws, aborts or exits across this boundary. All functions may be called
+ * from several threads at once. Sizes and strides are 64-bit; strides count
+ * elements and may be zero or negative; no tensor is copied.
+ *
+ *===----------------------------------------------------------------------===*/
+#ifndef FOVEA_C_FOVEA_H
+#define FOVEA_C_FOVEA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define FOVEA_API
+#else
+#define FOVEA_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum fovea_status {
+  FOVEA_OK = 0,
+  FOVEA_INVALID_ARGUMENT = 1, /* a wrong kind or value: Python's ValueError */
+  FOVEA_TYPE_ERROR = 2,       /* Python's TypeError */
+  FOVEA_PARSE_ERROR = 3,      /* message: file:line:col: error: ... */
+  FOVEA_COMPILE_ERROR = 4,    /* a defect of ours or a missing tool */
+  FOVEA_INDEX_ERROR = 5,      /* interpreter: a capture read out of range */
+  FOVEA_OUT_OF_MEMORY = 6,
+  FOVEA_CANCELLED = 7, /* should_cancel returned non-zero */
+  FOVEA_UNSUPPORTED = 8,
+  FOVEA_IO_ERROR = 9
+} fovea_status;
+
+/* Filled on failure; always NUL-terminated, cut to fit. May be null. */
+typedef struct fovea_message {
+  size_t struct_size;
+  char text[4096];
+} fovea_message;
+
+/* A text or byte string owned by the library; fovea_string_free releases it.
+ */
+typedef struct fovea_string {
+  size_t struct_size;
+  const char *data;
+  size_t size;
+} fovea_string;
+FOVEA_API void fovea_string_free(fovea_string *string);
+
+typedef enum fovea_dtype {
+  FOVEA_I1 = 0, /* one byte an element */
+  FOVEA_I8,
+  FOVEA_UI8,
+  FOVEA_I16,
+  FOVEA_UI16,
+  FOVEA_I32,
+  FOVEA_UI32,
+  FOVEA_I64,
+  FOVEA_F16,
+  FOVEA_BF16,
+  FOVEA_F32,
+  FOVEA_F64
+} fovea_dtype;
+
+typedef enum fovea_device { FOVEA_CPU = 1, FOVEA_CUDA = 2, FOVEA_HIP = 10 }
+fovea_device;
+
+typedef struct fovea_tensor {
+  size_t struct_size;
+  void *data;
+  int32_t dtype;       /* fovea_dtype */
+  int32_t rank;
+  const int64_t *sizes;
+  const int64_t *strides;
+  int32_t device_type; /* fovea_device */
+  int32_t device_id;
+} fovea_tensor;
+
+/* ---- Compiling -------------------------------------------------------- */
+
+typedef enum fovea_source_kind {
+  FOVEA_SOURCE_PROGRAM = 0, /* Program JSON (docs/architecture.md) */
+  FOVEA_SOURCE_ATTN = 1,    /* .attn text */
+  FOVEA_SOURCE_MLIR = 2     /* MLIR text or bytecode holding one variant */
+} fovea_source_kind;
+
+typedef struct fovea_kernel fovea_kernel;
+
+typedef struct fovea_compile_options {
+  size_t struct_size;
+  int32_t source_kind; /* fovea_source_kind */
+  const char *source;
+  size_t source_size;
+  const char *source_name;  /* for diagnostics; may be null */
+  const char *variant;      /* which variant of a .attn file; null: the only */
+  const char *dtype;        /* "f32" ...; null: as the source says */
+  int64_t head_dim;         /* 0: as the source says */
+  int64_t value_dim;        /* -1: as the source says or head_dim */
+  const char *target;       /* "cpu" (null), "interpreter", "x86-64-v3", ... */
+  const char *schedule;     /* "m=192,n=256"; null: the cost model's */
+  int32_t want_lse;         /* -1: as the source says */
+  int32_t want_block_mask;  /* -1: as the source says */
+  const char *const *defines; /* "W=64": compile-time parameters */
+  size_t num_defines;
+} fovea_compile_options;
+
+typedef enum fovea_compile_origin {
+  FOVEA_COMPILED = 0,
+  FOVEA_FROM_MEMORY = 1,
+  FOVEA_FROM_DISK = 2
+} fovea_compile_origin;
+
+typedef struct fovea_compile_result {
+  size_t struct_size;
+  int32_t origin; /* fovea_compile_origin */
+  double milliseconds;
+} fovea_compile_result;
+
+/* Kernels are reference counted and shared: compiling the same thing twice,
+ * also from two threads at once, gives the same kernel. result may be null. */
+FOVEA_API fovea_status fovea_compile(const fovea_compile_options *options,
+                                     fovea_kernel **kernel,
+                                     fovea_compile_result *result,
+                                     fovea_message *message);
+FOVEA_API void fovea_kernel_free(fovea_kernel *kernel);
+
+/* level: "program", "attn", "online", "target", "llvm", "asm". */
+FOVEA_API fovea_status fovea_kernel_ir(fovea_kernel *kernel, const char *level,
+                                       fovea_string *text,
+                                       fovea_message *message);
+/* JSON: name, dtype, D, E, captures, target, schedule, symbol, ... */
+FOVEA_API fovea_status fovea_kernel_info(fovea_kernel *kernel,
+                                         fovea_string *json,
+                                         fovea_message *message);
+/* The relocatable object of the kernel, for ahead-of-time use. */
+FOVEA_API fovea_status fovea_kernel_object(fovea_kernel *kernel,
+                                           fovea_string *object,
+                                           fovea_message *message);
+
+/* ---- Running ---------------------------------------------------------- */
+
+typedef struct fovea_launch {
+  size_t struct_size;
+  const fovea_tensor *queries; /* [B,Hq,M,D], one per pair */
+  const fovea_tensor *keys;    /* [B or 1,Hk,N,D], one per pair */
+  size_t num_pairs;
+  const fovea_tensor *value; /* [B or 1,Hk,N,E] */
+  const fovea_tensor *out;   /* [B,Hq,M,E] */
+  const fovea_tensor *lse;   /* [B,Hq,M], score type; may be null */
+  const fovea_tensor *captures;
+  size_t num_captures;
+  const double *scales;              /* one per pair */
+  const int64_t *q_offset;           /* [B] or null (zeros) */
+  const int64_t *kv_offset;          /* [B] or null (zeros) */
+  const int64_t *q_lengths;          /* [B] or null (M) */
+  const int64_t *kv_lengths;         /* [B] or null (N) */
+  const fovea_tensor *block_classes; /* int8 [B or 1,H or 1,Qb,KVb] or null */
+  int64_t block_q, block_kv;         /* tile size of block_classes */
+  void *stream;                      /* GPU targets; null on the CPU */
+  /* Called on the calling thread at most every 50 ms; non-zero stops the
+   * launch, which then returns FOVEA_CANCELLED. May be null. */
+  int (*should_cancel)(void *context);
+  void *cancel_context;
+} fovea_launch;
+
+FOVEA_API fovea_status fovea_kernel_launch(fovea_kernel *kernel,
+                                           const fovea_launch *launch,
+                                           fovea_message *message);
+FOVEA_API fovea_status fovea_kernel_workspace(fovea_kernel *kernel,
+                                              const fovea_launch *launch,
+                                              size_t *bytes,
+                                              fovea_message *message);
+
+/* ---- Masks ------------------------------------------------------------ */
+
+typedef struct fovea_mask_query {
+  size_t struct_size;
+  const char *program; /* Program JSON with a mask (or a score, see mode) */
+  size_t program_size;
+  const fovea_tensor *captures;
+  size_t num_captures;
+  int64_t batch, heads, q_length, kv_length;
+  int64_t q_offset, kv_offset;
+  int64_t block_q, block_kv;
+  int (*should_cancel)(void *context);
+  void *cancel_context;
+} fovea_mask_query;
+
+/* classes: int8 [batch, heads, ceil(q/block_q), ceil(kv/block_kv)], contiguous,
+ * exact: 0 empty, 1 partial, 2 full. Positions past a length count as masked.
+ * O(tile) memory beside the result; runs on all threads. */
+FOVEA_API fovea_status fovea_mask_classes(const fovea_mask_query *query,
+                                          int8_t *classes,
+                                          fovea_message *message);
+/* dense: bytes 0/1 [batch, heads, q, kv], contiguous. The Program's mask, or
+ * where it has none, "score is not -inf" at a dot product of 0. */
+FOVEA_API fovea_status fovea_mask_dense(const fovea_mask_query *query,
+                                        uint8_t *dense,
+                                        fovea_message *message);
+
+/* ---- .attn files ------------------------------------------------------ */
+
+/* JSON array of Programs (dtype and dims left out), one per variant. */
+FOVEA_API fovea_status fovea_parse_attn(const char *text, size_t size,
+                                        const char *name,
+                                        const char *const *defines,
+                                        size_t num_defines,
+                                        fovea_string *programs_json,
+                                        fovea_message *message);
+
+/* ---- The process ------------------------------------------------------ */
+
+/* 0 = FOVEA_NUM_THREADS, else affinity and cgroup quota. */
+FOVEA_API fovea_status fovea_set_num_threads(int32_t threads,
+                                             fovea_message *message);
+FOVEA_API int32_t fovea_num_threads(void);
+
+typedef struct fovea_cache_stats {
+  size_t struct_size;
+  int64_t compiles, memory_hits, disk_hits, entries;
+} fovea_cache_stats;
+FOVEA_API fovea_status fovea_cache_info(fovea_cache_stats *stats,
+                                        fovea_message *message);
+/* Forgets kernels in memory that nobody holds and the counters; on_disk also
+ * removes the disk entries. */
+FOVEA_API fovea_status fovea_clear_cache(int32_t on_disk,
+                                         fovea_message *message);
+/* JSON: version, llvm, build_id, cpu, cpu_features, targets, threads, gpus,
+ * ptxas, cache_dir (null where the disk cache is off, with cache_note). */
+FOVEA_API fovea_status fovea_config(fovea_string *json, fovea_message *message);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* FOVEA_C_FOVEA_H */
