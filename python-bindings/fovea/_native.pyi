@@ -1,0 +1,87 @@
+"""The compiled module: nanobind over include/fovea-c/fovea.h, nothing more.
+
+Tensors cross as tuples ``(address, dtype, shape, strides)``: address an int,
+dtype one of the names of Program captures ("f32", "bf16", "i64", "i1", ...),
+shape and strides tuples of ints, strides in *elements*. The caller keeps the
+memory alive. Everything has been checked in Python before; what the C ABI
+still refuses is raised as the class that `set_exceptions` registered for it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+TensorTuple = tuple[int, str, tuple[int, ...], tuple[int, ...]]
+
+class Kernel:
+    """A compiled kernel (reference counted in the library)."""
+
+    def launch(
+        self,
+        queries: Sequence[TensorTuple],
+        keys: Sequence[TensorTuple],
+        value: TensorTuple,
+        out: TensorTuple,
+        lse: TensorTuple | None,
+        captures: Sequence[TensorTuple],
+        scales: Sequence[float],
+        q_offset: Sequence[int] | None,
+        kv_offset: Sequence[int] | None,
+        q_lengths: Sequence[int] | None,
+        kv_lengths: Sequence[int] | None,
+        block_classes: TensorTuple | None,
+        block_size: tuple[int, int] | None,
+    ) -> None:
+        """Run; releases the GIL; checks for signals at most every 50 ms."""
+
+    def ir(self, level: str) -> str: ...
+    def info(self) -> str:
+        """JSON of fovea_kernel_info."""
+    def object(self) -> bytes: ...
+
+def compile(
+    source: str | bytes,
+    *,
+    kind: str = "program",  # "program" | "attn" | "mlir"
+    name: str | None = None,
+    variant: str | None = None,
+    dtype: str | None = None,
+    head_dim: int = 0,
+    value_dim: int = -1,
+    target: str | None = None,
+    schedule: str | None = None,
+    want_lse: int = -1,
+    want_block_mask: int = -1,
+    defines: Mapping[str, str] | None = None,
+) -> tuple[Kernel, str, float]:
+    """Kernel, origin ("compiled" | "memory" | "disk"), milliseconds."""
+
+def mask_classes(
+    program: str,
+    captures: Sequence[TensorTuple],
+    sizes: tuple[int, int, int, int],  # B, H, Q_LEN, KV_LEN
+    offsets: tuple[int, int],
+    block_size: tuple[int, int],
+    out: TensorTuple,  # int8 [B, H, Qb, KVb], contiguous
+) -> None: ...
+def mask_dense(
+    program: str,
+    captures: Sequence[TensorTuple],
+    sizes: tuple[int, int, int, int],
+    offsets: tuple[int, int],
+    out: TensorTuple,  # i1 [B, H, Q_LEN, KV_LEN], contiguous
+) -> None: ...
+def parse_attn(
+    text: bytes, name: str, defines: Mapping[str, str] | None = None
+) -> str:
+    """JSON array of Programs."""
+
+def set_num_threads(n: int) -> None: ...
+def num_threads() -> int: ...
+def cache_info() -> tuple[int, int, int, int]:
+    """compiles, memory_hits, disk_hits, entries."""
+
+def clear_cache(on_disk: bool = False) -> None: ...
+def config() -> str:
+    """JSON of fovea_config."""
+
+def set_exceptions(classes: Mapping[str, type[BaseException]]) -> None:
+    """Keys: parse, compile, index, unsupported, io (others are built in)."""
