@@ -1,0 +1,62 @@
+//===- Pipelines.h - Named pipelines as option structs ----------*- C++ -*-===//
+//
+// The one list of what runs between the levels. Tools, the compile service and
+// the tests all call these functions. They report through the module's
+// diagnostic handler and never abort on a module that verifies.
+//
+//===----------------------------------------------------------------------===//
+#ifndef FOVEA_PIPELINES_PIPELINES_H
+#define FOVEA_PIPELINES_PIPELINES_H
+
+#include "llvm/Support/LogicalResult.h"
+
+#include <string>
+
+namespace mlir {
+class DialectRegistry;
+class ModuleOp;
+} // namespace mlir
+
+namespace fovea {
+
+struct CPUCompileOptions {
+  /// LLVM's spelling of the processor and of its features ("+avx512bf16").
+  std::string cpu = "x86-64-v3";
+  std::string features;
+  /// "m=192,n=256"; empty: the cost model's choice.
+  std::string schedule;
+  /// The form that a fast kernel's non-finite items are computed again with.
+  bool exact = false;
+  /// Width in which the kernel holds positions: 32 (all below 2^30) or 64.
+  int indexBits = 32;
+};
+
+/// What a lowering chose, for people: filled where the caller passes one.
+struct CPUCompileReport {
+  std::string schedule; /// in the form that CPUCompileOptions takes
+  std::string remarks;  /// one line a decision, for `explain`
+};
+
+/// The dialects that the levels and their lowerings use.
+void registerFoveaDialects(mlir::DialectRegistry &registry);
+
+/// Level 1 to level 2 with the CPU's schedule attached.
+llvm::LogicalResult lowerAttnToOnlineForCPU(mlir::ModuleOp module,
+                                            const CPUCompileOptions &options,
+                                            CPUCompileReport *report = nullptr);
+/// Level 2 to loops over memref, vector, scf and arith ("target" level).
+llvm::LogicalResult lowerOnlineToCPU(mlir::ModuleOp module,
+                                     const CPUCompileOptions &options,
+                                     CPUCompileReport *report = nullptr);
+/// Loops to the LLVM dialect, with the functions @<name>_plan and @<name>_run
+/// of KernelABI.h.
+llvm::LogicalResult lowerCPUToLLVM(mlir::ModuleOp module,
+                                   const CPUCompileOptions &options);
+/// The three above in a row.
+llvm::LogicalResult lowerAttnToCPU(mlir::ModuleOp module,
+                                   const CPUCompileOptions &options,
+                                   CPUCompileReport *report = nullptr);
+
+} // namespace fovea
+
+#endif // FOVEA_PIPELINES_PIPELINES_H

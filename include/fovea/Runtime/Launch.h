@@ -1,0 +1,64 @@
+//===- Launch.h - One call of a kernel, checked -----------------*- C++ -*-===//
+//
+// A LaunchView is what every engine (compiled kernels, the interpreters) gets:
+// the C ABI's fovea_launch after all checks, with every default filled in.
+//
+//===----------------------------------------------------------------------===//
+#ifndef FOVEA_RUNTIME_LAUNCH_H
+#define FOVEA_RUNTIME_LAUNCH_H
+
+#include "fovea-c/fovea.h"
+
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringRef.h"
+
+#include <cstdint>
+#include <optional>
+
+namespace fovea {
+
+int64_t dtypeBytes(fovea_dtype dtype);
+/// "f32", "i1", …
+llvm::StringRef dtypeName(fovea_dtype dtype);
+std::optional<fovea_dtype> parseDtype(llvm::StringRef name);
+
+/// Strides count elements and may be zero or negative.
+struct TensorView {
+  void *data = nullptr;
+  fovea_dtype dtype = FOVEA_F32;
+  llvm::SmallVector<int64_t, 4> sizes;
+  llvm::SmallVector<int64_t, 4> strides;
+
+  int64_t rank() const { return static_cast<int64_t>(sizes.size()); }
+  int64_t numElements() const;
+  int64_t offset(llvm::ArrayRef<int64_t> index) const;
+  /// Element access by value, converted; i1 reads "byte is not 0".
+  double loadFloat(int64_t offset) const;
+  int64_t loadInt(int64_t offset) const;
+  void storeFloat(int64_t offset, double value) const;
+};
+
+struct LaunchView {
+  int64_t batch = 0, queryHeads = 0, kvHeads = 0;
+  int64_t queryLength = 0, kvLength = 0, valueDim = 0;
+  llvm::SmallVector<TensorView, 1> queries; /// [B,Hq,M,D], one per pair
+  llvm::SmallVector<TensorView, 1> keys;    /// [B,Hk,N,D]; stride 0 for 1 batch
+  TensorView value;                         /// [B,Hk,N,E]; stride 0 for 1 batch
+  TensorView out;                           /// [B,Hq,M,E]
+  std::optional<TensorView> lse;            /// [B,Hq,M], score type
+  llvm::SmallVector<TensorView, 4> captures;
+  llvm::SmallVector<double, 1> scales;
+  /// All of length B: lengths within 0…M and 0…N.
+  llvm::SmallVector<int64_t, 4> qOffset, kvOffset, qLengths, kvLengths;
+  std::optional<TensorView> blockClasses; /// i8 [B,Hq,Qb,KVb], broadcast by stride
+  int64_t blockQ = 0, blockKV = 0;
+  int (*shouldCancel)(void *) = nullptr;
+  void *cancelContext = nullptr;
+
+  bool cancelled() const { return shouldCancel && shouldCancel(cancelContext); }
+};
+
+} // namespace fovea
+
+#endif // FOVEA_RUNTIME_LAUNCH_H
