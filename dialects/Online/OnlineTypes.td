@@ -1,0 +1,112 @@
+//===- OnlineTypes.td - Types and attributes of online ------*- tablegen -*-===//
+
+#ifndef FOVEA_DIALECT_ONLINE_TYPES
+#define FOVEA_DIALECT_ONLINE_TYPES
+
+include "OnlineDialect.td"
+
+def Online_ViewType : Online_Type<"View", "view"> {
+  let summary = "The rows of one (batch, head) of a memref";
+  let description = [{
+    A run-time number of rows with `columns` features each, or of scalars
+    (`columns` = 0). `paged`: rows are found through a page table. `ragged`: the
+    number of rows is a run-time length below the memref's. Loads zero-fill past
+    the length, stores are clipped there.
+
+    Example: `!online.view<?x128xbf16>`, `!online.view<?x64xf32, paged, ragged>`,
+    `!online.view<?xf32>`
+  }];
+  let parameters = (ins "int64_t":$columns, "::mlir::Type":$elementType,
+                        "bool":$paged, "bool":$ragged);
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+}
+
+def Online_WalkType : Online_Type<"Walk", "walk"> {
+  let summary = "An ordered sequence of (first key, class)";
+  let description = [{
+    What a sweep runs over. Keys are rows of the key view (local positions).
+    Each element covers at most `step` keys from n0 on.
+  }];
+}
+
+def Online_ClassType : Online_Type<"Class", "class"> {
+  let summary = "What a walk promises about one tile";
+  let description = [{
+    *full* (the mask holds on every pair of the element's keys and the tile's
+    rows) or *partial*, and how many of the tile's keys belong to the element;
+    keys beyond that are invisible.
+  }];
+}
+
+def Online_StateType : Online_Type<"State", "state"> {
+  let summary = "The row state (t, l, o) of a normaliser";
+  let description = [{
+    `rows` × `columns` accumulators o in the score type, with a running maximum
+    `t` and a denominator `l` per row where the normaliser has them.
+
+    Example: `!online.state<128x64xf32, t, l>`, `!online.state<128x64xf32>`
+  }];
+  let parameters = (ins "int64_t":$rows, "int64_t":$columns,
+                        "::mlir::Type":$scoreType, "bool":$hasT, "bool":$hasL);
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+}
+
+def Online_ClassKind : I32EnumAttr<"ClassKind", "Class of a tile", [
+    I32EnumAttrCase<"Partial", 1, "partial">, I32EnumAttrCase<"Full", 2, "full">]> {
+  let cppNamespace = "::mlir::online";
+  let genSpecializedAttr = 0;
+}
+def Online_ClassKindAttr : EnumAttr<Online_Dialect, Online_ClassKind, "class_kind">;
+
+def Online_MapKind : I32EnumAttr<"MapKind", "What a map's result depends on", [
+    I32EnumAttrCase<"Rows", 0, "rows">, I32EnumAttrCase<"Cols", 1, "cols">,
+    I32EnumAttrCase<"Diag", 2, "diag">, I32EnumAttrCase<"Tile", 3, "tile">]> {
+  let cppNamespace = "::mlir::online";
+  let genSpecializedAttr = 0;
+}
+def Online_MapKindAttr : EnumAttr<Online_Dialect, Online_MapKind, "map_kind">;
+
+def Online_ScheduleAttrInterface : AttrInterface<"ScheduleAttrInterface"> {
+  let cppNamespace = "::mlir::online";
+  let description = [{
+    How a grid is cut and run on one family of targets. `verifySchedule` names
+    the resource that runs out, the amount asked for and the limit.
+  }];
+  let methods = [
+    InterfaceMethod<"Query rows of one output tile", "int64_t", "getQueryTile", (ins)>,
+    InterfaceMethod<"Keys of one sweep element", "int64_t", "getKeyTile", (ins)>,
+    InterfaceMethod<"Bytes (or units) of a resource that the schedule takes; 0 for an unknown one",
+      "int64_t", "footprint", (ins "::llvm::StringRef":$resource, "int64_t":$headDim,
+                                   "int64_t":$valueDim, "unsigned":$elementBytes)>,
+    InterfaceMethod<"Checks the schedule against a target",
+      "::llvm::LogicalResult", "verifySchedule",
+      (ins "const ::fovea::TargetModel &":$target, "int64_t":$headDim, "int64_t":$valueDim,
+           "unsigned":$elementBytes,
+           "::llvm::function_ref<::mlir::InFlightDiagnostic()>":$emitError)>,
+  ];
+}
+
+def Online_CPUScheduleAttr : Online_Attr<"CPUSchedule", "cpu_schedule", [
+    DeclareAttrInterfaceMethods<Online_ScheduleAttrInterface>]> {
+  let summary = "How a grid runs on a CPU";
+  let description = [{
+    Work items of `m` query rows, cut into panels of one vector of queries, swept
+    in blocks of `n` keys. `lanes` queries make a vector of the score type.
+    `exact` selects on v, so that a non-finite value reaches only rows that see
+    it (S11). `index_bits` is the width that the kernel's indices are promised
+    to fit (32: all positions below 2³⁰).
+
+    Example: `#online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>`
+  }];
+  let parameters = (ins "int64_t":$m, "int64_t":$n, "int64_t":$lanes,
+                        "bool":$exact, "int64_t":$indexBits);
+  let assemblyFormat = [{
+    `<` `m` `=` $m `,` `n` `=` $n `,` `lanes` `=` $lanes `,` `exact` `=` $exact `,`
+    `index_bits` `=` $indexBits `>`
+  }];
+  let genVerifyDecl = 1;
+}
+
+#endif // FOVEA_DIALECT_ONLINE_TYPES
