@@ -478,7 +478,8 @@ def Online_FinishOp : Online_Op<"finish", [Pure]> {
   let hasVerifier = 1;
 }
 
-def Online_WeightsOp : Online_Op<"weights", [AttrSizedOperandSegments, Pure]> {
+def Online_WeightsOp : Online_Op<"weights", [AttrSizedOperandSegments, Pure,
+     AllTypesMatch<["scores", "result"]>]> {
   let summary = "Weights from scores and a given statistic";
   let description = [{
     weight(s, stat[m], b, h, m, n), 0 where not visible. With softmax and the lse
