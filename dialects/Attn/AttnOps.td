@@ -3,8 +3,8 @@
 #ifndef FOVEA_DIALECT_ATTN_OPS
 #define FOVEA_DIALECT_ATTN_OPS
 
-include "AttnDialect.td"
-include "AttnTypes.td"
+include "Attn/AttnDialect.td"
+include "Attn/AttnTypes.td"
 include "mlir/IR/BuiltinAttributeInterfaces.td"
 include "mlir/IR/SymbolInterfaces.td"
 include "mlir/Interfaces/ControlFlowInterfaces.td"

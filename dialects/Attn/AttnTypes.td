@@ -3,7 +3,7 @@
 #ifndef FOVEA_DIALECT_ATTN_TYPES
 #define FOVEA_DIALECT_ATTN_TYPES
 
-include "AttnDialect.td"
+include "Attn/AttnDialect.td"
 
 def Attn_BlockMaskType : Attn_Type<"BlockMask", "block_mask"> {
   let summary = "Classes of tiles of a mask: empty, partial or full";

@@ -3,8 +3,8 @@
 #ifndef FOVEA_DIALECT_ONLINE_OPS
 #define FOVEA_DIALECT_ONLINE_OPS
 
-include "OnlineDialect.td"
-include "OnlineTypes.td"
+include "Online/OnlineDialect.td"
+include "Online/OnlineTypes.td"
 include "mlir/Interfaces/ControlFlowInterfaces.td"
 include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"

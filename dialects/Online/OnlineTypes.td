@@ -3,7 +3,7 @@
 #ifndef FOVEA_DIALECT_ONLINE_TYPES
 #define FOVEA_DIALECT_ONLINE_TYPES
 
-include "OnlineDialect.td"
+include "Online/OnlineDialect.td"
 
 def Online_ViewType : Online_Type<"View", "view"> {
   let summary = "The rows of one (batch, head) of a memref";

@@ -1,0 +1,20 @@
+"""lit configuration: FileCheck tests of dialects, passes and tools."""
+
+import os
+
+import lit.formats
+
+config.name = "fovea"
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".mlir", ".attn", ".test"]
+config.excludes = ["unit", "python", "Inputs", "CMakeLists.txt"]
+config.test_source_root = config.fovea_source_dir + "/test"
+
+tools = os.path.join(config.fovea_build_dir, "bin")
+config.environment["PATH"] = os.pathsep.join(
+    [tools, config.llvm_tools_dir, os.environ.get("PATH", "")]
+)
+config.environment["FOVEA_CACHE"] = "0"
+config.substitutions.append(("%python", config.python))
+config.substitutions.append(("%fovea_src", config.fovea_source_dir))
+config.substitutions.append(("%fovea_build", config.fovea_build_dir))

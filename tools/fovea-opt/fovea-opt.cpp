@@ -1,0 +1,13 @@
+//===- fovea-opt.cpp - Runs passes on MLIR files --------------------------===//
+
+#include "fovea/Registration/Registration.h"
+#include "mlir/IR/DialectRegistry.h"
+#include "mlir/Tools/mlir-opt/MlirOptMain.h"
+
+int main(int argc, char **argv) {
+  fovea::registerPasses();
+  mlir::DialectRegistry registry;
+  fovea::registerDialects(registry);
+  return mlir::failed(mlir::MlirOptMain(
+      argc, argv, "Fovea's optimizer: runs passes on attention IR\n", registry));
+}
