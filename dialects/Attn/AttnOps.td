@@ -6,6 +6,7 @@
 include "Attn/AttnDialect.td"
 include "Attn/AttnTypes.td"
 include "mlir/IR/BuiltinAttributeInterfaces.td"
+include "mlir/IR/OpAsmInterface.td"
 include "mlir/IR/SymbolInterfaces.td"
 include "mlir/Interfaces/ControlFlowInterfaces.td"
 include "mlir/Interfaces/InferTypeOpInterface.td"
@@ -30,7 +31,8 @@ def Attn_PerBatch : AnyTypeOf<[1DTensorOf<[I64]>], "rank-1 tensor of i64">;
 
 def Attn_AttentionOp : Attn_Op<"attention",
     [AttrSizedOperandSegments, IsolatedFromAbove, Pure,
-     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+     DeclareOpInterfaceMethods<SymbolUserOpInterface>,
+     DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmBlockArgumentNames"]>]> {
   let summary = "One attention variant";
   let description = [{
     For every batch b, query head h and query position m (S1–S12):
@@ -116,7 +118,7 @@ def Attn_AttentionOp : Attn_Op<"attention",
 }
 
 def Attn_NormalizerOp : Attn_Op<"normalizer", [Symbol, IsolatedFromAbove,
-     NoTerminator, NoRegionArguments]> {
+     DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmBlockArgumentNames"]>]> {
   let summary = "How scores become weights: a row state (t, l, o) and its laws";
   let description = [{
     The algebra of S9 for `attn.attention`: `stat(s)` feeds the running maximum
@@ -333,7 +335,7 @@ def Attn_BlockMaskCreateOp : Attn_Op<"block_mask.create", [IsolatedFromAbove, Pu
   let regions = (region SizedRegion<1>:$mask);
   let assemblyFormat = [{
     `sizes` `(` $batch `,` $heads `,` $qLength `,` $kvLength `)`
-    (`captures` `(` $captures^ `:` type($captures) `)`)? $mask attr-dict `:` type($result)
+    (`captures` `(` $captures^ `:` type($captures) `)`)? $mask attr-dict `:` qualified(type($result))
   }];
   let hasVerifier = 1;
 }
@@ -383,7 +385,7 @@ def Attn_BlockMaskTransposeOp : Attn_Op<"block_mask.transpose", [Pure]> {
   }];
   let arguments = (ins Attn_BlockMaskType:$source);
   let results = (outs Attn_BlockMaskType:$result);
-  let assemblyFormat = "$source attr-dict `:` type($source) `->` type($result)";
+  let assemblyFormat = "$source attr-dict `:` qualified(type($source)) `->` qualified(type($result))";
   let hasVerifier = 1;
 }
 

@@ -12,12 +12,6 @@ using namespace mlir::attn;
 
 namespace {
 using UnresolvedList = SmallVector<OpAsmParser::UnresolvedOperand>;
-
-/// The operand groups in the order of the assembly and of the op's segments.
-struct OperandGroup {
-  StringLiteral keyword;
-  bool required;
-};
 } // namespace
 
 static ParseResult parseGroup(OpAsmParser &parser, UnresolvedList &operands) {
@@ -115,9 +109,16 @@ void AttentionOp::print(OpAsmPrinter &printer) {
   region("score", getScore());
   region("mask", getMask());
   printer.printOptionalAttrDict(
-      (*this)->getAttrs(), {getOperandSegmentSizeAttr(), getNormalizerAttrName()});
+      (*this)->getAttrs(),
+      {getOperandSegmentSizeAttr(), getNormalizerAttrName()});
   printer << " : ";
   printer.printFunctionalType(*this);
+}
+
+void AttentionOp::getAsmBlockArgumentNames(Region &region,
+                                           OpAsmSetValueNameFn setName) {
+  nameArguments(region, &region == &getScore() ? "s b h m n" : "b h m n",
+                setName);
 }
 
 //===----------------------------------------------------------------------===//
@@ -125,9 +126,8 @@ void AttentionOp::print(OpAsmPrinter &printer) {
 //===----------------------------------------------------------------------===//
 
 Type AttentionOp::getScoreTypeFor(Type elementType) {
-  return elementType.isF64()
-             ? elementType
-             : Type(Float32Type::get(elementType.getContext()));
+  return elementType.isF64() ? elementType
+                             : Type(Float32Type::get(elementType.getContext()));
 }
 
 Type AttentionOp::getElementType() {
@@ -154,18 +154,17 @@ static LogicalResult verifyPairs(AttentionOp op) {
   for (auto [index, pair] :
        llvm::enumerate(llvm::zip(op.getQueries(), op.getKeys()))) {
     auto [query, key] = pair;
-    for (auto [name, value] : {std::pair<StringRef, Value>{"query", query},
-                               {"key", key}}) {
+    for (auto [name, value] :
+         {std::pair<StringRef, Value>{"query", query}, {"key", key}}) {
       // C1
       Type type = cast<ShapedType>(value.getType()).getElementType();
       if (type != element)
-        return op.emitOpError()
-               << name << " #" << index << " has element type " << type
-               << ", value has " << element;
+        return op.emitOpError() << name << " #" << index << " has element type "
+                                << type << ", value has " << element;
       // C2
       if (ShapedType::isDynamic(dim(value, 3)))
-        return op.emitOpError() << name << " #" << index
-                                << " must have a static feature dim";
+        return op.emitOpError()
+               << name << " #" << index << " must have a static feature dim";
     }
     if (dim(query, 3) != dim(key, 3))
       return op.emitOpError()
@@ -201,23 +200,24 @@ static LogicalResult verifySizes(AttentionOp op) {
         (op.getLse() &&
          failed(agree("lse", op.getLse(), i, "query", query, i))))
       return failure();
-  for (auto [name, kv] : {std::pair<StringRef, Value>{"key", key},
-                          {"value", op.getValue()}})
+  for (auto [name, kv] :
+       {std::pair<StringRef, Value>{"key", key}, {"value", op.getValue()}})
     if (dim(kv, 0) != 1 && differ(dim(kv, 0), dim(query, 0)))
       return op.emitOpError() << name << " has batch size " << dim(kv, 0)
                               << ", query has " << dim(query, 0);
   int64_t heads = dim(query, 1), keyHeads = dim(key, 1);
   if (!ShapedType::isDynamic(heads) && !ShapedType::isDynamic(keyHeads) &&
       (keyHeads == 0 || heads % keyHeads != 0))
-    return op.emitOpError() << "query heads must be a multiple of key heads, got "
-                            << heads << " and " << keyHeads;
+    return op.emitOpError()
+           << "query heads must be a multiple of key heads, got " << heads
+           << " and " << keyHeads;
   // C11
-  for (Value perBatch : {op.getQOffset(), op.getKvOffset(), op.getQLengths(),
-                         op.getKvLengths()})
+  for (Value perBatch :
+       {op.getQOffset(), op.getKvOffset(), op.getQLengths(), op.getKvLengths()})
     if (perBatch && differ(dim(perBatch, 0), dim(query, 0)))
-      return op.emitOpError() << "offsets and lengths need one entry a batch, got "
-                              << dim(perBatch, 0) << " for "
-                              << dim(query, 0) << " batches";
+      return op.emitOpError()
+             << "offsets and lengths need one entry a batch, got "
+             << dim(perBatch, 0) << " for " << dim(query, 0) << " batches";
   return success();
 }
 
@@ -274,17 +274,17 @@ LogicalResult AttentionOp::verify() {
   if (hasScore() && failed(verifyScalarRegion(*this, "score", getScore(),
                                               scoreArguments, score, score)))
     return failure();
-  if (hasMask() && failed(verifyScalarRegion(*this, "mask", getMask(), mask, i1,
-                                             score)))
+  if (hasMask() &&
+      failed(verifyScalarRegion(*this, "mask", getMask(), mask, i1, score)))
     return failure();
   return success();
 }
 
 NormalizerOp AttentionOp::lookupNormalizer() {
   auto symbol = dyn_cast<FlatSymbolRefAttr>(getNormalizer());
-  return symbol ? SymbolTable::lookupNearestSymbolFrom<NormalizerOp>(*this,
-                                                                     symbol)
-                : NormalizerOp();
+  return symbol
+             ? SymbolTable::lookupNearestSymbolFrom<NormalizerOp>(*this, symbol)
+             : NormalizerOp();
 }
 
 LogicalResult
@@ -335,9 +335,8 @@ struct DropIdentityRegions : OpRewritePattern<AttentionOp> {
     auto yielded = [](Region &region) {
       return region.front().getTerminator()->getOperand(0);
     };
-    bool dropScore =
-        op.hasScore() &&
-        yielded(op.getScore()) == op.getScore().front().getArgument(0);
+    bool dropScore = op.hasScore() && yielded(op.getScore()) ==
+                                          op.getScore().front().getArgument(0);
     bool dropMask =
         op.hasMask() && matchPattern(yielded(op.getMask()), m_One());
     if (!dropScore && !dropMask)

@@ -9,11 +9,11 @@ using namespace mlir;
 using namespace mlir::attn;
 
 /// Types of `attn.merge`: one for the outs, one for the lses.
-static ParseResult
-parseMergeTypes(OpAsmParser &parser, SmallVectorImpl<Type> &outs,
-                SmallVectorImpl<Type> &lses, Type &out, Type &lse,
-                const SmallVectorImpl<OpAsmParser::UnresolvedOperand> &outParts,
-                const SmallVectorImpl<OpAsmParser::UnresolvedOperand> &lseParts) {
+static ParseResult parseMergeTypes(
+    OpAsmParser &parser, SmallVectorImpl<Type> &outs,
+    SmallVectorImpl<Type> &lses, Type &out, Type &lse,
+    const SmallVectorImpl<OpAsmParser::UnresolvedOperand> &outParts,
+    const SmallVectorImpl<OpAsmParser::UnresolvedOperand> &lseParts) {
   if (parser.parseType(out) || parser.parseComma() || parser.parseType(lse))
     return failure();
   outs.assign(outParts.size(), out);
@@ -37,13 +37,13 @@ static void printMergeTypes(OpAsmPrinter &printer, Operation *, TypeRange,
 namespace {
 struct NormalizerRegion {
   StringLiteral name;
-  bool required;
+  StringLiteral arguments;
 };
 } // namespace
 
 static constexpr NormalizerRegion normalizerRegions[] = {
-    {"stat", false}, {"weight", true},      {"denom", false},
-    {"seed", false}, {"seed_value", false}, {"finish", false}};
+    {"stat", "s"},     {"weight", "s t b h m n"}, {"denom", "s t b h m n"},
+    {"seed", "b h m"}, {"seed_value", "b h m e"}, {"finish", "o l t b h m e"}};
 
 ParseResult NormalizerOp::parse(OpAsmParser &parser, OperationState &result) {
   StringAttr name;
@@ -54,9 +54,9 @@ ParseResult NormalizerOp::parse(OpAsmParser &parser, OperationState &result) {
       parser.parseKeyword("score_type") || parser.parseType(scoreType))
     return failure();
   if (succeeded(parser.parseOptionalKeyword("captures")) &&
-      parser.parseCommaSeparatedList(
-          OpAsmParser::Delimiter::Square,
-          [&] { return parser.parseType(captures.emplace_back()); }))
+      parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Square, [&] {
+        return parser.parseType(captures.emplace_back());
+      }))
     return failure();
   result.addAttribute(getScoreTypeAttrName(result.name),
                       TypeAttr::get(scoreType));
@@ -81,7 +81,8 @@ void NormalizerOp::print(OpAsmPrinter &printer) {
                           printer);
     printer << ']';
   }
-  for (auto [region, body] : llvm::zip(normalizerRegions, (*this)->getRegions())) {
+  for (auto [region, body] :
+       llvm::zip(normalizerRegions, (*this)->getRegions())) {
     if (body.empty())
       continue;
     printer.printNewline();
@@ -93,18 +94,21 @@ void NormalizerOp::print(OpAsmPrinter &printer) {
                             getCaptureTypesAttrName()});
 }
 
+void NormalizerOp::getAsmBlockArgumentNames(Region &region,
+                                            OpAsmSetValueNameFn setName) {
+  nameArguments(region, normalizerRegions[region.getRegionNumber()].arguments,
+                setName);
+}
+
 LogicalResult NormalizerOp::verify() {
   Type s = getScoreType(), i = IntegerType::get(getContext(), 64);
   if (!s.isF32() && !s.isF64())
     return emitOpError("score type must be f32 or f64, got ") << s;
   if (getWeight().empty())
     return emitOpError("needs a weight region");
-  SmallVector<Type> arguments[] = {{s},
-                                   {s, s, i, i, i, i},
-                                   {s, s, i, i, i, i},
-                                   {i, i, i},
-                                   {i, i, i, i},
-                                   {s, s, s, i, i, i, i}};
+  SmallVector<Type> arguments[] = {
+      {s},       {s, s, i, i, i, i}, {s, s, i, i, i, i},
+      {i, i, i}, {i, i, i, i},       {s, s, s, i, i, i, i}};
   SmallVector<Type> results[] = {{s}, {s}, {s}, {s, s}, {s}, {s}};
   // C12, C14
   for (auto [index, body] : llvm::enumerate((*this)->getRegions())) {
@@ -136,8 +140,8 @@ LogicalResult ReadOp::verify() {
            << getIndices().size();
   // C16
   Type result = getResult().getType();
-  Type expected = getReadResultType(
-      type.getElementType(), isa<FloatType>(result) ? result : Type());
+  Type expected = getReadResultType(type.getElementType(),
+                                    isa<FloatType>(result) ? result : Type());
   if (result != expected) {
     InFlightDiagnostic diag = emitOpError("of ")
                               << type.getElementType() << " elements gives ";
@@ -158,8 +162,7 @@ LogicalResult ExtentOp::verify() {
 }
 
 OpFoldResult ExtentOp::fold(FoldAdaptor) {
-  int64_t size =
-      cast<ShapedType>(getSource().getType()).getDimSize(getDim());
+  int64_t size = cast<ShapedType>(getSource().getType()).getDimSize(getDim());
   if (ShapedType::isDynamic(size))
     return {};
   return IntegerAttr::get(getType(), size);
@@ -239,7 +242,8 @@ LogicalResult BlockMaskTransposeOp::verify() {
   BlockMaskType source = getSource().getType(), result = getResult().getType();
   if (source.getQueryTile() != result.getKeyTile() ||
       source.getKeyTile() != result.getQueryTile())
-    return emitOpError("result tile must be the source's with its axes swapped, got ")
+    return emitOpError(
+               "result tile must be the source's with its axes swapped, got ")
            << source << " and " << result;
   return success();
 }

@@ -13,9 +13,9 @@ LogicalResult mlir::attn::verifyScalarRegion(Operation *op, StringRef name,
                                              Type scoreType) {
   Block &block = region.front();
   if (block.getArgumentTypes() != TypeRange(arguments))
-    return op->emitOpError() << name << " region must take ("
-                             << TypeRange(arguments) << "), got ("
-                             << block.getArgumentTypes() << ")";
+    return op->emitOpError()
+           << name << " region must take (" << TypeRange(arguments)
+           << "), got (" << block.getArgumentTypes() << ")";
   auto yield = block.empty() ? YieldOp() : dyn_cast<YieldOp>(block.back());
   if (!yield)
     return op->emitOpError() << name << " region must end with 'attn.yield'";
@@ -31,10 +31,10 @@ LogicalResult mlir::attn::verifyScalarRegion(Operation *op, StringRef name,
     if (isAllowedInRegion(&inner) &&
         llvm::all_of(inner.getResultTypes(), isOfScoreType))
       continue;
-    InFlightDiagnostic diag =
-        inner.emitOpError() << "is not allowed in the " << name
-                            << " region: only scalar ops on i1, i64 and the "
-                               "score type, with total integer arithmetic";
+    InFlightDiagnostic diag = inner.emitOpError()
+                              << "is not allowed in the " << name
+                              << " region: only scalar ops on i1, i64 and the "
+                                 "score type, with total integer arithmetic";
     diag.attachNote(op->getLoc()) << "region of this op";
     return diag;
   }
@@ -130,15 +130,23 @@ LogicalResult mlir::attn::verifyRescalable(Operation *op, StringRef name,
     for (Value result : inner.getResults())
       dependence[result] = classifyWithT(inner, t, in);
   }
-  Dependence result =
-      dependence.lookup(block.getTerminator()->getOperand(0));
+  Dependence result = dependence.lookup(block.getTerminator()->getOperand(0));
   // C13
   if (hasStat && !isOneOf(result, Dependence::Factor, Dependence::Zero))
     return op->emitOpError()
-           << name << " must be a multiple of exp(-t): t may enter it only as "
-                      "exp(x - t) times something free of t";
+           << name
+           << " must be a multiple of exp(-t): t may enter it only as "
+              "exp(x - t) times something free of t";
   if (!hasStat && !isOneOf(result, Dependence::Independent, Dependence::Zero))
     return op->emitOpError()
            << name << " must not use t: this normalizer has no stat";
   return success();
+}
+
+void mlir::attn::nameArguments(Region &region, StringRef names,
+                               OpAsmSetValueNameFn setName) {
+  SmallVector<StringRef> split;
+  names.split(split, ' ');
+  for (auto [name, argument] : llvm::zip(split, region.getArguments()))
+    setName(argument, name);
 }
