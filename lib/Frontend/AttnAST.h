@@ -1,4 +1,5 @@
-//===- AttnAST.h - Syntax trees of .attn -------------------------*- C++ -*-===//
+//===- AttnAST.h - Syntax trees of .attn -------------------------*- C++
+//-*-===//
 #ifndef FOVEA_LIB_FRONTEND_ATTNAST_H
 #define FOVEA_LIB_FRONTEND_ATTNAST_H
 
@@ -112,8 +113,7 @@ struct FileDecl {
 
 /// Tokens to trees; stops at the first error.
 llvm::LogicalResult parseAttnFile(llvm::ArrayRef<Token> tokens,
-                                  AttnDiagnostics &diagnostics,
-                                  FileDecl &file);
+                                  AttnDiagnostics &diagnostics, FileDecl &file);
 
 /// Parses the inside of a normaliser block, for the built-in ones.
 llvm::LogicalResult parseAttnNormalizer(llvm::ArrayRef<Token> tokens,

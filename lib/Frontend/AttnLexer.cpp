@@ -170,8 +170,8 @@ private:
     }
     if (isNameStart(c))
       return lexName();
-    if (isDigit(c) || (c == '.' && position + 1 < text.size() &&
-                       isDigit(text[position + 1])))
+    if (isDigit(c) ||
+        (c == '.' && position + 1 < text.size() && isDigit(text[position + 1])))
       return lexNumber();
     return lexSymbol();
   }
@@ -191,10 +191,9 @@ private:
     while (end < text.size() && isNameChar(text[end]))
       ++end;
     if (end - position > AttnLimits::nameBytes)
-      return diagnostics.error(position,
-                               "name must have at most " +
-                                   Twine(AttnLimits::nameBytes) +
-                                   " characters, got " + Twine(end - position));
+      return diagnostics.error(
+          position, "name must have at most " + Twine(AttnLimits::nameBytes) +
+                        " characters, got " + Twine(end - position));
     push(Token::Name, position, end);
     return success();
   }
@@ -202,8 +201,8 @@ private:
   LogicalResult lexNumber() {
     size_t end = position;
     auto at = [&](size_t i) { return i < text.size() ? text[i] : '\0'; };
-    bool isBased = at(end) == '0' && isAlpha(at(end + 1)) &&
-                   toLower(at(end + 1)) != 'e';
+    bool isBased =
+        at(end) == '0' && isAlpha(at(end + 1)) && toLower(at(end + 1)) != 'e';
     while (end < text.size()) {
       char c = text[end];
       // "0..S" is a range, not the number "0.".
@@ -227,9 +226,9 @@ private:
 
   LogicalResult lexSymbol() {
     static constexpr StringLiteral symbols[] = {
-        "..", "**", "//", "<<", ">>", "<=", ">=", "==", "!=", "(", ")", "[",
-        "]",  "{",  "}",  ",",  ":",  "=",  "<",  ">",  "+",  "-", "*", "/",
-        "%",  "|",  "^",  "&",  "~"};
+        "..", "**", "//", "<<", ">>", "<=", ">=", "==", "!=", "(",
+        ")",  "[",  "]",  "{",  "}",  ",",  ":",  "=",  "<",  ">",
+        "+",  "-",  "*",  "/",  "%",  "|",  "^",  "&",  "~"};
     for (StringLiteral symbol : symbols)
       if (text.substr(position).starts_with(symbol)) {
         push(Token::Symbol, position, position + symbol.size());
@@ -239,8 +238,7 @@ private:
     if (c == '!')
       return diagnostics.error(position, "unexpected '!'; write 'not'");
     if (c == '\r')
-      return diagnostics.error(position,
-                               "carriage return without a line feed");
+      return diagnostics.error(position, "carriage return without a line feed");
     if (c == '.')
       return diagnostics.error(position, "unexpected '.'");
     if (isPrint(c))

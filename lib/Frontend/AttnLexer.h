@@ -1,4 +1,5 @@
-//===- AttnLexer.h - Tokens of .attn -----------------------------*- C++ -*-===//
+//===- AttnLexer.h - Tokens of .attn -----------------------------*- C++
+//-*-===//
 #ifndef FOVEA_LIB_FRONTEND_ATTNLEXER_H
 #define FOVEA_LIB_FRONTEND_ATTNLEXER_H
 

@@ -122,8 +122,8 @@ private:
     Parser &parser;
   };
   Expr *failTooDeep() {
-    return fail(peek(), "expression nests deeper than " +
-                            Twine(AttnLimits::nesting));
+    return fail(peek(),
+                "expression nests deeper than " + Twine(AttnLimits::nesting));
   }
 
   ArrayRef<Token> tokens;
@@ -165,7 +165,8 @@ Expr *Parser::parseLogic(StringRef word) {
   };
   Expr *first = parseOperand();
   bool isOr = word == "or";
-  if (!first || !atOperator({isOr ? StringLiteral("or") : StringLiteral("and")}))
+  if (!first ||
+      !atOperator({isOr ? StringLiteral("or") : StringLiteral("and")}))
     return first;
   Expr *expr = make(Expr::Logic, peek());
   expr->operands.push_back(first);
@@ -312,8 +313,9 @@ Expr *Parser::parseParenthesized() {
 }
 
 Expr *Parser::parseNameOrCall() {
-  static constexpr StringLiteral reserved[] = {
-      "if", "else", "and", "or", "not", "in", "let", "fn", "const", "attention"};
+  static constexpr StringLiteral reserved[] = {"if",    "else",     "and", "or",
+                                               "not",   "in",       "let", "fn",
+                                               "const", "attention"};
   Token name = take();
   if (any_of(reserved, [&](StringRef word) { return name.text == word; }))
     return fail(name, "expected an expression, got '" + name.text + "'");
@@ -540,8 +542,8 @@ LogicalResult Parser::parseBound(BoundDecl &bound) {
     return success();
   }
   if (bound.token.kind != Token::Integer)
-    return error(bound.token, "expected an integer or a size, got " +
-                                  describe(bound.token));
+    return error(bound.token,
+                 "expected an integer or a size, got " + describe(bound.token));
   if (bound.token.integer >= uint64_t(1) << 63)
     return error(bound.token, "integer does not fit 64 bits");
   int64_t value = static_cast<int64_t>(bound.token.integer);
@@ -659,13 +661,13 @@ LogicalResult Parser::parseFile(FileDecl &file) {
       take();
       continue;
     }
-    LogicalResult result =
-        token.is("fn")          ? parseFn(file)
-        : token.is("const")     ? parseConst(file)
-        : token.is("attention") ? parseVariant(file, std::move(doc))
-                                : error(token, "expected fn, const or "
-                                               "attention, got " +
-                                                   describe(token));
+    LogicalResult result = token.is("fn")      ? parseFn(file)
+                           : token.is("const") ? parseConst(file)
+                           : token.is("attention")
+                               ? parseVariant(file, std::move(doc))
+                               : error(token, "expected fn, const or "
+                                              "attention, got " +
+                                                  describe(token));
     if (failed(result))
       return failure();
     doc.clear();

@@ -2,6 +2,7 @@
 
 #include "fovea/Frontend/Program.h"
 
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/bit.h"
@@ -14,74 +15,29 @@ static const std::vector<NodeSignature> &getSignatures() {
   constexpr ValueType b = ValueType::I1, i = ValueType::I64, f = ValueType::F;
   // In the order of NodeKind.
   static const std::vector<NodeSignature> table = {
-      {"arg", i, {}},
-      {"const", i, {}},
-      {"read", i, {}},
-      {"extent", i, {}},
-      {"size", i, {}},
-      {"param", i, {}},
-      {"iadd", i, {i, i}},
-      {"isub", i, {i, i}},
-      {"imul", i, {i, i}},
-      {"ineg", i, {i}},
-      {"iabs", i, {i}},
-      {"imin", i, {i, i}},
-      {"imax", i, {i, i}},
-      {"floordiv", i, {i, i}},
-      {"mod", i, {i, i}},
-      {"iand", i, {i, i}},
-      {"ior", i, {i, i}},
-      {"ixor", i, {i, i}},
-      {"inot", i, {i}},
-      {"shl", i, {i, i}},
-      {"shr", i, {i, i}},
-      {"fadd", f, {f, f}},
-      {"fsub", f, {f, f}},
-      {"fmul", f, {f, f}},
-      {"fdiv", f, {f, f}},
-      {"fneg", f, {f}},
-      {"fabs", f, {f}},
-      {"fmin", f, {f, f}},
-      {"fmax", f, {f, f}},
-      {"fmod", f, {f, f}},
-      {"pow", f, {f, f}},
-      {"band", b, {b, b}},
-      {"bor", b, {b, b}},
-      {"bxor", b, {b, b}},
-      {"bnot", b, {b}},
-      {"ieq", b, {i, i}},
-      {"ine", b, {i, i}},
-      {"ilt", b, {i, i}},
-      {"ile", b, {i, i}},
-      {"igt", b, {i, i}},
-      {"ige", b, {i, i}},
-      {"feq", b, {f, f}},
-      {"fne", b, {f, f}},
-      {"flt", b, {f, f}},
-      {"fle", b, {f, f}},
-      {"fgt", b, {f, f}},
-      {"fge", b, {f, f}},
-      {"select", f, {b, f, f}},
-      {"exp", f, {f}},
-      {"exp2", f, {f}},
-      {"log", f, {f}},
-      {"log2", f, {f}},
-      {"log1p", f, {f}},
-      {"tanh", f, {f}},
-      {"sin", f, {f}},
-      {"cos", f, {f}},
-      {"sqrt", f, {f}},
-      {"rsqrt", f, {f}},
-      {"erf", f, {f}},
-      {"floor", f, {f}},
-      {"sigmoid", f, {f}},
-      {"softplus", f, {f}},
-      {"gelu", f, {f}},
-      {"silu", f, {f}},
-      {"i1_to_i64", i, {b}},
-      {"i1_to_f", f, {b}},
-      {"i64_to_f", f, {i}},
-      {"to_int", i, {f}}};
+      {"arg", i, {}},       {"const", i, {}},        {"read", i, {}},
+      {"extent", i, {}},    {"size", i, {}},         {"param", i, {}},
+      {"iadd", i, {i, i}},  {"isub", i, {i, i}},     {"imul", i, {i, i}},
+      {"ineg", i, {i}},     {"iabs", i, {i}},        {"imin", i, {i, i}},
+      {"imax", i, {i, i}},  {"floordiv", i, {i, i}}, {"mod", i, {i, i}},
+      {"iand", i, {i, i}},  {"ior", i, {i, i}},      {"ixor", i, {i, i}},
+      {"inot", i, {i}},     {"shl", i, {i, i}},      {"shr", i, {i, i}},
+      {"fadd", f, {f, f}},  {"fsub", f, {f, f}},     {"fmul", f, {f, f}},
+      {"fdiv", f, {f, f}},  {"fneg", f, {f}},        {"fabs", f, {f}},
+      {"fmin", f, {f, f}},  {"fmax", f, {f, f}},     {"fmod", f, {f, f}},
+      {"pow", f, {f, f}},   {"band", b, {b, b}},     {"bor", b, {b, b}},
+      {"bxor", b, {b, b}},  {"bnot", b, {b}},        {"ieq", b, {i, i}},
+      {"ine", b, {i, i}},   {"ilt", b, {i, i}},      {"ile", b, {i, i}},
+      {"igt", b, {i, i}},   {"ige", b, {i, i}},      {"feq", b, {f, f}},
+      {"fne", b, {f, f}},   {"flt", b, {f, f}},      {"fle", b, {f, f}},
+      {"fgt", b, {f, f}},   {"fge", b, {f, f}},      {"select", f, {b, f, f}},
+      {"exp", f, {f}},      {"exp2", f, {f}},        {"log", f, {f}},
+      {"log2", f, {f}},     {"log1p", f, {f}},       {"tanh", f, {f}},
+      {"sin", f, {f}},      {"cos", f, {f}},         {"sqrt", f, {f}},
+      {"rsqrt", f, {f}},    {"erf", f, {f}},         {"floor", f, {f}},
+      {"sigmoid", f, {f}},  {"softplus", f, {f}},    {"gelu", f, {f}},
+      {"silu", f, {f}},     {"i1_to_i64", i, {b}},   {"i1_to_f", f, {b}},
+      {"i64_to_f", f, {i}}, {"to_int", i, {f}}};
   return table;
 }
 
@@ -114,9 +70,9 @@ StringRef stringify(ValueType type) {
   llvm_unreachable("unknown value type");
 }
 
-static constexpr StringLiteral dtypeNames[] = {
-    "i1", "i8", "ui8", "i16", "ui16", "i32", "ui32", "i64",
-    "f16", "bf16", "f32", "f64"};
+static constexpr StringLiteral dtypeNames[] = {"i1",   "i8",   "ui8",  "i16",
+                                               "ui16", "i32",  "ui32", "i64",
+                                               "f16",  "bf16", "f32",  "f64"};
 
 StringRef stringify(DType type) {
   return dtypeNames[static_cast<unsigned>(type)];
@@ -146,8 +102,7 @@ ArrayRef<StringLiteral> getRegionArgs(RegionKind kind) {
   static constexpr StringLiteral score[] = {"s", "b", "h", "q", "kv"};
   static constexpr StringLiteral weight[] = {"s", "t", "b", "h", "q", "kv"};
   static constexpr StringLiteral seedValue[] = {"b", "h", "q", "e"};
-  static constexpr StringLiteral finish[] = {"o", "l", "t", "b",
-                                             "h", "q", "e"};
+  static constexpr StringLiteral finish[] = {"o", "l", "t", "b", "h", "q", "e"};
   switch (kind) {
   case RegionKind::Score:
     return score;
@@ -351,10 +306,13 @@ std::optional<double> parseHexFloat(StringRef text) {
   if ((lead != "0" && lead != "1") || fraction.size() > 13 ||
       powerText.size() < 2 || powerText.size() > 6)
     return std::nullopt;
-  if (powerText.consume_front("+") ? false : powerText[0] != '-')
+  bool isNegative = powerText.consume_front("-");
+  if (!isNegative && !powerText.consume_front("+"))
     return std::nullopt;
-  if (powerText.getAsInteger(10, power))
+  if (!all_of(powerText, [](char c) { return isDigit(c); }) ||
+      powerText.getAsInteger(10, power))
     return std::nullopt;
+  power = isNegative ? -power : power;
   uint64_t bits = 0;
   if (!fraction.empty() && fraction.getAsInteger(16, bits))
     return std::nullopt;

@@ -11,9 +11,8 @@ namespace fovea {
 
 template <typename... Args>
 static Error fail(const char *format, Args &&...args) {
-  return createStringError(
-      inconvertibleErrorCode(),
-      formatv(format, std::forward<Args>(args)...).str());
+  return createStringError(inconvertibleErrorCode(),
+                           formatv(format, std::forward<Args>(args)...).str());
 }
 
 /// LLVM's JSON parser recurses without a limit; a program is never deep.
@@ -67,17 +66,15 @@ static Error checkKeys(StringRef where, const json::Object &object,
   return Error::success();
 }
 
-static Expected<const json::Value *> require(StringRef where,
-                                             const json::Object &object,
-                                             StringRef key) {
+static Expected<const json::Value *>
+require(StringRef where, const json::Object &object, StringRef key) {
   if (const json::Value *value = object.get(key))
     return value;
   return fail("{0}: key '{1}' is missing", where, key);
 }
 
-static Expected<std::string> readString(StringRef where,
-                                        const json::Object &object,
-                                        StringRef key) {
+static Expected<std::string>
+readString(StringRef where, const json::Object &object, StringRef key) {
   Expected<const json::Value *> value = require(where, object, key);
   if (!value)
     return value.takeError();
@@ -310,8 +307,8 @@ private:
 
 Error ProgramReader::readHeader() {
   static constexpr StringLiteral keys[] = {
-      "fovea", "name",  "doc",        "dtype",      "D",
-      "E",     "score", "mask",       "captures",   "params",
+      "fovea", "name",       "doc",        "dtype",      "D",
+      "E",     "score",      "mask",       "captures",   "params",
       "scale", "normalizer", "return_lse", "block_mask", "locations"};
   if (Error error = checkKeys("program", object, keys))
     return error;
@@ -610,8 +607,8 @@ Error ProgramReader::readNormalizer() {
   if (!name)
     return name.takeError();
   spec.name = std::move(*name);
-  Expected<const json::Value *> weight = require("normalizer", *entry,
-                                                 "weight");
+  Expected<const json::Value *> weight =
+      require("normalizer", *entry, "weight");
   if (!weight)
     return weight.takeError();
   if (Error error = readRegion(RegionKind::Weight, **weight, spec.weight))

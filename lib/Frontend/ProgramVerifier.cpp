@@ -11,9 +11,8 @@ namespace fovea {
 
 template <typename... Args>
 static Error fail(const char *format, Args &&...args) {
-  return createStringError(
-      inconvertibleErrorCode(),
-      formatv(format, std::forward<Args>(args)...).str());
+  return createStringError(inconvertibleErrorCode(),
+                           formatv(format, std::forward<Args>(args)...).str());
 }
 
 static Error verifyName(StringRef what, StringRef name) {
@@ -96,8 +95,8 @@ private:
                   types.size(), node.operands.size());
     for (auto [index, operand] : enumerate(node.operands)) {
       if (operand >= id)
-        return fail("{0}: operand {1} must be an earlier node, got {2}",
-                    at(id), index, operand);
+        return fail("{0}: operand {1} must be an earlier node, got {2}", at(id),
+                    index, operand);
       ValueType type = region.nodes[operand].type;
       if (type != types[index])
         return fail("{0}: operand {1} must be {2}, got {3} (node {4})", at(id),
@@ -218,8 +217,8 @@ static Error verifyDims(const Program &program) {
                 ProgramLimits::pairs, program.headDims.size());
   for (int64_t dim : program.headDims)
     if (dim < 1 || dim > ProgramLimits::headDim)
-      return fail("D: must be within 1 to {0}, got {1}",
-                  ProgramLimits::headDim, dim);
+      return fail("D: must be within 1 to {0}, got {1}", ProgramLimits::headDim,
+                  dim);
   int64_t valueDim = program.valueDim.value_or(0);
   if (valueDim < 0 || valueDim > ProgramLimits::headDim)
     return fail("E: must be within 0 to {0}, got {1}", ProgramLimits::headDim,

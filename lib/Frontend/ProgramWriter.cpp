@@ -263,8 +263,8 @@ static std::optional<json::Value> collectLocations(const Program &program) {
     for (unsigned id = 0; region && id < region->nodes.size(); ++id) {
       const Node &node = region->nodes[id];
       if (!node.name.empty() || node.line != 0)
-        entries.push_back(json::Array{id, node.line, node.column,
-                                      json::fixUTF8(node.name)});
+        entries.push_back(
+            json::Array{id, node.line, node.column, json::fixUTF8(node.name)});
     }
     if (!entries.empty())
       regions[stringify(kind)] = std::move(entries);
