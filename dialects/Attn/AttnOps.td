@@ -69,7 +69,7 @@ def Attn_AttentionOp : Attn_Op<"attention",
     Example:
     ```mlir
     %o, %lse = attn.attention query(%q) key(%k) value(%v) captures(%slopes)
-        scale(%c) normalizer #attn.softmax
+        normalizer #attn.softmax scale(%c)
       score {
       ^bb0(%s: f32, %b: i64, %h: i64, %m: i64, %n: i64, %t: tensor<?xf32>):
         %slope = attn.read %t[%h] : tensor<?xf32> -> f32

@@ -388,15 +388,15 @@ def Online_InitOp : Online_Op<"init", [Pure]> {
 
     Example:
     ```mlir
-    %init = online.init at(%b, %h, %m0) normalizer #attn.softmax : !online.state<128x64xf32, t, l>
+    %init = online.init normalizer #attn.softmax at(%b, %h, %m0) : !online.state<128x64xf32, t, l>
     ```
   }];
   let arguments = (ins I64:$b, I64:$h, Index:$m0, AnyAttr:$normalizer,
                        Variadic<AnyMemRef>:$captures, UnitAttr:$unseeded);
   let results = (outs Online_StateType:$state);
   let assemblyFormat = [{
-    (`unseeded` $unseeded^)? `at` `(` $b `,` $h `,` $m0 `)` `normalizer` custom<Normalizer>($normalizer)
-    (`(` $captures^ `:` type($captures) `)`)? attr-dict `:` type($state)
+    (`unseeded` $unseeded^)? `normalizer` custom<Normalizer>($normalizer)
+    (`(` $captures^ `:` type($captures) `)`)? `at` `(` $b `,` $h `,` $m0 `)` attr-dict `:` type($state)
   }];
   let hasVerifier = 1;
 }
@@ -416,8 +416,8 @@ def Online_StepOp : Online_Op<"step", [AttrSizedOperandSegments, Pure,
 
     Example:
     ```mlir
-    %s1 = online.step %s, %x, %vt visible(%p) scale(%c) at(%b, %h, %m0, %n0)
-        normalizer #attn.softmax
+    %s1 = online.step %s, %x, %vt visible(%p) scale(%c) normalizer #attn.softmax
+        at(%b, %h, %m0, %n0)
       : !online.state<128x64xf32, t, l>, tensor<128x256xf32>, tensor<256x64xf32>
     ```
   }];
@@ -431,8 +431,8 @@ def Online_StepOp : Online_Op<"step", [AttrSizedOperandSegments, Pure,
     $state `,` $scores `,` $values (`visible` `(` $visible^ `:` type($visible) `)`)?
     (`scale` `(` $scale^ `:` type($scale) `)`)?
     (`row` `(` $row^ `:` type($row) `)`)? (`col` `(` $col^ `:` type($col) `)`)?
-    `at` `(` $b `,` $h `,` $m0 `,` $n0 `)` `normalizer` custom<Normalizer>($normalizer)
-    (`(` $captures^ `:` type($captures) `)`)? attr-dict `:`
+    `normalizer` custom<Normalizer>($normalizer)
+    (`(` $captures^ `:` type($captures) `)`)? `at` `(` $b `,` $h `,` $m0 `,` $n0 `)` attr-dict `:`
     type($state) `,` type($scores) `,` type($values)
   }];
   let hasVerifier = 1;
@@ -463,7 +463,7 @@ def Online_FinishOp : Online_Op<"finish", [Pure]> {
 
     Example:
     ```mlir
-    %o, %lse = online.finish %st at(%b, %h, %m0) normalizer #attn.softmax
+    %o, %lse = online.finish %st normalizer #attn.softmax at(%b, %h, %m0)
       : !online.state<128x64xf32, t, l> -> tensor<128x64xf32>, tensor<128xf32>
     ```
   }];
@@ -471,8 +471,8 @@ def Online_FinishOp : Online_Op<"finish", [Pure]> {
                        AnyAttr:$normalizer, Variadic<AnyMemRef>:$captures);
   let results = (outs Online_ScoreTile:$out, Optional<Online_ScoreTile>:$lse);
   let assemblyFormat = [{
-    $state `at` `(` $b `,` $h `,` $m0 `)` `normalizer` custom<Normalizer>($normalizer)
-    (`(` $captures^ `:` type($captures) `)`)? attr-dict `:`
+    $state `normalizer` custom<Normalizer>($normalizer)
+    (`(` $captures^ `:` type($captures) `)`)? `at` `(` $b `,` $h `,` $m0 `)` attr-dict `:`
     type($state) `->` type($out) (`,` type($lse)^)?
   }];
   let hasVerifier = 1;
@@ -492,7 +492,7 @@ def Online_WeightsOp : Online_Op<"weights", [AttrSizedOperandSegments, Pure,
     Example:
     ```mlir
     %p = online.weights %x stat(%lse : tensor<128xf32>) visible(%vis : tensor<128x256xi1>)
-        at(%b, %h, %m0, %n0) normalizer #attn.softmax : tensor<128x256xf32>
+        normalizer #attn.softmax at(%b, %h, %m0, %n0) : tensor<128x256xf32>
     ```
   }];
   let arguments = (ins Online_ScoreTile:$scores, Optional<Online_ScoreTile>:$stat,
@@ -502,8 +502,8 @@ def Online_WeightsOp : Online_Op<"weights", [AttrSizedOperandSegments, Pure,
   let assemblyFormat = [{
     $scores (`stat` `(` $stat^ `:` type($stat) `)`)?
     (`visible` `(` $visible^ `:` type($visible) `)`)?
-    `at` `(` $b `,` $h `,` $m0 `,` $n0 `)` `normalizer` custom<Normalizer>($normalizer)
-    (`(` $captures^ `:` type($captures) `)`)? attr-dict `:` type($result)
+    `normalizer` custom<Normalizer>($normalizer)
+    (`(` $captures^ `:` type($captures) `)`)? `at` `(` $b `,` $h `,` $m0 `,` $n0 `)` attr-dict `:` type($result)
   }];
   let hasVerifier = 1;
 }

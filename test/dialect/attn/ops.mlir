@@ -29,13 +29,13 @@ attn.normalizer @sink score_type f32 captures [tensor<?xf32>]
   }
 
 // CHECK-LABEL: func.func @alibi_causal
-// CHECK: %{{.*}}:2 = attn.attention query(%{{.*}}) key(%{{.*}}) value(%{{.*}}) captures(%{{.*}}) scale(%{{.*}}) normalizer #attn.softmax
+// CHECK: %{{.*}}:2 = attn.attention query(%{{.*}}) key(%{{.*}}) value(%{{.*}}) captures(%{{.*}}) normalizer #attn.softmax scale(%{{.*}})
 // CHECK-NEXT: score {
 // CHECK: attn.read %{{.*}}[%{{.*}}] : tensor<?xf32> -> f32
 // CHECK: mask {
-// CHECK: : (tensor<?x?x?x64xbf16>, tensor<?x?x?x64xbf16>, tensor<?x?x?x64xbf16>, tensor<?xf32>, f32) -> (tensor<?x?x?x64xbf16>, tensor<?x?x?xf32>)
+// CHECK: } : (tensor<?x?x?x64xbf16>, tensor<?x?x?x64xbf16>, tensor<?x?x?x64xbf16>, tensor<?xf32>, f32) -> (tensor<?x?x?x64xbf16>, tensor<?x?x?xf32>)
 func.func @alibi_causal(%q: tensor<?x?x?x64xbf16>, %k: tensor<?x?x?x64xbf16>, %v: tensor<?x?x?x64xbf16>, %slopes: tensor<?xf32>, %c: f32) -> (tensor<?x?x?x64xbf16>, tensor<?x?x?xf32>) {
-  %o, %lse = attn.attention query(%q) key(%k) value(%v) captures(%slopes) scale(%c) normalizer #attn.softmax
+  %o, %lse = attn.attention query(%q) key(%k) value(%v) captures(%slopes) normalizer #attn.softmax scale(%c)
     score {
     ^bb0(%s: f32, %b: i64, %h: i64, %m: i64, %n: i64, %t: tensor<?xf32>):
       %slope = attn.read %t[%h] : tensor<?xf32> -> f32
@@ -56,9 +56,9 @@ func.func @alibi_causal(%q: tensor<?x?x?x64xbf16>, %k: tensor<?x?x?x64xbf16>, %v
 
 // Two (query, key) pairs, a symbol as normalizer, every optional operand.
 // CHECK-LABEL: func.func @everything
-// CHECK: attn.attention query(%{{.*}}, %{{.*}}) key(%{{.*}}, %{{.*}}) value(%{{.*}}) scale(%{{.*}}, %{{.*}}) normalizer @sink(%{{.*}}) q_offset(%{{.*}}) kv_offset(%{{.*}}) q_lengths(%{{.*}}) kv_lengths(%{{.*}}) block_mask(%{{.*}}) : (
+// CHECK: attn.attention query(%{{.*}}, %{{.*}}) key(%{{.*}}, %{{.*}}) value(%{{.*}}) normalizer @sink(%{{.*}}) scale(%{{.*}}, %{{.*}}) q_offset(%{{.*}}) kv_offset(%{{.*}}) q_lengths(%{{.*}}) kv_lengths(%{{.*}}) block_mask(%{{.*}}) : (
 func.func @everything(%q: tensor<?x?x?x64xf16>, %k: tensor<?x?x?x64xf16>, %qr: tensor<?x?x?x32xf16>, %kr: tensor<?x?x?x32xf16>, %v: tensor<?x?x?x48xf16>, %c: f32, %sigma: tensor<?xf32>, %off: tensor<?xi64>, %bm: !attn.block_mask<128x?>) -> tensor<?x?x?x48xf16> {
-  %o = attn.attention query(%q, %qr) key(%k, %kr) value(%v) scale(%c, %c) normalizer @sink(%sigma)
+  %o = attn.attention query(%q, %qr) key(%k, %kr) value(%v) normalizer @sink(%sigma) scale(%c, %c)
     q_offset(%off) kv_offset(%off) q_lengths(%off) kv_lengths(%off) block_mask(%bm)
     : (tensor<?x?x?x64xf16>, tensor<?x?x?x32xf16>, tensor<?x?x?x64xf16>, tensor<?x?x?x32xf16>, tensor<?x?x?x48xf16>, f32, f32, tensor<?xf32>, tensor<?xi64>, tensor<?xi64>, tensor<?xi64>, tensor<?xi64>, !attn.block_mask<128x?>) -> tensor<?x?x?x48xf16>
   return %o : tensor<?x?x?x48xf16>

@@ -46,8 +46,10 @@ ParseResult AttentionOp::parse(OpAsmParser &parser, OperationState &result) {
   if (succeeded(parser.parseOptionalKeyword("captures")) &&
       parseGroup(parser, groups[3]))
     return failure();
-  if (parser.parseKeyword("scale") || parseGroup(parser, groups[4]) ||
-      parseNormalizer(parser, result, groups[5]))
+  // An attribute takes a following `: type` for its own: the scale, which is
+  // always there, keeps them apart.
+  if (parseNormalizer(parser, result, groups[5]) ||
+      parser.parseKeyword("scale") || parseGroup(parser, groups[4]))
     return failure();
   static constexpr StringLiteral keywords[] = {
       "q_offset", "kv_offset", "q_lengths", "kv_lengths", "block_mask"};
@@ -97,10 +99,10 @@ void AttentionOp::print(OpAsmPrinter &printer) {
   group("key", getKeys());
   optional("value", getValue());
   group("captures", getCaptures());
-  group("scale", getScales());
   printer << " normalizer " << getNormalizer();
   if (!getNormalizerCaptures().empty())
     printer << '(' << getNormalizerCaptures() << ')';
+  group("scale", getScales());
   optional("q_offset", getQOffset());
   optional("kv_offset", getKvOffset());
   optional("q_lengths", getQLengths());
