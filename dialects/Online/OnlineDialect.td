@@ -29,11 +29,18 @@ def Online_Dialect : Dialect {
 
     Scalar regions use the ops of `attn` (`attn.read` on memrefs), `arith` and
     `math`; values from above are visible in them.
+
+    Constraints of every scalar region:
+    - (C23) its ops are scalar and of the set that `attn` allows in regions
   }];
   let useDefaultTypePrinterParser = 1;
   let useDefaultAttributePrinterParser = 1;
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::attn::AttnDialect",
                            "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect"];
+  let extraClassDeclaration = [{
+    void registerTypes();
+    void registerAttributes();
+  }];
 }
 
 class Online_Type<string name, string typeMnemonic, list<Trait> traits = []>

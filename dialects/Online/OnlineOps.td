@@ -5,6 +5,7 @@
 
 include "Online/OnlineDialect.td"
 include "Online/OnlineTypes.td"
+include "mlir/IR/SymbolInterfaces.td"
 include "mlir/Interfaces/ControlFlowInterfaces.td"
 include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
@@ -19,7 +20,8 @@ def Online_BoolTile : AnyTypeOf<[StaticShapeTensorOf<[I1]>], "static tile of i1"
 // The grid and its memory
 //===----------------------------------------------------------------------===//
 
-def Online_GridOp : Online_Op<"grid", [SingleBlockImplicitTerminator<"YieldOp">]> {
+def Online_GridOp : Online_Op<"grid", [SingleBlockImplicitTerminator<"YieldOp">,
+     RecursiveMemoryEffects]> {
   let summary = "Output tiles, independent of each other";
   let description = [{
     Runs its body for every index vector below the bounds: usually (batch, head,
@@ -82,7 +84,7 @@ def Online_ViewOp : Online_Op<"view", [AttrSizedOperandSegments, Pure]> {
   let hasVerifier = 1;
 }
 
-def Online_LoadOp : Online_Op<"load"> {
+def Online_LoadOp : Online_Op<"load", [MemoryEffects<[MemRead]>]> {
   let summary = "A tile of rows; zero past the length";
   let description = [{
     Constraints:
@@ -96,7 +98,7 @@ def Online_LoadOp : Online_Op<"load"> {
   let hasVerifier = 1;
 }
 
-def Online_StoreOp : Online_Op<"store"> {
+def Online_StoreOp : Online_Op<"store", [MemoryEffects<[MemWrite]>]> {
   let summary = "Writes a tile of rows; clipped at the length";
   let description = [{
     Converts to the view's element type.
@@ -111,7 +113,7 @@ def Online_StoreOp : Online_Op<"store"> {
   let hasVerifier = 1;
 }
 
-def Online_ReduceIntoOp : Online_Op<"reduce_into"> {
+def Online_ReduceIntoOp : Online_Op<"reduce_into", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "Adds a tile of rows to memory";
   let description = [{
     The order of additions from different grid points is the schedule's.
@@ -138,7 +140,7 @@ def Online_WalkSegmentsOp : Online_Op<"walk.segments", [Pure, SameVariadicOperan
     runs the elements backwards.
 
     Constraints:
-    - (C9) one class per segment; step is positive
+    - (C9) one begin, end and class per segment; step is positive
 
     Example:
     ```mlir
@@ -226,9 +228,10 @@ def Online_WalkSliceOp : Online_Op<"walk.slice", [Pure]> {
   let arguments = (ins Online_WalkType:$source, Index:$part, Index:$parts);
   let results = (outs Online_WalkType:$walk);
   let assemblyFormat = "$source `part` `(` $part `of` $parts `)` attr-dict";
+  let hasFolder = 1;
 }
 
-def Online_SweepOp : Online_Op<"sweep", [SingleBlock]> {
+def Online_SweepOp : Online_Op<"sweep", [SingleBlock, RecursiveMemoryEffects]> {
   let summary = "One loop over the elements of a walk";
   let description = [{
     Runs its body for each element with (n0: index, class) and the carried
@@ -312,19 +315,23 @@ def Online_AccumulateOp : Online_Op<"accumulate", [Pure, AllTypesMatch<["acc", "
   let hasVerifier = 1;
 }
 
-def Online_MapOp : Online_Op<"map", [AttrSizedOperandSegments]> {
+def Online_MapOp : Online_Op<"map", [AttrSizedOperandSegments, Pure]> {
   let summary = "A scalar region over rows, columns, diagonals or the tile";
   let description = [{
     | kind | region arguments | result |
     |---|---|---|
     | `rows(m0)` | m, inputs… | tensor<M>, inputs tensor<M> |
     | `cols(n0)` | n, inputs… | tensor<1xN>, inputs tensor<1xN> |
-    | `diag(m0, n0)` | d = m − n | tensor<(M+N−1)>, entry i − j + N − 1; no inputs |
-    | `tile(m0, n0)` | m, n, inputs… | tensor<MxN>, inputs tensor<MxN>, tensor<M> or tensor<1xN> |
+    | `diag(m0, n0) columns N` | d = m − n | tensor<(M+N−1)>, entry i − j + N − 1; no inputs |
+    | `tile(m0, n0)` | m, n, inputs… | tensor<MxN>, inputs tensor<MxN>, tensor<M>, tensor<1xN> or tensor<(M+N−1)> |
+
+    An input of M+N−1 values is one of a `diag` map: row i and column j read
+    entry i − j + N − 1.
 
     Constraints:
-    - (C16) origins, region arguments, inputs and results as in the table; the
-      region yields one scalar per result, of its element type
+    - (C16) origins, region arguments, inputs and results as in the table, at
+      least one result; the region yields one scalar per result, of its element
+      type; `columns` stands with `diag` alone
 
     Example:
     ```mlir
@@ -336,11 +343,12 @@ def Online_MapOp : Online_Op<"map", [AttrSizedOperandSegments]> {
     ```
   }];
   let arguments = (ins Online_MapKindAttr:$kind, Variadic<Index>:$origins,
-                       Variadic<Online_Tile>:$inputs);
+                       Variadic<Online_Tile>:$inputs,
+                       OptionalAttr<I64Attr>:$columns);
   let results = (outs Variadic<Online_Tile>:$results);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    $kind `(` $origins `)` (`ins` `(` $inputs^ `:` type($inputs) `)`)?
+    $kind `(` $origins `)` (`columns` $columns^)? (`ins` `(` $inputs^ `:` type($inputs) `)`)?
     $body attr-dict `->` type($results)
   }];
   let hasVerifier = 1;
@@ -380,11 +388,14 @@ def Online_MaskOp : Online_Op<"mask", [Pure]> {
 
 // Ops that run a normaliser's regions know where they are: b, h and the global
 // origins; the captures are the normaliser's.
-def Online_InitOp : Online_Op<"init", [Pure]> {
+def Online_InitOp : Online_Op<"init", [Pure,
+     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "The state before any key: the seed";
   let description = [{
     Constraints:
-    - (C18) t and l of the state are those of the normaliser
+    - (C18) t and l of the state are those of the normaliser; the normaliser is
+      `#attn.softmax` without captures or an `attn.normalizer` of the same score
+      type and captures
 
     Example:
     ```mlir
@@ -402,17 +413,19 @@ def Online_InitOp : Online_Op<"init", [Pure]> {
 }
 
 def Online_StepOp : Online_Op<"step", [AttrSizedOperandSegments, Pure,
-     AllTypesMatch<["state", "result"]>]> {
+     AllTypesMatch<["state", "result"]>,
+     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "One tile of scores and values into the state";
   let description = [{
     s' = scale · s + row[m] + col[n], −inf where not visible whatever scale, row
     and col; then t, l and o take the tile's keys (S9). Keys that are not
-    visible, or whose s' is −inf, touch nothing.
+    visible, or whose s' is −inf, touch nothing. Without `visible` the tile's keys
+    are all visible, which needs an element as wide as the tile.
 
     Constraints:
     - (C19) scores M×N, values N×E, visible M×N, row M, col 1×N for a state M×E;
       scores, scale, row and col have the state's score type
-    - (C20) t and l of the state are those of the normaliser
+    - (C20) the normaliser and the state agree as in C18
 
     Example:
     ```mlir
@@ -451,7 +464,8 @@ def Online_MergeOp : Online_Op<"merge", [Pure, SameOperandsAndResultType]> {
   let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($result)";
 }
 
-def Online_FinishOp : Online_Op<"finish", [Pure]> {
+def Online_FinishOp : Online_Op<"finish", [Pure,
+     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "The results of a state: outputs and lse";
   let description = [{
     out = finish(o, l, t, …), 0 where a denominator l is 0 (S3, S9);
@@ -459,7 +473,7 @@ def Online_FinishOp : Online_Op<"finish", [Pure]> {
 
     Constraints:
     - (C21) out is M×E of the score type; lse, where asked for, is M and the
-      state has l
+      state has l; the normaliser and the state agree as in C18
 
     Example:
     ```mlir
@@ -479,7 +493,8 @@ def Online_FinishOp : Online_Op<"finish", [Pure]> {
 }
 
 def Online_WeightsOp : Online_Op<"weights", [AttrSizedOperandSegments, Pure,
-     AllTypesMatch<["scores", "result"]>]> {
+     AllTypesMatch<["scores", "result"]>,
+     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "Weights from scores and a given statistic";
   let description = [{
     weight(s, stat[m], b, h, m, n), 0 where not visible. With softmax and the lse
@@ -487,7 +502,8 @@ def Online_WeightsOp : Online_Op<"weights", [AttrSizedOperandSegments, Pure,
     normalisers need them.
 
     Constraints:
-    - (C22) scores and result M×N, visible M×N, stat M, of one score type
+    - (C22) scores and result M×N, visible M×N, stat M, of one score type; stat
+      is given where the normaliser has a running maximum, and only there
 
     Example:
     ```mlir

@@ -4,12 +4,13 @@
 #define FOVEA_DIALECT_ONLINE_TYPES
 
 include "Online/OnlineDialect.td"
+include "Online/OnlineInterfaces.td"
 
 def Online_ViewType : Online_Type<"View", "view"> {
   let summary = "The rows of one (batch, head) of a memref";
   let description = [{
-    A run-time number of rows with `columns` features each, or of scalars
-    (`columns` = 0). `paged`: rows are found through a page table. `ragged`: the
+    A run-time number of rows with `columns` features each (0 is legal), or of
+    scalars (`columns` = kScalars). `paged`: rows are found through a page table. `ragged`: the
     number of rows is a run-time length below the memref's. Loads zero-fill past
     the length, stores are clipped there.
 
@@ -20,6 +21,11 @@ def Online_ViewType : Online_Type<"View", "view"> {
                         "bool":$paged, "bool":$ragged);
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// The `columns` of a view whose rows are scalars.
+    static constexpr int64_t kScalars = -1;
+    bool hasColumns() const { return getColumns() != kScalars; }
+  }];
 }
 
 def Online_WalkType : Online_Type<"Walk", "walk"> {
@@ -45,6 +51,8 @@ def Online_StateType : Online_Type<"State", "state"> {
     `rows` × `columns` accumulators o in the score type, with a running maximum
     `t` and a denominator `l` per row where the normaliser has them.
 
+    A state of no columns holds the statistics alone.
+
     Example: `!online.state<128x64xf32, t, l>`, `!online.state<128x64xf32>`
   }];
   let parameters = (ins "int64_t":$rows, "int64_t":$columns,
@@ -67,26 +75,6 @@ def Online_MapKind : I32EnumAttr<"MapKind", "What a map's result depends on", [
   let genSpecializedAttr = 0;
 }
 def Online_MapKindAttr : EnumAttr<Online_Dialect, Online_MapKind, "map_kind">;
-
-def Online_ScheduleAttrInterface : AttrInterface<"ScheduleAttrInterface"> {
-  let cppNamespace = "::mlir::online";
-  let description = [{
-    How a grid is cut and run on one family of targets. `verifySchedule` names
-    the resource that runs out, the amount asked for and the limit.
-  }];
-  let methods = [
-    InterfaceMethod<"Query rows of one output tile", "int64_t", "getQueryTile", (ins)>,
-    InterfaceMethod<"Keys of one sweep element", "int64_t", "getKeyTile", (ins)>,
-    InterfaceMethod<"Bytes (or units) of a resource that the schedule takes; 0 for an unknown one",
-      "int64_t", "footprint", (ins "::llvm::StringRef":$resource, "int64_t":$headDim,
-                                   "int64_t":$valueDim, "unsigned":$elementBytes)>,
-    InterfaceMethod<"Checks the schedule against a target",
-      "::llvm::LogicalResult", "verifySchedule",
-      (ins "const ::fovea::TargetModel &":$target, "int64_t":$headDim, "int64_t":$valueDim,
-           "unsigned":$elementBytes,
-           "::llvm::function_ref<::mlir::InFlightDiagnostic()>":$emitError)>,
-  ];
-}
 
 def Online_CPUScheduleAttr : Online_Attr<"CPUSchedule", "cpu_schedule", [
     DeclareAttrInterfaceMethods<Online_ScheduleAttrInterface>]> {
