@@ -49,7 +49,7 @@ def Online_YieldOp : Online_Op<"yield", [Pure, Terminator, ReturnLike]> {
   let summary = "Ends a region with its results";
   let description = [{ Example: `online.yield %s1 : !online.state<128x64xf32, t, l>` }];
   let arguments = (ins Variadic<AnyType>:$results);
-  let builders = [OpBuilder<(ins), [{}]>];
+  let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ValueRange()); }]>];
   let assemblyFormat = "attr-dict ($results^ `:` type($results))?";
 }
 
@@ -407,7 +407,8 @@ def Online_InitOp : Online_Op<"init", [Pure,
   let results = (outs Online_StateType:$state);
   let assemblyFormat = [{
     (`unseeded` $unseeded^)? `normalizer` custom<Normalizer>($normalizer)
-    (`(` $captures^ `:` type($captures) `)`)? `at` `(` $b `,` $h `,` $m0 `)` attr-dict `:` type($state)
+    (`(` $captures^ `:` type($captures) `)`)?
+    `at` `(` $b `,` $h `,` $m0 `)` attr-dict `:` type($state)
   }];
   let hasVerifier = 1;
 }
@@ -429,8 +430,8 @@ def Online_StepOp : Online_Op<"step", [AttrSizedOperandSegments, Pure,
 
     Example:
     ```mlir
-    %s1 = online.step %s, %x, %vt visible(%p) scale(%c) normalizer #attn.softmax
-        at(%b, %h, %m0, %n0)
+    %s1 = online.step %s, %x, %vt visible(%p : tensor<128x256xi1>) scale(%c : f32)
+        normalizer #attn.softmax at(%b, %h, %m0, %n0)
       : !online.state<128x64xf32, t, l>, tensor<128x256xf32>, tensor<256x64xf32>
     ```
   }];
@@ -445,7 +446,8 @@ def Online_StepOp : Online_Op<"step", [AttrSizedOperandSegments, Pure,
     (`scale` `(` $scale^ `:` type($scale) `)`)?
     (`row` `(` $row^ `:` type($row) `)`)? (`col` `(` $col^ `:` type($col) `)`)?
     `normalizer` custom<Normalizer>($normalizer)
-    (`(` $captures^ `:` type($captures) `)`)? `at` `(` $b `,` $h `,` $m0 `,` $n0 `)` attr-dict `:`
+    (`(` $captures^ `:` type($captures) `)`)?
+    `at` `(` $b `,` $h `,` $m0 `,` $n0 `)` attr-dict `:`
     type($state) `,` type($scores) `,` type($values)
   }];
   let hasVerifier = 1;
@@ -486,7 +488,8 @@ def Online_FinishOp : Online_Op<"finish", [Pure,
   let results = (outs Online_ScoreTile:$out, Optional<Online_ScoreTile>:$lse);
   let assemblyFormat = [{
     $state `normalizer` custom<Normalizer>($normalizer)
-    (`(` $captures^ `:` type($captures) `)`)? `at` `(` $b `,` $h `,` $m0 `)` attr-dict `:`
+    (`(` $captures^ `:` type($captures) `)`)?
+    `at` `(` $b `,` $h `,` $m0 `)` attr-dict `:`
     type($state) `->` type($out) (`,` type($lse)^)?
   }];
   let hasVerifier = 1;
@@ -519,7 +522,8 @@ def Online_WeightsOp : Online_Op<"weights", [AttrSizedOperandSegments, Pure,
     $scores (`stat` `(` $stat^ `:` type($stat) `)`)?
     (`visible` `(` $visible^ `:` type($visible) `)`)?
     `normalizer` custom<Normalizer>($normalizer)
-    (`(` $captures^ `:` type($captures) `)`)? `at` `(` $b `,` $h `,` $m0 `,` $n0 `)` attr-dict `:` type($result)
+    (`(` $captures^ `:` type($captures) `)`)?
+    `at` `(` $b `,` $h `,` $m0 `,` $n0 `)` attr-dict `:` type($result)
   }];
   let hasVerifier = 1;
 }

@@ -130,10 +130,9 @@ void WalkSegmentsOp::print(OpAsmPrinter &printer) {
   if (getReverse())
     printer << " reverse";
   printer << " step " << getStep();
-  ListSeparator comma;
   for (auto [index, begin, end] : llvm::enumerate(getBegins(), getEnds()))
-    printer << comma << (index == 0 ? " [" : "[") << begin << ", " << end
-            << ") " << stringifyClassKind(getSegmentClass(index));
+    printer << (index == 0 ? " [" : ", [") << begin << ", " << end << ") "
+            << stringifyClassKind(getSegmentClass(index));
   printer.printOptionalAttrDict(
       (*this)->getAttrs(),
       {getReverseAttrName(), getStepAttrName(), getClassesAttrName()});

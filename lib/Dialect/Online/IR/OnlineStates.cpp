@@ -17,8 +17,8 @@ static LogicalResult verifyNormalizerAttr(Operation *op, Attribute normalizer,
            << "normalizer must be #attn.softmax or a symbol, got "
            << normalizer;
   if (isa<attn::SoftmaxAttr>(normalizer) && !captures.empty())
-    return op->emitOpError() << "#attn.softmax takes no captures, got "
-                             << captures.size();
+    return op->emitOpError()
+           << "#attn.softmax takes no captures, got " << captures.size();
   return success();
 }
 
@@ -65,9 +65,8 @@ static LogicalResult verifyCaptures(const NormalizerUse &use,
     if (wants.getElementType() == has.getElementType() &&
         wants.getRank() == has.getRank())
       continue;
-    return refuse("capture #" + Twine(index)) << " has type " << has
-                                              << ", its normalizer takes "
-                                              << wants;
+    return refuse("capture #" + Twine(index))
+           << " has type " << has << ", its normalizer takes " << wants;
   }
   return success();
 }
@@ -139,8 +138,8 @@ static LogicalResult verifyTile(Operation *op, StringRef name, Value value,
   if (!value)
     return success();
   auto tile = cast<RankedTensorType>(value.getType());
-  auto expected = RankedTensorType::get(
-      shape, element ? element : tile.getElementType());
+  auto expected =
+      RankedTensorType::get(shape, element ? element : tile.getElementType());
   if (tile == expected)
     return success();
   return op->emitOpError() << name << " must be " << expected << ", got "
@@ -196,8 +195,8 @@ LogicalResult WeightsOp::verify() {
   int64_t m = scores.getDimSize(0), n = scores.getDimSize(1);
   Type i1 = IntegerType::get(getContext(), 1);
   if (failed(verifyTile(*this, "visible", getVisible(), {m, n}, i1)) ||
-      failed(verifyTile(*this, "stat", getStat(), {m},
-                        scores.getElementType())))
+      failed(
+          verifyTile(*this, "stat", getStat(), {m}, scores.getElementType())))
     return failure();
   return verifyNormalizerAttr(*this, getNormalizer(), getCaptures());
 }

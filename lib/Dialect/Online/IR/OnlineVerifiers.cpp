@@ -11,23 +11,21 @@ LogicalResult mlir::online::verifyScalarRegion(Operation *op, Region &region,
                                                ArrayRef<Type> results) {
   Block &block = region.front();
   if (block.getArgumentTypes() != TypeRange(arguments))
-    return op->emitOpError()
-           << "region must take (" << TypeRange(arguments) << "), got ("
-           << block.getArgumentTypes() << ")";
+    return op->emitOpError() << "region must take (" << TypeRange(arguments)
+                             << "), got (" << block.getArgumentTypes() << ")";
   auto yield = block.empty() ? YieldOp() : dyn_cast<YieldOp>(block.back());
   if (!yield)
     return op->emitOpError("region must end with 'online.yield'");
   if (yield.getOperandTypes() != TypeRange(results))
-    return op->emitOpError()
-           << "region must yield (" << TypeRange(results) << "), got ("
-           << yield.getOperandTypes() << ")";
+    return op->emitOpError() << "region must yield (" << TypeRange(results)
+                             << "), got (" << yield.getOperandTypes() << ")";
   // C23
   for (Operation &inner : block.without_terminator())
     if (!attn::isAllowedInRegion(&inner)) {
-      InFlightDiagnostic diag =
-          inner.emitOpError("is not allowed in a scalar region: only scalar ops "
-                            "on i1, i64 and the score type, with total integer "
-                            "arithmetic");
+      InFlightDiagnostic diag = inner.emitOpError(
+          "is not allowed in a scalar region: only scalar ops "
+          "on i1, i64 and the score type, with total integer "
+          "arithmetic");
       diag.attachNote(op->getLoc()) << "region of this op";
       return diag;
     }
@@ -87,8 +85,7 @@ LogicalResult ViewOp::verify() {
   if (view.hasColumns() && memref.getShape().back() != view.getColumns() &&
       !ShapedType::isDynamic(memref.getShape().back()))
     return emitOpError() << "view has " << view.getColumns()
-                         << " columns, source has "
-                         << memref.getShape().back();
+                         << " columns, source has " << memref.getShape().back();
   return success();
 }
 
@@ -112,8 +109,8 @@ LogicalResult LoadOp::verify() {
     return failure();
   Type element = cast<ShapedType>(getTile().getType()).getElementType();
   if (element != view.getElementType())
-    return emitOpError() << "tile has element type " << element
-                         << ", view has " << view.getElementType();
+    return emitOpError() << "tile has element type " << element << ", view has "
+                         << view.getElementType();
   return success();
 }
 
@@ -142,10 +139,10 @@ LogicalResult WalkSegmentsOp::verify() {
   // C9
   if (getOperation()->getNumOperands() % 2 != 0 ||
       getClasses().size() != getBegins().size())
-    return emitOpError() << "needs a begin, an end and a class per segment, got "
-                         << getOperation()->getNumOperands()
-                         << " positions and " << getClasses().size()
-                         << " classes";
+    return emitOpError()
+           << "needs a begin, an end and a class per segment, got "
+           << getOperation()->getNumOperands() << " positions and "
+           << getClasses().size() << " classes";
   for (int32_t kind : getClasses())
     if (!symbolizeClassKind(kind))
       return emitOpError() << "class must be 1 (partial) or 2 (full), got "
@@ -197,9 +194,8 @@ private:
       origins.b = origins.b ? origins.b : from.b;
       origins.c = origins.c ? origins.c : from.c;
     };
-    op.walk([&](Operation *inner) {
-      llvm::for_each(inner->getOperands(), take);
-    });
+    op.walk(
+        [&](Operation *inner) { llvm::for_each(inner->getOperands(), take); });
     bool isA = isa<DotOp>(op), isStep = isa<StepOp>(op);
     bool isB = isStep || isa<MapOp, MaskOp, WeightsOp>(op);
     bool isC = isStep || isa<AccumulateOp, StoreOp, ReduceIntoOp>(op);
@@ -208,10 +204,10 @@ private:
         origins.c && (isA || isB) ? origins.c : (isA ? origins.b : nullptr);
     if (later) {
       InFlightDiagnostic diag =
-          op.emitOpError()
-          << "of phase " << (isA ? 'A' : 'B') << " depends on '"
-          << later->getName() << "' of phase "
-          << (later == origins.c ? 'C' : 'B') << " in the same iteration";
+          op.emitOpError() << "of phase " << (isA ? 'A' : 'B')
+                           << " depends on '" << later->getName()
+                           << "' of phase " << (later == origins.c ? 'C' : 'B')
+                           << " in the same iteration";
       diag.attachNote(later->getLoc()) << "the later phase is here";
       return diag;
     }
@@ -245,8 +241,8 @@ LogicalResult SweepOp::verify() {
     return emitOpError() << "body must yield (" << getInits().getTypes()
                          << "), got (" << yield.getOperandTypes() << ")";
   if (getResultTypes() != getInits().getTypes())
-    return emitOpError() << "must give (" << getInits().getTypes()
-                         << "), got (" << getResultTypes() << ")";
+    return emitOpError() << "must give (" << getInits().getTypes() << "), got ("
+                         << getResultTypes() << ")";
   return NormalForm(*this).verify();
 }
 
@@ -263,16 +259,14 @@ static LogicalResult verifyContraction(Operation *op, Type lhsType,
   for (RankedTensorType tile : {lhs, rhs, result})
     if (tile.getRank() != 2)
       return op->emitOpError() << "needs tiles of rank 2, got " << tile;
-  if (contract.size() != 2 || llvm::any_of(contract, [](int64_t dim) {
-        return dim != 0 && dim != 1;
-      }))
-    return op->emitOpError() << "contract must be two dims of 0 or 1, got ["
-                             << contract << "]";
-  if (lhs.getDimSize(contract[0]) != rhs.getDimSize(contract[1]))
+  if (contract.size() != 2 ||
+      llvm::any_of(contract, [](int64_t dim) { return dim != 0 && dim != 1; }))
     return op->emitOpError()
-           << "contracts " << lhs.getDimSize(contract[0])
-           << " elements of lhs with " << rhs.getDimSize(contract[1])
-           << " of rhs";
+           << "contract must be two dims of 0 or 1, got [" << contract << "]";
+  if (lhs.getDimSize(contract[0]) != rhs.getDimSize(contract[1]))
+    return op->emitOpError() << "contracts " << lhs.getDimSize(contract[0])
+                             << " elements of lhs with "
+                             << rhs.getDimSize(contract[1]) << " of rhs";
   int64_t shape[] = {lhs.getDimSize(1 - contract[0]),
                      rhs.getDimSize(1 - contract[1])};
   if (result.getShape() != ArrayRef(shape))
@@ -310,8 +304,8 @@ static LogicalResult verifyMapShapes(MapOp op, MapKind kind) {
   bool oneDim = kind == MapKind::Rows || kind == MapKind::Diag;
   if (first.getRank() != (oneDim ? 1 : 2) ||
       (kind == MapKind::Cols && first.getDimSize(0) != 1))
-    return op.emitOpError() << "of kind " << stringifyMapKind(kind)
-                            << " cannot give " << first;
+    return op.emitOpError()
+           << "of kind " << stringifyMapKind(kind) << " cannot give " << first;
   for (Type type : op.getResultTypes())
     if (cast<ShapedType>(type).getShape() != first.getShape())
       return op.emitOpError() << "results must have one shape, got " << type
@@ -320,11 +314,10 @@ static LogicalResult verifyMapShapes(MapOp op, MapKind kind) {
     if (!fitsMap(kind, cast<ShapedType>(type).getShape(), first.getShape()))
       return op.emitOpError() << "of kind " << stringifyMapKind(kind)
                               << " cannot read " << type << " for " << first;
-  if (kind == MapKind::Diag &&
-      (*op.getColumns() < 1 || *op.getColumns() > first.getDimSize(0)))
-    return op.emitOpError()
-           << "columns must be within 1 and " << first.getDimSize(0)
-           << ", got " << *op.getColumns();
+  int64_t columns = op.getColumns().value_or(1);
+  if (columns < 1 || columns > first.getDimSize(0))
+    return op.emitOpError() << "columns must be within 1 and "
+                            << first.getDimSize(0) << ", got " << columns;
   return success();
 }
 
@@ -334,8 +327,7 @@ LogicalResult MapOp::verify() {
   size_t origins = kind == MapKind::Rows || kind == MapKind::Cols ? 1 : 2;
   if (getOrigins().size() != origins)
     return emitOpError() << "of kind " << stringifyMapKind(kind) << " needs "
-                         << origins << " origins, got "
-                         << getOrigins().size();
+                         << origins << " origins, got " << getOrigins().size();
   if (getResults().empty())
     return emitOpError("needs at least one result");
   if (getColumns().has_value() != (kind == MapKind::Diag))
