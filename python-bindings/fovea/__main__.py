@@ -1,0 +1,93 @@
+"""``fovea explain FILE[:variant] --shape B=1,Hq=8,Hk=8,M=1024,N=1024,D=64``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+_SIZES = ("B", "Hq", "Hk", "M", "N", "D", "E")
+
+
+class _Usage(Exception):
+    """Wrong options: exit status 2."""
+
+
+def _shape(text: str) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for part in text.split(","):
+        name, sign, number = part.strip().partition("=")
+        if name not in _SIZES or not sign:
+            raise _Usage(f"--shape: must look like B=1,Hq=8,...,D=64, got {part!r}")
+        try:
+            sizes[name] = int(number)
+        except ValueError:
+            raise _Usage(f"--shape: {name} must be an int, got {number!r}") from None
+    if "D" not in sizes:
+        raise _Usage(f"--shape: must name D, got {text!r}")
+    return sizes
+
+
+def _define(text: str) -> tuple[str, object]:
+    name, sign, value = text.partition("=")
+    if not sign or not name.isidentifier():
+        raise _Usage(f"-D: must look like W=64, got {text!r}")
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            continue
+    if value in ("true", "false"):
+        return name, value == "true"
+    raise _Usage(f"-D: {name} must be a number, true or false, got {value!r}")
+
+
+def _explain(arguments: argparse.Namespace) -> None:
+    from . import load
+
+    path, _, name = arguments.file.partition(":")
+    sizes = _shape(arguments.shape)
+    defines = dict(_define(text) for text in arguments.define)
+    variant = load(path, name or None)
+    print(
+        variant.explain(
+            D=sizes["D"],
+            E=sizes.get("E"),
+            dtype=arguments.dtype,
+            target=arguments.target,
+            params=defines,
+        )
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="fovea", description="Fovea's command line.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    explain = commands.add_parser(
+        "explain", help="what a variant compiles to: schedule, captures, cost"
+    )
+    explain.add_argument("file", metavar="FILE[:variant]")
+    explain.add_argument("--shape", required=True, metavar="B=1,Hq=8,...,D=64")
+    explain.add_argument(
+        "--dtype", default="f32", choices=["f16", "bf16", "f32", "f64"]
+    )
+    explain.add_argument("--target", default=None)
+    explain.add_argument("-D", dest="define", action="append", default=[])
+    arguments = parser.parse_args(argv)
+    try:
+        _explain(arguments)
+        sys.stdout.flush()
+    except _Usage as error:
+        print(f"fovea: error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except (OSError, TypeError, ValueError, RuntimeError) as error:
+        print(f"fovea: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

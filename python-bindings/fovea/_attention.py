@@ -1,0 +1,556 @@
+"""`attention` and `compile`: from arrays and mods to a launched kernel."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from . import _checks, _compiler, _outputs, _tensors
+from ._block_mask import BlockMask, expect_block_mask
+from ._compiler import Compiled, Source
+from ._tensors import SCORE, Tensor, TensorTuple
+
+__all__ = ["Kernel", "attention", "compile"]
+
+_ndarray = np.ndarray
+_plain_order = (0, 1, 2)
+_geometries: dict[tuple, _checks.Geometry] = {}
+_captures_seen: dict[tuple, tuple[str, tuple[int, ...], tuple[int, ...]]] = {}
+_LIMIT = 4096
+
+
+class Inputs:
+    """q, k and v of one call, checked."""
+
+    __slots__ = ("geometry", "k", "keep", "like", "q", "v")
+
+    def __init__(self, geometry, q, k, v, like, keep):
+        self.geometry: _checks.Geometry = geometry
+        self.q: TensorTuple = q
+        self.k: TensorTuple = k
+        self.v: TensorTuple = v
+        self.like: Tensor | None = like
+        self.keep = keep
+
+
+def _remember(memo: dict, key: tuple, value: Any) -> None:
+    if len(memo) >= _LIMIT:
+        memo.clear()
+    memo[key] = value
+
+
+def read_inputs(q: Any, k: Any, v: Any) -> Inputs:
+    """Check q, k, v; a repeated (shape, strides, dtype) is checked by a look-up."""
+    plain = type(q) is _ndarray and type(k) is _ndarray and type(v) is _ndarray
+    if plain:
+        key = (
+            q.shape, q.strides, q.dtype,
+            k.shape, k.strides, k.dtype,
+            v.shape, v.strides, v.dtype,
+        )  # fmt: skip
+        found = _geometries.get(key)
+        if found is not None:
+            a = q.__array_interface__["data"][0]
+            b = k.__array_interface__["data"][0]
+            c = v.__array_interface__["data"][0]
+            if not (a | b | c) % q.itemsize:
+                return Inputs(
+                    found, (a, *found.q), (b, *found.k), (c, *found.v), None, (q, k, v)
+                )
+    tq = _tensors.read(q, "q")
+    tk = _tensors.read(k, "k")
+    tv = _tensors.read(v, "v")
+    if plain:
+        found = _checks.geometry(tq, tk, tv)
+        _remember(_geometries, key, found)
+    else:
+        key = (
+            tq.library, tq.device, tq.dtype, tq.shape, tq.strides,
+            tk.library, tk.device, tk.dtype, tk.shape, tk.strides,
+            tv.library, tv.device, tv.dtype, tv.shape, tv.strides,
+        )  # fmt: skip
+        found = _geometries.get(key)
+        if found is None:
+            found = _checks.geometry(tq, tk, tv)
+            _remember(_geometries, key, found)
+    return Inputs(found, tq.tuple, tk.tuple, tv.tuple, tq, (tq, tk, tv))
+
+
+def capture_tuples(
+    arrays: list, labels: tuple[str, ...], device: str, keep: list
+) -> list[TensorTuple]:
+    """Read the captures of one call; what must stay alive goes to `keep`."""
+    result = []
+    for index, array in enumerate(arrays):
+        if type(array) is _ndarray:
+            key = (array.dtype, array.shape, array.strides)
+            found = _captures_seen.get(key)
+            if found is not None:
+                address = array.__array_interface__["data"][0]
+                if not address % array.itemsize:
+                    result.append((address, *found))
+                    continue
+        tensor = _tensors.read(array, labels[index], _tensors.ANY)
+        if tensor.device != device:
+            raise ValueError(
+                f"{labels[index]}: a capture must be where q is ({device}),"
+                f" got {tensor.device}"
+            )
+        keep.append(tensor)
+        if type(array) is _ndarray:
+            _remember(_captures_seen, key, (tensor.dtype, tensor.shape, tensor.strides))
+        result.append(tensor.tuple)
+    return result
+
+
+def _check_not_empty(
+    captures: list[TensorTuple], labels: tuple[str, ...], geometry: _checks.Geometry
+) -> None:
+    for index, capture in enumerate(captures):
+        if 0 in capture[2] and geometry.B * geometry.M * geometry.N:
+            raise ValueError(
+                f"{labels[index]}: a capture must have at least one element,"
+                f" got shape {capture[2]}"
+            )
+
+
+_NOWHERE = (None, None, None, None)
+
+
+def read_positions(
+    g: _checks.Geometry, q_offset: Any, kv_offset: Any, q_lengths: Any, kv_lengths: Any
+) -> tuple:
+    """Check offsets and lengths; None stands for zeros and for whole lengths."""
+    if (
+        q_lengths is None
+        and kv_lengths is None
+        and type(q_offset) is int
+        and type(kv_offset) is int
+        and q_offset == 0 == kv_offset
+    ):
+        return _NOWHERE
+    return (
+        _checks.offset(q_offset, "q_offset", g.B, g.M),
+        _checks.offset(kv_offset, "kv_offset", g.B, g.N),
+        _checks.lengths(q_lengths, "q_lengths", g.B, g.M),
+        _checks.lengths(kv_lengths, "kv_lengths", g.B, g.N),
+    )
+
+
+def read_captures(traced: Any, g: _checks.Geometry, keep: list) -> list[TensorTuple]:
+    """Read the captures of one call and check them against its sizes."""
+    if not traced.arrays:
+        return []
+    captures = capture_tuples(traced.arrays, traced.labels, g.device, keep)
+    for capture in captures:
+        if 0 in capture[2]:
+            _check_not_empty(captures, traced.labels, g)
+            break
+    return captures
+
+
+def _launch(
+    compiled: Compiled,
+    inputs: Inputs,
+    captures: list[TensorTuple],
+    scale: float | None,
+    block_mask: BlockMask | None,
+    positions: tuple,
+    return_lse: bool,
+) -> Any:
+    """Allocate the results and run."""
+    g = inputs.geometry
+    classes = size = None
+    if block_mask is not None:
+        classes, size = block_mask.for_launch(g.B, g.Hq, g.M, g.N)
+    like = inputs.like
+    if like is None:
+        q = inputs.keep[0]
+        out = _outputs.numpy_empty(g.out_shape, g.out_order, q.dtype)
+        size_of = q.itemsize
+        s0, s1, s2, s3 = out.strides
+        out_strides = (s0 // size_of, s1 // size_of, s2 // size_of, s3 // size_of)
+        address = out.__array_interface__["data"][0]
+    else:
+        address, out_strides, out, _ = _outputs.allocate(
+            like, g.out_shape, g.out_order, g.dtype
+        )
+    lse = lse_tuple = None
+    if return_lse:
+        score = SCORE[g.dtype]
+        if like is None:
+            lse = np.empty(g.lse_shape, np.float64 if score == "f64" else np.float32)
+            at = lse.__array_interface__["data"][0]
+            strides = _tensors.strides_for(g.lse_shape, _plain_order)
+        else:
+            at, strides, lse, _ = _outputs.allocate(
+                like, g.lse_shape, _plain_order, score
+            )
+        lse_tuple = (at, score, g.lse_shape, strides)
+    if not g.empty:
+        compiled.native.launch(
+            [inputs.q],
+            [inputs.k],
+            inputs.v,
+            (address, g.dtype, g.out_shape, out_strides),
+            lse_tuple,
+            captures,
+            [compiled.default_scale(g) if scale is None else scale],
+            *positions,
+            classes,
+            size,
+        )
+    if like is not None:
+        out = _outputs.deliver(out, like, g.dtype)
+        if return_lse:
+            lse = _outputs.deliver(lse, like, SCORE[g.dtype])
+    return (out, lse) if return_lse else out
+
+
+def _expect_lse(traced: Any, return_lse: bool) -> None:
+    if return_lse and not traced.has_denom:
+        raise ValueError(
+            "normalizer: must have a denom where return_lse=True,"
+            f" got {_compiler.normalizer_name(traced)}"
+        )
+
+
+def attention(
+    q: Any,
+    k: Any,
+    v: Any,
+    score_mod: Callable | None = None,
+    mask_mod: Callable | None = None,
+    block_mask: BlockMask | None = None,
+    scale: float | None = None,
+    normalizer: Any = "softmax",
+    return_lse: bool = False,
+    target: str | None = None,
+    *,
+    captures: Mapping[str, Any] | None = None,
+    q_offset: Any = 0,
+    kv_offset: Any = 0,
+    q_lengths: Any = None,
+    kv_lengths: Any = None,
+    schedule: Any = None,
+) -> Any:
+    """Attention with a score modification and a mask, as one fused kernel.
+
+    The first call of a variant compiles it, later ones look it up. Captured
+    arrays are live: their values, shapes and strides are read at each call.
+
+    Parameters
+    ----------
+    q : array, shape [B, Hq, M, D]
+        Queries: float16, bfloat16, float32 or float64; numpy.ndarray or any
+        object with ``__dlpack__``, any strides.
+    k : array, shape [B or 1, Hk, N, D]
+        Keys; Hq is a positive multiple of Hk.
+    v : array, shape [B or 1, Hk, N, E]
+        Values.
+    score_mod : callable, optional
+        ``score_mod(score, b, h, q_idx, kv_idx)``, a number; the identity
+        without.
+    mask_mod : callable, optional
+        ``mask_mod(b, h, q_idx, kv_idx)``, a bool, True = attend; applied after
+        score_mod.
+    block_mask : BlockMask, optional
+        Tiles to skip; where mask_mod is given too, both must hold.
+    scale : float, optional
+        Factor of q.k; 1/sqrt(D) without.
+    normalizer : str or Normalizer
+        See `fovea.normalizers`.
+    return_lse : bool
+        Also return the log-sum-exp.
+    target : str, optional
+        Where and how to run; None = where q lives.
+    captures : mapping of str to array, optional
+        Arrays for keyword-only parameters of the mods.
+    q_offset, kv_offset : int or integer array [B]
+        What the mods' positions start at.
+    q_lengths, kv_lengths : int or integer array [B], optional
+        Rows and keys that exist, within 0...M and 0...N.
+    schedule : str or mapping, optional
+        Overrides the cost model, e.g. ``"m=192,n=256"``.
+
+    Returns
+    -------
+    out : array, shape [B, Hq, M, E]
+        In q's library, dtype, device and memory order; never shares memory.
+    lse : array, shape [B, Hq, M]
+        With return_lse: t + log l in the score type, -inf for dead rows.
+
+    Raises
+    ------
+    TypeError
+        For a wrong kind of argument, or a mod that cannot be traced.
+    ValueError
+        For a wrong value, such as head dims that differ.
+    """
+    inputs = read_inputs(q, k, v)
+    g = inputs.geometry
+    if scale is not None:
+        scale = _checks.scale(scale, g.dtype)
+    if return_lse is not False:
+        return_lse = _checks.boolean(return_lse, "return_lse")
+    target = _compiler.target_for(target, g.device)
+    if schedule is not None:
+        schedule = _checks.schedule(schedule)
+    if block_mask is not None:
+        expect_block_mask(block_mask)
+        block_mask.for_launch(g.B, g.Hq, g.M, g.N)
+    positions = read_positions(g, q_offset, kv_offset, q_lengths, kv_lengths)
+    source = _compiler.ModSource(score_mod, mask_mod, normalizer, captures)
+    traced = source.trace(g.dtype, None, block_mask)
+    if return_lse:
+        _expect_lse(traced, return_lse)
+    keep: list = []
+    arrays = read_captures(traced, g, keep)
+    compiled = _compiler.lookup(
+        traced, g.dtype, g.D, g.E, return_lse, block_mask is not None, target, schedule
+    )
+    return _launch(compiled, inputs, arrays, scale, block_mask, positions, return_lse)
+
+
+def compile(
+    score_mod: Callable | None = None,
+    mask_mod: Callable | None = None,
+    *,
+    D: int,
+    E: int | None = None,
+    dtype: Any = "float32",
+    scale: float | None = None,
+    normalizer: Any = "softmax",
+    block_mask: bool = False,
+    captures: Mapping[str, Any] | None = None,
+    return_lse: bool = False,
+    target: str | None = None,
+    schedule: Any = None,
+) -> Kernel:
+    """Compile a variant ahead of its first call.
+
+    Parameters
+    ----------
+    score_mod, mask_mod, scale, normalizer, captures, return_lse, target, schedule
+        As for `attention`.
+    D, E : int
+        Head dims of q, k and of v (D without).
+    dtype : str or dtype
+        float16, bfloat16, float32 or float64.
+    block_mask : bool
+        Whether the kernel is called with a BlockMask. A BlockMask given there
+        should carry the same mask_mod, otherwise both must hold.
+
+    Returns
+    -------
+    Kernel
+        Called as ``kernel(q, k, v)``.
+    """
+    short = _checks.dtype(dtype)
+    D = _checks.head_dim(D, "D", 1)
+    E = D if E is None else _checks.head_dim(E, "E", 0)
+    factor = _checks.scale(scale, short)
+    with_mask = _checks.boolean(block_mask, "block_mask")
+    return_lse = _checks.boolean(return_lse, "return_lse")
+    target = _compiler.target_for(target, "cpu")
+    schedule = _checks.schedule(schedule)
+    source = _compiler.ModSource(score_mod, mask_mod, normalizer, captures)
+    return Kernel._make(
+        source, short, D, E, factor, with_mask, return_lse, target, schedule
+    )
+
+
+class Kernel:
+    """A compiled variant; `fovea.compile` and `fovea.load_kernel` make them.
+
+    It follows its mods: captured arrays are read at each call, and where a
+    captured constant has changed the call compiles the variant that it
+    now is, exactly as `attention` does.
+    """
+
+    __slots__ = (
+        "D",
+        "E",
+        "__weakref__",
+        "_dtype",
+        "_schedule",
+        "_source",
+        "_state",
+        "_want_lse",
+        "_want_mask",
+        "scale",
+        "target",
+    )  # fmt: skip
+
+    _source: Source
+    # The last trace and its kernel, in one object: threads see both or neither.
+    _state: tuple[Any, Compiled]
+
+    def __init__(self) -> None:
+        raise TypeError(
+            "Kernel: made by fovea.compile or fovea.load_kernel, got a call"
+        )
+
+    @classmethod
+    def _make(
+        cls, source, dtype, D, E, scale, want_mask, want_lse, target, schedule
+    ) -> Kernel:
+        self = object.__new__(cls)
+        self._source, self._dtype, self.D, self.E = source, dtype, D, E
+        self.scale, self._want_mask, self._want_lse = scale, want_mask, want_lse
+        self.target, self._schedule = target, schedule
+        traced = source.trace(dtype, None, None)
+        if want_lse:
+            _expect_lse(traced, want_lse)
+        self._state = (traced, self._lookup(traced))
+        return self
+
+    def _lookup(self, traced: Any) -> Compiled:
+        return _compiler.lookup(
+            traced, self._dtype, self.D, self.E, self._want_lse, self._want_mask,
+            self.target, self._schedule,
+        )  # fmt: skip
+
+    def _current(
+        self, captures: Mapping | None = None, block_mask: BlockMask | None = None
+    ) -> tuple[Any, Compiled]:
+        """Trace again (a comparison, where nothing changed)."""
+        traced = self._source.trace(self._dtype, captures, block_mask)
+        before, compiled = self._state
+        if traced.core is not before.core:
+            compiled = self._lookup(traced)
+        self._state = (traced, compiled)
+        return traced, compiled
+
+    def __call__(
+        self,
+        q: Any,
+        k: Any,
+        v: Any,
+        *,
+        block_mask: BlockMask | None = None,
+        captures: Mapping[str, Any] | None = None,
+        q_offset: Any = 0,
+        kv_offset: Any = 0,
+        q_lengths: Any = None,
+        kv_lengths: Any = None,
+    ) -> Any:
+        """Run; see `attention` for the parameters and the result."""
+        inputs = read_inputs(q, k, v)
+        g = inputs.geometry
+        if g.dtype != self._dtype or g.D != self.D or g.E != self.E:
+            self._refuse(g)
+        if self._want_mask is not (block_mask is not None):
+            raise ValueError(
+                "block_mask: must be given exactly where the kernel was compiled with"
+                f" block_mask=True, got {_tensors.type_name(block_mask)} for a kernel"
+                f" compiled with block_mask={self._want_mask}"
+            )
+        if block_mask is not None:
+            expect_block_mask(block_mask)
+            block_mask.for_launch(g.B, g.Hq, g.M, g.N)
+        if g.device != "cpu":
+            _compiler.target_for(None, g.device)
+        positions = read_positions(g, q_offset, kv_offset, q_lengths, kv_lengths)
+        traced, compiled = self._current(captures, block_mask)
+        keep: list = []
+        arrays = read_captures(traced, g, keep)
+        return _launch(
+            compiled, inputs, arrays, self.scale, block_mask, positions, self._want_lse
+        )
+
+    def _refuse(self, g: _checks.Geometry) -> None:
+        names = _tensors.NAMES
+        if g.dtype != self._dtype:
+            raise ValueError(
+                f"q: dtype must be that of the kernel ({names[self._dtype]}),"
+                f" got {names[g.dtype]}"
+            )
+        if g.D != self.D:
+            raise ValueError(
+                f"q: head dim must be that of the kernel ({self.D}), got {g.D}"
+            )
+        raise ValueError(
+            f"v: head dim must be that of the kernel ({self.E}), got {g.E}"
+        )
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of q, k and v, as ``"float32"``."""
+        return _tensors.NAMES[self._dtype]
+
+    @property
+    def captures(self) -> dict[str, Any]:
+        """The live captured arrays by their names in the variant."""
+        traced, _ = self._current()
+        return dict(zip(traced.names, traced.arrays, strict=True))
+
+    @property
+    def schedule(self) -> str:
+        """The schedule that was chosen or given, as text."""
+        return self._state[1].schedule
+
+    def ir(self, level: str) -> str:
+        """Text of one level: "attn", "online", "target", "llvm" or "asm"."""
+        levels = ("attn", "online", "target", "llvm", "asm")
+        if not isinstance(level, str):
+            raise TypeError(f"level: must be a str, got {_tensors.type_name(level)}")
+        if level not in levels:
+            raise ValueError(
+                f"level: must be one of {', '.join(levels)}, got {level!r}"
+            )
+        return self._state[1].native.ir(level)
+
+    def explain(self) -> str:
+        """What was compiled, how it is scheduled and what it costs, as text."""
+        from . import _explain
+
+        return _explain.kernel(self)
+
+    def save(self, path: Any) -> None:
+        """Write the recipe and the captures (no machine code); see `load_kernel`."""
+        from . import _recipe
+
+        _recipe.save(self, path)
+
+    def _recipe(self) -> tuple[dict, list]:
+        """The recipe as JSON values, and the live captures in its order."""
+        traced, _ = self._current()
+        recipe = {
+            "fovea_kernel": 1,
+            "program": json.loads(
+                traced.program_json(
+                    D=self.D, E=self.E, dtype=self._dtype,
+                    return_lse=self._want_lse, block_mask=self._want_mask,
+                )
+            ),
+            "labels": list(traced.labels),
+            "scale": self.scale,
+            "target": self.target,
+            "schedule": self._schedule,
+        }  # fmt: skip
+        return recipe, list(traced.arrays)
+
+    def __reduce__(self):
+        from . import _recipe
+
+        recipe, arrays = self._recipe()
+        return _recipe.rebuild_kernel, (
+            json.dumps(recipe),
+            [
+                _recipe.freeze(array, name)
+                for array, name in zip(arrays, recipe["labels"], strict=True)
+            ],
+        )
+
+    def __repr__(self) -> str:
+        name = self._state[1].name
+        mask = ", block_mask" if self._want_mask else ""
+        lse = ", lse" if self._want_lse else ""
+        return (
+            f"<fovea.Kernel {name}: D={self.D}, E={self.E}, {self.dtype}{mask}{lse},"
+            f" target={self._state[1].target}, schedule={self._state[1].schedule!r}>"
+        )

@@ -1,0 +1,746 @@
+"""Block masks: which tiles of the (query, key) plane a mask leaves.
+
+A `BlockMask` holds one class a tile (0 empty, 1 partial, 2 full) as int8; the
+lists that FlexAttention keeps are derived from it on demand.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from . import _checks, _compiler, _tensors
+from ._lib import native
+from ._tensors import TensorTuple, type_name
+
+EMPTY, PARTIAL, FULL = 0, 1, 2
+
+
+def expect_block_mask(value: object, name: str = "block_mask") -> None:
+    """Refuse what is no BlockMask."""
+    if not isinstance(value, BlockMask):
+        hint = " (a function goes to mask_mod)" if callable(value) else ""
+        raise TypeError(
+            f"{name}: must be a BlockMask or None, got {type_name(value)}{hint}"
+        )
+
+
+def refuse_block_mask(mask_mod: object) -> None:
+    """Refuse a BlockMask in the place of a mask_mod."""
+    if isinstance(mask_mod, BlockMask):
+        raise TypeError(
+            "mask_mod: must be a function, got a BlockMask (pass it as block_mask=)"
+        )
+
+
+def block_size(value: object) -> tuple[int, int]:
+    """Accept an int or a pair of ints (q, kv), each at least 1."""
+    if isinstance(value, str) or (hasattr(value, "type") and hasattr(value, "index")):
+        raise TypeError(
+            f"BLOCK_SIZE: must be an int or (q, kv), got {value!r}"
+            " (a device goes to device=)"
+        )
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ValueError(
+                f"BLOCK_SIZE: must be an int or (q, kv), got {len(value)} entries"
+            )
+        q, kv = value
+        return (
+            _checks.integer(q, "BLOCK_SIZE[0]", 1),
+            _checks.integer(kv, "BLOCK_SIZE[1]", 1),
+        )
+    size = _checks.integer(value, "BLOCK_SIZE", 1)
+    return size, size
+
+
+def _cpu(device: object) -> None:
+    """Accept what means the host; a BlockMask elsewhere needs a GPU target."""
+    if device is None or str(device) == "cpu":
+        return
+    if not isinstance(device, str) and not hasattr(device, "type"):
+        raise TypeError(f"device: must be a str or None, got {type_name(device)}")
+    known = [t for t in _checks.targets() if t in ("cpu", "cuda", "hip")]
+    raise ValueError(f"device: must be one of {', '.join(known)}, got {str(device)!r}")
+
+
+def _blocks(length: int, size: int) -> int:
+    return -(-length // size)
+
+
+class BlockMask:
+    """Tile classes of a mask, with the mask_mod that partial tiles ask.
+
+    Made by `fovea.create_block_mask` or `BlockMask.from_kv_blocks`. A snapshot:
+    full tiles are visible whole and empty ones are skipped whatever becomes of
+    the arrays that the mask_mod captures; partial tiles ask it at each call.
+
+    Attributes
+    ----------
+    mask_mod : callable or None
+        Asked on partial tiles; without one they are visible whole.
+    BLOCK_SIZE : tuple of int
+        (query, key) extent of a tile.
+    seq_lengths : tuple of int
+        (Q_LEN, KV_LEN); positions beyond them count as masked.
+    """
+
+    def __init__(self) -> None:
+        raise TypeError(
+            "BlockMask: made by fovea.create_block_mask or BlockMask.from_kv_blocks,"
+            " got a call"
+        )
+
+    @classmethod
+    def _make(
+        cls,
+        classes: np.ndarray,
+        size: tuple[int, int],
+        seq_lengths: tuple[int, int],
+        mask_mod: Callable | None,
+        bound_mod: Callable | None = None,
+    ) -> BlockMask:
+        self = object.__new__(cls)
+        self._classes = classes
+        self._size = size
+        self._seq_lengths = seq_lengths
+        self._mask_mod = mask_mod
+        self._bound_mod = mask_mod if bound_mod is None else bound_mod
+        self._lists: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._launch: tuple[tuple[int, ...], TensorTuple] | None = None
+        return self
+
+    # ---- What it is ---------------------------------------------------------
+
+    @property
+    def BLOCK_SIZE(self) -> tuple[int, int]:
+        """(query, key) extent of a tile."""
+        return self._size
+
+    @property
+    def seq_lengths(self) -> tuple[int, int]:
+        """(Q_LEN, KV_LEN)."""
+        return self._seq_lengths
+
+    @seq_lengths.setter
+    def seq_lengths(self, value: tuple[int, int]) -> None:
+        self._seq_lengths = _lengths_for(value, self._classes.shape, self._size)
+        self._launch = None
+
+    @property
+    def mask_mod(self) -> Callable | None:
+        """The mask_mod that partial tiles ask."""
+        return self._mask_mod
+
+    @mask_mod.setter
+    def mask_mod(self, value: Callable | None) -> None:
+        refuse_block_mask(value)
+        if value is not None and not callable(value):
+            raise TypeError(
+                f"mask_mod: must be a function or None, got {type_name(value)}"
+            )
+        self._mask_mod = self._bound_mod = value
+
+    @property
+    def bound_mod(self) -> Callable | None:
+        """mask_mod with the captures that create_block_mask was given."""
+        return self._bound_mod
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(B, H, Q_LEN, KV_LEN)."""
+        return (*self._classes.shape[:2], *self._seq_lengths)
+
+    @property
+    def kv_num_blocks(self) -> np.ndarray:
+        """Partial tiles a row of tiles, int32 [B, H, Qb]."""
+        return self._list(PARTIAL)[0]
+
+    @property
+    def kv_indices(self) -> np.ndarray:
+        """Partial tiles' key-tile indices, then the others, int32 [B, H, Qb, KVb]."""
+        return self._list(PARTIAL)[1]
+
+    @property
+    def full_kv_num_blocks(self) -> np.ndarray:
+        """Full tiles a row of tiles, int32 [B, H, Qb]."""
+        return self._list(FULL)[0]
+
+    @property
+    def full_kv_indices(self) -> np.ndarray:
+        """Full tiles' key-tile indices, then the others, int32 [B, H, Qb, KVb]."""
+        return self._list(FULL)[1]
+
+    def _list(self, kind: int) -> tuple[np.ndarray, np.ndarray]:
+        found = self._lists.get(kind)
+        if found is None:
+            _checks.fits("kv_indices", self._classes.size, 4)
+            live = self._classes == kind
+            counts = live.sum(axis=-1, dtype=np.int32)
+            indices = np.argsort(~live, axis=-1, kind="stable").astype(np.int32)
+            found = self._lists[kind] = (counts, indices)
+        return found
+
+    def block_classes(self) -> np.ndarray:
+        """Class of every tile, int8 [B, H, Qb, KVb]: 0 empty, 1 partial, 2 full."""
+        return self._classes.copy()
+
+    def counts(self) -> tuple[int, int, int]:
+        """(full, partial, empty) tiles, summed over B and H."""
+        kept, repeats = self._distinct()
+        full = int(np.count_nonzero(kept == FULL)) * repeats
+        live = int(np.count_nonzero(kept)) * repeats
+        return full, live - full, self._classes.size - live
+
+    def _distinct(self) -> tuple[np.ndarray, int]:
+        """The classes without repeated batches and heads, and how often they repeat."""
+        kept, repeats = self._classes, 1
+        for axis in (0, 1):
+            if kept.shape[axis] > 1 and kept.strides[axis] == 0:
+                repeats *= kept.shape[axis]
+                kept = kept[:1] if axis == 0 else kept[:, :1]
+        return kept, repeats
+
+    def to_dense(self) -> np.ndarray:
+        """Live tiles as int32 [B, H, Qb, KVb]: 1 where partial or full."""
+        return (self._classes != EMPTY).astype(np.int32)
+
+    def sparsity(self) -> float:
+        """Tiles skipped, in per cent; 0 where there are no tiles."""
+        total = self._classes.size
+        return 100.0 * self.counts()[2] / total if total else 0.0
+
+    def as_tuple(self) -> tuple:
+        """The four lists, BLOCK_SIZE and mask_mod, in FlexAttention's order."""
+        return (
+            self.kv_num_blocks,
+            self.kv_indices,
+            self.full_kv_num_blocks,
+            self.full_kv_indices,
+            self._size,
+            self._mask_mod,
+        )
+
+    # ---- Other masks from this one --------------------------------------------
+
+    def __getitem__(self, index: Any) -> BlockMask:
+        """Slice batches, heads and rows of tiles; an int keeps its dimension.
+
+        The mask_mod of the result sees the positions that it saw before: batch,
+        head and query indices are shifted by what was cut away.
+        """
+        parts = index if isinstance(index, tuple) else (index,)
+        if len(parts) > 3:
+            raise IndexError(
+                "BlockMask: index must have at most 3 parts (B, H, row of tiles),"
+                f" got {len(parts)}"
+            )
+        parts = (*parts, *(slice(None),) * (3 - len(parts)))
+        rows = [
+            _selection(part, extent, name)
+            for part, extent, name in zip(
+                parts, self._classes.shape[:3], ("B", "H", "row of tiles"), strict=True
+            )
+        ]
+        first, count = _run_of(rows[2])
+        classes = self._classes
+        for axis in (0, 1):
+            chosen = rows[axis]
+            if len(chosen) != classes.shape[axis] or chosen != list(range(len(chosen))):
+                low, number = _maybe_run(chosen)
+                cut = slice(low, low + number) if low is not None else chosen
+                classes = classes[cut] if axis == 0 else classes[:, cut]
+        classes = classes[:, :, first : first + count]
+        q_len = min(count * self._size[0], self._seq_lengths[0] - first * self._size[0])
+        mod = self._bound_mod
+        if mod is not None:
+            mod = _shifted(
+                mod, rows[0], rows[1], first * self._size[0],
+                (self._classes.shape[0], self._classes.shape[1]),
+            )  # fmt: skip
+        lengths = (max(q_len, 0), self._seq_lengths[1])
+        return BlockMask._make(classes, self._size, lengths, mod)
+
+    def crop(self, q_len: int, kv_len: int) -> BlockMask:
+        """Cut the mask to smaller lengths.
+
+        A full tile that a new length cuts becomes partial; a partial one
+        stays partial.
+        """
+        old_q, old_kv = self._seq_lengths
+        q_len = _checks.integer(q_len, "q_len", 0, old_q)
+        kv_len = _checks.integer(kv_len, "kv_len", 0, old_kv)
+        bq, bkv = self._size
+        classes = self._classes[:, :, : _blocks(q_len, bq), : _blocks(kv_len, bkv)]
+        cut_q = q_len % bq and q_len < old_q
+        cut_kv = kv_len % bkv and kv_len < old_kv
+        if cut_q or cut_kv:
+            classes = classes.copy()
+            if cut_q:
+                last = classes[:, :, -1]
+                last[last == FULL] = PARTIAL
+            if cut_kv:
+                last = classes[..., -1]
+                last[last == FULL] = PARTIAL
+        return BlockMask._make(
+            classes, self._size, (q_len, kv_len), self._mask_mod, self._bound_mod
+        )
+
+    def retile(self, size: int | tuple[int, int]) -> BlockMask:
+        """The same mask on tiles of another size.
+
+        A new tile is full where all tiles that it overlaps are full and it lies
+        within the lengths, empty where all are empty, else partial: always a
+        correct answer, made without asking the mask_mod.
+        """
+        new = block_size(size)
+        kept, _ = self._distinct()
+        bounds = []
+        for length, old, fresh, extent in zip(
+            self._seq_lengths, self._size, new, kept.shape[2:], strict=True
+        ):
+            starts = np.arange(_blocks(length, fresh), dtype=np.int64) * fresh
+            ends = np.minimum(starts + fresh, length)
+            bounds.append((starts // old, np.minimum(-(-ends // old), extent)))
+        full = _window_sums(kept == FULL, *bounds)
+        empty = _window_sums(kept == EMPTY, *bounds)
+        (q0, q1), (n0, n1) = bounds
+        total = (q1 - q0)[:, None] * (n1 - n0)[None, :]
+        classes = np.full(full.shape, PARTIAL, np.int8)
+        classes[full == total] = FULL
+        classes[empty == total] = EMPTY
+        for axis, length, fresh in (
+            (2, self._seq_lengths[0], new[0]),
+            (3, self._seq_lengths[1], new[1]),
+        ):
+            if length % fresh and classes.shape[axis]:
+                last = classes[:, :, -1] if axis == 2 else classes[..., -1]
+                last[last == FULL] = PARTIAL
+        shape = (*self._classes.shape[:2], *classes.shape[2:])
+        return BlockMask._make(
+            np.broadcast_to(classes, shape), new, self._seq_lengths,
+            self._mask_mod, self._bound_mod,
+        )  # fmt: skip
+
+    def to(self, device: Any) -> BlockMask:
+        """The mask on `device`; "cpu" is where masks live now."""
+        if device is None:
+            raise TypeError("device: must be a str or a device, got None")
+        _cpu(device)
+        return self
+
+    @classmethod
+    def from_kv_blocks(
+        cls,
+        kv_num_blocks: Any,
+        kv_indices: Any,
+        full_kv_num_blocks: Any = None,
+        full_kv_indices: Any = None,
+        BLOCK_SIZE: int | tuple[int, int] = 128,
+        mask_mod: Callable | None = None,
+        seq_lengths: tuple[int, int] | None = None,
+    ) -> BlockMask:
+        """A BlockMask from lists of key tiles, as FlexAttention keeps them.
+
+        Parameters
+        ----------
+        kv_num_blocks : integer array [B, H, Qb]
+            Partial tiles in each row of tiles.
+        kv_indices : integer array [B, H, Qb, width]
+            Their key-tile indices; only the first kv_num_blocks of a row count.
+        full_kv_num_blocks, full_kv_indices : integer arrays, optional
+            The same for full tiles.
+        BLOCK_SIZE : int or (int, int)
+            (query, key) extent of a tile.
+        mask_mod : callable, optional
+            Asked on partial tiles; without one they are visible whole.
+        seq_lengths : (int, int), optional
+            (Q_LEN, KV_LEN); whole tiles without.
+
+        Raises
+        ------
+        ValueError
+            For a count or an index out of range, a tile twice in a row, or one
+            that is both partial and full; names the list, b, h and row.
+        """
+        from ._kv_lists import classes_from_lists
+
+        size = block_size(BLOCK_SIZE)
+        refuse_block_mask(mask_mod)
+        if mask_mod is not None and not callable(mask_mod):
+            raise TypeError(
+                f"mask_mod: must be a function or None, got {type_name(mask_mod)}"
+            )
+        classes, lengths = classes_from_lists(
+            kv_num_blocks, kv_indices, full_kv_num_blocks, full_kv_indices,
+            size, seq_lengths,
+        )  # fmt: skip
+        self = cls._make(classes, size, lengths, mask_mod)
+        self._lists[PARTIAL] = _own(kv_num_blocks), _own(kv_indices)
+        if full_kv_num_blocks is not None:
+            self._lists[FULL] = _own(full_kv_num_blocks), _own(full_kv_indices)
+        return self
+
+    # ---- Use in a call --------------------------------------------------------
+
+    def for_launch(
+        self, batch: int, heads: int, q_len: int, kv_len: int
+    ) -> tuple[TensorTuple, tuple[int, int]]:
+        """Check the mask against a call; its classes as the library takes them."""
+        key = (batch, heads, q_len, kv_len)
+        if self._launch is not None and self._launch[0] == key:
+            return self._launch[1], self._size
+        B, H = self._classes.shape[:2]
+        if self._seq_lengths != (q_len, kv_len):
+            raise ValueError(
+                f"block_mask: lengths must be those of q and k ({q_len}, {kv_len}),"
+                f" got {self._seq_lengths} (see crop)"
+            )
+        if B not in (1, batch):
+            raise ValueError(
+                f"block_mask: batch must be 1 or that of q ({batch}), got {B}"
+            )
+        if H not in (1, heads):
+            raise ValueError(
+                f"block_mask: heads must be 1 or those of q ({heads}), got {H}"
+            )
+        classes = self._classes
+        found = (
+            classes.__array_interface__["data"][0],
+            "i8",
+            classes.shape,
+            classes.strides,
+        )
+        self._launch = (key, found)
+        return found, self._size
+
+    # ---- Pickling -------------------------------------------------------------
+
+    def __reduce__(self):
+        from . import _recipe
+
+        kept, _ = self._distinct()
+        return _recipe.rebuild_block_mask, (
+            np.ascontiguousarray(kept),
+            self._classes.shape,
+            self._size,
+            self._seq_lengths,
+            _recipe.freeze_mask_mod(self._bound_mod),
+        )
+
+    # ---- Pictures ---------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        return (
+            f"<fovea.BlockMask shape={self.shape}, BLOCK_SIZE={self._size},"
+            f" sparsity={self.sparsity():.2f}%>"
+        )
+
+    def __str__(self) -> str:
+        from . import _picture
+
+        return _picture.text(self)
+
+    def _repr_html_(self) -> str:
+        from . import _picture
+
+        return _picture.html(self)
+
+    def plot(self, ax: Any = None, *, b: int = 0, h: int = 0) -> Any:
+        """Draw the tiles of one head with matplotlib.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure without.
+        b, h : int
+            Which batch and head.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        from . import _picture
+
+        return _picture.plot(self, ax, b, h)
+
+
+def _own(values: Any) -> np.ndarray:
+    """A copy of a checked list, in int32."""
+    return _tensors.read(values, "kv_indices", _tensors.ANY).numpy().astype(np.int32)
+
+
+def _lengths_for(
+    value: object, shape: tuple[int, ...], size: tuple[int, int]
+) -> tuple[int, int]:
+    """Check (Q_LEN, KV_LEN) against the number of tiles."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise TypeError(f"seq_lengths: must be (Q_LEN, KV_LEN), got {value!r}")
+    result = tuple(
+        _checks.integer(entry, f"seq_lengths[{i}]", 0) for i, entry in enumerate(value)
+    )
+    for i, what in enumerate(("rows", "columns")):
+        have, need = shape[2 + i], _blocks(result[i], size[i])
+        if have != need:
+            raise ValueError(
+                f"seq_lengths[{i}]: must give as many tiles as there are {what}"
+                f" ({have} of {size[i]}), got {result[i]}"
+            )
+    return result  # type: ignore[return-value]
+
+
+def _selection(part: Any, extent: int, name: str) -> list[int]:
+    """The indices that one part of an index selects."""
+    if isinstance(part, slice):
+        return list(range(*part.indices(extent)))
+    if isinstance(part, (bool, np.bool_)):
+        raise TypeError(f"BlockMask: {name} index must be an int, got bool")
+    if isinstance(part, (int, np.integer)):
+        entries = [int(part)]
+    elif isinstance(part, (list, tuple, np.ndarray)):
+        array = np.asarray(part)
+        if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
+            raise TypeError(
+                f"BlockMask: {name} index must be ints, got {type_name(part)} of"
+                f" {array.dtype}"
+            )
+        entries = array.tolist()
+    else:
+        raise TypeError(
+            f"BlockMask: {name} index must be an int, a slice or ints,"
+            f" got {type_name(part)}"
+        )
+    for entry in entries:
+        if not -extent <= entry < extent:
+            raise IndexError(
+                f"BlockMask: {name} index must be in {-extent}...{extent - 1},"
+                f" got {entry}"
+            )
+    return [entry % extent for entry in entries]
+
+
+def _maybe_run(chosen: list[int]) -> tuple[int | None, int]:
+    """(first, count) where `chosen` counts up by one, else (None, count)."""
+    if not chosen:
+        return 0, 0
+    first = chosen[0]
+    if chosen == list(range(first, first + len(chosen))):
+        return first, len(chosen)
+    return None, len(chosen)
+
+
+def _run_of(chosen: list[int]) -> tuple[int, int]:
+    first, count = _maybe_run(chosen)
+    if first is None:
+        raise ValueError(
+            "BlockMask: rows of tiles must be a run without gaps, got"
+            f" {chosen[:8]}{'...' if len(chosen) > 8 else ''}"
+        )
+    return first, count
+
+
+def _shifted(
+    mod: Callable, batches: list[int], heads: list[int], row: int,
+    extents: tuple[int, int],
+) -> Callable:  # fmt: skip
+    """`mod` as seen after a cut: its indices are the ones before the cut."""
+    b_whole = batches == list(range(extents[0]))
+    h_whole = heads == list(range(extents[1]))
+    if b_whole and h_whole and row == 0:
+        return mod
+    b0, b_count = _maybe_run(batches)
+    h0, h_count = _maybe_run(heads)
+    # One entry left stands for every batch or head of a call.
+    b_step = 0 if b_count == 1 and not b_whole else 1
+    h_step = 0 if h_count == 1 and not h_whole else 1
+    if b0 is not None and h0 is not None:
+
+        def mask_mod(b, h, q_idx, kv_idx):
+            return mod(b * b_step + b0, h * h_step + h0, q_idx + row, kv_idx)
+
+        return mask_mod
+    batch_of = np.asarray(batches, np.int64)
+    head_of = np.asarray(heads, np.int64)
+
+    def gathered_mask_mod(b, h, q_idx, kv_idx):
+        return mod(batch_of[b], head_of[h], q_idx + row, kv_idx)
+
+    return gathered_mask_mod
+
+
+def _window_sums(hits: np.ndarray, rows: tuple, columns: tuple) -> np.ndarray:
+    """Sums of `hits` over the product of the half-open ranges."""
+    q0, q1 = rows
+    n0, n1 = columns
+    sums = np.zeros((*hits.shape[:2], hits.shape[2] + 1, hits.shape[3] + 1), np.int64)
+    np.cumsum(hits, axis=2, out=sums[:, :, 1:, 1:])
+    np.cumsum(sums[:, :, 1:, 1:], axis=3, out=sums[:, :, 1:, 1:])
+    upper = sums[:, :, q1][..., n1] - sums[:, :, q1][..., n0]
+    lower = sums[:, :, q0][..., n1] - sums[:, :, q0][..., n0]
+    return upper - lower
+
+
+# ---- Making masks ---------------------------------------------------------------
+
+
+def _extent(value: object, name: str) -> int:
+    return 1 if value is None else _checks.integer(value, name, 1)
+
+
+class _Traced:
+    """A traced mod with its captures read, and which indices it looks at."""
+
+    def __init__(self, traced: Any, keep: list):
+        from ._attention import capture_tuples
+
+        self.keep = keep
+        self.captures = capture_tuples(traced.arrays, traced.labels, "cpu", keep)
+        for capture, label in zip(self.captures, traced.labels, strict=True):
+            if 0 in capture[2]:
+                raise ValueError(
+                    f"{label}: a capture must have at least one element,"
+                    f" got shape {capture[2]}"
+                )
+        self.text = traced.program_json(D=1, E=1, dtype="f32")
+        region = traced.program.get("mask") or traced.program.get("score")
+        nodes = region["nodes"] if region else ()
+        used = {node[1] for node in nodes if node[0] == "arg"}
+        self.by_batch, self.by_head = "b" in used, "h" in used
+
+
+def create_block_mask(
+    mask_mod: Callable,
+    B: int | None,
+    H: int | None,
+    Q_LEN: int,
+    KV_LEN: int,
+    BLOCK_SIZE: int | tuple[int, int] = 128,
+    *,
+    captures: Mapping[str, Any] | None = None,
+    q_offset: Any = 0,
+    kv_offset: Any = 0,
+    device: Any = None,
+    exact: bool = True,
+) -> BlockMask:
+    """Classify the tiles of a mask.
+
+    Parameters
+    ----------
+    mask_mod : callable
+        ``mask_mod(b, h, q_idx, kv_idx)``, True = attend.
+    B, H : int or None
+        Batches and query heads; None = 1.
+    Q_LEN, KV_LEN : int
+        Lengths, 0 or more; positions beyond them count as masked.
+    BLOCK_SIZE : int or (int, int)
+        (query, key) extent of a tile, at least 1.
+    captures : mapping of str to array, optional
+        Arrays for keyword-only parameters of the mask_mod.
+    q_offset, kv_offset : int or integer array [B]
+        What the positions start at.
+    device : optional
+        Where the mask will live; None or "cpu".
+    exact : bool
+        Whether tiles that the analysis leaves mixed must be evaluated. Without
+        it they may be called partial although they are full or empty.
+
+    Returns
+    -------
+    BlockMask
+    """
+    if isinstance(mask_mod, BlockMask):
+        refuse_block_mask(mask_mod)
+    size = block_size(BLOCK_SIZE)
+    batch, heads = _extent(B, "B"), _extent(H, "H")
+    q_len = _checks.integer(Q_LEN, "Q_LEN", 0)
+    kv_len = _checks.integer(KV_LEN, "KV_LEN", 0)
+    _cpu(device)
+    _checks.boolean(exact, "exact")
+    q_off = _checks.offset(q_offset, "q_offset", batch, q_len) or [0] * batch
+    kv_off = _checks.offset(kv_offset, "kv_offset", batch, kv_len) or [0] * batch
+    traced = _trace_mask(mask_mod, captures)
+    tiles = (_blocks(q_len, size[0]), _blocks(kv_len, size[1]))
+    shifts = sorted(set(zip(q_off, kv_off, strict=True)))
+    by_batch = traced.by_batch or len(shifts) > 1
+    shape = (batch if by_batch else 1, heads if traced.by_head else 1, *tiles)
+    _checks.fits("Q_LEN * KV_LEN in tiles", math.prod(shape))
+    classes = np.zeros(shape, np.int8)
+    for shift in shifts:
+        part = classes if len(shifts) == 1 else np.zeros(shape, np.int8)
+        if part.size:
+            native().mask_classes(
+                traced.text, traced.captures, (*shape[:2], q_len, kv_len), shift, size,
+                (part.__array_interface__["data"][0], "i8", shape,
+                 _tensors.strides_for(shape, (0, 1, 2, 3))),
+            )  # fmt: skip
+        if part is not classes:
+            chosen = [b for b in range(batch) if (q_off[b], kv_off[b]) == shift]
+            classes[chosen] = part[chosen]
+    whole = np.broadcast_to(classes, (batch, heads, *tiles))
+    bound = _compiler.bind(mask_mod, captures)
+    return BlockMask._make(whole, size, (q_len, kv_len), mask_mod, bound)
+
+
+def _trace_mask(mask_mod: Any, captures: Mapping[str, Any] | None) -> _Traced:
+    from .dsl import trace_variant
+
+    captures = _compiler.check_captures(captures)
+    if mask_mod is None:
+        raise TypeError("mask_mod: must be a function, got None")
+    return _Traced(trace_variant(None, mask_mod, "softmax", captures, "f32"), [])
+
+
+def create_mask(
+    mod: Callable,
+    B: int | None,
+    H: int | None,
+    Q_LEN: int,
+    KV_LEN: int,
+    *,
+    captures: Mapping[str, Any] | None = None,
+) -> np.ndarray:
+    """Evaluate a mod at every position, for tests and pictures.
+
+    Parameters
+    ----------
+    mod : callable
+        A mask_mod, or a score_mod: visible where it is not -inf for a score
+        of 0.
+    B, H : int or None
+        Batches and query heads; None = 1.
+    Q_LEN, KV_LEN : int
+        Lengths.
+    captures : mapping of str to array, optional
+        Arrays for keyword-only parameters of the mod.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape [B, H, Q_LEN, KV_LEN]
+    """
+    from .dsl import mod_kind, trace_variant
+
+    if isinstance(mod, BlockMask):
+        raise TypeError(
+            "mod: must be a function, got a BlockMask (its tiles are .block_classes())"
+        )
+    batch, heads = _extent(B, "B"), _extent(H, "H")
+    q_len = _checks.integer(Q_LEN, "Q_LEN", 0)
+    kv_len = _checks.integer(KV_LEN, "KV_LEN", 0)
+    captures = _compiler.check_captures(captures)
+    if mod_kind(mod) == "score_mod":
+        traced = _Traced(trace_variant(mod, None, "softmax", captures, "f32"), [])
+    else:
+        traced = _Traced(trace_variant(None, mod, "softmax", captures, "f32"), [])
+    shape = (batch, heads, q_len, kv_len)
+    _checks.fits("B * H * Q_LEN * KV_LEN", math.prod(shape))
+    dense = np.zeros(shape, np.bool_)
+    if dense.size:
+        native().mask_dense(
+            traced.text, traced.captures, shape, (0, 0),
+            (dense.__array_interface__["data"][0], "i1", shape,
+             _tensors.strides_for(shape, (0, 1, 2, 3))),
+        )  # fmt: skip
+    return dense

@@ -1,0 +1,336 @@
+"""From mods or a Program to a compiled kernel, with the caches between."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import math
+import os
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from . import _checks
+from ._lib import native
+from ._tensors import type_name
+
+_LIMIT = 4096
+
+
+class Source(Protocol):
+    """What a kernel is made from: mods, or a Program with its captures."""
+
+    def trace(
+        self, dtype: str, captures: Mapping[str, Any] | None, block_mask: Any
+    ) -> Any: ...
+
+
+def check_captures(captures: object) -> Mapping[str, Any] | None:
+    """Accept None or a mapping with str keys."""
+    if captures is None:
+        return None
+    if not isinstance(captures, Mapping):
+        raise TypeError(
+            f"captures: must be a mapping of names to arrays, got {type_name(captures)}"
+        )
+    for key in captures:
+        if not isinstance(key, str):
+            raise TypeError(f"captures: names must be str, got {type_name(key)}")
+    return captures
+
+
+def keyword_only(mod: Callable) -> frozenset[str]:
+    """The names of a mod's keyword-only parameters."""
+    try:
+        parameters = inspect.signature(mod).parameters.values()
+    except (TypeError, ValueError):
+        return frozenset()
+    return frozenset(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+
+
+def bind(mod: Callable, captures: Mapping[str, Any] | None) -> Callable:
+    """Fix the keyword-only parameters of `mod` that `captures` names."""
+    if not captures:
+        return mod
+    wanted = keyword_only(mod) & captures.keys()
+    if not wanted:
+        return mod
+    return functools.partial(mod, **{name: captures[name] for name in sorted(wanted)})
+
+
+def _masked_score(score_mod: Callable | None, mask_mod: Callable) -> Callable:
+    """A score_mod that also hides what `mask_mod` hides (rule S2).
+
+    A modified score of -inf makes a key invisible. With a block mask the
+    mask region belongs to the partial tiles alone, so that a second mask that
+    must hold everywhere goes in here.
+    """
+    from . import ops
+
+    hidden = -math.inf
+
+    if score_mod is None:
+
+        def score(score, b, h, q_idx, kv_idx):
+            return ops.where(mask_mod(b, h, q_idx, kv_idx), score, hidden)
+
+    else:
+
+        def score(score, b, h, q_idx, kv_idx):
+            changed = score_mod(score, b, h, q_idx, kv_idx)
+            return ops.where(mask_mod(b, h, q_idx, kv_idx), changed, hidden)
+
+    return score
+
+
+_combined: dict[tuple[int, int], tuple[Any, Any, Callable]] = {}
+
+
+def _masked_score_once(score_mod: Callable | None, mask_mod: Callable) -> Callable:
+    """The same function for the same pair, so that it is traced once."""
+    key = (id(score_mod), id(mask_mod))
+    found = _combined.get(key)
+    if found is None:
+        if len(_combined) >= _LIMIT:
+            _combined.clear()
+        found = (score_mod, mask_mod, _masked_score(score_mod, mask_mod))
+        _combined[key] = found
+    return found[2]
+
+
+class ModSource:
+    """Mods, a normaliser and the arrays of their keyword-only parameters."""
+
+    __slots__ = ("captures", "mask_mod", "normalizer", "score_mod")
+
+    def __init__(self, score_mod, mask_mod, normalizer, captures):
+        self.score_mod, self.mask_mod = score_mod, mask_mod
+        self.normalizer = normalizer
+        self.captures = captures if captures is None else check_captures(captures)
+
+    def trace(
+        self, dtype: str, captures: Mapping[str, Any] | None, block_mask: Any
+    ) -> Any:
+        from .dsl import trace_variant
+
+        if captures is not None:
+            captures = check_captures(captures)
+            if self.captures:
+                captures = {**self.captures, **captures}
+        else:
+            captures = self.captures
+        score_mod, mask_mod = self.score_mod, self.mask_mod
+        if block_mask is not None and block_mask.mask_mod is not None:
+            bound = block_mask.bound_mod
+            if mask_mod is None or mask_mod is block_mask.mask_mod:
+                mask_mod = bound
+            else:
+                if captures:
+                    score_mod, mask_mod, captures = self._bind_all(captures)
+                score_mod = _masked_score_once(score_mod, mask_mod)
+                mask_mod = bound
+        elif block_mask is not None and mask_mod is not None:
+            if captures:
+                score_mod, mask_mod, captures = self._bind_all(captures)
+            score_mod, mask_mod = _masked_score_once(score_mod, mask_mod), None
+        return trace_variant(score_mod, mask_mod, self.normalizer, captures, dtype)
+
+    def _bind_all(self, captures: Mapping[str, Any]) -> tuple:
+        """Bind the captures to the mods that take them, keep the others."""
+        score_mod, mask_mod = self.score_mod, self.mask_mod
+        taken = keyword_only(mask_mod)
+        if score_mod is not None:
+            taken |= keyword_only(score_mod)
+            score_mod = bind(score_mod, captures)
+        mask_mod = bind(mask_mod, captures)
+        rest = {name: value for name, value in captures.items() if name not in taken}
+        return score_mod, mask_mod, rest or None
+
+
+def normalizer_name(traced: Any) -> str:
+    """The name of a traced variant's normaliser."""
+    normalizer = traced.program.get("normalizer", "softmax")
+    return (
+        normalizer if isinstance(normalizer, str) else normalizer.get("name", "custom")
+    )
+
+
+class Compiled:
+    """One native kernel with what Python needs to know of it."""
+
+    __slots__ = ("_info", "name", "native", "program", "scale_region")
+
+    def __init__(self, kernel: Any, program: dict):
+        self.native = kernel
+        self.program = program
+        self.name: str = program.get("name") or "attention"
+        self.scale_region = program.get("scale")
+        self._info: dict | None = None
+
+    @property
+    def info(self) -> dict:
+        """The library's own description of the kernel."""
+        if self._info is None:
+            self._info = json.loads(self.native.info())
+        return self._info
+
+    @property
+    def schedule(self) -> str:
+        return str(self.info.get("schedule") or "")
+
+    @property
+    def target(self) -> str:
+        return str(self.info.get("target") or "cpu")
+
+    def default_scale(self, geometry: _checks.Geometry) -> float:
+        """1/sqrt(D), or what the variant's scale clause says."""
+        if self.scale_region is None:
+            return geometry.default_scale
+        from ._region import evaluate_scale
+
+        return evaluate_scale(self.scale_region, self.program, geometry)
+
+
+_kernels: dict[tuple, Compiled] = {}
+_history: list[dict] = []
+_lock = threading.Lock()
+_warned: set[str] = set()
+
+
+def lookup(
+    traced: Any,
+    dtype: str,
+    D: int,
+    E: int,
+    want_lse: bool,
+    want_mask: bool,
+    target: str | None,
+    schedule: str | None,
+) -> Compiled:
+    """The compiled kernel of a traced variant; compiles it where need be."""
+    key = (traced.core, dtype, D, E, want_lse, want_mask, target, schedule)
+    found = _kernels.get(key)
+    if found is None:
+        text = traced.program_json(
+            D=D, E=E, dtype=dtype, return_lse=want_lse, block_mask=want_mask
+        )
+        found = compile_text(text, target, schedule)
+        with _lock:
+            if len(_kernels) >= _LIMIT:
+                _kernels.clear()
+            _kernels[key] = found
+    return found
+
+
+def compile_text(text: str, target: str | None, schedule: str | None) -> Compiled:
+    """Compile a whole Program (its canonical text)."""
+    start = time.perf_counter()
+    kernel, origin, milliseconds = native().compile(
+        text, kind="program", target=target, schedule=schedule
+    )
+    program = json.loads(text)
+    found = Compiled(kernel, program)
+    if "compile" in os.environ.get("FOVEA_LOG", "").split(","):
+        elapsed = milliseconds or (time.perf_counter() - start) * 1e3
+        _log(program, target, schedule, origin, elapsed)
+    _warn_below_fast(found)
+    return found
+
+
+def _warn_below_fast(compiled: Compiled) -> None:
+    """Warn once for each reason why a kernel is below the fast path."""
+    for note in compiled.info.get("performance_notes") or ():
+        text = f"{compiled.name}: {note}"
+        if text not in _warned:
+            from .errors import PerformanceWarning
+
+            _warned.add(text)
+            warnings.warn(text, PerformanceWarning, stacklevel=4)
+
+
+def describe(program: Mapping[str, Any]) -> str:
+    """One line about a Program: name, dtype, head dims."""
+    dims = ",".join(str(d) for d in program.get("D", ()))
+    name = program.get("name", "attention")
+    return f"{name} {program['dtype']} D={dims} E={program['E']}"
+
+
+def _differences(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
+    """Which parts of two Programs differ, constants named by their values."""
+    found = []
+    for part in sorted(set(new) | set(old)):
+        a, b = new.get(part), old.get(part)
+        if a == b or part in ("name", "doc", "locations"):
+            continue
+        if part in ("score", "mask", "scale"):
+            found.append(_region_difference(part, a, b))
+        elif part == "normalizer":
+            found.append("normalizer")
+        elif part == "captures":
+            found.append("captures (dtype or rank)")
+        else:
+            found.append(f"{part} {b} -> {a}")
+    return found
+
+
+def _region_difference(part: str, a: dict | None, b: dict | None) -> str:
+    if a and b and len(a["nodes"]) == len(b["nodes"]):
+        pairs = [(x, y) for x, y in zip(a["nodes"], b["nodes"], strict=True) if x != y]
+        if pairs and all(x[0] == y[0] == "const" for x, y in pairs):
+            changes = ", ".join(f"{y[2]} -> {x[2]}" for x, y in pairs[:3])
+            more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
+            return f"{part}: constant {changes}{more}"
+    return part
+
+
+def _log(
+    program: dict, target: str | None, schedule: str | None, origin: str, ms: float
+) -> None:
+    entry = {**program, "target": target or "cpu", "schedule": schedule or "default"}
+    with _lock:
+        ranked = [(_differences(entry, old), old) for old in _history]
+        _history.append(entry)
+        del _history[:-256]
+    if ranked:
+        differences, old = min(ranked, key=lambda pair: len(pair[0]))
+        what = "; ".join(differences) or "nothing but its name"
+        nearest = f"differs from {describe(old)} in: {what}"
+    else:
+        nearest = "the first variant"
+    verb = {"compiled": "compiled", "memory": "memory hit", "disk": "disk hit"}[origin]
+    print(
+        f"fovea: {verb} {describe(program)} for {target or 'cpu'} in {ms:.1f} ms,"
+        f" {nearest}",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def clear() -> None:
+    """Forget the kernels that Python holds."""
+    with _lock:
+        _kernels.clear()
+        _combined.clear()
+        _history.clear()
+
+
+def target_for(target: object, device: str) -> str | None:
+    """Check a target against where the tensors live."""
+    if target is None and device == "cpu":
+        return None
+    if target is not None:
+        checked = _checks.target(target)
+        if device == "cpu" or str(checked).startswith(("sm_", "cuda", "gfx", "hip")):
+            return checked
+        raise ValueError(f"target: must run where q lives ({device}), got {target!r}")
+    kind = device.partition(":")[0]
+    known = _checks.targets()
+    if kind not in known:
+        raise ValueError(
+            f"target: must be one of {', '.join(known)}, got {kind} (where q lives)"
+        )
+    return kind

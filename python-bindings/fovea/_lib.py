@@ -1,0 +1,34 @@
+"""The compiled module, loaded at the first call that needs it."""
+
+from __future__ import annotations
+
+import functools
+import json
+from types import ModuleType
+
+
+@functools.cache
+def native() -> ModuleType:
+    """The compiled module, with this package's error classes registered."""
+    from . import _native, errors
+
+    _native.set_exceptions(
+        {
+            "parse": errors.ParseError,
+            "compile": errors.CompileError,
+            "index": IndexError,
+            "unsupported": ValueError,
+            "io": OSError,
+        }
+    )
+    return _native
+
+
+@functools.cache
+def _config_text() -> str:
+    return native().config()
+
+
+def config() -> dict:
+    """What the library says about itself and this machine, as of the first call."""
+    return json.loads(_config_text())

@@ -1,0 +1,141 @@
+"""Pictures of block masks: text, HTML, matplotlib."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _checks
+from ._tensors import type_name
+
+if TYPE_CHECKING:
+    from ._block_mask import BlockMask
+
+_COLUMNS = 48
+_ROWS = 32
+_PICTURES = 4
+#: What stands for an empty, a partial and a full tile, two characters wide.
+GLYPHS = ("  ", "\u2591\u2591", "\u2588\u2588")
+_COLOURS = ("#ffffff", "#9ecae1", "#08519c")
+_NAMES = ("empty", "partial", "full")
+
+
+def condensed(classes: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """At most rows x columns cells: full where all tiles are, empty alike."""
+    height, width = classes.shape
+    if height <= rows and width <= columns:
+        return classes
+    q = np.linspace(0, height, min(rows, height) + 1).astype(int)
+    n = np.linspace(0, width, min(columns, width) + 1).astype(int)
+    low = np.minimum.reduceat(np.minimum.reduceat(classes, q[:-1], 0), n[:-1], 1)
+    high = np.maximum.reduceat(np.maximum.reduceat(classes, q[:-1], 0), n[:-1], 1)
+    return np.where(low == high, low, 1).astype(np.int8)
+
+
+def _heads(mask: BlockMask) -> list[tuple[int, int]]:
+    """The (b, h) whose pictures differ by construction."""
+    classes = mask._classes
+    batches, heads = (
+        1 if classes.strides[axis] == 0 else classes.shape[axis] for axis in (0, 1)
+    )
+    return [(b, h) for b in range(batches) for h in range(heads)]
+
+
+def text(mask: BlockMask) -> str:
+    """The header and a picture of each head that has one of its own."""
+    full, partial, empty = mask.counts()
+    B, H, q_len, kv_len = mask.shape
+    lines = [
+        f"BlockMask(shape=({B}, {H}, {q_len}, {kv_len}), BLOCK_SIZE={mask.BLOCK_SIZE},"
+        f" sparsity={mask.sparsity():.2f}%)",
+        f"tiles: {full} full {GLYPHS[2]}, {partial} partial {GLYPHS[1]}, {empty} empty",
+    ]
+    shown = _heads(mask)
+    for b, h in shown[:_PICTURES]:
+        cells = mask._classes[b, h]
+        if not cells.size:
+            lines.append(f"(b={b}, h={h}): no tiles")
+            continue
+        small = condensed(cells, _ROWS, _COLUMNS)
+        scale = ""
+        if small.shape != cells.shape:
+            scale = f", {cells.shape[0]} x {cells.shape[1]} tiles in"
+            scale += f" {small.shape[0]} x {small.shape[1]} cells"
+        lines.append(f"(b={b}, h={h}){scale}")
+        width = 2 * small.shape[1]
+        lines.append("\u250c" + "\u2500" * width + "\u2510")
+        lines += [
+            "\u2502" + "".join(GLYPHS[c] for c in row) + "\u2502" for row in small
+        ]
+        lines.append("\u2514" + "\u2500" * width + "\u2518")
+    if len(shown) > _PICTURES:
+        lines.append(f"... and {len(shown) - _PICTURES} more heads")
+    return "\n".join(lines)
+
+
+def html(mask: BlockMask) -> str:
+    """The header and one SVG, for notebooks."""
+    full, partial, empty = mask.counts()
+    head = (
+        f"<b>BlockMask</b> shape={mask.shape}, BLOCK_SIZE={mask.BLOCK_SIZE},"
+        f" sparsity={mask.sparsity():.2f}%<br>{full} full, {partial} partial,"
+        f" {empty} empty tiles"
+    )
+    cells = mask._classes[0, 0] if mask._classes.size else np.zeros((0, 0), np.int8)
+    if not cells.size:
+        return f"<div>{head}</div>"
+    small = condensed(cells, 64, 64)
+    size = 6
+    rects = [
+        f'<rect x="{x * size}" y="{y * size}" width="{size}" height="{size}"'
+        f' fill="{_COLOURS[small[y, x]]}"/>'
+        for y in range(small.shape[0])
+        for x in range(small.shape[1])
+        if small[y, x]
+    ]
+    width, height = small.shape[1] * size, small.shape[0] * size
+    return (
+        f'<div>{head}<br><svg width="{width}" height="{height}"'
+        f' style="border:1px solid #888" role="img">{"".join(rects)}</svg></div>'
+    )
+
+
+def plot(mask: BlockMask, ax: Any, b: object, h: object) -> Any:
+    """See BlockMask.plot."""
+    batch = _checks.integer(b, "b", 0, mask.shape[0] - 1)
+    head = _checks.integer(h, "h", 0, mask.shape[1] - 1)
+    if ax is not None and not hasattr(ax, "imshow"):
+        raise TypeError(f"ax: must be a matplotlib Axes or None, got {type_name(ax)}")
+    try:
+        from matplotlib import pyplot
+        from matplotlib.colors import ListedColormap
+        from matplotlib.patches import Patch
+    except ImportError as error:
+        raise ImportError("BlockMask.plot needs matplotlib: fovea[plot]") from error
+    if ax is None:
+        _, ax = pyplot.subplots()
+    q_len, kv_len = mask.seq_lengths
+    rows, columns = mask._classes.shape[2:]
+    ax.imshow(
+        mask._classes[batch, head],
+        cmap=ListedColormap(list(_COLOURS)),
+        vmin=0,
+        vmax=2,
+        interpolation="nearest",
+        extent=(0, columns * mask.BLOCK_SIZE[1], rows * mask.BLOCK_SIZE[0], 0),
+        aspect="auto",
+    )
+    ax.set_xlim(0, max(kv_len, 1))
+    ax.set_ylim(max(q_len, 1), 0)
+    ax.set_xlabel("key position")
+    ax.set_ylabel("query position")
+    ax.set_title(f"b={batch}, h={head}: {mask.sparsity():.1f}% of tiles skipped")
+    ax.legend(
+        handles=[
+            Patch(facecolor=colour, edgecolor="#888888", label=name)
+            for colour, name in zip(_COLOURS, _NAMES, strict=True)
+        ],
+        loc="upper right",
+    )
+    return ax

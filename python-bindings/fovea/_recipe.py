@@ -1,0 +1,171 @@
+"""Recipes: what pickles and files of kernels hold. Never machine code.
+
+A file is a zip archive: ``recipe.json`` and one ``.npy`` a capture. bfloat16
+captures are widened to float32, which kernels read as the same values.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import _attention, _block_mask, _checks, _compiler, _tensors
+from ._program import ProgramSource, functions
+from ._tensors import type_name
+
+_KEYS = {"fovea_kernel", "labels", "program", "scale", "schedule", "target"}
+
+
+def freeze(array: Any, name: str) -> np.ndarray:
+    """A contiguous copy of a capture."""
+    tensor = _tensors.read(array, name, _tensors.ANY, grad_matters=False)
+    values = tensor.numpy()
+    _checks.fits(name, values.size, 4 if tensor.dtype == "bf16" else values.itemsize)
+    if tensor.dtype == "bf16":
+        return _tensors.bf16_to_f32(values)
+    return np.array(values, order="C", copy=True)
+
+
+def freeze_mask_mod(mod: Callable | None) -> tuple[str, list[np.ndarray]] | None:
+    """A mask_mod as a Program and copies of its captures."""
+    if mod is None:
+        return None
+    from .dsl import trace_variant
+
+    traced = trace_variant(None, mod, "softmax", None, "f32")
+    arrays = [
+        freeze(array, label)
+        for array, label in zip(traced.arrays, traced.labels, strict=True)
+    ]
+    return traced.program_json(D=1, E=1, dtype="f32"), arrays
+
+
+def _thaw_mask_mod(frozen: tuple[str, list[np.ndarray]] | None) -> Callable | None:
+    if frozen is None:
+        return None
+    program = json.loads(frozen[0])
+    mod = functions(program)["mask_mod"]
+    names = [capture["name"] for capture in program["captures"]]
+    given = dict(zip(names, frozen[1], strict=True))
+    wanted = {name: given[name] for name in sorted(_compiler.keyword_only(mod))}
+    return functools.partial(mod, **wanted) if wanted else mod
+
+
+def rebuild_block_mask(
+    classes: np.ndarray,
+    shape: tuple[int, ...],
+    size: tuple[int, int],
+    seq_lengths: tuple[int, int],
+    mask_mod: tuple[str, list[np.ndarray]] | None,
+) -> _block_mask.BlockMask:
+    """What a pickle of a BlockMask calls."""
+    return _block_mask.BlockMask._make(
+        np.broadcast_to(classes, shape), size, seq_lengths, _thaw_mask_mod(mask_mod)
+    )
+
+
+def rebuild_kernel(recipe: str, arrays: Sequence[np.ndarray]) -> _attention.Kernel:
+    """What a pickle of a Kernel calls."""
+    return _kernel_of(json.loads(recipe), arrays)
+
+
+def _kernel_of(recipe: dict, arrays: Sequence[np.ndarray]) -> _attention.Kernel:
+    program = recipe["program"]
+    names = [capture["name"] for capture in program["captures"]]
+    source = ProgramSource(
+        program, dict(zip(names, arrays, strict=True)), recipe["labels"]
+    )
+    return _attention.Kernel._make(
+        source,
+        program["dtype"],
+        program["D"][0],
+        program["E"],
+        recipe["scale"],
+        program.get("block_mask", False),
+        program.get("return_lse", False),
+        _compiler.target_for(recipe["target"], "cpu"),
+        recipe["schedule"],
+    )
+
+
+def _path(path: object) -> str:
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path: must be a str or a path, got {type_name(path)}")
+    return os.fspath(path)  # type: ignore[return-value]
+
+
+def save(kernel: _attention.Kernel, path: Any) -> None:
+    """Write a kernel's recipe; the file appears whole or not at all."""
+    place = _path(path)
+    recipe, arrays = kernel._recipe()
+    copies = [
+        freeze(array, label)
+        for array, label in zip(arrays, recipe["labels"], strict=True)
+    ]
+    folder = os.path.dirname(os.path.abspath(place))
+    handle, temporary = tempfile.mkstemp(prefix=".fovea-", dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("recipe.json", json.dumps(recipe, sort_keys=True))
+            for index, copy in enumerate(copies):
+                buffer = io.BytesIO()
+                np.save(buffer, copy, allow_pickle=False)
+                archive.writestr(f"captures/{index}.npy", buffer.getvalue())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, place)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def load_kernel(path: Any) -> _attention.Kernel:
+    """Compile (or look up) the kernel that `Kernel.save` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+        A file that `Kernel.save` wrote.
+
+    Returns
+    -------
+    Kernel
+        With the captures as they were saved.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or something else.
+    OSError
+        If it cannot be read.
+    """
+    place = _path(path)
+    try:
+        with zipfile.ZipFile(place) as archive:
+            recipe = json.loads(archive.read("recipe.json"))
+            if not isinstance(recipe, dict) or recipe.get("fovea_kernel") != 1:
+                raise ValueError("no recipe of version 1")
+            if recipe.keys() != _KEYS:
+                raise ValueError("an incomplete recipe")
+            captures = recipe["program"]["captures"]
+            arrays = [
+                np.load(
+                    io.BytesIO(archive.read(f"captures/{i}.npy")), allow_pickle=False
+                )
+                for i in range(len(captures))
+            ]
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{place}: must be a file that Kernel.save wrote, got"
+            f" {type(error).__name__}: {error}"
+        ) from error
+    return _kernel_of(recipe, arrays)
