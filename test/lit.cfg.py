@@ -18,3 +18,4 @@ config.environment["FOVEA_CACHE"] = "0"
 config.substitutions.append(("%python", config.python))
 config.substitutions.append(("%fovea_src", config.fovea_source_dir))
 config.substitutions.append(("%fovea_build", config.fovea_build_dir))
+config.substitutions.append(("%llvm_include", config.llvm_include_dir))

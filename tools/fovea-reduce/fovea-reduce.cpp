@@ -1,0 +1,13 @@
+//===- fovea-reduce.cpp - Shrinks a module that shows a defect ------------===//
+
+#include "fovea/Registration/Registration.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Tools/mlir-reduce/MlirReduceMain.h"
+
+int main(int argc, char **argv) {
+  fovea::registerPasses();
+  mlir::DialectRegistry registry;
+  fovea::registerDialects(registry);
+  mlir::MLIRContext context(registry);
+  return mlir::failed(mlir::mlirReduceMain(argc, argv, context));
+}
