@@ -31,3 +31,28 @@ captures=None, dtype="f32") -> TracedVariant``
 TypeError where the dtype is none of ours; ``array_rank(x) -> int``
 ``clear_memo()``                               forget the traces kept
 """
+
+from .captures import array_dtype, array_rank, is_array
+from .combine import and_masks, or_masks
+from .mods import check_mod, mod_kind
+from .normalizer import Normalizer, resolve_normalizer
+from .values import Traced
+from .variant import TracedVariant, VariantCore, canonical, clear_memo, trace_variant
+
+__all__ = [
+    "Normalizer",
+    "Traced",
+    "TracedVariant",
+    "VariantCore",
+    "and_masks",
+    "array_dtype",
+    "array_rank",
+    "canonical",
+    "check_mod",
+    "clear_memo",
+    "is_array",
+    "mod_kind",
+    "or_masks",
+    "resolve_normalizer",
+    "trace_variant",
+]

@@ -1,0 +1,293 @@
+"""Messages for mods that cannot be traced: where, what, and what to write."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import os
+import sys
+import sysconfig
+from dis import opname
+from types import CodeType, FrameType
+
+import numpy as np
+
+from ..errors import TraceError
+
+__all__ = ["code_place", "frame_error", "is_library_file", "plain_error", "user_frame"]
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_PACKAGE = os.path.dirname(_HERE)
+_NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
+_STDLIB = tuple(
+    {os.path.abspath(sysconfig.get_path(k)) + os.sep for k in ("stdlib", "platstdlib")}
+)
+_OWN_FILES = frozenset(
+    os.path.join(_PACKAGE, name) for name in ("ops.py", "errors.py", "__init__.py")
+)
+# Written in terms of mods, and so traced like the user's own code.
+_TRACED_FILES = frozenset({os.path.join(_HERE, "combine.py")})
+_known_files: dict[str, bool] = {}
+
+
+def is_library_file(name: str) -> bool:
+    """Whether a file is the standard library's, NumPy's or our core's.
+
+    Functions from there are called as they are, and messages skip them.
+    """
+    known = _known_files.get(name)
+    if known is None:
+        path = os.path.abspath(name)
+        known = (
+            name.startswith(("<frozen", "<__array_function__"))
+            or path in _OWN_FILES
+            or (path.startswith(_HERE + os.sep) and path not in _TRACED_FILES)
+            or path.startswith(_NUMPY)
+            or (
+                path.startswith(_STDLIB)
+                and "site-packages" not in path
+                and "dist-packages" not in path
+            )
+        )
+        _known_files[name] = known
+    return known
+
+
+def code_place(code: CodeType) -> str:
+    """ "file:line" of a function."""
+    return f"{code.co_filename}:{code.co_firstlineno}"
+
+
+def user_frame() -> FrameType | None:
+    """The innermost frame that is neither ours nor a library's."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and is_library_file(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
+def plain_error(where: str, place: str, problem: str) -> TraceError:
+    """An error about a whole mod."""
+    return TraceError(
+        f"{where} ({place}): {problem}" if place else f"{where}: {problem}"
+    )
+
+
+def frame_error(
+    where: str,
+    problem: str,
+    hint: str = "",
+    *,
+    test: str | None = None,
+    kind: type[TraceError] = TraceError,
+) -> TraceError:
+    """An error at the user's current line.
+
+    Parameters
+    ----------
+    where : str
+        The mod, as `Region.where`.
+    problem : str
+        What is wrong. With `test`, a template with ``{what}``, which becomes
+        the construct found in the source (`and`, `if`, `math.exp()`, …).
+    hint : str
+        What to write instead, where the source does not tell better.
+    test : str, optional
+        The traced expression that Python asked about.
+    kind : type, optional
+        The class of the error.
+    """
+    frame = user_frame()
+    if frame is None:
+        return kind(f"{where}: {problem.format(what='Python')}; {hint}".rstrip("; "))
+    file, line = frame.f_code.co_filename, frame.f_lineno
+    span = _span(frame)
+    source = linecache.getline(file, line).rstrip()
+    node = owner = None
+    if span is not None:
+        opcode = opname[frame.f_code.co_code[frame.f_lasti]]
+        node, owner = _find(file, span, "JUMP" in opcode or "NOT" in opcode)
+    if test is not None:
+        what, better = _construct(owner)
+        problem = problem.format(what=what)
+        hint = better or hint
+    shown = owner if owner is not None and test is not None else node
+    text = f"{where} ({file}:{line}): {problem}"
+    if source:
+        text += "\n    " + source.strip()
+        marks = _carets(source, line, shown, span)
+        if marks:
+            text += "\n    " + marks
+    if hint:
+        text += f"\n  write instead: {hint}"
+    return kind(text)
+
+
+def _span(frame: FrameType) -> tuple[int, int, int, int] | None:
+    for index, position in enumerate(frame.f_code.co_positions()):
+        if index == frame.f_lasti // 2:
+            return None if None in position else position  # type: ignore[return-value]
+    return None
+
+
+def _carets(source: str, line: int, node: ast.AST | None, span) -> str:
+    if isinstance(node, ast.expr):
+        span = (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset)
+    if span is None or span[0] != line:
+        return ""
+    raw = source.encode()
+    end = span[3] if span[1] == line else len(raw)
+    margin = len(source) - len(source.lstrip())
+    start = len(raw[: span[2]].decode(errors="replace")) - margin
+    width = len(raw[span[2] : end].decode(errors="replace"))
+    return " " * start + "^" * max(1, width) if start >= 0 else ""
+
+
+def _covers(node: ast.AST, span: tuple[int, int, int, int]) -> bool:
+    if getattr(node, "lineno", None) is None:
+        return False
+    begin = (node.lineno, node.col_offset)
+    end = (node.end_lineno, node.end_col_offset)
+    return begin <= (span[0], span[2]) and (span[1], span[3]) <= end
+
+
+def _find(
+    file: str, span: tuple[int, int, int, int], truth: bool
+) -> tuple[ast.AST | None, ast.AST | None]:
+    """The node at `span` and the construct that asks it for a value.
+
+    `truth` says that the construct asked for a truth value itself, so that
+    calls and subscripts on the way up are only operands.
+    """
+    try:
+        tree: ast.AST = ast.parse("".join(linecache.getlines(file)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None, None
+    path: list[ast.AST] = []
+    inner: ast.AST | None = tree
+    while inner is not None:
+        path.append(inner)
+        parent, inner = inner, None
+        for child in ast.iter_child_nodes(parent):
+            if _covers(child, span) or (
+                not hasattr(child, "lineno")
+                and any(_covers(part, span) for part in ast.iter_child_nodes(child))
+            ):
+                inner = child
+                break
+    node = path[-1]
+    for candidate in reversed(path[1:]):
+        owner = _owner(candidate)
+        if truth and isinstance(owner, (ast.Call, ast.Subscript)):
+            owner = None
+        if owner is not None:
+            return node, owner
+        if isinstance(candidate, (ast.stmt, ast.Lambda)):
+            break
+    return node, None
+
+
+def _owner(candidate: ast.AST) -> ast.AST | None:
+    if isinstance(candidate, (ast.If, ast.While, ast.Assert)):
+        test = candidate.test
+        if isinstance(test, ast.BoolOp) or _is_chained(test) or _is_not(test):
+            return test
+        return candidate
+    if isinstance(candidate, (ast.BoolOp, ast.IfExp, ast.Call, ast.comprehension)):
+        return candidate
+    if isinstance(candidate, (ast.Subscript, ast.For, ast.Starred, ast.Set, ast.Dict)):
+        return candidate
+    if _is_chained(candidate) or _is_not(candidate) or _is_membership(candidate):
+        return candidate
+    return None
+
+
+def _is_chained(node: ast.AST) -> bool:
+    return isinstance(node, ast.Compare) and len(node.ops) > 1
+
+
+def _is_membership(node: ast.AST) -> bool:
+    return isinstance(node, ast.Compare) and isinstance(
+        node.ops[0], (ast.In, ast.NotIn)
+    )
+
+
+def _is_not(node: ast.AST) -> bool:
+    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
+
+
+def _text(node: ast.AST) -> str:
+    text = ast.unparse(node)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _construct(owner: ast.AST | None) -> tuple[str, str]:
+    """What Python construct this is, and its replacement."""
+    if isinstance(owner, ast.BoolOp):
+        word, sign = ("and", "&") if isinstance(owner.op, ast.And) else ("or", "|")
+        return f"`{word}`", f" {sign} ".join(f"({_text(v)})" for v in owner.values)
+    if owner is not None and _is_not(owner):
+        return "`not`", f"~({_text(owner.operand)})"  # type: ignore[attr-defined]
+    if owner is not None and _is_membership(owner):
+        return "`in`", "(x == a) | (x == b), or read a captured bool array: allowed[x]"
+    if isinstance(owner, ast.Compare):
+        return "a chained comparison", _unchained(owner)
+    if isinstance(owner, ast.IfExp):
+        a, c, b = _text(owner.body), _text(owner.test), _text(owner.orelse)
+        return "`if`", f"fovea.ops.where({c}, {a}, {b})"
+    if isinstance(owner, ast.Call):
+        return _called(owner)
+    if isinstance(owner, ast.Subscript):
+        return (
+            "indexing a Python sequence",
+            f"table = np.array({_text(owner.value)}) outside the mod, then table[…] in it",
+        )
+    words = {ast.If: "if", ast.While: "while", ast.Assert: "assert", ast.For: "for"}
+    word = words.get(type(owner))  # type: ignore[arg-type]
+    if word in ("if", "while"):
+        return f"`{word}`", "fovea.ops.where(condition, x, y)"
+    if word is not None:
+        return f"`{word}`", "an expression of fovea.ops"
+    if isinstance(owner, ast.comprehension):
+        return "a comprehension", "fovea.ops.where(condition, x, y)"
+    return "Python", ""
+
+
+def _unchained(node: ast.Compare) -> str:
+    parts, left = [], node.left
+    for op, right in zip(node.ops, node.comparators, strict=True):
+        pair = ast.Compare(left=left, ops=[op], comparators=[right])
+        parts.append(f"({_text(pair)})")
+        left = right
+    return " & ".join(parts)
+
+
+_CALLS = {
+    "bool": "a comparison such as x != 0",
+    "float": "the value itself; int with float gives a float",
+    "int": "fovea.ops.to_int(x)",
+    "min": "fovea.ops.minimum(x, y)",
+    "max": "fovea.ops.maximum(x, y)",
+    "any": "x | y",
+    "all": "x & y",
+    "round": "fovea.ops.floor(x + 0.5)",
+    "range": "arithmetic on the index, or a loop over a Python constant",
+    "floor": "fovea.ops.floor(x)",
+    "ceil": "-fovea.ops.floor(-x)",
+    "trunc": "fovea.ops.to_int(x)",
+    "fabs": "abs(x)",
+    "len": "array.shape[0]",
+}
+_OPS = frozenset(
+    "exp exp2 log log2 tanh sin cos sqrt sigmoid softplus erf gelu silu pow".split()
+)
+
+
+def _called(node: ast.Call) -> tuple[str, str]:
+    name = _text(node.func)
+    last = name.rsplit(".", 1)[-1]
+    if last in _CALLS:
+        return f"`{name}()`", _CALLS[last]
+    if last in _OPS:
+        return f"`{name}()`", f"fovea.ops.{last}({', '.join(map(_text, node.args))})"
+    return f"`{name}()`", ""

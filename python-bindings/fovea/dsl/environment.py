@@ -1,0 +1,501 @@
+"""Everything a mod reaches, rebound so that arrays become captures.
+
+``ndarray[traced]`` calls no hook of ours, so functions are called through
+copies whose globals, closure cells, defaults and attributes yield proxies
+where the originals hold arrays. The user's objects are never changed. Every
+object reached is recorded as a step of a plan (recheck.py), by which the next
+call sees in microseconds whether the same trace holds.
+"""
+
+from __future__ import annotations
+
+import builtins
+import collections
+import functools
+import sys
+from collections.abc import Callable
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    FunctionType,
+    MappingProxyType,
+    MethodType,
+    ModuleType,
+)
+from typing import Any
+
+import numpy as np
+
+from ..errors import TraceError
+from . import recheck
+from .captures import (
+    CaptureArray,
+    CaptureScalar,
+    UnreadableArray,
+    array_dtype,
+    array_rank,
+    is_array,
+)
+from .diagnose import is_library_file, plain_error
+from .graph import Capture, Region
+from .objects import ClassProxy, ObjectProxy, proxy_class
+from .values import ArrayLike, Traced
+
+__all__ = ["Environment"]
+
+_DEEPEST = 100
+_VIEWS = (collections.deque, MappingProxyType)
+
+
+class Size:
+    """A size of the call ("N"), for regions that the package itself writes."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class SizeValue(Traced):
+    """A traced `Size`, valid in whichever region runs."""
+
+    __slots__ = ("_env", "_name")
+
+    def __init__(self, env: Environment, name: str) -> None:
+        self._env = env
+        self._name = name
+
+    @property
+    def _region(self) -> Region:  # type: ignore[override]
+        return self._env.current_region(self._name)
+
+    @property
+    def _id(self) -> int:  # type: ignore[override]
+        return self._region.size(self._name)
+
+
+class Environment:
+    """The reach of one trace.
+
+    Parameters
+    ----------
+    roots : tuple
+        The objects that every path starts from.
+    """
+
+    def __init__(self, roots: tuple) -> None:
+        self.objects: list[Any] = [roots]
+        self.plan: list[recheck.Step] = []
+        self.captures: list[Capture] = []
+        self.region: Region | None = None
+        self.where = "captures"
+        self._paths: dict[tuple, Any] = {}
+        self._holders: dict[int, tuple[int, Any]] = {}
+        self._globals: dict[int, LazyGlobals] = {}
+        self._cells: dict[int, tuple[int, CellType]] = {}
+        self._todo: collections.deque[Callable[[], None]] = collections.deque()
+        self._busy = False
+        self._depth = 0
+
+    def current_region(self, label: str) -> Region:
+        region = self.region
+        if region is None:
+            raise TraceError(
+                f"{self.where}: the captured array {label!r} was used after its call; "
+                "it can be read only while the mod runs"
+            )
+        return region
+
+    def close(self) -> None:
+        """End the trace: proxies become invalid and hold nothing alive."""
+        self.region = None
+        for space in self._globals.values():
+            space.close()
+        self.objects = []
+        self._paths.clear()
+        self._holders.clear()
+        self._cells.clear()
+
+    # -- paths -----------------------------------------------------------------
+
+    def reach(self, parent: int, getter: Callable, key: Any, label: str) -> Any:
+        """What stands for one element, attribute or variable of an object."""
+        path = (parent, getter, key)
+        if path in self._paths:
+            return self._paths[path]
+        value = getter(self.objects[parent], key)
+        if self._depth > _DEEPEST:
+            raise plain_error(self.where, "", f"{label!r} is nested too deeply")
+        self._depth += 1
+        try:
+            result = self._wrap(value, path, label)
+        finally:
+            self._depth -= 1
+        self._paths[path] = result
+        self._drain()
+        return result
+
+    def record(
+        self, path: tuple, value: Any, test: Callable | None, expected: Any
+    ) -> int:
+        """One step of the plan; the slot of its object."""
+        parent, getter, key = path
+        self.objects.append(value)
+        self.plan.append((getter, parent, key, test, expected))
+        return len(self.objects) - 1
+
+    def _drain(self) -> None:
+        # Functions are filled here and not where they are met: chains of
+        # closures may be as deep as Python's own stack.
+        if self._busy:
+            return
+        self._busy = True
+        depth, self._depth = self._depth, 0
+        try:
+            while self._todo:
+                self._todo.popleft()()
+        finally:
+            self._busy = False
+            self._depth = depth
+
+    def slot_of(self, holder: Any) -> int | None:
+        """Where an object that was reached before is found."""
+        held = self._holders.get(id(holder))
+        return held[0] if held is not None else None
+
+    # -- kinds of objects --------------------------------------------------------
+
+    def _wrap(self, value: Any, path: tuple, label: str) -> Any:
+        test = recheck.constant_test(value)
+        if test is not None:
+            self.record(path, value, *test)
+            return value
+        if isinstance(value, (Traced, ArrayLike, ObjectProxy)):  # kept from a trace
+            self.record(path, value, recheck.is_same, value)
+            return value
+        if is_array(value):
+            return self._array(value, path, label)
+        held = self._holders.get(id(value))
+        if held is not None:
+            self.record(path, value, None, held[0])
+            return held[1]
+        kind = type(value)
+        if kind is FunctionType:
+            return self._function(value, path, label)
+        if kind is MethodType:
+            return self._method(value, path, label)
+        if isinstance(value, functools.partial):
+            return self._partial(value, path, label)
+        if isinstance(value, (list, tuple, dict, set, frozenset)):
+            return self._container(value, path, label)
+        if kind is Size:
+            self.record(path, value, recheck.is_same, value)
+            return SizeValue(self, value.name)
+        if hasattr(value, "__wrapped__") and callable(
+            getattr(value, "cache_clear", None)
+        ):
+            slot = self.record(path, value, recheck.has_type, kind)
+            return self.reach(slot, getattr, "__wrapped__", label)
+        if _passes_as_it_is(value):
+            self.record(path, value, recheck.is_same, value)
+            return value
+        return self._object(value, path, label)
+
+    def _array(self, value: Any, path: tuple, label: str) -> Any:
+        try:
+            dtype, why = array_dtype(value), ""
+        except TypeError as error:
+            dtype, why = "f64", str(error)
+        has_looks = hasattr(value, "dtype") and hasattr(value, "ndim")
+        if has_looks:
+            rank = array_rank(value)
+            expected = (type(value), value.dtype, rank)
+            slot = self.record(path, value, recheck.is_array_like, expected)
+        else:
+            rank = array_rank(value) if not why else 0
+            slot = self.record(path, value, _looks_like, (type(value), dtype, rank))
+        capture = Capture(slot, label, dtype, rank)
+        self.captures.append(capture)
+        if why:
+            return UnreadableArray(self, capture, why)
+        return CaptureArray(self, capture) if rank else CaptureScalar(self, capture)
+
+    def _function(self, function: FunctionType, path: tuple, label: str) -> Any:
+        code = function.__code__
+        if is_library_file(code.co_filename):
+            self.record(path, function, recheck.is_same, function)
+            return function
+        expected = (
+            code,
+            function.__globals__,
+            function.__defaults__ is None,
+            function.__kwdefaults__ is None,
+        )
+        slot = self.record(path, function, recheck.has_code, expected)
+        cells: list[CellType] = []
+        todo: list[tuple] = []
+        for number, name in enumerate(code.co_freevars):
+            cells.append(
+                self._cell(slot, number, function.__closure__[number], name, todo)
+            )
+        copy = FunctionType(
+            code, self._space(slot, function), function.__name__, None, tuple(cells)
+        )
+        copy.__qualname__ = function.__qualname__
+        copy.__module__ = function.__module__
+        self._holders[id(function)] = slot, copy
+        self._todo.append(
+            functools.partial(self._fill, function, copy, slot, label, todo)
+        )
+        return copy
+
+    def _cell(
+        self, slot: int, number: int, cell: CellType, name: str, todo: list
+    ) -> CellType:
+        path = (slot, recheck.get_cell, number)
+        known = self._cells.get(id(cell))
+        if known is not None:
+            self.record(path, cell, None, known[0])
+            return known[1]
+        here = self.record(path, cell, recheck.is_anything, None)
+        try:
+            value = cell.cell_contents
+        except ValueError:  # not bound yet; the mod will say NameError itself
+            self._cells[id(cell)] = here, cell
+            return cell
+        if name == "__class__":
+            copy = cell
+        elif recheck.constant_test(value) is not None:
+            # The original cell, so that `nonlocal` counters count.
+            copy = cell
+            self.reach(here, recheck.get_contents, None, name)
+        else:
+            copy = CellType()
+            todo.append((copy, here, name))
+        self._cells[id(cell)] = here, copy
+        return copy
+
+    def _fill(
+        self,
+        function: FunctionType,
+        copy: FunctionType,
+        slot: int,
+        label: str,
+        todo: list,
+    ) -> None:
+        for cell, here, name in todo:
+            cell.cell_contents = self.reach(here, recheck.get_contents, None, name)
+        if function.__defaults__ is not None:
+            copy.__defaults__ = self._defaults(function, slot)
+        if function.__kwdefaults__ is not None:
+            here = self._part(slot, function, "__kwdefaults__")
+            copy.__kwdefaults__ = {
+                name: self.reach(here, recheck.get_item, name, name)
+                for name in function.__kwdefaults__
+            }
+        for name in function.__dict__:
+            if name != "__wrapped__":
+                copy.__dict__[name] = self.reach(slot, getattr, name, f"{label}.{name}")
+
+    def _defaults(self, function: FunctionType, slot: int) -> tuple:
+        code = function.__code__
+        names = code.co_varnames[: code.co_argcount][-len(function.__defaults__) :]
+        here = self._part(slot, function, "__defaults__")
+        return tuple(
+            self.reach(here, recheck.get_item, number, name)
+            for number, name in enumerate(names)
+        )
+
+    def _part(self, slot: int, value: Any, name: str) -> int:
+        part = getattr(value, name)
+        if isinstance(part, dict):
+            test, expected = recheck.has_keys, (dict, tuple(part))
+        else:
+            test, expected = recheck.has_length, (tuple, len(part))
+        return self.record((slot, getattr, name), part, test, expected)
+
+    def _space(self, slot: int, function: FunctionType) -> LazyGlobals:
+        real = function.__globals__
+        space = self._globals.get(id(real))
+        if space is None:
+            path = (slot, getattr, "__globals__")
+            here = self.record(path, real, recheck.is_anything, None)
+            space = self._globals[id(real)] = LazyGlobals(self, here, real)
+        return space
+
+    def _method(self, method: MethodType, path: tuple, label: str) -> Any:
+        slot = self.record(path, method, recheck.has_type, MethodType)
+        function = self.reach(slot, getattr, "__func__", label)
+        owner = self.reach(slot, getattr, "__self__", "self")
+        return MethodType(function, owner)
+
+    def _partial(self, value: functools.partial, path: tuple, label: str) -> Any:
+        slot = self.record(path, value, recheck.has_type, type(value))
+        function = self.reach(slot, getattr, "func", label)
+        args = self._part(slot, value, "args")
+        keywords = self._part(slot, value, "keywords")
+        return functools.partial(
+            function,
+            *(
+                self.reach(args, recheck.get_item, i, f"{label}.args[{i}]")
+                for i in range(len(value.args))
+            ),
+            **{
+                name: self.reach(keywords, recheck.get_item, name, name)
+                for name in value.keywords
+            },
+        )
+
+    def _container(self, value: Any, path: tuple, label: str) -> Any:
+        kind = type(value)
+        frozen = recheck.freeze(value)
+        if frozen is not None:
+            self.record(path, value, recheck.is_frozen, frozen)
+            return value
+        if isinstance(value, (set, frozenset)):
+            self.record(path, value, recheck.is_same, value)
+            return value
+        if isinstance(value, dict):
+            slot = self.record(path, value, recheck.has_keys, (kind, tuple(value)))
+            result: Any = {}
+            self._holders[id(value)] = slot, result
+            for key in value:
+                result[key] = self.reach(
+                    slot, recheck.get_item, key, f"{label}[{key!r}]"
+                )
+            return result
+        slot = self.record(path, value, recheck.has_length, (kind, len(value)))
+        if isinstance(value, list):
+            result = []
+            self._holders[id(value)] = slot, result
+            for number in range(len(value)):
+                item = self.reach(slot, recheck.get_item, number, f"{label}[{number}]")
+                result.append(item)
+            return result
+        names = getattr(kind, "_fields", None)
+        items = [
+            self.reach(
+                slot,
+                recheck.get_item,
+                number,
+                f"{label}.{names[number]}" if names else f"{label}[{number}]",
+            )
+            for number in range(len(value))
+        ]
+        return tuple.__new__(kind, items)
+
+    def _object(self, value: Any, path: tuple, label: str) -> Any:
+        if isinstance(value, ModuleType):
+            slot = self.record(path, value, recheck.is_same, value)
+            proxy: Any = ObjectProxy(self, value, slot, label)
+        elif isinstance(value, type):
+            slot = self.record(path, value, recheck.is_same, value)
+            proxy = ClassProxy(self, value, slot, label)
+        else:
+            slot = self.record(path, value, recheck.has_type, type(value))
+            proxy = proxy_class(type(value))(self, value, slot, label)
+        self._holders[id(value)] = slot, proxy
+        return proxy
+
+
+def _looks_like(value: Any, expected: tuple[type, str, int]) -> bool:
+    """`recheck.is_array_like` for objects that have only ``__dlpack__``."""
+    kind, dtype, rank = expected
+    return (
+        type(value) is kind
+        and array_dtype(value) == dtype
+        and array_rank(value) == rank
+    )
+
+
+def _passes_as_it_is(value: Any) -> bool:
+    """Whether nothing behind this object can be a capture."""
+    if isinstance(value, (BuiltinFunctionType, np.ufunc)):
+        return True
+    if isinstance(value, ModuleType):
+        return _is_library_module(value.__name__, getattr(value, "__file__", None))
+    if isinstance(value, type):
+        return (
+            issubclass(value, BaseException)
+            or hasattr(value, "__members__")
+            or _is_library_class(value)
+        )
+    kind = type(value)
+    if kind in _VIEWS or hasattr(value, "__dict__"):
+        return hasattr(kind, "__members__") or _is_root(kind.__module__, "numpy")
+    heap_type = kind.__flags__ & (1 << 9)
+    return not heap_type or _is_library_class(kind)
+
+
+def _is_root(module: str | None, name: str) -> bool:
+    return module is not None and module.partition(".")[0] == name
+
+
+def _is_library_module(name: str, file: str | None) -> bool:
+    if file is None:
+        return name.partition(".")[0] in sys.stdlib_module_names
+    return is_library_file(file) or name == "fovea" or _is_root(name, "ml_dtypes")
+
+
+def _is_library_class(kind: type) -> bool:
+    module = sys.modules.get(kind.__module__)
+    if module is None or kind.__module__ == "__main__":
+        return False
+    return _is_library_module(kind.__module__, getattr(module, "__file__", None))
+
+
+class LazyGlobals(dict):
+    """Globals of rebound functions: names are wrapped when they are read.
+
+    CPython looks names up through ``__getitem__`` where globals are a
+    subclass of dict, and stores straight into the dict.
+    """
+
+    def __init__(self, env: Environment, slot: int, real: dict) -> None:
+        super().__init__(__builtins__=_traced_builtins(env, real))
+        self._env: Environment | None = env
+        self._slot = slot
+        self._real = real
+
+    def __getitem__(self, name: str) -> Any:
+        if dict.__contains__(self, name):
+            return dict.__getitem__(self, name)
+        env = self._env
+        if env is None:
+            return self._real[name]
+        if name not in self._real:
+            if hasattr(builtins, name):
+                path = (self._slot, recheck.probe_item, name)
+                if path not in env._paths:
+                    env._paths[path] = None
+                    env.record(path, None, recheck.is_absent, None)
+            raise KeyError(name)
+        return env.reach(self._slot, recheck.get_item, name, name)
+
+    def close(self) -> None:
+        """Hand on what the mod itself assigned to globals."""
+        self._env = None
+        for name, value in self.items():
+            if name != "__builtins__":
+                self._real[name] = value
+
+
+def _traced_builtins(env: Environment, real: dict) -> dict:
+    """The builtins of `real`, with an import that yields proxies."""
+    found = real.get("__builtins__", builtins)
+    names = dict(found if isinstance(found, dict) else vars(found))
+    genuine = names.get("__import__", builtins.__import__)
+
+    def traced_import(name, globals=None, locals=None, fromlist=(), level=0):
+        space = real if level else globals
+        module = genuine(name, space, locals, fromlist, level)
+        if env.region is None or _passes_as_it_is(module):
+            return module
+        return env.reach(0, _imported, module.__name__, module.__name__)
+
+    names["__import__"] = traced_import
+    return names
+
+
+def _imported(roots: tuple, name: str) -> Any:
+    return sys.modules[name]

@@ -1,0 +1,281 @@
+"""Calling one mod with traced values: which functions, what they may give."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import traceback
+from collections.abc import Callable, Mapping
+from types import FunctionType, MethodType
+from typing import Any
+
+import numpy as np
+
+from ..errors import TraceError
+from . import recheck
+from .diagnose import code_place, is_library_file, plain_error
+from .environment import Environment
+from .graph import Region
+from .values import ArrayLike, Traced, operand
+
+__all__ = ["check_mod", "mod_kind", "mod_name", "trace_mod"]
+
+#: What users call the arguments of each region.
+SIGNATURES = {
+    "score": ("score", "b", "h", "q_idx", "kv_idx"),
+    "mask": ("b", "h", "q_idx", "kv_idx"),
+    "stat": ("s",),
+    "weight": ("s", "t", "b", "h", "q_idx", "kv_idx"),
+    "denom": ("s", "t", "b", "h", "q_idx", "kv_idx"),
+    "seed": ("b", "h", "q_idx"),
+    "finish": ("o", "l", "t", "b", "h", "q_idx", "e_idx"),
+}
+_POSITIONAL = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+)
+_GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+
+
+def _function_of(mod: Any) -> FunctionType | None:
+    """The Python function behind a callable, None for compiled ones."""
+    for _ in range(32):
+        if isinstance(mod, functools.partial):
+            mod = mod.func
+        elif isinstance(mod, MethodType):
+            mod = mod.__func__
+        elif type(mod) is FunctionType:
+            return mod
+        elif hasattr(mod, "cache_clear") and hasattr(mod, "__wrapped__"):
+            mod = mod.__wrapped__
+        elif not isinstance(mod, type) and type(type(mod).__call__) is FunctionType:
+            mod = type(mod).__call__
+        else:
+            return None
+    return None
+
+
+def mod_name(mod: Any) -> str:
+    """A short name of a mod for messages and kernels."""
+    while isinstance(mod, functools.partial):
+        mod = mod.func
+    name = getattr(mod, "__name__", None)
+    return name if isinstance(name, str) else type(mod).__name__
+
+
+def check_mod(argument: str, mod: Any) -> FunctionType:
+    """The Python function behind a mod.
+
+    Raises
+    ------
+    TypeError
+        Where `mod` is of a kind that cannot be traced; names `argument`.
+    """
+    if hasattr(mod, "kv_num_blocks") and hasattr(mod, "mask_mod"):
+        raise TypeError(
+            f"{argument}: got a BlockMask; pass it as block_mask= (its mask_mod is "
+            "the function)"
+        )
+    if isinstance(mod, type):
+        raise TypeError(f"{argument}: must be a function, got the class {mod.__name__}")
+    if not callable(mod):
+        raise TypeError(f"{argument}: must be a function, got {type(mod).__name__}")
+    function = _function_of(mod)
+    if function is None:
+        raise TypeError(
+            f"{argument}: must be a Python function, got the builtin {mod_name(mod)!r}"
+        )
+    if function.__code__.co_flags & _GENERATORS:
+        kind = "coroutine" if inspect.iscoroutinefunction(function) else "generator"
+        raise TypeError(
+            f"{argument}: must return a value, but {mod_name(mod)!r} is a {kind} function"
+        )
+    return function
+
+
+def _signature(argument: str, role: str, mod: Any) -> inspect.Signature:
+    shown = SIGNATURES[role]
+    try:
+        signature = inspect.signature(mod, follow_wrapped=False)
+        required = {
+            p.name: None
+            for p in signature.parameters.values()
+            if p.kind is p.KEYWORD_ONLY and p.default is p.empty
+        }
+        signature.bind(*shown, **required)
+    except TypeError as error:
+        raise TypeError(
+            f"{argument}: {mod_name(mod)!r} must take ({', '.join(shown)}) by position: {error}"
+        ) from None
+    except ValueError:
+        raise TypeError(f"{argument}: {mod_name(mod)!r} has no signature") from None
+    return signature
+
+
+def mod_kind(mod: Any) -> str:
+    """ "score_mod" or "mask_mod", by the number of required parameters.
+
+    ``*args`` alone counts as a mask_mod.
+    """
+    check_mod("mod", mod)
+    parameters = inspect.signature(mod, follow_wrapped=False).parameters.values()
+    needed = sum(p.kind in _POSITIONAL and p.default is p.empty for p in parameters)
+    if needed in (4, 5):
+        return "score_mod" if needed == 5 else "mask_mod"
+    most = sum(p.kind in _POSITIONAL for p in parameters)
+    if needed < 4 and (
+        most >= 4 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    ):
+        return "score_mod" if most == 5 else "mask_mod"
+    raise TypeError(
+        f"mod: {mod_name(mod)!r} takes {needed} parameters; a mask_mod takes 4 "
+        "(b, h, q_idx, kv_idx), a score_mod 5 (score, b, h, q_idx, kv_idx)"
+    )
+
+
+class ModTrace:
+    """The traced result of one mod: a region and its result nodes."""
+
+    __slots__ = ("region", "results")
+
+    def __init__(self, region: Region, results: list[int]) -> None:
+        self.region = region
+        self.results = results
+
+
+def trace_mod(
+    env: Environment,
+    argument: str,
+    role: str,
+    path: tuple[int, Callable, Any],
+    captures: tuple[int, Mapping[str, Any]],
+    used: set[str],
+) -> ModTrace:
+    """Call one mod with traced values.
+
+    Parameters
+    ----------
+    env : Environment
+    argument : str
+        What messages call it: "score_mod".
+    role : str
+        A key of `SIGNATURES`.
+    path : tuple
+        Parent slot, getter and key of the mod.
+    captures : tuple
+        The slot of the captures mapping, and the mapping.
+    used : set of str
+        Grows by the names taken from it.
+    """
+    mod = path[1](env.objects[path[0]], path[2])
+    function = check_mod(argument, mod)
+    signature = _signature(argument, role, mod)
+    where = f"{argument} {mod_name(mod)!r}"
+    region = Region(role, where, _shown(signature, role))
+    env.where = where
+    keywords = _keywords(env, argument, mod, signature, captures, used)
+    callee = env.reach(*path, mod_name(mod))
+    arguments = [Traced(region, number) for number in region.arg_ids]
+    env.region = region
+    try:
+        result = callee(*arguments, **keywords)
+    except BaseException as error:
+        _note(error, where, function)
+        raise
+    try:
+        return ModTrace(
+            region, _results(region, role, result, code_place(function.__code__))
+        )
+    finally:
+        region.active = False
+        env.region = None
+
+
+def _shown(signature: inspect.Signature, role: str) -> tuple[str, ...]:
+    """The user's own names of the arguments, ours under ``*args``."""
+    names = [p.name for p in signature.parameters.values() if p.kind in _POSITIONAL]
+    default = SIGNATURES[role]
+    return tuple(names[: len(default)]) + default[len(names) :]
+
+
+def _keywords(env, argument: str, mod, signature, captures, used: set[str]) -> dict:
+    slot, mapping = captures
+    found: dict[str, Any] = {}
+    for name, parameter in signature.parameters.items():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            continue
+        if name in mapping:
+            used.add(name)
+            found[name] = env.reach(slot, recheck.get_item, name, name)
+        elif parameter.default is parameter.empty:
+            raise TypeError(
+                f"{argument}: the keyword-only parameter {name!r} of {mod_name(mod)!r} "
+                f"has no value; pass captures={{{name!r}: array}}"
+            )
+    return found
+
+
+def _note(error: BaseException, where: str, function: FunctionType) -> None:
+    """Say where in the mod an exception of the mod's own comes from."""
+    if isinstance(error, TraceError):
+        return
+    file, line = function.__code__.co_filename, function.__code__.co_firstlineno
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        if not is_library_file(frame.f_code.co_filename):
+            file, line = frame.f_code.co_filename, number
+    error.add_note(f"raised while tracing {where} ({file}:{line})")
+
+
+def _results(region: Region, role: str, result: Any, place: str) -> list[int]:
+    if role == "seed":
+        if not isinstance(result, (tuple, list)) or len(result) != 2:
+            raise plain_error(
+                region.where,
+                place,
+                f"must return (t0, l0), got {type(result).__name__}",
+            )
+        return [_number(region, part, place, "a number") for part in result]
+    if role != "mask":
+        return [_number(region, result, place, "a number")]
+    if isinstance(result, Traced):
+        number = operand(region, result, "return")
+        if region.types[number] == "i1":
+            return [number]
+        raise plain_error(
+            region.where,
+            place,
+            f"must give a bool, got the number {result!r}; compare it, as in x != 0",
+        )
+    if isinstance(result, (bool, np.bool_)):
+        return [region.const_i1(bool(result))]
+    raise plain_error(
+        region.where, place, f"must give a bool, got {_shown_kind(result)}"
+    )
+
+
+def _number(region: Region, result: Any, place: str, what: str) -> int:
+    if isinstance(result, (bool, np.bool_)):
+        raise plain_error(
+            region.where, place, f"must give {what}, got a bool; was a mask_mod meant?"
+        )
+    is_number = isinstance(result, (Traced, int, float, np.integer, np.floating))
+    if not is_number:
+        raise plain_error(
+            region.where, place, f"must give {what}, got {_shown_kind(result)}"
+        )
+    number = operand(region, result, "return")
+    if region.types[number] == "i1":
+        raise plain_error(
+            region.where,
+            place,
+            f"must give {what}, got the bool {result!r}; was a mask_mod meant?",
+        )
+    return region.convert(number, "f")
+
+
+def _shown_kind(result: Any) -> str:
+    if result is None:
+        return "None; is a return missing?"
+    if isinstance(result, ArrayLike):
+        return f"{result!r}; index it down to one number"
+    return type(result).__name__

@@ -1,0 +1,309 @@
+"""Normalisers: how scores become weights, and what is divided by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .captures import CaptureArray, array_dtype, array_rank, is_array
+from .environment import Environment
+from .graph import Region, format_node
+from .mods import ModTrace, check_mod, trace_mod
+
+__all__ = ["Normalizer", "named", "resolve_normalizer", "trace_normalizer"]
+
+_FIELDS = ("weight", "denom", "stat", "seed", "seed_value", "finish")
+
+
+class Normalizer:
+    """A running state (t, l, o) a row, and how keys enter it.
+
+    Parameters
+    ----------
+    weight : callable
+        ``weight(s, t, b, h, q_idx, kv_idx)`` multiplies the value row.
+    denom : callable, optional
+        ``denom(s, t, b, h, q_idx, kv_idx)`` adds to l; None adds nothing.
+    stat : callable, optional
+        ``stat(s)``; t is its running maximum. None: t is 0.
+    seed : callable, optional
+        ``seed(b, h, q_idx) -> (t0, l0)``; None is (-inf, 0).
+    seed_value : array, optional
+        o before the first key, [H, E], [B, H, E] or [B, H, M, E]; None is 0.
+    finish : {"o/l", "o"} or callable, optional
+        ``finish(o, l, t, b, h, q_idx, e_idx)``. By default "o/l" with a
+        denom and "o" without.
+
+    Raises
+    ------
+    TypeError
+        For an argument of the wrong kind.
+    ValueError
+        For "o/l" without a denom, or a seed_value of another rank. When it is
+        traced: where t enters weight or denom otherwise than as the factor
+        exp(-t).
+
+    Notes
+    -----
+    With a stat, a row is rescaled by exp(t_old - t_new) whenever t grows. That
+    is exact only where weight and denom are exp(-t) times something free of t.
+    """
+
+    __slots__ = (*(f"_{name}" for name in _FIELDS), "_name", "_recipe", "__weakref__")
+
+    def __init__(
+        self,
+        *,
+        weight: Callable,
+        denom: Callable | None = None,
+        stat: Callable | None = None,
+        seed: Callable | None = None,
+        seed_value: Any = None,
+        finish: str | Callable | None = None,
+    ) -> None:
+        check_mod("weight", weight)
+        for name, mod in (("denom", denom), ("stat", stat), ("seed", seed)):
+            if mod is not None:
+                check_mod(name, mod)
+        if seed_value is not None:
+            _check_seed_value(seed_value)
+        if finish is None:
+            finish = "o" if denom is None else "o/l"
+        elif isinstance(finish, str):
+            if finish not in ("o", "o/l"):
+                raise ValueError(
+                    f'finish: must be "o/l", "o" or a function, got {finish!r}'
+                )
+            if finish == "o/l" and denom is None:
+                raise ValueError('finish: "o/l" divides by l, but there is no denom')
+        else:
+            check_mod("finish", finish)
+        values = (weight, denom, stat, seed, seed_value, finish)
+        for name, value in zip(_FIELDS, values, strict=True):
+            object.__setattr__(self, f"_{name}", value)
+        object.__setattr__(self, "_name", "custom")
+        object.__setattr__(self, "_recipe", None)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError("a Normalizer does not change; make another")
+
+    weight = property(lambda self: self._weight, doc="The weight function.")
+    denom = property(lambda self: self._denom, doc="The denom function or None.")
+    stat = property(lambda self: self._stat, doc="The stat function or None.")
+    seed = property(lambda self: self._seed, doc="The seed function or None.")
+    seed_value = property(lambda self: self._seed_value, doc="The seed array or None.")
+    finish = property(lambda self: self._finish, doc='A function, "o/l" or "o".')
+    name = property(lambda self: self._name, doc="Its short name.")
+
+    def __repr__(self) -> str:
+        if self._recipe is not None:
+            return f"<fovea.Normalizer {self._name}>"
+        parts = [n for n in _FIELDS if getattr(self, n) is not None]
+        return f"<fovea.Normalizer with {', '.join(parts)}>"
+
+    def __reduce__(self) -> tuple:
+        if self._recipe is not None:
+            return _from_recipe, self._recipe
+        return _from_fields, ({name: getattr(self, name) for name in _FIELDS},)
+
+
+def _check_seed_value(value: Any) -> None:
+    if not is_array(value):
+        raise TypeError(f"seed_value: must be an array, got {type(value).__name__}")
+    try:
+        array_dtype(value)
+    except TypeError as error:
+        raise TypeError(f"seed_value: the array {error}") from None
+    if array_rank(value) not in (2, 3, 4):
+        raise ValueError(
+            "seed_value: must be [H,E], [B,H,E] or [B,H,M,E], got "
+            f"{array_rank(value)} dimension(s)"
+        )
+
+
+def _from_fields(fields: dict) -> Normalizer:
+    return Normalizer(**fields)
+
+
+def _from_recipe(name: str, arguments: dict) -> Normalizer:
+    from .. import normalizers
+
+    return getattr(normalizers, name)(**arguments)
+
+
+def named(name: str, arguments: dict, **fields: Any) -> Normalizer:
+    """A Normalizer that pickles as the call ``normalizers.name(**arguments)``."""
+    made = Normalizer(**fields)
+    object.__setattr__(made, "_name", name)
+    object.__setattr__(made, "_recipe", (name, arguments))
+    return made
+
+
+_by_name: dict[str, Normalizer] = {}
+
+
+def resolve_normalizer(normalizer: Any) -> Normalizer:
+    """The Normalizer of a name, or the Normalizer given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another kind of object, or a name that there is not.
+    """
+    if isinstance(normalizer, Normalizer):
+        return normalizer
+    if not isinstance(normalizer, str):
+        given = getattr(normalizer, "__name__", type(normalizer).__name__)
+        raise TypeError(
+            f"normalizer: must be a name or a fovea.Normalizer, got {given}"
+        )
+    if not _by_name:
+        from .. import normalizers
+
+        made = {name: getattr(normalizers, name)() for name in normalizers.BY_NAME}
+        _by_name.update(made)
+    found = _by_name.get(normalizer)
+    if found is None:
+        from .. import normalizers
+
+        if normalizer in normalizers.__all__:
+            raise ValueError(
+                f"normalizer: {normalizer!r} needs arguments; pass "
+                f"fovea.normalizers.{normalizer}(…)"
+            )
+        raise ValueError(
+            f"normalizer: must be one of {', '.join(sorted(_by_name))} or a "
+            f"fovea.Normalizer, got {normalizer!r}"
+        )
+    return found
+
+
+def trace_normalizer(
+    env: Environment,
+    normalizer: Normalizer,
+    slot: int,
+    captures: tuple[int, Mapping[str, Any]],
+    used: set[str],
+) -> dict[str, ModTrace | str | None]:
+    """The traced regions of a normaliser, by Program's keys."""
+    traced: dict[str, ModTrace | str | None] = {}
+    for name in ("stat", "weight", "denom", "seed", "finish"):
+        value = getattr(normalizer, name)
+        if value is None or isinstance(value, str):
+            traced[name] = env.reach(slot, getattr, name, name)
+            continue
+        traced[name] = trace_mod(env, name, name, (slot, getattr, name), captures, used)
+    traced["seed_value"] = _trace_seed_value(env, normalizer, slot)
+    if normalizer.stat is not None:
+        for name in ("weight", "denom"):
+            part = traced[name]
+            if isinstance(part, ModTrace):
+                check_factor(name, part.region, part.results[0])
+    return traced
+
+
+def _trace_seed_value(env: Environment, normalizer: Normalizer, slot: int):
+    value = env.reach(slot, getattr, "seed_value", "seed_value")
+    if value is None:
+        return None
+    assert isinstance(value, CaptureArray)
+    region = Region("seed_value", "seed_value")
+    b, h, q, e = region.arg_ids
+    index = {2: (h, e), 3: (b, h, e), 4: (b, h, q, e)}[value.ndim]
+    number = region.read(value._capture, index)
+    region.active = False
+    return ModTrace(region, [region.convert(number, "f")])
+
+
+# -- S9: t only as the factor exp(-t) -------------------------------------------
+
+# How a node depends on t: "free"; ("linear", k): k·t + free; ("factor", k):
+# exp(k·t) · free; "zero": the constant 0, a multiple of everything; "bad".
+_FREE, _ZERO, _BAD = ("free", 0.0), ("zero", 0.0), ("bad", 0.0)
+
+
+def check_factor(name: str, region: Region, result: int) -> None:
+    """Raise ValueError unless the result is exp(-t) times something free of t."""
+    depends: list[tuple[str, float]] = []
+    for number, node in enumerate(region.nodes):
+        parts = [depends[i] for i in region.operands(number)]
+        depends.append(_dependence(region, number, node[0], parts))
+    kind, k = depends[result]
+    if kind == "zero" or (kind == "factor" and k == -1.0):
+        return
+    if kind == "free":
+        problem = f"does not contain it: {format_node(region, result)}"
+    else:
+        problem = f"got {format_node(region, result)}"
+    raise ValueError(
+        f"{name}: with a stat, t must enter as the factor exp(-t) and in no other way "
+        f"(as in exp(s - t) * table[q_idx]), {problem}"
+    )
+
+
+def _dependence(region: Region, number: int, op: str, parts: list) -> tuple[str, float]:
+    node = region.nodes[number]
+    if op == "arg":
+        return ("linear", 1.0) if node[1] == "t" else _FREE
+    if op == "const":
+        return (
+            _ZERO
+            if region.types[number] == "f" and not region.constant(number)
+            else _FREE
+        )
+    if all(kind in ("free", "zero") for kind, _ in parts):
+        return _FREE
+    if op in ("fadd", "fsub"):
+        return _sum(parts, -1.0 if op == "fsub" else 1.0)
+    if op == "fneg":
+        kind, k = parts[0]
+        return ("linear", -k) if kind == "linear" else parts[0]
+    if op in ("fmul", "fdiv"):
+        return _product(region, node, parts, op)
+    if op == "exp":
+        kind, k = parts[0]
+        return ("factor", k) if kind == "linear" and math.isfinite(k) else _BAD
+    if op == "fabs":
+        return parts[0] if parts[0][0] == "factor" else _BAD
+    if op in ("fmin", "fmax"):
+        return _same(parts)
+    if op == "select" and parts[0][0] == "free":
+        return _same(parts[1:])
+    return _BAD
+
+
+def _sum(parts: list, sign: float) -> tuple[str, float]:
+    (left, a), (right, b) = parts
+    if "factor" in (left, right):
+        return _same(parts)
+    if "bad" in (left, right):
+        return _BAD
+    total = (a if left == "linear" else 0.0) + sign * (b if right == "linear" else 0.0)
+    return ("linear", total) if total else _FREE
+
+
+def _same(parts: list) -> tuple[str, float]:
+    kinds = {part for part in parts if part != _ZERO}
+    if len(kinds) == 1:
+        only = kinds.pop()
+        if only[0] == "factor":
+            return only
+    return _BAD
+
+
+def _product(region: Region, node: tuple, parts: list, op: str) -> tuple[str, float]:
+    (left, a), (right, b) = parts
+    sign = -1.0 if op == "fdiv" else 1.0
+    if _BAD in parts:
+        return _BAD
+    if "linear" in (left, right):
+        kind, k, other = (left, a, node[2]) if left == "linear" else (right, b, node[1])
+        value = region.constant(other)
+        if value is None or (op == "fdiv" and left != "linear") or not value:
+            return _BAD
+        return ("linear", k / value if op == "fdiv" else k * value)
+    exponent = (a if left == "factor" else 0.0) + sign * (
+        b if right == "factor" else 0.0
+    )
+    return ("factor", exponent) if exponent else _FREE

@@ -1,0 +1,222 @@
+"""Stand-ins for the user's objects, classes and modules during a trace.
+
+Attributes are fetched from the real object when the mod reads them; methods
+and properties run rebound, with the stand-in as ``self``.
+"""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from types import FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from . import recheck
+from .diagnose import is_library_file
+
+if TYPE_CHECKING:
+    from .environment import Environment
+
+__all__ = ["ClassProxy", "ObjectProxy", "proxy_class"]
+
+_set = object.__setattr__
+_get = object.__getattribute__
+
+
+class ObjectProxy:
+    """Stands for a module or an instance; ``isinstance`` sees the real class."""
+
+    __slots__ = ("_fv_env", "_fv_real", "_fv_slot", "_fv_label")
+
+    def __init__(self, env: Environment, real: Any, slot: int | None, label: str):
+        _set(self, "_fv_env", env)
+        _set(self, "_fv_real", real)
+        _set(self, "_fv_slot", slot)
+        _set(self, "_fv_label", label)
+
+    @property
+    def __class__(self) -> type:
+        return type(_get(self, "_fv_real"))
+
+    def __getattr__(self, name: str) -> Any:
+        env, real = _get(self, "_fv_env"), _get(self, "_fv_real")
+        slot, label = _get(self, "_fv_slot"), _get(self, "_fv_label")
+        if env.region is None:
+            return getattr(real, name)
+        static = _class_attribute(type(real), name)
+        if not isinstance(real, ModuleType) and not _shadows(real, name, static):
+            bound = _descriptor(self, env, real, slot, name, static)
+            if bound is not _NOTHING:
+                return bound
+        if slot is None:
+            return getattr(real, name)
+        try:
+            return env.reach(slot, getattr, name, f"{label}.{name}")
+        except AttributeError:
+            path = (slot, recheck.probe_attribute, name)
+            if path not in env._paths:
+                env._paths[path] = None
+                env.record(path, None, recheck.is_absent, None)
+            raise
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(_get(self, "_fv_real"), name, value)
+        env, slot = _get(self, "_fv_env"), _get(self, "_fv_slot")
+        if slot is not None:
+            env._paths[slot, getattr, name] = value
+
+    def __repr__(self) -> str:
+        return repr(_get(self, "_fv_real"))
+
+    def __hash__(self) -> int:
+        return hash(_get(self, "_fv_real"))
+
+    def __bool__(self) -> bool:
+        return bool(_get(self, "_fv_real"))
+
+    def __len__(self) -> int:
+        env, slot = _get(self, "_fv_env"), _get(self, "_fv_slot")
+        if slot is None:
+            return len(_get(self, "_fv_real"))
+        return env.reach(
+            slot, recheck.get_length, None, f"len({_get(self, '_fv_label')})"
+        )
+
+    def __getitem__(self, key: Any) -> Any:
+        env, slot = _get(self, "_fv_env"), _get(self, "_fv_slot")
+        if slot is None:
+            return _get(self, "_fv_real")[key]
+        label = f"{_get(self, '_fv_label')}[{key!r}]"
+        return env.reach(slot, recheck.get_item, key, label)
+
+    def __iter__(self) -> Any:
+        real = _get(self, "_fv_real")
+        if isinstance(real, ModuleType) or not hasattr(type(real), "__iter__"):
+            raise TypeError(f"{type(real).__name__!r} object is not iterable")
+        if hasattr(type(real), "keys"):
+            return iter(real)
+        return iter([self[number] for number in range(len(self))])
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return _get(self, "_fv_real")(*args, **kwargs)
+
+
+class ClassProxy(ObjectProxy):
+    """Stands for a class of the user's."""
+
+    __slots__ = ()
+
+    def __instancecheck__(self, instance: Any) -> bool:
+        return isinstance(instance, _get(self, "_fv_real"))
+
+    def __subclasscheck__(self, other: Any) -> bool:
+        if isinstance(other, ObjectProxy):
+            other = _get(other, "_fv_real")
+        return issubclass(other, _get(self, "_fv_real"))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """An instance made inside the mod, its methods rebound."""
+        env, real = _get(self, "_fv_env"), _get(self, "_fv_real")
+        made = real(*args, **kwargs)
+        if type(made) is not real or isinstance(
+            made, (tuple, list, dict, str, int, float)
+        ):
+            return made
+        return proxy_class(real)(env, made, None, real.__name__)
+
+
+_NOTHING = object()
+
+
+def _class_attribute(kind: type, name: str) -> Any:
+    for base in kind.__mro__:
+        if name in base.__dict__:
+            return base.__dict__[name]
+    return _NOTHING
+
+
+def _shadows(real: Any, name: str, static: Any) -> bool:
+    """Whether the instance's own dict hides what the class offers."""
+    return not isinstance(static, property) and name in getattr(real, "__dict__", ())
+
+
+def _is_user_function(value: Any) -> bool:
+    return type(value) is FunctionType and not is_library_file(
+        value.__code__.co_filename
+    )
+
+
+def _descriptor(proxy, env, real, slot, name: str, static: Any) -> Any:
+    """A method or property of the user's, rebound to the proxy."""
+    if isinstance(real, type):
+        return _NOTHING
+    if _is_user_function(static):
+        return MethodType(_rebound(env, real, slot, name, static, None), proxy)
+    getter = getattr(static, "fget" if isinstance(static, property) else "func", None)
+    if isinstance(static, (property, functools.cached_property)) and _is_user_function(
+        getter
+    ):
+        part = "fget" if isinstance(static, property) else "func"
+        return _rebound(env, real, slot, name, getter, part)(proxy)
+    return _NOTHING
+
+
+def _own_function(kind: type, key: tuple[str, str | None]) -> Any:
+    found = _class_attribute(kind, key[0])
+    return found if key[1] is None else getattr(found, key[1])
+
+
+def _class_function(real: Any, key: tuple[str, str | None]) -> Any:
+    return _own_function(type(real), key)
+
+
+def _rebound(env, real, slot, name: str, function, part: str | None) -> Any:
+    label = f"{type(real).__name__}.{name}"
+    if slot is not None:
+        return env.reach(slot, _class_function, (name, part), label)
+    # An object made inside the mod: its class is what was reached.
+    home = env.slot_of(type(real))
+    return (
+        function
+        if home is None
+        else env.reach(home, _own_function, (name, part), label)
+    )
+
+
+_SKIPPED = frozenset(
+    "__init__ __new__ __del__ __getattribute__ __getattr__ __setattr__ __delattr__ "
+    "__class__ __init_subclass__ __class_getitem__ __set_name__ __post_init__ __slots__ "
+    "__reduce__ __reduce_ex__ __getstate__ __setstate__ __dir__ __sizeof__".split()
+)
+
+
+_proxy_classes: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def proxy_class(kind: type) -> type[ObjectProxy]:
+    """A class of stand-ins that has the special methods of `kind`."""
+    known = _proxy_classes.get(kind)
+    if known is None:
+        known = _proxy_classes[kind] = _make_proxy_class(kind)
+    return known
+
+
+def _make_proxy_class(kind: type) -> type[ObjectProxy]:
+    special: dict[str, Any] = {"__slots__": ()}
+    for base in reversed(kind.__mro__):
+        for name, value in base.__dict__.items():
+            if not (name.startswith("__") and name.endswith("__")) or name in _SKIPPED:
+                continue
+            if _is_user_function(value):
+                special[name] = _forwarder(name)
+    if "__eq__" in special and "__hash__" not in special:
+        special["__hash__"] = ObjectProxy.__hash__
+    return type("ObjectProxy", (ObjectProxy,), special)
+
+
+def _forwarder(name: str) -> Any:
+    def forward(self: ObjectProxy, *args: Any, **kwargs: Any) -> Any:
+        return ObjectProxy.__getattr__(self, name)(*args, **kwargs)
+
+    forward.__name__ = name
+    return forward
