@@ -101,7 +101,7 @@ _READS = "bool, int8 to int64, uint8 to uint32, float16, bfloat16, float32 and f
 class CaptureArray(ArrayLike):
     """A captured array of rank 1 or more, with the indices given so far."""
 
-    __slots__ = ("_env", "_capture", "_index")
+    __slots__ = ("_capture", "_env", "_index")
 
     def __init__(self, env: Environment, capture: Capture, index: tuple[int, ...] = ()):
         self._env = env
@@ -251,7 +251,7 @@ def _index_fault(region: Region, item: Any, number: int | None) -> tuple[str, st
 class CaptureScalar(Traced):
     """A captured 0-d array: a number that is read at the call."""
 
-    __slots__ = ("_env", "_capture")
+    __slots__ = ("_capture", "_env")
 
     def __init__(self, env: Environment, capture: Capture) -> None:
         self._env = env

@@ -279,7 +279,22 @@ _CALLS = {
     "len": "array.shape[0]",
 }
 _OPS = frozenset(
-    "exp exp2 log log2 tanh sin cos sqrt sigmoid softplus erf gelu silu pow".split()
+    [
+        "exp",
+        "exp2",
+        "log",
+        "log2",
+        "tanh",
+        "sin",
+        "cos",
+        "sqrt",
+        "sigmoid",
+        "softplus",
+        "erf",
+        "gelu",
+        "silu",
+        "pow",
+    ]
 )
 
 

@@ -46,7 +46,7 @@ class Capture:
     rank : int
     """
 
-    __slots__ = ("slot", "label", "dtype", "rank", "type")
+    __slots__ = ("dtype", "label", "rank", "slot", "type")
 
     def __init__(self, slot: int, label: str, dtype: str, rank: int) -> None:
         self.slot = slot

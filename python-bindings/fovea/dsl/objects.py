@@ -26,7 +26,7 @@ _get = object.__getattribute__
 class ObjectProxy:
     """Stands for a module or an instance; ``isinstance`` sees the real class."""
 
-    __slots__ = ("_fv_env", "_fv_real", "_fv_slot", "_fv_label")
+    __slots__ = ("_fv_env", "_fv_label", "_fv_real", "_fv_slot")
 
     def __init__(self, env: Environment, real: Any, slot: int | None, label: str):
         _set(self, "_fv_env", env)
@@ -184,9 +184,27 @@ def _rebound(env, real, slot, name: str, function, part: str | None) -> Any:
 
 
 _SKIPPED = frozenset(
-    "__init__ __new__ __del__ __getattribute__ __getattr__ __setattr__ __delattr__ "
-    "__class__ __init_subclass__ __class_getitem__ __set_name__ __post_init__ __slots__ "
-    "__reduce__ __reduce_ex__ __getstate__ __setstate__ __dir__ __sizeof__".split()
+    [
+        "__init__",
+        "__new__",
+        "__del__",
+        "__getattribute__",
+        "__getattr__",
+        "__setattr__",
+        "__delattr__",
+        "__class__",
+        "__init_subclass__",
+        "__class_getitem__",
+        "__set_name__",
+        "__post_init__",
+        "__slots__",
+        "__reduce__",
+        "__reduce_ex__",
+        "__getstate__",
+        "__setstate__",
+        "__dir__",
+        "__sizeof__",
+    ]
 )
 
 

@@ -43,7 +43,7 @@ class Traced:
     Immutable, valid only while the mod that received it runs.
     """
 
-    __slots__ = ("_region", "_id")
+    __slots__ = ("_id", "_region")
     __array_priority__ = 1000
 
     def __init__(self, region: Region, number: int) -> None:
@@ -508,8 +508,24 @@ _BINARY = {
 }
 
 _FLOAT_FUNCTIONS = frozenset(
-    "exp exp2 log log2 log1p tanh sin cos sqrt rsqrt erf floor sigmoid softplus gelu "
-    "silu".split()
+    [
+        "exp",
+        "exp2",
+        "log",
+        "log2",
+        "log1p",
+        "tanh",
+        "sin",
+        "cos",
+        "sqrt",
+        "rsqrt",
+        "erf",
+        "floor",
+        "sigmoid",
+        "softplus",
+        "gelu",
+        "silu",
+    ]
 )
 
 

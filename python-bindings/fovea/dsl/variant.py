@@ -34,16 +34,16 @@ class VariantCore:
     """What all calls of one variant share. Immutable, compared by identity."""
 
     __slots__ = (
-        "program",
-        "key",
-        "names",
-        "labels",
-        "has_denom",
-        "dtype",
+        "__weakref__",
         "_plan",
         "_slots",
         "_texts",
-        "__weakref__",
+        "dtype",
+        "has_denom",
+        "key",
+        "labels",
+        "names",
+        "program",
     )
 
     def __init__(self, program, labels, has_denom, dtype, plan, slots) -> None:
@@ -85,7 +85,7 @@ class VariantCore:
 class TracedVariant:
     """One call's variant: the shared core and this call's arrays."""
 
-    __slots__ = ("core", "arrays")
+    __slots__ = ("arrays", "core")
 
     def __init__(self, core: VariantCore, arrays: list) -> None:
         self.core = core
