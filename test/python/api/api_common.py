@@ -1,0 +1,64 @@
+"""Inputs and a plain float64 computation for the tests of the package."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def inputs(B=1, Hq=2, Hk=None, M=12, N=12, D=8, E=None, dtype=np.float32, seed=0):
+    """Random q, k, v."""
+    rng = np.random.default_rng(seed)
+    Hk = Hq if Hk is None else Hk
+    E = D if E is None else E
+    return (
+        rng.standard_normal((B, Hq, M, D)).astype(dtype),
+        rng.standard_normal((B, Hk, N, D)).astype(dtype),
+        rng.standard_normal((B, Hk, N, E)).astype(dtype),
+    )
+
+
+def plain(q, k, v, score=None, mask=None, scale=None, lse=False):
+    """Softmax attention in float64; mods are vectorised functions of indices."""
+    q, k, v = (np.asarray(x).astype(np.float64) for x in (q, k, v))
+    B, H, M, D = q.shape
+    k = np.broadcast_to(
+        np.repeat(k, H // k.shape[1], 1), (B, H, *k.shape[2:])
+    )
+    v = np.broadcast_to(
+        np.repeat(v, H // v.shape[1], 1), (B, H, *v.shape[2:])
+    )
+    N = k.shape[2]
+    s = np.einsum("bhmd,bhnd->bhmn", q, k) * (D**-0.5 if scale is None else scale)
+    b, h, m, n = np.ogrid[:B, :H, :M, :N]
+    if score is not None:
+        s = score(s, b, h, m, n)
+    if mask is not None:
+        s = np.where(mask(b, h, m, n), s, -np.inf)
+    top = s.max(-1, keepdims=True, initial=-np.inf)
+    p = np.exp(s - np.where(np.isneginf(top), 0, top))
+    total = p.sum(-1, keepdims=True)
+    out = np.einsum("bhmn,bhne->bhme", p, v) / np.where(total == 0, 1, total)
+    if not lse:
+        return out
+    with np.errstate(divide="ignore"):
+        return out, (np.where(np.isneginf(top), 0, top) + np.log(total))[..., 0]
+
+
+def causal(b, h, q_idx, kv_idx):
+    return q_idx >= kv_idx
+
+
+class Exporter:
+    """An array that only exports DLPack, as a library unknown to Fovea would."""
+
+    def __init__(self, array, versioned=True):
+        self.array = array
+        self.versioned = versioned
+
+    def __dlpack__(self, **options):
+        if not self.versioned and options:
+            raise TypeError("unexpected keyword argument 'max_version'")
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
