@@ -19,8 +19,9 @@ from .errors import CompileError, Error, ParseError, PerformanceWarning, TraceEr
 if TYPE_CHECKING:
     from . import normalizers, ops, zoo
     from ._attention import Kernel, attention, compile
-    from ._block_mask import BlockMask, create_block_mask, create_mask
+    from ._block_mask import BlockMask
     from ._config import cache_info, clear_cache, set_num_threads, show_config
+    from ._create_mask import create_block_mask, create_mask
     from ._merge import merge
     from ._recipe import load_kernel
     from ._variant import Variant, load
@@ -67,8 +68,8 @@ _HOMES = {
     "cache_info": "_config",
     "clear_cache": "_config",
     "compile": "_attention",
-    "create_block_mask": "_block_mask",
-    "create_mask": "_block_mask",
+    "create_block_mask": "_create_mask",
+    "create_mask": "_create_mask",
     "load": "_variant",
     "load_kernel": "_recipe",
     "merge": "_merge",

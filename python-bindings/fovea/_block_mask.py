@@ -6,14 +6,12 @@ lists that FlexAttention keeps are derived from it on demand.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from . import _checks, _compiler, _tensors
-from ._lib import native
+from . import _checks, _tensors
 from ._tensors import TensorTuple, type_name
 
 EMPTY, PARTIAL, FULL = 0, 1, 2
@@ -57,7 +55,7 @@ def block_size(value: object) -> tuple[int, int]:
     return size, size
 
 
-def _cpu(device: object) -> None:
+def expect_cpu(device: object) -> None:
     """Accept what means the host; a BlockMask elsewhere needs a GPU target."""
     if device is None or str(device) == "cpu":
         return
@@ -67,7 +65,7 @@ def _cpu(device: object) -> None:
     raise ValueError(f"device: must be one of {', '.join(known)}, got {str(device)!r}")
 
 
-def _blocks(length: int, size: int) -> int:
+def tiles_of(length: int, size: int) -> int:
     return -(-length // size)
 
 
@@ -274,7 +272,7 @@ class BlockMask:
         q_len = _checks.integer(q_len, "q_len", 0, old_q)
         kv_len = _checks.integer(kv_len, "kv_len", 0, old_kv)
         bq, bkv = self._size
-        classes = self._classes[:, :, : _blocks(q_len, bq), : _blocks(kv_len, bkv)]
+        classes = self._classes[:, :, : tiles_of(q_len, bq), : tiles_of(kv_len, bkv)]
         cut_q = q_len % bq and q_len < old_q
         cut_kv = kv_len % bkv and kv_len < old_kv
         if cut_q or cut_kv:
@@ -302,7 +300,7 @@ class BlockMask:
         for length, old, fresh, extent in zip(
             self._seq_lengths, self._size, new, kept.shape[2:], strict=True
         ):
-            starts = np.arange(_blocks(length, fresh), dtype=np.int64) * fresh
+            starts = np.arange(tiles_of(length, fresh), dtype=np.int64) * fresh
             ends = np.minimum(starts + fresh, length)
             bounds.append((starts // old, np.minimum(-(-ends // old), extent)))
         full = _window_sums(kept == FULL, *bounds)
@@ -329,7 +327,7 @@ class BlockMask:
         """The mask on `device`; "cpu" is where masks live now."""
         if device is None:
             raise TypeError("device: must be a str or a device, got None")
-        _cpu(device)
+        expect_cpu(device)
         return self
 
     @classmethod
@@ -483,7 +481,7 @@ def _lengths_for(
         _checks.integer(entry, f"seq_lengths[{i}]", 0) for i, entry in enumerate(value)
     )
     for i, what in enumerate(("rows", "columns")):
-        have, need = shape[2 + i], _blocks(result[i], size[i])
+        have, need = shape[2 + i], tiles_of(result[i], size[i])
         if have != need:
             raise ValueError(
                 f"seq_lengths[{i}]: must give as many tiles as there are {what}"
@@ -581,166 +579,3 @@ def _window_sums(hits: np.ndarray, rows: tuple, columns: tuple) -> np.ndarray:
     upper = sums[:, :, q1][..., n1] - sums[:, :, q1][..., n0]
     lower = sums[:, :, q0][..., n1] - sums[:, :, q0][..., n0]
     return upper - lower
-
-
-# ---- Making masks ---------------------------------------------------------------
-
-
-def _extent(value: object, name: str) -> int:
-    return 1 if value is None else _checks.integer(value, name, 1)
-
-
-class _Traced:
-    """A traced mod with its captures read, and which indices it looks at."""
-
-    def __init__(self, traced: Any, keep: list):
-        from ._attention import capture_tuples
-
-        self.keep = keep
-        self.captures = capture_tuples(traced.arrays, traced.labels, "cpu", keep)
-        for capture, label in zip(self.captures, traced.labels, strict=True):
-            if 0 in capture[2]:
-                raise ValueError(
-                    f"{label}: a capture must have at least one element,"
-                    f" got shape {capture[2]}"
-                )
-        self.text = traced.program_json(D=1, E=1, dtype="f32")
-        region = traced.program.get("mask") or traced.program.get("score")
-        nodes = region["nodes"] if region else ()
-        used = {node[1] for node in nodes if node[0] == "arg"}
-        self.by_batch, self.by_head = "b" in used, "h" in used
-
-
-def create_block_mask(
-    mask_mod: Callable,
-    B: int | None,
-    H: int | None,
-    Q_LEN: int,
-    KV_LEN: int,
-    BLOCK_SIZE: int | tuple[int, int] = 128,
-    *,
-    captures: Mapping[str, Any] | None = None,
-    q_offset: Any = 0,
-    kv_offset: Any = 0,
-    device: Any = None,
-    exact: bool = True,
-) -> BlockMask:
-    """Classify the tiles of a mask.
-
-    Parameters
-    ----------
-    mask_mod : callable
-        ``mask_mod(b, h, q_idx, kv_idx)``, True = attend.
-    B, H : int or None
-        Batches and query heads; None = 1.
-    Q_LEN, KV_LEN : int
-        Lengths, 0 or more; positions beyond them count as masked.
-    BLOCK_SIZE : int or (int, int)
-        (query, key) extent of a tile, at least 1.
-    captures : mapping of str to array, optional
-        Arrays for keyword-only parameters of the mask_mod.
-    q_offset, kv_offset : int or integer array [B]
-        What the positions start at.
-    device : optional
-        Where the mask will live; None or "cpu".
-    exact : bool
-        Whether tiles that the analysis leaves mixed must be evaluated. Without
-        it they may be called partial although they are full or empty.
-
-    Returns
-    -------
-    BlockMask
-    """
-    if isinstance(mask_mod, BlockMask):
-        refuse_block_mask(mask_mod)
-    size = block_size(BLOCK_SIZE)
-    batch, heads = _extent(B, "B"), _extent(H, "H")
-    q_len = _checks.integer(Q_LEN, "Q_LEN", 0)
-    kv_len = _checks.integer(KV_LEN, "KV_LEN", 0)
-    _cpu(device)
-    _checks.boolean(exact, "exact")
-    q_off = _checks.offset(q_offset, "q_offset", batch, q_len) or [0] * batch
-    kv_off = _checks.offset(kv_offset, "kv_offset", batch, kv_len) or [0] * batch
-    traced = _trace_mask(mask_mod, captures)
-    tiles = (_blocks(q_len, size[0]), _blocks(kv_len, size[1]))
-    shifts = sorted(set(zip(q_off, kv_off, strict=True)))
-    by_batch = traced.by_batch or len(shifts) > 1
-    shape = (batch if by_batch else 1, heads if traced.by_head else 1, *tiles)
-    _checks.fits("Q_LEN * KV_LEN in tiles", math.prod(shape))
-    classes = np.zeros(shape, np.int8)
-    for shift in shifts:
-        part = classes if len(shifts) == 1 else np.zeros(shape, np.int8)
-        if part.size:
-            native().mask_classes(
-                traced.text, traced.captures, (*shape[:2], q_len, kv_len), shift, size,
-                (part.__array_interface__["data"][0], "i8", shape,
-                 _tensors.strides_for(shape, (0, 1, 2, 3))),
-            )  # fmt: skip
-        if part is not classes:
-            chosen = [b for b in range(batch) if (q_off[b], kv_off[b]) == shift]
-            classes[chosen] = part[chosen]
-    whole = np.broadcast_to(classes, (batch, heads, *tiles))
-    bound = _compiler.bind(mask_mod, captures)
-    return BlockMask._make(whole, size, (q_len, kv_len), mask_mod, bound)
-
-
-def _trace_mask(mask_mod: Any, captures: Mapping[str, Any] | None) -> _Traced:
-    from .dsl import trace_variant
-
-    captures = _compiler.check_captures(captures)
-    if mask_mod is None:
-        raise TypeError("mask_mod: must be a function, got None")
-    return _Traced(trace_variant(None, mask_mod, "softmax", captures, "f32"), [])
-
-
-def create_mask(
-    mod: Callable,
-    B: int | None,
-    H: int | None,
-    Q_LEN: int,
-    KV_LEN: int,
-    *,
-    captures: Mapping[str, Any] | None = None,
-) -> np.ndarray:
-    """Evaluate a mod at every position, for tests and pictures.
-
-    Parameters
-    ----------
-    mod : callable
-        A mask_mod, or a score_mod: visible where it is not -inf for a score
-        of 0.
-    B, H : int or None
-        Batches and query heads; None = 1.
-    Q_LEN, KV_LEN : int
-        Lengths.
-    captures : mapping of str to array, optional
-        Arrays for keyword-only parameters of the mod.
-
-    Returns
-    -------
-    numpy.ndarray of bool, shape [B, H, Q_LEN, KV_LEN]
-    """
-    from .dsl import mod_kind, trace_variant
-
-    if isinstance(mod, BlockMask):
-        raise TypeError(
-            "mod: must be a function, got a BlockMask (its tiles are .block_classes())"
-        )
-    batch, heads = _extent(B, "B"), _extent(H, "H")
-    q_len = _checks.integer(Q_LEN, "Q_LEN", 0)
-    kv_len = _checks.integer(KV_LEN, "KV_LEN", 0)
-    captures = _compiler.check_captures(captures)
-    if mod_kind(mod) == "score_mod":
-        traced = _Traced(trace_variant(mod, None, "softmax", captures, "f32"), [])
-    else:
-        traced = _Traced(trace_variant(None, mod, "softmax", captures, "f32"), [])
-    shape = (batch, heads, q_len, kv_len)
-    _checks.fits("B * H * Q_LEN * KV_LEN", math.prod(shape))
-    dense = np.zeros(shape, np.bool_)
-    if dense.size:
-        native().mask_dense(
-            traced.text, traced.captures, shape, (0, 0),
-            (dense.__array_interface__["data"][0], "i1", shape,
-             _tensors.strides_for(shape, (0, 1, 2, 3))),
-        )  # fmt: skip
-    return dense

@@ -17,6 +17,7 @@ if FAKE:
     sys.path.insert(0, str(here))
     sys.path.insert(0, str(here.parents[1] / "python-bindings"))
     import fake_native
+
     import fovea
 
     sys.modules["fovea._native"] = fake_native

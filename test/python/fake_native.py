@@ -10,6 +10,7 @@ import json
 import math
 
 import numpy as np
+
 from fovea import _tensors
 
 _cache: dict[tuple, Kernel] = {}

@@ -21,12 +21,8 @@ def plain(q, k, v, score=None, mask=None, scale=None, lse=False):
     """Softmax attention in float64; mods are vectorised functions of indices."""
     q, k, v = (np.asarray(x).astype(np.float64) for x in (q, k, v))
     B, H, M, D = q.shape
-    k = np.broadcast_to(
-        np.repeat(k, H // k.shape[1], 1), (B, H, *k.shape[2:])
-    )
-    v = np.broadcast_to(
-        np.repeat(v, H // v.shape[1], 1), (B, H, *v.shape[2:])
-    )
+    k = np.broadcast_to(np.repeat(k, H // k.shape[1], 1), (B, H, *k.shape[2:]))
+    v = np.broadcast_to(np.repeat(v, H // v.shape[1], 1), (B, H, *v.shape[2:]))
     N = k.shape[2]
     s = np.einsum("bhmd,bhnd->bhmn", q, k) * (D**-0.5 if scale is None else scale)
     b, h, m, n = np.ogrid[:B, :H, :M, :N]

@@ -187,9 +187,7 @@ def test_different_libraries_are_a_type_error():
     q, k, v = inputs()
     with pytest.raises(TypeError) as caught:
         fovea.attention(q, k, Exporter(v))
-    assert str(caught.value) == (
-        "v: library must be that of q (numpy), got api_common"
-    )
+    assert str(caught.value) == ("v: library must be that of q (numpy), got api_common")
 
 
 def fake_torch(monkeypatch, **attributes):
