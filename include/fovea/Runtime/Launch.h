@@ -8,6 +8,7 @@
 #define FOVEA_RUNTIME_LAUNCH_H
 
 #include "fovea-c/fovea.h"
+#include "fovea/Frontend/Program.h"
 
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/SmallVector.h"
@@ -18,15 +19,12 @@
 
 namespace fovea {
 
-int64_t dtypeBytes(fovea_dtype dtype);
-/// "f32", "i1", …
-llvm::StringRef dtypeName(fovea_dtype dtype);
-std::optional<fovea_dtype> parseDtype(llvm::StringRef name);
+int64_t getBytes(DType dtype);
 
 /// Strides count elements and may be zero or negative.
 struct TensorView {
   void *data = nullptr;
-  fovea_dtype dtype = FOVEA_F32;
+  DType dtype = DType::F32;
   llvm::SmallVector<int64_t, 4> sizes;
   llvm::SmallVector<int64_t, 4> strides;
 

@@ -1,0 +1,143 @@
+//===- HostInfo.cpp - What this processor can run -------------------------===//
+#include "fovea/Target/CPU/HostInfo.h"
+#include "fovea/Runtime/Error.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/TargetParser/Host.h"
+
+using namespace fovea;
+
+namespace {
+/// One architecture that users can name: what it needs, and LLVM's name.
+struct Architecture {
+  const char *name;
+  const char *cpu;
+  const char *needs; // comma-separated LLVM features
+};
+
+constexpr Architecture architectures[] = {
+#if defined(__x86_64__)
+    {"x86-64-v4", "x86-64-v4",
+     "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,f16c,bmi,bmi2,"
+     "lzcnt,movbe"},
+    {"x86-64-v3", "x86-64-v3", "avx2,fma,f16c,bmi,bmi2,lzcnt,movbe"},
+    {"x86-64-v2", "x86-64-v2", "sse4.2,popcnt,ssse3"},
+    {"x86-64", "x86-64", ""},
+#elif defined(__aarch64__)
+    {"armv8-a", "generic", ""},
+#endif
+};
+
+/// Features that may be added to an architecture, in the order in which the
+/// best target of a host lists them.
+constexpr const char *extensions[] = {
+#if defined(__x86_64__)
+    "avx512bf16", "avx512fp16", "amx-tile", "amx-bf16", "avxvnni",
+#elif defined(__aarch64__)
+    "bf16",       "fp16",
+#endif
+};
+
+std::vector<std::string> findHostFeatures() {
+  std::vector<std::string> found;
+  for (const auto &feature : llvm::sys::getHostCPUFeatures())
+    if (feature.second)
+      found.push_back(feature.first().str());
+  llvm::sort(found);
+  return found;
+}
+
+bool hostHas(llvm::StringRef feature) {
+  return llvm::binary_search(hostCPUFeatures(), feature.str());
+}
+
+bool hostHasAll(llvm::StringRef list) {
+  llvm::SmallVector<llvm::StringRef, 16> features;
+  list.split(features, ',', -1, /*KeepEmpty=*/false);
+  return llvm::all_of(features, hostHas);
+}
+
+std::vector<std::string> findHostTargets() {
+  std::vector<std::string> targets;
+  for (const Architecture &arch : architectures) {
+    if (!hostHasAll(arch.needs))
+      continue;
+    // Only the widest architecture is worth listing with its extensions.
+    if (targets.empty()) {
+      std::string best = arch.name;
+      for (const char *extension : extensions)
+        if (hostHas(extension) && llvm::StringRef(extension) != "avxvnni")
+          best += std::string("+") + extension;
+      if (best != arch.name)
+        targets.push_back(best);
+    }
+    targets.push_back(arch.name);
+  }
+  return targets;
+}
+
+llvm::Error unknownTarget(llvm::StringRef name, llvm::StringRef why) {
+  return makeError(FOVEA_INVALID_ARGUMENT,
+                   "target: " + why + " '" + name + "'; this machine runs cpu, " +
+                       llvm::join(hostTargets(), ", ") + ", interpreter");
+}
+} // namespace
+
+const std::string &fovea::hostCPUName() {
+  static const std::string name = llvm::sys::getHostCPUName().str();
+  return name;
+}
+
+const std::vector<std::string> &fovea::hostCPUFeatures() {
+  static const std::vector<std::string> features = findHostFeatures();
+  return features;
+}
+
+const std::vector<std::string> &fovea::hostTargets() {
+  static const std::vector<std::string> targets = findHostTargets();
+  return targets;
+}
+
+llvm::Expected<CPUTarget> fovea::resolveCPUTarget(llvm::StringRef name,
+                                                  bool mustRun) {
+  if (name.empty() || name == "cpu") {
+    if (hostTargets().empty())
+      return unknownTarget("cpu", "no CPU target fits this machine, wanted");
+    name = hostTargets().front();
+  }
+  llvm::SmallVector<llvm::StringRef, 4> parts;
+  name.split(parts, '+');
+  const auto *arch = llvm::find_if(architectures, [&](const Architecture &a) {
+    return parts.front() == a.name;
+  });
+  if (arch == std::end(architectures))
+    return unknownTarget(name, "unknown target");
+  if (mustRun && !hostHasAll(arch->needs))
+    return unknownTarget(name, "this machine does not run");
+
+  std::vector<std::string> added;
+  for (llvm::StringRef feature : llvm::drop_begin(parts)) {
+    bool known =
+        llvm::any_of(extensions, [&](const char *e) { return feature == e; });
+    if (!known)
+      return unknownTarget(name, "unknown feature in");
+    if (mustRun && !hostHas(feature))
+      return unknownTarget(name, "this machine does not run");
+    added.push_back(feature.str());
+  }
+  llvm::sort(added);
+  added.erase(llvm::unique(added), added.end());
+
+  CPUTarget target;
+  target.name = arch->name;
+  target.triple = llvm::sys::getProcessTriple();
+  target.cpu = arch->cpu;
+  for (const std::string &feature : added) {
+    target.name += "+" + feature;
+    target.features += (target.features.empty() ? "+" : ",+") + feature;
+  }
+  return target;
+}

@@ -1,0 +1,197 @@
+//===- ObjectEmitter.cpp - LLVM dialect to machine code -------------------===//
+#include "fovea/Target/CPU/ObjectEmitter.h"
+#include "fovea/Runtime/Error.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/Analysis/CGSCCPassManager.h"
+#include "llvm/Analysis/LoopAnalysisManager.h"
+#include "llvm/IR/DiagnosticInfo.h"
+#include "llvm/IR/DiagnosticPrinter.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/IR/Verifier.h"
+#include "llvm/MC/MCSubtargetInfo.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/SmallVectorMemoryBuffer.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/TargetParser/Triple.h"
+
+#include <mutex>
+
+using namespace fovea;
+
+namespace {
+/// Turns LLVM's error diagnostics, which would otherwise exit the process, into
+/// text that the caller reports.
+class CollectDiagnostics : public llvm::DiagnosticHandler {
+public:
+  explicit CollectDiagnostics(std::string &errors) : errors(errors) {}
+  bool handleDiagnostics(const llvm::DiagnosticInfo &info) override {
+    if (info.getSeverity() != llvm::DS_Error)
+      return true;
+    llvm::raw_string_ostream os(errors);
+    llvm::DiagnosticPrinterRawOStream printer(os);
+    os << (errors.empty() ? "" : "; ");
+    info.print(printer);
+    return true;
+  }
+
+private:
+  std::string &errors;
+};
+
+/// Installs the handler for one scope.
+class DiagnosticScope {
+public:
+  explicit DiagnosticScope(llvm::LLVMContext &context)
+      : context(context), previous(context.getDiagnosticHandler()) {
+    context.setDiagnosticHandler(
+        std::make_unique<CollectDiagnostics>(errors));
+  }
+  ~DiagnosticScope() { context.setDiagnosticHandler(std::move(previous)); }
+  llvm::Error take(llvm::StringRef phase) {
+    if (errors.empty())
+      return llvm::Error::success();
+    return makeError(FOVEA_COMPILE_ERROR, phase + ": " + errors);
+  }
+
+private:
+  llvm::LLVMContext &context;
+  std::unique_ptr<llvm::DiagnosticHandler> previous;
+  std::string errors;
+};
+
+void initializeTargetOnce() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    llvm::InitializeNativeTarget();
+    llvm::InitializeNativeTargetAsmPrinter();
+    llvm::InitializeNativeTargetAsmParser();
+  });
+}
+
+llvm::Expected<std::unique_ptr<llvm::TargetMachine>>
+makeTargetMachine(const CPUTarget &target) {
+  initializeTargetOnce();
+  llvm::Triple triple(target.triple);
+  std::string error;
+  const llvm::Target *llvmTarget =
+      llvm::TargetRegistry::lookupTarget(triple, error);
+  if (!llvmTarget)
+    return makeError(FOVEA_COMPILE_ERROR, error);
+  llvm::TargetOptions options;
+  // Only what the IR marks may be contracted: rounding is decided above.
+  options.AllowFPOpFusion = llvm::FPOpFusion::Standard;
+  std::unique_ptr<llvm::TargetMachine> machine(llvmTarget->createTargetMachine(
+      triple, target.cpu, target.features, options, llvm::Reloc::PIC_,
+      llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default, /*JIT=*/false));
+  if (!machine)
+    return makeError(FOVEA_COMPILE_ERROR,
+                     "no code generator for " + target.triple);
+  // LLVM only warns on standard error where it does not know the name.
+  if (!machine->getMCSubtargetInfo()->isCPUStringValid(target.cpu))
+    return makeError(FOVEA_INVALID_ARGUMENT,
+                     "target: unknown processor '" + target.cpu + "'");
+  return std::move(machine);
+}
+
+void setFunctionTargets(llvm::Module &module, const CPUTarget &target) {
+  for (llvm::Function &function : module) {
+    if (function.isDeclaration())
+      continue;
+    function.addFnAttr("target-cpu", target.cpu);
+    if (!target.features.empty())
+      function.addFnAttr("target-features", target.features);
+    // Vectors of the width that the code generator asked for, not narrower.
+    function.addFnAttr("prefer-vector-width", "512");
+    function.setDoesNotThrow();
+    function.setUWTableKind(llvm::UWTableKind::None);
+  }
+}
+
+void runPasses(llvm::Module &module, llvm::TargetMachine &machine) {
+  llvm::PipelineTuningOptions tuning;
+  tuning.LoopUnrolling = false;
+  tuning.LoopInterleaving = false;
+  tuning.LoopVectorization = false;
+  tuning.SLPVectorization = false;
+  tuning.MergeFunctions = false;
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager callGraph;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PassBuilder builder(&machine, tuning);
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(callGraph);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, callGraph, modules);
+  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O1)
+      .run(module, modules);
+}
+} // namespace
+
+llvm::Error fovea::optimizeForCPU(llvm::Module &module,
+                                  const CPUTarget &target) {
+  auto machine = makeTargetMachine(target);
+  if (!machine)
+    return machine.takeError();
+  module.setTargetTriple(llvm::Triple(target.triple));
+  module.setDataLayout((*machine)->createDataLayout());
+  setFunctionTargets(module, target);
+  std::string broken;
+  llvm::raw_string_ostream os(broken);
+  if (llvm::verifyModule(module, &os))
+    return makeError(FOVEA_COMPILE_ERROR, "invalid LLVM IR: " + broken);
+  DiagnosticScope scope(module.getContext());
+  runPasses(module, **machine);
+  return scope.take("optimising");
+}
+
+llvm::Expected<std::unique_ptr<llvm::Module>>
+fovea::translateForCPU(mlir::ModuleOp module, llvm::LLVMContext &context,
+                       const CPUTarget &target) {
+  mlir::registerBuiltinDialectTranslation(*module.getContext());
+  mlir::registerLLVMDialectTranslation(*module.getContext());
+  auto translated = mlir::translateModuleToLLVMIR(module, context, "kernel",
+                                                  /*disableVerification=*/true);
+  if (!translated)
+    return makeError(FOVEA_COMPILE_ERROR, "translation to LLVM IR failed");
+  if (llvm::Error error = optimizeForCPU(*translated, target))
+    return std::move(error);
+  return std::move(translated);
+}
+
+llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>>
+fovea::emitForCPU(llvm::Module &module, const CPUTarget &target,
+                  CodeKind kind) {
+  auto machine = makeTargetMachine(target);
+  if (!machine)
+    return machine.takeError();
+  llvm::SmallVector<char, 0> code;
+  llvm::raw_svector_ostream os(code);
+  llvm::legacy::PassManager passes;
+  auto fileType = kind == CodeKind::Object
+                      ? llvm::CodeGenFileType::ObjectFile
+                      : llvm::CodeGenFileType::AssemblyFile;
+  if ((*machine)->addPassesToEmitFile(passes, os, nullptr, fileType,
+                                      /*DisableVerify=*/true))
+    return makeError(FOVEA_COMPILE_ERROR,
+                     "the target emits no " +
+                         llvm::Twine(kind == CodeKind::Object ? "objects"
+                                                              : "assembly"));
+  DiagnosticScope scope(module.getContext());
+  passes.run(module);
+  if (llvm::Error error = scope.take("code generation"))
+    return std::move(error);
+  return std::make_unique<llvm::SmallVectorMemoryBuffer>(
+      std::move(code), "kernel", /*RequiresNullTerminator=*/false);
+}
