@@ -1,0 +1,34 @@
+//===- CheckLaunch.h - From the C ABI's launch to a LaunchView ---*- C++ -*-===//
+#ifndef FOVEA_RUNTIME_CHECKLAUNCH_H
+#define FOVEA_RUNTIME_CHECKLAUNCH_H
+
+#include "fovea-c/fovea.h"
+#include "fovea/Frontend/Program.h"
+#include "fovea/Runtime/Launch.h"
+
+#include "llvm/Support/Error.h"
+
+namespace fovea {
+
+/// Checks every field of a launch against the program and fills in defaults.
+/// The text of an error is "argument: rule, got value".
+llvm::Expected<LaunchView> checkLaunch(const Program &program,
+                                       const fovea_launch &launch);
+
+/// One tensor of the C ABI; `name` is what errors call it.
+llvm::Expected<TensorView> checkTensor(const fovea_tensor &tensor,
+                                       llvm::StringRef name, int64_t rank);
+
+/// Checks a program's captures; none may be empty where `read`.
+llvm::Error checkCaptures(const Program &program, const fovea_tensor *captures,
+                          size_t count, bool read,
+                          llvm::SmallVectorImpl<TensorView> &out);
+
+/// The score type: f64 for f64 inputs, else f32.
+inline DType scoreType(const Program &program) {
+  return program.dtype == DType::F64 ? DType::F64 : DType::F32;
+}
+
+} // namespace fovea
+
+#endif // FOVEA_RUNTIME_CHECKLAUNCH_H

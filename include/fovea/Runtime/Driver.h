@@ -1,0 +1,51 @@
+//===- Driver.h - Runs a CPU kernel on the threads ---------------*- C++ -*-===//
+#ifndef FOVEA_RUNTIME_DRIVER_H
+#define FOVEA_RUNTIME_DRIVER_H
+
+#include "fovea/Runtime/Launch.h"
+#include "fovea/Target/CPU/KernelABI.h"
+
+#include "llvm/ADT/STLFunctionalExtras.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/Error.h"
+
+#include <vector>
+
+namespace fovea {
+
+struct KernelCode {
+  fovea_cpu_plan_fn plan = nullptr;
+  fovea_cpu_run_fn run = nullptr;
+};
+
+/// A LaunchView in the form that kernels read; refers to the view's arrays.
+class KernelArguments {
+public:
+  explicit KernelArguments(const LaunchView &view);
+  KernelArguments(const KernelArguments &) = delete;
+  KernelArguments &operator=(const KernelArguments &) = delete;
+  const fovea_cpu_args &get() const { return args; }
+
+private:
+  fovea_cpu_args args = {};
+  llvm::SmallVector<fovea_cpu_tensor, 2> queries, keys;
+  llvm::SmallVector<fovea_cpu_capture, 4> captures;
+  fovea_cpu_block_mask blockMask = {};
+};
+
+/// Whether every position of the launch is within 0 … 2^30, which the kernels
+/// of 32 index bits need.
+bool fitsNarrowIndices(const LaunchView &view);
+
+/// Runs all items of `fast`; those that report non-finite values are computed
+/// again by what `exact` gives, which is asked for only then (S11).
+llvm::Error
+runKernel(const LaunchView &view, KernelCode fast,
+          llvm::function_ref<llvm::Expected<KernelCode>()> exact);
+
+/// Scratch bytes that the call takes with all threads at work.
+int64_t kernelScratch(const LaunchView &view, KernelCode code);
+
+} // namespace fovea
+
+#endif // FOVEA_RUNTIME_DRIVER_H

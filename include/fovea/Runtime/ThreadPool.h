@@ -1,0 +1,73 @@
+//===- ThreadPool.h - The threads of the process -----------------*- C++ -*-===//
+//
+// Work is a range of independent items, handed out by one counter. Threads
+// start at the first call that can use them, never before; a call that finds
+// none (the system refuses more) computes alone. A forked child makes its pool
+// anew, whatever the parent's threads were doing.
+//
+//===----------------------------------------------------------------------===//
+#ifndef FOVEA_RUNTIME_THREADPOOL_H
+#define FOVEA_RUNTIME_THREADPOOL_H
+
+#include "llvm/ADT/STLFunctionalExtras.h"
+
+#include <cstdint>
+#include <memory>
+
+namespace fovea {
+
+/// Sets the default floating-point environment (round to nearest, denormals
+/// kept) for a scope: what the caller set must not change results.
+class FloatEnvironmentScope {
+public:
+  FloatEnvironmentScope();
+  ~FloatEnvironmentScope();
+  FloatEnvironmentScope(const FloatEnvironmentScope &) = delete;
+  FloatEnvironmentScope &operator=(const FloatEnvironmentScope &) = delete;
+
+private:
+  uint64_t saved;
+};
+
+struct ParallelOptions {
+  int64_t chunk = 1; /// items handed out at a time
+  /// Asked on the calling thread at least every 50 ms; non-zero stops the call.
+  int (*shouldCancel)(void *) = nullptr;
+  void *cancelContext = nullptr;
+  /// The caller computes too. Switch off where one item may take long, so that
+  /// it keeps asking shouldCancel.
+  bool callerComputes = true;
+};
+
+class ThreadPool {
+public:
+  using Body =
+      llvm::function_ref<void(int64_t first, int64_t last, unsigned worker)>;
+
+  /// The pool of this process.
+  static ThreadPool &get();
+
+  static constexpr int maxThreads = 1024;
+  /// 0: FOVEA_NUM_THREADS, else affinity and cgroup quota.
+  static void setNumThreads(int threads);
+  static int numThreads();
+  /// What is not usable in the environment; empty if all is well.
+  static const char *environmentNote();
+
+  /// Runs body over [0, count); worker is below numWorkers() and no two calls
+  /// with one number run at the same time. Returns false if cancelled; no item
+  /// runs any more then.
+  bool parallelFor(int64_t count, const ParallelOptions &options, Body body);
+  /// Bound of the worker numbers of parallelFor calls from here on, as long as
+  /// the number of threads is not set anew.
+  static unsigned numWorkers() { return maxThreads + 1; }
+
+private:
+  struct Impl;
+  ThreadPool();
+  std::unique_ptr<Impl> impl;
+};
+
+} // namespace fovea
+
+#endif // FOVEA_RUNTIME_THREADPOOL_H

@@ -1,0 +1,418 @@
+//===- CheckLaunch.cpp - From the C ABI's launch to a LaunchView ----------===//
+#include "fovea/Runtime/CheckLaunch.h"
+#include "fovea/Runtime/Error.h"
+
+#include "llvm/ADT/STLExtras.h"
+
+#include <cmath>
+#include <tuple>
+
+using namespace fovea;
+using llvm::Twine;
+
+static llvm::Error invalid(const Twine &text) {
+  return makeError(FOVEA_INVALID_ARGUMENT, text);
+}
+
+static std::string dims(llvm::ArrayRef<int64_t> sizes) {
+  std::string text = "(";
+  for (size_t i = 0; i < sizes.size(); ++i)
+    text += (i ? ", " : "") + std::to_string(sizes[i]);
+  return text + ")";
+}
+
+/// Bytes between the first and the last element, or none where that overflows.
+static bool spanFits(const TensorView &tensor) {
+  int64_t span = 0, count = 1;
+  for (size_t i = 0; i < tensor.sizes.size(); ++i) {
+    int64_t reach, stride = tensor.strides[i];
+    if (stride == INT64_MIN ||
+        __builtin_mul_overflow(tensor.sizes[i] - 1, stride < 0 ? -stride : stride,
+                               &reach) ||
+        __builtin_add_overflow(span, reach, &span) ||
+        __builtin_mul_overflow(count, tensor.sizes[i], &count))
+      return false;
+  }
+  return !__builtin_mul_overflow(span, getBytes(tensor.dtype), &span) &&
+         span < (int64_t(1) << 62);
+}
+
+llvm::Expected<TensorView> fovea::checkTensor(const fovea_tensor &tensor,
+                                              llvm::StringRef name,
+                                              int64_t rank) {
+  if (tensor.struct_size != sizeof(fovea_tensor))
+    return invalid(name + ": struct_size of the tensor must be " +
+                   Twine(sizeof(fovea_tensor)) + ", got " +
+                   Twine(tensor.struct_size));
+  if (tensor.dtype < FOVEA_I1 || tensor.dtype > FOVEA_F64)
+    return makeError(FOVEA_TYPE_ERROR,
+                     name + ": unknown dtype " + Twine(tensor.dtype));
+  if (tensor.device_type != FOVEA_CPU)
+    return invalid(name + ": must be in host memory, got device type " +
+                   Twine(tensor.device_type));
+  if (tensor.rank != rank)
+    return invalid(name + ": rank must be " + Twine(rank) + ", got " +
+                   Twine(tensor.rank));
+  if (rank > 0 && (!tensor.sizes || !tensor.strides))
+    return invalid(name + ": sizes and strides must not be null");
+  TensorView view;
+  view.data = tensor.data;
+  view.dtype = static_cast<DType>(tensor.dtype);
+  view.sizes.assign(tensor.sizes, tensor.sizes + rank);
+  view.strides.assign(tensor.strides, tensor.strides + rank);
+  bool empty = false;
+  for (int64_t size : view.sizes) {
+    if (size < 0)
+      return invalid(name + ": sizes must not be negative, got " +
+                     dims(view.sizes));
+    empty |= size == 0;
+  }
+  if (empty)
+    return std::move(view);
+  if (!view.data)
+    return invalid(name + ": data must not be null");
+  if (!spanFits(view))
+    return invalid(name + ": the sizes " + dims(view.sizes) + " and strides " +
+                   dims(view.strides) + " reach beyond 2^62 bytes");
+  if (reinterpret_cast<uintptr_t>(view.data) % getBytes(view.dtype) != 0)
+    return invalid(name + ": data must be aligned to its " +
+                   Twine(getBytes(view.dtype)) + "-byte elements");
+  return std::move(view);
+}
+
+llvm::Error fovea::checkCaptures(const Program &program,
+                                 const fovea_tensor *captures, size_t count,
+                                 bool read,
+                                 llvm::SmallVectorImpl<TensorView> &out) {
+  if (count != program.captures.size())
+    return invalid("captures: must be " + Twine(program.captures.size()) +
+                   ", got " + Twine(count));
+  if (count > 0 && !captures)
+    return invalid("captures: must not be null");
+  for (size_t i = 0; i < count; ++i) {
+    const Capture &capture = program.captures[i];
+    auto view = checkTensor(captures[i], capture.name, capture.rank);
+    if (!view)
+      return view.takeError();
+    if (view->dtype != capture.dtype)
+      return makeError(FOVEA_TYPE_ERROR,
+                       capture.name + ": dtype must be " +
+                           stringify(capture.dtype) + ", got " +
+                           stringify(view->dtype));
+    if (read && llvm::is_contained(view->sizes, 0))
+      return invalid(capture.name + ": must have at least one element, got " +
+                     dims(view->sizes));
+    out.push_back(std::move(*view));
+  }
+  return llvm::Error::success();
+}
+
+namespace {
+/// The checks of one launch, in the order in which the arguments are named.
+class Checker {
+public:
+  Checker(const Program &program, const fovea_launch &launch)
+      : program(program), launch(launch) {}
+
+  llvm::Expected<LaunchView> run() {
+    for (auto step : {&Checker::checkStruct, &Checker::checkPairs,
+                      &Checker::checkValue, &Checker::checkOut,
+                      &Checker::checkLse, &Checker::checkTheCaptures,
+                      &Checker::checkScales, &Checker::checkPositions,
+                      &Checker::checkBlocks})
+      if (llvm::Error error = (this->*step)())
+        return std::move(error);
+    view.shouldCancel = launch.should_cancel;
+    view.cancelContext = launch.cancel_context;
+    return std::move(view);
+  }
+
+private:
+  llvm::Error checkStruct();
+  llvm::Error checkPairs();
+  llvm::Error checkQuery(size_t pair, llvm::StringRef name);
+  llvm::Error checkKey(size_t pair, llvm::StringRef name);
+  llvm::Error checkValue();
+  llvm::Error checkOut();
+  llvm::Error checkLse();
+  llvm::Error checkTheCaptures();
+  llvm::Error checkScales();
+  llvm::Error checkPositions();
+  llvm::Error checkBlocks();
+  llvm::Expected<TensorView> tensor(const fovea_tensor *given,
+                                    llvm::StringRef name, int64_t rank,
+                                    DType dtype);
+  llvm::Error checkBatch(TensorView &tensor, llvm::StringRef name);
+  llvm::Error checkSize(llvm::StringRef name, llvm::StringRef what,
+                        int64_t expected, int64_t got);
+  llvm::Error checkWritten(const TensorView &tensor, llvm::StringRef name);
+
+  const Program &program;
+  const fovea_launch &launch;
+  LaunchView view;
+};
+} // namespace
+
+llvm::Expected<TensorView> Checker::tensor(const fovea_tensor *given,
+                                           llvm::StringRef name, int64_t rank,
+                                           DType dtype) {
+  if (!given)
+    return invalid(name + ": must not be null");
+  auto view = checkTensor(*given, name, rank);
+  if (view && view->dtype != dtype)
+    return makeError(FOVEA_TYPE_ERROR, name + ": dtype must be " +
+                                           stringify(dtype) + ", got " +
+                                           stringify(view->dtype));
+  return view;
+}
+
+/// k and v may have one batch for all: stride 0 says so from here on.
+llvm::Error Checker::checkBatch(TensorView &tensor, llvm::StringRef name) {
+  int64_t batch = tensor.sizes[0];
+  if (batch != view.batch && batch != 1)
+    return invalid(name + ": batch must be that of q (" + Twine(view.batch) +
+                   ") or 1, got " + Twine(batch));
+  if (batch == 1 && view.batch != 1) {
+    tensor.sizes[0] = view.batch;
+    tensor.strides[0] = 0;
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error Checker::checkSize(llvm::StringRef name, llvm::StringRef what,
+                               int64_t expected, int64_t got) {
+  if (expected == got)
+    return llvm::Error::success();
+  return invalid(name + ": " + what + " must be " + Twine(expected) +
+                 ", got " + Twine(got));
+}
+
+/// Two elements of a result may not be one place in memory.
+llvm::Error Checker::checkWritten(const TensorView &tensor,
+                                  llvm::StringRef name) {
+  if (llvm::is_contained(tensor.sizes, 0))
+    return llvm::Error::success();
+  for (size_t i = 0; i < tensor.sizes.size(); ++i)
+    if (tensor.sizes[i] > 1 && tensor.strides[i] == 0)
+      return invalid(name + ": is written, so no stride may be 0, got " +
+                     dims(tensor.strides));
+  return llvm::Error::success();
+}
+
+llvm::Error Checker::checkStruct() {
+  if (launch.struct_size != sizeof(fovea_launch))
+    return invalid("launch: struct_size must be " + Twine(sizeof(fovea_launch)) +
+                   ", got " + Twine(launch.struct_size));
+  if (launch.stream)
+    return invalid("stream: must be null on the CPU");
+  return llvm::Error::success();
+}
+
+llvm::Error Checker::checkPairs() {
+  size_t pairs = program.headDims.size();
+  if (launch.num_pairs != pairs)
+    return invalid("q: number of (query, key) pairs must be " + Twine(pairs) +
+                   ", got " + Twine(launch.num_pairs));
+  if (!launch.queries)
+    return invalid("q: must not be null");
+  if (!launch.keys)
+    return invalid("k: must not be null");
+  for (size_t i = 0; i < pairs; ++i) {
+    std::string number = i ? std::to_string(i + 1) : "";
+    if (llvm::Error error = checkQuery(i, "q" + number))
+      return error;
+    if (llvm::Error error = checkKey(i, "k" + number))
+      return error;
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error Checker::checkQuery(size_t pair, llvm::StringRef name) {
+  auto q = tensor(&launch.queries[pair], name, 4, *program.dtype);
+  if (!q)
+    return q.takeError();
+  if (pair == 0) {
+    view.batch = q->sizes[0];
+    view.queryHeads = q->sizes[1];
+    view.queryLength = q->sizes[2];
+    if (view.queryHeads < 1)
+      return invalid("q: must have at least one head, got 0");
+  }
+  for (auto [what, expected, got] :
+       {std::tuple("batch", view.batch, q->sizes[0]),
+        std::tuple("number of heads", view.queryHeads, q->sizes[1]),
+        std::tuple("length", view.queryLength, q->sizes[2]),
+        std::tuple("head dim", program.headDims[pair], q->sizes[3])})
+    if (llvm::Error error = checkSize(name, what, expected, got))
+      return error;
+  view.queries.push_back(std::move(*q));
+  return llvm::Error::success();
+}
+
+llvm::Error Checker::checkKey(size_t pair, llvm::StringRef name) {
+  auto k = tensor(&launch.keys[pair], name, 4, *program.dtype);
+  if (!k)
+    return k.takeError();
+  if (llvm::Error error = checkBatch(*k, name))
+    return error;
+  if (pair == 0) {
+    view.kvHeads = k->sizes[1];
+    view.kvLength = k->sizes[2];
+    if (view.kvHeads < 1 || view.queryHeads % view.kvHeads != 0)
+      return invalid("k: number of heads must divide that of q (" +
+                     Twine(view.queryHeads) + "), got " + Twine(view.kvHeads));
+  }
+  for (auto [what, expected, got] :
+       {std::tuple("number of heads", view.kvHeads, k->sizes[1]),
+        std::tuple("length", view.kvLength, k->sizes[2]),
+        std::tuple("head dim", program.headDims[pair], k->sizes[3])})
+    if (llvm::Error error = checkSize(name, what, expected, got))
+      return error;
+  view.keys.push_back(std::move(*k));
+  return llvm::Error::success();
+}
+
+llvm::Error Checker::checkValue() {
+  auto v = tensor(launch.value, "v", 4, *program.dtype);
+  if (!v)
+    return v.takeError();
+  if (llvm::Error error = checkBatch(*v, "v"))
+    return error;
+  view.valueDim = program.valueDim.value_or(0);
+  for (auto [what, expected, got] :
+       {std::tuple("number of heads", view.kvHeads, v->sizes[1]),
+        std::tuple("length", view.kvLength, v->sizes[2]),
+        std::tuple("head dim", view.valueDim, v->sizes[3])})
+    if (llvm::Error error = checkSize("v", what, expected, got))
+      return error;
+  view.value = std::move(*v);
+  return llvm::Error::success();
+}
+
+llvm::Error Checker::checkOut() {
+  auto out = tensor(launch.out, "out", 4, *program.dtype);
+  if (!out)
+    return out.takeError();
+  for (auto [what, expected, got] :
+       {std::tuple("batch", view.batch, out->sizes[0]),
+        std::tuple("number of heads", view.queryHeads, out->sizes[1]),
+        std::tuple("length", view.queryLength, out->sizes[2]),
+        std::tuple("head dim", view.valueDim, out->sizes[3])})
+    if (llvm::Error error = checkSize("out", what, expected, got))
+      return error;
+  view.out = std::move(*out);
+  return checkWritten(view.out, "out");
+}
+
+llvm::Error Checker::checkLse() {
+  if (!launch.lse)
+    return llvm::Error::success();
+  if (!program.returnLse)
+    return invalid("lse: the kernel was compiled without it");
+  auto lse = tensor(launch.lse, "lse", 3, scoreType(program));
+  if (!lse)
+    return lse.takeError();
+  for (auto [what, expected, got] :
+       {std::tuple("batch", view.batch, lse->sizes[0]),
+        std::tuple("number of heads", view.queryHeads, lse->sizes[1]),
+        std::tuple("length", view.queryLength, lse->sizes[2])})
+    if (llvm::Error error = checkSize("lse", what, expected, got))
+      return error;
+  view.lse = std::move(*lse);
+  return checkWritten(*view.lse, "lse");
+}
+
+llvm::Error Checker::checkTheCaptures() {
+  bool read = view.batch > 0 && view.queryLength > 0;
+  return checkCaptures(program, launch.captures, launch.num_captures, read,
+                       view.captures);
+}
+
+llvm::Error Checker::checkScales() {
+  if (!launch.scales)
+    return invalid("scale: must not be null");
+  for (size_t i = 0; i < program.headDims.size(); ++i) {
+    if (!std::isfinite(launch.scales[i]))
+      return invalid("scale: must be finite, got " +
+                     Twine(std::isnan(launch.scales[i]) ? "nan" : "inf"));
+    view.scales.push_back(launch.scales[i]);
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error Checker::checkPositions() {
+  constexpr int64_t limit = int64_t(1) << 62;
+  size_t batch = static_cast<size_t>(view.batch);
+  auto offsets = [&](const int64_t *given, llvm::StringRef name,
+                     llvm::SmallVectorImpl<int64_t> &out) -> llvm::Error {
+    out.assign(batch, 0);
+    for (size_t b = 0; given && b < batch; ++b) {
+      if (given[b] > limit || given[b] < -limit)
+        return invalid(name + ": must lie within -2^62 and 2^62, got " +
+                       Twine(given[b]));
+      out[b] = given[b];
+    }
+    return llvm::Error::success();
+  };
+  auto lengths = [&](const int64_t *given, llvm::StringRef name, int64_t whole,
+                     llvm::SmallVectorImpl<int64_t> &out) -> llvm::Error {
+    out.assign(batch, whole);
+    for (size_t b = 0; given && b < batch; ++b) {
+      if (given[b] < 0 || given[b] > whole)
+        return invalid(name + ": must lie within 0 and " + Twine(whole) +
+                       ", got " + Twine(given[b]) + " for batch " + Twine(b));
+      out[b] = given[b];
+    }
+    return llvm::Error::success();
+  };
+  if (llvm::Error error = offsets(launch.q_offset, "q_offset", view.qOffset))
+    return error;
+  if (llvm::Error error = offsets(launch.kv_offset, "kv_offset", view.kvOffset))
+    return error;
+  if (llvm::Error error = lengths(launch.q_lengths, "q_lengths",
+                                  view.queryLength, view.qLengths))
+    return error;
+  return lengths(launch.kv_lengths, "kv_lengths", view.kvLength,
+                 view.kvLengths);
+}
+
+llvm::Error Checker::checkBlocks() {
+  if (!launch.block_classes) {
+    if (program.blockMask)
+      return invalid("block_mask: the kernel was compiled with one");
+    return llvm::Error::success();
+  }
+  if (!program.blockMask)
+    return invalid("block_mask: the kernel was compiled without one");
+  if (launch.block_q < 1 || launch.block_kv < 1)
+    return invalid("block_mask: block sizes must be at least 1, got (" +
+                   Twine(launch.block_q) + ", " + Twine(launch.block_kv) + ")");
+  auto classes = tensor(launch.block_classes, "block_mask", 4, DType::I8);
+  if (!classes)
+    return classes.takeError();
+  auto tiles = [](int64_t length, int64_t block) {
+    return length / block + (length % block != 0);
+  };
+  int64_t wanted[] = {view.batch, view.queryHeads,
+                      tiles(view.queryLength, launch.block_q),
+                      tiles(view.kvLength, launch.block_kv)};
+  for (int i = 0; i < 4; ++i) {
+    bool broadcast = i < 2 && classes->sizes[i] == 1;
+    if (classes->sizes[i] != wanted[i] && !broadcast)
+      return invalid("block_mask: shape must be " + dims(wanted) + ", got " +
+                     dims(classes->sizes));
+    if (broadcast && wanted[i] != 1) {
+      classes->sizes[i] = wanted[i];
+      classes->strides[i] = 0;
+    }
+  }
+  view.blockClasses = std::move(*classes);
+  view.blockQ = launch.block_q;
+  view.blockKV = launch.block_kv;
+  return llvm::Error::success();
+}
+
+llvm::Expected<LaunchView> fovea::checkLaunch(const Program &program,
+                                              const fovea_launch &launch) {
+  return Checker(program, launch).run();
+}

@@ -1,0 +1,211 @@
+//===- Driver.cpp - Runs a CPU kernel on the threads ----------------------===//
+#include "fovea/Runtime/Driver.h"
+#include "Scratch.h"
+#include "fovea/Runtime/Error.h"
+#include "fovea/Runtime/ThreadPool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <optional>
+
+using namespace fovea;
+
+static fovea_cpu_tensor describe(const TensorView &tensor) {
+  fovea_cpu_tensor out = {};
+  out.data = tensor.data;
+  for (size_t i = 0; i < tensor.strides.size() && i < 4; ++i)
+    out.strides[i] = tensor.strides[i];
+  return out;
+}
+
+KernelArguments::KernelArguments(const LaunchView &view) {
+  for (const TensorView &query : view.queries)
+    queries.push_back(describe(query));
+  for (const TensorView &key : view.keys)
+    keys.push_back(describe(key));
+  for (const TensorView &capture : view.captures)
+    captures.push_back(
+        {capture.data, capture.sizes.data(), capture.strides.data()});
+  args.batch = view.batch;
+  args.query_heads = view.queryHeads;
+  args.kv_heads = view.kvHeads;
+  args.query_length = view.queryLength;
+  args.kv_length = view.kvLength;
+  args.queries = queries.data();
+  args.keys = keys.data();
+  args.scales = view.scales.data();
+  args.value = describe(view.value);
+  args.out = describe(view.out);
+  if (view.lse)
+    args.lse = describe(*view.lse);
+  args.captures = captures.data();
+  args.q_offset = view.qOffset.data();
+  args.kv_offset = view.kvOffset.data();
+  args.q_lengths = view.qLengths.data();
+  args.kv_lengths = view.kvLengths.data();
+  if (view.blockClasses) {
+    blockMask.classes = static_cast<const int8_t *>(view.blockClasses->data);
+    std::copy_n(view.blockClasses->strides.data(), 4, blockMask.strides);
+    blockMask.query_tile = view.blockQ;
+    blockMask.key_tile = view.blockKV;
+    args.block_mask = &blockMask;
+  }
+}
+
+bool fovea::fitsNarrowIndices(const LaunchView &view) {
+  constexpr int64_t limit = int64_t(1) << 30;
+  auto fits = [&](llvm::ArrayRef<int64_t> offsets, int64_t length) {
+    return length <= limit && llvm::all_of(offsets, [&](int64_t offset) {
+             return offset >= 0 && offset <= limit - length;
+           });
+  };
+  return view.batch <= limit && view.queryHeads <= limit &&
+         fits(view.qOffset, view.queryLength) &&
+         fits(view.kvOffset, view.kvLength);
+}
+
+namespace {
+/// Multiply-adds of the whole call, for deciding how it is run.
+double estimateWork(const LaunchView &view) {
+  double width = static_cast<double>(view.valueDim) + 16;
+  for (const TensorView &query : view.queries)
+    width += static_cast<double>(query.sizes[3]);
+  return width * static_cast<double>(view.batch) *
+         static_cast<double>(view.queryHeads) *
+         static_cast<double>(view.queryLength) *
+         static_cast<double>(view.kvLength);
+}
+
+/// Scratch of the workers, taken as they turn up.
+class WorkerScratch {
+public:
+  explicit WorkerScratch(int64_t bytes)
+      : bytes(static_cast<size_t>(std::max<int64_t>(bytes, 0))),
+        slots(ThreadPool::numWorkers()) {}
+  void *get(unsigned worker) {
+    std::optional<Scratch> &slot = slots[worker];
+    if (!slot)
+      slot.emplace(bytes);
+    if (!slot->get())
+      failed = true;
+    return slot->get();
+  }
+  std::atomic<bool> failed{false};
+
+private:
+  size_t bytes;
+  std::vector<std::optional<Scratch>> slots;
+};
+
+struct Pass {
+  KernelCode code;
+  int64_t items = 0;
+  int64_t scratch = 0;
+};
+
+llvm::Expected<Pass> plan(const KernelArguments &arguments, KernelCode code) {
+  Pass pass;
+  pass.code = code;
+  FloatEnvironmentScope environment;
+  pass.items = code.plan(&arguments.get(), &pass.scratch);
+  if (pass.items < 0 || pass.scratch < 0)
+    return makeError(FOVEA_COMPILE_ERROR,
+                     "the kernel's plan gave a negative count");
+  return pass;
+}
+
+ParallelOptions chooseOptions(const LaunchView &view, const Pass &pass) {
+  constexpr double slowRate = 2e9; // multiply-adds a second, pessimistic
+  ParallelOptions options;
+  options.shouldCancel = view.shouldCancel;
+  options.cancelContext = view.cancelContext;
+  double work = estimateWork(view);
+  double perItem = work / static_cast<double>(std::max<int64_t>(pass.items, 1));
+  options.callerComputes = perItem / slowRate < 0.02;
+  // A call of some ten microseconds is over before a thread wakes up.
+  if (work < 2e5)
+    options.chunk = pass.items;
+  else // at least some 20 µs a piece
+    options.chunk = std::clamp<int64_t>(
+        static_cast<int64_t>(2e5 / std::max(perItem, 1.0)), 1,
+        std::max<int64_t>(pass.items / 16, 1));
+  return options;
+}
+
+llvm::Error cancelledError() {
+  return makeError(FOVEA_CANCELLED, "the call was cancelled");
+}
+
+llvm::Error memoryError(int64_t bytes) {
+  return makeError(FOVEA_OUT_OF_MEMORY, "no memory for " +
+                                            llvm::Twine(bytes) +
+                                            " bytes of scratch a thread");
+}
+
+/// Runs the items, or those of a list, and collects the ones that report
+/// non-finite values.
+llvm::Error runItems(const LaunchView &view, const KernelArguments &arguments,
+                     const Pass &pass, llvm::ArrayRef<int64_t> list,
+                     std::vector<int64_t> *nonFinite) {
+  WorkerScratch scratch(pass.scratch);
+  std::mutex mutex;
+  auto body = [&](int64_t first, int64_t last, unsigned worker) {
+    void *memory = scratch.get(worker);
+    if (!memory)
+      return;
+    for (int64_t i = first; i < last; ++i) {
+      int64_t item = list.empty() ? i : list[static_cast<size_t>(i)];
+      if (pass.code.run(&arguments.get(), item, item + 1, memory) != 0 &&
+          nonFinite) {
+        std::lock_guard<std::mutex> lock(mutex);
+        nonFinite->push_back(item);
+      }
+    }
+  };
+  int64_t count =
+      list.empty() ? pass.items : static_cast<int64_t>(list.size());
+  bool finished = ThreadPool::get().parallelFor(
+      count, chooseOptions(view, pass), body);
+  if (scratch.failed)
+    return memoryError(pass.scratch);
+  return finished ? llvm::Error::success() : cancelledError();
+}
+} // namespace
+
+llvm::Error
+fovea::runKernel(const LaunchView &view, KernelCode fast,
+                 llvm::function_ref<llvm::Expected<KernelCode>()> exact) {
+  KernelArguments arguments(view);
+  auto pass = plan(arguments, fast);
+  if (!pass)
+    return pass.takeError();
+  if (pass->items == 0)
+    return llvm::Error::success();
+  std::vector<int64_t> nonFinite;
+  if (llvm::Error error = runItems(view, arguments, *pass, {}, &nonFinite))
+    return error;
+  if (nonFinite.empty())
+    return llvm::Error::success();
+  auto code = exact();
+  if (!code)
+    return code.takeError();
+  auto again = plan(arguments, *code);
+  if (!again)
+    return again.takeError();
+  // Items that cut the work otherwise cannot be told apart: compute them all.
+  if (again->items != pass->items)
+    nonFinite.clear();
+  return runItems(view, arguments, *again, nonFinite, nullptr);
+}
+
+int64_t fovea::kernelScratch(const LaunchView &view, KernelCode code) {
+  KernelArguments arguments(view);
+  auto pass = plan(arguments, code);
+  if (!pass) {
+    llvm::consumeError(pass.takeError());
+    return 0;
+  }
+  return pass->scratch *
+         std::min<int64_t>(ThreadPool::numThreads(), pass->items);
+}
