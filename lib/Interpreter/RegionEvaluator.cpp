@@ -1,5 +1,6 @@
 //===- RegionEvaluator.cpp - Runs a Program's regions ---------------------===//
 #include "fovea/Interpreter/RegionEvaluator.h"
+#include "fovea/Support/TotalArithmetic.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -19,43 +20,6 @@ int64_t RegionSizes::get(llvm::StringRef name) const {
       .Case("D", D)
       .Case("E", E)
       .Default(0);
-}
-
-static int64_t wrap(uint64_t x) { return static_cast<int64_t>(x); }
-
-int64_t total::floorDiv(int64_t x, int64_t y) {
-  if (y == 0)
-    return 0;
-  if (y == -1)
-    return wrap(0 - static_cast<uint64_t>(x));
-  int64_t quotient = x / y;
-  return quotient - ((x % y != 0) && ((x < 0) != (y < 0)));
-}
-
-int64_t total::mod(int64_t x, int64_t y) {
-  if (y == 0 || y == -1)
-    return 0;
-  int64_t remainder = x % y;
-  return remainder != 0 && ((remainder < 0) != (y < 0)) ? remainder + y
-                                                        : remainder;
-}
-
-int64_t total::shl(int64_t x, int64_t y) {
-  return y < 0 || y > 63 ? 0 : wrap(static_cast<uint64_t>(x) << y);
-}
-
-int64_t total::shr(int64_t x, int64_t y) {
-  return y < 0 || y > 63 ? (x < 0 ? -1 : 0) : x >> y;
-}
-
-int64_t total::toInt(double x) {
-  if (std::isnan(x))
-    return 0;
-  if (x >= 0x1p63)
-    return std::numeric_limits<int64_t>::max();
-  if (x < -0x1p63)
-    return std::numeric_limits<int64_t>::min();
-  return static_cast<int64_t>(x);
 }
 
 //===----------------------------------------------------------------------===//
@@ -243,7 +207,7 @@ double *RegionFrame::laneFloats(int arg) {
 void RegionFrame::fillIota(int arg, int64_t first, unsigned count) {
   if (int64_t *values = laneInts(arg))
     for (unsigned i = 0; i < count; ++i)
-      values[i] = wrap(static_cast<uint64_t>(first) + i);
+      values[i] = wrapAdd(first, i);
 }
 
 void RegionFrame::run(unsigned count) {
@@ -403,23 +367,22 @@ void RegionFrame::execute(const Instruction &inst, unsigned count) {
 }
 
 void RegionFrame::executeInteger(const Instruction &inst, unsigned count) {
-  auto u = [](int64_t x) { return static_cast<uint64_t>(x); };
   using I = int64_t;
   switch (inst.kind) {
   case NodeKind::IAdd:
-    return binaryInt(inst, count, [&](I x, I y) { return wrap(u(x) + u(y)); });
+    return binaryInt(inst, count, [](I x, I y) { return wrapAdd(x, y); });
   case NodeKind::ISub:
-    return binaryInt(inst, count, [&](I x, I y) { return wrap(u(x) - u(y)); });
+    return binaryInt(inst, count, [](I x, I y) { return wrapSub(x, y); });
   case NodeKind::IMul:
-    return binaryInt(inst, count, [&](I x, I y) { return wrap(u(x) * u(y)); });
+    return binaryInt(inst, count, [](I x, I y) { return wrapMul(x, y); });
   case NodeKind::IMin:
     return binaryInt(inst, count, [](I x, I y) { return x < y ? x : y; });
   case NodeKind::IMax:
     return binaryInt(inst, count, [](I x, I y) { return x > y ? x : y; });
   case NodeKind::FloorDiv:
-    return binaryInt(inst, count, total::floorDiv);
+    return binaryInt(inst, count, [](I x, I y) { return floorDiv(x, y); });
   case NodeKind::Mod:
-    return binaryInt(inst, count, total::mod);
+    return binaryInt(inst, count, [](I x, I y) { return floorMod(x, y); });
   case NodeKind::IAnd:
     return binaryInt(inst, count, [](I x, I y) { return x & y; });
   case NodeKind::IOr:
@@ -427,13 +390,13 @@ void RegionFrame::executeInteger(const Instruction &inst, unsigned count) {
   case NodeKind::IXor:
     return binaryInt(inst, count, [](I x, I y) { return x ^ y; });
   case NodeKind::Shl:
-    return binaryInt(inst, count, total::shl);
+    return binaryInt(inst, count, [](I x, I y) { return shiftLeft(x, y); });
   case NodeKind::Shr:
-    return binaryInt(inst, count, total::shr);
+    return binaryInt(inst, count, [](I x, I y) { return shiftRight(x, y); });
   case NodeKind::INeg:
-    return unaryInt(inst, count, [&](I x) { return wrap(0 - u(x)); });
+    return unaryInt(inst, count, [](I x) { return wrapSub(0, x); });
   case NodeKind::IAbs:
-    return unaryInt(inst, count, [&](I x) { return x < 0 ? wrap(0 - u(x)) : x; });
+    return unaryInt(inst, count, [](I x) { return x < 0 ? wrapSub(0, x) : x; });
   default:
     return unaryInt(inst, count, [](I x) { return ~x; });
   }
@@ -561,7 +524,7 @@ void RegionFrame::executeMath(const Instruction &inst, unsigned count) {
     return;
   default: // ToInt
     for (unsigned i = 0; i < count; ++i)
-      dst[i].i = total::toInt(a[i].f);
+      dst[i].i = toInt(a[i].f);
   }
 }
 

@@ -26,15 +26,6 @@ struct RegionSizes {
   int64_t get(llvm::StringRef name) const;
 };
 
-/// S8 and S13 on single values; what kernels and interpreters must agree with.
-namespace total {
-int64_t floorDiv(int64_t x, int64_t y);
-int64_t mod(int64_t x, int64_t y);
-int64_t shl(int64_t x, int64_t y);
-int64_t shr(int64_t x, int64_t y);
-int64_t toInt(double x);
-} // namespace total
-
 /// A region compiled; immutable, shared between threads.
 class RegionProgram {
 public:

@@ -13,7 +13,6 @@
 #include <string>
 
 namespace mlir {
-class DialectRegistry;
 class ModuleOp;
 } // namespace mlir
 
@@ -36,9 +35,6 @@ struct CPUCompileReport {
   std::string schedule; /// in the form that CPUCompileOptions takes
   std::string remarks;  /// one line a decision, for `explain`
 };
-
-/// The dialects that the levels and their lowerings use.
-void registerFoveaDialects(mlir::DialectRegistry &registry);
 
 /// Level 1 to level 2 with the CPU's schedule attached.
 llvm::LogicalResult lowerAttnToOnlineForCPU(mlir::ModuleOp module,

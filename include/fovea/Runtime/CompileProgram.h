@@ -1,0 +1,33 @@
+//===- CompileProgram.h - One way through the compiler -----------*- C++ -*-===//
+#ifndef FOVEA_RUNTIME_COMPILEPROGRAM_H
+#define FOVEA_RUNTIME_COMPILEPROGRAM_H
+
+#include "fovea/Frontend/Program.h"
+#include "fovea/Pipelines/Pipelines.h"
+#include "fovea/Runtime/CompileService.h"
+
+#include "llvm/Support/Error.h"
+
+namespace fovea {
+
+/// Compiles a complete program to an object for the CPU. Everything MLIR is
+/// made and dropped inside.
+llvm::Expected<Artifact> compileProgram(const Program &program,
+                                        const CPUTarget &target,
+                                        llvm::StringRef schedule,
+                                        KernelForm form);
+
+/// The text of a level: "attn", and with a target "online", "target", "llvm",
+/// "asm".
+llvm::Expected<std::string> printLevel(const Program &program,
+                                       const CPUTarget *target,
+                                       llvm::StringRef schedule,
+                                       llvm::StringRef level);
+
+/// Reads MLIR text or bytecode that holds one variant.
+llvm::Expected<Program> readMLIRProgram(llvm::StringRef source,
+                                        llvm::StringRef name);
+
+} // namespace fovea
+
+#endif // FOVEA_RUNTIME_COMPILEPROGRAM_H

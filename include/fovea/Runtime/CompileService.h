@@ -1,0 +1,108 @@
+//===- CompileService.h - Programs to kernels, once --------------*- C++ -*-===//
+#ifndef FOVEA_RUNTIME_COMPILESERVICE_H
+#define FOVEA_RUNTIME_COMPILESERVICE_H
+
+#include "fovea/Frontend/Program.h"
+#include "fovea/Runtime/Driver.h"
+#include "fovea/Target/CPU/HostInfo.h"
+
+#include "llvm/Support/Error.h"
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace fovea {
+
+class LoadedCode;
+
+/// The forms in which one variant is compiled, as launches need them.
+struct KernelForm {
+  int indexBits = 32;
+  bool exact = false;
+  unsigned index() const { return (indexBits == 64 ? 2 : 0) + (exact ? 1 : 0); }
+  static constexpr unsigned count = 4;
+};
+
+/// What compiling gives and what the disk cache holds.
+struct Artifact {
+  std::string object;
+  std::string schedule;
+  std::string remarks;
+};
+
+/// A variant for a target. Machine code is made and loaded when it is needed,
+/// at once for the usual form.
+class Kernel {
+public:
+  Kernel(Program program, std::optional<CPUTarget> target, std::string schedule);
+  ~Kernel();
+
+  const Program &getProgram() const { return program; }
+  /// None for the interpreter.
+  const std::optional<CPUTarget> &getTarget() const { return target; }
+  const std::string &getSchedule() const { return schedule; }
+  /// Text that identifies the variant, its schedule and its target.
+  const std::string &getIdentity() const { return identity; }
+
+  llvm::Expected<KernelCode> getCode(KernelForm form);
+  llvm::Expected<std::string> getObject();
+  /// "program", "attn", "online", "target", "llvm", "asm".
+  llvm::Expected<std::string> getIR(llvm::StringRef level);
+  llvm::Expected<std::string> getInfo();
+
+private:
+  friend class CompileService;
+  struct Loaded {
+    Artifact artifact;
+    std::unique_ptr<LoadedCode> code;
+  };
+
+  Program program;
+  std::optional<CPUTarget> target;
+  std::string schedule, identity;
+  std::array<std::atomic<Loaded *>, KernelForm::count> loaded = {};
+};
+
+enum class CompileOrigin { Compiled, Memory, Disk };
+
+struct CompileStats {
+  int64_t compiles = 0, memoryHits = 0, diskHits = 0, entries = 0;
+};
+
+/// Kernels of the process: one per identity, found in memory, on disk, or
+/// compiled; two threads that ask for one thing wait for one compilation.
+class CompileService {
+public:
+  /// A forked child has its own.
+  static CompileService &get();
+
+  /// A complete program (dtype and dims given). An empty target is "cpu".
+  llvm::Expected<std::pair<std::shared_ptr<Kernel>, CompileOrigin>>
+  compile(Program program, llvm::StringRef target, llvm::StringRef schedule);
+
+  CompileStats getStats();
+  /// Forgets kernels that nobody holds and the counters.
+  void clear(bool onDisk);
+  /// Where the disk cache is; empty where it is off. Second: why, if it should
+  /// not be.
+  std::pair<std::string, std::string> getDiskCache();
+
+private:
+  friend class Kernel;
+  struct Impl;
+  CompileService();
+  llvm::Expected<Kernel::Loaded *> load(Kernel &kernel, KernelForm form,
+                                        CompileOrigin *origin);
+  std::unique_ptr<Impl> impl;
+};
+
+/// Identifies this build of the library: entries of others are not used.
+const std::string &getBuildId();
+
+} // namespace fovea
+
+#endif // FOVEA_RUNTIME_COMPILESERVICE_H

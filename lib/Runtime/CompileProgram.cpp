@@ -1,0 +1,161 @@
+//===- CompileProgram.cpp - One way through the compiler ------------------===//
+#include "fovea/Runtime/CompileProgram.h"
+#include "fovea/Frontend/AttnModule.h"
+#include "fovea/Registration/Registration.h"
+#include "fovea/Runtime/Error.h"
+#include "fovea/Target/CPU/ObjectEmitter.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace fovea;
+
+namespace {
+/// A context of one compilation, with the diagnostics it gives kept as text. It
+/// starts no threads.
+class Session {
+public:
+  Session()
+      : context(makeRegistry(), mlir::MLIRContext::Threading::DISABLED),
+        handler(&context, [this](mlir::Diagnostic &diagnostic) {
+          if (diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error)
+            append(diagnostic);
+          return mlir::success();
+        }) {}
+
+  mlir::MLIRContext &get() { return context; }
+
+  /// What a failed step has said. Complaints about the schedule are the user's
+  /// to mend, everything else is a defect.
+  llvm::Error error(llvm::StringRef step) {
+    std::string text = std::move(errors);
+    errors.clear();
+    if (llvm::StringRef(text).starts_with("schedule"))
+      return makeError(FOVEA_INVALID_ARGUMENT, text);
+    return makeError(FOVEA_COMPILE_ERROR,
+                     step + " failed" + (text.empty() ? "" : ": " + text));
+  }
+  const std::string &text() const { return errors; }
+
+private:
+  static const mlir::DialectRegistry &makeRegistry() {
+    static const mlir::DialectRegistry &registry = [] {
+      static mlir::DialectRegistry made;
+      registerDialects(made);
+      return std::ref(made);
+    }();
+    return registry;
+  }
+  void append(mlir::Diagnostic &diagnostic) {
+    llvm::raw_string_ostream os(errors);
+    os << (errors.empty() ? "" : "\n") << diagnostic.str();
+    for (mlir::Diagnostic &note : diagnostic.getNotes())
+      os << "\nnote: " << note.str();
+  }
+
+  mlir::MLIRContext context;
+  std::string errors;
+  mlir::ScopedDiagnosticHandler handler;
+};
+
+CPUCompileOptions makeOptions(const CPUTarget &target,
+                              llvm::StringRef schedule, KernelForm form) {
+  CPUCompileOptions options;
+  options.cpu = target.cpu;
+  options.features = target.features;
+  options.schedule = schedule.str();
+  options.exact = form.exact;
+  options.indexBits = form.indexBits;
+  return options;
+}
+
+std::string printModule(mlir::ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  module.print(os);
+  return text;
+}
+} // namespace
+
+llvm::Expected<Artifact> fovea::compileProgram(const Program &program,
+                                               const CPUTarget &target,
+                                               llvm::StringRef schedule,
+                                               KernelForm form) {
+  Session session;
+  auto module = buildAttnModule(program, session.get());
+  if (!module)
+    return module.takeError();
+  CPUCompileReport report;
+  if (failed(lowerAttnToCPU(**module, makeOptions(target, schedule, form),
+                            &report)))
+    return session.error("lowering to the CPU");
+  llvm::LLVMContext context;
+  auto translated = translateForCPU(**module, context, target);
+  if (!translated)
+    return translated.takeError();
+  auto object = emitForCPU(**translated, target, CodeKind::Object);
+  if (!object)
+    return object.takeError();
+  return Artifact{(*object)->getBuffer().str(), report.schedule,
+                  report.remarks};
+}
+
+llvm::Expected<std::string> fovea::printLevel(const Program &program,
+                                              const CPUTarget *target,
+                                              llvm::StringRef schedule,
+                                              llvm::StringRef level) {
+  Session session;
+  auto built = buildAttnModule(program, session.get());
+  if (!built)
+    return built.takeError();
+  mlir::ModuleOp module = **built;
+  if (level == "attn")
+    return printModule(module);
+  if (!target)
+    return makeError(FOVEA_INVALID_ARGUMENT,
+                     "level: the interpreter has 'program' and 'attn' only");
+  CPUCompileOptions options = makeOptions(*target, schedule, {});
+  if (failed(lowerAttnToOnlineForCPU(module, options)))
+    return session.error("lowering to level 2");
+  if (level == "online")
+    return printModule(module);
+  if (failed(lowerOnlineToCPU(module, options)))
+    return session.error("lowering to the CPU");
+  if (level == "target")
+    return printModule(module);
+  if (failed(lowerCPUToLLVM(module, options)))
+    return session.error("lowering to LLVM");
+  llvm::LLVMContext context;
+  auto translated = translateForCPU(module, context, *target);
+  if (!translated)
+    return translated.takeError();
+  if (level == "llvm") {
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    (*translated)->print(os, nullptr);
+    return text;
+  }
+  auto assembly = emitForCPU(**translated, *target, CodeKind::Assembly);
+  if (!assembly)
+    return assembly.takeError();
+  return (*assembly)->getBuffer().str();
+}
+
+llvm::Expected<Program> fovea::readMLIRProgram(llvm::StringRef source,
+                                               llvm::StringRef name) {
+  Session session;
+  mlir::ParserConfig config(&session.get(), /*verifyAfterParse=*/true);
+  auto module =
+      mlir::parseSourceString<mlir::ModuleOp>(source, config, name);
+  if (!module)
+    return makeError(FOVEA_PARSE_ERROR, session.text().empty()
+                                            ? name + ": not MLIR"
+                                            : name + ": " + session.text());
+  return exportProgram(*module);
+}

@@ -1,0 +1,349 @@
+//===- CompileService.cpp - Programs to kernels, once ---------------------===//
+#include "fovea/Runtime/CompileService.h"
+#include "fovea/Runtime/CompileProgram.h"
+#include "fovea/Runtime/DiskCache.h"
+#include "fovea/Runtime/Error.h"
+#include "fovea/Target/CPU/JIT.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/SHA256.h"
+
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <unistd.h>
+
+using namespace fovea;
+
+namespace {
+std::string hashText(llvm::StringRef text) {
+  llvm::SHA256 hash;
+  hash.update(text);
+  return llvm::toHex(hash.final(), /*LowerCase=*/true);
+}
+
+std::string formName(KernelForm form) {
+  return "i" + std::to_string(form.indexBits) + (form.exact ? "exact" : "");
+}
+
+/// Entries are three texts behind their lengths.
+std::string pack(const Artifact &artifact) {
+  std::string out;
+  for (const std::string *part :
+       {&artifact.schedule, &artifact.remarks, &artifact.object}) {
+    uint64_t size = part->size();
+    out.append(reinterpret_cast<const char *>(&size), sizeof size);
+    out += *part;
+  }
+  return out;
+}
+
+std::optional<Artifact> unpack(llvm::StringRef data) {
+  Artifact artifact;
+  for (std::string *part :
+       {&artifact.schedule, &artifact.remarks, &artifact.object}) {
+    uint64_t size;
+    if (data.size() < sizeof size)
+      return std::nullopt;
+    std::memcpy(&size, data.data(), sizeof size);
+    data = data.drop_front(sizeof size);
+    if (data.size() < size)
+      return std::nullopt;
+    *part = data.take_front(size).str();
+    data = data.drop_front(size);
+  }
+  return artifact;
+}
+
+/// A compilation that one thread does and others wait for.
+struct Flight {
+  std::condition_variable landed;
+  bool done = false;
+  fovea_status status = FOVEA_OK;
+  std::string message;
+};
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// The service
+//===----------------------------------------------------------------------===//
+
+struct CompileService::Impl {
+  struct Entry {
+    std::shared_ptr<Kernel> kernel;
+    uint64_t used = 0;
+  };
+  std::mutex mutex;
+  std::map<std::string, Entry> kernels; // by identity
+  std::map<std::string, std::shared_ptr<Flight>> flights;
+  std::shared_ptr<DiskCache> disk; // made at first use
+  CompileStats stats;
+  uint64_t clock = 0;
+  pid_t process = getpid();
+
+  static constexpr size_t keptKernels = 2048;
+
+  /// With the mutex held.
+  std::shared_ptr<DiskCache> getDisk() {
+    if (!disk)
+      disk = std::make_shared<DiskCache>(DiskCache::readEnvironment());
+    return disk;
+  }
+
+  /// With the mutex held: drops the kernel unused for longest among those that
+  /// nobody else holds.
+  void bound() {
+    if (kernels.size() <= keptKernels)
+      return;
+    auto oldest = kernels.end();
+    for (auto it = kernels.begin(); it != kernels.end(); ++it)
+      if (it->second.kernel.use_count() == 1 &&
+          (oldest == kernels.end() || it->second.used < oldest->second.used))
+        oldest = it;
+    if (oldest != kernels.end())
+      kernels.erase(oldest);
+  }
+};
+
+CompileService::CompileService() : impl(std::make_unique<Impl>()) {}
+
+CompileService &CompileService::get() {
+  static std::atomic<CompileService *> current{nullptr};
+  CompileService *service = current.load(std::memory_order_acquire);
+  while (!service || service->impl->process != getpid()) {
+    auto *made = new CompileService;
+    if (current.compare_exchange_strong(service, made))
+      return *made;
+    delete made;
+  }
+  return *service;
+}
+
+llvm::Expected<std::pair<std::shared_ptr<Kernel>, CompileOrigin>>
+CompileService::compile(Program program, llvm::StringRef targetName,
+                        llvm::StringRef schedule) {
+  std::optional<CPUTarget> target;
+  if (targetName != "interpreter") {
+    auto resolved = resolveCPUTarget(targetName, /*mustRun=*/true);
+    if (!resolved)
+      return resolved.takeError();
+    target = std::move(*resolved);
+  }
+  auto kernel = std::make_shared<Kernel>(std::move(program), std::move(target),
+                                         schedule.str());
+  bool known = false;
+  {
+    std::lock_guard<std::mutex> lock(impl->mutex);
+    auto [it, added] = impl->kernels.try_emplace(kernel->getIdentity());
+    if (added)
+      it->second.kernel = kernel;
+    kernel = it->second.kernel;
+    it->second.used = ++impl->clock;
+    known = !added;
+    if (known && !kernel->target)
+      ++impl->stats.memoryHits;
+    impl->bound();
+  }
+  CompileOrigin origin = known ? CompileOrigin::Memory : CompileOrigin::Compiled;
+  if (!kernel->target)
+    return std::make_pair(std::move(kernel), origin);
+  auto loaded = load(*kernel, {}, &origin);
+  if (loaded)
+    return std::make_pair(std::move(kernel), origin);
+  // What does not compile is not kept.
+  std::lock_guard<std::mutex> lock(impl->mutex);
+  auto it = impl->kernels.find(kernel->getIdentity());
+  if (it != impl->kernels.end() && it->second.kernel == kernel)
+    impl->kernels.erase(it);
+  return loaded.takeError();
+}
+
+llvm::Expected<Kernel::Loaded *>
+CompileService::load(Kernel &kernel, KernelForm form, CompileOrigin *origin) {
+  std::atomic<Kernel::Loaded *> &slot = kernel.loaded[form.index()];
+  std::string key = hashText(kernel.getIdentity() + "\n" + formName(form));
+  std::shared_ptr<Flight> flight;
+  std::shared_ptr<DiskCache> disk;
+  {
+    std::unique_lock<std::mutex> lock(impl->mutex);
+    while (true) {
+      if (Kernel::Loaded *found = slot.load(std::memory_order_acquire)) {
+        if (origin) {
+          *origin = CompileOrigin::Memory;
+          ++impl->stats.memoryHits;
+        }
+        return found;
+      }
+      auto [it, added] = impl->flights.try_emplace(key);
+      if (added) {
+        flight = it->second = std::make_shared<Flight>();
+        break;
+      }
+      std::shared_ptr<Flight> other = it->second;
+      other->landed.wait(lock, [&] { return other->done; });
+      if (other->status != FOVEA_OK)
+        return makeError(other->status, other->message);
+    }
+    disk = impl->getDisk();
+  }
+
+  auto result = std::make_unique<Kernel::Loaded>();
+  CompileOrigin from = CompileOrigin::Disk;
+  std::string symbol = kernel.program.name;
+  llvm::Error failure = llvm::Error::success();
+  auto tryLoad = [&]() -> llvm::Error {
+    auto code =
+        loadObject({result->artifact.object, "kernel"}, symbol);
+    if (!code)
+      return code.takeError();
+    result->code = std::move(*code);
+    return llvm::Error::success();
+  };
+  if (std::optional<std::string> entry = disk->load(key))
+    if (std::optional<Artifact> artifact = unpack(*entry)) {
+      result->artifact = std::move(*artifact);
+      llvm::consumeError(tryLoad()); // an entry that does not load is rebuilt
+    }
+  if (!result->code) {
+    from = CompileOrigin::Compiled;
+    auto artifact =
+        compileProgram(kernel.program, *kernel.target, kernel.schedule, form);
+    llvm::consumeError(std::move(failure));
+    if (artifact) {
+      result->artifact = std::move(*artifact);
+      failure = tryLoad();
+      if (result->code)
+        disk->store(key, pack(result->artifact));
+    } else {
+      failure = artifact.takeError();
+    }
+  }
+
+  auto [status, message] = takeStatus(std::move(failure));
+  std::lock_guard<std::mutex> lock(impl->mutex);
+  impl->flights.erase(key);
+  flight->done = true;
+  flight->status = status;
+  flight->message = message;
+  flight->landed.notify_all();
+  if (status != FOVEA_OK)
+    return makeError(status, message);
+  if (from == CompileOrigin::Disk)
+    ++impl->stats.diskHits;
+  else
+    ++impl->stats.compiles;
+  if (origin)
+    *origin = from;
+  Kernel::Loaded *published = result.release();
+  slot.store(published, std::memory_order_release);
+  return published;
+}
+
+CompileStats CompileService::getStats() {
+  std::lock_guard<std::mutex> lock(impl->mutex);
+  CompileStats stats = impl->stats;
+  stats.entries = static_cast<int64_t>(impl->kernels.size());
+  return stats;
+}
+
+void CompileService::clear(bool onDisk) {
+  std::lock_guard<std::mutex> lock(impl->mutex);
+  for (auto it = impl->kernels.begin(); it != impl->kernels.end();)
+    it = it->second.kernel.use_count() == 1 ? impl->kernels.erase(it)
+                                            : std::next(it);
+  impl->stats = {};
+  if (onDisk)
+    impl->getDisk()->clear();
+}
+
+std::pair<std::string, std::string> CompileService::getDiskCache() {
+  std::lock_guard<std::mutex> lock(impl->mutex);
+  std::shared_ptr<DiskCache> disk = impl->getDisk();
+  return {disk->enabled() ? disk->path().str() : "", disk->note().str()};
+}
+
+//===----------------------------------------------------------------------===//
+// Kernels
+//===----------------------------------------------------------------------===//
+
+Kernel::Kernel(Program given, std::optional<CPUTarget> target,
+               std::string schedule)
+    : program(std::move(given)), target(std::move(target)),
+      schedule(std::move(schedule)) {
+  identity = "program " + canonicalKey(program) + "\nschedule " +
+             this->schedule + "\ntarget " +
+             (this->target ? this->target->name + " " + this->target->triple
+                           : "interpreter") +
+             "\nbuild " + getBuildId();
+}
+
+Kernel::~Kernel() {
+  for (std::atomic<Loaded *> &slot : loaded)
+    delete slot.load(std::memory_order_acquire);
+}
+
+llvm::Expected<KernelCode> Kernel::getCode(KernelForm form) {
+  if (!target)
+    return makeError(FOVEA_UNSUPPORTED, "the interpreter has no machine code");
+  Loaded *found = loaded[form.index()].load(std::memory_order_acquire);
+  if (!found) {
+    auto made = CompileService::get().load(*this, form, nullptr);
+    if (!made)
+      return made.takeError();
+    found = *made;
+  }
+  return KernelCode{found->code->plan, found->code->run};
+}
+
+llvm::Expected<std::string> Kernel::getObject() {
+  if (auto code = getCode({}); !code)
+    return code.takeError();
+  return loaded[0].load(std::memory_order_acquire)->artifact.object;
+}
+
+llvm::Expected<std::string> Kernel::getIR(llvm::StringRef level) {
+  if (level == "program")
+    return printProgram(program);
+  if (!llvm::is_contained({"attn", "online", "target", "llvm", "asm"}, level))
+    return makeError(FOVEA_INVALID_ARGUMENT,
+                     "level: must be program, attn, online, target, llvm or "
+                     "asm, got '" +
+                         level + "'");
+  return printLevel(program, target ? &*target : nullptr, schedule, level);
+}
+
+llvm::Expected<std::string> Kernel::getInfo() {
+  Artifact artifact;
+  if (target) {
+    if (auto code = getCode({}); !code)
+      return code.takeError();
+    artifact = loaded[0].load(std::memory_order_acquire)->artifact;
+  }
+  llvm::json::Array captures, dims;
+  for (const Capture &capture : program.captures)
+    captures.push_back(llvm::json::Object{{"name", capture.name},
+                                          {"dtype", stringify(capture.dtype)},
+                                          {"rank", capture.rank}});
+  for (int64_t dim : program.headDims)
+    dims.push_back(dim);
+  llvm::json::Object info{
+      {"name", program.name},
+      {"symbol", program.name},
+      {"dtype", stringify(*program.dtype)},
+      {"D", std::move(dims)},
+      {"E", program.valueDim.value_or(0)},
+      {"captures", std::move(captures)},
+      {"target", target ? target->name : "interpreter"},
+      {"cpu", target ? target->cpu : ""},
+      {"cpu_features", target ? target->features : ""},
+      {"schedule", artifact.schedule.empty() ? schedule : artifact.schedule},
+      {"remarks", artifact.remarks},
+      {"object_bytes", static_cast<int64_t>(artifact.object.size())},
+      {"return_lse", program.returnLse},
+      {"block_mask", program.blockMask}};
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  os << llvm::json::Value(std::move(info));
+  return text;
+}
