@@ -1,0 +1,108 @@
+//===- Masks.cpp - C ABI: masks -------------------------------------------===//
+#include "Support.h"
+#include "fovea/Interpreter/MaskEvaluator.h"
+#include "fovea/Runtime/CheckLaunch.h"
+
+using namespace fovea;
+using namespace fovea::capi;
+using llvm::Twine;
+
+namespace {
+/// A query after its checks.
+struct MaskRequest {
+  Program program;
+  llvm::SmallVector<TensorView, 4> captures;
+  MaskDomain domain;
+  ParallelOptions options;
+};
+
+llvm::Error checkSizes(const fovea_mask_query &query, int64_t rowSize,
+                       int64_t columnSize, MaskRequest &out) {
+  for (auto [name, value, least] :
+       {std::tuple("B", query.batch, int64_t(1)),
+        std::tuple("H", query.heads, int64_t(1)),
+        std::tuple("Q_LEN", query.q_length, int64_t(0)),
+        std::tuple("KV_LEN", query.kv_length, int64_t(0)),
+        std::tuple("BLOCK_SIZE", rowSize, int64_t(1)),
+        std::tuple("BLOCK_SIZE", columnSize, int64_t(1))})
+    if (value < least)
+      return invalid(Twine(name) + ": must be at least " + Twine(least) +
+                     ", got " + Twine(value));
+  constexpr int64_t limit = int64_t(1) << 62;
+  for (auto [name, value] : {std::pair("q_offset", query.q_offset),
+                             std::pair("kv_offset", query.kv_offset)})
+    if (value > limit || value < -limit)
+      return invalid(Twine(name) + ": must lie within -2^62 and 2^62, got " +
+                     Twine(value));
+  auto tiles = [](int64_t length, int64_t block) {
+    return length / block + (length % block != 0);
+  };
+  int64_t bytes = 0;
+  if (query.q_length > limit || query.kv_length > limit ||
+      __builtin_mul_overflow(query.batch, query.heads, &bytes) ||
+      __builtin_mul_overflow(bytes, tiles(query.q_length, rowSize), &bytes) ||
+      __builtin_mul_overflow(bytes, tiles(query.kv_length, columnSize), &bytes))
+    return invalid("Q_LEN: the result has more than 2^63 entries");
+  out.domain = {query.batch,     query.heads,    query.q_length,
+                query.kv_length, query.q_offset, query.kv_offset};
+  return llvm::Error::success();
+}
+
+llvm::Expected<MaskRequest> checkQuery(const fovea_mask_query *query,
+                                       bool tiled, const void *result) {
+  if (llvm::Error error = checkStruct(query, "query"))
+    return std::move(error);
+  if (!query->program)
+    return invalid("program: must not be null");
+  MaskRequest request;
+  if (llvm::Error error = checkSizes(*query, tiled ? query->block_q : 1,
+                                     tiled ? query->block_kv : 1, request))
+    return std::move(error);
+  bool empty = query->q_length == 0 || query->kv_length == 0;
+  if (!result && !empty)
+    return invalid("result: must not be null");
+  auto program = parseProgram({query->program, query->program_size});
+  if (!program)
+    return makeError(FOVEA_PARSE_ERROR, takeStatus(program.takeError()).second);
+  request.program = std::move(*program);
+  if (llvm::Error error =
+          checkCaptures(request.program, query->captures, query->num_captures,
+                        /*read=*/!empty, request.captures))
+    return std::move(error);
+  request.options.shouldCancel = query->should_cancel;
+  request.options.cancelContext = query->cancel_context;
+  return std::move(request);
+}
+
+llvm::Error finish(bool done) {
+  return done ? llvm::Error::success()
+              : makeError(FOVEA_CANCELLED, "the call was cancelled");
+}
+} // namespace
+
+extern "C" fovea_status fovea_mask_classes(const fovea_mask_query *query,
+                                           int8_t *classes,
+                                           fovea_message *message) {
+  return guard(message, [&]() -> llvm::Error {
+    auto request = checkQuery(query, /*tiled=*/true, classes);
+    if (!request)
+      return request.takeError();
+    MaskEvaluator evaluator(request->program, request->captures,
+                            request->domain);
+    return finish(evaluator.classes(classes, query->block_q, query->block_kv,
+                                    request->options));
+  });
+}
+
+extern "C" fovea_status fovea_mask_dense(const fovea_mask_query *query,
+                                         uint8_t *dense,
+                                         fovea_message *message) {
+  return guard(message, [&]() -> llvm::Error {
+    auto request = checkQuery(query, /*tiled=*/false, dense);
+    if (!request)
+      return request.takeError();
+    MaskEvaluator evaluator(request->program, request->captures,
+                            request->domain);
+    return finish(evaluator.dense(dense, request->options));
+  });
+}

@@ -1,0 +1,126 @@
+//===- Process.cpp - C ABI: .attn files, threads, caches, configuration ---===//
+#include "Support.h"
+#include "fovea/Frontend/Attn.h"
+#include "fovea/Runtime/ThreadPool.h"
+#include "fovea/Target/CPU/HostInfo.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Config/llvm-config.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/Program.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <cstdlib>
+
+using namespace fovea;
+using namespace fovea::capi;
+
+extern "C" fovea_status fovea_parse_attn(const char *text, size_t size,
+                                         const char *name,
+                                         const char *const *defines,
+                                         size_t num_defines,
+                                         fovea_string *programs_json,
+                                         fovea_message *message) {
+  return guard(message, [&]() -> llvm::Error {
+    if (!text)
+      return invalid("text: must not be null");
+    if (llvm::Error error = checkStruct(programs_json, "string"))
+      return error;
+    auto pairs = readDefines(defines, num_defines);
+    if (!pairs)
+      return pairs.takeError();
+    std::string diagnostics;
+    llvm::raw_string_ostream os(diagnostics);
+    auto programs = parseAttn({text, size}, name ? name : "<text>", *pairs, os);
+    if (failed(programs))
+      return makeError(FOVEA_PARSE_ERROR, llvm::StringRef(diagnostics).rtrim());
+    std::string json = "[";
+    for (const Program &program : *programs)
+      json += (json.size() > 1 ? "," : "") + printProgram(program);
+    return giveString(json + "]", programs_json);
+  });
+}
+
+extern "C" fovea_status fovea_set_num_threads(int32_t threads,
+                                              fovea_message *message) {
+  return guard(message, [&]() -> llvm::Error {
+    if (threads < 0 || threads > ThreadPool::maxThreads)
+      return invalid("threads: must lie within 0 and " +
+                     llvm::Twine(ThreadPool::maxThreads) + ", got " +
+                     llvm::Twine(threads));
+    ThreadPool::setNumThreads(threads);
+    return llvm::Error::success();
+  });
+}
+
+extern "C" int32_t fovea_num_threads(void) { return ThreadPool::numThreads(); }
+
+extern "C" fovea_status fovea_cache_info(fovea_cache_stats *stats,
+                                         fovea_message *message) {
+  return guard(message, [&]() -> llvm::Error {
+    if (llvm::Error error = checkStruct(stats, "stats"))
+      return error;
+    CompileStats found = CompileService::get().getStats();
+    stats->compiles = found.compiles;
+    stats->memory_hits = found.memoryHits;
+    stats->disk_hits = found.diskHits;
+    stats->entries = found.entries;
+    return llvm::Error::success();
+  });
+}
+
+extern "C" fovea_status fovea_clear_cache(int32_t on_disk,
+                                          fovea_message *message) {
+  return guard(message, [&]() -> llvm::Error {
+    CompileService::get().clear(on_disk != 0);
+    return llvm::Error::success();
+  });
+}
+
+/// The assembler for NVIDIA GPUs, or null: FOVEA_PTXAS, CUDA_HOME, PATH.
+static llvm::json::Value findPtxas() {
+  if (const char *own = std::getenv("FOVEA_PTXAS"); own && *own)
+    return own;
+  std::string cuda;
+  if (const char *home = std::getenv("CUDA_HOME"); home && *home)
+    if (auto found = llvm::sys::findProgramByName(
+            "ptxas", {std::string(home) + "/bin"}))
+      return *found;
+  if (auto found = llvm::sys::findProgramByName("ptxas"))
+    return *found;
+  return nullptr;
+}
+
+extern "C" fovea_status fovea_config(fovea_string *json,
+                                     fovea_message *message) {
+  return guard(message, [&]() -> llvm::Error {
+    if (llvm::Error error = checkStruct(json, "string"))
+      return error;
+    llvm::json::Array features, targets;
+    for (const std::string &feature : hostCPUFeatures())
+      features.push_back(feature);
+    for (const std::string &target : hostTargets())
+      targets.push_back(target);
+    targets.push_back("interpreter");
+    auto [directory, note] = CompileService::get().getDiskCache();
+    llvm::json::Object config{
+        {"version", FOVEA_VERSION},
+        {"llvm", LLVM_VERSION_STRING},
+        {"build_id", getBuildId()},
+        {"cpu", hostCPUName()},
+        {"cpu_features", std::move(features)},
+        {"targets", std::move(targets)},
+        {"threads", ThreadPool::numThreads()},
+        {"threads_note", ThreadPool::environmentNote()},
+        {"gpus", llvm::json::Array{}},
+        {"ptxas", findPtxas()},
+        {"cache_dir", nullptr},
+        {"cache_note", note}};
+    if (!directory.empty())
+      config["cache_dir"] = directory;
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    os << llvm::json::Value(std::move(config));
+    return giveString(text, json);
+  });
+}
