@@ -1,5 +1,5 @@
 //===- Guard.cpp - The one place that catches exceptions ------------------===//
-#include "Support.h"
+#include "../Support.h"
 #include "fovea/Runtime/ThreadPool.h"
 
 #include <cstddef>
