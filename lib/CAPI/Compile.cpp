@@ -88,9 +88,8 @@ llvm::Expected<Program> readSource(const fovea_compile_options &options) {
                        : parseProgram(source);
     if (!program) {
       auto [status, text] = takeStatus(program.takeError());
-      return makeError(status == FOVEA_COMPILE_ERROR ? FOVEA_PARSE_ERROR
-                                                     : status,
-                       text);
+      return makeError(
+          status == FOVEA_COMPILE_ERROR ? FOVEA_PARSE_ERROR : status, text);
     }
     if (llvm::Error error = applyDefines(*program, *defines))
       return std::move(error);
@@ -190,14 +189,13 @@ llvm::Error runLaunch(Kernel &kernel, const LaunchView &view) {
   auto fast = kernel.getCode({indexBits, /*exact=*/false});
   if (!fast)
     return fast.takeError();
-  return runKernel(view, *fast, [&] {
-    return kernel.getCode({indexBits, /*exact=*/true});
-  });
+  return runKernel(view, *fast,
+                   [&] { return kernel.getCode({indexBits, /*exact=*/true}); });
 }
 
-fovea_status giveText(
-    fovea_kernel *kernel, fovea_string *out, fovea_message *message,
-    llvm::function_ref<llvm::Expected<std::string>(Kernel &)> text) {
+fovea_status
+giveText(fovea_kernel *kernel, fovea_string *out, fovea_message *message,
+         llvm::function_ref<llvm::Expected<std::string>(Kernel &)> text) {
   return guard(message, [&]() -> llvm::Error {
     if (llvm::Error error = checkKernel(kernel))
       return error;

@@ -15,12 +15,10 @@
 using namespace fovea;
 using namespace fovea::capi;
 
-extern "C" fovea_status fovea_parse_attn(const char *text, size_t size,
-                                         const char *name,
-                                         const char *const *defines,
-                                         size_t num_defines,
-                                         fovea_string *programs_json,
-                                         fovea_message *message) {
+extern "C" fovea_status
+fovea_parse_attn(const char *text, size_t size, const char *name,
+                 const char *const *defines, size_t num_defines,
+                 fovea_string *programs_json, fovea_message *message) {
   return guard(message, [&]() -> llvm::Error {
     if (!text)
       return invalid("text: must not be null");
@@ -83,8 +81,8 @@ static llvm::json::Value findPtxas() {
     return own;
   std::string cuda;
   if (const char *home = std::getenv("CUDA_HOME"); home && *home)
-    if (auto found = llvm::sys::findProgramByName(
-            "ptxas", {std::string(home) + "/bin"}))
+    if (auto found =
+            llvm::sys::findProgramByName("ptxas", {std::string(home) + "/bin"}))
       return *found;
   if (auto found = llvm::sys::findProgramByName("ptxas"))
     return *found;
@@ -103,19 +101,18 @@ extern "C" fovea_status fovea_config(fovea_string *json,
       targets.push_back(target);
     targets.push_back("interpreter");
     auto [directory, note] = CompileService::get().getDiskCache();
-    llvm::json::Object config{
-        {"version", FOVEA_VERSION},
-        {"llvm", LLVM_VERSION_STRING},
-        {"build_id", getBuildId()},
-        {"cpu", hostCPUName()},
-        {"cpu_features", std::move(features)},
-        {"targets", std::move(targets)},
-        {"threads", ThreadPool::numThreads()},
-        {"threads_note", ThreadPool::environmentNote()},
-        {"gpus", llvm::json::Array{}},
-        {"ptxas", findPtxas()},
-        {"cache_dir", nullptr},
-        {"cache_note", note}};
+    llvm::json::Object config{{"version", FOVEA_VERSION},
+                              {"llvm", LLVM_VERSION_STRING},
+                              {"build_id", getBuildId()},
+                              {"cpu", hostCPUName()},
+                              {"cpu_features", std::move(features)},
+                              {"targets", std::move(targets)},
+                              {"threads", ThreadPool::numThreads()},
+                              {"threads_note", ThreadPool::environmentNote()},
+                              {"gpus", llvm::json::Array{}},
+                              {"ptxas", findPtxas()},
+                              {"cache_dir", nullptr},
+                              {"cache_note", note}};
     if (!directory.empty())
       config["cache_dir"] = directory;
     std::string text;

@@ -45,9 +45,9 @@ llvm::Error capi::probeMemory(size_t bytes) {
   void *memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED)
-    return makeError(FOVEA_OUT_OF_MEMORY,
-                     "compiling needs some " + llvm::Twine(bytes >> 20) +
-                         " MiB of memory");
+    return makeError(FOVEA_OUT_OF_MEMORY, "compiling needs some " +
+                                              llvm::Twine(bytes >> 20) +
+                                              " MiB of memory");
   ::munmap(memory, bytes);
   return llvm::Error::success();
 }

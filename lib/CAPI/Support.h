@@ -1,4 +1,5 @@
-//===- Support.h - What every function of the C ABI does ---------*- C++ -*-===//
+//===- Support.h - What every function of the C ABI does ---------*- C++
+//-*-===//
 #ifndef FOVEA_LIB_CAPI_SUPPORT_H
 #define FOVEA_LIB_CAPI_SUPPORT_H
 
@@ -29,7 +30,8 @@ fovea_status guard(fovea_message *message,
 llvm::Error invalid(const llvm::Twine &text);
 
 /// "argument: must not be null", "argument: struct_size must be …".
-template <typename T> llvm::Error checkStruct(const T *given, const char *name) {
+template <typename T>
+llvm::Error checkStruct(const T *given, const char *name) {
   if (!given)
     return invalid(llvm::Twine(name) + ": must not be null");
   if (given->struct_size != sizeof(T))

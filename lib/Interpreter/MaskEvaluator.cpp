@@ -109,7 +109,8 @@ bool MaskEvaluator::dense(uint8_t *out, const ParallelOptions &given) const {
     return true;
   }
   ParallelOptions options = given;
-  options.chunk = std::max<int64_t>(1, 65536 / std::max<int64_t>(domain.keys, 1));
+  options.chunk =
+      std::max<int64_t>(1, 65536 / std::max<int64_t>(domain.keys, 1));
   PerWorker<Row> workers;
   return ThreadPool::get().parallelFor(
       rows, options, [&](int64_t begin, int64_t end, unsigned worker) {

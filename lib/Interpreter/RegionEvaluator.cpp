@@ -104,8 +104,14 @@ RegionProgram RegionProgram::compile(const Program &program,
       continue;
     }
     if (isFixed(node.kind)) {
-      Fixed fixed{static_cast<uint32_t>(i), node.kind, node.type, node.integer,
-                  node.real, node.capture, node.dim, node.symbol};
+      Fixed fixed{static_cast<uint32_t>(i),
+                  node.kind,
+                  node.type,
+                  node.integer,
+                  node.real,
+                  node.capture,
+                  node.dim,
+                  node.symbol};
       if (node.kind == NodeKind::Param)
         for (const Param &param : program.params)
           if (param.name == node.symbol) {
@@ -508,8 +514,9 @@ void RegionFrame::executeMath(const Instruction &inst, unsigned count) {
     return map(sigmoid);
   case NodeKind::Softplus:
     return map([](F x) {
-      return std::isnan(x) ? x
-                           : (x > 0 ? x : 0) + std::log1p(std::exp(-std::fabs(x)));
+      return std::isnan(x)
+                 ? x
+                 : (x > 0 ? x : 0) + std::log1p(std::exp(-std::fabs(x)));
     });
   case NodeKind::Gelu:
     return map([](F x) { return x / 2 * (1 + std::erf(x / std::sqrt(2.0))); });

@@ -27,8 +27,8 @@ static bool spanFits(const TensorView &tensor) {
   for (size_t i = 0; i < tensor.sizes.size(); ++i) {
     int64_t reach, stride = tensor.strides[i];
     if (stride == INT64_MIN ||
-        __builtin_mul_overflow(tensor.sizes[i] - 1, stride < 0 ? -stride : stride,
-                               &reach) ||
+        __builtin_mul_overflow(tensor.sizes[i] - 1,
+                               stride < 0 ? -stride : stride, &reach) ||
         __builtin_add_overflow(span, reach, &span) ||
         __builtin_mul_overflow(count, tensor.sizes[i], &count))
       return false;
@@ -95,10 +95,9 @@ llvm::Error fovea::checkCaptures(const Program &program,
     if (!view)
       return view.takeError();
     if (view->dtype != capture.dtype)
-      return makeError(FOVEA_TYPE_ERROR,
-                       capture.name + ": dtype must be " +
-                           stringify(capture.dtype) + ", got " +
-                           stringify(view->dtype));
+      return makeError(FOVEA_TYPE_ERROR, capture.name + ": dtype must be " +
+                                             stringify(capture.dtype) +
+                                             ", got " + stringify(view->dtype));
     if (read && llvm::is_contained(view->sizes, 0))
       return invalid(capture.name + ": must have at least one element, got " +
                      dims(view->sizes));
@@ -115,11 +114,11 @@ public:
       : program(program), launch(launch) {}
 
   llvm::Expected<LaunchView> run() {
-    for (auto step : {&Checker::checkStruct, &Checker::checkPairs,
-                      &Checker::checkValue, &Checker::checkOut,
-                      &Checker::checkLse, &Checker::checkTheCaptures,
-                      &Checker::checkScales, &Checker::checkPositions,
-                      &Checker::checkBlocks})
+    for (auto step :
+         {&Checker::checkStruct, &Checker::checkPairs, &Checker::checkValue,
+          &Checker::checkOut, &Checker::checkLse, &Checker::checkTheCaptures,
+          &Checker::checkScales, &Checker::checkPositions,
+          &Checker::checkBlocks})
       if (llvm::Error error = (this->*step)())
         return std::move(error);
     view.shouldCancel = launch.should_cancel;
@@ -183,8 +182,8 @@ llvm::Error Checker::checkSize(llvm::StringRef name, llvm::StringRef what,
                                int64_t expected, int64_t got) {
   if (expected == got)
     return llvm::Error::success();
-  return invalid(name + ": " + what + " must be " + Twine(expected) +
-                 ", got " + Twine(got));
+  return invalid(name + ": " + what + " must be " + Twine(expected) + ", got " +
+                 Twine(got));
 }
 
 /// Two elements of a result may not be one place in memory.
@@ -201,8 +200,9 @@ llvm::Error Checker::checkWritten(const TensorView &tensor,
 
 llvm::Error Checker::checkStruct() {
   if (launch.struct_size != sizeof(fovea_launch))
-    return invalid("launch: struct_size must be " + Twine(sizeof(fovea_launch)) +
-                   ", got " + Twine(launch.struct_size));
+    return invalid("launch: struct_size must be " +
+                   Twine(sizeof(fovea_launch)) + ", got " +
+                   Twine(launch.struct_size));
   if (launch.stream)
     return invalid("stream: must be null on the CPU");
   return llvm::Error::success();

@@ -64,8 +64,8 @@ private:
   mlir::ScopedDiagnosticHandler handler;
 };
 
-CPUCompileOptions makeOptions(const CPUTarget &target,
-                              llvm::StringRef schedule, KernelForm form) {
+CPUCompileOptions makeOptions(const CPUTarget &target, llvm::StringRef schedule,
+                              KernelForm form) {
   CPUCompileOptions options;
   options.cpu = target.cpu;
   options.features = target.features;
@@ -151,8 +151,7 @@ llvm::Expected<Program> fovea::readMLIRProgram(llvm::StringRef source,
                                                llvm::StringRef name) {
   Session session;
   mlir::ParserConfig config(&session.get(), /*verifyAfterParse=*/true);
-  auto module =
-      mlir::parseSourceString<mlir::ModuleOp>(source, config, name);
+  auto module = mlir::parseSourceString<mlir::ModuleOp>(source, config, name);
   if (!module)
     return makeError(FOVEA_PARSE_ERROR, session.text().empty()
                                             ? name + ": not MLIR"

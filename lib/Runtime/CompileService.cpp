@@ -145,7 +145,8 @@ CompileService::compile(Program program, llvm::StringRef targetName,
       ++impl->stats.memoryHits;
     impl->bound();
   }
-  CompileOrigin origin = known ? CompileOrigin::Memory : CompileOrigin::Compiled;
+  CompileOrigin origin =
+      known ? CompileOrigin::Memory : CompileOrigin::Compiled;
   if (!kernel->target)
     return std::make_pair(std::move(kernel), origin);
   auto loaded = load(*kernel, {}, &origin);
@@ -193,8 +194,7 @@ CompileService::load(Kernel &kernel, KernelForm form, CompileOrigin *origin) {
   std::string symbol = kernel.program.name;
   llvm::Error failure = llvm::Error::success();
   auto tryLoad = [&]() -> llvm::Error {
-    auto code =
-        loadObject({result->artifact.object, "kernel"}, symbol);
+    auto code = loadObject({result->artifact.object, "kernel"}, symbol);
     if (!code)
       return code.takeError();
     result->code = std::move(*code);

@@ -141,8 +141,8 @@ std::vector<Entry> listEntries(int directory) {
         ::unlinkat(directory, item->d_name, 0);
       continue;
     }
-    entries.push_back({name.str(), info.st_size, info.st_mtim.tv_sec,
-                       info.st_mtim.tv_nsec});
+    entries.push_back(
+        {name.str(), info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec});
   }
   ::closedir(stream);
   return entries;
@@ -212,7 +212,8 @@ void DiskCache::open() {
     return refuse("neither FOVEA_CACHE_DIR, XDG_CACHE_HOME nor HOME is set");
   if (int code = makeDirectories(path))
     return refuse("cannot be made: " + systemError(code));
-  int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  int fd =
+      ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0) {
     struct stat info;
     if (::lstat(path.c_str(), &info) == 0 && S_ISLNK(info.st_mode))

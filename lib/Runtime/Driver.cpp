@@ -127,9 +127,9 @@ ParallelOptions chooseOptions(const LaunchView &view, const Pass &pass) {
   if (work < 2e5)
     options.chunk = pass.items;
   else // at least some 20 µs a piece
-    options.chunk = std::clamp<int64_t>(
-        static_cast<int64_t>(2e5 / std::max(perItem, 1.0)), 1,
-        std::max<int64_t>(pass.items / 16, 1));
+    options.chunk =
+        std::clamp<int64_t>(static_cast<int64_t>(2e5 / std::max(perItem, 1.0)),
+                            1, std::max<int64_t>(pass.items / 16, 1));
   return options;
 }
 
@@ -138,8 +138,7 @@ llvm::Error cancelledError() {
 }
 
 llvm::Error memoryError(int64_t bytes) {
-  return makeError(FOVEA_OUT_OF_MEMORY, "no memory for " +
-                                            llvm::Twine(bytes) +
+  return makeError(FOVEA_OUT_OF_MEMORY, "no memory for " + llvm::Twine(bytes) +
                                             " bytes of scratch a thread");
 }
 
@@ -163,10 +162,9 @@ llvm::Error runItems(const LaunchView &view, const KernelArguments &arguments,
       }
     }
   };
-  int64_t count =
-      list.empty() ? pass.items : static_cast<int64_t>(list.size());
-  bool finished = ThreadPool::get().parallelFor(
-      count, chooseOptions(view, pass), body);
+  int64_t count = list.empty() ? pass.items : static_cast<int64_t>(list.size());
+  bool finished =
+      ThreadPool::get().parallelFor(count, chooseOptions(view, pass), body);
   if (scratch.failed)
     return memoryError(pass.scratch);
   return finished ? llvm::Error::success() : cancelledError();

@@ -40,8 +40,7 @@ Store &store() {
 }
 } // namespace
 
-Scratch::Scratch(size_t wanted)
-    : bytes((wanted / granule + 1) * granule) {
+Scratch::Scratch(size_t wanted) : bytes((wanted / granule + 1) * granule) {
   if (wanted > SIZE_MAX - 2 * granule)
     return;
   Store &s = store();

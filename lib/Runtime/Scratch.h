@@ -1,4 +1,5 @@
-//===- Scratch.h - Memory that kernels work in -------------------*- C++ -*-===//
+//===- Scratch.h - Memory that kernels work in -------------------*- C++
+//-*-===//
 #ifndef FOVEA_LIB_RUNTIME_SCRATCH_H
 #define FOVEA_LIB_RUNTIME_SCRATCH_H
 

@@ -17,7 +17,8 @@ struct ThreadCount {
 /// leave to this process.
 ThreadCount findThreadCount(int maxThreads);
 
-/// Processors of a cgroup-2 cpu.max text ("150000 100000" is 2), none for "max".
+/// Processors of a cgroup-2 cpu.max text ("150000 100000" is 2), none for
+/// "max".
 std::optional<int> parseCpuMax(llvm::StringRef text);
 
 } // namespace fovea

@@ -1,6 +1,7 @@
 //===- Module.cpp - fovea._native: the C interface for Python -------------===//
 //
-// nanobind over include/fovea-c/fovea.h, nothing more; _native.pyi describes it.
+// nanobind over include/fovea-c/fovea.h, nothing more; _native.pyi describes
+// it.
 //
 //===----------------------------------------------------------------------===//
 #include "fovea-c/fovea.h"
@@ -79,7 +80,8 @@ void setExceptions(nb::dict classes) {
     for (auto [name, status] : names)
       if (nb::cast<std::string>(key) == name) {
         if (!PyExceptionClass_Check(value.ptr()))
-          throw nb::type_error("set_exceptions: values must be exception classes");
+          throw nb::type_error(
+              "set_exceptions: values must be exception classes");
         Py_XDECREF(exceptionClasses[status]);
         exceptionClasses[status] = value.inc_ref().ptr();
         known = true;
@@ -93,9 +95,9 @@ void setExceptions(nb::dict classes) {
 // Tensors
 //===----------------------------------------------------------------------===//
 
-constexpr std::string_view dtypeNames[] = {"i1",  "i8",  "ui8",  "i16",
-                                           "ui16", "i32", "ui32", "i64",
-                                           "f16", "bf16", "f32",  "f64"};
+constexpr std::string_view dtypeNames[] = {"i1",   "i8",   "ui8",  "i16",
+                                           "ui16", "i32",  "ui32", "i64",
+                                           "f16",  "bf16", "f32",  "f64"};
 
 int32_t findDtype(PyObject *name) {
   Py_ssize_t size = 0;
@@ -138,7 +140,8 @@ public:
     PyObject *steps = PyTuple_GET_ITEM(tuple, 3);
     if (!PyTuple_Check(shape) || !PyTuple_Check(steps) ||
         PyTuple_GET_SIZE(shape) != PyTuple_GET_SIZE(steps))
-      throw nb::type_error("tensor: shape and strides must be tuples of one length");
+      throw nb::type_error(
+          "tensor: shape and strides must be tuples of one length");
     auto rank = static_cast<size_t>(PyTuple_GET_SIZE(shape));
     int64_t *at = inlineSizes.data();
     if (2 * rank > inlineSizes.size()) {
@@ -166,8 +169,8 @@ private:
 class Tensors {
 public:
   explicit Tensors(nb::handle sequence)
-      : fast(nb::steal(PySequence_Fast(sequence.ptr(),
-                                       "tensors must be a sequence"))) {
+      : fast(nb::steal(
+            PySequence_Fast(sequence.ptr(), "tensors must be a sequence"))) {
     if (!fast.is_valid())
       throw nb::python_error();
     auto count = static_cast<size_t>(PySequence_Fast_GET_SIZE(fast.ptr()));
@@ -189,8 +192,8 @@ private:
 
 template <typename T, typename Read>
 std::vector<T> readNumbers(nb::handle sequence, Read read) {
-  nb::object fast = nb::steal(
-      PySequence_Fast(sequence.ptr(), "numbers must be a sequence"));
+  nb::object fast =
+      nb::steal(PySequence_Fast(sequence.ptr(), "numbers must be a sequence"));
   if (!fast.is_valid())
     throw nb::python_error();
   std::vector<T> out(static_cast<size_t>(PySequence_Fast_GET_SIZE(fast.ptr())));
@@ -392,7 +395,8 @@ std::string_view readText(nb::handle object, const char *name) {
   if (!text && PyErr_Occurred())
     throw nb::python_error();
   if (!text)
-    throw nb::type_error((std::string(name) + ": must be str or bytes").c_str());
+    throw nb::type_error(
+        (std::string(name) + ": must be str or bytes").c_str());
   return {text, static_cast<size_t>(size)};
 }
 
@@ -433,7 +437,8 @@ nb::tuple compile(nb::handle source, const std::string &kind,
     return fovea_compile(&options, &kernel, &result, message);
   });
   const char *origins[] = {"compiled", "memory", "disk"};
-  nb::object object = nb::cast(new PyKernel(kernel), nb::rv_policy::take_ownership);
+  nb::object object =
+      nb::cast(new PyKernel(kernel), nb::rv_policy::take_ownership);
   return nb::make_tuple(object, origins[result.origin], result.milliseconds);
 }
 
@@ -545,16 +550,15 @@ NB_MODULE(_native, m) {
       .def("info", &PyKernel::info)
       .def("object", &PyKernel::object);
   m.def("compile", &compile, "source"_a, nb::kw_only(), "kind"_a = "program",
-        "name"_a = nb::none(), "variant"_a = nb::none(),
-        "dtype"_a = nb::none(), "head_dim"_a = 0, "value_dim"_a = -1,
-        "target"_a = nb::none(), "schedule"_a = nb::none(), "want_lse"_a = -1,
-        "want_block_mask"_a = -1, "defines"_a = nb::none());
+        "name"_a = nb::none(), "variant"_a = nb::none(), "dtype"_a = nb::none(),
+        "head_dim"_a = 0, "value_dim"_a = -1, "target"_a = nb::none(),
+        "schedule"_a = nb::none(), "want_lse"_a = -1, "want_block_mask"_a = -1,
+        "defines"_a = nb::none());
   m.def("mask_classes", &maskClasses, "program"_a, "captures"_a, "sizes"_a,
         "offsets"_a, "block_size"_a, "out"_a);
   m.def("mask_dense", &maskDense, "program"_a, "captures"_a, "sizes"_a,
         "offsets"_a, "out"_a);
-  m.def("parse_attn", &parseAttn, "text"_a, "name"_a,
-        "defines"_a = nb::none());
+  m.def("parse_attn", &parseAttn, "text"_a, "name"_a, "defines"_a = nb::none());
   m.def(
       "set_num_threads",
       [](int32_t n) {

@@ -1,4 +1,5 @@
-//===- Interpreter.h - Level 1, executed in f64 ------------------*- C++ -*-===//
+//===- Interpreter.h - Level 1, executed in f64 ------------------*- C++
+//-*-===//
 #ifndef FOVEA_INTERPRETER_INTERPRETER_H
 #define FOVEA_INTERPRETER_INTERPRETER_H
 

@@ -1,4 +1,5 @@
-//===- RegionEvaluator.h - Runs a Program's regions --------------*- C++ -*-===//
+//===- RegionEvaluator.h - Runs a Program's regions --------------*- C++
+//-*-===//
 //
 // A region becomes a flat register program that is run for many points at once:
 // arguments that vary from point to point are arrays ("lanes"), the others are
@@ -88,8 +89,8 @@ class RegionFrame {
 public:
   static constexpr unsigned lanes = 256;
 
-  RegionFrame(const RegionProgram &program,
-              llvm::ArrayRef<TensorView> captures, const RegionSizes &sizes);
+  RegionFrame(const RegionProgram &program, llvm::ArrayRef<TensorView> captures,
+              const RegionSizes &sizes);
 
   /// Uniform arguments; an argument of -1 is ignored.
   void setInt(int arg, int64_t value);

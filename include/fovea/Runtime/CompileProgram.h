@@ -1,4 +1,5 @@
-//===- CompileProgram.h - One way through the compiler -----------*- C++ -*-===//
+//===- CompileProgram.h - One way through the compiler -----------*- C++
+//-*-===//
 #ifndef FOVEA_RUNTIME_COMPILEPROGRAM_H
 #define FOVEA_RUNTIME_COMPILEPROGRAM_H
 

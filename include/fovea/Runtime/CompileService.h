@@ -1,4 +1,5 @@
-//===- CompileService.h - Programs to kernels, once --------------*- C++ -*-===//
+//===- CompileService.h - Programs to kernels, once --------------*- C++
+//-*-===//
 #ifndef FOVEA_RUNTIME_COMPILESERVICE_H
 #define FOVEA_RUNTIME_COMPILESERVICE_H
 
@@ -38,7 +39,8 @@ struct Artifact {
 /// at once for the usual form.
 class Kernel {
 public:
-  Kernel(Program program, std::optional<CPUTarget> target, std::string schedule);
+  Kernel(Program program, std::optional<CPUTarget> target,
+         std::string schedule);
   ~Kernel();
 
   const Program &getProgram() const { return program; }

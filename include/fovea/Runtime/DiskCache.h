@@ -1,4 +1,5 @@
-//===- DiskCache.h - Compiled kernels between processes ----------*- C++ -*-===//
+//===- DiskCache.h - Compiled kernels between processes ----------*- C++
+//-*-===//
 //
 // One file an entry, named by its key; written beside and renamed, so that a
 // reader sees all of it or nothing. A file whose length, checksum or key does

@@ -1,12 +1,13 @@
-//===- Driver.h - Runs a CPU kernel on the threads ---------------*- C++ -*-===//
+//===- Driver.h - Runs a CPU kernel on the threads ---------------*- C++
+//-*-===//
 #ifndef FOVEA_RUNTIME_DRIVER_H
 #define FOVEA_RUNTIME_DRIVER_H
 
 #include "fovea/Runtime/Launch.h"
 #include "fovea/Target/CPU/KernelABI.h"
 
-#include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/Support/Error.h"
 
 #include <vector>
@@ -39,9 +40,8 @@ bool fitsNarrowIndices(const LaunchView &view);
 
 /// Runs all items of `fast`; those that report non-finite values are computed
 /// again by what `exact` gives, which is asked for only then (S11).
-llvm::Error
-runKernel(const LaunchView &view, KernelCode fast,
-          llvm::function_ref<llvm::Expected<KernelCode>()> exact);
+llvm::Error runKernel(const LaunchView &view, KernelCode fast,
+                      llvm::function_ref<llvm::Expected<KernelCode>()> exact);
 
 /// Scratch bytes that the call takes with all threads at work.
 int64_t kernelScratch(const LaunchView &view, KernelCode code);

@@ -49,7 +49,8 @@ struct LaunchView {
   llvm::SmallVector<double, 1> scales;
   /// All of length B: lengths within 0…M and 0…N.
   llvm::SmallVector<int64_t, 4> qOffset, kvOffset, qLengths, kvLengths;
-  std::optional<TensorView> blockClasses; /// i8 [B,Hq,Qb,KVb], broadcast by stride
+  std::optional<TensorView>
+      blockClasses; /// i8 [B,Hq,Qb,KVb], broadcast by stride
   int64_t blockQ = 0, blockKV = 0;
   int (*shouldCancel)(void *) = nullptr;
   void *cancelContext = nullptr;

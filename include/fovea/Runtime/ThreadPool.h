@@ -1,4 +1,5 @@
-//===- ThreadPool.h - The threads of the process -----------------*- C++ -*-===//
+//===- ThreadPool.h - The threads of the process -----------------*- C++
+//-*-===//
 //
 // Work is a range of independent items, handed out by one counter. Threads
 // start at the first call that can use them, never before; a call that finds

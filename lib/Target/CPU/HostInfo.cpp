@@ -37,7 +37,8 @@ constexpr const char *extensions[] = {
 #if defined(__x86_64__)
     "avx512bf16", "avx512fp16", "amx-tile", "amx-bf16", "avxvnni",
 #elif defined(__aarch64__)
-    "bf16",       "fp16",
+    "bf16",
+    "fp16",
 #endif
 };
 
@@ -80,9 +81,10 @@ std::vector<std::string> findHostTargets() {
 }
 
 llvm::Error unknownTarget(llvm::StringRef name, llvm::StringRef why) {
-  return makeError(FOVEA_INVALID_ARGUMENT,
-                   "target: " + why + " '" + name + "'; this machine runs cpu, " +
-                       llvm::join(hostTargets(), ", ") + ", interpreter");
+  return makeError(FOVEA_INVALID_ARGUMENT, "target: " + why + " '" + name +
+                                               "'; this machine runs cpu, " +
+                                               llvm::join(hostTargets(), ", ") +
+                                               ", interpreter");
 }
 } // namespace
 

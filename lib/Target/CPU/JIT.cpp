@@ -86,8 +86,7 @@ llvm::Expected<std::unique_ptr<Linker>> makeLinker() {
       nullptr, std::make_unique<InPlaceTaskDispatcher>());
   if (!control)
     return control.takeError();
-  JITTargetMachineBuilder builder(
-      (*control)->getTargetTriple());
+  JITTargetMachineBuilder builder((*control)->getTargetTriple());
   auto session = std::make_unique<ExecutionSession>(std::move(*control));
   session->setErrorReporter(
       [](llvm::Error error) { llvm::consumeError(std::move(error)); });
@@ -147,14 +146,12 @@ fovea::loadObject(llvm::MemoryBufferRef object, llvm::StringRef symbol) {
     return std::move(error);
   auto plan = l.jit->lookup(*dylib, (symbol + "_plan").str());
   if (!plan)
-    return makeError(FOVEA_COMPILE_ERROR,
-                     "cannot load the kernel: " +
-                         llvm::toString(plan.takeError()));
+    return makeError(FOVEA_COMPILE_ERROR, "cannot load the kernel: " +
+                                              llvm::toString(plan.takeError()));
   auto run = l.jit->lookup(*dylib, (symbol + "_run").str());
   if (!run)
-    return makeError(FOVEA_COMPILE_ERROR,
-                     "cannot load the kernel: " +
-                         llvm::toString(run.takeError()));
+    return makeError(FOVEA_COMPILE_ERROR, "cannot load the kernel: " +
+                                              llvm::toString(run.takeError()));
   code->plan = plan->toPtr<fovea_cpu_plan_fn>();
   code->run = run->toPtr<fovea_cpu_run_fn>();
   return std::move(code);

@@ -53,8 +53,7 @@ class DiagnosticScope {
 public:
   explicit DiagnosticScope(llvm::LLVMContext &context)
       : context(context), previous(context.getDiagnosticHandler()) {
-    context.setDiagnosticHandler(
-        std::make_unique<CollectDiagnostics>(errors));
+    context.setDiagnosticHandler(std::make_unique<CollectDiagnostics>(errors));
   }
   ~DiagnosticScope() { context.setDiagnosticHandler(std::move(previous)); }
   llvm::Error take(llvm::StringRef phase) {
@@ -184,10 +183,10 @@ fovea::emitForCPU(llvm::Module &module, const CPUTarget &target,
                       : llvm::CodeGenFileType::AssemblyFile;
   if ((*machine)->addPassesToEmitFile(passes, os, nullptr, fileType,
                                       /*DisableVerify=*/true))
-    return makeError(FOVEA_COMPILE_ERROR,
-                     "the target emits no " +
-                         llvm::Twine(kind == CodeKind::Object ? "objects"
-                                                              : "assembly"));
+    return makeError(
+        FOVEA_COMPILE_ERROR,
+        "the target emits no " +
+            llvm::Twine(kind == CodeKind::Object ? "objects" : "assembly"));
   DiagnosticScope scope(module.getContext());
   passes.run(module);
   if (llvm::Error error = scope.take("code generation"))

@@ -1,4 +1,5 @@
-//===- HostInfo.h - What this processor can run ------------------*- C++ -*-===//
+//===- HostInfo.h - What this processor can run ------------------*- C++
+//-*-===//
 #ifndef FOVEA_TARGET_CPU_HOSTINFO_H
 #define FOVEA_TARGET_CPU_HOSTINFO_H
 
