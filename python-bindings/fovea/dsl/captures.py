@@ -95,7 +95,10 @@ def array_dtype(value: Any) -> str:
     return name
 
 
-_READS = "bool, int8 to int64, uint8 to uint32, float16, bfloat16, float32 and float64 are read"
+_READS = (
+    "bool, int8 to int64, uint8 to uint32, float16, bfloat16, float32 and float64 "
+    "are read"
+)
 
 
 class CaptureArray(ArrayLike):
@@ -218,7 +221,7 @@ class CaptureArray(ArrayLike):
         raise self.refuse("assignment", "a new value; captures are read only")
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name.startswith("_repr_"):
+        if name.startswith(("__", "_repr_")):
             raise AttributeError(name)
         error = self.refuse(f"the attribute .{name}")
         raise TracedAttributeError(*error.args)
@@ -285,7 +288,8 @@ class CaptureScalar(Traced):
             return self.item()
         raise frame_error(
             self._env.where,
-            f"captured array {self._capture.label!r}: more indices than its 0 dimensions",
+            f"captured array {self._capture.label!r}: more indices than its 0 "
+            "dimensions",
             self._capture.label,
         )
 

@@ -22,11 +22,10 @@ _NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
 _STDLIB = tuple(
     {os.path.abspath(sysconfig.get_path(k)) + os.sep for k in ("stdlib", "platstdlib")}
 )
-_OWN_FILES = frozenset(
-    os.path.join(_PACKAGE, name) for name in ("ops.py", "errors.py", "__init__.py")
-)
 # Written in terms of mods, and so traced like the user's own code.
-_TRACED_FILES = frozenset({os.path.join(_HERE, "combine.py")})
+_TRACED_FILES = frozenset(
+    (os.path.join(_HERE, "combine.py"), os.path.join(_PACKAGE, "normalizers.py"))
+)
 _known_files: dict[str, bool] = {}
 
 
@@ -40,7 +39,7 @@ def is_library_file(name: str) -> bool:
         path = os.path.abspath(name)
         known = (
             name.startswith(("<frozen", "<__array_function__"))
-            or path in _OWN_FILES
+            or (os.path.dirname(path) == _PACKAGE and path not in _TRACED_FILES)
             or (path.startswith(_HERE + os.sep) and path not in _TRACED_FILES)
             or path.startswith(_NUMPY)
             or (
@@ -240,7 +239,7 @@ def _construct(owner: ast.AST | None) -> tuple[str, str]:
     if isinstance(owner, ast.Subscript):
         return (
             "indexing a Python sequence",
-            f"table = np.array({_text(owner.value)}) outside the mod, then table[…] in it",
+            f"table = np.array({_text(owner.value)}) outside the mod, then table[x]",
         )
     words = {ast.If: "if", ast.While: "while", ast.Assert: "assert", ast.For: "for"}
     word = words.get(type(owner))  # type: ignore[arg-type]

@@ -28,6 +28,7 @@ SIGNATURES = {
     "weight": ("s", "t", "b", "h", "q_idx", "kv_idx"),
     "denom": ("s", "t", "b", "h", "q_idx", "kv_idx"),
     "seed": ("b", "h", "q_idx"),
+    "seed_value": ("b", "h", "q_idx", "e_idx"),
     "finish": ("o", "l", "t", "b", "h", "q_idx", "e_idx"),
 }
 _POSITIONAL = (
@@ -88,7 +89,8 @@ def check_mod(argument: str, mod: Any) -> FunctionType:
     if function.__code__.co_flags & _GENERATORS:
         kind = "coroutine" if inspect.iscoroutinefunction(function) else "generator"
         raise TypeError(
-            f"{argument}: must return a value, but {mod_name(mod)!r} is a {kind} function"
+            f"{argument}: must return a value, but {mod_name(mod)!r} is a {kind} "
+            "function"
         )
     return function
 
@@ -105,7 +107,8 @@ def _signature(argument: str, role: str, mod: Any) -> inspect.Signature:
         signature.bind(*shown, **required)
     except TypeError as error:
         raise TypeError(
-            f"{argument}: {mod_name(mod)!r} must take ({', '.join(shown)}) by position: {error}"
+            f"{argument}: {mod_name(mod)!r} must take ({', '.join(shown)}) by "
+            f"position: {error}"
         ) from None
     except ValueError:
         raise TypeError(f"{argument}: {mod_name(mod)!r} has no signature") from None

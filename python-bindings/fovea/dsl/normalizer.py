@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any
 
 from .captures import CaptureArray, array_dtype, array_rank, is_array
@@ -29,8 +30,9 @@ class Normalizer:
         ``stat(s)``; t is its running maximum. None: t is 0.
     seed : callable, optional
         ``seed(b, h, q_idx) -> (t0, l0)``; None is (-inf, 0).
-    seed_value : array, optional
-        o before the first key, [H, E], [B, H, E] or [B, H, M, E]; None is 0.
+    seed_value : array or callable, optional
+        o before the first key, [H, E], [B, H, E] or [B, H, M, E], or
+        ``seed_value(b, h, q_idx, e_idx)``; None is 0.
     finish : {"o/l", "o"} or callable, optional
         ``finish(o, l, t, b, h, q_idx, e_idx)``. By default "o/l" with a
         denom and "o" without.
@@ -109,6 +111,9 @@ class Normalizer:
 
 
 def _check_seed_value(value: Any) -> None:
+    if isinstance(value, FunctionType):
+        check_mod("seed_value", value)
+        return
     if not is_array(value):
         raise TypeError(f"seed_value: must be an array, got {type(value).__name__}")
     try:
@@ -194,7 +199,13 @@ def trace_normalizer(
             traced[name] = env.reach(slot, getattr, name, name)
             continue
         traced[name] = trace_mod(env, name, name, (slot, getattr, name), captures, used)
-    traced["seed_value"] = _trace_seed_value(env, normalizer, slot)
+    if isinstance(normalizer.seed_value, FunctionType):
+        path = (slot, getattr, "seed_value")
+        traced["seed_value"] = trace_mod(
+            env, "seed_value", "seed_value", path, captures, used
+        )
+    else:
+        traced["seed_value"] = _trace_seed_array(env, slot)
     if normalizer.stat is not None:
         for name in ("weight", "denom"):
             part = traced[name]
@@ -203,7 +214,7 @@ def trace_normalizer(
     return traced
 
 
-def _trace_seed_value(env: Environment, normalizer: Normalizer, slot: int):
+def _trace_seed_array(env: Environment, slot: int) -> ModTrace | None:
     value = env.reach(slot, getattr, "seed_value", "seed_value")
     if value is None:
         return None
@@ -298,7 +309,7 @@ def _product(region: Region, node: tuple, parts: list, op: str) -> tuple[str, fl
     if _BAD in parts:
         return _BAD
     if "linear" in (left, right):
-        kind, k, other = (left, a, node[2]) if left == "linear" else (right, b, node[1])
+        _, k, other = (left, a, node[2]) if left == "linear" else (right, b, node[1])
         value = region.constant(other)
         if value is None or (op == "fdiv" and left != "linear") or not value:
             return _BAD

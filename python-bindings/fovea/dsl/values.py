@@ -216,7 +216,7 @@ class Traced:
         )
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name.startswith("_repr_"):
+        if name.startswith(("__", "_repr_")):
             raise AttributeError(name)
         raise _misuse(
             self,
@@ -316,8 +316,8 @@ def lift(region: Region, value: Any) -> int | None:
         number = int(value)
         if not -_I64 <= number < _I64:
             raise OverflowError(
-                f"{region.where}: the constant {_short(number)} does not fit in 64 bits; "
-                "write it as a float"
+                f"{region.where}: the constant {_short(number)} does not fit in 64 "
+                "bits; write it as a float"
             )
         return region.const_i64(number)
     if isinstance(value, (float, np.floating)):
@@ -408,7 +408,8 @@ def _need_ints(region: Region, name: str, *numbers_: int) -> None:
         if region.types[number] == "f":
             raise frame_error(
                 region.where,
-                f"`{name}` takes bools and ints, and {format_node(region, number)} is a float",
+                f"`{name}` takes bools and ints, and {format_node(region, number)} is "
+                "a float",
                 "fovea.ops.to_int(x), or a comparison",
             )
 

@@ -168,7 +168,8 @@ def trace_variant(
         captures = {}
     elif not isinstance(captures, Mapping):
         raise TypeError(
-            f"captures: must be a mapping of names to arrays, got {type(captures).__name__}"
+            "captures: must be a mapping of names to arrays, got "
+            f"{type(captures).__name__}"
         )
     memo_key = (
         _mod_key(score_mod),
@@ -194,7 +195,7 @@ def trace_variant(
 
 
 def _trace(roots: tuple, dtype: str) -> tuple[VariantCore, list]:
-    score_mod, mask_mod, normalizer, captures = roots
+    score_mod, mask_mod, normalizer, _ = roots
     resolved = resolve_normalizer(normalizer)
     for argument, mod in (("score_mod", score_mod), ("mask_mod", mask_mod)):
         if mod is not None:
@@ -286,7 +287,8 @@ def _refuse_unknown(captures: Mapping, used: set[str], roots: tuple) -> None:
     if unknown:
         known = ", ".join(sorted(used)) or "none"
         raise TypeError(
-            f"captures: no mod has a keyword-only parameter {unknown[0]!r} (taken: {known})"
+            f"captures: no mod has a keyword-only parameter {unknown[0]!r} "
+            f"(taken: {known})"
         )
 
 
