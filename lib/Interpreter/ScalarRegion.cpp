@@ -16,7 +16,7 @@ using namespace mlir;
 namespace fovea {
 class ScalarCompiler {
 public:
-  explicit ScalarCompiler(Region &region) : region(region) {}
+  explicit ScalarCompiler(mlir::Region &region) : region(region) {}
 
   FailureOr<ScalarProgram> run() {
     Block &block = region.front();
@@ -94,13 +94,13 @@ private:
     return success();
   }
 
-  Region &region;
+  mlir::Region &region;
   ScalarProgram program;
   DenseMap<Value, uint32_t> registers, tensors;
 };
 } // namespace fovea
 
-FailureOr<ScalarProgram> ScalarProgram::compile(Region &region) {
+FailureOr<ScalarProgram> ScalarProgram::compile(mlir::Region &region) {
   return ScalarCompiler(region).run();
 }
 
