@@ -78,7 +78,8 @@ LogicalResult AttnDiagnostics::error(const Twine &message) {
 }
 
 void AttnDiagnostics::warning(size_t offset, const Twine &message) {
-  print(offset, "warning", message);
+  if (++numWarnings <= AttnLimits::errors)
+    print(offset, "warning", message);
 }
 
 void AttnDiagnostics::note(size_t offset, const Twine &message) {

@@ -35,7 +35,7 @@ private:
   llvm::StringRef text, fileName;
   llvm::raw_ostream &os;
   std::vector<size_t> lineStarts;
-  unsigned numErrors = 0;
+  unsigned numErrors = 0, numWarnings = 0;
 };
 
 } // namespace fovea

@@ -622,6 +622,9 @@ LogicalResult Parser::parseFn(FileDecl &file) {
     if (failed(parseName(name, "a parameter")))
       return failure();
     fn.params.push_back(name);
+    if (fn.params.size() > AttnLimits::fnParams)
+      return error(name, "a function has at most " +
+                             Twine(AttnLimits::fnParams) + " parameters");
     if (!consume(","))
       break;
   }

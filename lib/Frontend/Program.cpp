@@ -1,6 +1,6 @@
 //===- Program.cpp - Tables and the canonical order of programs ----------===//
 
-#include "fovea/Frontend/Program.h"
+#include "RegionBuilder.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
@@ -187,7 +187,7 @@ const Region *getRegion(const Program &program, RegionKind kind) {
 //===----------------------------------------------------------------------===//
 
 /// Two nodes with the same key have the same value.
-static std::string getStructuralKey(const Node &node,
+std::string getStructuralKey(const Node &node,
                                     ArrayRef<unsigned> operands) {
   std::string key;
   auto append = [&](const auto &value) {
@@ -209,19 +209,27 @@ namespace {
 /// Rebuilds one region in post-order from its results.
 class RegionCanonicalizer {
 public:
-  explicit RegionCanonicalizer(Region &region)
-      : region(region), newIndex(region.nodes.size(), unset) {}
+  explicit RegionCanonicalizer(Region &region) : region(region) {}
 
   void run() {
+    // What simplification leaves unused goes in the second round.
+    for (unsigned round = 0; round < 2; ++round)
+      rebuild();
+  }
+
+private:
+  static constexpr unsigned unset = ~0u;
+
+  void rebuild() {
+    newIndex.assign(region.nodes.size(), unset);
+    nodes.clear();
+    known.clear();
     for (unsigned result : region.results)
       visit(result);
     for (unsigned &result : region.results)
       result = newIndex[result];
     region.nodes = std::move(nodes);
   }
-
-private:
-  static constexpr unsigned unset = ~0u;
 
   void visit(unsigned root) {
     SmallVector<std::pair<unsigned, unsigned>> stack = {{root, 0}};
@@ -240,10 +248,27 @@ private:
     }
   }
 
-  unsigned place(const Node &node) {
+  /// Integer negation is one node, and none on a constant.
+  void simplify(Node &node, SmallVectorImpl<unsigned> &operands) {
+    auto isConst = [](const Node &n) { return n.kind == NodeKind::Const; };
+    if (node.kind == NodeKind::ISub && isConst(nodes[operands[0]]) &&
+        nodes[operands[0]].integer == 0) {
+      node.kind = NodeKind::INeg;
+      operands.erase(operands.begin());
+    }
+    if (node.kind == NodeKind::INeg && isConst(nodes[operands[0]])) {
+      node.kind = NodeKind::Const;
+      node.integer = static_cast<int64_t>(
+          0 - static_cast<uint64_t>(nodes[operands[0]].integer));
+      operands.clear();
+    }
+  }
+
+  unsigned place(Node node) {
     SmallVector<unsigned, 3> operands;
     for (unsigned operand : node.operands)
       operands.push_back(newIndex[operand]);
+    simplify(node, operands);
     auto [it, isNew] =
         known.try_emplace(getStructuralKey(node, operands), nodes.size());
     if (isNew) {
@@ -262,7 +287,27 @@ private:
 };
 } // namespace
 
+/// The finish regions that have a word of their own.
+static void nameFinish(NormalizerSpec &spec) {
+  const Region &region = spec.finish;
+  const Node &result = region.nodes[region.results[0]];
+  auto isArg = [&](unsigned id, StringRef name) {
+    const Node &node = region.nodes[id];
+    return node.kind == NodeKind::Arg && node.symbol == name;
+  };
+  if (isArg(region.results[0], "o"))
+    spec.finishKind = FinishKind::Plain;
+  else if (spec.denom && result.kind == NodeKind::FDiv &&
+           isArg(result.operands[0], "o") && isArg(result.operands[1], "l"))
+    spec.finishKind = FinishKind::OverL;
+  if (spec.finishKind != FinishKind::Custom)
+    spec.finish = Region();
+}
+
 void canonicalize(Program &program) {
+  if (program.normalizer &&
+      program.normalizer->finishKind == FinishKind::Custom)
+    nameFinish(*program.normalizer);
   for (unsigned kind = 0; kind < numRegionKinds; ++kind)
     if (Region *region = getRegion(program, static_cast<RegionKind>(kind)))
       RegionCanonicalizer(*region).run();

@@ -21,6 +21,7 @@ struct AttnLimits {
   static constexpr size_t nameBytes = 128;
   /// Operations that one clause may expand to, with all fn calls inlined.
   static constexpr unsigned operations = 1u << 18;
+  static constexpr size_t fnParams = 256;
   static constexpr unsigned errors = 20;
 };
 
