@@ -75,8 +75,7 @@ RegionLowering::Result RegionLowering::lower(const Expr *expr) {
     return fail(expr->token, "function calls nest too deeply");
   if (++operations > AttnLimits::operations)
     return fail(expr->token, "the clause expands to more than " +
-                                 Twine(AttnLimits::operations) +
-                                 " operations");
+                                 Twine(AttnLimits::operations) + " operations");
   ++depth;
   scope_exit restore([&] { --depth; });
   return lowerKind(expr);
@@ -160,8 +159,8 @@ RegionLowering::Result RegionLowering::lowerChain(const Expr *expr) {
   return value;
 }
 
-RegionLowering::Result RegionLowering::lowerBitwise(const Token &token,
-                                                    Value a, Value b) {
+RegionLowering::Result RegionLowering::lowerBitwise(const Token &token, Value a,
+                                                    Value b) {
   StringRef symbol = token.text;
   for (const Value &value : {a, b}) {
     if (value.type == ValueType::I64)
@@ -222,8 +221,8 @@ RegionLowering::Result RegionLowering::lowerIntegerPower(Value base,
   std::optional<unsigned> result;
   for (unsigned square = toInteger(base); exponent != 0; exponent >>= 1) {
     if (exponent & 1)
-      result = result ? builder.addOp(NodeKind::IMul, {*result, square})
-                      : square;
+      result =
+          result ? builder.addOp(NodeKind::IMul, {*result, square}) : square;
     if (exponent > 1)
       square = builder.addOp(NodeKind::IMul, {square, square});
   }
@@ -386,12 +385,11 @@ RegionLowering::Result RegionLowering::lowerCall(const Expr *expr) {
     return fail(name, "unknown function '" + name.text + "'" +
                           suggest(name.text, known));
   }
-  size_t arity =
-      isBuiltin ? getArity(name.text) : it->second->params.size();
+  size_t arity = isBuiltin ? getArity(name.text) : it->second->params.size();
   if (expr->operands.size() != arity) {
     (void)fail(name, "'" + name.text + "' takes " + Twine(arity) +
-                         (arity == 1 ? " argument" : " arguments") +
-                         ", got " + Twine(expr->operands.size()));
+                         (arity == 1 ? " argument" : " arguments") + ", got " +
+                         Twine(expr->operands.size()));
     if (!isBuiltin)
       diagnostics.note(it->second->name.offset, "defined here");
     return std::nullopt;
@@ -431,9 +429,9 @@ RegionLowering::Result RegionLowering::lowerBuiltin(const Expr *expr,
     return fromNode(isFloat ? builder.addOp(NodeKind::ToInt, {args[0].node})
                             : toInteger(args[0]));
   if (name == "abs")
-    return fromNode(isFloat ? builder.addOp(NodeKind::FAbs, {args[0].node})
-                            : builder.addOp(NodeKind::IAbs,
-                                            {toInteger(args[0])}));
+    return fromNode(isFloat
+                        ? builder.addOp(NodeKind::FAbs, {args[0].node})
+                        : builder.addOp(NodeKind::IAbs, {toInteger(args[0])}));
   auto extreme = [&](bool isMax, Value a, Value b) {
     auto [x, y] = promote(a, b);
     bool onFloats = builder[x].type == ValueType::F;
@@ -465,8 +463,8 @@ RegionLowering::Result RegionLowering::lowerFnCall(const Expr *expr,
   fnParams = outerParams;
   // The innermost calls are the ones that explain an error.
   if (!result && diagnostics.getNumErrors() > errorsBefore && depth < 64)
-    diagnostics.note(expr->token.offset, "in this call of '" +
-                                             expr->token.text + "'");
+    diagnostics.note(expr->token.offset,
+                     "in this call of '" + expr->token.text + "'");
   return result;
 }
 

@@ -1,4 +1,5 @@
-//===- AttnLowering.h - Expressions to nodes ---------------------*- C++ -*-===//
+//===- AttnLowering.h - Expressions to nodes ---------------------*- C++
+//-*-===//
 #ifndef FOVEA_LIB_FRONTEND_ATTNLOWERING_H
 #define FOVEA_LIB_FRONTEND_ATTNLOWERING_H
 
@@ -49,8 +50,8 @@ private:
   enum class Mode : uint8_t { Variant, Normalizer, Function };
 
   llvm::LogicalResult lowerLets(llvm::ArrayRef<const Expr *> exprs);
-  void collectLets(llvm::ArrayRef<const Expr *> exprs,
-                   std::vector<bool> &inner, std::vector<bool> &outer);
+  void collectLets(llvm::ArrayRef<const Expr *> exprs, std::vector<bool> &inner,
+                   std::vector<bool> &outer);
   Result lowerLet(const LetDecl &let);
 
   Result lower(const Expr *expr);
@@ -94,9 +95,7 @@ private:
     value.node = node;
     return value;
   }
-  Value fromNode(unsigned node) {
-    return makeValue(builder[node].type, node);
-  }
+  Value fromNode(unsigned node) { return makeValue(builder[node].type, node); }
   unsigned toNode(const Value &value);
   unsigned toFloat(const Value &value);
   /// Bools count 0 and 1; not for floats.

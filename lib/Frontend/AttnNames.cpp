@@ -107,10 +107,9 @@ RegionLowering::Result RegionLowering::lowerLetName(const Token &token,
   auto it = values.find(name);
   if (it != values.end())
     return it->second;
-  size_t place = isInner
-                     ? normalizer->lets[normalizer->letMap.lookup(name)]
-                           .name.offset
-                     : scope.decl.lets[scope.lets.lookup(name)].name.offset;
+  size_t place =
+      isInner ? normalizer->lets[normalizer->letMap.lookup(name)].name.offset
+              : scope.decl.lets[scope.lets.lookup(name)].name.offset;
   (void)fail(token, "'" + name + "' is used before its definition");
   diagnostics.note(place, "defined here");
   return std::nullopt;
@@ -147,12 +146,11 @@ RegionLowering::Result RegionLowering::lowerName(const Expr *expr) {
 
 /// sink(sigma): sigma is [H] or [B,H]; its value [H,E], [B,H,E] or [B,H,M,E];
 /// softplus(coef): [M].
-RegionLowering::Result
-RegionLowering::readDefaultElement(const Expr *expr, unsigned capture) {
+RegionLowering::Result RegionLowering::readDefaultElement(const Expr *expr,
+                                                          unsigned capture) {
   const Capture &source = scope.program.captures[capture];
   StringRef role = expr->token.text;
-  StringRef indices = StringSwitch<StringRef>(
-                          (role + Twine(source.rank)).str())
+  StringRef indices = StringSwitch<StringRef>((role + Twine(source.rank)).str())
                           .Case("sigma1", "h")
                           .Case("sigma2", "b h")
                           .Case("value2", "h e")
@@ -170,8 +168,7 @@ RegionLowering::readDefaultElement(const Expr *expr, unsigned capture) {
   indices.split(names, ' ');
   SmallVector<unsigned> ids;
   for (StringRef name : names)
-    ids.push_back(
-        builder.addSymbol(NodeKind::Arg, getArgType(name), name));
+    ids.push_back(builder.addSymbol(NodeKind::Arg, getArgType(name), name));
   return fromNode(builder.addRead(capture, source.dtype, ids));
 }
 
@@ -208,8 +205,7 @@ RegionLowering::Result RegionLowering::lowerConst(unsigned index) {
   if (value->type == type)
     return value;
   return fail(decl.value->token, "'" + decl.name.text + "' must be a " +
-                                     describe(type) +
-                                     ", got a value of type " +
+                                     describe(type) + ", got a value of type " +
                                      describe(value->type));
 }
 
@@ -222,11 +218,11 @@ RegionLowering::Result RegionLowering::lowerArgument(const Token &token) {
   // In a normaliser, lets of the variant do not see the normaliser's values.
   bool isOwn = getArgType(name) == ValueType::F;
   if (isVisible && normalizer && mode == Mode::Variant && isOwn)
-    return fail(token, "'" + name + "' is not visible here: a normalizer sees "
-                       "it only in its own clauses and lets");
+    return fail(token, "'" + name +
+                           "' is not visible here: a normalizer sees "
+                           "it only in its own clauses and lets");
   if (isVisible)
-    return fromNode(
-        builder.addSymbol(NodeKind::Arg, getArgType(name), name));
+    return fromNode(builder.addSymbol(NodeKind::Arg, getArgType(name), name));
   std::string list;
   for (StringRef arg : visible)
     list += (list.empty() ? "" : " ") + arg.str();
@@ -245,9 +241,10 @@ RegionLowering::Result RegionLowering::lowerCapture(const Token &token,
   const Capture &capture = scope.program.captures[index];
   scope.used.insert(capture.name);
   if (kind == RegionKind::Scale)
-    return fail(token, "'" + token.text + "' cannot be read in scale, which "
-                                          "sees sizes, constants and "
-                                          "compile-time parameters only");
+    return fail(token, "'" + token.text +
+                           "' cannot be read in scale, which "
+                           "sees sizes, constants and "
+                           "compile-time parameters only");
   if (capture.rank == 0)
     return fromNode(builder.addRead(index, capture.dtype, {}));
   std::string indices;
@@ -300,8 +297,9 @@ RegionLowering::Result RegionLowering::lowerParameter(const Token &token) {
     const SizeBinding &size = it->second;
     scope.used.insert(scope.program.captures[size.capture].name);
     if (kind == RegionKind::Scale)
-      return fail(token, "size '" + name + "' is read from a capture and not "
-                                           "visible in scale");
+      return fail(token, "size '" + name +
+                             "' is read from a capture and not "
+                             "visible in scale");
     return fromNode(builder.addExtent(size.capture, size.dim));
   }
   return std::nullopt;
@@ -325,8 +323,8 @@ RegionLowering::Result RegionLowering::unknownName(const Token &token) {
   addAll(scope.file.consts);
   if (mode == Mode::Normalizer)
     addAll(normalizer->letMap);
-  return fail(token, "unknown name '" + token.text + "'" +
-                         suggest(token.text, known));
+  return fail(token,
+              "unknown name '" + token.text + "'" + suggest(token.text, known));
 }
 
 //===----------------------------------------------------------------------===//
@@ -353,21 +351,21 @@ RegionLowering::Result RegionLowering::lowerIndex(const Expr *expr) {
   if (kind == RegionKind::Scale)
     return lowerCapture(expr->token, index);
   if (expr->operands.size() != capture.rank)
-    return fail(expr->token, "wrong rank: '" + capture.name + "' has rank " +
-                                 Twine(capture.rank) + ", got " +
-                                 Twine(expr->operands.size()) +
-                                 (expr->operands.size() == 1 ? " index"
-                                                             : " indices"));
+    return fail(expr->token,
+                "wrong rank: '" + capture.name + "' has rank " +
+                    Twine(capture.rank) + ", got " +
+                    Twine(expr->operands.size()) +
+                    (expr->operands.size() == 1 ? " index" : " indices"));
   SmallVector<unsigned> indices;
   for (auto [dim, operand] : enumerate(expr->operands)) {
     Result value = lower(operand);
     if (!value)
       return std::nullopt;
     if (value->type != ValueType::I64)
-      return fail(operand->token,
-                  "index " + Twine(dim) + " of '" + capture.name +
-                      "' must be an int, got a value of type " +
-                      describe(value->type) + "; write int(…)");
+      return fail(operand->token, "index " + Twine(dim) + " of '" +
+                                      capture.name +
+                                      "' must be an int, got a value of type " +
+                                      describe(value->type) + "; write int(…)");
     locate(operand->token);
     // A negative literal counts from the end; a computed index never does.
     bool wraps = operand->kind == Expr::Integer && !operand->parenthesized &&

@@ -36,10 +36,14 @@ static const std::vector<Builtin> &getBuiltins() {
        "seed = (sigma, 1)\n",
        "let p = exp(s - t)\nstat = s\nweight = p\ndenom = p\n"
        "seed = (sigma, 1, value)\n"},
-      {"softmax_plus_one", {}, 0,
+      {"softmax_plus_one",
+       {},
+       0,
        "let p = exp(s - t)\nstat = s\nweight = p\ndenom = p\nseed = (0, 1)\n",
        ""},
-      {"signed", {}, 0,
+      {"signed",
+       {},
+       0,
        "let a = abs(s)\nlet p = exp(a - t)\nstat = a\n"
        "weight = where(s > 0, p, where(s < 0, -p, 0))\ndenom = p\n",
        ""},
@@ -57,8 +61,8 @@ static const std::vector<Builtin> &getBuiltins() {
 }
 
 ArrayRef<StringRef> getPlainNormalizers() {
-  static constexpr StringRef names[] = {"softmax_plus_one", "signed",
-                                        "sigmoid", "relu", "softplus", "mean"};
+  static constexpr StringRef names[] = {
+      "softmax_plus_one", "signed", "sigmoid", "relu", "softplus", "mean"};
   return names;
 }
 
@@ -114,11 +118,10 @@ LogicalResult NormalizerLowering::bindArguments(const Builtin &builtin) {
                                "a positional argument follows a named one");
     seenNamed |= isNamed;
     if (!isNamed && index >= builtin.params.size())
-      return diagnostics.error(arg.value->token.offset,
-                               "'" + name + "' takes at most " +
-                                   Twine(builtin.params.size()) +
-                                   " argument(s), got " +
-                                   Twine(decl.args.size()));
+      return diagnostics.error(
+          arg.value->token.offset,
+          "'" + name + "' takes at most " + Twine(builtin.params.size()) +
+              " argument(s), got " + Twine(decl.args.size()));
     StringRef param = isNamed ? arg.name.text : builtin.params[index];
     if (!is_contained(builtin.params, param))
       return diagnostics.error(arg.name.offset,
@@ -144,8 +147,8 @@ LogicalResult NormalizerLowering::lowerBuiltin() {
                                "'softmax' takes no arguments");
     return success();
   }
-  auto builtin = find_if(getBuiltins(),
-                         [&](const Builtin &b) { return b.name == name; });
+  auto builtin =
+      find_if(getBuiltins(), [&](const Builtin &b) { return b.name == name; });
   if (builtin == getBuiltins().end()) {
     SmallVector<StringRef> known = {"softmax"};
     for (const Builtin &candidate : getBuiltins())
@@ -209,8 +212,7 @@ LogicalResult NormalizerLowering::lowerClauses(const NormalizerDecl &clauses,
   return success(ok);
 }
 
-LogicalResult lowerNormalizer(VariantScope &scope,
-                              const NormalizerDecl &decl) {
+LogicalResult lowerNormalizer(VariantScope &scope, const NormalizerDecl &decl) {
   return NormalizerLowering(scope, decl).run();
 }
 

@@ -51,9 +51,9 @@ std::string suggest(StringRef name, ArrayRef<StringRef> known) {
 /// Names that have a meaning of their own everywhere.
 static bool isReserved(StringRef name) {
   static const StringSet<> words = {
-      "s",    "b",     "h",  "q",  "kv",  "t",     "l",         "o",
-      "e",    "true",  "inf", "pi", "if", "else",  "and",       "or",
-      "not",  "in",    "let", "fn", "const", "attention", "false"};
+      "s",   "b",    "h",   "q",  "kv",    "t",         "l",    "o",
+      "e",   "true", "inf", "pi", "if",    "else",      "and",  "or",
+      "not", "in",   "let", "fn", "const", "attention", "false"};
   return words.contains(name) || isSizeName(name);
 }
 
@@ -74,8 +74,7 @@ static LogicalResult redefinition(AttnDiagnostics &diagnostics,
 }
 
 /// Visits an expression tree without recursion.
-template <typename Fn>
-static void walk(const Expr *root, Fn &&visit) {
+template <typename Fn> static void walk(const Expr *root, Fn &&visit) {
   SmallVector<const Expr *> stack = {root};
   while (!stack.empty()) {
     const Expr *expr = stack.pop_back_val();
@@ -100,8 +99,7 @@ public:
     for (auto [index, constant] : enumerate(scope.file.consts))
       ok &= succeeded(checkNames(constant.value, {}, index));
     for (const FnDecl &fn : scope.file.fns)
-      ok &= succeeded(
-          checkNames(fn.body, fn.params, scope.file.consts.size()));
+      ok &= succeeded(checkNames(fn.body, fn.params, scope.file.consts.size()));
     return success(ok && succeeded(checkRecursion()));
   }
 
@@ -283,8 +281,7 @@ private:
   LogicalResult declareParam(const ParamDecl &param) {
     if (failed(checkNewName(diagnostics, param.name)))
       return failure();
-    static constexpr StringLiteral taken[] = {"k", "v", "target",
-                                              "return_lse"};
+    static constexpr StringLiteral taken[] = {"k", "v", "target", "return_lse"};
     if (is_contained(taken, param.name.text))
       return diagnostics.error(param.name.offset,
                                "a parameter may not be named '" +
@@ -306,9 +303,9 @@ private:
     if (param.type.text == "bool")
       dtype = DType::I1;
     if (!dtype) {
-      static constexpr StringLiteral known[] = {
-          "bool", "i8",  "ui8", "i16",  "ui16", "i32",
-          "ui32", "i64", "f16", "bf16", "f32",  "f64"};
+      static constexpr StringLiteral known[] = {"bool", "i8",   "ui8",  "i16",
+                                                "ui16", "i32",  "ui32", "i64",
+                                                "f16",  "bf16", "f32",  "f64"};
       SmallVector<StringRef> names(std::begin(known), std::end(known));
       return diagnostics.error(param.type.offset,
                                "unknown type '" + param.type.text + "'" +
@@ -316,10 +313,11 @@ private:
     }
     if (!param.hasDims)
       return diagnostics.error(
-          param.name.offset,
-          "'" + param.name.text + "' has neither sizes nor a default; write " +
-              param.type.text + "[] for a number read at launch, '= …' for a "
-                                "compile-time parameter");
+          param.name.offset, "'" + param.name.text +
+                                 "' has neither sizes nor a default; write " +
+                                 param.type.text +
+                                 "[] for a number read at launch, '= …' for a "
+                                 "compile-time parameter");
     if (param.dims.size() > ProgramLimits::rank)
       return diagnostics.error(param.name.offset,
                                "at most " + Twine(ProgramLimits::rank) +
@@ -375,8 +373,8 @@ private:
   LogicalResult parseDefine(StringRef text, const ParamDecl &decl,
                             Param &param) {
     auto fail = [&](const Twine &reason) {
-      (void)diagnostics.error("-D " + decl.name.text + "=" + text.take_front(60) +
-                              ": " + reason);
+      (void)diagnostics.error("-D " + decl.name.text + "=" +
+                              text.take_front(60) + ": " + reason);
       diagnostics.note(decl.name.offset, "the parameter is defined here");
       return failure();
     };
@@ -412,8 +410,8 @@ private:
     bool fits = number.integer < uint64_t(1) << 63 || negative;
     if (param.type != ValueType::I64 || number.kind != Token::Integer || !fits)
       return false;
-    param.integer = static_cast<int64_t>(negative ? 0 - number.integer
-                                                  : number.integer);
+    param.integer =
+        static_cast<int64_t>(negative ? 0 - number.integer : number.integer);
     return true;
   }
 

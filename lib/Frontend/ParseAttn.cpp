@@ -46,13 +46,13 @@ private:
         continue;
       diagnostics.warning(let.name.offset,
                           "unused let '" + let.name.text + "'");
-      ok &= succeeded(
-          RegionLowering(scope, RegionKind::Score).check(let.value));
+      ok &=
+          succeeded(RegionLowering(scope, RegionKind::Score).check(let.value));
     }
     for (const ParamDecl &param : scope.decl.params)
       if (!scope.used.contains(param.name.text))
-        diagnostics.warning(param.name.offset, "unused parameter '" +
-                                                   param.name.text + "'");
+        diagnostics.warning(param.name.offset,
+                            "unused parameter '" + param.name.text + "'");
     return success(ok);
   }
 
@@ -89,8 +89,7 @@ private:
     VariantScope variant{scope, decl, program, {}, {}, {}, {}, {}};
     bool ok = true;
     for (unsigned i = 0; i < scope.file.consts.size(); ++i)
-      ok &= succeeded(
-          RegionLowering(variant, RegionKind::Scale).checkConst(i));
+      ok &= succeeded(RegionLowering(variant, RegionKind::Scale).checkConst(i));
     return success(ok);
   }
 

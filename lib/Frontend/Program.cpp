@@ -187,8 +187,7 @@ const Region *getRegion(const Program &program, RegionKind kind) {
 //===----------------------------------------------------------------------===//
 
 /// Two nodes with the same key have the same value.
-std::string getStructuralKey(const Node &node,
-                                    ArrayRef<unsigned> operands) {
+std::string getStructuralKey(const Node &node, ArrayRef<unsigned> operands) {
   std::string key;
   auto append = [&](const auto &value) {
     key.append(reinterpret_cast<const char *>(&value), sizeof(value));

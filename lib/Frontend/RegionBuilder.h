@@ -1,4 +1,5 @@
-//===- RegionBuilder.h - Building one region, sharing equal nodes -*- C++ -*-===//
+//===- RegionBuilder.h - Building one region, sharing equal nodes -*- C++
+//-*-===//
 #ifndef FOVEA_LIB_FRONTEND_REGIONBUILDER_H
 #define FOVEA_LIB_FRONTEND_REGIONBUILDER_H
 
