@@ -165,7 +165,7 @@ def per_batch(
     low: int | None = None,
     high: int | None = None,
     span: int = 0,
-) -> list[int] | None:
+) -> list[int]:
     """Read an int or an integer array [B] as a list of ints.
 
     Parameters
@@ -175,8 +175,6 @@ def per_batch(
     span : int
         What is added to an offset, which must still be an int64.
     """
-    if value is None:
-        return None
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name}: must be an int or an integer array, got bool")
     if isinstance(value, numbers.Integral):
@@ -214,11 +212,11 @@ def offset(value: object, name: str, batch: int, span: int) -> list[int] | None:
     if type(value) is int and value == 0:
         return None
     entries = per_batch(value, name, batch, span=span)
-    return entries if entries and any(entries) else None
+    return entries if any(entries) else None
 
 
 def lengths(value: object, name: str, batch: int, size: int) -> list[int] | None:
-    """Read q_lengths or kv_lengths, each within 0...size."""
+    """Read q_lengths or kv_lengths, each within 0...size; None = all."""
     return None if value is None else per_batch(value, name, batch, 0, size)
 
 
