@@ -1,6 +1,7 @@
 //===- AttnDialect.cpp - Types, attributes and registration of attn -------===//
 
 #include "fovea/Dialect/Attn/IR/Attn.h"
+#include "fovea/Dialect/BytecodeVersion.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -17,6 +18,9 @@ using namespace mlir::attn;
 #define GET_ATTRDEF_CLASSES
 #include "fovea/Dialect/Attn/IR/AttnAttrs.cpp.inc"
 
+/// Raised with every change of the ops, types or attributes.
+static constexpr uint64_t kBytecodeVersion = 1;
+
 void AttnDialect::initialize() {
   addTypes<
 #define GET_TYPEDEF_LIST
@@ -30,6 +34,7 @@ void AttnDialect::initialize() {
 #define GET_OP_LIST
 #include "fovea/Dialect/Attn/IR/AttnOps.cpp.inc"
       >();
+  addInterface<fovea::BytecodeVersionInterface>(kBytecodeVersion);
 }
 
 Operation *AttnDialect::materializeConstant(OpBuilder &builder, Attribute value,
