@@ -1,0 +1,182 @@
+//===- ThreadPoolTest.cpp - The threads of the process --------------------===//
+
+#include "../../../lib/Runtime/ThreadCount.h"
+#include "fovea/Runtime/ThreadPool.h"
+
+#include "gtest/gtest.h"
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+using namespace fovea;
+
+namespace {
+
+class Threads : public testing::Test {
+protected:
+  void TearDown() override { ThreadPool::setNumThreads(0); }
+};
+
+/// Whether every item runs once.
+bool coversAll(int64_t count, const ParallelOptions &options) {
+  std::vector<std::atomic<int>> runs(count);
+  bool done = ThreadPool::get().parallelFor(
+      count, options, [&](int64_t first, int64_t last, unsigned worker) {
+        for (int64_t i = first; i < last; ++i)
+          ++runs[i];
+      });
+  for (auto &run : runs)
+    done &= run == 1;
+  return done;
+}
+
+int never(void *) { return 0; }
+
+TEST_F(Threads, EveryItemRunsOnce) {
+  for (int threads : {1, 2, 8})
+    for (int64_t count : {0, 1, 2, 7, 1000})
+      for (int64_t chunk : {1, 3, 2000})
+        for (bool callerComputes : {true, false}) {
+          ThreadPool::setNumThreads(threads);
+          ParallelOptions options;
+          options.chunk = chunk;
+          options.shouldCancel = never;
+          options.callerComputes = callerComputes;
+          EXPECT_TRUE(coversAll(count, options))
+              << threads << " " << count << " " << chunk;
+        }
+}
+
+TEST_F(Threads, WorkersAreNeverTwiceAtOnce) {
+  ThreadPool::setNumThreads(4);
+  std::vector<std::atomic<int>> busy(ThreadPool::numWorkers());
+  std::atomic<bool> clash{false};
+  ThreadPool::get().parallelFor(
+      64, {}, [&](int64_t, int64_t, unsigned worker) {
+        if (busy[worker]++ != 0)
+          clash = true;
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+        --busy[worker];
+      });
+  EXPECT_FALSE(clash);
+}
+
+TEST_F(Threads, SeveralCallersAtOnceAndNestedCalls) {
+  ThreadPool::setNumThreads(3);
+  std::atomic<int> good{0};
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 4; ++i)
+    callers.emplace_back([&] {
+      ThreadPool::get().parallelFor(8, {}, [&](int64_t, int64_t, unsigned) {
+        ParallelOptions inner;
+        inner.shouldCancel = never;
+        inner.callerComputes = false;
+        good += coversAll(20, inner);
+      });
+    });
+  for (std::thread &caller : callers)
+    caller.join();
+  EXPECT_EQ(good, 4 * 8);
+}
+
+TEST_F(Threads, CancelStopsWithinTheInterval) {
+  for (bool callerComputes : {true, false}) {
+    ThreadPool::setNumThreads(2);
+    ParallelOptions options;
+    std::thread::id caller = std::this_thread::get_id();
+    options.cancelContext = &caller;
+    options.callerComputes = callerComputes;
+    options.shouldCancel = [](void *context) {
+      return int(*static_cast<std::thread::id *>(context) ==
+                 std::this_thread::get_id());
+    };
+    std::atomic<int> items{0};
+    auto begin = std::chrono::steady_clock::now();
+    bool done = ThreadPool::get().parallelFor(
+        100000, options, [&](int64_t, int64_t, unsigned) {
+          ++items;
+          std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        });
+    auto seconds = std::chrono::duration<double>(
+        std::chrono::steady_clock::now() - begin);
+    EXPECT_FALSE(done);
+    EXPECT_LT(seconds.count(), 1.0);
+    int after = items;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_EQ(items, after); // nothing runs once the call is back
+  }
+}
+
+#if defined(__x86_64__)
+TEST_F(Threads, TheCallersFloatEnvironmentDoesNotMatter) {
+  ThreadPool::setNumThreads(2);
+  unsigned before = _mm_getcsr();
+  unsigned flush = before | 0x8040; // flush to zero, denormals are zero
+  _mm_setcsr(flush);
+  std::atomic<bool> flushed{false};
+  volatile float tiny = 1e-39f;
+  ThreadPool::get().parallelFor(16, {}, [&](int64_t, int64_t, unsigned) {
+    if (tiny * 0.5f == 0)
+      flushed = true;
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  });
+  EXPECT_EQ(_mm_getcsr() & ~0x3fu, flush & ~0x3fu);
+  _mm_setcsr(before);
+  EXPECT_FALSE(flushed);
+}
+#endif
+
+TEST_F(Threads, AForkedChildHasAPoolOfItsOwn) {
+  ThreadPool::setNumThreads(3);
+  ASSERT_TRUE(coversAll(100, {}));
+  std::atomic<bool> stop{false};
+  std::thread busy([&] { // the parent computes while it forks
+    while (!stop)
+      coversAll(50, {});
+  });
+  int failures = 0;
+  for (int i = 0; i < 20; ++i) {
+    pid_t child = fork();
+    if (child == 0)
+      _exit(coversAll(1000, {}) && coversAll(10, {}) ? 0 : 1);
+    int status = 0;
+    waitpid(child, &status, 0);
+    failures += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+  }
+  stop = true;
+  busy.join();
+  EXPECT_EQ(failures, 0);
+}
+
+TEST(ThreadCount, ReadsQuotas) {
+  EXPECT_EQ(parseCpuMax("150000 100000\n"), 2);
+  EXPECT_EQ(parseCpuMax("100000 100000"), 1);
+  EXPECT_EQ(parseCpuMax("1 100000"), 1);
+  EXPECT_EQ(parseCpuMax("max 100000"), std::nullopt);
+  EXPECT_EQ(parseCpuMax(""), std::nullopt);
+  EXPECT_EQ(parseCpuMax("-1 100000"), std::nullopt);
+  EXPECT_EQ(parseCpuMax("5 0"), std::nullopt);
+}
+
+TEST(ThreadCount, ReadsTheEnvironment) {
+  setenv("FOVEA_NUM_THREADS", "5", 1);
+  EXPECT_EQ(findThreadCount(1024).threads, 5);
+  for (const char *wrong : {"0", "-3", "many", "4096", "2.5"}) {
+    setenv("FOVEA_NUM_THREADS", wrong, 1);
+    ThreadCount count = findThreadCount(1024);
+    EXPECT_GE(count.threads, 1);
+    EXPECT_STRNE(count.note, "") << wrong;
+  }
+  unsetenv("FOVEA_NUM_THREADS");
+  EXPECT_STREQ(findThreadCount(1024).note, "");
+}
+
+} // namespace
