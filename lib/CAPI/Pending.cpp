@@ -1,5 +1,4 @@
 //===- Pending.cpp - Entry points of parts that this build lacks ----------===//
-#include "fovea/Frontend/Attn.h"
 #include "fovea/Frontend/AttnModule.h"
 #include "fovea/Interpreter/Interpreter.h"
 #include "fovea/Runtime/Error.h"
@@ -17,12 +16,4 @@ llvm::Expected<Program> fovea::exportProgram(mlir::ModuleOp) {
 
 llvm::Error fovea::interpretProgram(const Program &, const LaunchView &) {
   return makeError(FOVEA_UNSUPPORTED, "this build has no interpreter");
-}
-
-llvm::FailureOr<std::vector<Program>>
-fovea::parseAttn(llvm::StringRef, llvm::StringRef,
-                 llvm::ArrayRef<std::pair<std::string, std::string>>,
-                 llvm::raw_ostream &os) {
-  os << "this build reads no .attn files";
-  return llvm::failure();
 }
