@@ -1,0 +1,41 @@
+//===- CPUModel.h - CPUs as schedules see them ------------------*- C++ -*-===//
+#ifndef FOVEA_TARGET_CPU_CPUMODEL_H
+#define FOVEA_TARGET_CPU_CPUMODEL_H
+
+#include "fovea/Dialect/Online/IR/Online.h"
+#include "fovea/Target/TargetModel.h"
+
+#include <string>
+
+namespace fovea {
+
+/// The model of a processor in LLVM's spelling. It depends on the names alone,
+/// so that a schedule, and with it every rounding, is the same on all machines.
+TargetModel getCPUModel(llvm::StringRef cpu, llvm::StringRef features);
+
+/// What a schedule is chosen for.
+struct CPUScheduleRequest {
+  int64_t headDim = 0; ///< of all (query, key) pairs together
+  int64_t valueDim = 0;
+  unsigned elementBytes = 4;
+  unsigned scoreBytes = 4;
+  /// "m=192,n=256"; what it leaves out is the cost model's choice.
+  llvm::StringRef text;
+  bool exact = false;
+  int64_t indexBits = 32;
+};
+
+/// Completes and verifies a schedule. `remarks`, where given, gets one line a
+/// decision.
+llvm::FailureOr<mlir::online::CPUScheduleAttr>
+chooseCPUSchedule(mlir::MLIRContext *context, const TargetModel &model,
+                  const CPUScheduleRequest &request,
+                  llvm::function_ref<mlir::InFlightDiagnostic()> emitError,
+                  std::string *remarks = nullptr);
+
+/// In the form that CPUScheduleRequest::text takes.
+std::string printCPUSchedule(mlir::online::CPUScheduleAttr schedule);
+
+} // namespace fovea
+
+#endif // FOVEA_TARGET_CPU_CPUMODEL_H

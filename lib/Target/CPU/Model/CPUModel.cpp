@@ -1,0 +1,108 @@
+//===- CPUModel.cpp - CPUs as schedules see them --------------------------===//
+
+#include "fovea/Target/CPU/CPUModel.h"
+
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace fovea;
+
+static bool hasAVX512(llvm::StringRef cpu, llvm::StringRef features) {
+  for (llvm::StringRef rest = features; !rest.empty();) {
+    auto [feature, tail] = rest.split(',');
+    if (feature == "+avx512f")
+      return true;
+    if (feature == "-avx512f")
+      return false;
+    rest = tail;
+  }
+  return cpu == "x86-64-v4" || cpu.starts_with("znver4") ||
+         cpu.starts_with("znver5") || cpu.contains("skylake-avx512") ||
+         cpu.contains("icelake-server") || cpu.contains("sapphirerapids") ||
+         cpu.contains("graniterapids");
+}
+
+TargetModel fovea::getCPUModel(llvm::StringRef cpu, llvm::StringRef features) {
+  TargetModel model(cpu);
+  bool wide = hasAVX512(cpu, features);
+  model.setLimit("vector_bytes", wide ? 64 : 32);
+  model.setLimit("vector_registers", wide ? 32 : 16);
+  model.setLimit("l1_bytes", 32 << 10);
+  // The least L2 among the cores of that level that are in use.
+  model.setLimit("l2_bytes", wide ? 1 << 20 : 512 << 10);
+  return model;
+}
+
+namespace {
+/// What the user fixed.
+struct Choice {
+  std::optional<int64_t> m, n;
+};
+} // namespace
+
+static llvm::FailureOr<Choice>
+parseSchedule(llvm::StringRef text,
+              llvm::function_ref<mlir::InFlightDiagnostic()> emitError) {
+  Choice choice;
+  llvm::SmallVector<llvm::StringRef> entries;
+  text.split(entries, ',', /*MaxSplit=*/-1, /*KeepEmpty=*/false);
+  for (llvm::StringRef entry : entries) {
+    auto [key, value] = entry.trim().split('=');
+    int64_t number = 0;
+    if (key != "m" && key != "n")
+      return emitError() << "schedule has no entry '" << key
+                         << "', a CPU schedule has m and n";
+    if (value.getAsInteger(10, number) || number < 1 || number > 1 << 20)
+      return emitError() << "schedule entry '" << key
+                         << "' must be a number from 1 to 1048576, got '"
+                         << value << "'";
+    (key == "m" ? choice.m : choice.n) = number;
+  }
+  return choice;
+}
+
+llvm::FailureOr<mlir::online::CPUScheduleAttr> fovea::chooseCPUSchedule(
+    mlir::MLIRContext *context, const TargetModel &model,
+    const CPUScheduleRequest &request,
+    llvm::function_ref<mlir::InFlightDiagnostic()> emitError,
+    std::string *remarks) {
+  llvm::FailureOr<Choice> choice = parseSchedule(request.text, emitError);
+  if (llvm::failed(choice))
+    return llvm::failure();
+  int64_t lanes = *model.getLimit("vector_bytes") / request.scoreBytes;
+  // Packed queries and accumulators of an item stay in half of L2, the scores
+  // of one panel in half of L1; beyond 192 rows and 256 keys nothing is gained.
+  int64_t rowBytes = std::max<int64_t>(
+      1, (request.headDim + request.valueDim) * request.scoreBytes);
+  int64_t rows = *model.getLimit("l2_bytes") / 2 / rowBytes;
+  rows = std::clamp<int64_t>(rows / lanes * lanes, lanes,
+                             llvm::alignTo(192, lanes));
+  int64_t keys = std::min<int64_t>(256, *model.getLimit("l1_bytes") / 2 /
+                                            (lanes * request.scoreBytes));
+  int64_t m = choice->m.value_or(rows), n = choice->n.value_or(keys);
+  if (remarks)
+    *remarks += llvm::formatv("schedule: {0} query rows an item{1}, {2} keys a "
+                              "block{3}, {4} queries a vector ({5})\n",
+                              m, choice->m ? " (given)" : "", n,
+                              choice->n ? " (given)" : "", lanes,
+                              model.getName())
+                    .str();
+  if (m % lanes != 0)
+    return emitError() << "schedule entry 'm' must be a multiple of " << lanes
+                       << " (the queries of a vector on " << model.getName()
+                       << "), got " << m;
+  auto schedule = mlir::online::CPUScheduleAttr::getChecked(
+      emitError, context, m, n, lanes, request.exact, request.indexBits);
+  if (!schedule ||
+      llvm::failed(schedule.verifySchedule(model, request.headDim,
+                                           request.valueDim,
+                                           request.elementBytes, emitError)))
+    return llvm::failure();
+  return schedule;
+}
+
+std::string fovea::printCPUSchedule(mlir::online::CPUScheduleAttr schedule) {
+  return llvm::formatv("m={0},n={1}", schedule.getM(), schedule.getN()).str();
+}
