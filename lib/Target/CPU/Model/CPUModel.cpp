@@ -74,31 +74,33 @@ llvm::FailureOr<mlir::online::CPUScheduleAttr> fovea::chooseCPUSchedule(
   int64_t lanes = *model.getLimit("vector_bytes") / request.scoreBytes;
   // Packed queries and accumulators of an item stay in half of L2, the scores
   // of one panel in half of L1; beyond 192 rows and 256 keys nothing is gained.
-  int64_t rowBytes = std::max<int64_t>(
-      1, (request.headDim + request.valueDim) * request.scoreBytes);
+  int64_t rowBytes = std::max<int64_t>(1, (request.headDim + request.valueDim) *
+                                              request.scoreBytes);
   int64_t rows = *model.getLimit("l2_bytes") / 2 / rowBytes;
   rows = std::clamp<int64_t>(rows / lanes * lanes, lanes,
                              llvm::alignTo(192, lanes));
   int64_t keys = std::min<int64_t>(256, *model.getLimit("l1_bytes") / 2 /
                                             (lanes * request.scoreBytes));
+  if (request.elementBytes < request.scoreBytes) // widened blocks of K and V
+    keys = std::min(keys, *model.getLimit("l2_bytes") / 4 / rowBytes);
+  keys = std::max(lanes, keys / lanes * lanes);
   int64_t m = choice->m.value_or(rows), n = choice->n.value_or(keys);
   if (remarks)
-    *remarks += llvm::formatv("schedule: {0} query rows an item{1}, {2} keys a "
-                              "block{3}, {4} queries a vector ({5})\n",
-                              m, choice->m ? " (given)" : "", n,
-                              choice->n ? " (given)" : "", lanes,
-                              model.getName())
-                    .str();
+    *remarks +=
+        llvm::formatv("schedule: {0} query rows an item{1}, {2} keys a "
+                      "block{3}, {4} queries a vector ({5})\n",
+                      m, choice->m ? " (given)" : "", n,
+                      choice->n ? " (given)" : "", lanes, model.getName())
+            .str();
   if (m % lanes != 0)
     return emitError() << "schedule entry 'm' must be a multiple of " << lanes
                        << " (the queries of a vector on " << model.getName()
                        << "), got " << m;
   auto schedule = mlir::online::CPUScheduleAttr::getChecked(
       emitError, context, m, n, lanes, request.exact, request.indexBits);
-  if (!schedule ||
-      llvm::failed(schedule.verifySchedule(model, request.headDim,
-                                           request.valueDim,
-                                           request.elementBytes, emitError)))
+  if (!schedule || llvm::failed(schedule.verifySchedule(
+                       model, request.headDim, request.valueDim,
+                       request.elementBytes, emitError)))
     return llvm::failure();
   return schedule;
 }

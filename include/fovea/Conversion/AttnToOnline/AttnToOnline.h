@@ -1,0 +1,39 @@
+//===- AttnToOnline.h - Level 1 to level 2 ----------------------*- C++ -*-===//
+#ifndef FOVEA_CONVERSION_ATTNTOONLINE_ATTNTOONLINE_H
+#define FOVEA_CONVERSION_ATTNTOONLINE_ATTNTOONLINE_H
+
+#include "fovea/Dialect/Attn/IR/Attn.h"
+#include "fovea/Dialect/Online/IR/Online.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Pass/Pass.h"
+
+#include <string>
+
+namespace fovea {
+
+/// The one attn.attention that a function is, or failure with a diagnostic.
+/// Null, without one, where the function holds no op of attn.
+llvm::FailureOr<mlir::attn::AttentionOp>
+findFusedAttention(mlir::func::FuncOp func);
+
+/// What the functions of a module become.
+struct AttnToOnlineSchedule {
+  mlir::online::ScheduleAttrInterface schedule;
+  unsigned indexBits = 32;
+};
+
+/// Replaces a function around one attn.attention by a level-2 function of the
+/// same name that writes to its destinations (docs/architecture.md).
+llvm::LogicalResult convertAttnToOnline(mlir::func::FuncOp func,
+                                        const AttnToOnlineSchedule &schedule);
+
+} // namespace fovea
+
+namespace fovea {
+#define GEN_PASS_DECL
+#include "fovea/Conversion/AttnToOnline/Passes.h.inc"
+#define GEN_PASS_REGISTRATION
+#include "fovea/Conversion/AttnToOnline/Passes.h.inc"
+} // namespace fovea
+
+#endif // FOVEA_CONVERSION_ATTNTOONLINE_ATTNTOONLINE_H

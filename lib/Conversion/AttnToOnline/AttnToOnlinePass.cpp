@@ -1,0 +1,104 @@
+//===- AttnToOnlinePass.cpp - -convert-attn-to-online ---------------------===//
+
+#include "Lowering.h"
+#include "fovea/Target/CPU/CPUModel.h"
+
+namespace fovea {
+#define GEN_PASS_DEF_CONVERTATTNTOONLINE
+#include "fovea/Conversion/AttnToOnline/Passes.h.inc"
+} // namespace fovea
+
+using namespace mlir;
+using namespace fovea;
+
+LogicalResult fovea::convertAttnToOnline(func::FuncOp func,
+                                         const AttnToOnlineSchedule &schedule) {
+  FailureOr<attn::AttentionOp> op = findFusedAttention(func);
+  if (failed(op) || !*op)
+    return failure(failed(op));
+  attn::ParamOp unbound;
+  func.walk([&](attn::ParamOp param) { unbound = param; });
+  if (unbound)
+    return unbound.emitError()
+           << "compile-time parameter '" << unbound.getName()
+           << "' is not bound: run -attn-bind-params";
+  LoweredArguments arguments;
+  IRMapping mapping;
+  FailureOr<func::FuncOp> lowered =
+      createLoweredFunction(func, *op, arguments, mapping);
+  if (failed(lowered))
+    return failure();
+  if (failed(buildLoweredBody(*lowered, *op, arguments, mapping, schedule))) {
+    lowered->erase();
+    return failure();
+  }
+  func.erase();
+  return success();
+}
+
+/// A schedule for the op on the processor of the options.
+static FailureOr<online::ScheduleAttrInterface>
+chooseSchedule(attn::AttentionOp op, const TargetModel &model,
+               const ConvertAttnToOnlineOptions &options) {
+  CPUScheduleRequest request;
+  for (Value query : op.getQueries())
+    request.headDim += cast<ShapedType>(query.getType()).getDimSize(3);
+  request.valueDim = cast<ShapedType>(op.getValue().getType()).getDimSize(3);
+  request.elementBytes = op.getElementType().getIntOrFloatBitWidth() / 8;
+  request.scoreBytes = op.getScoreType().getIntOrFloatBitWidth() / 8;
+  request.text = options.schedule;
+  request.exact = options.exact;
+  request.indexBits = options.indexBits;
+  FailureOr<online::CPUScheduleAttr> schedule = chooseCPUSchedule(
+      op.getContext(), model, request, [&] { return op.emitError(); });
+  if (failed(schedule))
+    return failure();
+  return online::ScheduleAttrInterface(*schedule);
+}
+
+namespace {
+struct ConvertAttnToOnline
+    : fovea::impl::ConvertAttnToOnlineBase<ConvertAttnToOnline> {
+  using ConvertAttnToOnlineBase::ConvertAttnToOnlineBase;
+
+  void runOnOperation() override {
+    if (target != "cpu") {
+      getOperation().emitError() << "no schedules for the target family '"
+                                 << target << "', there is: cpu";
+      return signalPassFailure();
+    }
+    ConvertAttnToOnlineOptions options;
+    options.schedule = schedule;
+    options.exact = exact;
+    options.indexBits = indexBits;
+    TargetModel model = getCPUModel(cpu, features);
+    for (func::FuncOp func :
+         llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
+      if (failed(convert(func, model, options)))
+        return signalPassFailure();
+    eraseUnusedNormalizers();
+  }
+
+  LogicalResult convert(func::FuncOp func, const TargetModel &model,
+                        const ConvertAttnToOnlineOptions &options) {
+    if (func.isDeclaration())
+      return success();
+    FailureOr<attn::AttentionOp> op = findFusedAttention(func);
+    if (failed(op) || !*op)
+      return failure(failed(op));
+    FailureOr<online::ScheduleAttrInterface> chosen =
+        chooseSchedule(*op, model, options);
+    if (failed(chosen))
+      return failure();
+    return convertAttnToOnline(
+        func, {*chosen, static_cast<unsigned>(options.indexBits)});
+  }
+
+  void eraseUnusedNormalizers() {
+    for (attn::NormalizerOp normalizer : llvm::make_early_inc_range(
+             getOperation().getOps<attn::NormalizerOp>()))
+      if (SymbolTable::symbolKnownUseEmpty(normalizer, getOperation()))
+        normalizer.erase();
+  }
+};
+} // namespace
