@@ -52,6 +52,7 @@ private:
   }
   Value add(Value value, int64_t amount);
   Value scale(Value value, int64_t factor);
+  Value addScaled(Value sum, Value value, int64_t factor);
   Value select(Value condition, Value ifTrue, Value ifFalse) {
     return builder.createOrFold<arith::SelectOp>(loc, condition, ifTrue,
                                                  ifFalse);
@@ -127,6 +128,12 @@ Value Emitter::scale(Value value, int64_t factor) {
   return factor == 1 ? value : make<arith::MulIOp>(value, constant(factor));
 }
 
+Value Emitter::addScaled(Value sum, Value value, int64_t factor) {
+  if (factor == -1)
+    return make<arith::SubIOp>(sum, value);
+  return make<arith::AddIOp>(sum, scale(value, factor));
+}
+
 /// A copy of a value that depends on neither position, outside the region.
 Value Emitter::hoist(Value value) {
   Block &block = facts.mask.front();
@@ -158,13 +165,12 @@ std::optional<Pair> Emitter::rangeOf(const Linear &linear, Value except) {
       cut = make<arith::MaxSIOp>(cut, constant(-far));
       range = Pair{cut, cut};
     }
-    Value a = scale(range->first, term.coefficient);
-    Value b = scale(range->second, term.coefficient);
-    if (term.coefficient < 0)
-      std::swap(a, b);
-    bool same = low == high && a == b;
-    low = make<arith::AddIOp>(low, a);
-    high = same ? low : make<arith::AddIOp>(high, b);
+    bool negative = term.coefficient < 0;
+    bool same = low == high && range->first == range->second;
+    Value least = negative ? range->second : range->first;
+    Value greatest = negative ? range->first : range->second;
+    low = addScaled(low, least, term.coefficient);
+    high = same ? low : addScaled(high, greatest, term.coefficient);
   }
   return Pair{low, high};
 }
@@ -317,7 +323,8 @@ KeyInterval Emitter::finish(const Part &part, Value firstKey, Value endKey) {
   KeyInterval result;
   result.begin = part.lo ? make<arith::MaxSIOp>(part.lo, firstKey) : firstKey;
   result.end = part.hi ? make<arith::MinSIOp>(part.hi, endKey) : endKey;
-  result.end = make<arith::MaxSIOp>(result.end, result.begin);
+  if (part.lo || part.hi)
+    result.end = make<arith::MaxSIOp>(result.end, result.begin);
   if (!part.hasFull)
     return result;
   auto cut = [&](Value value, Value low) {

@@ -1,6 +1,7 @@
 //===- Registration.cpp - The one list of dialects and passes -------------===//
 
 #include "fovea/Registration/Registration.h"
+#include "fovea/Conversion/AttnToOnline/AttnToOnline.h"
 #include "fovea/Dialect/Attn/IR/Attn.h"
 #include "fovea/Dialect/Online/IR/Online.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -21,4 +22,5 @@ void fovea::registerPasses() {
   mlir::registerCanonicalizerPass();
   mlir::registerCSEPass();
   mlir::registerSymbolDCEPass();
+  registerAttnToOnlinePasses();
 }

@@ -48,8 +48,8 @@ public:
   ~MaskBounds();
 
   /// Emits the bounds for rows firstRow…lastRow (inclusive, not empty) and keys
-  /// [firstKey, endKey). Values from above the region must dominate the
-  /// insertion point.
+  /// [firstKey, endKey), firstKey <= endKey. Values from above the region must
+  /// dominate the insertion point.
   KeyBounds emit(mlir::OpBuilder &builder, mlir::Location loc,
                  mlir::Value firstRow, mlir::Value lastRow,
                  mlir::Value firstKey, mlir::Value endKey) const;

@@ -336,7 +336,11 @@ Value BodyBuilder::buildWalk(Region &mask) {
   KeyBounds bounds =
       analysis.emit(builder, loc, firstRow, lastRow, firstKey, endKey);
   auto toLocal = [&](Value &position) {
-    if (position)
+    if (position == firstKey)
+      position = zero;
+    else if (position == endKey)
+      position = keyEnd;
+    else if (position)
       position = make<arith::SubIOp>(toIndex(position), kvOffset);
   };
   for (KeyInterval &part : bounds.parts) {

@@ -71,7 +71,7 @@ LoweredNormalizer fovea::lowerNormalizer(attn::AttentionOp op,
   source.walk([&](attn::SizeOp) { usesSizes = true; });
 
   OpBuilder builder(source);
-  auto clone = cast<attn::NormalizerOp>(builder.clone(*source));
+  auto clone = cast<attn::NormalizerOp>(source->clone());
   for (Region &region : clone->getRegions()) {
     if (region.empty())
       continue;
@@ -90,7 +90,6 @@ LoweredNormalizer fovea::lowerNormalizer(attn::AttentionOp op,
     types.push_back(capture.getType());
   clone.setCaptureTypesAttr(builder.getTypeArrayAttr(types));
   SymbolTable table(source->getParentOp());
-  clone->remove();
   result.symbol = FlatSymbolRefAttr::get(
       table.insert(clone, Block::iterator(source->getNextNode())));
   result.hasStat = source.hasStat();

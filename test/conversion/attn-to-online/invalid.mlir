@@ -1,0 +1,65 @@
+// RUN: fovea-opt %s -convert-attn-to-online -split-input-file -verify-diagnostics
+
+!t = tensor<?x?x?x64xf32>
+func.func @two(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+  // expected-note @below {{first one here}}
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c) : (!t, !t, !t, f32) -> !t
+  // expected-error @below {{a fused function holds one 'attn.attention', this is another}}
+  %p = attn.attention query(%o) key(%k) value(%v) normalizer #attn.softmax scale(%c) : (!t, !t, !t, f32) -> !t
+  return %p : !t
+}
+
+// -----
+
+!t = tensor<?x?x?x64xf32>
+!l = tensor<?x?x?xf32>
+func.func @merge(%a: !t, %b: !t, %x: !l, %y: !l) -> (!t, !l) {
+  // expected-error @below {{stands alone: level 2 starts from an 'attn.attention'}}
+  %o, %l = attn.merge outs(%a, %b) lses(%x, %y) : !t, !l
+  return %o, %l : !t, !l
+}
+
+// -----
+
+!t = tensor<?x?x?x64xf32>
+func.func @tensor_op(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+  // expected-error @below {{is not fused with 'attn.attention': a function holds the op and scalars alone}}
+  %k2 = tensor.cast %k : !t to tensor<1x?x?x64xf32>
+  %o = attn.attention query(%q) key(%k2) value(%v) normalizer #attn.softmax scale(%c) : (!t, tensor<1x?x?x64xf32>, !t, f32) -> !t
+  return %o : !t
+}
+
+// -----
+
+!t = tensor<?x?x?x64xf32>
+func.func @returns(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c) : (!t, !t, !t, f32) -> !t
+  // expected-error @below {{must return out, or out and lse, of the function's 'attn.attention'}}
+  return %q : !t
+}
+
+// -----
+
+!t = tensor<?x?x?x64xf32>
+func.func @param(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c)
+  mask {
+  ^bb0(%b: i64, %h: i64, %m: i64, %n: i64):
+    // expected-error @below {{compile-time parameter 'W' is not bound: run -attn-bind-params}}
+    %w = attn.param "W" = 64 : i64
+    %d = arith.subi %m, %n : i64
+    %keep = arith.cmpi slt, %d, %w : i64
+    attn.yield %keep : i1
+  } : (!t, !t, !t, f32) -> !t
+  return %o : !t
+}
+
+// -----
+
+!t = tensor<?x?x?x64xf32>
+func.func @scalar(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+  // expected-error @below {{is computed from an argument that is not an operand of 'attn.attention'}}
+  %d = arith.mulf %c, %c : f32
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%d) : (!t, !t, !t, f32) -> !t
+  return %o : !t
+}

@@ -1,0 +1,33 @@
+// RUN: fovea-opt %s -convert-attn-to-online=cpu=x86-64-v4 | FileCheck %s --check-prefix=V4
+// RUN: fovea-opt %s -convert-attn-to-online=cpu=x86-64-v3 | FileCheck %s --check-prefix=V3
+// RUN: fovea-opt %s -convert-attn-to-online='schedule=m=32,n=64 exact=true index-bits=64' | FileCheck %s --check-prefix=GIVEN
+// RUN: not fovea-opt %s -convert-attn-to-online=schedule=k=3 2>&1 | FileCheck %s --check-prefix=KEY
+// RUN: not fovea-opt %s -convert-attn-to-online=schedule=m=zero 2>&1 | FileCheck %s --check-prefix=NUMBER
+// RUN: not fovea-opt %s -convert-attn-to-online=schedule=m=20 2>&1 | FileCheck %s --check-prefix=LANES
+// RUN: not fovea-opt %s -convert-attn-to-online=schedule=m=4096 2>&1 | FileCheck %s --check-prefix=L2
+// RUN: not fovea-opt %s -convert-attn-to-online=target=gpu 2>&1 | FileCheck %s --check-prefix=TARGET
+// RUN: not fovea-opt %s -convert-attn-to-online=index-bits=16 2>&1 | FileCheck %s --check-prefix=BITS
+
+// KEY: error: schedule has no entry 'k', a CPU schedule has m and n
+// NUMBER: error: schedule entry 'm' must be a number from 1 to 1048576, got 'zero'
+// LANES: error: schedule entry 'm' must be a multiple of 8 (the queries of a vector on x86-64-v3), got 20
+// L2: error: schedule #online.cpu_schedule<m = 4096, n = 256, lanes = 8, exact = false, index_bits = 32> asks for {{[0-9]+}} of l2_bytes, the limit of 'x86-64-v3' is 524288
+// TARGET: error: no schedules for the target family 'gpu', there is: cpu
+// BITS: error: index_bits must be 32 or 64, got 16
+
+// V4: #online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>
+// V3: #online.cpu_schedule<m = 192, n = 256, lanes = 8, exact = false, index_bits = 32>
+// GIVEN: #online.cpu_schedule<m = 32, n = 64, lanes = 8, exact = true, index_bits = 64>
+!t = tensor<?x?x?x64xf32>
+func.func @f(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c) : (!t, !t, !t, f32) -> !t
+  return %o : !t
+}
+
+// Long rows: fewer of them, and shorter blocks where they are widened.
+// V4: #online.cpu_schedule<m = 128, n = 64, lanes = 16
+!b = tensor<?x?x?x512xbf16>
+func.func @wide(%q: !b, %k: !b, %v: !b, %c: f32) -> !b {
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c) : (!b, !b, !b, f32) -> !b
+  return %o : !b
+}
