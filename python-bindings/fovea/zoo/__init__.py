@@ -1,0 +1,17 @@
+"""Attention variants from the literature, as factories of mods.
+
+The names follow attention-gym where it has the thing, and so does the order of
+arguments. Normalisers are in `fovea.normalizers`; the same variants as ``.attn``
+files, with their equations, are in the zoo folder of the source tree.
+
+>>> from fovea.zoo import alibi, causal
+>>> mod = alibi(8)
+>>> float(mod(1.0, 0, 7, 10, 6))
+-1.0
+"""
+
+from . import masks, scores
+from .masks import *  # noqa: F403
+from .scores import *  # noqa: F403
+
+__all__ = [*scores.__all__, *masks.__all__]
