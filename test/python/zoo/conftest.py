@@ -1,0 +1,6 @@
+"""The zoo's tests share the cases and the NumPy reference."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
