@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from fovea.dsl import trace_variant
 from reference import reference_attention
 from zoo_cases import cases, dense_attention, inputs
+
+from fovea.dsl import trace_variant
 
 ALL = [(case, sizes) for case in cases().values() for sizes in case.sizes]
 IDS = [f"{case.name}-{sizes}" for case, sizes in ALL]
@@ -47,4 +48,6 @@ def test_mods_can_be_called_by_hand(case):
             scores = np.full(dense.shape, 0.75)
             expected = np.broadcast_to(example.score(scores), dense.shape)[at]
             got = float(example.score_mod(0.75, b, h, q, n))
-            np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)  # f32 arrays
+            np.testing.assert_allclose(
+                got, expected, rtol=1e-5, atol=1e-6
+            )  # f32 arrays

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+
 from fovea import zoo
 
 from .core import EVEN, ODD, Example, Sizes, case, same
@@ -99,9 +100,7 @@ def prefix_lm_batch(sizes, rng):
     mask = np.repeat(_tril(sizes)[None, None], sizes.B, axis=0)
     for b, length in enumerate(prefix):
         mask[b, :, :, :length] = True
-    return Example(
-        mask_mod=zoo.prefix_lm(prefix), captures={"P": prefix}, mask=mask
-    )
+    return Example(mask_mod=zoo.prefix_lm(prefix), captures={"P": prefix}, mask=mask)
 
 
 @case("masks")
@@ -161,9 +160,7 @@ def anchor_document(sizes, rng):
     doc = zoo.document_ids(offsets)
     mask = _blocks(sizes, offsets) & _tril(sizes)
     mask[:, 0] = True
-    return Example(
-        mask_mod=zoo.anchor_document(doc), captures={"doc": doc}, mask=mask
-    )
+    return Example(mask_mod=zoo.anchor_document(doc), captures={"doc": doc}, mask=mask)
 
 
 @case("masks")
@@ -183,9 +180,7 @@ def padding(sizes, rng):
     mask = np.zeros((sizes.B, 1, 1, sizes.N), bool)
     for b, length in enumerate(lengths):
         mask[b, ..., :length] = True
-    return Example(
-        mask_mod=zoo.padding(lengths), captures={"len": lengths}, mask=mask
-    )
+    return Example(mask_mod=zoo.padding(lengths), captures={"len": lengths}, mask=mask)
 
 
 @case("masks")
@@ -195,9 +190,7 @@ def lifetime(sizes, rng):
     for h in range(sizes.H):
         for kv in range(sizes.N):
             mask[h, kv : end[h, kv] + 1, kv] = True
-    return Example(
-        mask_mod=zoo.lifetime(end), captures={"end": end}, mask=mask[None]
-    )
+    return Example(mask_mod=zoo.lifetime(end), captures={"end": end}, mask=mask[None])
 
 
 def _window(length: int, kernel: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from fovea import normalizers, zoo
 
 from .core import Example, Sizes, case, grid, softmax_rows

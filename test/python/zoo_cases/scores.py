@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from fovea import zoo
 
 from .core import EVEN, ODD, Example, Sizes, case, grid
