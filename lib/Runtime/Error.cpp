@@ -27,8 +27,7 @@ std::pair<fovea_status, std::string> fovea::takeStatus(llvm::Error error) {
     result = {status, text};
   };
   llvm::handleAllErrors(
-      std::move(error),
-      [&](const StatusError &e) { add(e.status, e.message); },
+      std::move(error), [&](const StatusError &e) { add(e.status, e.message); },
       [&](const llvm::ErrorInfoBase &e) {
         add(FOVEA_COMPILE_ERROR, e.message());
       });

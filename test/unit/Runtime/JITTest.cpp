@@ -1,8 +1,8 @@
 //===- JITTest.cpp - Targets, objects, loading ----------------------------===//
 
+#include "fovea/Target/CPU/JIT.h"
 #include "fovea/Runtime/Error.h"
 #include "fovea/Target/CPU/HostInfo.h"
-#include "fovea/Target/CPU/JIT.h"
 #include "fovea/Target/CPU/ObjectEmitter.h"
 
 #include "llvm/AsmParser/Parser.h"
@@ -68,8 +68,7 @@ TEST(HostInfo, UnknownTargetsAreToldWhatThereIs) {
 
 TEST(HostInfo, FeaturesAreSortedAndNamedOnce) {
 #if defined(__x86_64__)
-  auto target =
-      resolveCPUTarget("x86-64-v4+avxvnni+avx512bf16+avxvnni", false);
+  auto target = resolveCPUTarget("x86-64-v4+avxvnni+avx512bf16+avxvnni", false);
   ASSERT_TRUE(bool(target));
   EXPECT_EQ(target->name, "x86-64-v4+avx512bf16+avxvnni");
   EXPECT_EQ(target->features, "+avx512bf16,+avxvnni");

@@ -1,7 +1,7 @@
 //===- ThreadPoolTest.cpp - The threads of the process --------------------===//
 
-#include "../../../lib/Runtime/ThreadCount.h"
 #include "fovea/Runtime/ThreadPool.h"
+#include "../../../lib/Runtime/ThreadCount.h"
 
 #include "gtest/gtest.h"
 
@@ -59,13 +59,12 @@ TEST_F(Threads, WorkersAreNeverTwiceAtOnce) {
   ThreadPool::setNumThreads(4);
   std::vector<std::atomic<int>> busy(ThreadPool::numWorkers());
   std::atomic<bool> clash{false};
-  ThreadPool::get().parallelFor(
-      64, {}, [&](int64_t, int64_t, unsigned worker) {
-        if (busy[worker]++ != 0)
-          clash = true;
-        std::this_thread::sleep_for(std::chrono::microseconds(100));
-        --busy[worker];
-      });
+  ThreadPool::get().parallelFor(64, {}, [&](int64_t, int64_t, unsigned worker) {
+    if (busy[worker]++ != 0)
+      clash = true;
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+    --busy[worker];
+  });
   EXPECT_FALSE(clash);
 }
 
@@ -105,8 +104,8 @@ TEST_F(Threads, CancelStopsWithinTheInterval) {
           ++items;
           std::this_thread::sleep_for(std::chrono::milliseconds(5));
         });
-    auto seconds = std::chrono::duration<double>(
-        std::chrono::steady_clock::now() - begin);
+    auto seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin);
     EXPECT_FALSE(done);
     EXPECT_LT(seconds.count(), 1.0);
     int after = items;

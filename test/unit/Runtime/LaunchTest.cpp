@@ -1,0 +1,362 @@
+//===- LaunchTest.cpp - Checks of launches, and the driver ----------------===//
+
+#include "fovea/Runtime/CheckLaunch.h"
+#include "fovea/Runtime/Driver.h"
+#include "fovea/Runtime/Error.h"
+#include "fovea/Runtime/ThreadPool.h"
+
+#include "gtest/gtest.h"
+
+#include <atomic>
+#include <cmath>
+#include <deque>
+#include <functional>
+#include <limits>
+#include <vector>
+
+using namespace fovea;
+
+namespace {
+
+/// A launch that is right in every field, and the arrays it refers to.
+struct Launch {
+  static constexpr int64_t B = 2, H = 4, Hk = 2, M = 3, N = 5, D = 8, E = 6;
+
+  Launch() {
+    program.name = "t";
+    program.dtype = DType::F32;
+    program.headDims = {D};
+    program.valueDim = E;
+    program.returnLse = true;
+    program.captures.push_back({"table", DType::I32, 1, {}, std::nullopt});
+    q = tensor({B, H, M, D});
+    k = tensor({B, Hk, N, D});
+    v = tensor({B, Hk, N, E});
+    out = tensor({B, H, M, E});
+    lse = tensor({B, H, M});
+    capture = tensor({7});
+    capture.dtype = FOVEA_I32;
+    classes = tensor({B, H, 1, 1});
+    classes.dtype = FOVEA_I8;
+    launch.struct_size = sizeof launch;
+    launch.queries = &q;
+    launch.keys = &k;
+    launch.num_pairs = 1;
+    launch.value = &v;
+    launch.out = &out;
+    launch.lse = &lse;
+    launch.captures = &capture;
+    launch.num_captures = 1;
+    launch.scales = &scale;
+  }
+
+  fovea_tensor tensor(std::vector<int64_t> sizes) {
+    fovea_tensor t = {};
+    t.struct_size = sizeof t;
+    t.data = memory;
+    t.dtype = FOVEA_F32;
+    t.rank = static_cast<int32_t>(sizes.size());
+    t.device_type = FOVEA_CPU;
+    std::vector<int64_t> strides(sizes.size(), 1);
+    for (size_t i = sizes.size(); i-- > 1;)
+      strides[i - 1] = strides[i] * sizes[i];
+    arrays.push_back(std::move(sizes));
+    t.sizes = arrays.back().data();
+    arrays.push_back(std::move(strides));
+    t.strides = arrays.back().data();
+    return t;
+  }
+
+  std::string check() {
+    auto view = checkLaunch(program, launch);
+    if (view)
+      return "";
+    return takeStatus(view.takeError()).second;
+  }
+
+  alignas(64) char memory[8192] = {};
+  std::deque<std::vector<int64_t>> arrays;
+  Program program;
+  fovea_launch launch = {};
+  fovea_tensor q, k, v, out, lse, capture, classes;
+  double scale = 0.5;
+  std::vector<int64_t> numbers;
+};
+
+using Change = std::function<void(Launch &)>;
+
+struct Case {
+  const char *text; // what the error says
+  Change change;
+};
+
+template <int64_t Index> void resize(fovea_tensor &tensor, int64_t size) {
+  const_cast<int64_t *>(tensor.sizes)[Index] = size;
+}
+
+const Case cases[] = {
+    {"launch: struct_size must be",
+     [](Launch &l) { l.launch.struct_size = 8; }},
+    {"stream: must be null", [](Launch &l) { l.launch.stream = &l; }},
+    {"q: number of (query, key) pairs must be 1, got 2",
+     [](Launch &l) { l.launch.num_pairs = 2; }},
+    {"q: must not be null", [](Launch &l) { l.launch.queries = nullptr; }},
+    {"k: must not be null", [](Launch &l) { l.launch.keys = nullptr; }},
+    {"v: must not be null", [](Launch &l) { l.launch.value = nullptr; }},
+    {"out: must not be null", [](Launch &l) { l.launch.out = nullptr; }},
+    {"captures: must not be null",
+     [](Launch &l) { l.launch.captures = nullptr; }},
+    {"captures: must be 1, got 0",
+     [](Launch &l) { l.launch.num_captures = 0; }},
+    {"scale: must not be null", [](Launch &l) { l.launch.scales = nullptr; }},
+    {"scale: must be finite, got nan",
+     [](Launch &l) { l.scale = std::nan(""); }},
+    {"scale: must be finite, got inf", [](Launch &l) { l.scale = HUGE_VAL; }},
+    {"q: struct_size of the tensor must be",
+     [](Launch &l) { l.q.struct_size = 0; }},
+    {"q: data must not be null", [](Launch &l) { l.q.data = nullptr; }},
+    {"q: sizes and strides must not be null",
+     [](Launch &l) { l.q.sizes = nullptr; }},
+    {"k: sizes and strides must not be null",
+     [](Launch &l) { l.k.strides = nullptr; }},
+    {"q: rank must be 4, got 3", [](Launch &l) { l.q.rank = 3; }},
+    {"q: rank must be 4, got -1", [](Launch &l) { l.q.rank = -1; }},
+    {"q: unknown dtype 99", [](Launch &l) { l.q.dtype = 99; }},
+    {"q: dtype must be f32, got f64", [](Launch &l) { l.q.dtype = FOVEA_F64; }},
+    {"v: dtype must be f32, got bf16",
+     [](Launch &l) { l.v.dtype = FOVEA_BF16; }},
+    {"lse: dtype must be f32, got f16",
+     [](Launch &l) { l.lse.dtype = FOVEA_F16; }},
+    {"table: dtype must be i32, got i64",
+     [](Launch &l) { l.capture.dtype = FOVEA_I64; }},
+    {"table: rank must be 1, got 2", [](Launch &l) { l.capture.rank = 2; }},
+    {"table: must have at least one element",
+     [](Launch &l) { resize<0>(l.capture, 0); }},
+    {"q: must be in host memory", [](Launch &l) { l.q.device_type = 2; }},
+    {"q: data must be aligned", [](Launch &l) { l.q.data = l.memory + 1; }},
+    {"q: sizes must not be negative", [](Launch &l) { resize<2>(l.q, -3); }},
+    {"q: must have at least one head", [](Launch &l) { resize<1>(l.q, 0); }},
+    {"q: head dim must be 8, got 9", [](Launch &l) { resize<3>(l.q, 9); }},
+    {"k: head dim must be 8, got 4", [](Launch &l) { resize<3>(l.k, 4); }},
+    {"k: batch must be that of q (2) or 1, got 3",
+     [](Launch &l) { resize<0>(l.k, 3); }},
+    {"k: number of heads must divide that of q (4), got 3",
+     [](Launch &l) { resize<1>(l.k, 3); }},
+    {"k: number of heads must divide that of q (4), got 0",
+     [](Launch &l) { resize<1>(l.k, 0); }},
+    {"v: number of heads must be 2, got 4",
+     [](Launch &l) { resize<1>(l.v, 4); }},
+    {"v: length must be 5, got 6", [](Launch &l) { resize<2>(l.v, 6); }},
+    {"v: head dim must be 6, got 8", [](Launch &l) { resize<3>(l.v, 8); }},
+    {"out: batch must be 2, got 1", [](Launch &l) { resize<0>(l.out, 1); }},
+    {"out: length must be 3, got 4", [](Launch &l) { resize<2>(l.out, 4); }},
+    {"out: is written, so no stride may be 0",
+     [](Launch &l) { const_cast<int64_t *>(l.out.strides)[2] = 0; }},
+    {"lse: number of heads must be 4, got 2",
+     [](Launch &l) { resize<1>(l.lse, 2); }},
+    {"lse: the kernel was compiled without it",
+     [](Launch &l) { l.program.returnLse = false; }},
+    {"q: the sizes (9223372036854775807, 4, 3, 8) and strides",
+     [](Launch &l) { resize<0>(l.q, std::numeric_limits<int64_t>::max()); }},
+    {"reach beyond 2^62 bytes",
+     [](Launch &l) {
+       const_cast<int64_t *>(l.q.strides)[0] =
+           std::numeric_limits<int64_t>::min();
+     }},
+    {"reach beyond 2^62 bytes",
+     [](Launch &l) {
+       const_cast<int64_t *>(l.capture.strides)[0] = int64_t(1) << 60;
+     }},
+    {"q_offset: must lie within -2^62 and 2^62",
+     [](Launch &l) {
+       l.numbers = {0, std::numeric_limits<int64_t>::max()};
+       l.launch.q_offset = l.numbers.data();
+     }},
+    {"kv_offset: must lie within -2^62 and 2^62",
+     [](Launch &l) {
+       l.numbers = {std::numeric_limits<int64_t>::min(), 0};
+       l.launch.kv_offset = l.numbers.data();
+     }},
+    {"q_lengths: must lie within 0 and 3, got 4 for batch 1",
+     [](Launch &l) {
+       l.numbers = {3, 4};
+       l.launch.q_lengths = l.numbers.data();
+     }},
+    {"kv_lengths: must lie within 0 and 5, got -1 for batch 0",
+     [](Launch &l) {
+       l.numbers = {-1, 5};
+       l.launch.kv_lengths = l.numbers.data();
+     }},
+    {"block_mask: the kernel was compiled without one",
+     [](Launch &l) { l.launch.block_classes = &l.classes; }},
+    {"block_mask: the kernel was compiled with one",
+     [](Launch &l) { l.program.blockMask = true; }},
+    {"block_mask: block sizes must be at least 1, got (0, 64)",
+     [](Launch &l) {
+       l.program.blockMask = true;
+       l.launch.block_classes = &l.classes;
+       l.launch.block_kv = 64;
+     }},
+    {"block_mask: shape must be (2, 4, 2, 1), got (2, 4, 1, 1)",
+     [](Launch &l) {
+       l.program.blockMask = true;
+       l.launch.block_classes = &l.classes;
+       l.launch.block_q = 2;
+       l.launch.block_kv = 64;
+     }},
+};
+
+TEST(CheckLaunch, ARightOnePasses) { EXPECT_EQ(Launch().check(), ""); }
+
+TEST(CheckLaunch, EveryWrongFieldIsNamed) {
+  for (const Case &c : cases) {
+    Launch launch;
+    c.change(launch);
+    EXPECT_NE(launch.check().find(c.text), std::string::npos)
+        << "wanted " << c.text << ", got " << launch.check();
+  }
+}
+
+TEST(CheckLaunch, FillsInDefaults) {
+  Launch launch;
+  resize<0>(launch.k, 1);
+  auto view = checkLaunch(launch.program, launch.launch);
+  ASSERT_TRUE(bool(view));
+  EXPECT_EQ(view->keys[0].strides[0], 0);
+  EXPECT_EQ(view->keys[0].sizes[0], 2);
+  EXPECT_EQ(view->kvLengths, (llvm::SmallVector<int64_t, 4>{5, 5}));
+  EXPECT_EQ(view->qOffset, (llvm::SmallVector<int64_t, 4>{0, 0}));
+  EXPECT_TRUE(fitsNarrowIndices(*view));
+  view->kvOffset[1] = (int64_t(1) << 30) - 4;
+  EXPECT_FALSE(fitsNarrowIndices(*view));
+  view->kvOffset[1] = -1;
+  EXPECT_FALSE(fitsNarrowIndices(*view));
+}
+
+//===----------------------------------------------------------------------===//
+// The driver, with kernels written here
+//===----------------------------------------------------------------------===//
+
+std::atomic<int64_t> fastRuns, exactRuns;
+int64_t scratchBytes = 256;
+
+int64_t planTwenty(const fovea_cpu_args *, int64_t *scratch) {
+  *scratch = scratchBytes;
+  return 20;
+}
+int64_t planTen(const fovea_cpu_args *, int64_t *scratch) {
+  *scratch = 0;
+  return 10;
+}
+int64_t runFast(const fovea_cpu_args *args, int64_t first, int64_t last,
+                void *scratch) {
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(scratch) % 64, 0u);
+  static_cast<char *>(scratch)[0] = 1;
+  fastRuns += last - first;
+  int64_t bad = 0;
+  for (int64_t i = first; i < last; ++i)
+    bad += i % 5 == 2; // 2, 7, 12, 17
+  return bad;
+}
+int64_t runExact(const fovea_cpu_args *, int64_t first, int64_t last, void *) {
+  EXPECT_TRUE(last - first != 1 || first < 20);
+  exactRuns += last - first;
+  return 0;
+}
+
+class Driver : public testing::Test {
+protected:
+  void SetUp() override {
+    fastRuns = exactRuns = 0;
+    scratchBytes = 256;
+    auto checked = checkLaunch(launch.program, launch.launch);
+    ASSERT_TRUE(bool(checked));
+    view = std::move(*checked);
+  }
+  Launch launch;
+  LaunchView view;
+};
+
+TEST_F(Driver, RunsNonFiniteItemsAgain) {
+  for (int threads : {1, 3}) {
+    ThreadPool::setNumThreads(threads);
+    fastRuns = exactRuns = 0;
+    llvm::Error error = runKernel(view, {planTwenty, runFast},
+                                  []() -> llvm::Expected<KernelCode> {
+                                    return KernelCode{planTwenty, runExact};
+                                  });
+    EXPECT_EQ(takeStatus(std::move(error)).first, FOVEA_OK);
+    EXPECT_EQ(fastRuns, 20);
+    EXPECT_EQ(exactRuns, 4);
+  }
+  ThreadPool::setNumThreads(0);
+}
+
+TEST_F(Driver, RunsAllAgainWhereItemsDiffer) {
+  llvm::Error error = runKernel(view, {planTwenty, runFast},
+                                []() -> llvm::Expected<KernelCode> {
+                                  return KernelCode{planTen, runExact};
+                                });
+  EXPECT_EQ(takeStatus(std::move(error)).first, FOVEA_OK);
+  EXPECT_EQ(exactRuns, 10);
+}
+
+TEST_F(Driver, NoMemoryIsAStatus) {
+  scratchBytes = int64_t(1) << 60;
+  llvm::Error error = runKernel(view, {planTwenty, runFast},
+                                []() -> llvm::Expected<KernelCode> {
+                                  return KernelCode{planTwenty, runExact};
+                                });
+  EXPECT_EQ(takeStatus(std::move(error)).first, FOVEA_OUT_OF_MEMORY);
+}
+
+TEST_F(Driver, AskingForTheExactKernelMayFail) {
+  llvm::Error error = runKernel(
+      view, {planTwenty, runFast}, []() -> llvm::Expected<KernelCode> {
+        return makeError(FOVEA_COMPILE_ERROR, "no exact kernel");
+      });
+  EXPECT_EQ(takeStatus(std::move(error)).second, "no exact kernel");
+}
+
+//===----------------------------------------------------------------------===//
+// Elements
+//===----------------------------------------------------------------------===//
+
+TEST(TensorView, HalfAndBfloatRoundTripAllValues) {
+  for (DType dtype : {DType::F16, DType::BF16})
+    for (uint32_t bits = 0; bits < 0x10000; ++bits) {
+      uint16_t in = static_cast<uint16_t>(bits), out = 0;
+      TensorView source, target;
+      source.dtype = target.dtype = dtype;
+      source.data = &in;
+      target.data = &out;
+      double value = source.loadFloat(0);
+      target.storeFloat(0, value);
+      if (std::isnan(value))
+        EXPECT_TRUE(std::isnan(target.loadFloat(0)));
+      else
+        EXPECT_EQ(in, out) << "value " << value;
+    }
+}
+
+TEST(TensorView, RoundsToNearestEvenAndSaturatesToInfinity) {
+  uint16_t bits = 0;
+  TensorView half;
+  half.dtype = DType::F16;
+  half.data = &bits;
+  auto round = [&](double value) {
+    half.storeFloat(0, value);
+    return half.loadFloat(0);
+  };
+  EXPECT_EQ(round(1 + 0x1p-11), 1); // a tie goes to even
+  EXPECT_EQ(round(1 + 3 * 0x1p-11), 1 + 0x1p-9);
+  EXPECT_EQ(round(65519.99), 65504);
+  EXPECT_EQ(round(65520), HUGE_VAL);
+  EXPECT_EQ(round(0x1p-25), 0);
+  EXPECT_EQ(round(0x1.8p-25), 0x1p-24);
+  half.dtype = DType::BF16;
+  EXPECT_EQ(round(1 + 0x1p-8), 1);
+  EXPECT_EQ(round(3.5e38), HUGE_VAL);
+}
+
+} // namespace
