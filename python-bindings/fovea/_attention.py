@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import _checks, _compiler, _outputs, _tensors
-from ._block_mask import BlockMask, expect_block_mask
+from ._block_mask import BlockMask, expect_block_mask, refuse_block_mask
 from ._compiler import Compiled, Source
 from ._tensors import SCORE, Tensor, TensorTuple
 
@@ -302,6 +302,8 @@ def attention(
     if block_mask is not None:
         expect_block_mask(block_mask)
         block_mask.for_launch(g.B, g.Hq, g.M, g.N)
+    if isinstance(mask_mod, BlockMask):
+        refuse_block_mask(mask_mod)
     positions = read_positions(g, q_offset, kv_offset, q_lengths, kv_lengths)
     source = _compiler.ModSource(score_mod, mask_mod, normalizer, captures)
     traced = source.trace(g.dtype, None, block_mask)
@@ -357,6 +359,7 @@ def compile(
     return_lse = _checks.boolean(return_lse, "return_lse")
     target = _compiler.target_for(target, "cpu")
     schedule = _checks.schedule(schedule)
+    refuse_block_mask(mask_mod)
     source = _compiler.ModSource(score_mod, mask_mod, normalizer, captures)
     return Kernel._make(
         source, short, D, E, factor, with_mask, return_lse, target, schedule

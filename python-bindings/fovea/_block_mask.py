@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import _checks, _tensors
+from ._compose import run_of, shifted
 from ._tensors import TensorTuple, type_name
 
 EMPTY, PARTIAL, FULL = 0, 1, 2
@@ -248,14 +249,14 @@ class BlockMask:
         for axis in (0, 1):
             chosen = rows[axis]
             if len(chosen) != classes.shape[axis] or chosen != list(range(len(chosen))):
-                low, number = _maybe_run(chosen)
+                low, number = run_of(chosen)
                 cut = slice(low, low + number) if low is not None else chosen
                 classes = classes[cut] if axis == 0 else classes[:, cut]
         classes = classes[:, :, first : first + count]
         q_len = min(count * self._size[0], self._seq_lengths[0] - first * self._size[0])
         mod = self._bound_mod
         if mod is not None:
-            mod = _shifted(
+            mod = shifted(
                 mod, rows[0], rows[1], first * self._size[0],
                 (self._classes.shape[0], self._classes.shape[1]),
             )  # fmt: skip
@@ -520,53 +521,14 @@ def _selection(part: Any, extent: int, name: str) -> list[int]:
     return [entry % extent for entry in entries]
 
 
-def _maybe_run(chosen: list[int]) -> tuple[int | None, int]:
-    """(first, count) where `chosen` counts up by one, else (None, count)."""
-    if not chosen:
-        return 0, 0
-    first = chosen[0]
-    if chosen == list(range(first, first + len(chosen))):
-        return first, len(chosen)
-    return None, len(chosen)
-
-
 def _run_of(chosen: list[int]) -> tuple[int, int]:
-    first, count = _maybe_run(chosen)
+    first, count = run_of(chosen)
     if first is None:
         raise ValueError(
             "BlockMask: rows of tiles must be a run without gaps, got"
             f" {chosen[:8]}{'...' if len(chosen) > 8 else ''}"
         )
     return first, count
-
-
-def _shifted(
-    mod: Callable, batches: list[int], heads: list[int], row: int,
-    extents: tuple[int, int],
-) -> Callable:  # fmt: skip
-    """`mod` as seen after a cut: its indices are the ones before the cut."""
-    b_whole = batches == list(range(extents[0]))
-    h_whole = heads == list(range(extents[1]))
-    if b_whole and h_whole and row == 0:
-        return mod
-    b0, b_count = _maybe_run(batches)
-    h0, h_count = _maybe_run(heads)
-    # One entry left stands for every batch or head of a call.
-    b_step = 0 if b_count == 1 and not b_whole else 1
-    h_step = 0 if h_count == 1 and not h_whole else 1
-    if b0 is not None and h0 is not None:
-
-        def mask_mod(b, h, q_idx, kv_idx):
-            return mod(b * b_step + b0, h * h_step + h0, q_idx + row, kv_idx)
-
-        return mask_mod
-    batch_of = np.asarray(batches, np.int64)
-    head_of = np.asarray(heads, np.int64)
-
-    def gathered_mask_mod(b, h, q_idx, kv_idx):
-        return mod(batch_of[b], head_of[h], q_idx + row, kv_idx)
-
-    return gathered_mask_mod
 
 
 def _window_sums(hits: np.ndarray, rows: tuple, columns: tuple) -> np.ndarray:

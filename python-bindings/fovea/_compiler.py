@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-import math
 import os
 import sys
 import threading
@@ -15,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from . import _checks
+from ._compose import masked_score
 from ._lib import native
 from ._tensors import type_name
 
@@ -62,31 +62,6 @@ def bind(mod: Callable, captures: Mapping[str, Any] | None) -> Callable:
     return functools.partial(mod, **{name: captures[name] for name in sorted(wanted)})
 
 
-def _masked_score(score_mod: Callable | None, mask_mod: Callable) -> Callable:
-    """A score_mod that also hides what `mask_mod` hides (rule S2).
-
-    A modified score of -inf makes a key invisible. With a block mask the
-    mask region belongs to the partial tiles alone, so that a second mask that
-    must hold everywhere goes in here.
-    """
-    from . import ops
-
-    hidden = -math.inf
-
-    if score_mod is None:
-
-        def score(score, b, h, q_idx, kv_idx):
-            return ops.where(mask_mod(b, h, q_idx, kv_idx), score, hidden)
-
-    else:
-
-        def score(score, b, h, q_idx, kv_idx):
-            changed = score_mod(score, b, h, q_idx, kv_idx)
-            return ops.where(mask_mod(b, h, q_idx, kv_idx), changed, hidden)
-
-    return score
-
-
 _combined: dict[tuple[int, int], tuple[Any, Any, Callable]] = {}
 
 
@@ -97,7 +72,7 @@ def _masked_score_once(score_mod: Callable | None, mask_mod: Callable) -> Callab
     if found is None:
         if len(_combined) >= _LIMIT:
             _combined.clear()
-        found = (score_mod, mask_mod, _masked_score(score_mod, mask_mod))
+        found = (score_mod, mask_mod, masked_score(score_mod, mask_mod))
         _combined[key] = found
     return found[2]
 

@@ -24,7 +24,11 @@ _STDLIB = tuple(
 )
 # Written in terms of mods, and so traced like the user's own code.
 _TRACED_FILES = frozenset(
-    (os.path.join(_HERE, "combine.py"), os.path.join(_PACKAGE, "normalizers.py"))
+    (
+        os.path.join(_HERE, "combine.py"),
+        os.path.join(_PACKAGE, "_compose.py"),
+        os.path.join(_PACKAGE, "normalizers.py"),
+    )
 )
 _known_files: dict[str, bool] = {}
 

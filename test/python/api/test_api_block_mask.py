@@ -1,0 +1,745 @@
+"""Block masks, sentence by sentence, and how bad ones are refused."""
+
+import copy
+import pickle
+
+import ml_dtypes
+import numpy as np
+import pytest
+from api_common import Exporter, causal, inputs, plain
+
+import fovea
+from fovea import BlockMask
+
+
+def classes_of(dense, size, lengths):
+    """Tile classes of a dense mask, counted position by position."""
+    B, H, M, N = dense.shape
+    bq, bn = size
+    Q, K = -(-M // bq), -(-N // bn)
+    result = np.zeros((B, H, Q, K), np.int8)
+    for i in range(Q):
+        for j in range(K):
+            tile = dense[:, :, i * bq : (i + 1) * bq, j * bn : (j + 1) * bn]
+            some = tile.any((2, 3))
+            whole = tile.all((2, 3)) & (tile.shape[2:] == (bq, bn))
+            result[:, :, i, j] = np.where(whole, 2, np.where(some, 1, 0))
+    return result
+
+
+DOC = np.repeat(np.arange(5), 20)
+PER_HEAD = np.array([3, 30, 200])
+LENGTHS = np.array([40, 99])
+
+MASKS = {
+    "causal": (causal, lambda b, h, m, n: (m >= n) | (b + h < 0)),
+    "document": (
+        lambda b, h, q, kv: (q >= kv) & (DOC[q] == DOC[kv]),
+        lambda b, h, m, n: (m >= n) & (DOC[m] == DOC[n]) | (b + h < 0),
+    ),
+    "by head": (
+        lambda b, h, q, kv: abs(q - kv) < PER_HEAD[h],
+        lambda b, h, m, n: (abs(m - n) < PER_HEAD[h]) | (b < 0),
+    ),
+    "by batch": (
+        lambda b, h, q, kv: kv < LENGTHS[b],
+        lambda b, h, m, n: (n < LENGTHS[b]) | (h + m < 0),
+    ),
+    "never": (lambda b, h, q, kv: False, lambda b, h, m, n: b + h + m + n < 0),
+    "always": (lambda b, h, q, kv: True, lambda b, h, m, n: b + h + m + n >= 0),
+    "dilated": (
+        lambda b, h, q, kv: (q - kv) % 7 == 0,
+        lambda b, h, m, n: ((m - n) % 7 == 0) | (b + h < 0),
+    ),
+}
+
+
+def dense_of(name, B=2, H=3, M=100, N=97, q_offset=0, kv_offset=0):
+    b, h, m, n = np.ogrid[:B, :H, :M, :N]
+    got = MASKS[name][1](b, h, m + q_offset, n + kv_offset)
+    return np.broadcast_to(got, (B, H, M, N))
+
+
+@pytest.mark.parametrize("name", MASKS)
+@pytest.mark.parametrize("size", [16, (8, 32), (128, 128), (100, 97), (3, 50)])
+def test_create_block_mask_is_exact(name, size):
+    """create_block_mask is exact"""
+    mask = fovea.create_block_mask(MASKS[name][0], 2, 3, 100, 97, size)
+    pair = (size, size) if isinstance(size, int) else size
+    assert mask.BLOCK_SIZE == pair
+    assert mask.shape == (2, 3, 100, 97)
+    assert mask.seq_lengths == (100, 97)
+    want = classes_of(dense_of(name), pair, (100, 97))
+    got = mask.block_classes()
+    assert got.dtype == np.int8
+    np.testing.assert_array_equal(got, want)
+    counts = tuple(int((want == kind).sum()) for kind in (2, 1, 0))
+    assert mask.counts() == counts
+    assert mask.sparsity() == pytest.approx(100 * counts[2] / want.size)
+    np.testing.assert_array_equal(mask.to_dense(), want != 0)
+    assert mask.to_dense().dtype == np.int32
+
+
+def test_tiles_of_one_position_are_the_dense_mask():
+    """BLOCK_SIZE is given as an int or (q, kv), >= 1"""
+    mask = fovea.create_block_mask(causal, None, None, 20, 19, 1)
+    dense = fovea.create_mask(causal, None, None, 20, 19)
+    np.testing.assert_array_equal(mask.block_classes(), 2 * dense.astype(np.int8))
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_create_mask_is_the_dense_mask(name):
+    """create_mask(mod, B, H, Q_LEN, KV_LEN) -> dense bool array"""
+    got = fovea.create_mask(MASKS[name][0], 2, 3, 100, 97)
+    assert got.dtype == np.bool_
+    np.testing.assert_array_equal(got, dense_of(name))
+
+
+def test_a_score_mod_is_visible_where_it_is_not_minus_infinity():
+    """a score_mod is visible where it is not -inf"""
+
+    def hides(score, b, h, q_idx, kv_idx):
+        return fovea.ops.where(q_idx >= kv_idx, score, -float("inf"))
+
+    got = fovea.create_mask(hides, None, None, 9, 11)
+    np.testing.assert_array_equal(got, np.tri(9, 11, dtype=bool)[None, None])
+
+
+def test_kv_lists_are_flex_attentions():
+    """bm.kv_num_blocks [B,H,Qb], kv_indices [B,H,Qb,KVb], full_kv_num_blocks,
+    full_kv_indices (int32, as FlexAttention's, built on demand)"""
+    mask = fovea.create_block_mask(causal, 1, 2, 64, 64, 16)
+    np.testing.assert_array_equal(mask.kv_num_blocks, np.ones((1, 2, 4)))
+    np.testing.assert_array_equal(
+        mask.kv_indices[0, 1], [[0, 1, 2, 3], [1, 0, 2, 3], [2, 0, 1, 3], [3, 0, 1, 2]]
+    )
+    np.testing.assert_array_equal(mask.full_kv_num_blocks[0, 0], [0, 1, 2, 3])
+    np.testing.assert_array_equal(
+        mask.full_kv_indices[0, 0],
+        [[0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]],
+    )
+    for array in (
+        mask.kv_num_blocks, mask.kv_indices, mask.full_kv_num_blocks,
+        mask.full_kv_indices,
+    ):  # fmt: skip
+        assert array.dtype == np.int32
+    assert mask.kv_indices.shape == (1, 2, 4, 4)
+
+
+@pytest.mark.parametrize("name", ["document", "by head", "by batch"])
+def test_lists_there_and_back(name):
+    """BlockMask.from_kv_blocks(...)"""
+    mask = fovea.create_block_mask(MASKS[name][0], 2, 3, 100, 97, (16, 8))
+    again = BlockMask.from_kv_blocks(
+        mask.kv_num_blocks, mask.kv_indices.astype(np.int64), mask.full_kv_num_blocks,
+        Exporter(mask.full_kv_indices), mask.BLOCK_SIZE, MASKS[name][0],
+        mask.seq_lengths,
+    )  # fmt: skip
+    np.testing.assert_array_equal(again.block_classes(), mask.block_classes())
+    assert again.shape == mask.shape
+    np.testing.assert_array_equal(again.kv_indices, mask.kv_indices)
+    assert again.kv_indices.dtype == np.int32
+
+
+def test_from_kv_blocks_without_lengths():
+    """seq_lengths=None: whole tiles"""
+    num = np.array([[[1, 2, 0]]], np.int32)
+    indices = np.array([[[[1, 7], [0, 1], [9, 9]]]], np.int32)
+    mask = BlockMask.from_kv_blocks(num, indices, BLOCK_SIZE=(4, 8))
+    assert mask.seq_lengths == (12, 16)
+    np.testing.assert_array_equal(mask.block_classes()[0, 0], [[0, 1], [1, 1], [0, 0]])
+    assert mask.mask_mod is None
+    assert mask.kv_indices[0, 0, 0].tolist() == [1, 7]
+
+
+@pytest.mark.parametrize("offsets", [(5, 0), (0, 7), (-3, 4)])
+def test_offsets_shift_positions(offsets):
+    """q_offset=0, kv_offset=0"""
+    mask = fovea.create_block_mask(
+        causal, 2, 3, 100, 97, 16, q_offset=offsets[0], kv_offset=offsets[1]
+    )
+    dense = dense_of("causal", q_offset=offsets[0], kv_offset=offsets[1])
+    np.testing.assert_array_equal(
+        mask.block_classes(), classes_of(dense, (16, 16), None)
+    )
+
+
+def test_offsets_may_differ_by_batch():
+    """an int or an integer array [B]"""
+    q_offset = np.array([5, -9])
+    mask = fovea.create_block_mask(causal, 2, 1, 100, 97, 16, q_offset=q_offset)
+    for b in range(2):
+        dense = dense_of("causal", 1, 1, q_offset=q_offset[b])
+        want = classes_of(dense, (16, 16), None)[0]
+        np.testing.assert_array_equal(mask.block_classes()[b], want)
+
+
+def test_b_and_h_none_are_1():
+    """B, H >= 1, None = 1"""
+    assert fovea.create_block_mask(causal, None, None, 8, 8).shape == (1, 1, 8, 8)
+    assert fovea.create_mask(causal, None, None, 8, 9).shape == (1, 1, 8, 9)
+
+
+@pytest.mark.parametrize("lengths", [(0, 0), (0, 40), (40, 0)])
+def test_lengths_may_be_0(lengths):
+    """lengths may be 0"""
+    mask = fovea.create_block_mask(causal, 2, 2, *lengths, 16)
+    assert mask.shape == (2, 2, *lengths)
+    assert mask.counts() == (0, 0, 0)
+    assert mask.sparsity() == 0.0
+    assert mask.kv_indices.shape == (2, 2, -(-lengths[0] // 16), -(-lengths[1] // 16))
+    assert "no tiles" in str(mask)
+    assert mask.retile(8).counts() == (0, 0, 0)
+    q, k, v = inputs(B=2, M=lengths[0], N=lengths[1])
+    assert (fovea.attention(q, k, v, block_mask=mask) == 0).all()
+
+
+def test_a_ragged_last_tile_is_partial():
+    """Positions beyond Q_LEN or KV_LEN count as masked, so a ragged last tile is
+    partial"""
+    mask = fovea.create_block_mask(MASKS["always"][0], None, None, 20, 24, 16)
+    assert mask.block_classes()[0, 0].tolist() == [[2, 1], [1, 1]]
+
+
+def test_block_masks_of_a_million_tokens_count_without_lists():
+    """bm.counts() -> (full, partial, empty) summed over the B and H asked for, without
+    building lists"""
+    mask = fovea.create_block_mask(causal, 4, 8, 1 << 12, 1 << 12, 1 << 8)
+    assert mask.counts() == (32 * 120, 32 * 16, 32 * 120)
+    assert not mask._lists
+    assert mask._classes.strides[:2] == (0, 0)
+
+
+def test_exact_false_is_still_right():
+    """exact=False keeps the analysis' answer"""
+    mask = fovea.create_block_mask(causal, None, None, 64, 64, 16, exact=False)
+    dense = dense_of("causal", 1, 1, 64, 64)
+    want = classes_of(dense, (16, 16), None)
+    got = mask.block_classes()
+    assert ((got == want) | (got == 1)).all()
+
+
+SLICES = {
+    "int": (np.s_[1], [1], [0, 1, 2], 0, 7),
+    "negative int": (np.s_[-1], [1], [0, 1, 2], 0, 7),
+    "two ints": (np.s_[0, 2], [0], [2], 0, 7),
+    "head range": (np.s_[:, 1:], [0, 1], [1, 2], 0, 7),
+    "head step": (np.s_[:, ::2], [0, 1], [0, 2], 0, 7),
+    "reversed": (np.s_[::-1], [1, 0], [0, 1, 2], 0, 7),
+    "list": (np.s_[[1, 0, 1], [2]], [1, 0, 1], [2], 0, 7),
+    "rows": (np.s_[:, :, 2:5], [0, 1], [0, 1, 2], 2, 5),
+    "one row": (np.s_[0, 1, 6], [0], [1], 6, 7),
+    "array": (np.s_[:, np.array([2, 0])], [0, 1], [2, 0], 0, 7),
+}
+
+
+@pytest.mark.parametrize("case", SLICES)
+@pytest.mark.parametrize("name", ["document", "by head", "by batch"])
+def test_slicing(case, name):
+    """slicing (an int keeps the dimension)"""
+    index, batches, heads, first, last = SLICES[case]
+    mask = fovea.create_block_mask(MASKS[name][0], 2, 3, 100, 97, 16)
+    part = mask[index]
+    whole = mask.block_classes()
+    want = whole[batches][:, heads][:, :, first:last]
+    np.testing.assert_array_equal(part.block_classes(), want)
+    rows = slice(first * 16, min(last * 16, 100))
+    assert part.shape == (len(batches), len(heads), rows.stop - rows.start, 97)
+    q, k, v = inputs(B=len(batches), Hq=len(heads), M=rows.stop - rows.start, N=97)
+    dense = dense_of(name)[batches][:, heads][:, :, rows]
+    got = fovea.attention(q, k, v, block_mask=part)
+    want = plain(q, k, v, mask=lambda b, h, m, n: dense)
+    np.testing.assert_allclose(got, want, atol=2e-6)
+
+
+def test_mask_mod_and_lengths_may_be_set():
+    """bm.mask_mod, bm.seq_lengths: as FlexAttention's decoding code sets them"""
+    mask = fovea.create_block_mask(causal, None, None, 64, 64, 16)[:, :, 2]
+
+    def shifted(b, h, q_idx, kv_idx):
+        return q_idx + 40 >= kv_idx
+
+    mask.mask_mod = shifted
+    mask.seq_lengths = (1, 64)
+    q, k, v = inputs(M=1, N=64)
+    got = fovea.attention(q, k, v, block_mask=mask)
+    want = plain(q, k, v, mask=lambda b, h, m, n: n <= 40)
+    np.testing.assert_allclose(got, want, atol=2e-6)
+    with pytest.raises(ValueError) as caught:
+        mask.seq_lengths = (17, 64)
+    assert str(caught.value) == (
+        "seq_lengths[0]: must give as many tiles as there are rows (1 of 16), got 17"
+    )
+    with pytest.raises(TypeError) as caught:
+        mask.mask_mod = 3
+    assert str(caught.value) == "mask_mod: must be a function or None, got int"
+
+
+@pytest.mark.parametrize("lengths", [(100, 97), (96, 97), (50, 33), (1, 1), (0, 5)])
+def test_crop(lengths):
+    """bm.crop(q_len, kv_len)"""
+    mask = fovea.create_block_mask(MASKS["document"][0], 2, 3, 100, 97, 16)
+    part = mask.crop(*lengths)
+    assert part.shape == (2, 3, *lengths)
+    q, k, v = inputs(B=2, Hq=3, M=lengths[0], N=lengths[1])
+    dense = dense_of("document", M=lengths[0], N=lengths[1])
+    got = fovea.attention(q, k, v, block_mask=part)
+    want = plain(q, k, v, mask=lambda b, h, m, n: dense)
+    np.testing.assert_allclose(got, want, atol=2e-6)
+    full = part.block_classes() == 2
+    assert not (full & (classes_of(dense, (16, 16), None) != 2)).any()
+
+
+@pytest.mark.parametrize("size", [8, 32, (4, 64), (48, 12), 200, 1])
+def test_retile(size):
+    """bm.retile((q, kv))"""
+    mask = fovea.create_block_mask(MASKS["document"][0], 2, 3, 100, 97, 16)
+    part = mask.retile(size)
+    pair = (size, size) if isinstance(size, int) else size
+    assert part.BLOCK_SIZE == pair
+    assert part.shape == mask.shape
+    exact = classes_of(dense_of("document"), pair, None)
+    got = part.block_classes()
+    assert got.shape == exact.shape
+    assert ((got == exact) | (got == 1)).all()
+    if pair == (32, 32):
+        again = fovea.create_block_mask(MASKS["document"][0], 2, 3, 100, 97, 32)
+        np.testing.assert_array_equal(got, again.block_classes())
+    if size != 1:
+        q, k, v = inputs(B=2, Hq=3, M=100, N=97)
+        got = fovea.attention(q, k, v, block_mask=part)
+        want = plain(q, k, v, mask=lambda b, h, m, n: dense_of("document"))
+        np.testing.assert_allclose(got, want, atol=2e-6)
+
+
+def test_to_device():
+    """bm.to(device)"""
+    mask = fovea.create_block_mask(causal, None, None, 64, 64, 16)
+    assert mask.to("cpu") is mask
+    with pytest.raises(ValueError) as caught:
+        mask.to("tpu")
+    assert str(caught.value).startswith("device: must be one of cpu")
+    assert str(caught.value).endswith(", got 'tpu'")
+    with pytest.raises(TypeError) as caught:
+        mask.to(3)
+    assert str(caught.value) == "device: must be a str or None, got int"
+
+
+def test_print_draws_full_and_partial_differently():
+    """print(bm) (full and partial drawn differently)"""
+    mask = fovea.create_block_mask(causal, None, None, 64, 64, 16)
+    lines = str(mask).splitlines()
+    assert lines[0] == (
+        "BlockMask(shape=(1, 1, 64, 64), BLOCK_SIZE=(16, 16), sparsity=37.50%)"
+    )
+    assert lines[1] == "tiles: 6 full ██, 4 partial ░░, 6 empty"
+    assert lines[3:] == [
+        "┌────────┐",
+        "│░░      │",
+        "│██░░    │",
+        "│████░░  │",
+        "│██████░░│",
+        "└────────┘",
+    ]
+    assert repr(mask) == (
+        "<fovea.BlockMask shape=(1, 1, 64, 64), BLOCK_SIZE=(16, 16), sparsity=37.50%>"
+    )
+
+
+def test_a_large_picture_is_condensed():
+    """print(bm)"""
+    mask = fovea.create_block_mask(MASKS["by head"][0], None, 3, 4000, 4000, 16)
+    lines = str(mask).splitlines()
+    assert "(b=0, h=2), 250 x 250 tiles in 32 x 48 cells" in lines
+    assert max(map(len, lines)) <= 100
+    assert len(lines) < 120
+    many = mask[:, [0, 1, 2] * 3]
+    assert str(many).splitlines()[-1] == "... and 5 more heads"
+
+
+def test_html():
+    """_repr_html_"""
+    mask = fovea.create_block_mask(causal, None, None, 64, 64, 16)
+    text = mask._repr_html_()
+    assert text.count("<rect") == 10
+    assert text.count("#08519c") == 6
+    assert text.startswith("<div>") and text.endswith("</div>")
+
+
+def test_plot():
+    """bm.plot() needs the extra [plot]"""
+    mask = fovea.create_block_mask(causal, None, None, 64, 60, 16)
+    try:
+        import matplotlib
+    except ImportError:
+        with pytest.raises(ImportError, match=r"^BlockMask.plot needs matplotlib"):
+            mask.plot()
+        return
+    matplotlib.use("Agg")
+    axes = mask.plot()
+    assert axes.get_xlim() == (0, 60)
+    assert axes.get_ylim() == (64, 0)
+
+
+def test_pickle_and_deepcopy():
+    """Kernel, Variant, BlockMask and Normalizer pickle and deepcopy"""
+    table = DOC.astype(np.float32).astype(ml_dtypes.bfloat16)
+    shift = np.array(3, np.int16)
+
+    def odd(b, h, q_idx, kv_idx):
+        same = table[q_idx] == table[kv_idx]
+        near = fovea.ops.minimum(abs(q_idx - kv_idx) << 1, 99) % 5 != shift
+        return ~(same & near) | (fovea.ops.exp(q_idx / 50 - 1) > 1.25)
+
+    mask = fovea.create_block_mask(odd, 2, 3, 100, 97, 16)
+    for other in (pickle.loads(pickle.dumps(mask)), copy.deepcopy(mask)):
+        np.testing.assert_array_equal(other.block_classes(), mask.block_classes())
+        assert other.shape == mask.shape
+        assert other.BLOCK_SIZE == mask.BLOCK_SIZE
+        again = fovea.create_block_mask(other.mask_mod, 2, 3, 100, 97, 16)
+        np.testing.assert_array_equal(again.block_classes(), mask.block_classes())
+        for q, kv in ((5, 60), (99, 3), (20, 21)):
+            assert bool(other.mask_mod(0, 0, q, kv)) == bool(odd(0, 0, q, kv))
+    bare = BlockMask.from_kv_blocks(
+        np.zeros((1, 1, 2), np.int32), np.zeros((1, 1, 2, 3), np.int32)
+    )
+    assert pickle.loads(pickle.dumps(bare)).mask_mod is None
+
+
+def test_a_block_mask_is_a_snapshot():
+    """A BlockMask is a snapshot of tile classes while its mask_mod stays live"""
+    doc = np.repeat(np.arange(4), 8)
+    mask = fovea.create_block_mask(
+        lambda b, h, q, kv: doc[q] == doc[kv], None, None, 32, 32, 8
+    )
+    q, k, v = inputs(M=32, N=32)
+    want = fovea.attention(q, k, v, block_mask=mask)
+    doc[:] = 0
+    np.testing.assert_array_equal(fovea.attention(q, k, v, block_mask=mask), want)
+
+
+def test_and_masks_or_masks():
+    """and_masks() is always true, or_masks() never"""
+    near = lambda b, h, q, kv: abs(q - kv) < 9
+    document = MASKS["document"][0]
+    both = fovea.create_mask(fovea.and_masks(near, document), 1, 1, 50, 50)
+    either = fovea.create_mask(fovea.or_masks(near, document), 1, 1, 50, 50)
+    b, h, m, n = np.ogrid[:1, :1, :50, :50]
+    a, c = abs(m - n) < 9, MASKS["document"][1](b, h, m, n)
+    np.testing.assert_array_equal(both, a & c)
+    np.testing.assert_array_equal(either, a | c)
+    assert fovea.create_mask(fovea.and_masks(), 1, 1, 3, 3).all()
+    assert not fovea.create_mask(fovea.or_masks(), 1, 1, 3, 3).any()
+
+
+@pytest.mark.parametrize("bad", [3, None, "x"])
+def test_and_masks_refuses_by_position(bad):
+    """a non-callable or a score_mod among them: TypeError with its position"""
+    with pytest.raises(TypeError, match="argument 1"):
+        fovea.and_masks(causal, bad)
+    with pytest.raises(TypeError, match="argument 0"):
+        fovea.or_masks(bad)
+
+
+def test_and_masks_refuses_a_score_mod():
+    """a non-callable or a score_mod among them: TypeError with its position"""
+    with pytest.raises(TypeError, match="argument 2"):
+        fovea.and_masks(causal, causal, lambda s, b, h, q, kv: s)
+
+
+def mask_of(**changes):
+    arguments = {"mask_mod": causal, "B": 1, "H": 1, "Q_LEN": 8, "KV_LEN": 8}
+    return fovea.create_block_mask(**{**arguments, **changes})
+
+
+CREATE = {
+    "mask_mod BlockMask": (
+        lambda: mask_of(mask_mod=mask_of()), TypeError,
+        "mask_mod: must be a function, got a BlockMask (pass it as block_mask=)",
+    ),
+    "mask_mod None": (
+        lambda: mask_of(mask_mod=None), TypeError,
+        "mask_mod: must be a function, got None",
+    ),
+    "device as BLOCK_SIZE": (
+        lambda: mask_of(BLOCK_SIZE="cpu"), TypeError,
+        "BLOCK_SIZE: must be an int or (q, kv), got 'cpu' (a device goes to device=)",
+    ),
+    "BLOCK_SIZE 0": (
+        lambda: mask_of(BLOCK_SIZE=0), ValueError,
+        "BLOCK_SIZE: must be at least 1, got 0",
+    ),
+    "BLOCK_SIZE negative": (
+        lambda: mask_of(BLOCK_SIZE=(16, -1)), ValueError,
+        "BLOCK_SIZE[1]: must be at least 1, got -1",
+    ),
+    "BLOCK_SIZE three": (
+        lambda: mask_of(BLOCK_SIZE=(1, 2, 3)), ValueError,
+        "BLOCK_SIZE: must be an int or (q, kv), got 3 entries",
+    ),
+    "BLOCK_SIZE float": (
+        lambda: mask_of(BLOCK_SIZE=16.0), TypeError,
+        "BLOCK_SIZE: must be an int, got float",
+    ),
+    "BLOCK_SIZE None": (
+        lambda: mask_of(BLOCK_SIZE=None), TypeError,
+        "BLOCK_SIZE: must be an int, got None",
+    ),
+    "B 0": (lambda: mask_of(B=0), ValueError, "B: must be at least 1, got 0"),
+    "H 0": (lambda: mask_of(H=0), ValueError, "H: must be at least 1, got 0"),
+    "H float": (lambda: mask_of(H=1.0), TypeError, "H: must be an int, got float"),
+    "B bool": (lambda: mask_of(B=True), TypeError, "B: must be an int, got bool"),
+    "Q_LEN -1": (
+        lambda: mask_of(Q_LEN=-1), ValueError, "Q_LEN: must be at least 0, got -1",
+    ),
+    "KV_LEN None": (
+        lambda: mask_of(KV_LEN=None), TypeError, "KV_LEN: must be an int, got None",
+    ),
+    "KV_LEN str": (
+        lambda: mask_of(KV_LEN="8"), TypeError, "KV_LEN: must be an int, got str",
+    ),
+    "exact": (lambda: mask_of(exact=1), TypeError, "exact: must be a bool, got int"),
+    "device int": (
+        lambda: mask_of(device=0), TypeError,
+        "device: must be a str or None, got int",
+    ),
+    "q_offset": (
+        lambda: mask_of(q_offset="1"), TypeError,
+        "q_offset: must be an int or an integer array, got str",
+    ),
+    "kv_offset": (
+        lambda: mask_of(kv_offset=np.zeros(2, int)), ValueError,
+        "kv_offset: shape must be (1,), one entry a batch, got (2,)",
+    ),
+    "captures": (
+        lambda: mask_of(captures=3), TypeError,
+        "captures: must be a mapping of names to arrays, got int",
+    ),
+    "attention mask_mod": (
+        lambda: fovea.attention(*inputs(), mask_mod=mask_of()), TypeError,
+        "mask_mod: must be a function, got a BlockMask (pass it as block_mask=)",
+    ),
+    "compile mask_mod": (
+        lambda: fovea.compile(mask_mod=mask_of(), D=8), TypeError,
+        "mask_mod: must be a function, got a BlockMask (pass it as block_mask=)",
+    ),
+    "create_mask BlockMask": (
+        lambda: fovea.create_mask(mask_of(), 1, 1, 8, 8), TypeError,
+        "mod: must be a function, got a BlockMask (its tiles are .block_classes())",
+    ),
+    "create_mask B": (
+        lambda: fovea.create_mask(causal, 0, 1, 8, 8), ValueError,
+        "B: must be at least 1, got 0",
+    ),
+    "crop above": (
+        lambda: mask_of().crop(9, 8), ValueError, "q_len: must be in 0...8, got 9",
+    ),
+    "crop below": (
+        lambda: mask_of().crop(8, -1), ValueError, "kv_len: must be in 0...8, got -1",
+    ),
+    "crop kind": (
+        lambda: mask_of().crop(8.0, 8), TypeError, "q_len: must be an int, got float",
+    ),
+    "retile": (
+        lambda: mask_of().retile(0), ValueError, "BLOCK_SIZE: must be at least 1, got 0",
+    ),
+    "index": (
+        lambda: mask_of()[1], IndexError,
+        "BlockMask: B index must be in -1...0, got 1",
+    ),
+    "index parts": (
+        lambda: mask_of()[0, 0, 0, 0], IndexError,
+        "BlockMask: index must have at most 3 parts (B, H, row of tiles), got 4",
+    ),
+    "index kind": (
+        lambda: mask_of()["x"], TypeError,
+        "BlockMask: B index must be an int, a slice or ints, got str",
+    ),
+    "index bool": (
+        lambda: mask_of()[True], TypeError, "BlockMask: B index must be an int, got bool",
+    ),
+    "index rows": (
+        lambda: mask_of(Q_LEN=512)[0, 0, ::2], ValueError,
+        "BlockMask: rows of tiles must be a run without gaps, got [0, 2]",
+    ),
+    "plot b": (
+        lambda: mask_of().plot(b=1), ValueError, "b: must be in 0...0, got 1",
+    ),
+    "plot ax": (
+        lambda: mask_of().plot(3), TypeError,
+        "ax: must be a matplotlib Axes or None, got int",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CREATE)
+def test_block_masks_refuse(case):
+    """A BlockMask given as mask_mod, or a device given as BLOCK_SIZE: TypeError that
+    names the argument to use."""
+    call, kind, text = CREATE[case]
+    with pytest.raises(kind) as caught:
+        call()
+    assert str(caught.value) == text
+
+
+def test_an_unknown_device_lists_what_is():
+    """device: ValueError that lists what is"""
+    with pytest.raises(ValueError) as caught:
+        mask_of(device="cuda:7")
+    assert str(caught.value).endswith(", got 'cuda:7'")
+
+
+def test_too_many_tiles_are_a_memory_error():
+    """Too large: MemoryError or ValueError naming the argument and the bytes."""
+    with pytest.raises(MemoryError) as caught:
+        mask_of(Q_LEN=1 << 40, KV_LEN=1 << 40)
+    assert str(caught.value).startswith("Q_LEN * KV_LEN in tiles: must fit in memory (")
+    with pytest.raises(MemoryError) as caught:
+        fovea.create_mask(causal, 1, 1, 1 << 33, 1 << 33)
+    assert str(caught.value).endswith(f"got {1 << 66:,} bytes")
+
+
+NUM = np.array([[[1, 2], [0, 3]]], np.int32)
+INDICES = np.zeros((1, 2, 2, 3), np.int32)
+INDICES[0, 0] = [[2, 0, 0], [0, 1, 0]]
+INDICES[0, 1] = [[0, 0, 0], [2, 1, 0]]
+
+
+def changed(array, where, value):
+    array = array.copy()
+    array[where] = value
+    return array
+
+
+LISTS = {
+    "count above the width": (
+        dict(kv_num_blocks=changed(NUM, (0, 1, 1), 4)), ValueError,
+        "kv_num_blocks: must be in 0...3 (the width of kv_indices), got 4"
+        " at b=0, h=1, row=1",
+    ),
+    "count below 0": (
+        dict(kv_num_blocks=changed(NUM, (0, 0, 1), -1)), ValueError,
+        "kv_num_blocks: must be in 0...3 (the width of kv_indices), got -1"
+        " at b=0, h=0, row=1",
+    ),
+    "index above": (
+        dict(kv_indices=changed(INDICES, (0, 1, 1, 2), 3)), ValueError,
+        "kv_indices: must be in 0...2, got 3 at b=0, h=1, row=1",
+    ),
+    "index below": (
+        dict(kv_indices=changed(INDICES, (0, 0, 0, 0), -1)), ValueError,
+        "kv_indices: must be in 0...2, got -1 at b=0, h=0, row=0",
+    ),
+    "index beyond the length": (
+        dict(seq_lengths=(256, 256)), ValueError,
+        "kv_indices: must be in 0...1, got 2 at b=0, h=0, row=0",
+    ),
+    "tile twice": (
+        dict(kv_indices=changed(INDICES, (0, 1, 1, 1), 2)), ValueError,
+        "kv_indices: must name a tile once a row, got tile 2 twice at b=0, h=1, row=1",
+    ),
+    "full twice": (
+        dict(full_kv_num_blocks=changed(NUM * 0, (0, 0, 1), 2),
+             full_kv_indices=changed(INDICES * 0, (0, 0, 1), 2)), ValueError,
+        "full_kv_indices: must name a tile once a row, got tile 2 twice"
+        " at b=0, h=0, row=1",
+    ),
+    "partial and full": (
+        dict(full_kv_num_blocks=changed(NUM * 0, (0, 0, 0), 1),
+             full_kv_indices=changed(INDICES * 0, (0, 0, 0, 0), 2)), ValueError,
+        "full_kv_indices: must not name a tile of kv_indices, got tile 2 both partial"
+        " and full at b=0, h=0, row=0",
+    ),
+    "full without indices": (
+        dict(full_kv_num_blocks=NUM), ValueError,
+        "full_kv_indices: must be given with full_kv_num_blocks, got None",
+    ),
+    "full without counts": (
+        dict(full_kv_indices=INDICES), ValueError,
+        "full_kv_num_blocks: must be given with full_kv_indices, got None",
+    ),
+    "full of another shape": (
+        dict(full_kv_num_blocks=NUM[:, :1], full_kv_indices=INDICES[:, :1]), ValueError,
+        "full_kv_num_blocks: shape must be that of kv_num_blocks (1, 2, 2),"
+        " got (1, 1, 2)",
+    ),
+    "dtype": (
+        dict(kv_num_blocks=NUM.astype(np.int16)), TypeError,
+        "kv_num_blocks: dtype must be int32 or int64, got int16",
+    ),
+    "dtype float": (
+        dict(kv_indices=INDICES.astype(float)), TypeError,
+        "kv_indices: dtype must be int32 or int64, got float64",
+    ),
+    "list": (
+        dict(kv_num_blocks=[[[1, 2]]]), TypeError,
+        "kv_num_blocks: must be a numpy.ndarray or have __dlpack__, got list",
+    ),
+    "rank of counts": (
+        dict(kv_num_blocks=NUM[0]), ValueError,
+        "kv_num_blocks: rank must be 3 (B, H, Qb), got 2",
+    ),
+    "rank of indices": (
+        dict(kv_indices=INDICES[0]), ValueError,
+        "kv_indices: rank must be 4 (B, H, Qb, width), got 3",
+    ),
+    "shape of indices": (
+        dict(kv_indices=INDICES[:, :, :1]), ValueError,
+        "kv_indices: shape must be that of kv_num_blocks (1, 2, 2) and a width,"
+        " got (1, 2, 1, 3)",
+    ),
+    "B = 0": (
+        dict(kv_num_blocks=NUM[:0], kv_indices=INDICES[:0]), ValueError,
+        "kv_num_blocks: B and H must be at least 1, got shape (0, 2, 2)",
+    ),
+    "mask_mod": (
+        dict(mask_mod=3), TypeError, "mask_mod: must be a function or None, got int",
+    ),
+    "mask_mod BlockMask": (
+        dict(mask_mod=mask_of), TypeError, None,
+    ),
+    "seq_lengths kind": (
+        dict(seq_lengths=256), TypeError,
+        "seq_lengths: must be (Q_LEN, KV_LEN), got int",
+    ),
+    "seq_lengths three": (
+        dict(seq_lengths=(1, 2, 3)), TypeError,
+        "seq_lengths: must be (Q_LEN, KV_LEN), got (1, 2, 3)",
+    ),
+    "seq_lengths entry": (
+        dict(seq_lengths=(256, -1)), ValueError,
+        "seq_lengths[1]: must be at least 0, got -1",
+    ),
+    "seq_lengths rows": (
+        dict(seq_lengths=(300, 384)), ValueError,
+        "seq_lengths[0]: must give as many tiles as there are rows (2 of 128), got 300",
+    ),
+    "BLOCK_SIZE": (
+        dict(BLOCK_SIZE=0), ValueError, "BLOCK_SIZE: must be at least 1, got 0",
+    ),
+    "BLOCK_SIZE device": (
+        dict(BLOCK_SIZE="cuda"), TypeError,
+        "BLOCK_SIZE: must be an int or (q, kv), got 'cuda' (a device goes to device=)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LISTS)
+def test_from_kv_blocks_refuses(case):
+    """checks: int32 or int64, count <= width, indices in range, no tile twice in a row
+    nor both partial and full: ValueError naming list, b, h, row"""
+    given, kind, text = LISTS[case]
+    arguments = {"kv_num_blocks": NUM, "kv_indices": INDICES, **given}
+    if text is None:
+        arguments["mask_mod"] = mask_of()
+        text = "mask_mod: must be a function, got a BlockMask (pass it as block_mask=)"
+    with pytest.raises(kind) as caught:
+        BlockMask.from_kv_blocks(**arguments)
+    assert str(caught.value) == text
+
+
+def test_from_kv_blocks_takes_the_good_one():
+    """BlockMask.from_kv_blocks(...)"""
+    mask = BlockMask.from_kv_blocks(NUM, INDICES)
+    assert mask.seq_lengths == (256, 384)
+    assert mask.counts() == (0, 6, 6)
