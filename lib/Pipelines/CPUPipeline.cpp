@@ -6,12 +6,6 @@
 using namespace fovea;
 using namespace mlir;
 
-llvm::LogicalResult fovea::lowerAttnToOnlineForCPU(ModuleOp module,
-                                                   const CPUCompileOptions &,
-                                                   CPUCompileReport *) {
-  return module.emitError("this build has no lowering to level 2");
-}
-
 llvm::LogicalResult fovea::lowerOnlineToCPU(ModuleOp module,
                                             const CPUCompileOptions &,
                                             CPUCompileReport *) {

@@ -3,6 +3,7 @@
 #include "fovea/Registration/Registration.h"
 #include "fovea/Conversion/AttnToOnline/AttnToOnline.h"
 #include "fovea/Dialect/Attn/IR/Attn.h"
+#include "fovea/Dialect/Attn/Transforms/Passes.h"
 #include "fovea/Dialect/Online/IR/Online.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -24,4 +25,5 @@ void fovea::registerPasses() {
   mlir::registerCSEPass();
   mlir::registerSymbolDCEPass();
   registerAttnToOnlinePasses();
+  mlir::attn::registerAttnTransformsPasses();
 }

@@ -8,12 +8,14 @@
 #ifndef FOVEA_PIPELINES_PIPELINES_H
 #define FOVEA_PIPELINES_PIPELINES_H
 
+#include "llvm/ADT/ArrayRef.h"
 #include "llvm/Support/LogicalResult.h"
 
 #include <string>
 
 namespace mlir {
 class ModuleOp;
+class OpPassManager;
 } // namespace mlir
 
 namespace fovea {
@@ -36,7 +38,12 @@ struct CPUCompileReport {
   std::string remarks;  /// one line a decision, for `explain`
 };
 
-/// Level 1 to level 2 with the CPU's schedule attached.
+/// Level 1 to level 2 with the CPU's schedule attached: parameters bound to
+/// `params` ("W=64") or their defaults, simplified, converted, checked.
+void addAttnToOnlinePasses(mlir::OpPassManager &passes,
+                           const CPUCompileOptions &options,
+                           llvm::ArrayRef<std::string> params = {});
+/// Runs them.
 llvm::LogicalResult lowerAttnToOnlineForCPU(mlir::ModuleOp module,
                                             const CPUCompileOptions &options,
                                             CPUCompileReport *report = nullptr);

@@ -25,13 +25,11 @@ struct CPUScheduleRequest {
   int64_t indexBits = 32;
 };
 
-/// Completes and verifies a schedule. `remarks`, where given, gets one line a
-/// decision.
+/// Completes and verifies a schedule.
 llvm::FailureOr<mlir::online::CPUScheduleAttr>
 chooseCPUSchedule(mlir::MLIRContext *context, const TargetModel &model,
                   const CPUScheduleRequest &request,
-                  llvm::function_ref<mlir::InFlightDiagnostic()> emitError,
-                  std::string *remarks = nullptr);
+                  llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
 
 /// In the form that CPUScheduleRequest::text takes.
 std::string printCPUSchedule(mlir::online::CPUScheduleAttr schedule);

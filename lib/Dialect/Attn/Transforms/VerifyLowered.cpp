@@ -13,16 +13,14 @@ using namespace mlir;
 static bool isOfLevelOne(Operation *op) {
   if (!isa_and_nonnull<attn::AttnDialect>(op->getDialect()))
     return false;
-  return !attn::isAllowedInRegion(op) ||
-         isa<attn::SizeOp, attn::ParamOp>(op);
+  return !attn::isAllowedInRegion(op) || isa<attn::SizeOp, attn::ParamOp>(op);
 }
 
 namespace {
 struct VerifyLowered : attn::impl::AttnVerifyLoweredBase<VerifyLowered> {
   void runOnOperation() override {
     WalkResult walk = getOperation().walk([](Operation *op) {
-      if (isOfLevelOne(op) &&
-          !isa<attn::NormalizerOp, attn::YieldOp>(op)) {
+      if (isOfLevelOne(op) && !isa<attn::NormalizerOp, attn::YieldOp>(op)) {
         op->emitError("is left after the lowering to level 2");
         return WalkResult::interrupt();
       }
@@ -30,9 +28,9 @@ struct VerifyLowered : attn::impl::AttnVerifyLoweredBase<VerifyLowered> {
         for (Block &block : region)
           for (BlockArgument argument : block.getArguments())
             if (isa<attn::BlockMaskType>(argument.getType())) {
-              op->emitError() << "has an argument of type "
-                              << argument.getType()
-                              << " after the lowering to level 2";
+              op->emitError()
+                  << "has an argument of type " << argument.getType()
+                  << " after the lowering to level 2";
               return WalkResult::interrupt();
             }
       return WalkResult::advance();

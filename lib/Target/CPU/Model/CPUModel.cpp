@@ -66,8 +66,7 @@ parseSchedule(llvm::StringRef text,
 llvm::FailureOr<mlir::online::CPUScheduleAttr> fovea::chooseCPUSchedule(
     mlir::MLIRContext *context, const TargetModel &model,
     const CPUScheduleRequest &request,
-    llvm::function_ref<mlir::InFlightDiagnostic()> emitError,
-    std::string *remarks) {
+    llvm::function_ref<mlir::InFlightDiagnostic()> emitError) {
   llvm::FailureOr<Choice> choice = parseSchedule(request.text, emitError);
   if (llvm::failed(choice))
     return llvm::failure();
@@ -85,13 +84,6 @@ llvm::FailureOr<mlir::online::CPUScheduleAttr> fovea::chooseCPUSchedule(
     keys = std::min(keys, *model.getLimit("l2_bytes") / 4 / rowBytes);
   keys = std::max(lanes, keys / lanes * lanes);
   int64_t m = choice->m.value_or(rows), n = choice->n.value_or(keys);
-  if (remarks)
-    *remarks +=
-        llvm::formatv("schedule: {0} query rows an item{1}, {2} keys a "
-                      "block{3}, {4} queries a vector ({5})\n",
-                      m, choice->m ? " (given)" : "", n,
-                      choice->n ? " (given)" : "", lanes, model.getName())
-            .str();
   if (m % lanes != 0)
     return emitError() << "schedule entry 'm' must be a multiple of " << lanes
                        << " (the queries of a vector on " << model.getName()

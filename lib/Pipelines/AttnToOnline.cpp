@@ -1,0 +1,81 @@
+//===- AttnToOnline.cpp - Level 1 to level 2 for a CPU --------------------===//
+
+#include "fovea/Conversion/AttnToOnline/AttnToOnline.h"
+#include "fovea/Dialect/Attn/Transforms/Passes.h"
+#include "fovea/Pipelines/Pipelines.h"
+#include "fovea/Target/CPU/CPUModel.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace fovea;
+using namespace mlir;
+
+static std::string describeWalk(Operation *walk) {
+  if (auto segments = dyn_cast<online::WalkSegmentsOp>(walk)) {
+    unsigned full = llvm::count(segments.getClasses(),
+                                static_cast<int32_t>(online::ClassKind::Full));
+    return llvm::formatv("keys: {0} intervals in closed form, {1} of them full",
+                         segments.getClasses().size(), full)
+        .str();
+  }
+  if (isa<online::WalkListOp>(walk))
+    return "keys: the tiles of a block mask";
+  return "keys: an interval whose mask is evaluated tile by tile";
+}
+
+static void fillReport(ModuleOp module, CPUCompileReport &report) {
+  module.walk([&](online::GridOp grid) {
+    auto schedule =
+        dyn_cast_if_present<online::CPUScheduleAttr>(grid.getScheduleAttr());
+    if (!schedule)
+      return;
+    report.schedule = printCPUSchedule(schedule);
+    report.remarks +=
+        llvm::formatv("schedule: {0} query rows an item, {1} keys a block, {2} "
+                      "queries a vector\n",
+                      schedule.getM(), schedule.getN(), schedule.getLanes())
+            .str();
+    grid.walk([&](Operation *op) {
+      if (isa<online::WalkSegmentsOp, online::WalkListOp, online::WalkScanOp>(
+              op))
+        report.remarks += describeWalk(op) + "\n";
+    });
+  });
+}
+
+void fovea::addAttnToOnlinePasses(OpPassManager &passes,
+                                  const CPUCompileOptions &options,
+                                  llvm::ArrayRef<std::string> params) {
+  attn::AttnBindParamsOptions bind;
+  llvm::append_range(bind.params, params);
+  passes.addPass(attn::createAttnBindParams(bind));
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createCSEPass());
+  ConvertAttnToOnlineOptions convert;
+  convert.cpu = options.cpu;
+  convert.features = options.features;
+  convert.schedule = options.schedule;
+  convert.exact = options.exact;
+  convert.indexBits = options.indexBits;
+  passes.addPass(createConvertAttnToOnline(convert));
+  passes.addPass(attn::createAttnVerifyLowered());
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createCSEPass());
+}
+
+llvm::LogicalResult
+fovea::lowerAttnToOnlineForCPU(ModuleOp module,
+                               const CPUCompileOptions &options,
+                               CPUCompileReport *report) {
+  PassManager passes(module.getContext(), ModuleOp::getOperationName());
+  addAttnToOnlinePasses(passes, options);
+  if (failed(passes.run(module)))
+    return failure();
+  if (report)
+    fillReport(module, *report);
+  return success();
+}
