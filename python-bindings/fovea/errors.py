@@ -1,6 +1,6 @@
 """The package's own kinds of error and warning."""
 
-__all__ = ["Error", "TraceError", "CompileError", "ParseError", "PerformanceWarning"]
+__all__ = ["CompileError", "Error", "ParseError", "PerformanceWarning", "TraceError"]
 
 
 class Error(Exception):

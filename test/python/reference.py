@@ -126,7 +126,7 @@ def _signature(op: str) -> tuple[tuple[str, ...], str]:
     if op[1:] in ("eq", "ne", "lt", "le", "gt", "ge"):
         kind = "i64" if op[0] == "i" else "f"
         return (kind, kind), "i1"
-    if op in ("floordiv", "mod", "shl", "shr") or op[0] == "i" and "_to_" not in op:
+    if op in ("floordiv", "mod", "shl", "shr") or (op[0] == "i" and "_to_" not in op):
         return ("i64", "i64"), "i64"
     conversions = {
         "i1_to_i64": ("i1", "i64"),
@@ -260,8 +260,8 @@ class _Row:
         self.regions = {} if self.softmax else normalizer
 
     def has(self, name):
-        return (
-            self.softmax and name in ("stat", "denom") or bool(self.regions.get(name))
+        return (self.softmax and name in ("stat", "denom")) or bool(
+            self.regions.get(name)
         )
 
     def __call__(self, name, **arguments):
@@ -383,17 +383,18 @@ def _row_pass(row, program, s, seen, at, values):
         t = np.maximum(t0, np.max(stat, axis=1, initial=-np.inf))
         with np.errstate(all="ignore"):
             factor = np.where(t == t0, 1.0, np.exp(t0 - t))
-    inputs = dict(s=s, t=t[:, None], b=b, h=h, q=q, kv=at["kv"])
+    inputs = {"s": s, "t": t[:, None], "b": b, "h": h, "q": q, "kv": at["kv"]}
     weight = row("weight", **inputs)
     with np.errstate(all="ignore"):
         o = o * factor[:, None] + _weighted(weight, seen, values)
-        l = l0 * factor
+        total = l0 * factor
         if row.has("denom"):
-            l = l + np.where(seen, row("denom", **inputs), 0.0).sum(axis=1)
-            lse = np.where(l == 0, -np.inf, t + np.log(np.where(l == 0, 1.0, l)))
+            total = total + np.where(seen, row("denom", **inputs), 0.0).sum(axis=1)
+            logarithm = np.log(np.where(total == 0, 1.0, total))
+            lse = np.where(total == 0, -np.inf, t + logarithm)
         else:
             lse = np.full(rows, np.nan)
-        out = _finish(row, o, l, t, b, h, q, e)
+        out = _finish(row, o, total, t, b, h, q, e)
     return out, lse
 
 
@@ -405,12 +406,12 @@ def _weighted(weight, seen, values):
     return products.sum(axis=1)
 
 
-def _finish(row, o, l, t, b, h, q, e):
+def _finish(row, o, total, t, b, h, q, e):
     finish = "o/l" if row.softmax else row.regions["finish"]
     if finish == "o":
         return o
-    dead = (l == 0)[:, None]
+    dead = (total == 0)[:, None]
     if finish == "o/l":
-        return np.where(dead, 0.0, o / np.where(dead, 1.0, l[:, None]))
-    done = row("finish", o=o, l=l[:, None], t=t[:, None], b=b, h=h, q=q, e=e)
+        return np.where(dead, 0.0, o / np.where(dead, 1.0, total[:, None]))
+    done = row("finish", o=o, l=total[:, None], t=t[:, None], b=b, h=h, q=q, e=e)
     return np.where(dead, 0.0, done) if row.has("denom") else done

@@ -410,7 +410,7 @@ def _looks_like(value: Any, expected: tuple[type, str, int]) -> bool:
 
 def _passes_as_it_is(value: Any) -> bool:
     """Whether nothing behind this object can be a capture."""
-    if isinstance(value, (BuiltinFunctionType, np.ufunc)):
+    if isinstance(value, (BuiltinFunctionType, np.ufunc, BaseException)):
         return True
     if isinstance(value, ModuleType):
         return _is_library_module(value.__name__, getattr(value, "__file__", None))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Capture", "Region", "format_node", "REGION_ARGS"]
+__all__ = ["REGION_ARGS", "Capture", "Region", "format_node"]
 
 #: Region arguments in the order in which a mod receives them.
 REGION_ARGS = {

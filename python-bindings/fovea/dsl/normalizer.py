@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from types import FunctionType
 from typing import Any
 
 from .captures import CaptureArray, array_dtype, array_rank, is_array
@@ -111,7 +110,7 @@ class Normalizer:
 
 
 def _check_seed_value(value: Any) -> None:
-    if isinstance(value, FunctionType):
+    if callable(value):
         check_mod("seed_value", value)
         return
     if not is_array(value):
@@ -193,19 +192,15 @@ def trace_normalizer(
 ) -> dict[str, ModTrace | str | None]:
     """The traced regions of a normaliser, by Program's keys."""
     traced: dict[str, ModTrace | str | None] = {}
-    for name in ("stat", "weight", "denom", "seed", "finish"):
+    for name in ("stat", "weight", "denom", "seed", "seed_value", "finish"):
         value = getattr(normalizer, name)
-        if value is None or isinstance(value, str):
+        if callable(value):
+            path = (slot, getattr, name)
+            traced[name] = trace_mod(env, name, name, path, captures, used)
+        elif name == "seed_value" and value is not None:
+            traced[name] = _trace_seed_array(env, slot)
+        else:
             traced[name] = env.reach(slot, getattr, name, name)
-            continue
-        traced[name] = trace_mod(env, name, name, (slot, getattr, name), captures, used)
-    if isinstance(normalizer.seed_value, FunctionType):
-        path = (slot, getattr, "seed_value")
-        traced["seed_value"] = trace_mod(
-            env, "seed_value", "seed_value", path, captures, used
-        )
-    else:
-        traced["seed_value"] = _trace_seed_array(env, slot)
     if normalizer.stat is not None:
         for name in ("weight", "denom"):
             part = traced[name]
@@ -214,10 +209,8 @@ def trace_normalizer(
     return traced
 
 
-def _trace_seed_array(env: Environment, slot: int) -> ModTrace | None:
+def _trace_seed_array(env: Environment, slot: int) -> ModTrace:
     value = env.reach(slot, getattr, "seed_value", "seed_value")
-    if value is None:
-        return None
     assert isinstance(value, CaptureArray)
     region = Region("seed_value", "seed_value")
     b, h, q, e = region.arg_ids

@@ -167,6 +167,10 @@ def _own_function(kind: type, key: tuple[str, str | None]) -> Any:
 
 
 def _class_function(real: Any, key: tuple[str, str | None]) -> Any:
+    name, part = key
+    own = getattr(real, "__dict__", None)
+    if part != "fget" and own and name in own:
+        return own[name]
     return _own_function(type(real), key)
 
 

@@ -16,8 +16,8 @@ __all__ = [
     "Traced",
     "TracedAttributeError",
     "apply",
-    "lift",
     "clamp",
+    "lift",
     "where",
 ]
 

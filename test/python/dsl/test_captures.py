@@ -1,0 +1,685 @@
+"""Arrays are live, everything else is constant; nothing of the user's changes."""
+
+import copy
+import enum
+import functools
+import gc
+import math
+import sys
+import threading
+import time
+import types
+import weakref
+
+import numpy as np
+import pytest
+
+from fovea import ops
+from fovea.dsl import and_masks, trace_variant
+
+module_array = np.arange(8.0)
+module_window = 3
+
+
+def score_region(variant):
+    return variant.program["score"]["nodes"]
+
+
+class Tensor:
+    """Recognised by __dlpack__ alone, as torch's tensors are."""
+
+    def __init__(self, array, dtype=None):
+        self.array = array
+        self.dtype = f"torch.{array.dtype}" if dtype is None else dtype
+        self.ndim = array.ndim
+        self.shape = array.shape
+
+    def __dlpack__(self, **kwargs):
+        return self.array.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+    def __getitem__(self, index):
+        raise AssertionError("the original was indexed")
+
+
+def test_arrays_are_found_in_program_order():
+    first, second = np.ones(3, np.float32), np.ones((2, 3), np.int8)
+
+    def score(s, b, h, q, k, *, third=None):
+        return s + second[h, q] * first[h] + third[b, h, q]
+
+    def mask(b, h, q, k):
+        return first[q] > 0
+
+    third = np.ones((1, 2, 3), bool)
+    variant = trace_variant(score, mask, captures={"third": third})
+    assert variant.names == ("second", "first", "third")
+    assert [a is x for a, x in zip(variant.arrays, (second, first, third), strict=True)]
+    assert variant.program["captures"] == [
+        {"name": "second", "dtype": "i8", "rank": 2},
+        {"name": "first", "dtype": "f32", "rank": 1},
+        {"name": "third", "dtype": "i1", "rank": 3},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "name"),
+    [
+        ("bool", "i1"), ("int8", "i8"), ("uint8", "ui8"), ("int16", "i16"),
+        ("uint16", "ui16"), ("int32", "i32"), ("uint32", "ui32"), ("int64", "i64"),
+        ("float16", "f16"), ("float32", "f32"), ("float64", "f64"),
+    ],
+)  # fmt: skip
+def test_dtypes(dtype, name):
+    array = np.ones(4, dtype)
+    variant = trace_variant(lambda s, b, h, q, k: s + array[q] * 1)
+    assert variant.program["captures"][0]["dtype"] == name
+    tensor = Tensor(array)
+    variant = trace_variant(lambda s, b, h, q, k: s + tensor[q] * 1)
+    assert variant.program["captures"][0]["dtype"] == name
+    assert variant.arrays[0] is tensor
+
+
+def test_bfloat16():
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    array = np.ones(4, ml_dtypes.bfloat16)
+    half = ml_dtypes.bfloat16(0.5)
+    variant = trace_variant(lambda s, b, h, q, k: s * half + array[q])
+    assert variant.program["captures"][0]["dtype"] == "bf16"
+    assert ["const", "f", (0.5).hex()] in score_region(variant)
+
+
+def test_dlpack_without_dtype():
+    class Bare:
+        def __init__(self, array):
+            self.array = array
+
+        def __dlpack__(self, **kwargs):
+            return self.array.__dlpack__(**kwargs)
+
+        def __dlpack_device__(self):
+            return self.array.__dlpack_device__()
+
+    bare = Bare(np.ones((2, 2), np.float32))
+
+    def mod(s, b, h, q, k):
+        return s + bare[h, q]
+
+    variant = trace_variant(mod)
+    assert variant.program["captures"] == [{"name": "bare", "dtype": "f32", "rank": 2}]
+    bare = Bare(np.ones((2, 2), np.float64))
+    assert trace_variant(mod).program["captures"][0]["dtype"] == "f64"
+
+
+class Model:
+    def __init__(self):
+        self.bias = np.ones((2, 4))
+        self.parts = [np.ones(4), {"x": (np.ones(2), 5)}]
+        self.scale = 2.0
+
+    def score(self, s, b, h, q, k):
+        return self.helper(s, h, q) * self.scale
+
+    def helper(self, s, h, q):
+        return s + self.bias[h, q] + self.parts[0][q] + self.parts[1]["x"][0][h]
+
+
+def test_labels_say_how_the_user_reaches_them():
+    model, cfg = Model(), types.SimpleNamespace(table=np.ones(3))
+    variant = trace_variant(
+        model.score, lambda b, h, q, k: (cfg.table[q] > 0) & (module_array[k] > 0)
+    )
+    assert variant.labels == (
+        "self.bias", "self.parts[0]", "self.parts[1]['x'][0]", "cfg.table",
+        "module_array",
+    )  # fmt: skip
+    assert variant.names == (
+        "bias",
+        "parts_0",
+        "parts_1_x_0",
+        "cfg_table",
+        "module_array",
+    )
+    assert all(name.isidentifier() for name in variant.names)
+
+
+def test_equal_names_are_told_apart():
+    def make(x):
+        return lambda b, h, q, k: x[q] > 0
+
+    variant = trace_variant(None, and_masks(make(np.ones(3)), make(np.ones(4))))
+    assert variant.names == ("x", "x_1")
+    assert [len(a) for a in variant.arrays] == [3, 4]
+
+
+def test_one_variable_of_two_mods_is_one_capture():
+    doc = np.ones(3)
+
+    def score(s, b, h, q, k):
+        return s + doc[q]
+
+    def mask(b, h, q, k):
+        return (doc[q] == doc[k]) & (module_array[q] > 0)
+
+    variant = trace_variant(score, mask)
+    assert variant.names == ("doc", "module_array")
+
+
+# -- live and constant --------------------------------------------------------------
+
+
+def same(mod, *, changed=None, **kwargs):
+    """Whether `changed()` leaves the variant of mod what it was."""
+    before = trace_variant(mod, **kwargs)
+    if changed is not None:
+        changed()
+    return trace_variant(mod, **kwargs).core is before.core
+
+
+def test_values_pointers_shapes_and_strides_are_live():
+    holder = types.SimpleNamespace(a=np.ones((3, 4)))
+
+    def mod(s, b, h, q, k):
+        return s + holder.a[h, q]
+
+    for new in (
+        np.zeros((3, 4)),
+        np.ones((70, 2)),
+        np.ones((8, 8)).T[::-2],
+        np.ones((0, 0)),
+    ):
+        assert same(mod, changed=lambda new=new: setattr(holder, "a", new))
+        assert trace_variant(mod).arrays[0] is new
+
+
+def test_dtype_and_rank_make_variants():
+    holder = types.SimpleNamespace(a=np.ones(3))
+
+    def mod(s, b, h, q, k):
+        return s + holder.a[h]
+
+    assert not same(mod, changed=lambda: setattr(holder, "a", np.ones(3, np.float32)))
+    assert not same(mod, changed=lambda: setattr(holder, "a", np.ones(3, np.int64)))
+    with pytest.raises(TypeError, match="1 of 2 indices given"):
+        same(mod, changed=lambda: setattr(holder, "a", np.ones((3, 3))))
+
+
+def test_rebound_closures_and_globals_are_read_again():
+    local, scale = np.ones(3), 2.0
+
+    def mod(s, b, h, q, k):
+        return s * scale + local[h] + module_array[q] * module_window
+
+    before = trace_variant(mod)
+    local = np.zeros(5)
+    after = trace_variant(mod)
+    assert after.core is before.core and after.arrays[0] is local
+    scale = 3.0
+    assert trace_variant(mod).core is not before.core
+    scale = 2.0
+    assert trace_variant(mod).core is before.core
+    globals()["module_window"] = 4
+    try:
+        assert trace_variant(mod).core is not before.core
+    finally:
+        globals()["module_window"] = 3
+    assert trace_variant(mod).core is before.core
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (1, 1.0), (1, True), (True, 1.0), (0.0, -0.0), (1, 2), (0.5, 0.25),
+        (np.float32(1), 1.0), (np.float32(1), np.float64(1)), (np.int8(1), 1),
+        (np.float64(0.0), np.float64(-0.0)), (math.nan, 1.0), (math.inf, -math.inf),
+    ],
+)  # fmt: skip
+def test_constants_that_differ(one, other):
+    cell = one
+
+    def mod(s, b, h, q, k):
+        return s * cell
+
+    before = trace_variant(mod)
+    cell = other
+    assert trace_variant(mod).core is not before.core
+    cell = one
+    assert trace_variant(mod).core is before.core
+
+
+@pytest.mark.parametrize("value", [math.nan, -0.0, None, "text", 2**70, 1j, b"x", ...])
+def test_equal_constants_are_the_same(value):
+    cell = value
+
+    def mod(s, b, h, q, k):
+        return s if cell is not s else q
+
+    before = trace_variant(mod)
+    if isinstance(value, float):
+        cell = float(repr(value))
+    assert trace_variant(mod).core is before.core
+
+
+def test_constants_choose_the_code():
+    mode = "soft"
+    table = None
+
+    def mod(s, b, h, q, k):
+        if table is not None:
+            s = s + table[h]
+        return ops.tanh(s) if mode == "soft" else s
+
+    soft = trace_variant(mod)
+    mode = "hard"
+    hard = trace_variant(mod)
+    assert len(score_region(soft)) == 2 and len(score_region(hard)) == 1
+    table = np.ones(3)
+    assert trace_variant(mod).names == ("table",)
+    table = None
+    assert trace_variant(mod).core is hard.core
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c.items.append(1),
+        lambda c: c.items.__setitem__(0, 5),
+        lambda c: c.items.__setitem__(0, True),
+        lambda c: c.table.update(x=3),
+        lambda c: c.table.pop("y"),
+        lambda c: c.nested[1].append(4),
+        lambda c: c.kinds.add(9),
+        lambda c: setattr(c, "pair", (1, 2.0)),
+        lambda c: setattr(c, "mode", Mode.B),
+        lambda c: setattr(c, "arrays", [np.ones(2)]),
+        lambda c: c.arrays.append(np.ones(2)),
+        lambda c: setattr(c, "sub", types.SimpleNamespace(x=2)),
+        lambda c: setattr(c, "sub", Mode.A),
+        lambda c: setattr(c, "added", 1),
+        lambda c: delattr(c, "mode"),
+    ],
+)
+def test_changes_of_containers_and_attributes_are_seen(change):
+    c = types.SimpleNamespace(
+        items=[1, 2], table={"x": 1, "y": 2}, nested=(1, [2, 3]), kinds={1, 2},
+        pair=(1, 2), mode=Mode.A, arrays=[np.ones(2), 7.0, np.ones(3)],
+        sub=types.SimpleNamespace(x=1),
+    )  # fmt: skip
+
+    def mod(s, b, h, q, k):
+        s = s * sum(c.items) + c.table["x"] + len(c.table) + sum(c.nested[1])
+        s = s + len(c.kinds) + c.pair[1] + (getattr(c, "mode", None) is Mode.A)
+        s = s + c.arrays[0][h] + len(c.arrays) + getattr(c.sub, "x", 0)
+        return s + getattr(c, "added", 0)
+
+    assert same(mod)
+    before = trace_variant(mod)
+    change(c)
+    assert trace_variant(mod).core is not before.core
+
+
+class Mode(enum.Enum):
+    A = 1
+    B = 2
+
+
+def test_a_builtin_that_gets_shadowed_is_seen():
+    space = {"ops": ops}
+    exec("def mod(s, b, h, q, k):\n    return s + abs(q - k)", space)
+    before = trace_variant(space["mod"])
+    space["abs"] = lambda x: x
+    after = trace_variant(space["mod"])
+    assert len(score_region(after)) == len(score_region(before)) - 1
+
+
+def test_replaced_helpers_and_methods_are_seen():
+    box = types.SimpleNamespace(f=lambda x: x + 1)
+
+    def mod(s, b, h, q, k):
+        return box.f(s)
+
+    assert same(mod)
+    assert not same(mod, changed=lambda: setattr(box, "f", lambda x: x - 1))
+
+    class Local:
+        def part(self, s):
+            return s * 2
+
+        def __call__(self, s, b, h, q, k):
+            return self.part(s)
+
+    local = Local()
+    assert same(local)
+    assert not same(local, changed=lambda: setattr(Local, "part", lambda self, s: s))
+    assert not same(local, changed=lambda: setattr(local, "part", lambda s: s - 1))
+
+
+def test_changed_defaults_are_seen():
+    def mod(s, b, h, q, k, shift=1, *, gain=2.0):
+        return s * gain + shift
+
+    assert same(mod)
+    assert not same(mod, changed=lambda: setattr(mod, "__defaults__", (2,)))
+    assert not same(mod, changed=lambda: mod.__kwdefaults__.update(gain=3.0))
+
+
+def test_fresh_functions_of_one_source_share_a_variant():
+    def make(window, table):
+        return lambda s, b, h, q, k: ops.where(q - k < window, s + table[h], -1.0)
+
+    before = trace_variant(make(4, np.ones(3)))
+    table = np.zeros(9)
+    after = trace_variant(make(4, table))
+    assert (after.core is before.core and after.arrays == [table]) or after.arrays[
+        0
+    ] is table
+    other = trace_variant(make(5, table))
+    assert other.core is not before.core and other.key != before.key
+    assert trace_variant(make(4, table)).core is before.core
+
+
+def test_equal_code_is_not_enough():
+    def make(f):
+        return lambda s, b, h, q, k: f(s)
+
+    one = trace_variant(make(lambda x: x + 1))
+    two = trace_variant(make(lambda x: x + 2))
+    assert one.key != two.key
+
+
+def test_equal_programs_have_equal_keys():
+    one = trace_variant(lambda s, b, h, q, k: s + module_array[q])
+    two = trace_variant(lambda x, i, j, m, n: x + module_array[m])
+    assert one.key == two.key and one.core is not two.core
+    assert one.program_json(D=64) == two.program_json(D=64)
+    assert one.program_json(D=64, E=32, dtype="bf16") != one.program_json(D=64)
+
+
+def test_two_variables_of_one_array_stay_two():
+    """Which arrays are the same object is no part of a variant."""
+    one = other = np.ones(3)
+
+    def mod(s, b, h, q, k):
+        return s + one[q] + other[k]
+
+    before = trace_variant(mod)
+    assert before.names == ("one", "other")
+    other = np.zeros(3)
+    after = trace_variant(mod)
+    assert after.core is before.core
+    assert after.arrays[0] is one and after.arrays[1] is other
+
+
+def test_objects_that_stop_being_one_are_told_apart():
+    a = b_ = types.SimpleNamespace(t=np.ones(3))
+
+    def mod(s, b, h, q, k):
+        return s + a.t[q] + b_.t[q]
+
+    before = trace_variant(mod)
+    assert len(before.arrays) == 1
+    b_ = types.SimpleNamespace(t=np.zeros(3))
+    after = trace_variant(mod)
+    assert [x is y for x, y in zip(after.arrays, (a.t, b_.t), strict=True)] == [
+        True,
+        True,
+    ]
+
+
+# -- forms ------------------------------------------------------------------------------
+
+
+def test_partial_methods_and_keyword_captures():
+    def mod(s, b, h, q, k, table, *, other):
+        return s + table[h] + other[q]
+
+    table, other = np.ones(3), np.ones(4)
+    variant = trace_variant(
+        functools.partial(mod, table=table), captures={"other": other}
+    )
+    assert variant.arrays[0] is table and variant.arrays[1] is other
+    replaced = np.ones(5)
+    again = trace_variant(
+        functools.partial(mod, table=replaced), captures={"other": table}
+    )
+    assert again.core is variant.core and again.arrays[0] is replaced
+
+
+def test_zero_dimensional_arrays_are_numbers():
+    window, flag = np.array(3), np.array(True)
+
+    def mask(b, h, q, k):
+        return (q - k < window) & flag
+
+    variant = trace_variant(None, mask)
+    assert [c["rank"] for c in variant.program["captures"]] == [0, 0]
+    assert ["read", 0] in variant.program["mask"]["nodes"]
+    before = variant.core
+    window[...] = 9
+    assert trace_variant(None, mask).core is before
+    with pytest.raises(TypeError, match="if"):
+        trace_variant(lambda s, b, h, q, k: s if window > 2 else 0)
+
+
+def test_zero_dimensional_arrays_index_and_serve_both_mods():
+    start = np.array(2, np.int32)
+    table = np.ones(9)
+    variant = trace_variant(
+        lambda s, b, h, q, k: s + table[q + start] + table[start],
+        lambda b, h, q, k: q >= start,
+    )
+    assert variant.names == ("start", "table")
+
+
+def test_negative_constants_count_from_the_end():
+    table = np.ones((4, 5))
+    nodes = score_region(trace_variant(lambda s, b, h, q, k: s + table[-1][-2]))
+    assert ["extent", 0, 0] in nodes and ["extent", 0, 1] in nodes
+    assert ["const", "i64", -1] in nodes and ["const", "i64", -2] in nodes
+    nodes = score_region(trace_variant(lambda s, b, h, q, k: s + table[q - 3, 1]))
+    assert not any(n[0] == "extent" for n in nodes), "a computed index never wraps"
+
+
+def test_hundreds_of_captures():
+    arrays = [np.full(4, float(i)) for i in range(300)]
+
+    def mod(s, b, h, q, k):
+        for array in arrays:
+            s = s + array[h]
+        return s
+
+    variant = trace_variant(mod)
+    assert len(variant.arrays) == 300 and len(set(variant.names)) == 300
+    arrays[7] = np.zeros(4)
+    again = trace_variant(mod)
+    assert again.core is variant.core and again.arrays[7] is arrays[7]
+
+
+def test_chains_of_closures_and_recursion():
+    def wrap(f, array):
+        return lambda x, h: f(x, h) + array[h]
+
+    f = lambda x, h: x
+    for _ in range(200):
+        f = wrap(f, np.ones(3))
+    assert len(trace_variant(lambda s, b, h, q, k: f(s, h)).arrays) == 200
+
+    def power(x, n):
+        return x if n == 0 else power(x, n - 1) * module_array[n]
+
+    assert len(score_region(trace_variant(lambda s, b, h, q, k: power(s, 5)))) > 10
+
+
+def test_cyclic_containers():
+    ring = [np.ones(3), 2.0]
+    ring.append(ring)
+    box = {"me": None, "a": np.ones(3)}
+    box["me"] = box
+
+    def mod(s, b, h, q, k):
+        return s + ring[2][2][0][h] * ring[1] + box["me"]["me"]["a"][h]
+
+    variant = trace_variant(mod)
+    assert variant.arrays[0] is ring[0] and variant.arrays[1] is box["a"]
+    assert trace_variant(mod).core is variant.core
+
+
+def test_imports_inside_the_mod(tmp_path, monkeypatch):
+    (tmp_path / "settings_of_a_test.py").write_text(
+        "import numpy as np\nT = np.ones(3)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def mod(s, b, h, q, k):
+        import settings_of_a_test as settings
+
+        from fovea.ops import exp
+
+        return exp(s) + settings.T[h]
+
+    try:
+        variant = trace_variant(mod)
+        assert variant.arrays[0] is sys.modules["settings_of_a_test"].T
+        assert trace_variant(mod).core is variant.core
+    finally:
+        sys.modules.pop("settings_of_a_test", None)
+
+
+def test_decorated_and_cached_helpers():
+    table = np.ones(3)
+
+    def logged(f):
+        @functools.wraps(f)
+        def wrapper(*args, **kwargs):
+            return f(*args, **kwargs)
+
+        return wrapper
+
+    @logged
+    def mod(s, b, h, q, k):
+        return s + cached(h)
+
+    @functools.lru_cache
+    def cached(h):
+        return table[h]
+
+    assert trace_variant(mod).arrays[0] is table
+
+
+def test_objects_made_inside_the_mod():
+    table = np.ones(9)
+
+    class Point:
+        def __init__(self, i):
+            self.x, self.y = i // 3, i % 3
+
+        def distance(self, other):
+            return (self.x - other.x) ** 2 + (self.y - other.y) ** 2 + table[self.x]
+
+    def mod(s, b, h, q, k):
+        assert isinstance(Point(q), Point)
+        return s + Point(q).distance(Point(k))
+
+    assert trace_variant(mod).arrays[0] is table
+
+
+def test_the_users_objects_are_not_changed():
+    array = np.arange(3.0)
+    items = [array, {"a": array}]
+    model = Model()
+    before = copy.deepcopy(vars(model))
+
+    def mod(s, b, h, q, k, extra=items):
+        return model.score(s, b, h, q, k) + items[0][h] + extra[1]["a"][h]
+
+    code, closure, defaults = mod.__code__, mod.__closure__, mod.__defaults__
+    contents = [cell.cell_contents for cell in closure]
+    trace_variant(mod)
+    assert mod.__code__ is code and mod.__closure__ == closure
+    assert mod.__defaults__ is defaults and defaults[0] is items
+    assert all(a is c.cell_contents for a, c in zip(contents, closure, strict=True))
+    assert items[0] is array and items[1]["a"] is array and type(items) is list
+    assert vars(model).keys() == before.keys() and type(model.bias) is np.ndarray
+    assert type(globals()["module_array"]) is np.ndarray
+    np.testing.assert_array_equal(array, np.arange(3.0))
+
+
+def test_what_the_mod_writes_itself_is_written():
+    calls, seen = 0, []
+
+    def mod(s, b, h, q, k):
+        nonlocal calls
+        global module_calls
+        calls += 1
+        module_calls = calls
+        seen.append(calls)
+        return s + module_array[q]
+
+    trace_variant(mod)
+    assert calls == 1 and seen == [1]
+    assert globals().pop("module_calls") == 1
+
+
+def test_traces_keep_no_arrays_or_objects_alive():
+    class Box:
+        pass
+
+    def use():
+        box = Box()
+        box.a = np.ones(1000)
+        array = np.ones(1000)
+
+        def mod(s, b, h, q, k):
+            return s + box.a[h] + array[h]
+
+        trace_variant(mod)
+        return weakref.ref(box), weakref.ref(array), weakref.ref(box.a)
+
+    watched = use()
+    gc.collect()
+    assert [w() for w in watched] == [None, None, None]
+
+
+def test_a_second_look_is_fast():
+    slope, doc, bias = np.ones(8), np.ones(64, int), np.ones((8, 64))
+    window = 7
+
+    def score(s, b, h, q, k):
+        return s + slope[h] * (k - q) + bias[h, q]
+
+    def mask(b, h, q, k):
+        return (doc[q] == doc[k]) & (q - k < window)
+
+    trace_variant(score, mask)
+    best = math.inf
+    for _ in range(5):
+        start = time.perf_counter()
+        for _ in range(1000):
+            trace_variant(score, mask)
+        best = min(best, (time.perf_counter() - start) * 1e3)
+    assert best < 60, f"{best:.1f} microseconds a look"
+
+
+def test_threads():
+    arrays = [np.full(4, float(i)) for i in range(8)]
+    faults = []
+
+    def work(array, shift):
+        def mod(s, b, h, q, k):
+            return s + array[h] * shift
+
+        for _ in range(200):
+            variant = trace_variant(mod)
+            if variant.arrays[0] is not array:
+                faults.append(shift)
+
+    threads = [
+        threading.Thread(target=work, args=(a, i % 3)) for i, a in enumerate(arrays)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults

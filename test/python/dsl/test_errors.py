@@ -1,0 +1,550 @@
+"""Every kind of mistake in a mod, with the type and the text that answers it."""
+
+import functools
+import itertools
+import math
+import types
+import warnings
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from fovea import ops
+from fovea.dsl import and_masks, clear_memo, or_masks, trace_variant
+from fovea.errors import Error, TraceError
+
+bias = np.ones((4, 8))
+slope = np.ones(4)
+number = np.array(2.0)
+objects = np.array([None, 1], object)
+items = [1, 2, 3]
+
+
+def failing(mod, role="score", **kwargs):
+    """The error of tracing a mod, and its text."""
+    pair = (mod, None) if role == "score" else (None, mod)
+    with pytest.raises(Exception) as caught:
+        trace_variant(*pair, **kwargs)
+    return caught.value, str(caught.value)
+
+
+def chained(b, h, q, k):
+    return 0 <= q - k < 5
+
+
+def conditional(b, h, q, k):
+    if q >= k:
+        return True
+    return q < 2
+
+
+def conditional_and(b, h, q, k):
+    if q >= k and slope[h] > 0:
+        return True
+    return q < 2
+
+
+def loop_while(b, h, q, k):
+    while q > k:
+        q = q - 1
+    return q == k
+
+
+def asserting(b, h, q, k):
+    assert q >= 0
+    return q >= k
+
+
+def filtered(b, h, q, k):
+    return [x for x in (q, k) if x > 3] == []
+
+
+PYTHON = [
+    (lambda b, h, q, k: q >= k and slope[h] > 0, "`and`", "(q >= k) & (slope[h] > 0)"),
+    (lambda b, h, q, k: q >= k or q < 3, "`or`", "(q >= k) | (q < 3)"),
+    (lambda b, h, q, k: not q >= k, "`not`", "~(q >= k)"),
+    (lambda b, h, q, k: not (q >= k), "`not`", "~(q >= k)"),
+    (chained, "a chained comparison", "(0 <= q - k) & (q - k < 5)"),
+    (lambda b, h, q, k: q == k == 3, "a chained comparison", "(q == k) & (k == 3)"),
+    (conditional, "`if`", "fovea.ops.where(condition, x, y)"),
+    (conditional_and, "`and`", "(q >= k) & (slope[h] > 0)"),
+    (lambda b, h, q, k: 1 if q >= k else 0, "`if`", "ops.where(q >= k, 1, 0)"),
+    (loop_while, "`while`", "fovea.ops.where"),
+    (asserting, "`assert`", "fovea.ops"),
+    (filtered, "a comprehension", "fovea.ops.where"),
+    (lambda b, h, q, k: bool(q), "`bool()`", "x != 0"),
+    (lambda b, h, q, k: q in items, "`in`", "(x == a) | (x == b)"),
+    (lambda b, h, q, k: any(x > q for x in items), "`any()`", "x | y"),
+    (lambda b, h, q, k: all([q > k, q < 3]), "`all()`", "x & y"),
+    (lambda b, h, q, k: min(q, k) > 3, "`min()`", "fovea.ops.minimum"),
+    (lambda b, h, q, k: max(q, 3) > k, "`max()`", "fovea.ops.maximum"),
+    (lambda b, h, q, k: sorted([q, k])[0] > 3, "`sorted()`", ""),
+    (lambda b, h, q, k: float(q) > 2, "`float()`", "the value itself"),
+    (lambda b, h, q, k: int(q / 2) > 2, "`int()`", "fovea.ops.to_int"),
+    (lambda b, h, q, k: complex(q) == 1j, "`complex()`", ""),
+    (lambda b, h, q, k: round(q / 2) > 2, "`round()`", "fovea.ops.floor(x + 0.5)"),
+    (lambda b, h, q, k: sum(range(q)) > 2, "`range()`", "arithmetic on the index"),
+    (lambda b, h, q, k: math.exp(q) > 2, "`math.exp()`", "fovea.ops.exp(q)"),
+    (lambda b, h, q, k: math.log2(q - k) > 2, "`math.log2()`", "fovea.ops.log2(q - k)"),
+    (lambda b, h, q, k: math.floor(q / 2) > 2, "`math.floor()`", "fovea.ops.floor(x)"),
+    (lambda b, h, q, k: math.ceil(q / 2) > 2, "`math.ceil()`", "-fovea.ops.floor(-x)"),
+    (lambda b, h, q, k: math.trunc(q / 2) > 2, "`math.trunc()`", "fovea.ops.to_int(x)"),
+    (lambda b, h, q, k: math.isnan(q), "`math.isnan()`", ""),
+    (lambda b, h, q, k: items[q] > 2, "indexing a Python sequence", "np.array(items)"),
+    (lambda b, h, q, k: items[q:] == [], "indexing a Python sequence", ""),
+    (lambda b, h, q, k: "abc"[q] == "a", "indexing a Python sequence", ""),
+    (lambda b, h, q, k: f"{q:3d}" == "", "format specification", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PYTHON, ids=lambda case: case[1])
+def test_python_on_traced_values(case):
+    mod, what, instead = case
+    error, text = failing(mod, "mask")
+    assert isinstance(error, TraceError) and isinstance(error, TypeError)
+    assert isinstance(error, Error)
+    first = text.splitlines()[0]
+    assert first.startswith(f"mask_mod {mod.__name__!r} ({__file__}:")
+    assert what in first and "known only in the kernel" in first
+    assert "\n    " in text and "^" in text, "source text with a mark"
+    if instead:
+        assert "write instead: " in text and instead in text
+
+
+def test_the_sub_expression_is_named_and_marked():
+    _, text = failing(lambda b, h, q, k: (q + 1 > k) and slope[h] > 0, "mask")
+    assert "but q + 1 > k is known only in the kernel" in text
+    source, marks = text.splitlines()[1:3]
+    begin = marks.index("^")
+    assert source[begin : marks.rindex("^") + 1] == "(q + 1 > k) and slope[h] > 0"
+
+
+def test_the_line_is_that_of_the_helper_that_fails():
+    def helper(x):
+        return 1 if x > 2 else 0
+
+    line = helper.__code__.co_firstlineno + 1
+    _, text = failing(lambda s, b, h, q, k: s + helper(q - k))
+    assert f"{__file__}:{line}" in text and "but q - k > 2 is known" in text
+
+
+def test_without_source_the_expression_still_shows():
+    space = {}
+    exec("def mod(b, h, q, k):\n    return q >= k and q < 3", space)
+    error, text = failing(space["mod"], "mask")
+    assert isinstance(error, TraceError)
+    assert "<string>:2" in text and "q >= k" in text
+
+
+VALUES = [
+    (lambda s, b, h, q, k: list(s), "cannot be iterated over"),
+    (lambda s, b, h, q, k: [*s], "cannot be iterated over"),
+    (lambda s, b, h, q, k: len(s), "has no len()"),
+    (lambda s, b, h, q, k: 3 in s, "`in` does not apply"),
+    (lambda s, b, h, q, k: s[0], "cannot be indexed"),
+    (lambda s, b, h, q, k: s(1), "cannot be called"),
+    (lambda s, b, h, q, k: {q: 1}[0], "hashing"),
+    (lambda s, b, h, q, k: hash(q), "hashing"),
+    (lambda s, b, h, q, k: {1: 2.0}[q], "hashing"),
+    (lambda s, b, h, q, k: functools.lru_cache(lambda x: x)(q), "hashing"),
+    (lambda s, b, h, q, k: s.astype(float), "no attribute 'astype'"),
+    (lambda s, b, h, q, k: s.item(), "no attribute 'item'"),
+    (lambda s, b, h, q, k: s & 1, "`&` takes bools and ints, and s is a float"),
+    (lambda s, b, h, q, k: q | s, "`|` takes bools and ints, and s is a float"),
+    (lambda s, b, h, q, k: q ^ 1.5, "`^` takes bools and ints, and 1.5 is a float"),
+    (lambda s, b, h, q, k: ~s, "`~` takes bools and ints, and s is a float"),
+    (lambda s, b, h, q, k: q << 1.0, "`<<` takes bools and ints"),
+    (lambda s, b, h, q, k: s >> 1, "`>>` takes bools and ints"),
+    (lambda s, b, h, q, k: s + "a", "`+` takes numbers and traced values, not str"),
+    (lambda s, b, h, q, k: s * [1], "`*` takes numbers and traced values, not list"),
+    (lambda s, b, h, q, k: [1] * s, "`*` takes numbers and traced values, not list"),
+    (lambda s, b, h, q, k: s + None, "`+` takes numbers and traced values, not None"),
+    (lambda s, b, h, q, k: s == None, "`==` takes numbers and traced values"),  # noqa: E711
+    (lambda s, b, h, q, k: s + 1j, "`+` takes numbers and traced values, not complex"),
+    (lambda s, b, h, q, k: pow(q, 2, 3), "pow() with a modulus"),
+    (
+        lambda s, b, h, q, k: ops.where(q, s, 0),
+        "where takes a bool condition, and q is",
+    ),
+    (lambda s, b, h, q, k: ops.where(q > k, "a", 0), "where takes numbers"),
+    (lambda s, b, h, q, k: np.where(q > k), "np.where is not available"),
+    (lambda s, b, h, q, k: np.sum([s, q]), "NumPy needs the value"),
+    (lambda s, b, h, q, k: np.sinh(s), "np.sinh is not available"),
+    (lambda s, b, h, q, k: np.add(s, q, dtype=float), "np.add with"),
+    (lambda s, b, h, q, k: np.add.reduce(s), "np.add.reduce is not available"),
+    (lambda s, b, h, q, k: np.stack([s, q]), "not available"),
+    (lambda s, b, h, q, k: np.ones(3)[q], "Fovea cannot see"),
+    (lambda s, b, h, q, k: np.ones(3) + s, "Fovea cannot see"),
+    (lambda s, b, h, q, k: s + np.ones(3), "Fovea cannot see"),
+    (lambda s, b, h, q, k: np.asarray(s), "NumPy needs the value"),
+]
+
+
+@pytest.mark.parametrize("case", VALUES, ids=lambda case: case[1])
+def test_misused_values(case):
+    mod, want = case
+    error, text = failing(mod)
+    assert isinstance(error, TypeError) and want in text
+    assert "score_mod '<lambda>'" in text and f"{__file__}:" in text + str(
+        getattr(error, "__notes__", "")
+    )
+
+
+CAPTURES = [
+    (lambda s, b, h, q, k: s + bias, "'bias': whole-array arithmetic"),
+    (lambda s, b, h, q, k: bias * 2, "'bias': whole-array arithmetic"),
+    (lambda s, b, h, q, k: 2 - bias, "'bias': whole-array arithmetic"),
+    (lambda s, b, h, q, k: (bias + slope)[h], "'bias': whole-array arithmetic"),
+    (
+        lambda s, b, h, q, k: s + np.exp(slope)[h],
+        "'slope': whole-array arithmetic (np.exp)",
+    ),
+    (lambda s, b, h, q, k: s + np.cumsum(slope)[h], "'slope': a NumPy function"),
+    (lambda s, b, h, q, k: s + ops.exp(slope), "'slope': whole-array arithmetic"),
+    (lambda s, b, h, q, k: s + bias[h], "'bias' (1 of 2 indices given): whole-array"),
+    (lambda s, b, h, q, k: bias[h], "got <captured array bias, rank 1>; index it down"),
+    (lambda s, b, h, q, k: slope, "index it down to one number"),
+    (
+        lambda s, b, h, q, k: slope[h, q],
+        "'slope': more indices than its 1 dimension(s)",
+    ),
+    (
+        lambda s, b, h, q, k: bias[h][q][k],
+        "cannot be indexed",
+    ),
+    (lambda s, b, h, q, k: slope[s], "'slope': a float index (s)"),
+    (lambda s, b, h, q, k: slope[1.0], "'slope': a float index (1.0)"),
+    (lambda s, b, h, q, k: slope[q > k], "'slope': a bool index (q > k)"),
+    (lambda s, b, h, q, k: slope[True], "'slope': a bool index"),
+    (lambda s, b, h, q, k: slope[:], "'slope': a slice"),
+    (lambda s, b, h, q, k: bias[h, 1:2], "'bias': a slice"),
+    (lambda s, b, h, q, k: bias[..., q], "'bias': a slice"),
+    (lambda s, b, h, q, k: slope[None], "'slope': a new axis"),
+    (lambda s, b, h, q, k: slope["a"], "'slope': an index of type str"),
+    (lambda s, b, h, q, k: slope[[0, 1]], "'slope': an index of type list"),
+    (lambda s, b, h, q, k: slope[slope], "'slope': an index of type"),
+    (lambda s, b, h, q, k: len(slope), "'slope': len()"),
+    (lambda s, b, h, q, k: float(slope), "'slope': conversion to a number"),
+    (lambda s, b, h, q, k: s if slope else 0, "'slope': a truth value"),
+    (lambda s, b, h, q, k: sum(slope), "'slope': iteration"),
+    (lambda s, b, h, q, k: s if 3 in slope else 0, "'slope': `in`"),
+    (lambda s, b, h, q, k: slope.mean(), "'slope': the attribute .mean"),
+    (lambda s, b, h, q, k: bias.T[q, h], "'bias': the attribute .T"),
+    (lambda s, b, h, q, k: {slope: 1}, "'slope': hashing"),
+    (lambda s, b, h, q, k: slope @ slope, "'slope': whole-array arithmetic"),
+    (lambda s, b, h, q, k: slope == 1, "'slope': whole-array arithmetic"),
+    (lambda s, b, h, q, k: slope.__setitem__(0, s), "'slope': assignment"),
+    (lambda s, b, h, q, k: number[q], "'number': more indices than its 0"),
+    (lambda s, b, h, q, k: s if number > 1 else 0, "`if`"),
+    (lambda s, b, h, q, k: items[number], "indexing a Python sequence"),
+    (lambda s, b, h, q, k: objects[q], "'objects' has dtype object"),
+]
+
+
+@pytest.mark.parametrize("case", CAPTURES, ids=lambda case: case[1])
+def test_misused_captures(case):
+    mod, want = case
+    error, text = failing(mod)
+    assert isinstance(error, TraceError) and want in text
+    assert text.startswith(f"score_mod '<lambda>' ({__file__}:")
+
+
+def test_assignment_to_a_capture():
+    def mod(s, b, h, q, k):
+        slope[h] = 3.0
+        return s
+
+    error, text = failing(mod)
+    assert isinstance(error, TraceError)
+    assert "'slope': assignment" in text and "read only" in text
+    local = np.ones(4)
+
+    def inplace(s, b, h, q, k):
+        nonlocal local
+        local += 1
+        return s
+
+    assert "whole-array arithmetic" in failing(inplace)[1]
+    assert local[0] == 1
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    matrix = np.matrix([[1.0]])
+
+
+@pytest.mark.parametrize(
+    ("array", "want"),
+    [
+        (np.array(["a"]), "has dtype <U1, which Fovea does not read"),
+        (np.array([None]), "has dtype object, which Fovea does not read"),
+        (np.ones(2, complex), "has dtype complex128, which Fovea does not read"),
+        (np.ones(2, np.uint64), "has dtype uint64, which Fovea does not read"),
+        (np.ones(2, np.longdouble), "which Fovea does not read"),
+        (np.ones(2, "M8[s]"), "which Fovea does not read"),
+        (np.ones(2, ">f4"), "in foreign byte order"),
+        (np.ones(2, [("x", "f4")]), "has the structured dtype"),
+        (np.ma.masked_array(np.ones(2)), "is a masked array"),
+        (matrix, "is a numpy.matrix"),
+    ],
+)  # fmt: skip
+def test_arrays_that_cannot_be_read(array, want):
+    error, text = failing(lambda s, b, h, q, k: s + array[q])
+    assert isinstance(error, TraceError)
+    assert "captured array 'array' " in text and want in text
+    assert trace_variant(lambda s, b, h, q, k: s if array is not None else 0)
+
+
+def test_tensors_that_cannot_be_read():
+    class Strange:
+        ndim, shape = 1, (3,)
+
+        def __init__(self, **fields):
+            self.dtype = "torch.float32"
+            vars(self).update(fields)
+
+        def __dlpack__(self):
+            raise BufferError("no")
+
+    def text(**fields):
+        tensor = Strange(**fields)
+        return failing(lambda s, b, h, q, k: s + tensor[q])[1]
+
+    assert "'tensor' is sparse" in text(is_sparse=True)
+    assert "'tensor' is sparse" in text(layout="torch.sparse_csr")
+    assert "'tensor' is a meta tensor" in text(is_meta=True)
+    assert "has dtype torch.complex64" in text(dtype="torch.complex64")
+    assert "cannot be read through __dlpack__ (BufferError: no)" in text(dtype=None)
+
+
+# -- kinds of mods -------------------------------------------------------------------
+
+
+async def coroutine(s, b, h, q, k):
+    return s
+
+
+def generator(s, b, h, q, k):
+    yield s
+
+
+class NotCallable:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("mod", "want"),
+    [
+        (abs, "must be a Python function, got the builtin 'abs'"),
+        (math.exp, "must be a Python function, got the builtin 'exp'"),
+        (np.exp, "must be a Python function, got the builtin 'exp'"),
+        ([].append, "must be a Python function, got the builtin 'append'"),
+        (functools.partial(max, 1), "must be a Python function, got the builtin 'max'"),
+        (NotCallable, "must be a function, got the class NotCallable"),
+        (NotCallable(), "must be a function, got NotCallable"),
+        ("causal", "must be a function, got str"),
+        (3, "must be a function, got int"),
+        (np.ones(3), "must be a function, got ndarray"),
+        (generator, "'generator' is a generator function"),
+        (coroutine, "'coroutine' is a coroutine function"),
+        (types.SimpleNamespace(kv_num_blocks=1, mask_mod=abs), "as block_mask="),
+        (lambda s, b, h, q: s, "must take (score, b, h, q_idx, kv_idx) by position"),
+        (lambda: 1, "must take (score, b, h, q_idx, kv_idx) by position"),
+        (lambda s, b, h, q, k, x: s, "missing a required argument: 'x'"),
+        (lambda s, b, h, q, k, *, x: s, "keyword-only parameter 'x' of '<lambda>'"),
+    ],
+)  # fmt: skip
+def test_kinds_of_mods(mod, want):
+    for role in ("score", "mask"):
+        if role == "mask" and "(score, b" in want:
+            continue
+        if role == "mask" and isinstance(mod, types.LambdaType):
+            continue
+        error, text = failing(mod, role)
+        assert isinstance(error, TypeError)
+        assert text.startswith(f"{role}_mod: ") and want in text
+
+
+@pytest.mark.parametrize(
+    ("role", "mod", "want"),
+    [
+        ("score", lambda s, b, h, q, k: None, "got None; is a return missing?"),
+        (
+            "score",
+            lambda s, b, h, q, k: q > k,
+            "got the bool q > k; was a mask_mod meant?",
+        ),
+        ("score", lambda s, b, h, q, k: True, "got a bool; was a mask_mod meant?"),
+        ("score", lambda s, b, h, q, k: (s, q), "must give a number, got tuple"),
+        ("score", lambda s, b, h, q, k: "s", "must give a number, got str"),
+        ("score", lambda s, b, h, q, k: 1j, "must give a number, got complex"),
+        ("mask", lambda b, h, q, k: None, "must give a bool, got None"),
+        ("mask", lambda b, h, q, k: q - k, "must give a bool, got the number q - k"),
+        ("mask", lambda b, h, q, k: 1, "must give a bool, got int"),
+        ("mask", lambda b, h, q, k: 0.0, "must give a bool, got float"),
+        (
+            "mask",
+            lambda b, h, q, k: slope,
+            "must give a bool, got <captured array slope",
+        ),
+    ],
+)
+def test_results(role, mod, want):
+    error, text = failing(mod, role)
+    assert isinstance(error, TraceError)
+    assert want in text and text.startswith(f"{role}_mod '<lambda>' ({__file__}:")
+
+
+def test_captures_argument():
+    def mod(s, b, h, q, k, *, table):
+        return s + table[h]
+
+    table = np.ones(3)
+    assert (
+        "no mod has a keyword-only parameter 'tabel'"
+        in failing(mod, captures={"table": table, "tabel": table})[1]
+    )
+    assert "has no value; pass captures={'table': array}" in failing(mod)[1]
+    error, text = failing(mod, captures=[table])
+    assert isinstance(error, TypeError) and "captures: must be a mapping" in text
+    _, text = failing(mod, captures={"table": [1.0, 2.0, 3.0]})
+    assert "indexing a Python sequence" in text
+
+
+# -- numbers -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("big", [2**63, -(2**63) - 1, 10**400, np.uint64(2**63)])
+def test_constants_beyond_int64(big):
+    error, text = failing(lambda s, b, h, q, k: q + big)
+    assert isinstance(error, OverflowError) and "does not fit in 64 bits" in text
+    assert text.startswith("score_mod '<lambda>'")
+    error, text = failing(lambda s, b, h, q, k: big if type(big) is int else q + big)
+    assert isinstance(error, OverflowError)
+
+
+def test_constants_at_the_edge_of_int64():
+    low, high = -(2**63), 2**63 - 1
+    region = trace_variant(lambda s, b, h, q, k: (q + low) * high).program["score"]
+    assert [n[2] for n in region["nodes"] if n[0] == "const"] == [low, high]
+
+
+def test_fractions_are_numbers():
+    half = Fraction(1, 2)
+    nodes = trace_variant(lambda s, b, h, q, k: s * half).program["score"]["nodes"]
+    assert ["const", "f", (0.5).hex()] in nodes
+
+
+# -- exceptions and life ---------------------------------------------------------------
+
+
+class Mine(Exception):
+    pass
+
+
+@pytest.mark.parametrize("kind", [Mine, ValueError, KeyboardInterrupt, MemoryError])
+def test_exceptions_of_the_mod_pass_unchanged(kind):
+    thrown = kind("as it was")
+
+    def helper():
+        raise thrown
+
+    def mod(s, b, h, q, k):
+        return helper()
+
+    line = helper.__code__.co_firstlineno + 1
+    with pytest.raises(kind) as caught:
+        trace_variant(mod)
+    assert caught.value is thrown and thrown.args == ("as it was",)
+    assert thrown.__notes__ == [
+        f"raised while tracing score_mod 'mod' ({__file__}:{line})"
+    ]
+    assert trace_variant(lambda s, b, h, q, k: s), "the next call works"
+
+
+def test_names_and_attributes_that_are_missing():
+    def missing(s, b, h, q, k):
+        return s + undefined_name[h]  # noqa: F821
+
+    error, _ = failing(missing)
+    assert isinstance(error, NameError) and "score_mod 'missing'" in error.__notes__[0]
+    empty = types.SimpleNamespace()
+    error, _ = failing(lambda s, b, h, q, k: empty.x)
+    assert isinstance(error, AttributeError) and not isinstance(error, TraceError)
+    unbound = lambda s, b, h, q, k: s + later
+    error, _ = failing(unbound)
+    assert isinstance(error, NameError)
+    later = 1
+    assert trace_variant(unbound)
+
+
+def test_infinite_recursion():
+    def mod(s, b, h, q, k):
+        return mod(s + 1, b, h, q, k)
+
+    error, _ = failing(mod)
+    assert isinstance(error, RecursionError)
+    assert trace_variant(lambda s, b, h, q, k: s)
+
+
+def test_values_die_with_their_call():
+    kept, arrays = [], []
+
+    def mod(s, b, h, q, k):
+        kept.append(s)
+        arrays.append(slope)
+        kept.append(number)
+        return s
+
+    trace_variant(mod)
+    uses = [
+        lambda x: x + 1, lambda x: 1 - x, lambda x: -x, lambda x: bool(x),
+        lambda x: ops.exp(x), lambda x: np.exp(x), lambda x: x < 3, lambda x: float(x),
+        lambda x: hash(x), lambda x: np.where(x > 1, 1, 0), lambda x: slope[x],
+    ]  # fmt: skip
+    for use, value in itertools.product(uses, kept):
+        with pytest.raises(TypeError, match="after its call"):
+            use(value)
+    with pytest.raises(TypeError, match="after its call"):
+        arrays[0][0]
+    assert isinstance(repr(kept[0]), str)
+
+
+def test_values_of_one_mod_in_another():
+    kept = []
+
+    def score(s, b, h, q, k):
+        kept.append(q)
+        return s
+
+    error, text = None, ""
+    with pytest.raises(TypeError) as caught:
+        trace_variant(score, lambda b, h, q, k: q > kept[0])
+    text = str(caught.value)
+    assert "after its call" in text
+    clear_memo()
+    assert error is None and trace_variant(lambda s, b, h, q, k: s)
+
+
+# -- combining -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("combine", [and_masks, or_masks])
+def test_combined_masks(combine):
+    causal = lambda b, h, q, k: q >= k
+    name = combine.__name__
+    with pytest.raises(
+        TypeError, match=f"{name}: argument 1: must be a function, got int"
+    ):
+        combine(causal, 3)
+    with pytest.raises(TypeError, match=f"{name}: argument 0: .* must be a mask_mod"):
+        combine(lambda s, b, h, q, k: s)
+    with pytest.raises(TypeError, match=f"{name}: argument 0: got a BlockMask"):
+        combine(types.SimpleNamespace(kv_num_blocks=1, mask_mod=abs))
+    with pytest.raises(TypeError, match=f"{name}: argument 0: must be a function"):
+        combine([causal])
+    _, text = failing(combine(causal, lambda b, h, q, k: q - k), "mask")
+    assert "must give a bool, got the number" in text
+    assert combine(causal, causal)(0, 0, 2, 1) is True
+    assert combine()(0, 0, 2, 1) is (combine is and_masks)
