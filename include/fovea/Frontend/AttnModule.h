@@ -1,5 +1,4 @@
-//===- AttnModule.h - Program to level 1 and back ----------------*- C++
-//-*-===//
+//===- AttnModule.h - Program to level 1 and back ----------------*- C++ -*-===//
 #ifndef FOVEA_FRONTEND_ATTNMODULE_H
 #define FOVEA_FRONTEND_ATTNMODULE_H
 
@@ -10,12 +9,22 @@
 
 namespace fovea {
 
-/// Level 1 from a complete program (docs/architecture.md, section 2).
+/// Level 1 from complete programs (docs/architecture.md, section 2): one
+/// function per program, verified. dtype, D and E must be there.
+llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
+buildAttnModule(llvm::ArrayRef<Program> programs, mlir::MLIRContext &context);
 llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
 buildAttnModule(const Program &program, mlir::MLIRContext &context);
 
-/// The program that a level-1 module holds.
+/// The programs that a level-1 module holds, one per function, canonical. What
+/// a Program cannot say is an error that names op and location. Promises that
+/// change no result (fast-math flags, in_range, static sizes) are dropped.
+llvm::Expected<std::vector<Program>> exportPrograms(mlir::ModuleOp module);
+/// The same for a module that must hold one variant.
 llvm::Expected<Program> exportProgram(mlir::ModuleOp module);
+
+/// The two translations of fovea-translate, --import-attn and --export-attn.
+void registerAttnTranslations();
 
 } // namespace fovea
 
