@@ -20,8 +20,7 @@ namespace {
 class RegionEmitter {
 public:
   RegionEmitter(OpBuilder &builder, const Program &program, Type scoreType,
-                const Region &region, Block &block,
-                ArrayRef<unsigned> captures)
+                const Region &region, Block &block, ArrayRef<unsigned> captures)
       : builder(builder), program(program), scoreType(scoreType),
         region(region), block(block) {
     unsigned first = region.args.size();
@@ -117,8 +116,8 @@ Value RegionEmitter::emitLeaf(const Node &node) {
     Type type = node.type == ValueType::F    ? scoreType
                 : node.type == ValueType::I1 ? Type(builder.getI1Type())
                                              : builder.getI64Type();
-    return attn::ReadOp::create(builder, loc, type,
-                                captureValues[node.capture], indices);
+    return attn::ReadOp::create(builder, loc, type, captureValues[node.capture],
+                                indices);
   }
   case NodeKind::Extent:
     return attn::ExtentOp::create(builder, loc, captureValues[node.capture],
@@ -149,9 +148,8 @@ Value RegionEmitter::emitInteger(const Node &node) {
   case NodeKind::IMul:
     return binary<arith::MulIOp>(node);
   case NodeKind::INeg:
-    return arith::SubIOp::create(builder, loc,
-                                 constant(builder.getI64IntegerAttr(0)),
-                                 in(node, 0));
+    return arith::SubIOp::create(
+        builder, loc, constant(builder.getI64IntegerAttr(0)), in(node, 0));
   case NodeKind::IAbs:
     return unary<math::AbsIOp>(node);
   case NodeKind::IMin:
@@ -331,8 +329,7 @@ private:
   }
   Type getOperandType(int64_t dim) {
     int64_t dynamic = ShapedType::kDynamic;
-    return RankedTensorType::get({dynamic, dynamic, dynamic, dim},
-                                 elementType);
+    return RankedTensorType::get({dynamic, dynamic, dynamic, dim}, elementType);
   }
   Type getCaptureType(const Capture &capture) {
     SmallVector<int64_t> shape(capture.rank, ShapedType::kDynamic);
@@ -394,11 +391,10 @@ DictionaryAttr VariantEmitter::describeCapture(const Capture &capture) {
   if (!capture.dims.empty()) {
     SmallVector<Attribute> dims;
     for (const Dim &dim : capture.dims)
-      dims.push_back(!dim.size.empty()
-                         ? Attribute(builder.getStringAttr(dim.size))
-                     : dim.value >= 0
-                         ? Attribute(builder.getI64IntegerAttr(dim.value))
-                         : Attribute(builder.getUnitAttr()));
+      dims.push_back(
+          !dim.size.empty() ? Attribute(builder.getStringAttr(dim.size))
+          : dim.value >= 0  ? Attribute(builder.getI64IntegerAttr(dim.value))
+                            : Attribute(builder.getUnitAttr()));
     attrs.append("attn.dims", builder.getArrayAttr(dims));
   }
   if (capture.range) {
@@ -432,8 +428,8 @@ void VariantEmitter::annotate(func::FuncOp func) {
         value = builder.getF64FloatAttr(param.real);
       else if (param.type == ValueType::I1)
         value = builder.getBoolAttr(param.integer != 0);
-      params.push_back(builder.getArrayAttr(
-          {builder.getStringAttr(param.name), value}));
+      params.push_back(
+          builder.getArrayAttr({builder.getStringAttr(param.name), value}));
     }
     func->setAttr("attn.params", builder.getArrayAttr(params));
   }
@@ -486,9 +482,9 @@ Attribute VariantEmitter::emitNormalizer(ArrayRef<unsigned> captures) {
   std::string symbol = program.normalizer->name;
   while (symbol == program.name || module.lookupSymbol(symbol))
     symbol = program.name + "_" + symbol;
-  auto op = attn::NormalizerOp::create(builder, builder.getUnknownLoc(), symbol,
-                                       scoreType,
-                                       builder.getTypeArrayAttr(types));
+  auto op =
+      attn::NormalizerOp::create(builder, builder.getUnknownLoc(), symbol,
+                                 scoreType, builder.getTypeArrayAttr(types));
   // With a denominator, finish "o" differs from what an absent region means.
   NormalizerSpec &spec = *program.normalizer;
   if (spec.denom && spec.finishKind == FinishKind::Plain) {
@@ -512,8 +508,7 @@ void VariantEmitter::run() {
   declareArguments();
   SmallVector<unsigned> captures =
       collectCaptures({RegionKind::Score, RegionKind::Mask});
-  SmallVector<unsigned> normalizerCaptures =
-      collectCaptures(normalizerRegions);
+  SmallVector<unsigned> normalizerCaptures = collectCaptures(normalizerRegions);
   Attribute normalizer = emitNormalizer(normalizerCaptures);
   Location loc = builder.getUnknownLoc();
   Type out = getOperandType(*program.valueDim), lse;
@@ -523,9 +518,9 @@ void VariantEmitter::run() {
     lse = RankedTensorType::get(shape, scoreType);
     results.push_back(lse);
   }
-  auto func = func::FuncOp::create(
-      builder, loc, program.name,
-      builder.getFunctionType(argumentTypes, results));
+  auto func =
+      func::FuncOp::create(builder, loc, program.name,
+                           builder.getFunctionType(argumentTypes, results));
   annotate(func);
   Block *body = func.addEntryBlock();
   OpBuilder::InsertionGuard guard(builder);
@@ -572,15 +567,14 @@ llvm::Expected<OwningOpRef<ModuleOp>>
 buildAttnModule(ArrayRef<Program> programs, MLIRContext &context) {
   context.loadDialect<arith::ArithDialect, attn::AttnDialect, func::FuncDialect,
                       math::MathDialect>();
-  OwningOpRef<ModuleOp> module =
-      ModuleOp::create(UnknownLoc::get(&context));
+  OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
   for (const Program &program : programs) {
     if (llvm::Error error = checkComplete(program))
       return std::move(error);
     if (module->lookupSymbol(program.name))
       return llvm::createStringError(llvm::inconvertibleErrorCode(),
-                                     "two variants are named '" +
-                                         program.name + "'");
+                                     "two variants are named '" + program.name +
+                                         "'");
     VariantEmitter(*module, program).run();
   }
   std::string text;

@@ -30,8 +30,7 @@ static unsigned expandSigmoid(RegionBuilder &builder, unsigned x) {
 }
 
 static unsigned expandSoftplus(RegionBuilder &builder, unsigned x) {
-  unsigned positive =
-      builder.addOp(NodeKind::FMax, {x, builder.addReal(0)});
+  unsigned positive = builder.addOp(NodeKind::FMax, {x, builder.addReal(0)});
   unsigned magnitude = builder.addOp(NodeKind::FAbs, x);
   unsigned e =
       builder.addOp(NodeKind::Exp, builder.addOp(NodeKind::FNeg, magnitude));
@@ -43,8 +42,9 @@ static unsigned expandGelu(RegionBuilder &builder, unsigned x) {
   unsigned half = builder.addOp(NodeKind::FMul, {x, builder.addReal(0.5)});
   unsigned scaled =
       builder.addOp(NodeKind::FMul, {x, builder.addReal(sqrtHalf)});
-  unsigned sum = builder.addOp(
-      NodeKind::FAdd, {builder.addReal(1), builder.addOp(NodeKind::Erf, scaled)});
+  unsigned sum =
+      builder.addOp(NodeKind::FAdd,
+                    {builder.addReal(1), builder.addOp(NodeKind::Erf, scaled)});
   return builder.addOp(NodeKind::FMul, {half, sum});
 }
 
@@ -169,8 +169,8 @@ private:
   std::optional<unsigned> softplus() {
     const Node *positive = match(node.operands[0], NodeKind::FMax);
     std::optional<unsigned> x =
-        peel(node.operands[1], {NodeKind::Log1p, NodeKind::Exp, NodeKind::FNeg,
-                                NodeKind::FAbs});
+        peel(node.operands[1],
+             {NodeKind::Log1p, NodeKind::Exp, NodeKind::FNeg, NodeKind::FAbs});
     if (!positive || !x || positive->operands[0] != *x ||
         !isReal(positive->operands[1], 0))
       return std::nullopt;

@@ -31,8 +31,8 @@ llvm::Error fail(Location loc, const Twine &message) {
 }
 
 llvm::Error failOp(Operation *op, const Twine &message) {
-  return fail(op->getLoc(), "'" + op->getName().getStringRef() + "' " +
-                                message);
+  return fail(op->getLoc(),
+              "'" + op->getName().getStringRef() + "' " + message);
 }
 
 /// Constants of single precision read as the shortest decimal that gives them.
@@ -117,8 +117,7 @@ llvm::Error RegionReader::declareParam(attn::ParamOp op) {
   } else if (auto integer = dyn_cast<IntegerAttr>(op.getValue())) {
     bool isBool = integer.getType().isInteger(1);
     param.type = isBool ? ValueType::I1 : ValueType::I64;
-    param.integer =
-        isBool ? !integer.getValue().isZero() : integer.getInt();
+    param.integer = isBool ? !integer.getValue().isZero() : integer.getInt();
   } else {
     return failOp(op, "has a value that is no number");
   }
@@ -126,10 +125,10 @@ llvm::Error RegionReader::declareParam(attn::ParamOp op) {
     if (known.name != param.name)
       continue;
     bool isReal = param.type == ValueType::F;
-    bool same = known.type == param.type &&
-                (isReal ? static_cast<float>(known.real) ==
-                              static_cast<float>(param.real)
-                        : known.integer == param.integer);
+    bool same =
+        known.type == param.type && (isReal ? static_cast<float>(known.real) ==
+                                                  static_cast<float>(param.real)
+                                            : known.integer == param.integer);
     if (same)
       return llvm::Error::success();
     return failOp(op, "gives '" + Twine(param.name) +
@@ -174,15 +173,15 @@ std::optional<unsigned> RegionReader::readLeaf(Operation &op) {
         SmallVector<unsigned> indices;
         for (Value index : read.getIndices())
           indices.push_back(ids.lookup(index));
-        return builder.addRead(it->second,
-                               program.captures[it->second].dtype, indices);
+        return builder.addRead(it->second, program.captures[it->second].dtype,
+                               indices);
       })
       .Default([](Operation *) { return std::nullopt; });
 }
 
 std::optional<NodeKind> getSimpleKind(Operation &op) {
-  bool isBool = op.getNumResults() == 1 &&
-                op.getResult(0).getType().isInteger(1);
+  bool isBool =
+      op.getNumResults() == 1 && op.getResult(0).getType().isInteger(1);
   return llvm::StringSwitch<std::optional<NodeKind>>(
              op.getName().getStringRef())
       .Case("arith.addi", NodeKind::IAdd)
@@ -262,8 +261,8 @@ std::optional<NodeKind> getKind(arith::CmpFPredicate predicate) {
 }
 
 /// Ops whose meaning depends on more than their name.
-std::optional<unsigned>
-RegionReader::readSpecial(Operation &op, ArrayRef<unsigned> operands) {
+std::optional<unsigned> RegionReader::readSpecial(Operation &op,
+                                                  ArrayRef<unsigned> operands) {
   if (auto select = dyn_cast<arith::SelectOp>(op))
     return builder.addSelect(operands[0], operands[1], operands[2]);
   std::optional<NodeKind> node;
@@ -319,8 +318,8 @@ llvm::Error RegionReader::read(Operation &op) {
   if (!id)
     id = readOp(op);
   if (!id)
-    return failOp(&op, "in " + stringify(kind) +
-                           " cannot be written as a program");
+    return failOp(&op,
+                  "in " + stringify(kind) + " cannot be written as a program");
   Node &node = builder[*id];
   if (node.name.empty() && !node.operands.empty())
     node.name = name;
@@ -435,10 +434,10 @@ llvm::Error VariantReader::readCapture(BlockArgument argument) {
   if (!dtype)
     return failOp(op, "has a capture of a type that a program cannot have");
   capture.dtype = *dtype;
-  for (Attribute attr : func.getArgAttrOfType<ArrayAttr>(index, "attn.dims")
-                            ? func.getArgAttrOfType<ArrayAttr>(index,
-                                                               "attn.dims")
-                            : ArrayAttr::get(func.getContext(), {})) {
+  for (Attribute attr :
+       func.getArgAttrOfType<ArrayAttr>(index, "attn.dims")
+           ? func.getArgAttrOfType<ArrayAttr>(index, "attn.dims")
+           : ArrayAttr::get(func.getContext(), {})) {
     Dim dim;
     if (auto size = dyn_cast<StringAttr>(attr))
       dim.size = size.str();
@@ -513,8 +512,8 @@ llvm::Error VariantReader::readParams() {
     return llvm::Error::success();
   for (Attribute attr : params) {
     auto pair = dyn_cast<ArrayAttr>(attr);
-    auto name = pair && pair.size() == 2 ? dyn_cast<StringAttr>(pair[0])
-                                         : StringAttr();
+    auto name =
+        pair && pair.size() == 2 ? dyn_cast<StringAttr>(pair[0]) : StringAttr();
     if (!name)
       return failOp(func, "has attn.params that are no [name, value] pairs");
     Param param;
@@ -525,8 +524,7 @@ llvm::Error VariantReader::readParams() {
     } else if (auto integer = dyn_cast<IntegerAttr>(pair[1])) {
       bool isBool = integer.getType().isInteger(1);
       param.type = isBool ? ValueType::I1 : ValueType::I64;
-      param.integer =
-          isBool ? !integer.getValue().isZero() : integer.getInt();
+      param.integer = isBool ? !integer.getValue().isZero() : integer.getInt();
     } else {
       return failOp(func, "has a parameter that is no number");
     }
@@ -566,12 +564,11 @@ llvm::Error VariantReader::readNormalizer() {
   NormalizerSpec &spec = program.normalizer.emplace();
   spec.name = normalizer.getSymName().str();
   std::optional<Region> weight, finish;
-  if (llvm::Error error =
-          readRegion(RegionKind::Stat, normalizer.getStat(), captures,
-                     spec.stat))
+  if (llvm::Error error = readRegion(RegionKind::Stat, normalizer.getStat(),
+                                     captures, spec.stat))
     return error;
-  if (llvm::Error error = readRegion(
-          RegionKind::Weight, normalizer.getWeight(), captures, weight))
+  if (llvm::Error error = readRegion(RegionKind::Weight, normalizer.getWeight(),
+                                     captures, weight))
     return error;
   if (llvm::Error error = readRegion(RegionKind::Denom, normalizer.getDenom(),
                                      captures, spec.denom))
@@ -580,11 +577,11 @@ llvm::Error VariantReader::readNormalizer() {
                                      captures, spec.seed))
     return error;
   if (llvm::Error error =
-          readRegion(RegionKind::SeedValue, normalizer.getSeedValue(),
-                     captures, spec.seedValue))
+          readRegion(RegionKind::SeedValue, normalizer.getSeedValue(), captures,
+                     spec.seedValue))
     return error;
-  if (llvm::Error error = readRegion(
-          RegionKind::Finish, normalizer.getFinish(), captures, finish))
+  if (llvm::Error error = readRegion(RegionKind::Finish, normalizer.getFinish(),
+                                     captures, finish))
     return error;
   if (!weight)
     return failOp(normalizer, "has no weight");
@@ -599,8 +596,8 @@ llvm::Error VariantReader::readNormalizer() {
 
 llvm::Error VariantReader::readRegions() {
   SmallVector<unsigned> captures = getCaptureIndices(op.getCaptures());
-  if (llvm::Error error = readRegion(RegionKind::Score, op.getScore(),
-                                     captures, program.score))
+  if (llvm::Error error =
+          readRegion(RegionKind::Score, op.getScore(), captures, program.score))
     return error;
   if (llvm::Error error =
           readRegion(RegionKind::Mask, op.getMask(), captures, program.mask))
@@ -656,8 +653,7 @@ llvm::Expected<Program> exportProgram(ModuleOp module) {
   if (!programs)
     return programs.takeError();
   if (programs->size() != 1)
-    return fail(module.getLoc(), "the module holds " +
-                                     Twine(programs->size()) +
+    return fail(module.getLoc(), "the module holds " + Twine(programs->size()) +
                                      " variants, expected one");
   return std::move(programs->front());
 }

@@ -106,10 +106,9 @@ TEST_F(ModuleTest, WhatAProgramNeeds) {
 const char prologue[] =
     "func.func @f(%q: tensor<?x?x?x8xf32>, %k: tensor<?x?x?x8xf32>, "
     "%v: tensor<?x?x?x8xf32>, %c: f32) -> tensor<?x?x?x8xf32> {\n";
-const char operation[] =
-    "%o = attn.attention query(%q) key(%k) value(%v) "
-    "normalizer #attn.softmax scale(%c) mask {\n"
-    "^bb0(%b: i64, %h: i64, %m: i64, %n: i64):\n";
+const char operation[] = "%o = attn.attention query(%q) key(%k) value(%v) "
+                         "normalizer #attn.softmax scale(%c) mask {\n"
+                         "^bb0(%b: i64, %h: i64, %m: i64, %n: i64):\n";
 const char epilogue[] =
     "attn.yield %keep : i1\n} : (tensor<?x?x?x8xf32>, tensor<?x?x?x8xf32>, "
     "tensor<?x?x?x8xf32>, f32) -> tensor<?x?x?x8xf32>\n";

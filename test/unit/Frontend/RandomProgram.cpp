@@ -20,8 +20,8 @@ std::optional<unsigned> RandomProgram::find(const Region &region,
   if (fitting.empty())
     return std::nullopt;
   // Recent nodes make deep graphs, old ones shared graphs.
-  unsigned back = pick(flip() ? std::min<unsigned>(3, fitting.size())
-                              : fitting.size());
+  unsigned back =
+      pick(flip() ? std::min<unsigned>(3, fitting.size()) : fitting.size());
   return fitting[fitting.size() - 1 - back];
 }
 
@@ -72,11 +72,25 @@ unsigned RandomProgram::addLeaf(Region &region, RegionKind kind,
       return addNode(region, node);
     }
   }
-  static const int64_t integers[] = {
-      0, 1, -1, 2, 7, -64, 4096, std::numeric_limits<int64_t>::max(),
-      std::numeric_limits<int64_t>::min()};
-  static const double reals[] = {0.0,  -0.0, 1.0,   -1.0,   0.5,
-                                 0.25, 3.0,  1e10,  -1e-5,  0.1,
+  static const int64_t integers[] = {0,
+                                     1,
+                                     -1,
+                                     2,
+                                     7,
+                                     -64,
+                                     4096,
+                                     std::numeric_limits<int64_t>::max(),
+                                     std::numeric_limits<int64_t>::min()};
+  static const double reals[] = {0.0,
+                                 -0.0,
+                                 1.0,
+                                 -1.0,
+                                 0.5,
+                                 0.25,
+                                 3.0,
+                                 1e10,
+                                 -1e-5,
+                                 0.1,
                                  std::numeric_limits<double>::infinity(),
                                  -std::numeric_limits<double>::infinity()};
   if (type == ValueType::F)
@@ -213,8 +227,7 @@ Program RandomProgram::make() {
     if (flip())
       spec.seedValue = makeRegion(RegionKind::SeedValue);
   }
-  spec.finishKind = static_cast<FinishKind>(spec.denom ? pick(3)
-                                                       : 1 + pick(2));
+  spec.finishKind = static_cast<FinishKind>(spec.denom ? pick(3) : 1 + pick(2));
   if (spec.finishKind == FinishKind::Custom)
     spec.finish = makeRegion(RegionKind::Finish);
   program.returnLse = spec.denom && flip();
