@@ -11,6 +11,7 @@ import numpy as np
 from . import _checks, _compiler, _outputs, _tensors
 from ._block_mask import BlockMask, expect_block_mask, refuse_block_mask
 from ._compiler import Compiled, Source
+from ._program import TracedProgram, check_dims
 from ._tensors import SCORE, Tensor, TensorTuple
 
 __all__ = ["Kernel", "attention", "compile"]
@@ -149,6 +150,8 @@ def read_captures(traced: Any, g: _checks.Geometry, keep: list) -> list[TensorTu
         if 0 in capture[2]:
             _check_not_empty(captures, traced.labels, g)
             break
+    if type(traced) is TracedProgram:
+        check_dims(traced.program["captures"], captures, g)
     return captures
 
 
@@ -405,7 +408,7 @@ class Kernel:
         self._source, self._dtype, self.D, self.E = source, dtype, D, E
         self.scale, self._want_mask, self._want_lse = scale, want_mask, want_lse
         self.target, self._schedule = target, schedule
-        traced = source.trace(dtype, None, None)
+        traced = source.first(dtype)
         if want_lse:
             _expect_lse(traced, want_lse)
         self._state = (traced, self._lookup(traced))
@@ -488,8 +491,7 @@ class Kernel:
     @property
     def captures(self) -> dict[str, Any]:
         """The live captured arrays by their names in the variant."""
-        traced, _ = self._current()
-        return dict(zip(traced.names, traced.arrays, strict=True))
+        return self._source.live(self._dtype)[1]
 
     @property
     def schedule(self) -> str:
@@ -519,35 +521,30 @@ class Kernel:
 
         _recipe.save(self, path)
 
-    def _recipe(self) -> tuple[dict, list]:
-        """The recipe as JSON values, and the live captures in its order."""
-        traced, _ = self._current()
+    def _recipe(self) -> tuple[dict, dict[str, Any]]:
+        """The recipe as JSON values, and the live captures by name."""
+        traced, arrays = self._source.live(self._dtype)
+        text = traced.program_json(
+            D=self.D, E=self.E, dtype=self._dtype,
+            return_lse=self._want_lse, block_mask=self._want_mask,
+        )  # fmt: skip
         recipe = {
             "fovea_kernel": 1,
-            "program": json.loads(
-                traced.program_json(
-                    D=self.D, E=self.E, dtype=self._dtype,
-                    return_lse=self._want_lse, block_mask=self._want_mask,
-                )
-            ),
+            "program": json.loads(text),
             "labels": list(traced.labels),
+            "given": list(arrays),
             "scale": self.scale,
             "target": self.target,
             "schedule": self._schedule,
-        }  # fmt: skip
-        return recipe, list(traced.arrays)
+        }
+        return recipe, arrays
 
     def __reduce__(self):
         from . import _recipe
 
         recipe, arrays = self._recipe()
-        return _recipe.rebuild_kernel, (
-            json.dumps(recipe),
-            [
-                _recipe.freeze(array, name)
-                for array, name in zip(arrays, recipe["labels"], strict=True)
-            ],
-        )
+        copies = [_recipe.freeze(array, name) for name, array in arrays.items()]
+        return _recipe.rebuild_kernel, (json.dumps(recipe), copies)
 
     def __repr__(self) -> str:
         name = self._state[1].name

@@ -19,6 +19,8 @@ from ._lib import native
 from ._tensors import type_name
 
 _LIMIT = 4096
+#: How a remark about a path below the fast one begins.
+SLOW = "slow: "
 
 
 class Source(Protocol):
@@ -27,6 +29,10 @@ class Source(Protocol):
     def trace(
         self, dtype: str, captures: Mapping[str, Any] | None, block_mask: Any
     ) -> Any: ...
+
+    def first(self, dtype: str) -> Any: ...
+
+    def live(self, dtype: str) -> tuple[Any, dict[str, Any]]: ...
 
 
 def check_captures(captures: object) -> Mapping[str, Any] | None:
@@ -114,6 +120,15 @@ class ModSource:
             score_mod, mask_mod = _masked_score_once(score_mod, mask_mod), None
         return trace_variant(score_mod, mask_mod, self.normalizer, captures, dtype)
 
+    def first(self, dtype: str) -> Any:
+        """What to compile ahead of the first call."""
+        return self.trace(dtype, None, None)
+
+    def live(self, dtype: str) -> tuple[Any, dict[str, Any]]:
+        """The variant as it is, and the captures by name."""
+        traced = self.trace(dtype, None, None)
+        return traced, dict(zip(traced.names, traced.arrays, strict=True))
+
     def _bind_all(self, captures: Mapping[str, Any]) -> tuple:
         """Bind the captures to the mods that take them, keep the others."""
         score_mod, mask_mod = self.score_mod, self.mask_mod
@@ -152,6 +167,11 @@ class Compiled:
         if self._info is None:
             self._info = json.loads(self.native.info())
         return self._info
+
+    @property
+    def remarks(self) -> list[str]:
+        """One line a decision of the compiler."""
+        return str(self.info.get("remarks") or "").splitlines()
 
     @property
     def schedule(self) -> str:
@@ -218,7 +238,10 @@ def compile_text(text: str, target: str | None, schedule: str | None) -> Compile
 
 def _warn_below_fast(compiled: Compiled) -> None:
     """Warn once for each reason why a kernel is below the fast path."""
-    for note in compiled.info.get("performance_notes") or ():
+    for remark in compiled.remarks:
+        if not remark.startswith(SLOW):
+            continue
+        note = remark.removeprefix(SLOW)
         text = f"{compiled.name}: {note}"
         if text not in _warned:
             from .errors import PerformanceWarning

@@ -77,7 +77,7 @@ def show_config() -> None:
     for key, title in _TITLES.items():
         if key == "threads":
             rows.append((title, str(native().num_threads())))
-        elif key in known:
+        elif known.get(key) != "" and key in known:
             rows.append((title, _text(known[key])))
     rows.append(("NumPy", np.__version__))
     rows.append(("Python", sys.version.split()[0]))

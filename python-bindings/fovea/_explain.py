@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import _compiler, _tensors
@@ -10,20 +11,19 @@ if TYPE_CHECKING:
     from ._attention import Kernel
 
 
-def _captures(traced: Any) -> list[str]:
+def _captures(traced: Any, arrays: Mapping[str, Any]) -> list[str]:
     lines = []
-    if traced.arrays:
-        for name, label, array in zip(
-            traced.names, traced.labels, traced.arrays, strict=True
-        ):
-            tensor = _tensors.read(array, label, _tensors.ANY, grad_matters=False)
-            shown = name if name == label else f"{name} ({label})"
-            dims = list(tensor.shape)
-            lines.append(f"  {shown}: {_tensors.NAMES[tensor.dtype]} {dims}")
-    else:
-        for capture in traced.program["captures"]:
-            dtype = _tensors.NAMES[capture["dtype"]]
-            lines.append(f"  {capture['name']}: {dtype}, rank {capture['rank']}")
+    for label, capture in zip(traced.labels, traced.program["captures"], strict=True):
+        name = capture["name"]
+        shown = name if name == label else f"{name} ({label})"
+        if name in arrays:
+            tensor = _tensors.read(
+                arrays[name], label, _tensors.ANY, grad_matters=False
+            )
+            what = f"{_tensors.NAMES[tensor.dtype]} {list(tensor.shape)}"
+        else:
+            what = f"{_tensors.NAMES[capture['dtype']]}, rank {capture['rank']}"
+        lines.append(f"  {shown}: {what}")
     return lines or ["  none"]
 
 
@@ -34,7 +34,14 @@ def _operations(region: dict | None) -> str:
     return f"{count} operation{'s' if count != 1 else ''} a score"
 
 
-def text(compiled: Any, traced: Any, dtype: str, D: int, E: int) -> str:
+def text(
+    compiled: Any,
+    traced: Any,
+    dtype: str,
+    D: int,
+    E: int,
+    arrays: Mapping[str, Any] | None = None,
+) -> str:
     """What a compiled variant is."""
     program = compiled.program
     mask = "given at each call" if program.get("block_mask") else "none"
@@ -46,19 +53,21 @@ def text(compiled: Any, traced: Any, dtype: str, D: int, E: int) -> str:
         f"  block mask: {mask}",
         f"  result: out{' and lse' if program.get('return_lse') else ''}",
         "captures (read at each call)",
-        *_captures(traced),
+        *_captures(traced, arrays or {}),
         f"types and dims: {_tensors.NAMES[dtype]}, D={D}, E={E}",
         f"target: {compiled.target}",
         f"schedule: {compiled.schedule or 'the default'}",
         f"cost: {2 * (D + E)} floating-point operations a visible (query, key) pair"
         " in the two products",
     ]
-    for note in compiled.info.get("performance_notes") or ():
-        lines.append(f"below the fast path: {note}")
+    if compiled.remarks:
+        lines.append("decisions")
+        lines += [f"  {remark}" for remark in compiled.remarks]
     return "\n".join(lines)
 
 
 def kernel(kernel: Kernel) -> str:
     """The text of Kernel.explain()."""
-    traced, compiled = kernel._current()
-    return text(compiled, traced, kernel._dtype, kernel.D, kernel.E)
+    traced, arrays = kernel._source.live(kernel._dtype)
+    compiled = kernel._lookup(traced)
+    return text(compiled, traced, kernel._dtype, kernel.D, kernel.E, arrays)

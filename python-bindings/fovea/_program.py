@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import _tensors
@@ -77,6 +77,42 @@ class TracedProgram:
         return text
 
 
+_SIZES = {"B": "B", "H": "Hq", "Hk": "Hk", "M": "M", "N": "N", "D": "D", "E": "E"}
+
+
+def check_dims(
+    declared: Sequence[Mapping[str, Any]], tensors: Sequence[tuple], geometry: Any
+) -> None:
+    """Check captures against the sizes that a file declares for them.
+
+    A size that is not one of the call's is bound by the first capture that has it.
+    """
+    bound: dict[str, tuple[int, str]] = {}
+    for capture, tensor in zip(declared, tensors, strict=True):
+        for dim, size in enumerate(capture.get("dims", ())):
+            have = tensor[2][dim]
+            if isinstance(size, int):
+                want, rule = size, str(size)
+            elif size in _SIZES:
+                want = getattr(geometry, _SIZES[size])
+                rule = f"{size} ({want})"
+            else:
+                want, first = bound.setdefault(size, (have, capture["name"]))
+                rule = f"{size} ({want}, that of {first})"
+            if have != want:
+                raise ValueError(
+                    f"{capture['name']}: dim {dim} must be {rule}, got {have}"
+                )
+
+
+def params_of(program: Mapping[str, Any]) -> dict[str, Any]:
+    """Compile-time parameters and their values."""
+    return {
+        p["name"]: float.fromhex(p["value"]) if p["dtype"] == "f" else p["value"]
+        for p in program.get("params") or ()
+    }
+
+
 def category(dtype: str) -> str:
     """What a capture of this dtype is read as: "bool", "int" or "float"."""
     if dtype == "i1":
@@ -126,6 +162,27 @@ class ProgramSource:
             array, kind = as_capture(given[name], capture)
             arrays.append(array)
             kinds.append(kind)
+        return self._variant(kinds, arrays)
+
+    def first(self, dtype: str) -> TracedProgram:
+        """What to compile ahead of the first call; arrays may still be missing."""
+        declared = self.program["captures"]
+        kinds = [
+            as_capture(self.arrays[c["name"]], c)[1]
+            if c["name"] in self.arrays
+            else c["dtype"]
+            for c in declared
+        ]
+        return self._variant(kinds, [])
+
+    def live(self, dtype: str) -> tuple[TracedProgram, dict[str, Any]]:
+        """The variant as it is, and the captures by name as far as they are given."""
+        names = [c["name"] for c in self.program["captures"]]
+        return self.first(dtype), {n: self.arrays[n] for n in names if n in self.arrays}
+
+    def _variant(self, kinds: Sequence[str], arrays: list) -> TracedProgram:
+        """The Program with these dtypes of its captures."""
+        declared = self.program["captures"]
         key = tuple(kinds)
         found = self._variants.get(key)
         if found is None:
@@ -184,7 +241,7 @@ def functions(program: Mapping[str, Any]) -> dict[str, Any]:
     from . import _region
 
     captures = program["captures"]
-    params = {p["name"]: p["value"] for p in program.get("params", ())}
+    params = params_of(program)
 
     def make(part: str, region: Any) -> Any:
         if region is None:

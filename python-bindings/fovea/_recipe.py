@@ -21,7 +21,7 @@ from . import _attention, _block_mask, _checks, _compiler, _tensors
 from ._program import ProgramSource, functions
 from ._tensors import type_name
 
-_KEYS = {"fovea_kernel", "labels", "program", "scale", "schedule", "target"}
+_KEYS = {"fovea_kernel", "given", "labels", "program", "scale", "schedule", "target"}
 
 
 def freeze(array: Any, name: str) -> np.ndarray:
@@ -79,10 +79,8 @@ def rebuild_kernel(recipe: str, arrays: Sequence[np.ndarray]) -> _attention.Kern
 
 def _kernel_of(recipe: dict, arrays: Sequence[np.ndarray]) -> _attention.Kernel:
     program = recipe["program"]
-    names = [capture["name"] for capture in program["captures"]]
-    source = ProgramSource(
-        program, dict(zip(names, arrays, strict=True)), recipe["labels"]
-    )
+    given = dict(zip(recipe["given"], arrays, strict=True))
+    source = ProgramSource(program, given, recipe["labels"])
     return _attention.Kernel._make(
         source,
         program["dtype"],
@@ -106,10 +104,7 @@ def save(kernel: _attention.Kernel, path: Any) -> None:
     """Write a kernel's recipe; the file appears whole or not at all."""
     place = _path(path)
     recipe, arrays = kernel._recipe()
-    copies = [
-        freeze(array, label)
-        for array, label in zip(arrays, recipe["labels"], strict=True)
-    ]
+    copies = [freeze(array, name) for name, array in arrays.items()]
     folder = os.path.dirname(os.path.abspath(place))
     handle, temporary = tempfile.mkstemp(prefix=".fovea-", dir=folder)
     try:
@@ -154,12 +149,11 @@ def load_kernel(path: Any) -> _attention.Kernel:
                 raise ValueError("no recipe of version 1")
             if recipe.keys() != _KEYS:
                 raise ValueError("an incomplete recipe")
-            captures = recipe["program"]["captures"]
             arrays = [
                 np.load(
                     io.BytesIO(archive.read(f"captures/{i}.npy")), allow_pickle=False
                 )
-                for i in range(len(captures))
+                for i in range(len(recipe["given"]))
             ]
     except (OSError, MemoryError):
         raise

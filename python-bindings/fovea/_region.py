@@ -43,6 +43,7 @@ _CALLS = {
 _PREFIX = {"ineg": "-", "fneg": "-", "inot": "~"}
 _ABS = ("iabs", "fabs")
 _CONVERSIONS = {"i1_to_i64": "1", "i1_to_f": "1.0", "i64_to_f": "1.0"}
+_SIZES = ("B", "H", "Hk", "M", "N", "D", "E")
 _count = itertools.count()
 
 
@@ -56,17 +57,6 @@ def _log1p(value):
     from .dsl.values import Traced, apply
 
     return apply("log1p", value) if isinstance(value, Traced) else math.log1p(value)
-
-
-def _size(anchor, name):
-    """A size of the call (B, H, Hk, M, N, D, E); known only in a kernel."""
-    from .dsl.values import Traced, check_live
-
-    if not isinstance(anchor, Traced):
-        raise ValueError(
-            f"{name}: a size is known only in a kernel, got a call by hand"
-        )
-    return Traced(anchor._region, check_live(anchor).size(name))
 
 
 def _constant(kind: str, value: Any) -> str:
@@ -83,7 +73,7 @@ def _constant(kind: str, value: Any) -> str:
 
 
 def _expression(
-    node: Sequence, names: list[str], arrays: Sequence[str], params: Mapping, first: str
+    node: Sequence, names: list[str], arrays: Sequence[str], params: Mapping
 ) -> str:
     kind, operands = node[0], node[1:]
     if kind == "arg":
@@ -94,7 +84,7 @@ def _expression(
         value = params[operands[0]]
         return f"({value!r})"
     if kind == "size":
-        return f"_size({first}, {operands[0]!r})"
+        return f"_size_{operands[0]}"
     if kind == "extent":
         return f"{arrays[operands[0]]}.shape[{operands[1]}]"
     if kind == "read":
@@ -141,13 +131,14 @@ def function(
         With as many positional parameters as the region has arguments.
     """
     from . import ops
+    from .dsl.environment import Size
 
     arrays = [capture["name"] for capture in captures]
     used = sorted(
         {node[1] for node in region["nodes"] if node[0] in ("read", "extent")}
     )
     positional = [PARAMETERS[arg] for arg in region["args"]]
-    taken = set(positional) | {"ops", "_not", "_log1p", "_size", "_inf", "_nan", "abs"}
+    taken = set(positional) | {"ops", "_not", "_log1p", "_inf", "_nan", "abs"}
     prefix = "v"
     while any(array.startswith(prefix) for array in arrays):
         prefix += "_"
@@ -160,7 +151,7 @@ def function(
     lines = [f"def {name}({head}):"]
     names: list[str] = []
     for number, node in enumerate(region["nodes"]):
-        text = _expression(node, names, arrays, params or {}, positional[0])
+        text = _expression(node, names, arrays, params or {})
         names.append(f"{prefix}{number}")
         lines.append(f"    {names[-1]} = {text}")
     results = ", ".join(names[i] for i in region["results"])
@@ -169,8 +160,9 @@ def function(
     filename = f"<fovea region {next(_count)}: {name}>"
     scope: dict[str, Any] = {
         "__name__": __name__, "ops": ops, "_not": _not, "_log1p": _log1p,
-        "_size": _size, "_inf": math.inf, "_nan": math.nan,
+        "_inf": math.inf, "_nan": math.nan,
     }  # fmt: skip
+    scope |= {f"_size_{size}": Size(size) for size in _SIZES}
     exec(builtins_compile(source, filename), scope)
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
     return scope[name]
@@ -226,10 +218,12 @@ def evaluate_scale(
     region: Mapping[str, Any], program: Mapping[str, Any], g: _checks.Geometry
 ) -> float:
     """The number that a scale clause gives for the sizes of one call."""
+    from ._program import params_of
+
     sizes = {
         "B": g.B, "H": g.Hq, "Hk": g.Hk, "M": g.M, "N": g.N, "D": g.D, "E": g.E,
     }  # fmt: skip
-    params = {p["name"]: p["value"] for p in program.get("params", ())}
+    params = params_of(program)
     values: list = []
     for node in region["nodes"]:
         values.append(_evaluate(node, values, sizes, params))

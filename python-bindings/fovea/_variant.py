@@ -11,7 +11,7 @@ import numpy as np
 
 from . import _attention, _checks, _compiler
 from ._lib import native
-from ._program import Core, ProgramSource, TracedProgram, functions
+from ._program import Core, ProgramSource, TracedProgram, functions, params_of
 from ._tensors import type_name
 
 __all__ = ["Variant", "load"]
@@ -100,13 +100,13 @@ class Variant:
         self = object.__new__(cls)
         self._text, self._filename, self.name = text, filename, name
         program = programs[names.index(name)]
-        for parameter in (*program["captures"], *program.get("params", ())):
+        for parameter in (*program["captures"], *(program.get("params") or ())):
             if parameter["name"] in _RESERVED:
                 raise ValueError(
                     f"{filename}: a parameter must not be named"
                     f" {', '.join(_RESERVED)}, got {parameter['name']}"
                 )
-        self._defaults = {p["name"]: p for p in program.get("params", ())}
+        self._defaults = {p["name"]: p for p in program.get("params") or ()}
         self._sources = {(): ProgramSource(program, {})}
         self._functions = None
         return self
@@ -155,7 +155,7 @@ class Variant:
     @property
     def params(self) -> dict[str, Any]:
         """The compile-time parameters and their defaults."""
-        return {name: p["value"] for name, p in self._defaults.items()}
+        return params_of(self.program)
 
     def _function(self, part: str) -> Any:
         if self._functions is None:

@@ -28,3 +28,9 @@ if FAKE:
 def native_is_real() -> bool:
     """Whether kernels are compiled (and not evaluated by the stand-in)."""
     return not FAKE
+
+
+@pytest.fixture(scope="session")
+def reads_attn() -> bool:
+    """Whether `.attn` files can be read."""
+    return not FAKE or fake_native.reads_attn

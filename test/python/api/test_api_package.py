@@ -1,0 +1,139 @@
+"""The package as a whole: what it exports, imports and prints."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fovea
+
+
+def run(code, **environment):
+    """Python code in a fresh process that sees the same package."""
+    root = os.path.dirname(os.path.dirname(fovea.__file__))
+    env = {**os.environ, "PYTHONPATH": root, **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=env, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_exports():
+    """§1 Python: what the package exports"""
+    assert set(fovea.__all__) == {
+        "attention", "compile", "create_block_mask", "create_mask", "and_masks",
+        "or_masks", "merge", "Normalizer", "normalizers", "ops", "zoo", "load",
+        "load_kernel", "cache_info", "clear_cache", "show_config", "set_num_threads",
+        "__version__", "Kernel", "Variant", "BlockMask", "Error", "TraceError",
+        "CompileError", "ParseError", "PerformanceWarning",
+    }  # fmt: skip
+    for name in set(fovea.__all__) - {"zoo"}:
+        assert getattr(fovea, name) is not None
+    assert dir(fovea) == sorted(fovea.__all__)
+
+
+def test_unknown_names_are_attribute_errors():
+    """a module has no other attributes"""
+    with pytest.raises(AttributeError, match="'fovea' has no attribute 'atention'"):
+        _ = fovea.atention
+
+
+def test_public_names_have_docstrings():
+    """numpydoc docstrings"""
+    for name in fovea.__all__:
+        if name in ("zoo", "__version__"):
+            continue
+        assert getattr(fovea, name).__doc__
+    for cls in (fovea.Kernel, fovea.BlockMask, fovea.Variant):
+        for name, member in vars(cls).items():
+            if not name.startswith("_") and (
+                callable(member) or hasattr(member, "fget")
+            ):
+                assert member.__doc__, f"{cls.__name__}.{name}"
+
+
+def test_error_kinds():
+    """fovea.Error is the base of the package's own kinds"""
+    assert issubclass(fovea.TraceError, (fovea.Error,))
+    assert issubclass(fovea.TraceError, TypeError)
+    assert issubclass(fovea.CompileError, fovea.Error)
+    assert issubclass(fovea.CompileError, RuntimeError)
+    assert issubclass(fovea.ParseError, fovea.Error)
+    assert issubclass(fovea.ParseError, ValueError)
+    assert issubclass(fovea.PerformanceWarning, UserWarning)
+
+
+def test_importing_is_quick_and_small():
+    """Import <= 100 ms and <= 60 MB"""
+    code = (
+        "import time\n"
+        "start = time.perf_counter()\n"
+        "import fovea\n"
+        "print(time.perf_counter() - start)\n"
+        "status = open('/proc/self/status').read()\n"
+        "print(status.split('VmHWM:')[1].split()[0])\n"
+    )
+    results = [run(code).split() for _ in range(3)]
+    assert min(float(seconds) for seconds, _ in results) < 0.1
+    assert min(int(kilobytes) for _, kilobytes in results) < 60 * 1024
+
+
+def test_libraries_are_only_recognised():
+    """torch, JAX, CuPy, ml_dtypes are never imported, only recognised"""
+    code = (
+        "import sys, fovea\n"
+        "for name in fovea.__all__:\n"
+        "    if name != 'zoo': getattr(fovea, name)\n"
+        "bad = {'torch', 'jax', 'cupy', 'ml_dtypes', 'matplotlib'} & set(sys.modules)\n"
+        "print(sorted(bad))\n"
+    )
+    assert run(code) == "[]\n"
+
+
+def test_star_import():
+    """from fovea import *"""
+    code = (
+        "from fovea import *\nprint(attention.__name__, merge.__name__, ops.__name__)"
+    )
+    if "fovea.zoo" not in sys.modules:
+        pytest.importorskip("fovea.zoo")
+    assert run(code) == "attention merge fovea.ops\n"
+
+
+def test_show_config(capsys):
+    """show_config(): version, LLVM, CPU features, threads, GPUs, ptxas, cache
+    directory"""
+    assert fovea.show_config() is None
+    titles = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
+    for title in (
+        "fovea", "LLVM", "CPU", "CPU features", "threads", "GPUs", "ptxas",
+        "cache directory", "NumPy",
+    ):  # fmt: skip
+        assert title in titles
+
+
+def test_set_num_threads(capsys):
+    """set_num_threads(n)"""
+    q = np.ones((1, 2, 300, 8), np.float32)
+    want = fovea.attention(q, q, q)
+    for n in (1, 3, 0):
+        fovea.set_num_threads(n)
+        np.testing.assert_array_equal(fovea.attention(q, q, q), want)
+    fovea.set_num_threads(3)
+    fovea.show_config()
+    fovea.set_num_threads(0)
+    assert "threads          3" in capsys.readouterr().out.splitlines()
+
+
+def test_the_package_is_typed():
+    """py.typed"""
+    assert os.path.exists(os.path.join(os.path.dirname(fovea.__file__), "py.typed"))
+
+
+def test_version():
+    """__version__"""
+    assert fovea.__version__.count(".") == 2

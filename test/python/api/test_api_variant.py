@@ -1,0 +1,337 @@
+"""Variants from `.attn` files as Python objects."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from api_common import inputs, plain
+
+import fovea
+
+TEXT = """
+## Packed documents with ALiBi (Press et al. 2022).
+attention alibi_document(slope: f32[H], doc: i32[S] in 0..S) {
+  let dist = q - kv
+  score = s - slope[h] * dist
+  mask  = dist >= 0 and doc[q] == doc[kv]
+}
+## Sliding window of W keys, one learned sink logit a head.
+attention window_sink(sigma: f32[H], W: int = 4096) {
+  mask       = 0 <= q - kv < W
+  normalizer = sink(sigma)
+}
+attention urpe_sentinel(C: f32[R], sigma: f32[H], vsig: f32[H, E], gain: f32[E]) {
+  mask = q >= kv
+  normalizer {
+    let p  = exp(s - t)
+    stat   = s
+    weight = p * C[q - kv + N]
+    denom  = p
+    seed   = (sigma[h], 1, vsig[h, e])
+    finish = gain[e] * o / l
+  }
+}
+attention scaled(tau: f32[], c: float = 20.0, hard: bool = false) {
+  scale = 1 / D ** 0.25
+  score = c * tanh(s * tau / c) if not hard else s
+}
+attention two(x: f32[S], y: f32[S]) { score = s + x[q] + y[kv] }
+"""
+
+
+@pytest.fixture
+def path(tmp_path, reads_attn):
+    if not reads_attn:
+        pytest.skip("the stand-in reads no .attn files")
+    place = tmp_path / "three.attn"
+    place.write_text(TEXT)
+    return place
+
+
+H, N, E = 2, 12, 6
+
+
+def arrays():
+    rng = np.random.default_rng(3)
+    return {
+        "slope": np.array([0.5, 0.25], np.float32),
+        "doc": np.repeat(np.arange(3, dtype=np.int32), 4),
+        "sigma": np.array([0.3, -0.7], np.float32),
+        "C": rng.standard_normal(2 * N).astype(np.float32),
+        "vsig": rng.standard_normal((H, E)).astype(np.float32),
+        "gain": rng.standard_normal(E).astype(np.float32),
+    }
+
+
+def given(*names):
+    return {name: arrays()[name] for name in names}
+
+
+def scores(q, k):
+    return np.einsum("bhmd,bhnd->bhmn", q, k).astype(float) / np.sqrt(q.shape[3])
+
+
+def urpe(q, k, v):
+    a = arrays()
+    s = scores(q, k)
+    m, n = np.ogrid[:N, :N]
+    seen = m >= n
+    p = np.where(seen, np.exp(s), 0)
+    seed = np.exp(a["sigma"].astype(float))[None, :, None]
+    weights = p * a["C"][m - n + N]
+    o = np.einsum("bhmn,bhne->bhme", weights, v)
+    o = o + seed[..., None] * a["vsig"][None, :, None]
+    total = p.sum(-1) + seed
+    return a["gain"] * o / total[..., None], np.log(total)
+
+
+def test_load_one_of_several(path):
+    """load("x.attn", name=None) -> Variant"""
+    variant = fovea.load(path, "window_sink")
+    assert variant.name == "window_sink"
+    assert variant.captures == {"sigma": ("float32", 1)}
+    assert variant.params == {"W": 4096}
+    assert repr(variant) == "<fovea.Variant window_sink(sigma: float32[1], W=4096)>"
+    with pytest.raises(ValueError) as caught:
+        fovea.load(path)
+    names = "alibi_document, window_sink, urpe_sentinel, scaled, two"
+    assert str(caught.value) == (
+        f"name: must be one of the file's variants ({names}), got None"
+    )
+    with pytest.raises(ValueError) as caught:
+        fovea.load(str(path), "window")
+    assert str(caught.value).endswith(f"({names}), got 'window'")
+
+
+def test_a_parse_error_has_a_place(path):
+    """ParseError(ValueError) with file:line:col"""
+    path.write_text("attention a() {\n  mask = q >=\n}\n")
+    with pytest.raises(fovea.ParseError) as caught:
+        fovea.load(path)
+    assert str(caught.value).startswith(f"{path}:")
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, fovea.Error)
+
+
+@pytest.mark.parametrize("name", ["q", "k", "v", "target", "return_lse"])
+def test_parameters_may_not_be_named_like_arguments(path, name):
+    """whose parameters may not be named q, k, v, target, return_lse"""
+    path.write_text(f"attention a({name}: f32[S]) {{ score = s + {name}[kv] }}\n")
+    with pytest.raises(ValueError, match=name):
+        fovea.load(path)
+
+
+def test_variants_run(path):
+    """called as variant(q, k, v, *, target=None, return_lse=False,
+    **captures_and_params)"""
+    q, k, v = inputs(M=N, N=N, E=E)
+    a = arrays()
+    variant = fovea.load(path, "alibi_document")
+    got = variant(q, k, v, **given("slope", "doc"))
+    want = plain(
+        q, k, v,
+        lambda s, b, h, m, n: s - a["slope"][h] * (m - n),
+        lambda b, h, m, n: (m >= n) & (a["doc"][m] == a["doc"][n]),
+    )  # fmt: skip
+    np.testing.assert_allclose(got, want, atol=2e-6)
+    out, lse = fovea.load(path, "urpe_sentinel")(
+        q, k, v, return_lse=True, **given("C", "sigma", "vsig", "gain")
+    )
+    want, want_lse = urpe(q, k, v)
+    np.testing.assert_allclose(out, want, atol=1e-5)
+    np.testing.assert_allclose(lse, want_lse, atol=1e-5)
+
+
+@pytest.mark.parametrize("target", [None, "interpreter"])
+def test_compile_time_parameters(path, target):
+    """a compile-time parameter ... "= literal" """
+    q, k, v = inputs(M=N, N=N)
+    variant = fovea.load(path, "window_sink")
+    sigma = arrays()["sigma"]
+    for width in (3, 5):
+        _, lse = variant(q, k, v, target=target, return_lse=True, sigma=sigma, W=width)
+        m, n = np.ogrid[:N, :N]
+        p = np.where((m >= n) & (m - n < width), np.exp(scores(q, k)), 0)
+        want = np.log(p.sum(-1) + np.exp(sigma.astype(float))[None, :, None])
+        np.testing.assert_allclose(lse, want, atol=1e-5)
+
+
+def test_scale_clauses_floats_and_bools(path):
+    """ "scale" "=" expr; numbers stand for captures of rank 0"""
+    q, k, v = inputs(M=N, N=N)
+    variant = fovea.load(path, "scaled")
+    assert variant.params == {"c": 20.0, "hard": False}
+    got = variant(q, k, v, tau=0.5, c=2)
+    scale = 8**-0.25
+    want = plain(q, k, v, lambda s, b, h, m, n: 2 * np.tanh(s * 0.5 / 2), scale=scale)
+    np.testing.assert_allclose(got, want, atol=2e-6)
+    got = variant(q, k, v, tau=np.float32(0.5), hard=True)
+    np.testing.assert_allclose(got, plain(q, k, v, scale=scale), atol=2e-6)
+    kernel = variant.compile(D=8, captures={"tau": 0.5, "c": 2.0}, scale=1)
+    want = plain(q, k, v, lambda s, b, h, m, n: 2 * np.tanh(s * 0.5 / 2), scale=1)
+    np.testing.assert_allclose(kernel(q, k, v), want, atol=2e-6)
+
+
+def test_compile_takes_captures_there_or_at_the_call(path):
+    """Variant: ... .compile(D=…, dtype=…)"""
+    q, k, v = inputs(M=N, N=N)
+    variant = fovea.load(path, "alibi_document")
+    want = variant(q, k, v, **given("slope", "doc"))
+    kernel = variant.compile(D=8, captures=given("slope", "doc"))
+    np.testing.assert_array_equal(kernel(q, k, v), want)
+    bare = variant.compile(D=8)
+    np.testing.assert_array_equal(bare(q, k, v, captures=given("slope", "doc")), want)
+    with pytest.raises(TypeError) as caught:
+        bare(q, k, v, captures=given("slope"))
+    assert str(caught.value) == "doc: a capture of the variant must be given, got none"
+    slope = arrays()["slope"].astype(np.float64)
+    np.testing.assert_allclose(
+        variant(q, k, v, slope=slope, doc=arrays()["doc"].astype(np.int64)), want,
+        atol=1e-6,
+    )  # fmt: skip
+
+
+def test_the_clauses_are_python_functions(path):
+    """.score_mod .mask_mod .normalizer"""
+    q, k, v = inputs(M=N, N=N, E=E)
+    variant = fovea.load(path, "alibi_document")
+    want = variant(q, k, v, **given("slope", "doc"))
+    got = fovea.attention(
+        q, k, v, variant.score_mod, variant.mask_mod, captures=given("slope", "doc")
+    )
+    np.testing.assert_allclose(got, want, atol=1e-6)
+    assert variant.score_mod(1.0, 0, 1, 4, 2, slope=[0.5, 0.25]) == 0.5
+    doc = arrays()["doc"]
+    assert variant.mask_mod(0, 0, 3, 1, doc=doc)
+    assert not variant.mask_mod(0, 0, 4, 3, doc=doc)
+    assert variant.normalizer == "softmax"
+    sentinel = fovea.load(path, "urpe_sentinel")
+    names = ("C", "sigma", "vsig", "gain")
+    got, lse = fovea.attention(
+        q, k, v, mask_mod=sentinel.mask_mod, normalizer=sentinel.normalizer,
+        captures=given(*names), return_lse=True,
+    )  # fmt: skip
+    want, want_lse = urpe(q, k, v)
+    np.testing.assert_allclose(got, want, atol=1e-5)
+    np.testing.assert_allclose(lse, want_lse, atol=1e-5)
+
+
+def test_variants_pickle_and_deepcopy(path):
+    """Kernel, Variant, BlockMask and Normalizer pickle and deepcopy"""
+    q, k, v = inputs(M=N, N=N)
+    variant = fovea.load(path, "alibi_document")
+    want = variant(q, k, v, **given("slope", "doc"))
+    data = pickle.dumps(variant)
+    path.unlink()
+    for other in (pickle.loads(data), copy.deepcopy(variant)):
+        np.testing.assert_array_equal(other(q, k, v, **given("slope", "doc")), want)
+        assert repr(other) == repr(variant)
+    kernel = variant.compile(D=8, captures=given("slope", "doc"))
+    again = pickle.loads(pickle.dumps(kernel))
+    np.testing.assert_array_equal(again(q, k, v), want)
+
+
+def test_explain_needs_no_captures(path):
+    """python -m fovea explain"""
+    text = fovea.load(path, "window_sink").explain(D=64, E=32)
+    assert "variant window_sink" in text
+    assert "  normalizer: sink" in text
+    assert "  sigma: float32, rank 1" in text
+    from fovea.__main__ import main
+
+    assert main(["explain", f"{path}:two", "--shape", "D=64"]) == 0
+
+
+def test_the_command_line_refuses(path, capsys):
+    """exit status 1 for bad input, 2 for bad usage"""
+    from fovea.__main__ import main
+
+    assert main(["explain", str(path.parent / "no.attn"), "--shape", "D=64"]) == 1
+    assert main(["explain", f"{path}:nobody", "--shape", "D=64"]) == 1
+    assert main(["explain", f"{path}:two", "--shape", "X=64"]) == 2
+    assert main(["explain", f"{path}:two", "--shape", "M=64"]) == 2
+    assert main(["explain", f"{path}:two", "--shape", "D=x"]) == 2
+    assert main(["explain", f"{path}:two", "--shape", "D=0"]) == 1
+    assert main(["explain", f"{path}:window_sink", "--shape", "D=8", "-D", "W"]) == 2
+    assert main(["explain", f"{path}:two", "--shape", "D=8", "-D", "W=3"]) == 1
+    for line in capsys.readouterr().err.splitlines():
+        assert line.startswith("fovea: error: ")
+    with pytest.raises(SystemExit) as caught:
+        main(["tune"])
+    assert caught.value.code == 2
+
+
+CALLS = {
+    "unknown": (
+        "alibi_document", {"slop": 1}, TypeError,
+        "alibi_document: parameters must be among slope, doc, got 'slop'",
+    ),
+    "missing": (
+        "alibi_document", given("slope"), TypeError,
+        "doc: a capture of the variant must be given, got none",
+    ),
+    "number for an array": (
+        "alibi_document", {**given("doc"), "slope": 1.0}, TypeError,
+        "slope: must be an array of rank 1, got float",
+    ),
+    "list": (
+        "alibi_document", {**given("doc"), "slope": [1.0, 2.0]}, TypeError,
+        "slope: must be a numpy.ndarray or have __dlpack__, got list",
+    ),
+    "rank": (
+        "alibi_document", {**given("doc"), "slope": np.ones((2, 1))}, ValueError,
+        "slope: rank must be 1, got 2",
+    ),
+    "floats for ints": (
+        "alibi_document", {**given("slope"), "doc": np.ones(12)}, TypeError,
+        "doc: dtype must be a kind of int (int32), got float64",
+    ),
+    "ints for floats": (
+        "alibi_document", {**given("doc"), "slope": np.arange(2)}, TypeError,
+        "slope: dtype must be a kind of float (float32), got int64",
+    ),
+    "dim of the call": (
+        "alibi_document", {**given("doc"), "slope": np.ones(3)}, ValueError,
+        "slope: dim 0 must be H (2), got 3",
+    ),
+    "dim of another": (
+        "two", {"x": np.ones(12), "y": np.ones(11)}, ValueError,
+        "y: dim 0 must be S (12, that of x), got 11",
+    ),
+    "param kind": (
+        "window_sink", {**given("sigma"), "W": 2.5}, TypeError,
+        "W: must be an int, got float",
+    ),
+    "param bool": (
+        "window_sink", {**given("sigma"), "W": True}, TypeError,
+        "W: must be an int, got bool",
+    ),
+    "param beyond int64": (
+        "window_sink", {**given("sigma"), "W": 2**63}, ValueError,
+        f"W: must be in {-(2**63)}...{2**63 - 1}, got {2**63}",
+    ),
+    "float param": (
+        "scaled", {"tau": 1.0, "c": "x"}, TypeError, "c: must be a number, got str",
+    ),
+    "bool param": (
+        "scaled", {"tau": 1.0, "hard": 1}, TypeError, "hard: must be a bool, got int",
+    ),
+    "return_lse": (
+        "two", {"return_lse": 1}, TypeError, "return_lse: must be a bool, got int",
+    ),
+    "target": (
+        "two", {"target": 1}, TypeError, "target: must be a str or None, got int",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CALLS)
+def test_a_variant_refuses(case, path):
+    """TypeError for a wrong kind (also an unknown name in captures), ValueError for a
+    wrong value"""
+    name, arguments, kind, text = CALLS[case]
+    q, k, v = inputs(M=N, N=N)
+    with pytest.raises(kind) as caught:
+        fovea.load(path, name)(q, k, v, **arguments)
+    assert str(caught.value) == text
