@@ -1,0 +1,238 @@
+//===- Emitter.cpp --------------------------------------------------------===//
+
+#include "Emitter.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Matchers.h"
+
+using namespace fovea::cpu;
+
+Emitter::Emitter(MLIRContext *context, Location loc, Type scoreType,
+                 int64_t lanes)
+    : b(context), loc(loc), f(scoreType), i1(b.getI1Type()),
+      i8(b.getIntegerType(8)), i64(b.getI64Type()),
+      ptr(LLVM::LLVMPointerType::get(context)), lanes(lanes),
+      vf(VectorType::get({lanes}, f)), vmask(VectorType::get({lanes}, i1)) {
+  avx512 = lanes * scoreBytes() == 64;
+  // 16 accumulators cover the latency of two pipes; with 16 registers eight
+  // leave room for the operands.
+  group = avx512 ? 16 : 8;
+  word = b.getIntegerType(lanes <= 8 ? 8 : 16);
+}
+
+Value Emitter::c(int64_t value) {
+  return arith::ConstantIntOp::create(b, loc, value, 64);
+}
+Value Emitter::cf(double value) {
+  return arith::ConstantOp::create(b, loc, b.getFloatAttr(f, value));
+}
+Value Emitter::vc(double value) {
+  return arith::ConstantOp::create(
+      b, loc, DenseElementsAttr::get(vf, b.getFloatAttr(f, value).getValue()));
+}
+Value Emitter::cbool(bool value) {
+  return arith::ConstantIntOp::create(b, loc, value, 1);
+}
+
+Value Emitter::splat(Value scalar) {
+  Attribute constant;
+  VectorType type = vec(scalar.getType());
+  if (matchPattern(scalar, m_Constant(&constant)))
+    return arith::ConstantOp::create(b, loc,
+                                     DenseElementsAttr::get(type, constant));
+  return vector::BroadcastOp::create(b, loc, type, scalar);
+}
+
+Value Emitter::iota(Type element) {
+  SmallVector<Attribute> values;
+  for (int64_t i = 0; i < lanes; ++i)
+    values.push_back(b.getIntegerAttr(element, i));
+  return arith::ConstantOp::create(
+      b, loc, DenseElementsAttr::get(vec(element), values));
+}
+
+Value Emitter::lnot(Value x) {
+  Type type = x.getType();
+  Value ones = isa<VectorType>(type) ? splat(cbool(true)) : cbool(true);
+  return make<arith::XOrIOp>(x, ones);
+}
+
+Value Emitter::fma(Value x, Value y, Value z) {
+  return LLVM::FMAOp::create(b, loc, x.getType(), x, y, z);
+}
+
+Value Emitter::fmaxDropNaN(Value x, Value y) {
+  return select(fcmp(arith::CmpFPredicate::OGT, x, y), x, y);
+}
+
+Value Emitter::ceilDiv(Value x, int64_t y) {
+  return udiv(add(x, c(y - 1)), c(y));
+}
+
+Value Emitter::lanesBelow(Value count) {
+  Type i32 = b.getI32Type();
+  Value clamped = min(max(count, c(0)), c(lanes));
+  Value narrow = arith::TruncIOp::create(b, loc, i32, clamped);
+  return icmp(arith::CmpIPredicate::slt, iota(i32), splat(narrow));
+}
+
+Value Emitter::maskToWord(Value mask) {
+  Type bits = b.getIntegerType(lanes);
+  Value value = LLVM::BitcastOp::create(b, loc, bits, mask);
+  if (bits != word)
+    value = arith::ExtUIOp::create(b, loc, word, value);
+  return value;
+}
+
+Value Emitter::wordToMask(Value value) {
+  Type bits = b.getIntegerType(lanes);
+  if (bits != word)
+    value = arith::TruncIOp::create(b, loc, bits, value);
+  return LLVM::BitcastOp::create(b, loc, vmask, value);
+}
+
+Value Emitter::gep(Value base, Value index, Type element) {
+  return LLVM::GEPOp::create(b, loc, ptr, element, base,
+                             ArrayRef<LLVM::GEPArg>{index});
+}
+Value Emitter::gep(Value base, int64_t bytes) {
+  if (bytes == 0)
+    return base;
+  return LLVM::GEPOp::create(
+      b, loc, ptr, i8, base,
+      ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(bytes)});
+}
+Value Emitter::load(Type type, Value address, unsigned align) {
+  return LLVM::LoadOp::create(b, loc, type, address, align);
+}
+void Emitter::store(Value value, Value address, unsigned align) {
+  LLVM::StoreOp::create(b, loc, value, address, align);
+}
+Value Emitter::loadLanes(Value base, Value index, Type element) {
+  return load(vec(element), gep(base, index, element),
+              element.getIntOrFloatBitWidth() / 8);
+}
+Value Emitter::loadRow(Value base, Value index) {
+  return load(vf, row(base, index), lanes * scoreBytes());
+}
+void Emitter::storeRow(Value value, Value base, Value index) {
+  store(value, row(base, index), lanes * scoreBytes());
+}
+
+static Type withElement(Type like, Type element) {
+  if (auto type = dyn_cast<VectorType>(like))
+    return VectorType::get(type.getShape(), element);
+  return element;
+}
+
+Value Emitter::widen(Value value, Type target) {
+  Type element = getElementTypeOrSelf(value.getType());
+  if (element == target)
+    return value;
+  Type result = withElement(value.getType(), target);
+  if (!element.isBF16())
+    return LLVM::FPExtOp::create(b, loc, result, value);
+  // bf16 is the upper half of an f32.
+  Type i16 = withElement(value.getType(), b.getIntegerType(16));
+  Type i32 = withElement(value.getType(), b.getI32Type());
+  Value bits = LLVM::BitcastOp::create(b, loc, i16, value);
+  bits = arith::ExtUIOp::create(b, loc, i32, bits);
+  Value sixteen = arith::ConstantIntOp::create(b, loc, 16, 32);
+  if (isa<VectorType>(i32))
+    sixteen = splat(sixteen);
+  bits = arith::ShLIOp::create(b, loc, bits, sixteen);
+  Value wide = LLVM::BitcastOp::create(
+      b, loc, withElement(value.getType(), b.getF32Type()), bits);
+  if (target.isF64())
+    wide = LLVM::FPExtOp::create(b, loc, result, wide);
+  return wide;
+}
+
+/// The upper half of the bits of an f32, rounded to nearest even; NaN stays.
+static Value roundToBF16(Emitter &e, Value x) {
+  Type i32 = withElement(x.getType(), e.b.getI32Type());
+  Type i16 = withElement(x.getType(), e.b.getIntegerType(16));
+  auto constant = [&](int64_t value) -> Value {
+    Value scalar = arith::ConstantIntOp::create(e.b, e.loc, value, 32);
+    return isa<VectorType>(i32) ? e.splat(scalar) : scalar;
+  };
+  Value bits = LLVM::BitcastOp::create(e.b, e.loc, i32, x);
+  Value sixteen = constant(16);
+  Value upper = arith::ShRUIOp::create(e.b, e.loc, bits, sixteen);
+  Value odd = e.land(upper, constant(1));
+  Value rounded = e.add(bits, e.add(odd, constant(0x7fff)));
+  rounded = arith::ShRUIOp::create(e.b, e.loc, rounded, sixteen);
+  Value nan = e.fcmp(arith::CmpFPredicate::UNO, x, x);
+  Value result = e.select(nan, e.lor(upper, constant(0x40)), rounded);
+  result = arith::TruncIOp::create(e.b, e.loc, i16, result);
+  return LLVM::BitcastOp::create(
+      e.b, e.loc, withElement(x.getType(), e.b.getBF16Type()), result);
+}
+
+Value Emitter::narrow(Value value, Type element) {
+  if (getElementTypeOrSelf(value.getType()) == element)
+    return value;
+  if (element.isBF16())
+    return roundToBF16(*this, value);
+  return LLVM::FPTruncOp::create(b, loc, withElement(value.getType(), element),
+                                 value);
+}
+
+static LLVM::LoopAnnotationAttr keepRolled(OpBuilder &b) {
+  MLIRContext *context = b.getContext();
+  BoolAttr yes = b.getBoolAttr(true);
+  auto vectorize = LLVM::LoopVectorizeAttr::get(context, yes, {}, {}, {}, {},
+                                                {}, {});
+  auto unroll = LLVM::LoopUnrollAttr::get(context, yes, {}, {}, {}, {}, {}, {});
+  return LLVM::LoopAnnotationAttr::get(
+      context, {}, vectorize, {}, unroll, {}, {}, {}, {}, {}, {}, {}, {}, {},
+      {}, {});
+}
+
+Values Emitter::loop(Value from, Value to, Value step, ValueRange init,
+                     function_ref<Values(Value, ValueRange)> body) {
+  auto forOp = scf::ForOp::create(
+      b, loc, from, to, step, init,
+      [&](OpBuilder &, Location, Value iv, ValueRange carried) {
+        OpBuilder::InsertionGuard guard(b);
+        b.setInsertionPointToEnd(iv.getParentBlock());
+        Values results = body(iv, carried);
+        b.setInsertionPointToEnd(iv.getParentBlock());
+        scf::YieldOp::create(b, loc, results);
+      });
+  forOp->setAttr("llvm.loop_annotation", keepRolled(b));
+  return llvm::to_vector(forOp.getResults());
+}
+
+void Emitter::loop(Value from, Value to, int64_t step,
+                   function_ref<void(Value)> body) {
+  loop(from, to, c(step), {}, [&](Value iv, ValueRange) -> Values {
+    body(iv);
+    return {};
+  });
+}
+
+Values Emitter::branch(Value cond, TypeRange types, function_ref<Values()> then,
+                       function_ref<Values()> otherwise) {
+  auto ifOp = scf::IfOp::create(b, loc, types, cond, /*withElseRegion=*/true);
+  auto fill = [&](Region &region, function_ref<Values()> body) {
+    OpBuilder::InsertionGuard guard(b);
+    Block &block = region.front();
+    if (!block.empty() && block.back().hasTrait<OpTrait::IsTerminator>())
+      block.back().erase();
+    b.setInsertionPointToEnd(&block);
+    Values results = body();
+    scf::YieldOp::create(b, loc, results);
+  };
+  fill(ifOp.getThenRegion(), then);
+  fill(ifOp.getElseRegion(), otherwise);
+  return llvm::to_vector(ifOp.getResults());
+}
+
+void Emitter::when(Value cond, function_ref<void()> then) {
+  auto ifOp = scf::IfOp::create(b, loc, cond, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(ifOp.thenBlock());
+  then();
+}

@@ -1,0 +1,115 @@
+//===- Emitter.h - Building loops over raw memory ---------------*- C++ -*-===//
+//
+// Thin helpers over OpBuilder: 64-bit scalars, lane vectors of the score type,
+// pointers. Everything stays in arith, scf, vector and the memory ops of llvm.
+//
+//===----------------------------------------------------------------------===//
+#ifndef FOVEA_LIB_CONVERSION_ONLINETOCPU_EMITTER_H
+#define FOVEA_LIB_CONVERSION_ONLINETOCPU_EMITTER_H
+
+#include "fovea/Target/CPU/VectorMath.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
+
+namespace fovea::cpu {
+using namespace mlir;
+
+using Values = SmallVector<Value>;
+
+class Emitter {
+public:
+  Emitter(MLIRContext *context, Location loc, Type scoreType, int64_t lanes);
+
+  OpBuilder b;
+  Location loc;
+  Type f, i1, i8, i64, ptr;
+  /// Queries in a vector; keys in a group: the accumulators of a micro-kernel.
+  int64_t lanes, group;
+  VectorType vf, vmask;
+  /// The integer that holds one bit per lane.
+  Type word;
+  bool avx512;
+
+  int64_t scoreBytes() const { return f.getIntOrFloatBitWidth() / 8; }
+  VectorMath math() { return VectorMath(b, loc, avx512); }
+  VectorType vec(Type element) const { return VectorType::get({lanes}, element); }
+
+  // Scalars and vectors.
+  Value c(int64_t value);
+  Value cf(double value);
+  Value vc(double value);
+  Value cbool(bool value);
+  Value splat(Value scalar);
+  Value iota(Type element);
+  Value add(Value x, Value y) { return make<arith::AddIOp>(x, y); }
+  Value sub(Value x, Value y) { return make<arith::SubIOp>(x, y); }
+  Value mul(Value x, Value y) { return make<arith::MulIOp>(x, y); }
+  Value min(Value x, Value y) { return make<arith::MinSIOp>(x, y); }
+  Value max(Value x, Value y) { return make<arith::MaxSIOp>(x, y); }
+  Value udiv(Value x, Value y) { return make<arith::DivUIOp>(x, y); }
+  Value urem(Value x, Value y) { return make<arith::RemUIOp>(x, y); }
+  Value land(Value x, Value y) { return make<arith::AndIOp>(x, y); }
+  Value lor(Value x, Value y) { return make<arith::OrIOp>(x, y); }
+  Value lnot(Value x);
+  Value fadd(Value x, Value y) { return make<arith::AddFOp>(x, y); }
+  Value fsub(Value x, Value y) { return make<arith::SubFOp>(x, y); }
+  Value fmul(Value x, Value y) { return make<arith::MulFOp>(x, y); }
+  Value fdiv(Value x, Value y) { return make<arith::DivFOp>(x, y); }
+  /// x·y + z, rounded once.
+  Value fma(Value x, Value y, Value z);
+  /// The larger; y where x is NaN: one vmaxps.
+  Value fmaxDropNaN(Value x, Value y);
+  Value select(Value cond, Value x, Value y) {
+    return make<arith::SelectOp>(cond, x, y);
+  }
+  Value icmp(arith::CmpIPredicate pred, Value x, Value y) {
+    return b.createOrFold<arith::CmpIOp>(loc, pred, x, y);
+  }
+  Value fcmp(arith::CmpFPredicate pred, Value x, Value y) {
+    return b.createOrFold<arith::CmpFOp>(loc, pred, x, y);
+  }
+  /// ceil(x / y) for x ≥ 0 and a constant y > 0.
+  Value ceilDiv(Value x, int64_t y);
+  /// Lanes below `count`, which may lie outside 0…lanes.
+  Value lanesBelow(Value count);
+  /// Bits of a mask as an integer of at least 8 bits, and back.
+  Value maskToWord(Value mask);
+  Value wordToMask(Value word);
+
+  // Memory.
+  Value gep(Value base, Value index, Type element);
+  Value gep(Value base, int64_t bytes);
+  Value load(Type type, Value address, unsigned align = 0);
+  void store(Value value, Value address, unsigned align = 0);
+  Value loadLanes(Value base, Value index, Type element);
+  /// A row of a lane-major scratch array: base + row · lanes.
+  Value row(Value base, Value index) { return gep(base, index, vf); }
+  Value loadRow(Value base, Value index);
+  void storeRow(Value value, Value base, Value index);
+  /// One element widened to the score type.
+  Value widen(Value value, Type target);
+  /// The score type narrowed with round-to-nearest-even.
+  Value narrow(Value value, Type element);
+
+  // Control flow. Loops are neither unrolled nor vectorised by LLVM.
+  Values loop(Value from, Value to, Value step, ValueRange init,
+              function_ref<Values(Value, ValueRange)> body);
+  void loop(Value from, Value to, int64_t step, function_ref<void(Value)> body);
+  Values branch(Value cond, TypeRange types, function_ref<Values()> then,
+                function_ref<Values()> otherwise);
+  void when(Value cond, function_ref<void()> then);
+
+private:
+  template <typename OpTy> Value make(Value x, Value y) {
+    return b.createOrFold<OpTy>(loc, x, y);
+  }
+  template <typename OpTy> Value make(Value x, Value y, Value z) {
+    return b.createOrFold<OpTy>(loc, x, y, z);
+  }
+};
+
+} // namespace fovea::cpu
+
+#endif // FOVEA_LIB_CONVERSION_ONLINETOCPU_EMITTER_H

@@ -1,0 +1,149 @@
+//===- KernelSpec.cpp -----------------------------------------------------===//
+
+#include "KernelSpec.h"
+
+using namespace fovea::cpu;
+
+/// The only op of a kind in a block, or a diagnostic.
+template <typename OpTy>
+static FailureOr<OpTy> findOnly(Operation *parent, Block &block) {
+  OpTy found;
+  for (OpTy op : block.getOps<OpTy>()) {
+    if (found)
+      return op.emitOpError("appears twice, which the CPU target does not lower");
+    found = op;
+  }
+  if (!found)
+    return parent->emitOpError("has no ")
+           << OpTy::getOperationName() << ", which the CPU target needs";
+  return found;
+}
+
+static LogicalResult resolveLoad(Value tile, online::LoadOp &load,
+                                 online::ViewOp &view, Operation *user) {
+  load = tile.getDefiningOp<online::LoadOp>();
+  if (!load)
+    return user->emitOpError(
+        "operand must come from an online.load on the CPU target");
+  view = load.getView().getDefiningOp<online::ViewOp>();
+  if (!view || view.getIndices().size() != 2 || view.getPageTable())
+    return load.emitOpError(
+        "needs a view of one (batch, head) without a page table");
+  return success();
+}
+
+static LogicalResult analyzeDots(KernelSpec &spec) {
+  for (online::DotOp dot : spec.sweep.getBody().front().getOps<online::DotOp>()) {
+    DotSpec d;
+    d.op = dot;
+    if (dot.getContract() != ArrayRef<int64_t>{1, 1})
+      return dot.emitOpError("must contract [1, 1] on the CPU target");
+    if (failed(resolveLoad(dot.getLhs(), d.queryLoad, d.query, dot)) ||
+        failed(resolveLoad(dot.getRhs(), d.keyLoad, d.key, dot)))
+      return failure();
+    d.dim = cast<RankedTensorType>(dot.getLhs().getType()).getDimSize(1);
+    spec.dots.push_back(d);
+  }
+  if (spec.dots.empty())
+    return spec.sweep.emitOpError("has no online.dot");
+  return success();
+}
+
+static LogicalResult analyzeStores(KernelSpec &spec) {
+  Block &body = spec.grid.getBody().front();
+  for (auto store : body.getOps<online::StoreOp>()) {
+    auto view = store.getView().getDefiningOp<online::ViewOp>();
+    if (!view || view.getIndices().size() != 2)
+      return store.emitOpError("needs a view of one (batch, head)");
+    if (store.getTile() == spec.finish.getOut()) {
+      spec.outStore = store;
+      spec.out = view;
+    } else if (spec.finish.getLse() && store.getTile() == spec.finish.getLse()) {
+      spec.lseStore = store;
+      spec.lse = view;
+    } else {
+      return store.emitOpError("must store a result of online.finish");
+    }
+  }
+  if (!spec.outStore)
+    return spec.finish.emitOpError("result is not stored");
+  return success();
+}
+
+static LogicalResult checkSchedule(KernelSpec &spec) {
+  spec.schedule = dyn_cast_or_null<online::CPUScheduleAttr>(
+      spec.grid.getScheduleAttr());
+  if (!spec.schedule)
+    return spec.grid.emitOpError("needs a #online.cpu_schedule");
+  int64_t bytes = spec.scoreType.getIntOrFloatBitWidth() / 8;
+  int64_t lanes = spec.schedule.getLanes();
+  if (lanes * bytes != 32 && lanes * bytes != 64)
+    return spec.grid.emitOpError("schedule's lanes must fill 32 or 64 bytes "
+                                 "with scores of ")
+           << bytes << " bytes, got " << lanes;
+  int64_t group = lanes * bytes == 64 ? 16 : 8;
+  if (spec.schedule.getM() <= 0 || spec.schedule.getM() % lanes != 0)
+    return spec.grid.emitOpError("schedule's m must be a positive multiple of ")
+           << lanes << ", got " << spec.schedule.getM();
+  if (spec.schedule.getN() <= 0 || spec.schedule.getN() % group != 0)
+    return spec.grid.emitOpError("schedule's n must be a positive multiple of ")
+           << group << ", got " << spec.schedule.getN();
+  return success();
+}
+
+FailureOr<KernelSpec> fovea::cpu::analyzeKernel(func::FuncOp func) {
+  KernelSpec spec;
+  spec.func = func;
+  if (!func.getBody().hasOneBlock())
+    return func.emitOpError("must have one block to be lowered to a CPU kernel");
+  FailureOr<SmallVector<ArgInfo>> args = classifyArguments(func);
+  if (failed(args))
+    return failure();
+  spec.args = std::move(*args);
+
+  auto grid = findOnly<online::GridOp>(func, func.getBody().front());
+  if (failed(grid))
+    return failure();
+  spec.grid = *grid;
+  Block &gridBody = spec.grid.getBody().front();
+  auto sweep = findOnly<online::SweepOp>(spec.grid, gridBody);
+  auto init = findOnly<online::InitOp>(spec.grid, gridBody);
+  auto finish = findOnly<online::FinishOp>(spec.grid, gridBody);
+  if (failed(sweep) || failed(init) || failed(finish))
+    return failure();
+  spec.sweep = *sweep;
+  spec.init = *init;
+  spec.finish = *finish;
+  Block &body = spec.sweep.getBody().front();
+  auto step = findOnly<online::StepOp>(spec.sweep, body);
+  if (failed(step))
+    return failure();
+  spec.step = *step;
+  spec.walk = spec.sweep.getWalk().getDefiningOp();
+  if (spec.finish.getState() != spec.sweep.getResult(0) ||
+      spec.sweep.getNumResults() != 1)
+    return spec.sweep.emitOpError("must carry one state and end in "
+                                  "online.finish on the CPU target");
+
+  spec.scoreType = spec.step.getState().getType().getScoreType();
+  spec.valueDim = spec.step.getState().getType().getColumns();
+  if (failed(analyzeDots(spec)) ||
+      failed(resolveLoad(spec.step.getValues(), spec.valueLoad, spec.value,
+                         spec.step)) ||
+      failed(analyzeStores(spec)) || failed(checkSchedule(spec)))
+    return failure();
+  spec.elementType =
+      cast<RankedTensorType>(spec.valueLoad.getTile().getType()).getElementType();
+  if (Value visible = spec.step.getVisible()) {
+    spec.mask = visible.getDefiningOp<online::MaskOp>();
+    if (!spec.mask)
+      return spec.step.emitOpError("visible() must be an online.mask");
+  }
+  if (auto symbol = dyn_cast<FlatSymbolRefAttr>(spec.step.getNormalizer())) {
+    spec.normalizer = SymbolTable::lookupNearestSymbolFrom<attn::NormalizerOp>(
+        spec.step, symbol);
+    if (!spec.normalizer)
+      return spec.step.emitOpError("has no normalizer ") << symbol;
+  }
+  return spec;
+}

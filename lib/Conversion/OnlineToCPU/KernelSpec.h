@@ -1,0 +1,53 @@
+//===- KernelSpec.h - What an online.grid asks for --------------*- C++ -*-===//
+#ifndef FOVEA_LIB_CONVERSION_ONLINETOCPU_KERNELSPEC_H
+#define FOVEA_LIB_CONVERSION_ONLINETOCPU_KERNELSPEC_H
+
+#include "Arguments.h"
+#include "fovea/Dialect/Online/IR/Online.h"
+
+namespace fovea::cpu {
+
+/// One product of queries and keys.
+struct DotSpec {
+  online::DotOp op;
+  online::LoadOp queryLoad, keyLoad;
+  online::ViewOp query, key;
+  int64_t dim;
+};
+
+/// The parts of a forward kernel at level 2, found and checked.
+struct KernelSpec {
+  func::FuncOp func;
+  SmallVector<ArgInfo> args;
+  online::GridOp grid;
+  online::CPUScheduleAttr schedule;
+  Operation *walk = nullptr;
+  online::SweepOp sweep;
+  SmallVector<DotSpec> dots;
+  online::LoadOp valueLoad;
+  online::ViewOp value;
+  online::InitOp init;
+  online::StepOp step;
+  online::FinishOp finish;
+  online::MaskOp mask; // null: all pairs of an element are visible
+  online::StoreOp outStore, lseStore;
+  online::ViewOp out, lse;
+  attn::NormalizerOp normalizer; // null: softmax
+  Type elementType, scoreType;
+  int64_t valueDim = 0;
+
+  bool hasStat() const { return !normalizer || !normalizer.getStat().empty(); }
+  bool hasDenom() const { return !normalizer || !normalizer.getDenom().empty(); }
+  /// The score of a key is a dot product and nothing else.
+  bool scoresAreDot() const {
+    return dots.size() == 1 && step->getOperand(1) == dots[0].op->getResult(0);
+  }
+};
+
+/// Finds the kernel in a function; emits a diagnostic where it is not of the
+/// form that the CPU target lowers.
+FailureOr<KernelSpec> analyzeKernel(func::FuncOp func);
+
+} // namespace fovea::cpu
+
+#endif // FOVEA_LIB_CONVERSION_ONLINETOCPU_KERNELSPEC_H

@@ -1,0 +1,140 @@
+//===- Scalars.h - Scalar regions on lanes ----------------------*- C++ -*-===//
+//
+// Evaluates scalar code with lanes as queries. A value that does not depend on
+// the query row or on a score stays one scalar for all lanes; every value is
+// computed at the outermost loop level that knows its operands. Integer lanes
+// are 32 bits wide where intervals prove that nothing is lost.
+//
+//===----------------------------------------------------------------------===//
+#ifndef FOVEA_LIB_CONVERSION_ONLINETOCPU_SCALARS_H
+#define FOVEA_LIB_CONVERSION_ONLINETOCPU_SCALARS_H
+
+#include "Arguments.h"
+#include "fovea/Dialect/Attn/IR/Attn.h"
+#include "llvm/ADT/StringMap.h"
+
+namespace fovea::cpu {
+
+/// A closed interval of i64; everything where a bound would overflow.
+struct Range {
+  int64_t lo = INT64_MIN, hi = INT64_MAX;
+  static Range of(__int128 lo, __int128 hi) {
+    if (lo < INT64_MIN || hi > INT64_MAX)
+      return {};
+    return {int64_t(lo), int64_t(hi)};
+  }
+  static Range join(Range a, Range b) {
+    return {std::min(a.lo, b.lo), std::max(a.hi, b.hi)};
+  }
+  bool fits32() const { return lo >= INT32_MIN && hi <= INT32_MAX; }
+};
+
+/// What a value depends on, beyond the work item.
+enum Dependence : unsigned {
+  OnItem = 0,
+  OnBlock = 1, // the key block
+  OnRow = 2,   // the lane
+  OnKey = 4,   // the key or the feature of the innermost loop
+  OnScore = 8  // lane and key
+};
+
+/// An evaluated value: a scalar, or a vector of lanes.
+struct Lane {
+  Value v;
+  Range range;
+  /// Set where lane i holds step·i + base, step = ±1: contiguous reads.
+  Value base;
+  int step = 0;
+  bool isVector() const { return isa<VectorType>(v.getType()); }
+};
+
+class ScalarEmitter {
+public:
+  ScalarEmitter(Emitter &e, const Arguments &arguments, bool index32)
+      : e(e), arguments(arguments), index32(index32) {}
+
+  /// Says what a value depends on before it is known.
+  void declare(Value value, unsigned dependence) { deps[value] = dependence; }
+  void bind(Value value, Lane lane, unsigned dependence) {
+    deps[value] = dependence;
+    values[value] = lane;
+    if (!scopes.empty())
+      scopes.back().push_back(value);
+  }
+  void bindScalar(Value value, Value scalar, unsigned dependence,
+                  Range range = {}) {
+    bind(value, Lane{scalar, range, {}, 0}, dependence);
+  }
+  /// A position: m, n, b, h.
+  Range positions() const {
+    return index32 ? Range{0, (int64_t(1) << 30) - 1} : Range{0, INT64_MAX};
+  }
+
+  /// Evaluates the ops of a block that depend on nothing but `available`; ops
+  /// evaluated before are left alone.
+  LogicalResult run(Block &block, unsigned available);
+  LogicalResult runOp(Operation &op, unsigned available);
+  /// Reads of a region's tensor argument go to this argument of the function.
+  void alias(Value regionArgument, Value argument) {
+    aliases[regionArgument] = argument;
+  }
+  /// Gives a result of a region's op the value of what the region yields.
+  void forward(Value result, Value yielded);
+  /// An evaluated value; the value must have been bound or run.
+  Lane get(Value value);
+  bool has(Value value) const {
+    return values.count(value) || arguments.lookupScalar(value);
+  }
+  Value scalar(Value value);
+  Value vector(Value value);
+  unsigned dependence(Value value) const { return deps.lookup(value); }
+  /// The libm functions that were called, with their number of arguments.
+  const llvm::StringMap<unsigned> &libmCalls() const { return libm; }
+
+  /// Values evaluated between push and pop are forgotten at pop: they do not
+  /// dominate what follows.
+  void push() { scopes.emplace_back(); }
+  void pop();
+
+private:
+  LogicalResult emit(Operation *op);
+  void set(Value value, Lane lane);
+  Value toVector(Lane lane, Type element);
+
+  // Integers (ScalarsInteger.cpp).
+  bool emitInteger(Operation *op);
+  Lane integer(Operation *op, Lane x, Lane y, Range range,
+               function_ref<Value(Value, Value)> build);
+  Lane compare(arith::CmpIPredicate predicate, Lane x, Lane y);
+  Lane floorDivMod(Operation *op, Lane x, Lane y, bool wantMod);
+  Lane shift(Operation *op, Lane x, Lane y, bool left);
+  Lane wide(Lane lane);
+
+  // Floats (ScalarsFloat.cpp).
+  bool emitFloat(Operation *op);
+  Lane elementwise(ArrayRef<Lane> operands,
+                   function_ref<Value(ValueRange)> build);
+  Lane function(ArrayRef<Lane> operands, StringRef libmName,
+                function_ref<Value(ValueRange)> build);
+  Lane intToFloat(Lane x);
+  Lane toInt(Lane x);
+
+  // Memory (ScalarsRead.cpp).
+  const Buffer *buffer(Value source) const;
+  LogicalResult emitRead(attn::ReadOp op);
+  LogicalResult emitDim(Operation *op, Value source, int64_t dim);
+  LogicalResult emitLoad(Operation *op);
+
+  Emitter &e;
+  const Arguments &arguments;
+  bool index32;
+  DenseMap<Value, Lane> values;
+  DenseMap<Value, unsigned> deps;
+  DenseMap<Value, Value> aliases;
+  SmallVector<SmallVector<Value>> scopes;
+  llvm::StringMap<unsigned> libm;
+};
+
+} // namespace fovea::cpu
+
+#endif // FOVEA_LIB_CONVERSION_ONLINETOCPU_SCALARS_H

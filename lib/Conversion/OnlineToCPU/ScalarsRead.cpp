@@ -1,0 +1,174 @@
+//===- ScalarsRead.cpp - Captured tensors (S7) ----------------------------===//
+//
+// Every index is clamped to [0, size). A capture with an empty dimension was
+// pointed at zeros, with zero strides, when the arguments were loaded.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Scalars.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+
+using namespace fovea::cpu;
+using P = arith::CmpIPredicate;
+
+/// The element type in memory: i1 takes a byte, unsigned types lose their sign.
+static Type storageType(Emitter &e, Type element) {
+  if (element.isInteger(1))
+    return e.i8;
+  if (isa<IntegerType>(element))
+    return e.b.getIntegerType(element.getIntOrFloatBitWidth());
+  return element;
+}
+
+static Range rangeOfElement(Type element) {
+  auto type = dyn_cast<IntegerType>(element);
+  if (!type || type.getWidth() == 64)
+    return {};
+  if (type.getWidth() == 1)
+    return {0, 1};
+  int64_t size = int64_t(1) << type.getWidth();
+  return type.isUnsigned() ? Range{0, size - 1} : Range{-size / 2, size / 2 - 1};
+}
+
+/// i1, i64 (i32 lanes where they suffice) or the score type (S13).
+static Value convertRead(Emitter &e, Value raw, Type element) {
+  bool vector = isa<VectorType>(raw.getType());
+  auto like = [&](Type type) { return vector ? Type(e.vec(type)) : type; };
+  if (element.isInteger(1)) {
+    Value zero = arith::ConstantOp::create(
+        e.b, e.loc, e.b.getZeroAttr(raw.getType()));
+    return e.icmp(P::ne, raw, zero);
+  }
+  if (isa<FloatType>(element)) {
+    Value wide = e.widen(raw, e.f.isF64() ? e.f : element.isF64() ? element : e.f);
+    if (wide.getType() != like(e.f))
+      wide = LLVM::FPTruncOp::create(e.b, e.loc, like(e.f), wide);
+    return wide;
+  }
+  Type target = vector && rangeOfElement(element).fits32()
+                    ? e.b.getI32Type() : Type(e.i64);
+  if (getElementTypeOrSelf(raw.getType()) == target)
+    return raw;
+  if (element.isUnsignedInteger())
+    return arith::ExtUIOp::create(e.b, e.loc, like(target), raw);
+  return arith::ExtSIOp::create(e.b, e.loc, like(target), raw);
+}
+
+static Value clampScalar(Emitter &e, Value index, Value size) {
+  return e.max(e.min(index, e.sub(size, e.c(1))), e.c(0));
+}
+
+static Value gather(Emitter &e, Value base, Value offsets, Type storage) {
+  Type pointers = VectorType::get({e.lanes}, e.ptr);
+  Value addresses = LLVM::GEPOp::create(e.b, e.loc, pointers, storage, base,
+                                        ArrayRef<LLVM::GEPArg>{offsets});
+  unsigned align = std::max(1u, storage.getIntOrFloatBitWidth() / 8);
+  return LLVM::masked_gather::create(e.b, e.loc, e.vec(storage), addresses,
+                                     e.splat(e.cbool(true)), ValueRange{},
+                                     e.b.getI32IntegerAttr(align));
+}
+
+static Value reverseLanes(Emitter &e, Value v) {
+  SmallVector<int32_t> order;
+  for (int64_t i = e.lanes; i-- > 0;)
+    order.push_back(int32_t(i));
+  return LLVM::ShuffleVectorOp::create(e.b, e.loc, v, v, order);
+}
+
+LogicalResult ScalarEmitter::emitRead(attn::ReadOp op) {
+  const Buffer *buffer = this->buffer(op.getSource());
+  if (!buffer)
+    return op.emitOpError("reads a tensor that is no argument of the function");
+  Type element = cast<ShapedType>(op.getSource().getType()).getElementType();
+  Type storage = storageType(e, element);
+
+  // The scalar part of the offset, and the index that varies with the lanes.
+  Value offset = e.c(0), laneOffsets;
+  SmallVector<unsigned> laneDims;
+  for (auto [i, index] : llvm::enumerate(op.getIndices())) {
+    Lane lane = get(index);
+    if (lane.isVector()) {
+      laneDims.push_back(i);
+      continue;
+    }
+    Value clamped = op.getInRange() ? lane.v
+                                    : clampScalar(e, lane.v, buffer->sizes[i]);
+    offset = e.add(offset, e.mul(clamped, buffer->strides[i]));
+  }
+  Value base = e.gep(buffer->data, offset, storage);
+  Range range = rangeOfElement(element);
+  if (laneDims.empty()) {
+    Value raw = e.load(storage, base,
+                       std::max(1u, storage.getIntOrFloatBitWidth() / 8));
+    set(op.getResult(), Lane{convertRead(e, raw, element), range, {}, 0});
+    return success();
+  }
+
+  auto gathered = [&]() -> Value {
+    Value offsets;
+    for (unsigned dim : laneDims) {
+      Value index = toVector(get(op.getIndices()[dim]), e.i64);
+      Value last = e.splat(e.sub(buffer->sizes[dim], e.c(1)));
+      Value clamped = op.getInRange()
+                          ? index
+                          : e.max(e.min(index, last), e.splat(e.c(0)));
+      Value part = e.mul(clamped, e.splat(buffer->strides[dim]));
+      offsets = offsets ? e.add(offsets, part) : part;
+    }
+    return gather(e, base, offsets, storage);
+  };
+
+  // Neighbouring queries read neighbouring elements: one load, where the
+  // stride is one and the whole range is inside.
+  unsigned dim = laneDims.front();
+  Lane lane = get(op.getIndices()[dim]);
+  Value raw;
+  if (laneDims.size() == 1 && lane.step != 0) {
+    int64_t span = e.lanes - 1;
+    Value first = lane.step > 0 ? lane.base : e.sub(lane.base, e.c(span));
+    Value inside = e.land(
+        e.icmp(P::sge, first, e.c(0)),
+        e.icmp(P::slt, e.add(first, e.c(span)), buffer->sizes[dim]));
+    Value unit = e.icmp(P::eq, buffer->strides[dim], e.c(1));
+    raw = e.branch(
+        e.land(inside, unit), e.vec(storage),
+        [&]() -> Values {
+          Value v = e.loadLanes(base, first, storage);
+          return {lane.step > 0 ? v : reverseLanes(e, v)};
+        },
+        [&]() -> Values { return {gathered()}; })[0];
+  } else {
+    raw = gathered();
+  }
+  set(op.getResult(), Lane{convertRead(e, raw, element), range, {}, 0});
+  return success();
+}
+
+LogicalResult ScalarEmitter::emitDim(Operation *op, Value source, int64_t dim) {
+  const Buffer *buffer = this->buffer(source);
+  if (!buffer)
+    return op->emitOpError("reads a tensor that is no argument of the function");
+  if (dim < 0 || dim >= int64_t(buffer->sizes.size()))
+    return op->emitOpError("dimension is out of range");
+  set(op->getResult(0), Lane{buffer->sizes[dim], {0, INT64_MAX}, {}, 0});
+  return success();
+}
+
+LogicalResult ScalarEmitter::emitLoad(Operation *op) {
+  auto load = cast<memref::LoadOp>(op);
+  const Buffer *buffer = this->buffer(load.getMemRef());
+  if (!buffer)
+    return op->emitOpError("reads a tensor that is no argument of the function");
+  Type element = load.getMemRefType().getElementType();
+  Value offset = e.c(0);
+  for (auto [index, stride] : llvm::zip(load.getIndices(), buffer->strides)) {
+    if (get(index).isVector())
+      return op->emitOpError("must not depend on the query row");
+    offset = e.add(offset, e.mul(get(index).v, stride));
+  }
+  Type storage = storageType(e, element);
+  Value raw = e.load(storage, e.gep(buffer->data, offset, storage));
+  set(op->getResult(0),
+      Lane{convertRead(e, raw, element), rangeOfElement(element), {}, 0});
+  return success();
+}
