@@ -1,0 +1,114 @@
+//===- Epilogue.cpp - From states to results ------------------------------===//
+
+#include "Kernel.h"
+
+#include <cmath>
+
+using namespace fovea::cpu;
+using P = arith::CmpIPredicate;
+
+static constexpr double kLn2 = 0.6931471805599453;
+
+LogicalResult KernelEmitter::emitFinish(Value panels, Value &nonFinite) {
+  LogicalResult status = success();
+  nonFinite = e.loop(e.c(0), panels, e.c(1), {e.c(0)},
+                     [&](Value panel, ValueRange carried) -> Values {
+                       Value bad = e.c(0);
+                       Value first = e.mul(panel, e.c(e.lanes));
+                       Value taken = e.min(e.sub(rows, first), e.c(e.lanes));
+                       s->push();
+                       if (failed(finishPanel(panel, taken, bad)))
+                         status = failure();
+                       s->pop();
+                       return {e.lor(carried[0], bad)};
+                     })[0];
+  return status;
+}
+
+LogicalResult KernelEmitter::finishPanel(Value panel, Value taken, Value &bad) {
+  Value zero = e.vc(0.0);
+  Value t = spec.hasStat() ? e.loadRow(at(at_.rowMax), panel) : zero;
+  if (direct())
+    t = e.fmul(t, e.vc(kLn2));
+  Value l = spec.hasDenom() ? e.loadRow(at(at_.rowSum), panel) : zero;
+  bool custom = spec.normalizer && !spec.normalizer.getFinish().empty();
+  if (custom &&
+      failed(prepareRegion(spec.normalizer.getFinish(), 3, true, panel)))
+    return failure();
+  Value empty, inverse;
+  if (spec.hasDenom()) {
+    empty = e.fcmp(arith::CmpFPredicate::OEQ, l, zero);
+    inverse = e.fdiv(e.vc(1.0), l);
+  }
+  Value output =
+      e.gep(at(at_.output), e.mul(panel, e.c(valuePadded() * e.lanes)), e.f);
+  LogicalResult status = success();
+  // x · 0 is 0 for finite x alone.
+  Value finite = e.loop(
+      e.c(0), e.c(spec.valueDim), e.c(1), {e.fmul(l, zero)},
+      [&](Value d, ValueRange carried) -> Values {
+        Value o = e.loadRow(output, d), result = o;
+        if (custom) {
+          Values results;
+          s->push();
+          if (failed(callRegion(spec.normalizer.getFinish(), {o, l, t}, true, d,
+                                results)))
+            status = failure();
+          else
+            result = results[0];
+          s->pop();
+        } else if (inverse) {
+          result = e.fmul(o, inverse);
+        }
+        if (empty)
+          result = e.select(empty, zero, result);
+        e.storeRow(result, output, d);
+        return {e.fma(o, zero, carried[0])};
+      })[0];
+  if (!spec.schedule.getExact()) {
+    Value nan = e.fcmp(arith::CmpFPredicate::UNO, finite, finite);
+    Value word = e.maskToWord(e.land(nan, e.lanesBelow(taken)));
+    Value none = arith::ConstantOp::create(e.b, e.loc,
+                                           e.b.getIntegerAttr(e.word, 0));
+    bad = arith::ExtUIOp::create(e.b, e.loc, e.i64, e.icmp(P::ne, word, none));
+  }
+  storePanel(panel, taken);
+  if (spec.lseStore)
+    storeLse(panel, taken, l, t);
+  return status;
+}
+
+/// Transposes a panel's output back to rows and stores those that exist.
+void KernelEmitter::storePanel(Value panel, Value taken) {
+  int64_t stride = valuePadded();
+  Value buffer = at(at_.rowBuffer);
+  Value output =
+      e.gep(at(at_.output), e.mul(panel, e.c(stride * e.lanes)), e.f);
+  callHelper(e, name + "_transpose",
+             {output, e.c(e.lanes), e.c(e.lanes * e.lanes), buffer, e.c(stride),
+              e.c(e.lanes), e.c(stride / e.lanes), e.cf(1.0)});
+  Value first = e.add(s->scalar(spec.outStore.getRow()), e.mul(panel, e.c(e.lanes)));
+  const Buffer &out = bufferOf(spec.out);
+  callHelper(e, name + "_unpack",
+             {buffer, e.c(stride), taken, e.c(spec.valueDim),
+              tensorRows(spec.out, first), out.strides[2], out.strides[3]});
+}
+
+/// lse = t + log l, where the caller wants it.
+void KernelEmitter::storeLse(Value panel, Value taken, Value l, Value t) {
+  const Buffer &lse = bufferOf(spec.lse);
+  Value null = LLVM::ZeroOp::create(e.b, e.loc, e.ptr);
+  Value wanted =
+      LLVM::ICmpOp::create(e.b, e.loc, LLVM::ICmpPredicate::ne, lse.data, null);
+  e.when(wanted, [&]() {
+    Value buffer = at(at_.rowBuffer);
+    e.storeRow(e.fadd(t, e.math().log(l)), buffer, e.c(0));
+    Value first = e.add(s->scalar(spec.lseStore.getRow()),
+                        e.mul(panel, e.c(e.lanes)));
+    Value to = tensorRows(spec.lse, first);
+    e.loop(e.c(0), taken, 1, [&](Value r) {
+      Value x = e.load(e.f, e.gep(buffer, r, e.f));
+      e.store(x, e.gep(to, e.mul(r, lse.strides[2]), e.f));
+    });
+  });
+}

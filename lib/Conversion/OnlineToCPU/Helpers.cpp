@@ -1,0 +1,268 @@
+//===- Helpers.cpp - Packing, transposing and storing rows ----------------===//
+//
+// Three small functions a kernel calls, so that their code exists once.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Kernel.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+using namespace fovea::cpu;
+using P = arith::CmpIPredicate;
+
+namespace {
+/// Builds a private function that LLVM does not inline.
+class HelperFunction {
+public:
+  HelperFunction(Emitter &e, const std::string &name, ArrayRef<Type> inputs)
+      : e(e), guard(e.b) {
+    auto type = LLVM::LLVMFunctionType::get(
+        LLVM::LLVMVoidType::get(e.b.getContext()), inputs);
+    auto function = LLVM::LLVMFuncOp::create(e.b, e.loc, name, type,
+                                             LLVM::Linkage::Internal);
+    function.setNoInline(true);
+    block = function.addEntryBlock(e.b);
+    e.b.setInsertionPointToStart(block);
+  }
+  ~HelperFunction() { LLVM::ReturnOp::create(e.b, e.loc, ValueRange{}); }
+  Value argument(unsigned i) { return block->getArgument(i); }
+
+private:
+  Emitter &e;
+  OpBuilder::InsertionGuard guard;
+  Block *block;
+};
+} // namespace
+
+/// Loads `lanes` elements; 16-bit floats travel as integers, whose vector loads
+/// every x86 has.
+static Value loadElements(Emitter &e, Value address, Type element) {
+  unsigned bits = element.getIntOrFloatBitWidth();
+  if (bits > 16)
+    return e.load(e.vec(element), address, bits / 8);
+  Value raw = e.load(e.vec(e.b.getIntegerType(bits)), address, bits / 8);
+  return LLVM::BitcastOp::create(e.b, e.loc, e.vec(element), raw);
+}
+
+/// pack(source, row stride, column stride, rows, columns, destination,
+/// destination stride, padded rows): rows in the score type, zeros up to the
+/// destination's stride and the padded rows.
+void KernelEmitter::emitPackFunction() {
+  HelperFunction function(e, name + "_pack",
+                          {e.ptr, e.i64, e.i64, e.i64, e.i64, e.ptr, e.i64, e.i64});
+  Type element = spec.elementType;
+  Value source = function.argument(0), rowStride = function.argument(1),
+        columnStride = function.argument(2), rows = function.argument(3),
+        columns = function.argument(4), destination = function.argument(5),
+        stride = function.argument(6), paddedRows = function.argument(7);
+  Value unit = e.icmp(P::eq, columnStride, e.c(1));
+  Value vectors = e.select(unit, e.sub(columns, e.urem(columns, e.c(e.lanes))),
+                           e.c(0));
+  Value zero = e.cf(0.0);
+  e.loop(e.c(0), rows, 1, [&](Value r) {
+    Value from = e.gep(source, e.mul(r, rowStride), element);
+    Value to = e.gep(destination, e.mul(r, stride), e.f);
+    e.loop(e.c(0), vectors, e.lanes, [&](Value d) {
+      Value v = loadElements(e, e.gep(from, d, element), element);
+      e.store(e.widen(v, e.f), e.gep(to, d, e.f), e.scoreBytes());
+    });
+    e.loop(vectors, columns, 1, [&](Value d) {
+      Value address = e.gep(from, e.mul(d, columnStride), element);
+      Value v = e.load(element, address, element.getIntOrFloatBitWidth() / 8);
+      e.store(e.widen(v, e.f), e.gep(to, d, e.f));
+    });
+    e.loop(columns, stride, 1,
+           [&](Value d) { e.store(zero, e.gep(to, d, e.f)); });
+  });
+  e.loop(e.mul(rows, stride), e.mul(paddedRows, stride), 1,
+         [&](Value i) { e.store(zero, e.gep(destination, i, e.f)); });
+}
+
+/// unpack(source, source stride, rows, columns, destination, row stride, column
+/// stride): rows of scores to the element type.
+void KernelEmitter::emitUnpackFunction() {
+  HelperFunction function(e, name + "_unpack",
+                          {e.ptr, e.i64, e.i64, e.i64, e.ptr, e.i64, e.i64});
+  Type element = spec.elementType;
+  unsigned align = element.getIntOrFloatBitWidth() / 8;
+  Value source = function.argument(0), stride = function.argument(1),
+        rows = function.argument(2), columns = function.argument(3),
+        destination = function.argument(4), rowStride = function.argument(5),
+        columnStride = function.argument(6);
+  Value unit = e.icmp(P::eq, columnStride, e.c(1));
+  Value vectors = e.select(unit, e.sub(columns, e.urem(columns, e.c(e.lanes))),
+                           e.c(0));
+  e.loop(e.c(0), rows, 1, [&](Value r) {
+    Value from = e.gep(source, e.mul(r, stride), e.f);
+    Value to = e.gep(destination, e.mul(r, rowStride), element);
+    e.loop(e.c(0), vectors, e.lanes, [&](Value d) {
+      Value v = e.narrow(e.loadLanes(from, d, e.f), element);
+      if (align == 2)
+        v = LLVM::BitcastOp::create(e.b, e.loc, e.vec(e.b.getIntegerType(16)), v);
+      e.store(v, e.gep(to, d, element), align);
+    });
+    e.loop(vectors, columns, 1, [&](Value d) {
+      Value v = e.narrow(e.load(e.f, e.gep(from, d, e.f)), element);
+      e.store(v, e.gep(to, e.mul(d, columnStride), element), align);
+    });
+  });
+}
+
+/// transpose(source, source stride, destination, destination stride, columns,
+/// factor): lanes × columns to columns × lanes in squares, times a factor.
+void KernelEmitter::emitTransposeFunction() {
+  HelperFunction function(e, name + "_transpose",
+                          {e.ptr, e.i64, e.i64, e.ptr, e.i64, e.i64, e.i64, e.f});
+  Value source = function.argument(0), stride = function.argument(1),
+        sourceStep = function.argument(2), destination = function.argument(3),
+        toStride = function.argument(4), toStep = function.argument(5),
+        squares = function.argument(6);
+  Value factor = e.splat(function.argument(7));
+  e.loop(e.c(0), squares, 1, [&](Value square) {
+    Value from = e.gep(source, e.mul(square, sourceStep), e.f);
+    Value to = e.gep(destination, e.mul(square, toStep), e.f);
+    Values a;
+    for (int64_t i = 0; i < e.lanes; ++i)
+      a.push_back(e.fmul(e.loadLanes(from, e.mul(e.c(i), stride), e.f), factor));
+    // Exchange off-diagonal blocks of 1, 2, 4, … elements.
+    for (int64_t size = 1; size < e.lanes; size *= 2) {
+      SmallVector<int32_t> low, high;
+      for (int64_t j = 0; j < e.lanes; ++j) {
+        bool second = j & size;
+        low.push_back(second ? j - size + e.lanes : j);
+        high.push_back(second ? j + e.lanes : j + size);
+      }
+      Values next(e.lanes);
+      for (int64_t i = 0; i < e.lanes; ++i) {
+        if (i & size)
+          continue;
+        next[i] = LLVM::ShuffleVectorOp::create(e.b, e.loc, a[i], a[i + size], low);
+        next[i + size] =
+            LLVM::ShuffleVectorOp::create(e.b, e.loc, a[i], a[i + size], high);
+      }
+      a = next;
+    }
+    for (int64_t i = 0; i < e.lanes; ++i)
+      e.store(a[i], e.gep(to, e.mul(e.c(i), toStride), e.f), e.scoreBytes());
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Uses
+//===----------------------------------------------------------------------===//
+
+static void callHelper(Emitter &e, const std::string &name, ValueRange args) {
+  LLVM::CallOp::create(e.b, e.loc, TypeRange{}, name, args);
+}
+
+const Buffer &KernelEmitter::bufferOf(online::ViewOp view) {
+  const Buffer *buffer = arguments->lookup(view.getSource());
+  assert(buffer && "checked when the kernel was analysed");
+  return *buffer;
+}
+
+/// The address of a row of a view.
+Value KernelEmitter::tensorRows(online::ViewOp view, Value row) {
+  const Buffer &buffer = bufferOf(view);
+  Value offset = e.mul(row, buffer.strides[view.getIndices().size()]);
+  for (auto [index, stride] : llvm::zip(view.getIndices(), buffer.strides))
+    offset = e.add(offset, e.mul(s->scalar(index), stride));
+  Type element = cast<MemRefType>(view.getSource().getType()).getElementType();
+  return e.gep(buffer.data, offset, element);
+}
+
+void KernelEmitter::callPack(Value source, const Buffer &buffer, Value rows,
+                             int64_t columns, Value destination, int64_t stride,
+                             Value paddedRows) {
+  callHelper(e, name + "_pack",
+             {source, buffer.strides[2], buffer.strides[3], rows, e.c(columns),
+              destination, e.c(stride), paddedRows});
+}
+
+/// Q^T of each panel, [d][lane], with the scale (and log2 e) folded in where no
+/// mod sees the plain scores.
+void KernelEmitter::packQueries(Value panels) {
+  for (auto [i, dot] : llvm::enumerate(spec.dots)) {
+    Value factor = e.cf(1.0);
+    if (plainScores()) {
+      if (Value scale = spec.step.getScale())
+        factor = s->scalar(scale);
+      if (direct())
+        factor = e.fmul(factor, e.cf(1.4426950408889634));
+    }
+    int64_t columns = padded(dot.dim, e.lanes);
+    Value start = s->scalar(dot.queryLoad.getRow());
+    e.loop(e.c(0), panels, 1, [&](Value panel) {
+      Value first = e.mul(panel, e.c(e.lanes));
+      Value taken = e.min(e.sub(rows, first), e.c(e.lanes));
+      Value buffer = at(at_.rowBuffer);
+      callPack(tensorRows(dot.query, e.add(start, first)), bufferOf(dot.query),
+               taken, dot.dim, buffer, columns, e.c(e.lanes));
+      Value to = e.gep(at(at_.queries[i]),
+                       e.mul(panel, e.c(columns * e.lanes)), e.f);
+      callHelper(e, name + "_transpose",
+                 {buffer, e.c(columns), e.c(e.lanes), to, e.c(e.lanes),
+                  e.c(e.lanes * e.lanes), e.c(columns / e.lanes), factor});
+    });
+  }
+}
+
+/// Rows that lie at multiples of 4096 bytes share one set of the L1 cache;
+/// anything but unit columns cannot be broadcast from memory in order.
+Value KernelEmitter::readsInPlace(const Buffer &buffer) {
+  int64_t bytes = e.scoreBytes();
+  Value unit = e.icmp(P::eq, buffer.strides[3], e.c(1));
+  Value step = e.land(e.mul(buffer.strides[2], e.c(bytes)), e.c(4095));
+  return e.land(unit, e.icmp(P::ne, step, e.c(0)));
+}
+
+BlockRows KernelEmitter::prepareKeys(const DotSpec &dot, unsigned index,
+                                     Value n0) {
+  const Buffer &buffer = bufferOf(dot.key);
+  int64_t stride = padded(dot.dim, e.lanes);
+  Value source = tensorRows(dot.key, n0);
+  Value packed = at(at_.packedKeys[index]);
+  Value groups = e.c(e.group);
+  Value whole = e.mul(e.udiv(count, groups), groups);
+  auto pack = [&]() -> Values {
+    Value paddedRows = e.mul(e.ceilDiv(count, e.group), groups);
+    callPack(source, buffer, count, dot.dim, packed, stride, paddedRows);
+    Value tail = e.gep(packed, e.mul(whole, e.c(stride)), e.f);
+    return {packed, e.c(stride), tail};
+  };
+  Values result;
+  if (spec.elementType != e.f) {
+    result = pack();
+  } else {
+    result = e.branch(
+        readsInPlace(buffer), {e.ptr, e.i64, e.ptr},
+        [&]() -> Values {
+          Value tail = at(at_.keyTail[index]);
+          e.when(e.icmp(P::ne, whole, count), [&]() {
+            callPack(e.gep(source, e.mul(whole, buffer.strides[2]), e.f), buffer,
+                     e.sub(count, whole), dot.dim, tail, stride, groups);
+          });
+          return {source, buffer.strides[2], tail};
+        },
+        pack);
+  }
+  return BlockRows{result[0], result[1], result[2], e.c(stride)};
+}
+
+BlockRows KernelEmitter::prepareValues(Value n0) {
+  const Buffer &buffer = bufferOf(spec.value);
+  Value source = tensorRows(spec.value, n0);
+  Value packed = at(at_.packedValues);
+  auto pack = [&]() -> Values {
+    callPack(source, buffer, count, spec.valueDim, packed, valuePadded(), count);
+    return {packed, e.c(valuePadded())};
+  };
+  Values result;
+  if (spec.elementType != e.f || spec.valueDim != valuePadded())
+    result = pack();
+  else
+    result = e.branch(
+        readsInPlace(buffer), {e.ptr, e.i64},
+        [&]() -> Values { return {source, buffer.strides[2]}; }, pack);
+  return BlockRows{result[0], result[1], {}, {}};
+}

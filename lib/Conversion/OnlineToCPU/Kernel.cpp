@@ -1,0 +1,369 @@
+//===- Kernel.cpp - Items, walks, blocks and panels -----------------------===//
+
+#include "Kernel.h"
+
+using namespace fovea::cpu;
+using P = arith::CmpIPredicate;
+
+KernelEmitter::KernelEmitter(KernelSpec &spec, ModuleOp module)
+    : spec(spec), module(module),
+      e(module.getContext(), spec.func.getLoc(), spec.scoreType,
+        spec.schedule.getLanes()),
+      name(spec.func.getName().str()) {
+  layOutScratch();
+}
+
+void KernelEmitter::layOutScratch() {
+  int64_t bytes = e.scoreBytes(), vector = e.lanes * bytes;
+  int64_t keys = blockKeys(), groups = keys / e.group, panels = maxPanels();
+  int64_t widest = valuePadded();
+  at_.zeros = layout.reserve(64);
+  for (const DotSpec &dot : spec.dots) {
+    int64_t columns = padded(dot.dim, e.lanes);
+    widest = std::max(widest, columns);
+    at_.queries.push_back(layout.reserve(panels * columns * vector));
+    at_.scores.push_back(layout.reserve(keys * vector));
+    at_.packedKeys.push_back(layout.reserve(keys * columns * bytes));
+    at_.keyTail.push_back(layout.reserve(e.group * columns * bytes));
+  }
+  at_.packedValues = layout.reserve(keys * valuePadded() * bytes);
+  at_.output = layout.reserve(panels * valuePadded() * vector);
+  at_.rowMax = layout.reserve(panels * vector);
+  at_.rowSum = layout.reserve(panels * vector);
+  at_.words = layout.reserve(keys * e.word.getIntOrFloatBitWidth() / 8);
+  at_.classes = layout.reserve(groups);
+  at_.runs = layout.reserve(groups * 16);
+  at_.segments = layout.reserve(64 * 24);
+  at_.rowBuffer = layout.reserve(e.lanes * widest * bytes);
+}
+
+LogicalResult KernelEmitter::run() {
+  e.b.setInsertionPointToEnd(module.getBody());
+  emitPackFunction();
+  emitUnpackFunction();
+  emitTransposeFunction();
+  if (failed(emitPlan()) || failed(emitRun()))
+    return failure();
+  e.b.setInsertionPointToStart(module.getBody());
+  for (const auto &entry : libm) {
+    if (module.lookupSymbol(entry.getKey()))
+      continue;
+    SmallVector<Type> inputs(entry.getValue(), e.f);
+    auto type = LLVM::LLVMFunctionType::get(e.f, inputs);
+    LLVM::LLVMFuncOp::create(e.b, e.loc, entry.getKey(), type);
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// The two functions
+//===----------------------------------------------------------------------===//
+
+/// The grid's bounds as i64, after the scalar code before the grid.
+FailureOr<Values> KernelEmitter::emitBounds() {
+  if (failed(s->run(spec.func.getBody().front(), OnItem)))
+    return failure();
+  Values bounds;
+  for (Value bound : spec.grid.getBounds()) {
+    if (!s->has(bound))
+      return spec.grid.emitOpError("bound is not scalar code of the arguments");
+    bounds.push_back(s->scalar(bound));
+  }
+  return bounds;
+}
+
+LogicalResult KernelEmitter::emitPlan() {
+  auto type = LLVM::LLVMFunctionType::get(e.i64, {e.ptr, e.ptr});
+  auto function =
+      LLVM::LLVMFuncOp::create(e.b, e.loc, name + "_plan", type);
+  OpBuilder::InsertionGuard guard(e.b);
+  Block *entry = function.addEntryBlock(e.b);
+  e.b.setInsertionPointToStart(entry);
+  Value zeros = LLVM::AllocaOp::create(e.b, e.loc, e.ptr, e.i64, e.c(1), 8);
+  e.store(e.c(0), zeros);
+  arguments.emplace(e, spec.func, spec.args, entry->getArgument(0), zeros);
+  s.emplace(e, *arguments, spec.schedule.getIndexBits() == 32);
+  FailureOr<Values> bounds = emitBounds();
+  if (failed(bounds))
+    return failure();
+  Value items = e.c(1);
+  for (Value bound : *bounds)
+    items = e.mul(items, bound);
+  e.store(e.c(layout.bytes()), entry->getArgument(1));
+  LLVM::ReturnOp::create(e.b, e.loc, items);
+  return success();
+}
+
+LogicalResult KernelEmitter::emitRun() {
+  auto type =
+      LLVM::LLVMFunctionType::get(e.i64, {e.ptr, e.i64, e.i64, e.ptr});
+  auto function = LLVM::LLVMFuncOp::create(e.b, e.loc, name + "_run", type);
+  OpBuilder::InsertionGuard guard(e.b);
+  Block *entry = function.addEntryBlock(e.b);
+  e.b.setInsertionPointToStart(entry);
+  scratch = entry->getArgument(3);
+  e.store(e.c(0), at(at_.zeros));
+  arguments.emplace(e, spec.func, spec.args, entry->getArgument(0),
+                    at(at_.zeros));
+  s.emplace(e, *arguments, spec.schedule.getIndexBits() == 32);
+  FailureOr<Values> bounds = emitBounds();
+  if (failed(bounds))
+    return failure();
+  LogicalResult status = success();
+  Values counted = e.loop(
+      entry->getArgument(1), entry->getArgument(2), e.c(1), {e.c(0)},
+      [&](Value item, ValueRange carried) -> Values {
+        Value nonFinite = e.c(0);
+        if (failed(bindItem(item, *bounds)) ||
+            failed(emitItem(item, nonFinite)))
+          status = failure();
+        return {e.add(carried[0], nonFinite)};
+      });
+  LLVM::ReturnOp::create(e.b, e.loc, counted);
+  for (const auto &entry : s->libmCalls())
+    libm[entry.getKey()] = entry.getValue();
+  return status;
+}
+
+//===----------------------------------------------------------------------===//
+// Items
+//===----------------------------------------------------------------------===//
+
+/// Decodes an item: the last bound (query tiles) varies fastest and runs
+/// backwards, so that the longest tiles of a causal mask start first.
+LogicalResult KernelEmitter::bindItem(Value item, ArrayRef<Value> bounds) {
+  Block &body = spec.grid.getBody().front();
+  Value rest = item;
+  for (unsigned i = bounds.size(); i-- > 0;) {
+    Value index = i == 0 ? rest : e.urem(rest, bounds[i]);
+    if (i != 0)
+      rest = e.udiv(rest, bounds[i]);
+    if (i + 1 == bounds.size() && i != 0)
+      index = e.sub(e.sub(bounds[i], e.c(1)), index);
+    s->bindScalar(body.getArgument(i), index, OnItem, s->positions());
+  }
+  declareTiles();
+  return runTiles(OnItem);
+}
+
+/// Says how the arguments of every region of the kernel depend on the loops.
+void KernelEmitter::declareTiles() {
+  Block &sweep = spec.sweep.getBody().front();
+  s->declare(sweep.getArgument(0), OnBlock);
+  for (const DotSpec &dot : spec.dots)
+    s->declare(dot.op.getResult(), OnRow | OnKey | OnScore);
+  auto declare = [&](online::MapOp map) {
+    Block &body = map.getBody().front();
+    bool rows = map.getKind() != online::MapKind::Cols;
+    bool columns = map.getKind() != online::MapKind::Rows;
+    unsigned next = 0;
+    if (rows)
+      s->declare(body.getArgument(next++), OnRow);
+    if (columns)
+      s->declare(body.getArgument(next), OnKey | OnBlock);
+  };
+  for (auto map : spec.grid.getBody().front().getOps<online::MapOp>())
+    declare(map);
+  for (auto map : sweep.getOps<online::MapOp>())
+    declare(map);
+  if (spec.mask && !spec.mask.getBody().empty()) {
+    Block &body = spec.mask.getBody().front();
+    s->declare(body.getArgument(0), OnRow);
+    s->declare(body.getArgument(1), OnKey | OnBlock);
+  }
+}
+
+/// Evaluates what is newly known of the scalar code and of the maps.
+LogicalResult KernelEmitter::runTiles(unsigned available) {
+  if (failed(runTileBlock(spec.grid.getBody().front(), available)) ||
+      failed(runTileBlock(spec.sweep.getBody().front(), available)))
+    return failure();
+  if (spec.mask && !spec.mask.getBody().empty())
+    return s->run(spec.mask.getBody().front(), available);
+  return success();
+}
+
+LogicalResult KernelEmitter::runTileBlock(Block &block, unsigned available) {
+  for (Operation &op : block) {
+    auto map = dyn_cast<online::MapOp>(op);
+    if (!map) {
+      if (failed(s->runOp(op, available)))
+        return failure();
+      continue;
+    }
+    if (map.getKind() == online::MapKind::Diag)
+      return map.emitOpError("of kind diag is not lowered by the CPU target");
+    Block &body = map.getBody().front();
+    unsigned origins = map.getOrigins().size();
+    for (auto [argument, input] :
+         llvm::zip(body.getArguments().drop_front(origins), map.getInputs()))
+      s->forward(argument, input);
+    if (failed(s->run(body, available)))
+      return failure();
+    for (auto [result, yielded] :
+         llvm::zip(map.getResults(), body.getTerminator()->getOperands()))
+      s->forward(result, yielded);
+  }
+  return success();
+}
+
+/// Gives every region's row argument its lanes.
+void KernelEmitter::bindRows(Value panel) {
+  DenseMap<Value, Lane> made;
+  auto bind = [&](Value argument, Value origin) {
+    Lane &lane = made[origin];
+    if (!lane.v)
+      lane = rowLane(origin, panel);
+    s->bind(argument, lane, OnRow);
+  };
+  auto bindMaps = [&](Block &block) {
+    for (auto map : block.getOps<online::MapOp>())
+      if (map.getKind() != online::MapKind::Cols)
+        bind(map.getBody().front().getArgument(0), map.getOrigins().front());
+  };
+  bindMaps(spec.grid.getBody().front());
+  bindMaps(spec.sweep.getBody().front());
+  if (spec.mask && !spec.mask.getBody().empty())
+    bind(spec.mask.getBody().front().getArgument(0), spec.mask.getM0());
+}
+
+/// Gives every region's key argument the global position of one key.
+void KernelEmitter::bindKey(Value keyInBlock) {
+  auto bind = [&](Value argument, Value origin) {
+    s->bindScalar(argument, e.add(s->scalar(origin), keyInBlock),
+                  OnKey | OnBlock, s->positions());
+  };
+  for (auto map : spec.sweep.getBody().front().getOps<online::MapOp>()) {
+    Block &body = map.getBody().front();
+    if (map.getKind() == online::MapKind::Tile)
+      bind(body.getArgument(1), map.getOrigins()[1]);
+    else if (map.getKind() == online::MapKind::Cols)
+      bind(body.getArgument(0), map.getOrigins()[0]);
+  }
+  if (spec.mask && !spec.mask.getBody().empty())
+    bind(spec.mask.getBody().front().getArgument(1), spec.mask.getN0());
+}
+
+LogicalResult KernelEmitter::emitItem(Value, Value &nonFinite) {
+  firstRow = s->scalar(spec.dots[0].queryLoad.getRow());
+  const Buffer &out = bufferOf(spec.out);
+  Value limit = out.sizes[2];
+  if (Value length = spec.out.getLength())
+    limit = e.min(limit, s->scalar(length));
+  rows = e.max(e.min(e.sub(limit, firstRow), e.c(spec.schedule.getM())), e.c(0));
+  Value panels = e.ceilDiv(rows, e.lanes);
+  packQueries(panels);
+  if (failed(emitInit(panels)) || failed(emitWalk()))
+    return failure();
+  return emitFinish(panels, nonFinite);
+}
+
+//===----------------------------------------------------------------------===//
+// Walks
+//===----------------------------------------------------------------------===//
+
+/// Runs the block body over the elements of the walk. Segments and tiles are
+/// cut into blocks here: one copy of the body whatever the walk.
+LogicalResult KernelEmitter::emitWalk() {
+  LogicalResult status = success();
+  int64_t keys = blockKeys();
+  auto blocks = [&](Value begin, Value end, Value full) {
+    e.loop(begin, end, keys, [&](Value n0) {
+      Value taken = e.min(e.sub(end, n0), e.c(keys));
+      if (failed(emitBlock(n0, taken, full)))
+        status = failure();
+    });
+  };
+  if (auto scan = dyn_cast<online::WalkScanOp>(spec.walk)) {
+    // Masks are evaluated per panel anyway: that drops the empty tiles.
+    blocks(s->scalar(scan.getBegin()), s->scalar(scan.getEnd()), e.cbool(false));
+    return status;
+  }
+  if (auto list = dyn_cast<online::WalkListOp>(spec.walk)) {
+    const Buffer *classes = arguments->lookup(list.getClasses());
+    if (!classes)
+      return list.emitOpError("classes must be an argument of the function");
+    Value address = classes->data;
+    for (auto [index, stride] : llvm::zip(list.getIndices(), classes->strides))
+      address = e.gep(address, e.mul(s->scalar(index), stride), e.i8);
+    Value tile = s->scalar(list.getKeyTile());
+    Value length = s->scalar(list.getLength());
+    Value tiles = e.udiv(e.sub(e.add(length, tile), e.c(1)), tile);
+    e.loop(e.c(0), tiles, 1, [&](Value t) {
+      Value cls = e.load(e.i8, e.gep(address, e.mul(t, classes->strides[3]), e.i8), 1);
+      Value none = arith::ConstantIntOp::create(e.b, e.loc, 0, 8);
+      Value two = arith::ConstantIntOp::create(e.b, e.loc, 2, 8);
+      Value begin = e.mul(t, tile);
+      Value end = e.min(e.add(begin, tile), length);
+      end = e.select(e.icmp(P::eq, cls, none), begin, end);
+      blocks(begin, end, e.icmp(P::eq, cls, two));
+    });
+    return status;
+  }
+  auto segments = dyn_cast<online::WalkSegmentsOp>(spec.walk);
+  if (!segments)
+    return spec.sweep.emitOpError("walk is not lowered by the CPU target");
+  unsigned number = segments.getBegins().size();
+  if (number > 64)
+    return segments.emitOpError("has more than 64 segments");
+  Value table = at(at_.segments);
+  for (unsigned i = 0; i < number; ++i) {
+    e.store(s->scalar(segments.getBegins()[i]), e.gep(table, 24 * i));
+    e.store(s->scalar(segments.getEnds()[i]), e.gep(table, 24 * i + 8));
+    bool full = segments.getSegmentClass(i) == online::ClassKind::Full;
+    e.store(e.c(full), e.gep(table, 24 * i + 16));
+  }
+  e.loop(e.c(0), e.c(number), 1, [&](Value i) {
+    Value entry = e.gep(table, e.mul(i, e.c(24)), e.i8);
+    Value full = e.icmp(P::ne, e.load(e.i64, e.gep(entry, 16)), e.c(0));
+    blocks(e.load(e.i64, entry), e.load(e.i64, e.gep(entry, 8)), full);
+  });
+  return status;
+}
+
+LogicalResult KernelEmitter::emitBlock(Value n0, Value taken, Value full) {
+  s->push();
+  s->bindScalar(spec.sweep.getBody().front().getArgument(0), n0, OnBlock,
+                s->positions());
+  blockStart = n0;
+  count = taken;
+  LogicalResult status = runTiles(OnBlock);
+  keyRows.clear();
+  for (auto [i, dot] : llvm::enumerate(spec.dots))
+    keyRows.push_back(prepareKeys(dot, i, n0));
+  valueRows = prepareValues(n0);
+  e.when(full, [&]() { emitFullRuns(); });
+  e.loop(e.c(0), e.ceilDiv(rows, e.lanes), 1, [&](Value panel) {
+    s->push();
+    if (failed(status) || failed(emitPanel(panel, full)))
+      status = failure();
+    s->pop();
+  });
+  s->pop();
+  return status;
+}
+
+LogicalResult KernelEmitter::emitPanel(Value panel, Value full) {
+  bindRows(panel);
+  if (failed(runTiles(OnBlock | OnRow)))
+    return failure();
+  LogicalResult status = success();
+  runCount = e.branch(
+      full, {e.i64}, [&]() -> Values { return {e.c(1)}; },
+      [&]() -> Values {
+        Value masked = e.c(1);
+        if (failed(emitMaskedRuns(panel, masked)))
+          status = failure();
+        return {masked};
+      })[0];
+  e.when(e.icmp(P::ne, runCount, e.c(0)), [&]() {
+    Value rowMax, alpha;
+    if (failed(status) || failed(emitScores(panel, rowMax)) ||
+        failed(emitWeights(panel, rowMax, alpha))) {
+      status = failure();
+      return;
+    }
+    emitValues(valueRows, panel, alpha);
+  });
+  return status;
+}

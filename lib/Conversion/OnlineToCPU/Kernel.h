@@ -1,0 +1,158 @@
+//===- Kernel.h - Emission of one CPU kernel --------------------*- C++ -*-===//
+//
+// Lanes are queries. An item is up to schedule.m query rows of one (batch,
+// head), cut into panels of one vector. Per key block and panel:
+//   scores   S^T[key][lane] = K[key][d] (broadcast) · Q^T[d][lane]
+//   rows     mods, mask, running maximum, weights: lane-wise
+//   values   O^T[e][lane] += V[key][e] (broadcast) · P^T[key][lane]
+// Only Q is always packed; K and V are read in place where they lie well.
+//
+//===----------------------------------------------------------------------===//
+#ifndef FOVEA_LIB_CONVERSION_ONLINETOCPU_KERNEL_H
+#define FOVEA_LIB_CONVERSION_ONLINETOCPU_KERNEL_H
+
+#include "KernelSpec.h"
+#include "Scalars.h"
+
+namespace fovea::cpu {
+
+/// Scratch of one running item: name by name, offsets known at compile time.
+class ScratchLayout {
+public:
+  int64_t reserve(int64_t bytes) {
+    int64_t offset = size;
+    size += (bytes + 63) / 64 * 64;
+    return offset;
+  }
+  int64_t bytes() const { return size; }
+
+private:
+  int64_t size = 0;
+};
+
+/// Rows of a tensor as the micro-kernels read them: element (r, d) of the block
+/// at base[r · stride + d], in the score type.
+struct BlockRows {
+  Value base, stride;
+  /// Where the last, incomplete group of rows is padded with zeros.
+  Value tailBase, tailStride;
+};
+
+class KernelEmitter {
+public:
+  KernelEmitter(KernelSpec &spec, ModuleOp module);
+  LogicalResult run();
+
+private:
+  // Kernel.cpp
+  LogicalResult emitPlan();
+  LogicalResult emitRun();
+  LogicalResult emitItem(Value item, Value &nonFinite);
+  LogicalResult bindItem(Value item, ArrayRef<Value> bounds);
+  FailureOr<Values> emitBounds();
+  LogicalResult runTiles(unsigned available);
+  LogicalResult runTileBlock(Block &block, unsigned available);
+  void declareTiles();
+  void bindRows(Value panel);
+  void bindKey(Value keyInBlock);
+  LogicalResult emitWalk();
+  LogicalResult emitBlock(Value n0, Value count, Value full);
+  LogicalResult emitPanel(Value panel, Value full);
+  void layOutScratch();
+
+  // Helpers.cpp
+  void emitPackFunction();
+  void emitUnpackFunction();
+  void emitTransposeFunction();
+  Value tensorRows(online::ViewOp view, Value row);
+  const Buffer &bufferOf(online::ViewOp view);
+  void callPack(Value source, const Buffer &buffer, Value rows, int64_t columns,
+                Value destination, int64_t stride, Value paddedRows);
+  void packQueries(Value panels);
+  BlockRows prepareKeys(const DotSpec &dot, unsigned index, Value n0);
+  BlockRows prepareValues(Value n0);
+  Value readsInPlace(const Buffer &buffer);
+
+  // MicroKernels.cpp
+  Values emitScoreGroup(unsigned dot, const BlockRows &keys, Value panel,
+                        Value group);
+  void emitValues(const BlockRows &values, Value panel, Value alpha);
+
+  // Masks.cpp
+  void emitFullRuns();
+  LogicalResult emitMaskedRuns(Value panel, Value &runs);
+  Value emitRunList(Value groups);
+  std::pair<Value, Value> loadRun(Value run);
+
+  // Rows.cpp
+  LogicalResult emitScores(Value panel, Value &rowMax);
+  LogicalResult emitScoreLoop(Value from, Value to, Value &rowMax);
+  LogicalResult emitMaskLoop(Value from, Value to, Value &rowMax);
+  LogicalResult takeStat(Value score, Value &rowMax);
+  LogicalResult emitWeights(Value panel, Value rowMax, Value &alpha);
+  LogicalResult emitWeight(Value key, Value score, Value t, Value scaledT,
+                           Value &weight, Value &denom);
+
+  // Normalizer.cpp
+  Lane rowLane(Value origin, Value panel);
+  LogicalResult prepareRegion(Region &region, unsigned floats, bool positions,
+                              Value panel);
+  LogicalResult callRegion(Region &region, ArrayRef<Value> floats, bool positions,
+                           Value last, Values &results);
+  LogicalResult emitInit(Value panels);
+  LogicalResult initPanel(Value panel);
+
+  // Epilogue.cpp
+  LogicalResult emitFinish(Value panels, Value &nonFinite);
+  LogicalResult finishPanel(Value panel, Value taken, Value &bad);
+  void storePanel(Value panel, Value taken);
+  void storeLse(Value panel, Value taken, Value l, Value t);
+
+  bool softmax() const { return !spec.normalizer; }
+  /// Scores are dot products and the normaliser softmax: kept in log2 units.
+  bool direct() const { return softmax() && plainScores(); }
+  /// Scores need no pass of their own: scale is folded into Q.
+  bool plainScores() const {
+    return spec.scoresAreDot() && !spec.step.getRow() && !spec.step.getCol();
+  }
+  int64_t blockKeys() const { return spec.schedule.getN(); }
+  int64_t maxPanels() const { return spec.schedule.getM() / e.lanes; }
+  int64_t padded(int64_t n, int64_t unit) const { return (n + unit - 1) / unit * unit; }
+  int64_t valuePadded() const {
+    return padded(spec.valueDim, std::max(e.group, e.lanes));
+  }
+  /// A scratch array, by its offset.
+  Value at(int64_t offset) { return e.gep(scratch, offset); }
+
+  KernelSpec &spec;
+  ModuleOp module;
+  Emitter e;
+  std::string name;
+
+  // Offsets in scratch.
+  struct {
+    int64_t zeros, output, rowMax, rowSum, packedValues, words, classes, runs,
+        segments, rowBuffer;
+    SmallVector<int64_t> queries, scores, packedKeys, keyTail;
+  } at_;
+  ScratchLayout layout;
+
+  // While emitting a function.
+  std::optional<Arguments> arguments;
+  std::optional<ScalarEmitter> s;
+  Value scratch;
+  llvm::StringMap<unsigned> libm;
+
+  // Per item.
+  Value firstRow, rows;
+  // Per block.
+  Value blockStart, count;
+  SmallVector<BlockRows> keyRows;
+  BlockRows valueRows;
+  // Per panel.
+  Value runCount;
+};
+
+} // namespace fovea::cpu
+
+#endif // FOVEA_LIB_CONVERSION_ONLINETOCPU_KERNEL_H

@@ -1,0 +1,82 @@
+//===- MicroKernels.cpp - The two inner products --------------------------===//
+//
+// `group` accumulators of one vector each: one load of the packed operand and
+// `group` multiply-adds with a broadcast from memory a step.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Kernel.h"
+
+using namespace fovea::cpu;
+using P = arith::CmpIPredicate;
+
+/// S^T of one group of keys from `group` on: one vector a key.
+Values KernelEmitter::emitScoreGroup(unsigned index, const BlockRows &keys,
+                                     Value panel, Value group) {
+  const DotSpec &dot = spec.dots[index];
+  int64_t columns = padded(dot.dim, e.lanes);
+  Value queries = e.gep(at(at_.queries[index]),
+                        e.mul(panel, e.c(columns * e.lanes)), e.f);
+  // The rows of the last, incomplete group are a padded copy.
+  Value tail = e.icmp(P::sgt, e.add(group, e.c(e.group)), count);
+  Value base = e.select(tail, keys.tailBase,
+                        e.gep(keys.base, e.mul(group, keys.stride), e.f));
+  Value stride = e.select(tail, keys.tailStride, keys.stride);
+  Values offsets;
+  for (int64_t i = 0; i < e.group; ++i)
+    offsets.push_back(e.mul(stride, e.c(i)));
+  Values zero(e.group, e.vc(0.0));
+  return e.loop(e.c(0), e.c(dot.dim), e.c(1), zero,
+                [&](Value d, ValueRange acc) -> Values {
+                  Value q = e.loadRow(queries, d);
+                  Value column = e.gep(base, d, e.f);
+                  Values next;
+                  for (int64_t i = 0; i < e.group; ++i) {
+                    Value k = e.load(e.f, e.gep(column, offsets[i], e.f));
+                    next.push_back(e.fma(e.splat(k), q, acc[i]));
+                  }
+                  return next;
+                });
+}
+
+/// O^T ← alpha · O^T + V^T · P^T over the runs of live keys.
+void KernelEmitter::emitValues(const BlockRows &values, Value panel,
+                               Value alpha) {
+  Value weights = at(at_.scores[0]);
+  Value output =
+      e.gep(at(at_.output), e.mul(panel, e.c(valuePadded() * e.lanes)), e.f);
+  bool exact = spec.schedule.getExact();
+  unsigned wordBytes = e.word.getIntOrFloatBitWidth() / 8;
+  e.loop(e.c(0), e.c(valuePadded()), e.group, [&](Value column) {
+    Values acc;
+    for (int64_t i = 0; i < e.group; ++i) {
+      Value o = e.loadRow(output, e.add(column, e.c(i)));
+      acc.push_back(alpha ? e.fmul(o, alpha) : o);
+    }
+    Value base = e.gep(values.base, column, e.f);
+    acc = e.loop(
+        e.c(0), runCount, e.c(1), acc,
+        [&](Value run, ValueRange outer) -> Values {
+          auto [from, to] = loadRun(run);
+          return e.loop(
+              from, to, e.c(1), outer,
+              [&](Value key, ValueRange inner) -> Values {
+                Value p = e.loadRow(weights, key);
+                Value row = e.gep(base, e.mul(key, values.stride), e.f);
+                Value visible;
+                if (exact)
+                  visible = e.wordToMask(
+                      e.load(e.word, e.gep(at(at_.words), key, e.word), wordBytes));
+                Values next;
+                for (int64_t i = 0; i < e.group; ++i) {
+                  Value v = e.load(e.f, e.gep(row, i * e.scoreBytes()));
+                  Value sum = e.fma(e.splat(v), p, inner[i]);
+                  next.push_back(exact ? e.select(visible, sum, inner[i]) : sum);
+                }
+                return next;
+              });
+        });
+    for (int64_t i = 0; i < e.group; ++i)
+      e.storeRow(acc[i], output, e.add(column, e.c(i)));
+  });
+}

@@ -1,0 +1,235 @@
+//===- Rows.cpp - From products to weights --------------------------------===//
+//
+// All lane-wise: no shuffle and no horizontal reduction.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Kernel.h"
+
+#include <cmath>
+
+using namespace fovea::cpu;
+using P = arith::CmpIPredicate;
+
+static constexpr double kLog2E = 1.4426950408889634;
+
+static Value isNegInf(Emitter &e, Value x) {
+  return e.fcmp(arith::CmpFPredicate::OEQ, x, e.vc(-INFINITY));
+}
+
+/// Fills the score rows of the panel's runs, invisible keys at −inf, and
+/// returns the running maximum with these keys.
+LogicalResult KernelEmitter::emitScores(Value panel, Value &rowMax) {
+  LogicalResult status = success();
+  Value before = e.loadRow(at(at_.rowMax), panel);
+  auto emitGroup = [&](Value g, Value maximum) -> Value {
+    Value plainMax = maximum;
+    for (auto [i, dot] : llvm::enumerate(spec.dots)) {
+      Values scores = emitScoreGroup(i, keyRows[i], panel, g);
+      for (auto [j, score] : llvm::enumerate(scores)) {
+        e.storeRow(score, at(at_.scores[i]), e.add(g, e.c(j)));
+        if (plainScores() && softmax())
+          plainMax = e.fmaxDropNaN(score, plainMax);
+      }
+    }
+    Value end = e.min(e.add(g, e.c(e.group)), count);
+    if (!(plainScores() && softmax()) &&
+        failed(emitScoreLoop(g, end, plainMax)))
+      status = failure();
+    Value cls = e.load(
+        e.i8, e.gep(at(at_.classes), e.udiv(g, e.c(e.group)), e.i8), 1);
+    Value two = arith::ConstantIntOp::create(e.b, e.loc, 2, 8);
+    return e.branch(
+        e.icmp(P::ne, cls, two), {e.vf},
+        [&]() -> Values {
+          Value masked = maximum;
+          if (failed(emitMaskLoop(g, end, masked)))
+            status = failure();
+          return {masked};
+        },
+        [&]() -> Values { return {plainMax}; })[0];
+  };
+  s->push();
+  if (!softmax() && spec.hasStat() &&
+      failed(prepareRegion(spec.normalizer.getStat(), 1, false, panel)))
+    status = failure();
+  Values result = e.loop(
+      e.c(0), runCount, e.c(1), {before},
+      [&](Value run, ValueRange outer) -> Values {
+        auto [from, to] = loadRun(run);
+        return e.loop(from, to, e.c(e.group), outer,
+                      [&](Value g, ValueRange inner) -> Values {
+                        return {emitGroup(g, inner[0])};
+                      });
+      });
+  s->pop();
+  rowMax = result[0];
+  return status;
+}
+
+/// Score mods of one group: reads the products, writes the scores.
+LogicalResult KernelEmitter::emitScoreLoop(Value from, Value to, Value &rowMax) {
+  LogicalResult status = success();
+  Values result = e.loop(
+      from, to, e.c(1), {rowMax}, [&](Value key, ValueRange carried) -> Values {
+        s->push();
+        bindKey(key);
+        for (auto [i, dot] : llvm::enumerate(spec.dots)) {
+          Value product = e.loadRow(at(at_.scores[i]), key);
+          s->bind(dot.op.getResult(), Lane{product, {}, {}, 0},
+                  OnRow | OnKey | OnScore);
+        }
+        Value maximum = carried[0];
+        if (failed(runTiles(OnBlock | OnRow | OnKey | OnScore)) ||
+            !s->has(spec.step.getScores())) {
+          status = failure();
+        } else {
+          Value score = s->vector(spec.step.getScores());
+          if (!plainScores()) {
+            if (Value scale = spec.step.getScale())
+              score = e.fmul(score, s->vector(scale));
+            if (Value row = spec.step.getRow())
+              score = e.fadd(score, s->vector(row));
+            if (Value col = spec.step.getCol())
+              score = e.fadd(score, s->vector(col));
+            e.storeRow(score, at(at_.scores[0]), key);
+          }
+          if (failed(takeStat(score, maximum)))
+            status = failure();
+        }
+        s->pop();
+        return {maximum};
+      });
+  rowMax = result[0];
+  if (failed(status))
+    return spec.step.emitOpError(
+        "scores must be computed from the dots of the sweep by online.map and "
+        "elementwise arith");
+  return success();
+}
+
+/// −inf where a lane does not see the key; the maximum over what is left.
+LogicalResult KernelEmitter::emitMaskLoop(Value from, Value to, Value &rowMax) {
+  LogicalResult status = success();
+  unsigned wordBytes = e.word.getIntOrFloatBitWidth() / 8;
+  Value invisible = e.vc(-INFINITY);
+  Values result = e.loop(
+      from, to, e.c(1), {rowMax}, [&](Value key, ValueRange carried) -> Values {
+        Value word = e.load(e.word, e.gep(at(at_.words), key, e.word), wordBytes);
+        Value score = e.loadRow(at(at_.scores[0]), key);
+        score = e.select(e.wordToMask(word), score, invisible);
+        e.storeRow(score, at(at_.scores[0]), key);
+        Value maximum = carried[0];
+        if (failed(takeStat(score, maximum)))
+          status = failure();
+        return {maximum};
+      });
+  rowMax = result[0];
+  return status;
+}
+
+/// rowMax ← max(rowMax, stat(score)); invisible keys touch nothing.
+LogicalResult KernelEmitter::takeStat(Value score, Value &rowMax) {
+  if (!spec.hasStat())
+    return success();
+  Value stat = score;
+  if (!softmax()) {
+    Values results;
+    s->push();
+    LogicalResult status = callRegion(spec.normalizer.getStat(), {score}, false,
+                                      Value(), results);
+    s->pop();
+    if (failed(status))
+      return failure();
+    stat = e.select(isNegInf(e, score), score, results[0]);
+  }
+  rowMax = e.fmaxDropNaN(stat, rowMax);
+  return success();
+}
+
+/// Scores become weights in place; l takes the denominators. alpha rescales
+/// what was accumulated before, and is null where there is no maximum.
+LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax, Value &alpha) {
+  Value t = e.vc(0.0), scaledT, sum;
+  if (spec.hasStat()) {
+    Value before = e.loadRow(at(at_.rowMax), panel);
+    // Before any visible key the maximum is −inf; any finite t serves.
+    t = e.select(isNegInf(e, rowMax), t, rowMax);
+    Value difference = e.fsub(before, t);
+    if (!direct())
+      difference = e.fmul(difference, e.vc(kLog2E));
+    alpha = e.math().exp2NonPositive(difference);
+    e.storeRow(rowMax, at(at_.rowMax), panel);
+    if (softmax() && !direct())
+      scaledT = e.fmul(t, e.vc(-kLog2E));
+  }
+  if (spec.hasDenom()) {
+    sum = e.loadRow(at(at_.rowSum), panel);
+    if (alpha)
+      sum = e.fmul(sum, alpha);
+  }
+  LogicalResult status = success();
+  s->push();
+  if (!softmax()) {
+    if (failed(prepareRegion(spec.normalizer.getWeight(), 2, true, panel)) ||
+        (spec.hasDenom() &&
+         failed(prepareRegion(spec.normalizer.getDenom(), 2, true, panel))))
+      status = failure();
+  }
+  unsigned wordBytes = e.word.getIntOrFloatBitWidth() / 8;
+  Values init;
+  if (sum)
+    init.push_back(sum);
+  Values result = e.loop(
+      e.c(0), runCount, e.c(1), init, [&](Value run, ValueRange outer) -> Values {
+        auto [from, to] = loadRun(run);
+        return e.loop(
+            from, to, e.c(1), outer,
+            [&](Value key, ValueRange carried) -> Values {
+              Value score = e.loadRow(at(at_.scores[0]), key);
+              Value weight, denom;
+              if (failed(emitWeight(key, score, t, scaledT, weight, denom))) {
+                status = failure();
+                return llvm::to_vector(carried);
+              }
+              e.storeRow(weight, at(at_.scores[0]), key);
+              if (spec.schedule.getExact())
+                e.store(e.maskToWord(e.lnot(isNegInf(e, score))),
+                        e.gep(at(at_.words), key, e.word), wordBytes);
+              if (carried.empty())
+                return {};
+              return {e.fadd(carried[0], denom)};
+            });
+      });
+  s->pop();
+  if (sum)
+    e.storeRow(result[0], at(at_.rowSum), panel);
+  return status;
+}
+
+LogicalResult KernelEmitter::emitWeight(Value key, Value score, Value t,
+                                        Value scaledT, Value &weight,
+                                        Value &denom) {
+  if (softmax()) {
+    Value exponent = direct() ? e.fsub(score, t)
+                              : e.fma(score, e.vc(kLog2E), scaledT);
+    weight = denom = e.math().exp2NonPositive(exponent);
+    return success();
+  }
+  Value position = e.add(s->scalar(spec.step.getN0()), key);
+  Value invisible = isNegInf(e, score), zero = e.vc(0.0);
+  Values results;
+  s->push();
+  LogicalResult status = callRegion(spec.normalizer.getWeight(), {score, t},
+                                    true, position, results);
+  if (succeeded(status))
+    weight = e.select(invisible, zero, results[0]);
+  if (succeeded(status) && spec.hasDenom()) {
+    status = callRegion(spec.normalizer.getDenom(), {score, t}, true, position,
+                        results);
+    if (succeeded(status))
+      denom = e.select(invisible, zero, results[0]);
+  }
+  s->pop();
+  return status;
+}

@@ -1,0 +1,226 @@
+//===- VectorMath.cpp - Exponentials and logarithms -----------------------===//
+
+#include "VectorMathImpl.h"
+
+#include <cmath>
+#include <limits>
+
+using namespace mlir;
+using namespace fovea::cpu;
+
+namespace {
+/// The layout of a binary format.
+struct Format {
+  unsigned bits, mantissa;
+  int64_t bias;
+  /// 1.5 · 2^mantissa: adding it leaves the rounded integer in the low bits.
+  double magic;
+};
+} // namespace
+
+static Format formatOf(Type type) {
+  if (getElementTypeOrSelf(type).isF64())
+    return {64, 52, 1023, 6755399441055744.0};
+  return {32, 23, 127, 12582912.0};
+}
+
+Type fovea::cpu::integersLike(Type type) {
+  unsigned bits = getElementTypeOrSelf(type).getIntOrFloatBitWidth();
+  Type element = IntegerType::get(type.getContext(), bits);
+  return VectorType::get(cast<VectorType>(type).getShape(), element);
+}
+
+Value VectorMath::constant(Type like, double value) {
+  auto type = cast<VectorType>(like);
+  Attribute element = b.getFloatAttr(type.getElementType(), value);
+  return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, element));
+}
+
+Value VectorMath::integer(Type like, int64_t value) {
+  auto type = cast<VectorType>(integersLike(like));
+  Attribute element = b.getIntegerAttr(type.getElementType(), value);
+  return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, element));
+}
+
+Value VectorMath::polynomial(Value x, ArrayRef<double> coefficients) {
+  Value result = constant(x.getType(), coefficients.back());
+  for (double c : llvm::reverse(coefficients.drop_back()))
+    result = LLVM::FMAOp::create(b, loc, x.getType(), result, x,
+                                 constant(x.getType(), c));
+  return result;
+}
+
+/// 2^r on [−1/2, 1/2].
+Value VectorMath::exp2Polynomial(Value r) {
+  if (formatOf(r.getType()).bits == 32)
+    // Minimax in relative error with p(0) = 1: 6.5e-8 after rounding.
+    return polynomial(r, {1.0, 0.693147182, 0.240226477, 0.0555035993,
+                          0.00961850584, 0.00133908063, 0.000153264627});
+  // The Taylor series: its next term is below 1e-17.
+  SmallVector<double> coefficients{1.0};
+  for (int i = 1; i <= 13; ++i)
+    coefficients.push_back(coefficients.back() * 0.69314718055994530942 / i);
+  return polynomial(r, coefficients);
+}
+
+static Value scalef(OpBuilder &b, Location loc, Value x, Value n) {
+  bool single = getElementTypeOrSelf(x.getType()).isF32();
+  StringRef name = single ? "llvm.x86.avx512.mask.scalef.ps.512"
+                          : "llvm.x86.avx512.mask.scalef.pd.512";
+  Value all = arith::ConstantIntOp::create(b, loc, -1, single ? 16 : 8);
+  Value rounding = arith::ConstantIntOp::create(b, loc, 4, 32);
+  return LLVM::CallIntrinsicOp::create(b, loc, x.getType(),
+                                       b.getStringAttr(name),
+                                       ValueRange{x, n, x, all, rounding})
+      .getResult(0);
+}
+
+/// x · 2^n for an integral n within ±2 · bias.
+Value VectorMath::scaleByPowerOfTwo(Value x, Value n) {
+  if (avx512)
+    return scalef(b, loc, x, n);
+  // Two factors, so that neither over- nor underflows by itself.
+  Format format = formatOf(x.getType());
+  Type ints = integersLike(x.getType());
+  Value shifted = arith::AddFOp::create(b, loc, n, constant(n.getType(), format.magic));
+  Value number = LLVM::BitcastOp::create(b, loc, ints, shifted);
+  Value origin = LLVM::BitcastOp::create(
+      b, loc, ints, constant(n.getType(), format.magic));
+  number = arith::SubIOp::create(b, loc, number, origin);
+  Value one = integer(x.getType(), 1);
+  Value half = arith::ShRSIOp::create(b, loc, number, one);
+  Value rest = arith::SubIOp::create(b, loc, number, half);
+  for (Value part : {half, rest}) {
+    Value biased = arith::AddIOp::create(b, loc, part, integer(x.getType(), format.bias));
+    Value bits = arith::ShLIOp::create(b, loc, biased,
+                                       integer(x.getType(), format.mantissa));
+    Value factor = LLVM::BitcastOp::create(b, loc, x.getType(), bits);
+    x = arith::MulFOp::create(b, loc, x, factor);
+  }
+  return x;
+}
+
+/// Clamps to [lo, hi] and keeps NaN.
+static Value clampKeepNaN(OpBuilder &b, Location loc, Value x, Value lo, Value hi) {
+  Value below = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT, x, lo);
+  x = arith::SelectOp::create(b, loc, below, lo, x);
+  Value above = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, x, hi);
+  return arith::SelectOp::create(b, loc, above, hi, x);
+}
+
+Value VectorMath::exp2(Value x) {
+  if (!avx512) {
+    double limit = formatOf(x.getType()).bits == 32 ? 160 : 1100;
+    x = clampKeepNaN(b, loc, x, constant(x.getType(), -limit),
+                     constant(x.getType(), limit));
+  }
+  Value n = LLVM::RoundEvenOp::create(b, loc, x);
+  Value r = arith::SubFOp::create(b, loc, x, n);
+  return scaleByPowerOfTwo(exp2Polynomial(r), n);
+}
+
+Value VectorMath::exp2NonPositive(Value x) {
+  if (avx512)
+    return exp2(x);
+  // n + bias lands in the exponent field; below the smallest normal it is 0.
+  Format format = formatOf(x.getType());
+  Value lo = constant(x.getType(), -double(format.bias));
+  Value below = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT, x, lo);
+  x = arith::SelectOp::create(b, loc, below, lo, x);
+  Value magic = constant(x.getType(), format.magic + double(format.bias));
+  Value shifted = arith::AddFOp::create(b, loc, x, magic);
+  Value n = arith::SubFOp::create(b, loc, shifted, magic);
+  Value r = arith::SubFOp::create(b, loc, x, n);
+  Value bits = LLVM::BitcastOp::create(b, loc, integersLike(x.getType()), shifted);
+  bits = arith::ShLIOp::create(b, loc, bits, integer(x.getType(), format.mantissa));
+  Value factor = LLVM::BitcastOp::create(b, loc, x.getType(), bits);
+  return arith::MulFOp::create(b, loc, exp2Polynomial(r), factor);
+}
+
+Value VectorMath::exp(Value x) {
+  bool single = formatOf(x.getType()).bits == 32;
+  if (!avx512) {
+    double limit = single ? 110 : 760;
+    x = clampKeepNaN(b, loc, x, constant(x.getType(), -limit),
+                     constant(x.getType(), limit));
+  }
+  Type type = x.getType();
+  Value log2e = constant(type, 1.4426950408889634);
+  Value n = LLVM::RoundEvenOp::create(b, loc, arith::MulFOp::create(b, loc, x, log2e));
+  // x − n ln 2 with ln 2 in two parts, the first short enough for n · hi.
+  double hi = single ? 0.693145751953125 : 0.69314718036912381649;
+  double lo = single ? 1.42860682030941723212e-6 : 1.9082149292705877e-10;
+  Value minusN = arith::NegFOp::create(b, loc, n);
+  Value r = LLVM::FMAOp::create(b, loc, type, minusN, constant(type, hi), x);
+  r = LLVM::FMAOp::create(b, loc, type, minusN, constant(type, lo), r);
+  Value p = exp2Polynomial(arith::MulFOp::create(b, loc, r, log2e));
+  return scaleByPowerOfTwo(p, n);
+}
+
+//===----------------------------------------------------------------------===//
+// Logarithms
+//===----------------------------------------------------------------------===//
+
+/// x = 2^e · m with m in [√½, √2): returns e and ln m = 2 atanh((m−1)/(m+1)).
+std::pair<Value, Value> VectorMath::splitLog(Value x) {
+  Format format = formatOf(x.getType());
+  Type type = x.getType(), ints = integersLike(type);
+  // Subnormal numbers are scaled up first.
+  double up = std::ldexp(1.0, format.mantissa + 1);
+  double smallest = std::ldexp(1.0, int(1 - format.bias));
+  Value tiny = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT, x,
+                                     constant(type, smallest));
+  Value scaled = arith::MulFOp::create(b, loc, x, constant(type, up));
+  x = arith::SelectOp::create(b, loc, tiny, scaled, x);
+  Value bits = LLVM::BitcastOp::create(b, loc, ints, x);
+  Value root = LLVM::BitcastOp::create(b, loc, ints,
+                                       constant(type, 0.70710678118654752));
+  Value mantissaBits = integer(type, format.mantissa);
+  Value exponent = arith::ShRSIOp::create(
+      b, loc, arith::SubIOp::create(b, loc, bits, root), mantissaBits);
+  Value m = arith::SubIOp::create(
+      b, loc, bits, arith::ShLIOp::create(b, loc, exponent, mantissaBits));
+  m = LLVM::BitcastOp::create(b, loc, type, m);
+  Value e = arith::SIToFPOp::create(b, loc, type, exponent);
+  Value corrected = arith::SubFOp::create(
+      b, loc, e, constant(type, double(format.mantissa + 1)));
+  e = arith::SelectOp::create(b, loc, tiny, corrected, e);
+
+  Value one = constant(type, 1.0);
+  Value t = arith::DivFOp::create(b, loc, arith::SubFOp::create(b, loc, m, one),
+                                  arith::AddFOp::create(b, loc, m, one));
+  Value u = arith::MulFOp::create(b, loc, t, t);
+  SmallVector<double> series;
+  for (int i = 1, last = format.bits == 32 ? 9 : 21; i <= last; i += 2)
+    series.push_back(2.0 / i);
+  return {e, arith::MulFOp::create(b, loc, t, polynomial(u, series))};
+}
+
+/// log(0) = −inf, log(x < 0) = NaN, log(inf) = inf, log(NaN) = NaN.
+Value VectorMath::logSpecialCases(Value x, Value result) {
+  Type type = x.getType();
+  double inf = std::numeric_limits<double>::infinity();
+  auto when = [&](arith::CmpFPredicate predicate, double bound, Value value) {
+    Value cond = arith::CmpFOp::create(b, loc, predicate, x, constant(type, bound));
+    result = arith::SelectOp::create(b, loc, cond, value, result);
+  };
+  when(arith::CmpFPredicate::UEQ, inf, x);
+  when(arith::CmpFPredicate::OEQ, 0.0, constant(type, -inf));
+  when(arith::CmpFPredicate::OLT, 0.0,
+       constant(type, std::numeric_limits<double>::quiet_NaN()));
+  return result;
+}
+
+Value VectorMath::log2(Value x) {
+  auto [e, ln] = splitLog(x);
+  Value log2e = constant(x.getType(), 1.4426950408889634);
+  Value result = LLVM::FMAOp::create(b, loc, x.getType(), ln, log2e, e);
+  return logSpecialCases(x, result);
+}
+
+Value VectorMath::log(Value x) {
+  auto [e, ln] = splitLog(x);
+  Value ln2 = constant(x.getType(), 0.6931471805599453);
+  Value result = LLVM::FMAOp::create(b, loc, x.getType(), e, ln2, ln);
+  return logSpecialCases(x, result);
+}
