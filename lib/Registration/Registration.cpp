@@ -2,10 +2,12 @@
 
 #include "fovea/Registration/Registration.h"
 #include "fovea/Conversion/AttnToOnline/AttnToOnline.h"
+#include "fovea/Conversion/OnlineToCPU/OnlineToCPU.h"
 #include "fovea/Dialect/Attn/IR/Attn.h"
 #include "fovea/Dialect/Attn/Transforms/Passes.h"
 #include "fovea/Dialect/Online/IR/Online.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -14,7 +16,8 @@
 
 void fovea::registerDialects(mlir::DialectRegistry &registry) {
   registry.insert<mlir::arith::ArithDialect, mlir::attn::AttnDialect,
-                  mlir::func::FuncDialect, mlir::math::MathDialect,
+                  mlir::func::FuncDialect, mlir::LLVM::LLVMDialect,
+                  mlir::math::MathDialect,
                   mlir::memref::MemRefDialect, mlir::online::OnlineDialect,
                   mlir::scf::SCFDialect, mlir::tensor::TensorDialect,
                   mlir::vector::VectorDialect>();
@@ -24,6 +27,7 @@ void fovea::registerPasses() {
   mlir::registerCanonicalizerPass();
   mlir::registerCSEPass();
   mlir::registerSymbolDCEPass();
+  registerOnlineToCPUPasses();
   registerAttnToOnlinePasses();
   mlir::attn::registerAttnTransformsPasses();
 }

@@ -119,7 +119,8 @@ Arguments::Arguments(Emitter &e, func::FuncOp func, ArrayRef<ArgInfo> kinds,
   Value queryLength = e.load(e.i64, FIELD(query_length));
   Value kvLength = e.load(e.i64, FIELD(kv_length));
   Value captures = e.load(e.ptr, FIELD(captures));
-  for (auto [argument, info] : llvm::zip(func.getArguments(), kinds)) {
+  for (BlockArgument argument : func.getArguments()) {
+    ArgInfo info = kinds[argument.getArgNumber()];
     auto type = dyn_cast<MemRefType>(argument.getType());
     Value features = e.c(type ? type.getShape().back() : 0);
     Value querySizes[] = {batch, queryHeads, queryLength, features};

@@ -202,7 +202,7 @@ Values Emitter::loop(Value from, Value to, Value step, ValueRange init,
         scf::YieldOp::create(b, loc, results);
       });
   forOp->setAttr("llvm.loop_annotation", keepRolled(b));
-  return llvm::to_vector(forOp.getResults());
+  return Values(forOp.getResults());
 }
 
 void Emitter::loop(Value from, Value to, int64_t step,
@@ -227,7 +227,7 @@ Values Emitter::branch(Value cond, TypeRange types, function_ref<Values()> then,
   };
   fill(ifOp.getThenRegion(), then);
   fill(ifOp.getElseRegion(), otherwise);
-  return llvm::to_vector(ifOp.getResults());
+  return Values(ifOp.getResults());
 }
 
 void Emitter::when(Value cond, function_ref<void()> then) {

@@ -84,13 +84,11 @@ void KernelEmitter::storePanel(Value panel, Value taken) {
   Value buffer = at(at_.rowBuffer);
   Value output =
       e.gep(at(at_.output), e.mul(panel, e.c(stride * e.lanes)), e.f);
-  callHelper(e, name + "_transpose",
-             {output, e.c(e.lanes), e.c(e.lanes * e.lanes), buffer, e.c(stride),
+  callHelper("_transpose", {output, e.c(e.lanes), e.c(e.lanes * e.lanes), buffer, e.c(stride),
               e.c(e.lanes), e.c(stride / e.lanes), e.cf(1.0)});
   Value first = e.add(s->scalar(spec.outStore.getRow()), e.mul(panel, e.c(e.lanes)));
   const Buffer &out = bufferOf(spec.out);
-  callHelper(e, name + "_unpack",
-             {buffer, e.c(stride), taken, e.c(spec.valueDim),
+  callHelper("_unpack", {buffer, e.c(stride), taken, e.c(spec.valueDim),
               tensorRows(spec.out, first), out.strides[2], out.strides[3]});
 }
 

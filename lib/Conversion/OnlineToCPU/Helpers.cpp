@@ -151,8 +151,8 @@ void KernelEmitter::emitTransposeFunction() {
 // Uses
 //===----------------------------------------------------------------------===//
 
-static void callHelper(Emitter &e, const std::string &name, ValueRange args) {
-  LLVM::CallOp::create(e.b, e.loc, TypeRange{}, name, args);
+void KernelEmitter::callHelper(StringRef suffix, ValueRange operands) {
+  LLVM::CallOp::create(e.b, e.loc, TypeRange{}, name + suffix.str(), operands);
 }
 
 const Buffer &KernelEmitter::bufferOf(online::ViewOp view) {
@@ -174,15 +174,15 @@ Value KernelEmitter::tensorRows(online::ViewOp view, Value row) {
 void KernelEmitter::callPack(Value source, const Buffer &buffer, Value rows,
                              int64_t columns, Value destination, int64_t stride,
                              Value paddedRows) {
-  callHelper(e, name + "_pack",
-             {source, buffer.strides[2], buffer.strides[3], rows, e.c(columns),
+  callHelper("_pack", {source, buffer.strides[2], buffer.strides[3], rows, e.c(columns),
               destination, e.c(stride), paddedRows});
 }
 
 /// Q^T of each panel, [d][lane], with the scale (and log2 e) folded in where no
 /// mod sees the plain scores.
 void KernelEmitter::packQueries(Value panels) {
-  for (auto [i, dot] : llvm::enumerate(spec.dots)) {
+  for (unsigned i = 0; i < spec.dots.size(); ++i) {
+    DotSpec &dot = spec.dots[i];
     Value factor = e.cf(1.0);
     if (plainScores()) {
       if (Value scale = spec.step.getScale())
@@ -200,8 +200,7 @@ void KernelEmitter::packQueries(Value panels) {
                taken, dot.dim, buffer, columns, e.c(e.lanes));
       Value to = e.gep(at(at_.queries[i]),
                        e.mul(panel, e.c(columns * e.lanes)), e.f);
-      callHelper(e, name + "_transpose",
-                 {buffer, e.c(columns), e.c(e.lanes), to, e.c(e.lanes),
+      callHelper("_transpose", {buffer, e.c(columns), e.c(e.lanes), to, e.c(e.lanes),
                   e.c(e.lanes * e.lanes), e.c(columns / e.lanes), factor});
     });
   }

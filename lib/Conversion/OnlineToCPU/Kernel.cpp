@@ -150,7 +150,7 @@ LogicalResult KernelEmitter::bindItem(Value item, ArrayRef<Value> bounds) {
 void KernelEmitter::declareTiles() {
   Block &sweep = spec.sweep.getBody().front();
   s->declare(sweep.getArgument(0), OnBlock);
-  for (const DotSpec &dot : spec.dots)
+  for (DotSpec &dot : spec.dots)
     s->declare(dot.op.getResult(), OnRow | OnKey | OnScore);
   auto declare = [&](online::MapOp map) {
     Block &body = map.getBody().front();

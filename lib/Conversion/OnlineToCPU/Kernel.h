@@ -66,6 +66,7 @@ private:
   void emitTransposeFunction();
   Value tensorRows(online::ViewOp view, Value row);
   const Buffer &bufferOf(online::ViewOp view);
+  void callHelper(StringRef suffix, ValueRange operands);
   void callPack(Value source, const Buffer &buffer, Value rows, int64_t columns,
                 Value destination, int64_t stride, Value paddedRows);
   void packQueries(Value panels);
@@ -108,15 +109,15 @@ private:
   void storePanel(Value panel, Value taken);
   void storeLse(Value panel, Value taken, Value l, Value t);
 
-  bool softmax() const { return !spec.normalizer; }
+  bool softmax() { return !spec.normalizer; }
   /// Scores are dot products and the normaliser softmax: kept in log2 units.
-  bool direct() const { return softmax() && plainScores(); }
+  bool direct() { return softmax() && plainScores(); }
   /// Scores need no pass of their own: scale is folded into Q.
-  bool plainScores() const {
+  bool plainScores() {
     return spec.scoresAreDot() && !spec.step.getRow() && !spec.step.getCol();
   }
-  int64_t blockKeys() const { return spec.schedule.getN(); }
-  int64_t maxPanels() const { return spec.schedule.getM() / e.lanes; }
+  int64_t blockKeys() { return spec.schedule.getN(); }
+  int64_t maxPanels() { return spec.schedule.getM() / e.lanes; }
   int64_t padded(int64_t n, int64_t unit) const { return (n + unit - 1) / unit * unit; }
   int64_t valuePadded() const {
     return padded(spec.valueDim, std::max(e.group, e.lanes));

@@ -36,11 +36,11 @@ struct KernelSpec {
   Type elementType, scoreType;
   int64_t valueDim = 0;
 
-  bool hasStat() const { return !normalizer || !normalizer.getStat().empty(); }
-  bool hasDenom() const { return !normalizer || !normalizer.getDenom().empty(); }
+  bool hasStat() { return !normalizer || normalizer.hasStat(); }
+  bool hasDenom() { return !normalizer || normalizer.hasDenom(); }
   /// The score of a key is a dot product and nothing else.
-  bool scoresAreDot() const {
-    return dots.size() == 1 && step->getOperand(1) == dots[0].op->getResult(0);
+  bool scoresAreDot() {
+    return dots.size() == 1 && step.getScores() == dots[0].op.getResult();
   }
 };
 

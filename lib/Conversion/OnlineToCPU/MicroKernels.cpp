@@ -57,9 +57,8 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
     acc = e.loop(
         e.c(0), runCount, e.c(1), acc,
         [&](Value run, ValueRange outer) -> Values {
-          auto [from, to] = loadRun(run);
-          return e.loop(
-              from, to, e.c(1), outer,
+          std::pair<Value, Value> keys = loadRun(run);
+          return e.loop(keys.first, keys.second, e.c(1), outer,
               [&](Value key, ValueRange inner) -> Values {
                 Value p = e.loadRow(weights, key);
                 Value row = e.gep(base, e.mul(key, values.stride), e.f);

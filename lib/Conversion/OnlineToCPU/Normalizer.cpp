@@ -15,7 +15,7 @@ Lane KernelEmitter::rowLane(Value origin, Value panel) {
   Type i32 = e.b.getI32Type();
   Value first = arith::TruncIOp::create(e.b, e.loc, i32, base);
   // Lanes past the last row may pass the promised limit a little.
-  Range range{0, (int64_t(1) << 30) + e.lanes};
+  Interval range{0, (int64_t(1) << 30) + e.lanes};
   return Lane{e.add(e.splat(first), e.iota(i32)), range, base, 1};
 }
 

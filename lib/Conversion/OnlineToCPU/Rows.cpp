@@ -56,8 +56,8 @@ LogicalResult KernelEmitter::emitScores(Value panel, Value &rowMax) {
   Values result = e.loop(
       e.c(0), runCount, e.c(1), {before},
       [&](Value run, ValueRange outer) -> Values {
-        auto [from, to] = loadRun(run);
-        return e.loop(from, to, e.c(e.group), outer,
+        std::pair<Value, Value> keys = loadRun(run);
+        return e.loop(keys.first, keys.second, e.c(e.group), outer,
                       [&](Value g, ValueRange inner) -> Values {
                         return {emitGroup(g, inner[0])};
                       });
@@ -70,8 +70,7 @@ LogicalResult KernelEmitter::emitScores(Value panel, Value &rowMax) {
 /// Score mods of one group: reads the products, writes the scores.
 LogicalResult KernelEmitter::emitScoreLoop(Value from, Value to, Value &rowMax) {
   LogicalResult status = success();
-  Values result = e.loop(
-      from, to, e.c(1), {rowMax}, [&](Value key, ValueRange carried) -> Values {
+  Values result = e.loop(from, to, e.c(1), {rowMax}, [&](Value key, ValueRange carried) -> Values {
         s->push();
         bindKey(key);
         for (auto [i, dot] : llvm::enumerate(spec.dots)) {
@@ -113,8 +112,7 @@ LogicalResult KernelEmitter::emitMaskLoop(Value from, Value to, Value &rowMax) {
   LogicalResult status = success();
   unsigned wordBytes = e.word.getIntOrFloatBitWidth() / 8;
   Value invisible = e.vc(-INFINITY);
-  Values result = e.loop(
-      from, to, e.c(1), {rowMax}, [&](Value key, ValueRange carried) -> Values {
+  Values result = e.loop(from, to, e.c(1), {rowMax}, [&](Value key, ValueRange carried) -> Values {
         Value word = e.load(e.word, e.gep(at(at_.words), key, e.word), wordBytes);
         Value score = e.loadRow(at(at_.scores[0]), key);
         score = e.select(e.wordToMask(word), score, invisible);
@@ -182,9 +180,8 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax, Value &alpha
     init.push_back(sum);
   Values result = e.loop(
       e.c(0), runCount, e.c(1), init, [&](Value run, ValueRange outer) -> Values {
-        auto [from, to] = loadRun(run);
-        return e.loop(
-            from, to, e.c(1), outer,
+        std::pair<Value, Value> keys = loadRun(run);
+        return e.loop(keys.first, keys.second, e.c(1), outer,
             [&](Value key, ValueRange carried) -> Values {
               Value score = e.loadRow(at(at_.scores[0]), key);
               Value weight, denom;

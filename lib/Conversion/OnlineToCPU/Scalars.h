@@ -16,14 +16,14 @@
 namespace fovea::cpu {
 
 /// A closed interval of i64; everything where a bound would overflow.
-struct Range {
+struct Interval {
   int64_t lo = INT64_MIN, hi = INT64_MAX;
-  static Range of(__int128 lo, __int128 hi) {
+  static Interval of(__int128 lo, __int128 hi) {
     if (lo < INT64_MIN || hi > INT64_MAX)
       return {};
     return {int64_t(lo), int64_t(hi)};
   }
-  static Range join(Range a, Range b) {
+  static Interval join(Interval a, Interval b) {
     return {std::min(a.lo, b.lo), std::max(a.hi, b.hi)};
   }
   bool fits32() const { return lo >= INT32_MIN && hi <= INT32_MAX; }
@@ -41,7 +41,7 @@ enum Dependence : unsigned {
 /// An evaluated value: a scalar, or a vector of lanes.
 struct Lane {
   Value v;
-  Range range;
+  Interval range;
   /// Set where lane i holds step·i + base, step = ±1: contiguous reads.
   Value base;
   int step = 0;
@@ -62,12 +62,12 @@ public:
       scopes.back().push_back(value);
   }
   void bindScalar(Value value, Value scalar, unsigned dependence,
-                  Range range = {}) {
+                  Interval range = {}) {
     bind(value, Lane{scalar, range, {}, 0}, dependence);
   }
   /// A position: m, n, b, h.
-  Range positions() const {
-    return index32 ? Range{0, (int64_t(1) << 30) - 1} : Range{0, INT64_MAX};
+  Interval positions() const {
+    return index32 ? Interval{0, (int64_t(1) << 30) - 1} : Interval{0, INT64_MAX};
   }
 
   /// Evaluates the ops of a block that depend on nothing but `available`; ops
@@ -103,7 +103,7 @@ private:
 
   // Integers (ScalarsInteger.cpp).
   bool emitInteger(Operation *op);
-  Lane integer(Operation *op, Lane x, Lane y, Range range,
+  Lane integer(Operation *op, Lane x, Lane y, Interval range,
                function_ref<Value(Value, Value)> build);
   Lane compare(arith::CmpIPredicate predicate, Lane x, Lane y);
   Lane floorDivMod(Operation *op, Lane x, Lane y, bool wantMod);

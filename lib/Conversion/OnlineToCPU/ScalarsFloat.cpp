@@ -66,7 +66,10 @@ Lane ScalarEmitter::intToFloat(Lane x) {
 Lane ScalarEmitter::toInt(Lane x) {
   // The saturating intrinsic also gives 0 for NaN (S8).
   Type target = x.isVector() ? Type(e.vec(e.i64)) : e.i64;
-  Value v = LLVM::FPToSISat::create(e.b, e.loc, target, x.v);
+  Value v = LLVM::CallIntrinsicOp::create(e.b, e.loc, target,
+                                          e.b.getStringAttr("llvm.fptosi.sat"),
+                                          ValueRange{x.v})
+                .getResult(0);
   return Lane{v, {}, {}, 0};
 }
 

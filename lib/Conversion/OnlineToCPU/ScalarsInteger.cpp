@@ -12,16 +12,16 @@ static std::optional<int64_t> constantOf(const Lane &lane) {
   return std::nullopt;
 }
 
-static Range rangeOfMul(Range x, Range y) {
+static Interval rangeOfMul(Interval x, Interval y) {
   __int128 p[] = {__int128(x.lo) * y.lo, __int128(x.lo) * y.hi,
                   __int128(x.hi) * y.lo, __int128(x.hi) * y.hi};
-  return Range::of(*std::min_element(p, p + 4), *std::max_element(p, p + 4));
+  return Interval::of(*std::min_element(p, p + 4), *std::max_element(p, p + 4));
 }
 
 /// The smallest 2^k − 1 interval around values that bitwise ops keep inside.
-static Range rangeOfBits(Range x, Range y) {
+static Interval rangeOfBits(Interval x, Interval y) {
   if (x.lo < 0 || y.lo < 0)
-    return x.fits32() && y.fits32() ? Range{INT32_MIN, INT32_MAX} : Range{};
+    return x.fits32() && y.fits32() ? Interval{INT32_MIN, INT32_MAX} : Interval{};
   uint64_t top = uint64_t(std::max(x.hi, y.hi));
   unsigned bits = 64 - (top ? __builtin_clzll(top) : 64);
   return {0, bits >= 63 ? INT64_MAX : (int64_t(1) << bits) - 1};
@@ -33,7 +33,7 @@ Lane ScalarEmitter::wide(Lane lane) {
   return lane;
 }
 
-Lane ScalarEmitter::integer(Operation *op, Lane x, Lane y, Range range,
+Lane ScalarEmitter::integer(Operation *op, Lane x, Lane y, Interval range,
                             function_ref<Value(Value, Value)> build) {
   Lane result{{}, range, {}, 0};
   if (!x.isVector() && !y.isVector()) {
@@ -75,7 +75,7 @@ static Value quotient(Emitter &e, Value x, Value y, bool constantDivisor) {
 
 Lane ScalarEmitter::floorDivMod(Operation *op, Lane x, Lane y, bool wantMod) {
   std::optional<int64_t> divisor = constantOf(y);
-  Range range;
+  Interval range;
   if (wantMod) {
     // The sign of the divisor, and smaller in magnitude.
     range = {y.range.lo < 0 ? (y.range.lo == INT64_MIN ? INT64_MIN
@@ -93,7 +93,7 @@ Lane ScalarEmitter::floorDivMod(Operation *op, Lane x, Lane y, bool wantMod) {
   } else if (x.range.lo > INT64_MIN) {
     int64_t bound = std::max(x.range.hi < 0 ? -x.range.hi : x.range.hi,
                              x.range.lo < 0 ? -x.range.lo : x.range.lo);
-    range = Range::of(-__int128(bound), bound);
+    range = Interval::of(-__int128(bound), bound);
   }
   return integer(op, x, y, range, [&](Value a, Value b) -> Value {
     Type element = getElementTypeOrSelf(a.getType());
@@ -136,9 +136,9 @@ Lane ScalarEmitter::floorDivMod(Operation *op, Lane x, Lane y, bool wantMod) {
 Lane ScalarEmitter::shift(Operation *op, Lane x, Lane y, bool left) {
   std::optional<int64_t> count = constantOf(y);
   bool inside = count && *count >= 0 && *count <= 63;
-  Range range;
+  Interval range;
   if (inside && left)
-    range = Range::of(__int128(x.range.lo) << *count,
+    range = Interval::of(__int128(x.range.lo) << *count,
                       __int128(x.range.hi) << *count);
   else if (inside)
     range = {x.range.lo >> *count, x.range.hi >> *count};
@@ -195,7 +195,7 @@ bool ScalarEmitter::emitInteger(Operation *op) {
   if (auto abs = dyn_cast<math::AbsIOp>(op)) {
     Lane x = get(abs.getOperand());
     Lane zero{e.c(0), {0, 0}, {}, 0};
-    Range range;
+    Interval range;
     if (x.range.lo > INT64_MIN)
       range = {0, std::max(x.range.hi < 0 ? -x.range.hi : x.range.hi,
                            x.range.lo < 0 ? -x.range.lo : x.range.lo)};
@@ -207,7 +207,7 @@ bool ScalarEmitter::emitInteger(Operation *op) {
   if (isa<arith::SelectOp>(op)) {
     Lane cond = get(op->getOperand(0)), x = get(op->getOperand(1)),
          y = get(op->getOperand(2));
-    Range range = Range::join(x.range, y.range);
+    Interval range = Interval::join(x.range, y.range);
     if (!cond.isVector() && !x.isVector() && !y.isVector()) {
       set(result, Lane{e.select(cond.v, x.v, y.v), range, {}, 0});
       return true;
@@ -238,11 +238,11 @@ bool ScalarEmitter::emitInteger(Operation *op) {
                      {0, 1}, {}, 0});
     return true;
   }
-  Range a = x.range, b = y.range;
+  Interval a = x.range, b = y.range;
   using I = __int128;
   Lane lane;
   if (isa<arith::AddIOp>(op)) {
-    lane = integer(op, x, y, Range::of(I(a.lo) + b.lo, I(a.hi) + b.hi),
+    lane = integer(op, x, y, Interval::of(I(a.lo) + b.lo, I(a.hi) + b.hi),
                    [&](Value u, Value v) { return e.add(u, v); });
     const Lane &stepped = x.step ? x : y, &other = x.step ? y : x;
     if (stepped.step && !other.isVector()) {
@@ -250,7 +250,7 @@ bool ScalarEmitter::emitInteger(Operation *op) {
       lane.step = stepped.step;
     }
   } else if (isa<arith::SubIOp>(op)) {
-    lane = integer(op, x, y, Range::of(I(a.lo) - b.hi, I(a.hi) - b.lo),
+    lane = integer(op, x, y, Interval::of(I(a.lo) - b.hi, I(a.hi) - b.lo),
                    [&](Value u, Value v) { return e.sub(u, v); });
     if (x.step && !y.isVector()) {
       lane.base = e.sub(x.base, y.v);
@@ -269,7 +269,7 @@ bool ScalarEmitter::emitInteger(Operation *op) {
     lane = integer(op, x, y, {std::max(a.lo, b.lo), std::max(a.hi, b.hi)},
                    [&](Value u, Value v) { return e.max(u, v); });
   } else if (isa<arith::AndIOp>(op)) {
-    Range r = a.lo >= 0 && b.lo >= 0 ? Range{0, std::min(a.hi, b.hi)}
+    Interval r = a.lo >= 0 && b.lo >= 0 ? Interval{0, std::min(a.hi, b.hi)}
                                      : rangeOfBits(a, b);
     lane = integer(op, x, y, r,
                    [&](Value u, Value v) { return e.land(u, v); });
@@ -286,7 +286,7 @@ bool ScalarEmitter::emitInteger(Operation *op) {
     // ceil(x / y) = −floor(−x / y).
     Lane zero{e.c(0), {0, 0}, {}, 0};
     auto negate = [&](Lane l) {
-      return integer(op, zero, l, Range::of(-I(l.range.hi), -I(l.range.lo)),
+      return integer(op, zero, l, Interval::of(-I(l.range.hi), -I(l.range.lo)),
                      [&](Value u, Value v) { return e.sub(u, v); });
     };
     lane = negate(floorDivMod(op, negate(x), y, /*wantMod=*/false));
@@ -300,7 +300,7 @@ bool ScalarEmitter::emitInteger(Operation *op) {
                  arith::RemUIOp>(op) &&
              !x.isVector() && !y.isVector()) {
     // Index code of the compiler's own, whose divisors are sizes of tiles.
-    Range r = a.lo >= 0 ? Range{0, a.hi} : Range{};
+    Interval r = a.lo >= 0 ? Interval{0, a.hi} : Interval{};
     lane = integer(op, x, y, r, [&](Value u, Value v) -> Value {
       if (isa<arith::DivSIOp>(op))
         return e.b.createOrFold<arith::DivSIOp>(e.loc, u, v);

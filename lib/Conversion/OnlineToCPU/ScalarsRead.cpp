@@ -20,14 +20,14 @@ static Type storageType(Emitter &e, Type element) {
   return element;
 }
 
-static Range rangeOfElement(Type element) {
+static Interval rangeOfElement(Type element) {
   auto type = dyn_cast<IntegerType>(element);
   if (!type || type.getWidth() == 64)
     return {};
   if (type.getWidth() == 1)
     return {0, 1};
   int64_t size = int64_t(1) << type.getWidth();
-  return type.isUnsigned() ? Range{0, size - 1} : Range{-size / 2, size / 2 - 1};
+  return type.isUnsigned() ? Interval{0, size - 1} : Interval{-size / 2, size / 2 - 1};
 }
 
 /// i1, i64 (i32 lanes where they suffice) or the score type (S13).
@@ -83,7 +83,7 @@ LogicalResult ScalarEmitter::emitRead(attn::ReadOp op) {
   Type storage = storageType(e, element);
 
   // The scalar part of the offset, and the index that varies with the lanes.
-  Value offset = e.c(0), laneOffsets;
+  Value offset = e.c(0);
   SmallVector<unsigned> laneDims;
   for (auto [i, index] : llvm::enumerate(op.getIndices())) {
     Lane lane = get(index);
@@ -96,7 +96,7 @@ LogicalResult ScalarEmitter::emitRead(attn::ReadOp op) {
     offset = e.add(offset, e.mul(clamped, buffer->strides[i]));
   }
   Value base = e.gep(buffer->data, offset, storage);
-  Range range = rangeOfElement(element);
+  Interval range = rangeOfElement(element);
   if (laneDims.empty()) {
     Value raw = e.load(storage, base,
                        std::max(1u, storage.getIntOrFloatBitWidth() / 8));
