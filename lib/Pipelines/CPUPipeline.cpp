@@ -1,7 +1,9 @@
 //===- CPUPipeline.cpp - From level 1 to the LLVM dialect -----------------===//
+#include "fovea/Conversion/OnlineToCPU/OnlineToCPU.h"
 #include "fovea/Pipelines/Pipelines.h"
 
 #include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/PassManager.h"
 
 using namespace fovea;
 using namespace mlir;
@@ -9,12 +11,16 @@ using namespace mlir;
 llvm::LogicalResult fovea::lowerOnlineToCPU(ModuleOp module,
                                             const CPUCompileOptions &,
                                             CPUCompileReport *) {
-  return module.emitError("this build has no lowering to the CPU");
+  PassManager passes(module.getContext(), ModuleOp::getOperationName());
+  passes.addPass(createConvertOnlineToCPUPass());
+  return passes.run(module);
 }
 
 llvm::LogicalResult fovea::lowerCPUToLLVM(ModuleOp module,
                                           const CPUCompileOptions &) {
-  return module.emitError("this build has no lowering to LLVM");
+  PassManager passes(module.getContext(), ModuleOp::getOperationName());
+  buildCPUToLLVMPipeline(passes);
+  return passes.run(module);
 }
 
 llvm::LogicalResult fovea::lowerAttnToCPU(ModuleOp module,

@@ -26,7 +26,8 @@ fovea::cpu::classifyArguments(func::FuncOp func) {
   int64_t count = types.size(), scaleBegin = 0, pairs = 0;
   while (scaleBegin < count && !isa<FloatType>(types[scaleBegin]))
     ++scaleBegin;
-  while (scaleBegin + pairs < count && isa<FloatType>(types[scaleBegin + pairs]))
+  while (scaleBegin + pairs < count &&
+         isa<FloatType>(types[scaleBegin + pairs]))
     ++pairs;
   if (pairs == 0)
     return fail("found no scale");
@@ -73,8 +74,7 @@ Value Arguments::field(size_t offset) { return e.gep(args, offset); }
 
 Buffer Arguments::tensor(Value address, ArrayRef<Value> sizes, unsigned rank) {
   Buffer buffer;
-  buffer.data =
-      e.load(e.ptr, e.gep(address, offsetof(fovea_cpu_tensor, data)));
+  buffer.data = e.load(e.ptr, e.gep(address, offsetof(fovea_cpu_tensor, data)));
   for (unsigned i = 0; i < rank; ++i) {
     size_t offset = offsetof(fovea_cpu_tensor, strides) + sizeof(int64_t) * i;
     buffer.strides.push_back(e.load(e.i64, e.gep(address, offset)));
@@ -133,9 +133,9 @@ Arguments::Arguments(Emitter &e, func::FuncOp func, ArrayRef<ArgInfo> kinds,
     };
     switch (info.kind) {
     case ArgKind::Query:
-      buffers[argument] =
-          tensor(element(e.load(e.ptr, FIELD(queries)), sizeof(fovea_cpu_tensor)),
-                 querySizes, 4);
+      buffers[argument] = tensor(
+          element(e.load(e.ptr, FIELD(queries)), sizeof(fovea_cpu_tensor)),
+          querySizes, 4);
       break;
     case ArgKind::Key:
       buffers[argument] =
@@ -146,13 +146,12 @@ Arguments::Arguments(Emitter &e, func::FuncOp func, ArrayRef<ArgInfo> kinds,
       buffers[argument] = tensor(FIELD(value), keySizes, 4);
       break;
     case ArgKind::Capture:
-      buffers[argument] =
-          capture(captures, info.index, type.getRank(), zeros);
+      buffers[argument] = capture(captures, info.index, type.getRank(), zeros);
       break;
     case ArgKind::Scale: {
-      Value scale = e.load(
-          e.b.getF64Type(),
-          element(e.load(e.ptr, FIELD(scales)), sizeof(double)));
+      Value scale =
+          e.load(e.b.getF64Type(),
+                 element(e.load(e.ptr, FIELD(scales)), sizeof(double)));
       if (!e.f.isF64())
         scale = arith::TruncFOp::create(e.b, e.loc, e.f, scale);
       scalars[argument] = scale;
@@ -174,8 +173,8 @@ Arguments::Arguments(Emitter &e, func::FuncOp func, ArrayRef<ArgInfo> kinds,
       Value mask = e.load(e.ptr, FIELD(block_mask));
       Value tileRows = e.load(
           e.i64, e.gep(mask, offsetof(fovea_cpu_block_mask, query_tile)));
-      Value tileColumns = e.load(
-          e.i64, e.gep(mask, offsetof(fovea_cpu_block_mask, key_tile)));
+      Value tileColumns =
+          e.load(e.i64, e.gep(mask, offsetof(fovea_cpu_block_mask, key_tile)));
       Value one = e.c(1);
       auto tiles = [&](Value length, Value tile) {
         return e.udiv(e.sub(e.add(length, tile), one), tile);

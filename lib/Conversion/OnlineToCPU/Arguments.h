@@ -9,8 +9,20 @@ namespace fovea::cpu {
 
 /// Which part of `fovea_cpu_args` a function argument stands for.
 enum class ArgKind {
-  Query, Key, Value, Capture, Scale, QOffset, KVOffset, QLengths, KVLengths,
-  BlockClasses, QueryTile, KeyTile, Out, Lse
+  Query,
+  Key,
+  Value,
+  Capture,
+  Scale,
+  QOffset,
+  KVOffset,
+  QLengths,
+  KVLengths,
+  BlockClasses,
+  QueryTile,
+  KeyTile,
+  Out,
+  Lse
 };
 
 struct ArgInfo {

@@ -182,12 +182,11 @@ Value Emitter::narrow(Value value, Type element) {
 static LLVM::LoopAnnotationAttr keepRolled(OpBuilder &b) {
   MLIRContext *context = b.getContext();
   BoolAttr yes = b.getBoolAttr(true);
-  auto vectorize = LLVM::LoopVectorizeAttr::get(context, yes, {}, {}, {}, {},
-                                                {}, {});
+  auto vectorize =
+      LLVM::LoopVectorizeAttr::get(context, yes, {}, {}, {}, {}, {}, {});
   auto unroll = LLVM::LoopUnrollAttr::get(context, yes, {}, {}, {}, {}, {}, {});
-  return LLVM::LoopAnnotationAttr::get(
-      context, {}, vectorize, {}, unroll, {}, {}, {}, {}, {}, {}, {}, {}, {},
-      {}, {});
+  return LLVM::LoopAnnotationAttr::get(context, {}, vectorize, {}, unroll, {},
+                                       {}, {}, {}, {}, {}, {}, {}, {}, {}, {});
 }
 
 Values Emitter::loop(Value from, Value to, Value step, ValueRange init,

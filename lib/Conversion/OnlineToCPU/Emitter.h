@@ -34,7 +34,9 @@ public:
 
   int64_t scoreBytes() const { return f.getIntOrFloatBitWidth() / 8; }
   VectorMath math() { return VectorMath(b, loc, avx512); }
-  VectorType vec(Type element) const { return VectorType::get({lanes}, element); }
+  VectorType vec(Type element) const {
+    return VectorType::get({lanes}, element);
+  }
 
   // Scalars and vectors.
   Value c(int64_t value);

@@ -44,32 +44,31 @@ LogicalResult KernelEmitter::finishPanel(Value panel, Value taken, Value &bad) {
       e.gep(at(at_.output), e.mul(panel, e.c(valuePadded() * e.lanes)), e.f);
   LogicalResult status = success();
   // x · 0 is 0 for finite x alone.
-  Value finite = e.loop(
-      e.c(0), e.c(spec.valueDim), e.c(1), {e.fmul(l, zero)},
-      [&](Value d, ValueRange carried) -> Values {
-        Value o = e.loadRow(output, d), result = o;
-        if (custom) {
-          Values results;
-          s->push();
-          if (failed(callRegion(spec.normalizer.getFinish(), {o, l, t}, true, d,
-                                results)))
-            status = failure();
-          else
-            result = results[0];
-          s->pop();
-        } else if (inverse) {
-          result = e.fmul(o, inverse);
-        }
-        if (empty)
-          result = e.select(empty, zero, result);
-        e.storeRow(result, output, d);
-        return {e.fma(o, zero, carried[0])};
-      })[0];
+  Value finite = e.loop(e.c(0), e.c(spec.valueDim), e.c(1), {e.fmul(l, zero)},
+                        [&](Value d, ValueRange carried) -> Values {
+                          Value o = e.loadRow(output, d), result = o;
+                          if (custom) {
+                            Values results;
+                            s->push();
+                            if (failed(callRegion(spec.normalizer.getFinish(),
+                                                  {o, l, t}, true, d, results)))
+                              status = failure();
+                            else
+                              result = results[0];
+                            s->pop();
+                          } else if (inverse) {
+                            result = e.fmul(o, inverse);
+                          }
+                          if (empty)
+                            result = e.select(empty, zero, result);
+                          e.storeRow(result, output, d);
+                          return {e.fma(o, zero, carried[0])};
+                        })[0];
   if (!spec.schedule.getExact()) {
     Value nan = e.fcmp(arith::CmpFPredicate::UNO, finite, finite);
     Value word = e.maskToWord(e.land(nan, e.lanesBelow(taken)));
-    Value none = arith::ConstantOp::create(e.b, e.loc,
-                                           e.b.getIntegerAttr(e.word, 0));
+    Value none =
+        arith::ConstantOp::create(e.b, e.loc, e.b.getIntegerAttr(e.word, 0));
     bad = arith::ExtUIOp::create(e.b, e.loc, e.i64, e.icmp(P::ne, word, none));
   }
   storePanel(panel, taken);
@@ -84,11 +83,14 @@ void KernelEmitter::storePanel(Value panel, Value taken) {
   Value buffer = at(at_.rowBuffer);
   Value output =
       e.gep(at(at_.output), e.mul(panel, e.c(stride * e.lanes)), e.f);
-  callHelper("_transpose", {output, e.c(e.lanes), e.c(e.lanes * e.lanes), buffer, e.c(stride),
+  callHelper("_transpose",
+             {output, e.c(e.lanes), e.c(e.lanes * e.lanes), buffer, e.c(stride),
               e.c(e.lanes), e.c(stride / e.lanes), e.cf(1.0)});
-  Value first = e.add(s->scalar(spec.outStore.getRow()), e.mul(panel, e.c(e.lanes)));
+  Value first =
+      e.add(s->scalar(spec.outStore.getRow()), e.mul(panel, e.c(e.lanes)));
   const Buffer &out = bufferOf(spec.out);
-  callHelper("_unpack", {buffer, e.c(stride), taken, e.c(spec.valueDim),
+  callHelper("_unpack",
+             {buffer, e.c(stride), taken, e.c(spec.valueDim),
               tensorRows(spec.out, first), out.strides[2], out.strides[3]});
 }
 
@@ -101,8 +103,8 @@ void KernelEmitter::storeLse(Value panel, Value taken, Value l, Value t) {
   e.when(wanted, [&]() {
     Value buffer = at(at_.rowBuffer);
     e.storeRow(e.fadd(t, e.math().log(l)), buffer, e.c(0));
-    Value first = e.add(s->scalar(spec.lseStore.getRow()),
-                        e.mul(panel, e.c(e.lanes)));
+    Value first =
+        e.add(s->scalar(spec.lseStore.getRow()), e.mul(panel, e.c(e.lanes)));
     Value to = tensorRows(spec.lse, first);
     e.loop(e.c(0), taken, 1, [&](Value r) {
       Value x = e.load(e.f, e.gep(buffer, r, e.f));

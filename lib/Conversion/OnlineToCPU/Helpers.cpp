@@ -48,16 +48,17 @@ static Value loadElements(Emitter &e, Value address, Type element) {
 /// destination stride, padded rows): rows in the score type, zeros up to the
 /// destination's stride and the padded rows.
 void KernelEmitter::emitPackFunction() {
-  HelperFunction function(e, name + "_pack",
-                          {e.ptr, e.i64, e.i64, e.i64, e.i64, e.ptr, e.i64, e.i64});
+  HelperFunction function(
+      e, name + "_pack",
+      {e.ptr, e.i64, e.i64, e.i64, e.i64, e.ptr, e.i64, e.i64});
   Type element = spec.elementType;
   Value source = function.argument(0), rowStride = function.argument(1),
         columnStride = function.argument(2), rows = function.argument(3),
         columns = function.argument(4), destination = function.argument(5),
         stride = function.argument(6), paddedRows = function.argument(7);
   Value unit = e.icmp(P::eq, columnStride, e.c(1));
-  Value vectors = e.select(unit, e.sub(columns, e.urem(columns, e.c(e.lanes))),
-                           e.c(0));
+  Value vectors =
+      e.select(unit, e.sub(columns, e.urem(columns, e.c(e.lanes))), e.c(0));
   Value zero = e.cf(0.0);
   e.loop(e.c(0), rows, 1, [&](Value r) {
     Value from = e.gep(source, e.mul(r, rowStride), element);
@@ -90,15 +91,16 @@ void KernelEmitter::emitUnpackFunction() {
         destination = function.argument(4), rowStride = function.argument(5),
         columnStride = function.argument(6);
   Value unit = e.icmp(P::eq, columnStride, e.c(1));
-  Value vectors = e.select(unit, e.sub(columns, e.urem(columns, e.c(e.lanes))),
-                           e.c(0));
+  Value vectors =
+      e.select(unit, e.sub(columns, e.urem(columns, e.c(e.lanes))), e.c(0));
   e.loop(e.c(0), rows, 1, [&](Value r) {
     Value from = e.gep(source, e.mul(r, stride), e.f);
     Value to = e.gep(destination, e.mul(r, rowStride), element);
     e.loop(e.c(0), vectors, e.lanes, [&](Value d) {
       Value v = e.narrow(e.loadLanes(from, d, e.f), element);
       if (align == 2)
-        v = LLVM::BitcastOp::create(e.b, e.loc, e.vec(e.b.getIntegerType(16)), v);
+        v = LLVM::BitcastOp::create(e.b, e.loc, e.vec(e.b.getIntegerType(16)),
+                                    v);
       e.store(v, e.gep(to, d, element), align);
     });
     e.loop(vectors, columns, 1, [&](Value d) {
@@ -111,8 +113,9 @@ void KernelEmitter::emitUnpackFunction() {
 /// transpose(source, source stride, destination, destination stride, columns,
 /// factor): lanes × columns to columns × lanes in squares, times a factor.
 void KernelEmitter::emitTransposeFunction() {
-  HelperFunction function(e, name + "_transpose",
-                          {e.ptr, e.i64, e.i64, e.ptr, e.i64, e.i64, e.i64, e.f});
+  HelperFunction function(
+      e, name + "_transpose",
+      {e.ptr, e.i64, e.i64, e.ptr, e.i64, e.i64, e.i64, e.f});
   Value source = function.argument(0), stride = function.argument(1),
         sourceStep = function.argument(2), destination = function.argument(3),
         toStride = function.argument(4), toStep = function.argument(5),
@@ -123,7 +126,8 @@ void KernelEmitter::emitTransposeFunction() {
     Value to = e.gep(destination, e.mul(square, toStep), e.f);
     Values a;
     for (int64_t i = 0; i < e.lanes; ++i)
-      a.push_back(e.fmul(e.loadLanes(from, e.mul(e.c(i), stride), e.f), factor));
+      a.push_back(
+          e.fmul(e.loadLanes(from, e.mul(e.c(i), stride), e.f), factor));
     // Exchange off-diagonal blocks of 1, 2, 4, … elements.
     for (int64_t size = 1; size < e.lanes; size *= 2) {
       SmallVector<int32_t> low, high;
@@ -136,7 +140,8 @@ void KernelEmitter::emitTransposeFunction() {
       for (int64_t i = 0; i < e.lanes; ++i) {
         if (i & size)
           continue;
-        next[i] = LLVM::ShuffleVectorOp::create(e.b, e.loc, a[i], a[i + size], low);
+        next[i] =
+            LLVM::ShuffleVectorOp::create(e.b, e.loc, a[i], a[i + size], low);
         next[i + size] =
             LLVM::ShuffleVectorOp::create(e.b, e.loc, a[i], a[i + size], high);
       }
@@ -174,8 +179,8 @@ Value KernelEmitter::tensorRows(online::ViewOp view, Value row) {
 void KernelEmitter::callPack(Value source, const Buffer &buffer, Value rows,
                              int64_t columns, Value destination, int64_t stride,
                              Value paddedRows) {
-  callHelper("_pack", {source, buffer.strides[2], buffer.strides[3], rows, e.c(columns),
-              destination, e.c(stride), paddedRows});
+  callHelper("_pack", {source, buffer.strides[2], buffer.strides[3], rows,
+                       e.c(columns), destination, e.c(stride), paddedRows});
 }
 
 /// Q^T of each panel, [d][lane], with the scale (and log2 e) folded in where no
@@ -198,9 +203,10 @@ void KernelEmitter::packQueries(Value panels) {
       Value buffer = at(at_.rowBuffer);
       callPack(tensorRows(dot.query, e.add(start, first)), bufferOf(dot.query),
                taken, dot.dim, buffer, columns, e.c(e.lanes));
-      Value to = e.gep(at(at_.queries[i]),
-                       e.mul(panel, e.c(columns * e.lanes)), e.f);
-      callHelper("_transpose", {buffer, e.c(columns), e.c(e.lanes), to, e.c(e.lanes),
+      Value to =
+          e.gep(at(at_.queries[i]), e.mul(panel, e.c(columns * e.lanes)), e.f);
+      callHelper("_transpose",
+                 {buffer, e.c(columns), e.c(e.lanes), to, e.c(e.lanes),
                   e.c(e.lanes * e.lanes), e.c(columns / e.lanes), factor});
     });
   }
@@ -238,8 +244,9 @@ BlockRows KernelEmitter::prepareKeys(const DotSpec &dot, unsigned index,
         [&]() -> Values {
           Value tail = at(at_.keyTail[index]);
           e.when(e.icmp(P::ne, whole, count), [&]() {
-            callPack(e.gep(source, e.mul(whole, buffer.strides[2]), e.f), buffer,
-                     e.sub(count, whole), dot.dim, tail, stride, groups);
+            callPack(e.gep(source, e.mul(whole, buffer.strides[2]), e.f),
+                     buffer, e.sub(count, whole), dot.dim, tail, stride,
+                     groups);
           });
           return {source, buffer.strides[2], tail};
         },
@@ -253,7 +260,8 @@ BlockRows KernelEmitter::prepareValues(Value n0) {
   Value source = tensorRows(spec.value, n0);
   Value packed = at(at_.packedValues);
   auto pack = [&]() -> Values {
-    callPack(source, buffer, count, spec.valueDim, packed, valuePadded(), count);
+    callPack(source, buffer, count, spec.valueDim, packed, valuePadded(),
+             count);
     return {packed, e.c(valuePadded())};
   };
   Values result;

@@ -6,9 +6,8 @@ using namespace fovea::cpu;
 using P = arith::CmpIPredicate;
 
 KernelEmitter::KernelEmitter(KernelSpec &spec, ModuleOp module)
-    : spec(spec), module(module),
-      e(module.getContext(), spec.func.getLoc(), spec.scoreType,
-        spec.schedule.getLanes()),
+    : spec(spec), module(module), e(module.getContext(), spec.func.getLoc(),
+                                    spec.scoreType, spec.schedule.getLanes()),
       name(spec.func.getName().str()) {
   layOutScratch();
 }
@@ -74,8 +73,7 @@ FailureOr<Values> KernelEmitter::emitBounds() {
 
 LogicalResult KernelEmitter::emitPlan() {
   auto type = LLVM::LLVMFunctionType::get(e.i64, {e.ptr, e.ptr});
-  auto function =
-      LLVM::LLVMFuncOp::create(e.b, e.loc, name + "_plan", type);
+  auto function = LLVM::LLVMFuncOp::create(e.b, e.loc, name + "_plan", type);
   OpBuilder::InsertionGuard guard(e.b);
   Block *entry = function.addEntryBlock(e.b);
   e.b.setInsertionPointToStart(entry);
@@ -95,8 +93,7 @@ LogicalResult KernelEmitter::emitPlan() {
 }
 
 LogicalResult KernelEmitter::emitRun() {
-  auto type =
-      LLVM::LLVMFunctionType::get(e.i64, {e.ptr, e.i64, e.i64, e.ptr});
+  auto type = LLVM::LLVMFunctionType::get(e.i64, {e.ptr, e.i64, e.i64, e.ptr});
   auto function = LLVM::LLVMFuncOp::create(e.b, e.loc, name + "_run", type);
   OpBuilder::InsertionGuard guard(e.b);
   Block *entry = function.addEntryBlock(e.b);
@@ -110,15 +107,15 @@ LogicalResult KernelEmitter::emitRun() {
   if (failed(bounds))
     return failure();
   LogicalResult status = success();
-  Values counted = e.loop(
-      entry->getArgument(1), entry->getArgument(2), e.c(1), {e.c(0)},
-      [&](Value item, ValueRange carried) -> Values {
-        Value nonFinite = e.c(0);
-        if (failed(bindItem(item, *bounds)) ||
-            failed(emitItem(item, nonFinite)))
-          status = failure();
-        return {e.add(carried[0], nonFinite)};
-      });
+  Values counted =
+      e.loop(entry->getArgument(1), entry->getArgument(2), e.c(1), {e.c(0)},
+             [&](Value item, ValueRange carried) -> Values {
+               Value nonFinite = e.c(0);
+               if (failed(bindItem(item, *bounds)) ||
+                   failed(emitItem(item, nonFinite)))
+                 status = failure();
+               return {e.add(carried[0], nonFinite)};
+             });
   LLVM::ReturnOp::create(e.b, e.loc, counted);
   for (const auto &entry : s->libmCalls())
     libm[entry.getKey()] = entry.getValue();
@@ -250,7 +247,8 @@ LogicalResult KernelEmitter::emitItem(Value, Value &nonFinite) {
   Value limit = out.sizes[2];
   if (Value length = spec.out.getLength())
     limit = e.min(limit, s->scalar(length));
-  rows = e.max(e.min(e.sub(limit, firstRow), e.c(spec.schedule.getM())), e.c(0));
+  rows =
+      e.max(e.min(e.sub(limit, firstRow), e.c(spec.schedule.getM())), e.c(0));
   Value panels = e.ceilDiv(rows, e.lanes);
   packQueries(panels);
   if (failed(emitInit(panels)) || failed(emitWalk()))
@@ -276,7 +274,8 @@ LogicalResult KernelEmitter::emitWalk() {
   };
   if (auto scan = dyn_cast<online::WalkScanOp>(spec.walk)) {
     // Masks are evaluated per panel anyway: that drops the empty tiles.
-    blocks(s->scalar(scan.getBegin()), s->scalar(scan.getEnd()), e.cbool(false));
+    blocks(s->scalar(scan.getBegin()), s->scalar(scan.getEnd()),
+           e.cbool(false));
     return status;
   }
   if (auto list = dyn_cast<online::WalkListOp>(spec.walk)) {
@@ -290,7 +289,8 @@ LogicalResult KernelEmitter::emitWalk() {
     Value length = s->scalar(list.getLength());
     Value tiles = e.udiv(e.sub(e.add(length, tile), e.c(1)), tile);
     e.loop(e.c(0), tiles, 1, [&](Value t) {
-      Value cls = e.load(e.i8, e.gep(address, e.mul(t, classes->strides[3]), e.i8), 1);
+      Value cls =
+          e.load(e.i8, e.gep(address, e.mul(t, classes->strides[3]), e.i8), 1);
       Value none = arith::ConstantIntOp::create(e.b, e.loc, 0, 8);
       Value two = arith::ConstantIntOp::create(e.b, e.loc, 2, 8);
       Value begin = e.mul(t, tile);

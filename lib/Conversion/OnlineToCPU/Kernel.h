@@ -98,8 +98,8 @@ private:
   Lane rowLane(Value origin, Value panel);
   LogicalResult prepareRegion(Region &region, unsigned floats, bool positions,
                               Value panel);
-  LogicalResult callRegion(Region &region, ArrayRef<Value> floats, bool positions,
-                           Value last, Values &results);
+  LogicalResult callRegion(Region &region, ArrayRef<Value> floats,
+                           bool positions, Value last, Values &results);
   LogicalResult emitInit(Value panels);
   LogicalResult initPanel(Value panel);
 
@@ -118,7 +118,9 @@ private:
   }
   int64_t blockKeys() { return spec.schedule.getN(); }
   int64_t maxPanels() { return spec.schedule.getM() / e.lanes; }
-  int64_t padded(int64_t n, int64_t unit) const { return (n + unit - 1) / unit * unit; }
+  int64_t padded(int64_t n, int64_t unit) const {
+    return (n + unit - 1) / unit * unit;
+  }
   int64_t valuePadded() const {
     return padded(spec.valueDim, std::max(e.group, e.lanes));
   }

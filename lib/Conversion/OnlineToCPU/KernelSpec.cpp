@@ -10,7 +10,8 @@ static FailureOr<OpTy> findOnly(Operation *parent, Block &block) {
   OpTy found;
   for (OpTy op : block.getOps<OpTy>()) {
     if (found)
-      return op.emitOpError("appears twice, which the CPU target does not lower");
+      return op.emitOpError(
+          "appears twice, which the CPU target does not lower");
     found = op;
   }
   if (!found)
@@ -33,7 +34,8 @@ static LogicalResult resolveLoad(Value tile, online::LoadOp &load,
 }
 
 static LogicalResult analyzeDots(KernelSpec &spec) {
-  for (online::DotOp dot : spec.sweep.getBody().front().getOps<online::DotOp>()) {
+  for (online::DotOp dot :
+       spec.sweep.getBody().front().getOps<online::DotOp>()) {
     DotSpec d;
     d.op = dot;
     if (dot.getContract() != ArrayRef<int64_t>{1, 1})
@@ -58,7 +60,8 @@ static LogicalResult analyzeStores(KernelSpec &spec) {
     if (store.getTile() == spec.finish.getOut()) {
       spec.outStore = store;
       spec.out = view;
-    } else if (spec.finish.getLse() && store.getTile() == spec.finish.getLse()) {
+    } else if (spec.finish.getLse() &&
+               store.getTile() == spec.finish.getLse()) {
       spec.lseStore = store;
       spec.lse = view;
     } else {
@@ -71,8 +74,8 @@ static LogicalResult analyzeStores(KernelSpec &spec) {
 }
 
 static LogicalResult checkSchedule(KernelSpec &spec) {
-  spec.schedule = dyn_cast_or_null<online::CPUScheduleAttr>(
-      spec.grid.getScheduleAttr());
+  spec.schedule =
+      dyn_cast_or_null<online::CPUScheduleAttr>(spec.grid.getScheduleAttr());
   if (!spec.schedule)
     return spec.grid.emitOpError("needs a #online.cpu_schedule");
   int64_t bytes = spec.scoreType.getIntOrFloatBitWidth() / 8;
@@ -95,7 +98,8 @@ FailureOr<KernelSpec> fovea::cpu::analyzeKernel(func::FuncOp func) {
   KernelSpec spec;
   spec.func = func;
   if (!func.getBody().hasOneBlock())
-    return func.emitOpError("must have one block to be lowered to a CPU kernel");
+    return func.emitOpError(
+        "must have one block to be lowered to a CPU kernel");
   FailureOr<SmallVector<ArgInfo>> args = classifyArguments(func);
   if (failed(args))
     return failure();
@@ -132,8 +136,8 @@ FailureOr<KernelSpec> fovea::cpu::analyzeKernel(func::FuncOp func) {
                          spec.step)) ||
       failed(analyzeStores(spec)) || failed(checkSchedule(spec)))
     return failure();
-  spec.elementType =
-      cast<RankedTensorType>(spec.valueLoad.getTile().getType()).getElementType();
+  spec.elementType = cast<RankedTensorType>(spec.valueLoad.getTile().getType())
+                         .getElementType();
   if (Value visible = spec.step.getVisible()) {
     spec.mask = visible.getDefiningOp<online::MaskOp>();
     if (!spec.mask)

@@ -44,34 +44,37 @@ void KernelEmitter::emitFullRuns() {
 LogicalResult KernelEmitter::emitMaskedRuns(Value panel, Value &runs) {
   LogicalResult status = success();
   unsigned wordBytes = e.word.getIntOrFloatBitWidth() / 8;
-  Value none = arith::ConstantOp::create(e.b, e.loc, e.b.getIntegerAttr(e.word, 0));
+  Value none =
+      arith::ConstantOp::create(e.b, e.loc, e.b.getIntegerAttr(e.word, 0));
   Value all = e.maskToWord(e.splat(e.cbool(true)));
   bool hasRegion = spec.mask && !spec.mask.getBody().empty();
   Value groups = e.ceilDiv(count, e.group);
   e.loop(e.c(0), groups, 1, [&](Value g) {
     Value from = e.mul(g, e.c(e.group));
     Value to = e.min(e.add(from, e.c(e.group)), count);
-    Values bits = e.loop(
-        from, to, e.c(1), {none, all},
-        [&](Value key, ValueRange carried) -> Values {
-          Value word = all;
-          if (hasRegion) {
-            s->push();
-            bindKey(key);
-            Block &body = spec.mask.getBody().front();
-            if (failed(s->run(body, OnBlock | OnRow | OnKey)))
-              status = failure();
-            else
-              word = e.maskToWord(s->vector(body.getTerminator()->getOperand(0)));
-            s->pop();
-          }
-          e.store(word, e.gep(at(at_.words), key, e.word), wordBytes);
-          return {e.lor(carried[0], word), e.land(carried[1], word)};
-        });
+    Values bits =
+        e.loop(from, to, e.c(1), {none, all},
+               [&](Value key, ValueRange carried) -> Values {
+                 Value word = all;
+                 if (hasRegion) {
+                   s->push();
+                   bindKey(key);
+                   Block &body = spec.mask.getBody().front();
+                   if (failed(s->run(body, OnBlock | OnRow | OnKey)))
+                     status = failure();
+                   else
+                     word = e.maskToWord(
+                         s->vector(body.getTerminator()->getOperand(0)));
+                   s->pop();
+                 }
+                 e.store(word, e.gep(at(at_.words), key, e.word), wordBytes);
+                 return {e.lor(carried[0], word), e.land(carried[1], word)};
+               });
     Value whole = e.icmp(P::sle, e.add(from, e.c(e.group)), count);
     Value full = e.land(whole, e.icmp(P::eq, bits[1], all));
     Value dead = e.icmp(P::eq, bits[0], none);
-    Value cls = e.select(dead, byte(e, 0), e.select(full, byte(e, 2), byte(e, 1)));
+    Value cls =
+        e.select(dead, byte(e, 0), e.select(full, byte(e, 2), byte(e, 1)));
     e.store(cls, e.gep(at(at_.classes), g, e.i8), 1);
   });
   runs = emitRunList(groups);
@@ -88,7 +91,8 @@ Value KernelEmitter::emitRunList(Value groups) {
         Value starts = e.land(live, e.lnot(carried[1]));
         Value number = e.select(starts, e.add(carried[0], e.c(1)), carried[0]);
         e.when(live, [&]() {
-          Value entry = e.gep(at(at_.runs), e.mul(e.sub(number, e.c(1)), e.c(16)), e.i8);
+          Value entry =
+              e.gep(at(at_.runs), e.mul(e.sub(number, e.c(1)), e.c(16)), e.i8);
           Value from = e.mul(g, e.c(e.group));
           e.when(starts, [&]() { e.store(from, entry); });
           Value to = e.min(e.add(from, e.c(e.group)), count);

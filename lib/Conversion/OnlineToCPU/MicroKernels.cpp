@@ -15,8 +15,8 @@ Values KernelEmitter::emitScoreGroup(unsigned index, const BlockRows &keys,
                                      Value panel, Value group) {
   const DotSpec &dot = spec.dots[index];
   int64_t columns = padded(dot.dim, e.lanes);
-  Value queries = e.gep(at(at_.queries[index]),
-                        e.mul(panel, e.c(columns * e.lanes)), e.f);
+  Value queries =
+      e.gep(at(at_.queries[index]), e.mul(panel, e.c(columns * e.lanes)), e.f);
   // The rows of the last, incomplete group are a padded copy.
   Value tail = e.icmp(P::sgt, e.add(group, e.c(e.group)), count);
   Value base = e.select(tail, keys.tailBase,
@@ -58,19 +58,21 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
         e.c(0), runCount, e.c(1), acc,
         [&](Value run, ValueRange outer) -> Values {
           std::pair<Value, Value> keys = loadRun(run);
-          return e.loop(keys.first, keys.second, e.c(1), outer,
+          return e.loop(
+              keys.first, keys.second, e.c(1), outer,
               [&](Value key, ValueRange inner) -> Values {
                 Value p = e.loadRow(weights, key);
                 Value row = e.gep(base, e.mul(key, values.stride), e.f);
                 Value visible;
                 if (exact)
-                  visible = e.wordToMask(
-                      e.load(e.word, e.gep(at(at_.words), key, e.word), wordBytes));
+                  visible = e.wordToMask(e.load(
+                      e.word, e.gep(at(at_.words), key, e.word), wordBytes));
                 Values next;
                 for (int64_t i = 0; i < e.group; ++i) {
                   Value v = e.load(e.f, e.gep(row, i * e.scoreBytes()));
                   Value sum = e.fma(e.splat(v), p, inner[i]);
-                  next.push_back(exact ? e.select(visible, sum, inner[i]) : sum);
+                  next.push_back(exact ? e.select(visible, sum, inner[i])
+                                       : sum);
                 }
                 return next;
               });

@@ -33,7 +33,8 @@ LogicalResult KernelEmitter::prepareRegion(Region &region, unsigned floats,
                   OnItem, s->positions());
     s->bindScalar(block.getArgument(next++), s->scalar(spec.step.getH()),
                   OnItem, s->positions());
-    s->bind(block.getArgument(next++), rowLane(spec.step.getM0(), panel), OnRow);
+    s->bind(block.getArgument(next++), rowLane(spec.step.getM0(), panel),
+            OnRow);
     unsigned captures = spec.step.getCaptures().size();
     if (next + captures < block.getNumArguments())
       s->declare(block.getArgument(next++), OnKey);
@@ -103,7 +104,8 @@ LogicalResult KernelEmitter::initPanel(Value panel) {
   e.loop(e.c(0), e.c(spec.valueDim), 1, [&](Value d) {
     Values results;
     s->push();
-    if (failed(callRegion(spec.normalizer.getSeedValue(), {}, true, d, results)))
+    if (failed(
+            callRegion(spec.normalizer.getSeedValue(), {}, true, d, results)))
       status = failure();
     else
       e.storeRow(results[0], output, d);

@@ -43,7 +43,8 @@ public:
     }
     for (func::FuncOp func : kernels)
       func.erase();
-    for (auto op : llvm::make_early_inc_range(module.getOps<attn::NormalizerOp>()))
+    for (auto op :
+         llvm::make_early_inc_range(module.getOps<attn::NormalizerOp>()))
       op.erase();
   }
 };
@@ -63,7 +64,7 @@ void fovea::buildCPUToLLVMPipeline(OpPassManager &pm) {
 
 void fovea::registerOnlineToCPUPasses() {
   PassRegistration<ConvertOnlineToCPU>();
-  PassPipelineRegistration<>("fovea-cpu-to-llvm",
-                             "CPU kernels to the LLVM dialect",
-                             [](OpPassManager &pm) { buildCPUToLLVMPipeline(pm); });
+  PassPipelineRegistration<>(
+      "fovea-cpu-to-llvm", "CPU kernels to the LLVM dialect",
+      [](OpPassManager &pm) { buildCPUToLLVMPipeline(pm); });
 }

@@ -36,8 +36,8 @@ LogicalResult KernelEmitter::emitScores(Value panel, Value &rowMax) {
     if (!(plainScores() && softmax()) &&
         failed(emitScoreLoop(g, end, plainMax)))
       status = failure();
-    Value cls = e.load(
-        e.i8, e.gep(at(at_.classes), e.udiv(g, e.c(e.group)), e.i8), 1);
+    Value cls =
+        e.load(e.i8, e.gep(at(at_.classes), e.udiv(g, e.c(e.group)), e.i8), 1);
     Value two = arith::ConstantIntOp::create(e.b, e.loc, 2, 8);
     return e.branch(
         e.icmp(P::ne, cls, two), {e.vf},
@@ -53,24 +53,26 @@ LogicalResult KernelEmitter::emitScores(Value panel, Value &rowMax) {
   if (!softmax() && spec.hasStat() &&
       failed(prepareRegion(spec.normalizer.getStat(), 1, false, panel)))
     status = failure();
-  Values result = e.loop(
-      e.c(0), runCount, e.c(1), {before},
-      [&](Value run, ValueRange outer) -> Values {
-        std::pair<Value, Value> keys = loadRun(run);
-        return e.loop(keys.first, keys.second, e.c(e.group), outer,
-                      [&](Value g, ValueRange inner) -> Values {
-                        return {emitGroup(g, inner[0])};
-                      });
-      });
+  Values result =
+      e.loop(e.c(0), runCount, e.c(1), {before},
+             [&](Value run, ValueRange outer) -> Values {
+               std::pair<Value, Value> keys = loadRun(run);
+               return e.loop(keys.first, keys.second, e.c(e.group), outer,
+                             [&](Value g, ValueRange inner) -> Values {
+                               return {emitGroup(g, inner[0])};
+                             });
+             });
   s->pop();
   rowMax = result[0];
   return status;
 }
 
 /// Score mods of one group: reads the products, writes the scores.
-LogicalResult KernelEmitter::emitScoreLoop(Value from, Value to, Value &rowMax) {
+LogicalResult KernelEmitter::emitScoreLoop(Value from, Value to,
+                                           Value &rowMax) {
   LogicalResult status = success();
-  Values result = e.loop(from, to, e.c(1), {rowMax}, [&](Value key, ValueRange carried) -> Values {
+  Values result = e.loop(
+      from, to, e.c(1), {rowMax}, [&](Value key, ValueRange carried) -> Values {
         s->push();
         bindKey(key);
         for (auto [i, dot] : llvm::enumerate(spec.dots)) {
@@ -112,8 +114,10 @@ LogicalResult KernelEmitter::emitMaskLoop(Value from, Value to, Value &rowMax) {
   LogicalResult status = success();
   unsigned wordBytes = e.word.getIntOrFloatBitWidth() / 8;
   Value invisible = e.vc(-INFINITY);
-  Values result = e.loop(from, to, e.c(1), {rowMax}, [&](Value key, ValueRange carried) -> Values {
-        Value word = e.load(e.word, e.gep(at(at_.words), key, e.word), wordBytes);
+  Values result = e.loop(
+      from, to, e.c(1), {rowMax}, [&](Value key, ValueRange carried) -> Values {
+        Value word =
+            e.load(e.word, e.gep(at(at_.words), key, e.word), wordBytes);
         Value score = e.loadRow(at(at_.scores[0]), key);
         score = e.select(e.wordToMask(word), score, invisible);
         e.storeRow(score, at(at_.scores[0]), key);
@@ -134,8 +138,8 @@ LogicalResult KernelEmitter::takeStat(Value score, Value &rowMax) {
   if (!softmax()) {
     Values results;
     s->push();
-    LogicalResult status = callRegion(spec.normalizer.getStat(), {score}, false,
-                                      Value(), results);
+    LogicalResult status =
+        callRegion(spec.normalizer.getStat(), {score}, false, Value(), results);
     s->pop();
     if (failed(status))
       return failure();
@@ -147,7 +151,8 @@ LogicalResult KernelEmitter::takeStat(Value score, Value &rowMax) {
 
 /// Scores become weights in place; l takes the denominators. alpha rescales
 /// what was accumulated before, and is null where there is no maximum.
-LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax, Value &alpha) {
+LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
+                                         Value &alpha) {
   Value t = e.vc(0.0), scaledT, sum;
   if (spec.hasStat()) {
     Value before = e.loadRow(at(at_.rowMax), panel);
@@ -179,9 +184,11 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax, Value &alpha
   if (sum)
     init.push_back(sum);
   Values result = e.loop(
-      e.c(0), runCount, e.c(1), init, [&](Value run, ValueRange outer) -> Values {
+      e.c(0), runCount, e.c(1), init,
+      [&](Value run, ValueRange outer) -> Values {
         std::pair<Value, Value> keys = loadRun(run);
-        return e.loop(keys.first, keys.second, e.c(1), outer,
+        return e.loop(
+            keys.first, keys.second, e.c(1), outer,
             [&](Value key, ValueRange carried) -> Values {
               Value score = e.loadRow(at(at_.scores[0]), key);
               Value weight, denom;
@@ -208,8 +215,8 @@ LogicalResult KernelEmitter::emitWeight(Value key, Value score, Value t,
                                         Value scaledT, Value &weight,
                                         Value &denom) {
   if (softmax()) {
-    Value exponent = direct() ? e.fsub(score, t)
-                              : e.fma(score, e.vc(kLog2E), scaledT);
+    Value exponent =
+        direct() ? e.fsub(score, t) : e.fma(score, e.vc(kLog2E), scaledT);
     weight = denom = e.math().exp2NonPositive(exponent);
     return success();
   }

@@ -10,18 +10,19 @@ using namespace fovea::cpu;
 
 Lane ScalarEmitter::elementwise(ArrayRef<Lane> operands,
                                 function_ref<Value(ValueRange)> build) {
-  bool vector = llvm::any_of(operands, [](const Lane &l) { return l.isVector(); });
+  bool vector =
+      llvm::any_of(operands, [](const Lane &l) { return l.isVector(); });
   Values in;
   for (const Lane &lane : operands)
-    in.push_back(vector
-                     ? toVector(lane, getElementTypeOrSelf(lane.v.getType()))
-                     : lane.v);
+    in.push_back(vector ? toVector(lane, getElementTypeOrSelf(lane.v.getType()))
+                        : lane.v);
   return Lane{build(in), {}, {}, 0};
 }
 
 Lane ScalarEmitter::function(ArrayRef<Lane> operands, StringRef libmName,
                              function_ref<Value(ValueRange)> build) {
-  bool vector = llvm::any_of(operands, [](const Lane &l) { return l.isVector(); });
+  bool vector =
+      llvm::any_of(operands, [](const Lane &l) { return l.isVector(); });
   if (e.f.isF64() && !libmName.empty()) {
     // Mods in f64 call libm, lane by lane.
     libm[libmName] = operands.size();
@@ -39,10 +40,10 @@ Lane ScalarEmitter::function(ArrayRef<Lane> operands, StringRef libmName,
     for (int64_t i = 0; i < e.lanes; ++i) {
       Values in;
       for (const Lane &lane : operands)
-        in.push_back(lane.isVector()
-                         ? vector::ExtractOp::create(e.b, e.loc, lane.v, i)
-                               .getResult()
-                         : lane.v);
+        in.push_back(
+            lane.isVector()
+                ? vector::ExtractOp::create(e.b, e.loc, lane.v, i).getResult()
+                : lane.v);
       result = vector::InsertOp::create(e.b, e.loc, call(in), result, i);
     }
     return Lane{result, {}, {}, 0};
@@ -75,7 +76,8 @@ Lane ScalarEmitter::toInt(Lane x) {
 
 static Value minMax(Emitter &e, Value x, Value y, bool wantMax) {
   // NaN wins (S13): the comparison is false for NaN, then the sum carries it.
-  auto predicate = wantMax ? arith::CmpFPredicate::OGT : arith::CmpFPredicate::OLT;
+  auto predicate =
+      wantMax ? arith::CmpFPredicate::OGT : arith::CmpFPredicate::OLT;
   Value better = e.select(e.fcmp(predicate, x, y), x, y);
   Value nan = e.fcmp(arith::CmpFPredicate::UNO, x, y);
   return e.select(nan, e.fadd(x, y), better);
@@ -93,13 +95,14 @@ bool ScalarEmitter::emitFloat(Operation *op) {
     return true;
   };
   auto binary = [&](function_ref<Value(Value, Value)> build) {
-    set(result, elementwise(in, [&](ValueRange v) { return build(v[0], v[1]); }));
+    set(result,
+        elementwise(in, [&](ValueRange v) { return build(v[0], v[1]); }));
     return true;
   };
-  auto call = [&](StringRef libm, function_ref<Value(VectorMath, ValueRange)> build) {
-    set(result, function(in, libm, [&](ValueRange v) {
-          return build(e.math(), v);
-        }));
+  auto call = [&](StringRef libm,
+                  function_ref<Value(VectorMath, ValueRange)> build) {
+    set(result,
+        function(in, libm, [&](ValueRange v) { return build(e.math(), v); }));
     return true;
   };
   using V = VectorMath;
@@ -128,14 +131,16 @@ bool ScalarEmitter::emitFloat(Operation *op) {
         return binary([&](Value x, Value y) { return minMax(e, x, y, false); });
       })
       .Case<arith::CmpFOp>([&](arith::CmpFOp cmp) {
-        return binary([&](Value x, Value y) {
-          return e.fcmp(cmp.getPredicate(), x, y);
-        });
+        return binary(
+            [&](Value x, Value y) { return e.fcmp(cmp.getPredicate(), x, y); });
       })
       .Case<arith::SelectOp>([&](auto) {
         if (!in[0].isVector() && (in[1].isVector() || in[2].isVector())) {
           set(result, Lane{e.select(in[0].v, toVector(in[1], e.f),
-                                    toVector(in[2], e.f)), {}, {}, 0});
+                                    toVector(in[2], e.f)),
+                           {},
+                           {},
+                           0});
           return true;
         }
         set(result, elementwise(in, [&](ValueRange v) {

@@ -21,7 +21,8 @@ static Interval rangeOfMul(Interval x, Interval y) {
 /// The smallest 2^k − 1 interval around values that bitwise ops keep inside.
 static Interval rangeOfBits(Interval x, Interval y) {
   if (x.lo < 0 || y.lo < 0)
-    return x.fits32() && y.fits32() ? Interval{INT32_MIN, INT32_MAX} : Interval{};
+    return x.fits32() && y.fits32() ? Interval{INT32_MIN, INT32_MAX}
+                                    : Interval{};
   uint64_t top = uint64_t(std::max(x.hi, y.hi));
   unsigned bits = 64 - (top ? __builtin_clzll(top) : 64);
   return {0, bits >= 63 ? INT64_MAX : (int64_t(1) << bits) - 1};
@@ -78,9 +79,9 @@ Lane ScalarEmitter::floorDivMod(Operation *op, Lane x, Lane y, bool wantMod) {
   Interval range;
   if (wantMod) {
     // The sign of the divisor, and smaller in magnitude.
-    range = {y.range.lo < 0 ? (y.range.lo == INT64_MIN ? INT64_MIN
-                                                       : y.range.lo + 1)
-                            : 0,
+    range = {y.range.lo < 0
+                 ? (y.range.lo == INT64_MIN ? INT64_MIN : y.range.lo + 1)
+                 : 0,
              y.range.hi > 0 ? y.range.hi - 1 : 0};
     if (x.range.lo >= 0 && y.range.lo >= 0)
       range.hi = std::min(range.hi, x.range.hi);
@@ -124,8 +125,8 @@ Lane ScalarEmitter::floorDivMod(Operation *op, Lane x, Lane y, bool wantMod) {
     }
     Value q = quotient(e, a, d, divisor.has_value());
     Value r = e.sub(a, e.mul(q, d));
-    Value differ = e.icmp(P::slt, e.b.createOrFold<arith::XOrIOp>(e.loc, r, d),
-                          zero);
+    Value differ =
+        e.icmp(P::slt, e.b.createOrFold<arith::XOrIOp>(e.loc, r, d), zero);
     Value adjust = e.land(e.icmp(P::ne, r, zero), differ);
     Value result = wantMod ? e.select(adjust, e.add(r, d), r)
                            : e.select(adjust, e.sub(q, one), q);
@@ -138,8 +139,8 @@ Lane ScalarEmitter::shift(Operation *op, Lane x, Lane y, bool left) {
   bool inside = count && *count >= 0 && *count <= 63;
   Interval range;
   if (inside && left)
-    range = Interval::of(__int128(x.range.lo) << *count,
-                      __int128(x.range.hi) << *count);
+    range = Interval::of(__int128(x.range.lo) << *count, __int128(x.range.hi)
+                                                             << *count);
   else if (inside)
     range = {x.range.lo >> *count, x.range.hi >> *count};
   // A count above 31 does not fit 32-bit lanes.
@@ -175,8 +176,8 @@ bool ScalarEmitter::emitInteger(Operation *op) {
     return true;
   }
   if (auto cmp = dyn_cast<arith::CmpIOp>(op)) {
-    set(result, compare(cmp.getPredicate(), get(cmp.getLhs()),
-                        get(cmp.getRhs())));
+    set(result,
+        compare(cmp.getPredicate(), get(cmp.getLhs()), get(cmp.getRhs())));
     return true;
   }
   if (auto toInt = dyn_cast<attn::ToIntOp>(op)) {
@@ -189,7 +190,9 @@ bool ScalarEmitter::emitInteger(Operation *op) {
       return false;
     Type target = x.isVector() ? Type(e.vec(e.b.getI32Type())) : e.i64;
     set(result, Lane{e.b.createOrFold<arith::ExtUIOp>(e.loc, target, x.v),
-                     {0, 1}, {}, 0});
+                     {0, 1},
+                     {},
+                     0});
     return true;
   }
   if (auto abs = dyn_cast<math::AbsIOp>(op)) {
@@ -215,8 +218,11 @@ bool ScalarEmitter::emitInteger(Operation *op) {
     Type element = getElementTypeOrSelf(x.v.getType());
     if (!element.isInteger(1))
       element = range.fits32() ? Type(e.b.getI32Type()) : e.i64;
-    set(result, Lane{e.select(cond.v, toVector(x, element), toVector(y, element)),
-                     range, {}, 0});
+    set(result,
+        Lane{e.select(cond.v, toVector(x, element), toVector(y, element)),
+             range,
+             {},
+             0});
     return true;
   }
   if (op->getNumOperands() != 2)
@@ -235,7 +241,9 @@ bool ScalarEmitter::emitInteger(Operation *op) {
     bool vector = x.isVector() || y.isVector();
     set(result, Lane{vector ? build(toVector(x, e.i1), toVector(y, e.i1))
                             : build(x.v, y.v),
-                     {0, 1}, {}, 0});
+                     {0, 1},
+                     {},
+                     0});
     return true;
   }
   Interval a = x.range, b = y.range;
@@ -270,9 +278,8 @@ bool ScalarEmitter::emitInteger(Operation *op) {
                    [&](Value u, Value v) { return e.max(u, v); });
   } else if (isa<arith::AndIOp>(op)) {
     Interval r = a.lo >= 0 && b.lo >= 0 ? Interval{0, std::min(a.hi, b.hi)}
-                                     : rangeOfBits(a, b);
-    lane = integer(op, x, y, r,
-                   [&](Value u, Value v) { return e.land(u, v); });
+                                        : rangeOfBits(a, b);
+    lane = integer(op, x, y, r, [&](Value u, Value v) { return e.land(u, v); });
   } else if (isa<arith::OrIOp>(op)) {
     lane = integer(op, x, y, rangeOfBits(a, b),
                    [&](Value u, Value v) { return e.lor(u, v); });

@@ -27,7 +27,8 @@ static Interval rangeOfElement(Type element) {
   if (type.getWidth() == 1)
     return {0, 1};
   int64_t size = int64_t(1) << type.getWidth();
-  return type.isUnsigned() ? Interval{0, size - 1} : Interval{-size / 2, size / 2 - 1};
+  return type.isUnsigned() ? Interval{0, size - 1}
+                           : Interval{-size / 2, size / 2 - 1};
 }
 
 /// i1, i64 (i32 lanes where they suffice) or the score type (S13).
@@ -35,18 +36,20 @@ static Value convertRead(Emitter &e, Value raw, Type element) {
   bool vector = isa<VectorType>(raw.getType());
   auto like = [&](Type type) { return vector ? Type(e.vec(type)) : type; };
   if (element.isInteger(1)) {
-    Value zero = arith::ConstantOp::create(
-        e.b, e.loc, e.b.getZeroAttr(raw.getType()));
+    Value zero =
+        arith::ConstantOp::create(e.b, e.loc, e.b.getZeroAttr(raw.getType()));
     return e.icmp(P::ne, raw, zero);
   }
   if (isa<FloatType>(element)) {
-    Value wide = e.widen(raw, e.f.isF64() ? e.f : element.isF64() ? element : e.f);
+    Value wide = e.widen(raw, e.f.isF64()       ? e.f
+                              : element.isF64() ? element
+                                                : e.f);
     if (wide.getType() != like(e.f))
       wide = LLVM::FPTruncOp::create(e.b, e.loc, like(e.f), wide);
     return wide;
   }
-  Type target = vector && rangeOfElement(element).fits32()
-                    ? e.b.getI32Type() : Type(e.i64);
+  Type target = vector && rangeOfElement(element).fits32() ? e.b.getI32Type()
+                                                           : Type(e.i64);
   if (getElementTypeOrSelf(raw.getType()) == target)
     return raw;
   if (element.isUnsignedInteger())
@@ -91,8 +94,8 @@ LogicalResult ScalarEmitter::emitRead(attn::ReadOp op) {
       laneDims.push_back(i);
       continue;
     }
-    Value clamped = op.getInRange() ? lane.v
-                                    : clampScalar(e, lane.v, buffer->sizes[i]);
+    Value clamped =
+        op.getInRange() ? lane.v : clampScalar(e, lane.v, buffer->sizes[i]);
     offset = e.add(offset, e.mul(clamped, buffer->strides[i]));
   }
   Value base = e.gep(buffer->data, offset, storage);
@@ -109,9 +112,8 @@ LogicalResult ScalarEmitter::emitRead(attn::ReadOp op) {
     for (unsigned dim : laneDims) {
       Value index = toVector(get(op.getIndices()[dim]), e.i64);
       Value last = e.splat(e.sub(buffer->sizes[dim], e.c(1)));
-      Value clamped = op.getInRange()
-                          ? index
-                          : e.max(e.min(index, last), e.splat(e.c(0)));
+      Value clamped =
+          op.getInRange() ? index : e.max(e.min(index, last), e.splat(e.c(0)));
       Value part = e.mul(clamped, e.splat(buffer->strides[dim]));
       offsets = offsets ? e.add(offsets, part) : part;
     }
@@ -126,9 +128,9 @@ LogicalResult ScalarEmitter::emitRead(attn::ReadOp op) {
   if (laneDims.size() == 1 && lane.step != 0) {
     int64_t span = e.lanes - 1;
     Value first = lane.step > 0 ? lane.base : e.sub(lane.base, e.c(span));
-    Value inside = e.land(
-        e.icmp(P::sge, first, e.c(0)),
-        e.icmp(P::slt, e.add(first, e.c(span)), buffer->sizes[dim]));
+    Value inside =
+        e.land(e.icmp(P::sge, first, e.c(0)),
+               e.icmp(P::slt, e.add(first, e.c(span)), buffer->sizes[dim]));
     Value unit = e.icmp(P::eq, buffer->strides[dim], e.c(1));
     raw = e.branch(
         e.land(inside, unit), e.vec(storage),
@@ -147,7 +149,8 @@ LogicalResult ScalarEmitter::emitRead(attn::ReadOp op) {
 LogicalResult ScalarEmitter::emitDim(Operation *op, Value source, int64_t dim) {
   const Buffer *buffer = this->buffer(source);
   if (!buffer)
-    return op->emitOpError("reads a tensor that is no argument of the function");
+    return op->emitOpError(
+        "reads a tensor that is no argument of the function");
   if (dim < 0 || dim >= int64_t(buffer->sizes.size()))
     return op->emitOpError("dimension is out of range");
   set(op->getResult(0), Lane{buffer->sizes[dim], {0, INT64_MAX}, {}, 0});
@@ -158,7 +161,8 @@ LogicalResult ScalarEmitter::emitLoad(Operation *op) {
   auto load = cast<memref::LoadOp>(op);
   const Buffer *buffer = this->buffer(load.getMemRef());
   if (!buffer)
-    return op->emitOpError("reads a tensor that is no argument of the function");
+    return op->emitOpError(
+        "reads a tensor that is no argument of the function");
   Type element = load.getMemRefType().getElementType();
   Value offset = e.c(0);
   for (auto [index, stride] : llvm::zip(load.getIndices(), buffer->strides)) {

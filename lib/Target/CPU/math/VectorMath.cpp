@@ -33,13 +33,15 @@ Type fovea::cpu::integersLike(Type type) {
 Value VectorMath::constant(Type like, double value) {
   auto type = cast<VectorType>(like);
   Attribute element = b.getFloatAttr(type.getElementType(), value);
-  return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, element));
+  return arith::ConstantOp::create(b, loc,
+                                   DenseElementsAttr::get(type, element));
 }
 
 Value VectorMath::integer(Type like, int64_t value) {
   auto type = cast<VectorType>(integersLike(like));
   Attribute element = b.getIntegerAttr(type.getElementType(), value);
-  return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, element));
+  return arith::ConstantOp::create(b, loc,
+                                   DenseElementsAttr::get(type, element));
 }
 
 Value VectorMath::polynomial(Value x, ArrayRef<double> coefficients) {
@@ -82,16 +84,18 @@ Value VectorMath::scaleByPowerOfTwo(Value x, Value n) {
   // Two factors, so that neither over- nor underflows by itself.
   Format format = formatOf(x.getType());
   Type ints = integersLike(x.getType());
-  Value shifted = arith::AddFOp::create(b, loc, n, constant(n.getType(), format.magic));
+  Value shifted =
+      arith::AddFOp::create(b, loc, n, constant(n.getType(), format.magic));
   Value number = LLVM::BitcastOp::create(b, loc, ints, shifted);
-  Value origin = LLVM::BitcastOp::create(
-      b, loc, ints, constant(n.getType(), format.magic));
+  Value origin = LLVM::BitcastOp::create(b, loc, ints,
+                                         constant(n.getType(), format.magic));
   number = arith::SubIOp::create(b, loc, number, origin);
   Value one = integer(x.getType(), 1);
   Value half = arith::ShRSIOp::create(b, loc, number, one);
   Value rest = arith::SubIOp::create(b, loc, number, half);
   for (Value part : {half, rest}) {
-    Value biased = arith::AddIOp::create(b, loc, part, integer(x.getType(), format.bias));
+    Value biased =
+        arith::AddIOp::create(b, loc, part, integer(x.getType(), format.bias));
     Value bits = arith::ShLIOp::create(b, loc, biased,
                                        integer(x.getType(), format.mantissa));
     Value factor = LLVM::BitcastOp::create(b, loc, x.getType(), bits);
@@ -101,7 +105,8 @@ Value VectorMath::scaleByPowerOfTwo(Value x, Value n) {
 }
 
 /// Clamps to [lo, hi] and keeps NaN.
-static Value clampKeepNaN(OpBuilder &b, Location loc, Value x, Value lo, Value hi) {
+static Value clampKeepNaN(OpBuilder &b, Location loc, Value x, Value lo,
+                          Value hi) {
   Value below = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT, x, lo);
   x = arith::SelectOp::create(b, loc, below, lo, x);
   Value above = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, x, hi);
@@ -131,8 +136,10 @@ Value VectorMath::exp2NonPositive(Value x) {
   Value shifted = arith::AddFOp::create(b, loc, x, magic);
   Value n = arith::SubFOp::create(b, loc, shifted, magic);
   Value r = arith::SubFOp::create(b, loc, x, n);
-  Value bits = LLVM::BitcastOp::create(b, loc, integersLike(x.getType()), shifted);
-  bits = arith::ShLIOp::create(b, loc, bits, integer(x.getType(), format.mantissa));
+  Value bits =
+      LLVM::BitcastOp::create(b, loc, integersLike(x.getType()), shifted);
+  bits = arith::ShLIOp::create(b, loc, bits,
+                               integer(x.getType(), format.mantissa));
   Value factor = LLVM::BitcastOp::create(b, loc, x.getType(), bits);
   return arith::MulFOp::create(b, loc, exp2Polynomial(r), factor);
 }
@@ -146,7 +153,8 @@ Value VectorMath::exp(Value x) {
   }
   Type type = x.getType();
   Value log2e = constant(type, 1.4426950408889634);
-  Value n = LLVM::RoundEvenOp::create(b, loc, arith::MulFOp::create(b, loc, x, log2e));
+  Value n = LLVM::RoundEvenOp::create(b, loc,
+                                      arith::MulFOp::create(b, loc, x, log2e));
   // x − n ln 2 with ln 2 in two parts, the first short enough for n · hi.
   double hi = single ? 0.693145751953125 : 0.69314718036912381649;
   double lo = single ? 1.42860682030941723212e-6 : 1.9082149292705877e-10;
@@ -201,7 +209,8 @@ Value VectorMath::logSpecialCases(Value x, Value result) {
   Type type = x.getType();
   double inf = std::numeric_limits<double>::infinity();
   auto when = [&](arith::CmpFPredicate predicate, double bound, Value value) {
-    Value cond = arith::CmpFOp::create(b, loc, predicate, x, constant(type, bound));
+    Value cond =
+        arith::CmpFOp::create(b, loc, predicate, x, constant(type, bound));
     result = arith::SelectOp::create(b, loc, cond, value, result);
   };
   when(arith::CmpFPredicate::UEQ, inf, x);
