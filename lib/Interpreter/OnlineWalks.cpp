@@ -1,0 +1,100 @@
+//===- OnlineWalks.cpp - Walks of level 2 ---------------------------------===//
+
+#include "OnlineEngine.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace fovea;
+using namespace mlir;
+using namespace mlir::online;
+
+/// Cuts [begin, end) into elements of at most `step` keys.
+static void cut(Walk &walk, int64_t begin, int64_t end, int64_t step,
+                ClassKind kind) {
+  for (int64_t n = begin; n < end; n += step)
+    walk.push_back({n, std::min(step, end - n), kind});
+}
+
+LogicalResult OnlineEngine::runWalk(Operation *op) {
+  if (auto list = dyn_cast<WalkListOp>(op))
+    return runWalkList(list);
+  if (auto scan = dyn_cast<WalkScanOp>(op))
+    return runWalkScan(scan);
+  auto walk = std::make_shared<Walk>();
+  if (auto slice = dyn_cast<WalkSliceOp>(op)) {
+    const Walk &source = *get<std::shared_ptr<Walk>>(slice.getSource());
+    int64_t part = getInt(slice.getPart()), parts = getInt(slice.getParts());
+    if (parts < 1 || part < 0 || part >= parts)
+      return op->emitError()
+             << "part " << part << " of " << parts << " parts does not exist";
+    int64_t count = source.size();
+    walk->assign(source.begin() + part * count / parts,
+                 source.begin() + (part + 1) * count / parts);
+  } else {
+    auto segments = cast<WalkSegmentsOp>(op);
+    for (auto [index, begin, end] :
+         llvm::enumerate(segments.getBegins(), segments.getEnds()))
+      cut(*walk, getInt(begin), getInt(end), segments.getStep(),
+          segments.getSegmentClass(index));
+    if (segments.getReverse())
+      std::reverse(walk->begin(), walk->end());
+  }
+  set(op->getResult(0), walk);
+  return success();
+}
+
+LogicalResult OnlineEngine::runWalkList(WalkListOp op) {
+  const TensorView &classes = getMemRef(op.getClasses());
+  int64_t offset = 0;
+  for (auto [dim, operand] : llvm::enumerate(op.getIndices())) {
+    int64_t index = getInt(operand);
+    if (index < 0 || index >= classes.sizes[dim])
+      return op.emitError() << "index " << index << " of dimension " << dim
+                            << " is outside 0.." << classes.sizes[dim] - 1;
+    offset += index * classes.strides[dim];
+  }
+  int64_t width = getInt(op.getKeyTile()), length = getInt(op.getLength());
+  if (width < 1)
+    return op.emitError() << "key tile must be positive, got " << width;
+  auto walk = std::make_shared<Walk>();
+  for (int64_t tile = 0; tile < classes.sizes[3]; ++tile) {
+    int64_t kind = classes.loadInt(offset + tile * classes.strides[3]);
+    if (kind < 0 || kind > 2)
+      return op.emitError() << "class of key tile " << tile
+                            << " must be 0, 1 or 2, got " << kind;
+    if (kind != 0)
+      cut(*walk, tile * width, std::min((tile + 1) * width, length),
+          op.getStep(), static_cast<ClassKind>(kind));
+  }
+  set(op.getWalk(), walk);
+  return success();
+}
+
+LogicalResult OnlineEngine::runWalkScan(WalkScanOp op) {
+  FailureOr<ScalarFrame> frame = bind(op, op.getMask());
+  if (failed(frame))
+    return failure();
+  int64_t m0 = getInt(op.getRowOrigin()), shift = getInt(op.getKvShift());
+  int64_t rows = op.getRows();
+  Walk all;
+  cut(all, getInt(op.getBegin()), getInt(op.getEnd()), op.getStep(),
+      ClassKind::Partial);
+  auto walk = std::make_shared<Walk>();
+  for (WalkElement element : all) {
+    int64_t visible = 0;
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < element.count; ++j)
+        visible += frame
+                       ->run({ScalarValue::ofInt(m0 + i),
+                              ScalarValue::ofInt(element.first + shift + j)})
+                       .front()
+                       .i;
+    if (visible == 0)
+      continue;
+    if (visible == rows * element.count)
+      element.kind = ClassKind::Full;
+    walk->push_back(element);
+  }
+  set(op.getWalk(), walk);
+  return success();
+}
