@@ -323,7 +323,7 @@ def Online_MapOp : Online_Op<"map", [AttrSizedOperandSegments, Pure]> {
     | `rows(m0)` | m, inputs… | tensor<M>, inputs tensor<M> |
     | `cols(n0)` | n, inputs… | tensor<1xN>, inputs tensor<1xN> |
     | `diag(m0, n0) columns N` | d = m − n | tensor<(M+N−1)>, entry i − j + N − 1; no inputs |
-    | `tile(m0, n0)` | m, n, inputs… | tensor<MxN>, inputs tensor<MxN>, tensor<M>, tensor<1xN> or tensor<(M+N−1)> |
+    | `tile(m0, n0)` | m, n, inputs… | tensor<MxN>, inputs tensor<MxN>, tensor<M>, tensor<Mx1>, tensor<1xN> or tensor<(M+N−1)> |
 
     An input of M+N−1 values is one of a `diag` map: row i and column j read
     entry i − j + N − 1.
@@ -358,7 +358,8 @@ def Online_MaskOp : Online_Op<"mask", [Pure]> {
   let summary = "Which pairs of the tile are visible";
   let description = [{
     True where the key belongs to the walk's element and the region, if any,
-    holds. Where the class is full the region need not be run.
+    holds. Where the class is full the region need not be run. With `rows` the
+    walk runs over query rows, as in a backward pass, and the row belongs to it.
 
     Constraints:
     - (C17) the region, where present, takes (m: i64, n: i64) and yields one i1;
@@ -373,11 +374,11 @@ def Online_MaskOp : Online_Op<"mask", [Pure]> {
     } : tensor<128x256xi1>
     ```
   }];
-  let arguments = (ins Index:$m0, Index:$n0, Online_ClassType:$cls);
+  let arguments = (ins Index:$m0, Index:$n0, Online_ClassType:$cls, UnitAttr:$rows);
   let results = (outs Online_BoolTile:$visible);
   let regions = (region MaxSizedRegion<1>:$body);
   let assemblyFormat = [{
-    `at` `(` $m0 `,` $n0 `)` `class` `(` $cls `)` ($body^)? attr-dict `:` type($visible)
+    (`rows` $rows^)? `at` `(` $m0 `,` $n0 `)` `class` `(` $cls `)` ($body^)? attr-dict `:` type($visible)
   }];
   let hasVerifier = 1;
 }

@@ -95,8 +95,8 @@ static size_t getInputIndex(const Tile &input, ArrayRef<int64_t> shape,
   int64_t n = shape.size() == 2 ? shape[1] : 1;
   if (ArrayRef<int64_t>(input.shape) == shape)
     return i * n + j;
-  if (input.shape.size() == 2) // 1 x N
-    return j;
+  if (input.shape.size() == 2) // 1 x N or M x 1
+    return input.shape[0] == 1 ? j : i;
   if (input.shape[0] == shape[0]) // M
     return i;
   return i - j + n - 1; // M + N - 1
@@ -161,8 +161,11 @@ LogicalResult OnlineEngine::runMask(MaskOp op) {
     frame = std::move(*bound);
   }
   int64_t m0 = getInt(op.getM0()), n0 = getInt(op.getN0());
-  int64_t keys = std::min(element.count, tile->shape[1]);
-  for (int64_t i = 0; i < tile->shape[0]; ++i)
+  // The element covers a part of one side of the tile.
+  int64_t rows = tile->shape[0], keys = tile->shape[1];
+  int64_t &covered = op.getRows() ? rows : keys;
+  covered = std::min(element.count, covered);
+  for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < keys; ++j) {
       size_t at = tile->index(i, j);
       tile->data[at].i = 1;

@@ -130,6 +130,8 @@ func.func @maps(%x: tensor<128x256xf32>, %r: tensor<128xf32>, %c: tensor<1x256xf
     %keep = arith.cmpi sge, %m, %n : i64
     online.yield %keep : i1
   } : tensor<128x256xi1>
+  // CHECK: online.mask rows at(%{{.*}}, %{{.*}}) class(%{{.*}}) : tensor<128x256xi1>
+  %t = online.mask rows at(%m0, %n0) class(%cls) : tensor<128x256xi1>
   // CHECK: online.mask at(%{{.*}}, %{{.*}}) class(%{{.*}}) : tensor<128x256xi1>
   %q = online.mask at(%m0, %n0) class(%cls) : tensor<128x256xi1>
   return

@@ -295,7 +295,8 @@ static bool fitsMap(MapKind kind, ArrayRef<int64_t> input,
   if (kind != MapKind::Tile)
     return false;
   int64_t m = result[0], n = result[1];
-  return input == ArrayRef<int64_t>{m} || input == ArrayRef<int64_t>{1, n} ||
+  return input == ArrayRef<int64_t>{m} || input == ArrayRef<int64_t>{m, 1} ||
+         input == ArrayRef<int64_t>{1, n} ||
          input == ArrayRef<int64_t>{m + n - 1};
 }
 
