@@ -5,7 +5,7 @@
 #include "fovea/Interpreter/RegionEvaluator.h"
 #include "fovea/Runtime/ThreadPool.h"
 
-#include "llvm/Support/Error.h"
+#include <optional>
 
 namespace fovea {
 
@@ -16,7 +16,10 @@ struct MaskDomain {
 };
 
 /// Evaluates a Program's mask or, where it has none, "the score is not -inf" at
-/// a dot product of 0. Memory beside the results is that of one tile row.
+/// a dot product of 0. Classes come from bounds of whole rectangles as far as
+/// these decide, from point by point evaluation elsewhere. Memory beside the
+/// results: a row of points, and minima and maxima of the captures. The program
+/// and the captures must outlive the evaluator.
 class MaskEvaluator {
 public:
   MaskEvaluator(const Program &program, llvm::ArrayRef<TensorView> captures,
@@ -31,7 +34,14 @@ public:
 
 private:
   class Row;
+  class Classifier;
+  const Region *region = nullptr;
+  const Program &program;
   std::optional<RegionProgram> compiled;
+  RegionSizes sizes() const;
+  /// Whether all batches and heads look alike.
+  bool isShared() const;
+
   llvm::ArrayRef<TensorView> captures;
   MaskDomain domain;
   bool isScore = false;
