@@ -1,6 +1,7 @@
 //===- RegionTest.cpp - Regions run on many points, and masks -------------===//
 
 #include "fovea/Interpreter/MaskEvaluator.h"
+#include "fovea/Interpreter/RegionBounds.h"
 #include "fovea/Interpreter/RegionEvaluator.h"
 #include "fovea/Support/TotalArithmetic.h"
 
@@ -279,6 +280,136 @@ TEST(Mask, NoMaskIsFullButForTheTails) {
     EXPECT_EQ(classes[i], expected[i]);
   domain.queries = 0;
   EXPECT_TRUE(MaskEvaluator({}, {}, domain).classes(nullptr, 2, 4, {}));
+}
+
+//===----------------------------------------------------------------------===//
+// Bounds
+//===----------------------------------------------------------------------===//
+
+TEST(Bounds, LinesGiveMinimaAndMaximaOfRanges) {
+  std::mt19937 random(3);
+  std::vector<int32_t> values(10000);
+  for (int32_t &value : values)
+    value = static_cast<int32_t>(random() % 1000000) - 500000;
+  LineSummary line(viewOf(values), 0, 0);
+  for (int round = 0; round < 500; ++round) {
+    int64_t first = random() % values.size(), last = random() % values.size();
+    if (round < 100)
+      last = std::min<int64_t>(first + round, values.size() - 1);
+    if (first > last)
+      std::swap(first, last);
+    auto [low, high] =
+        std::minmax_element(values.begin() + first, values.begin() + last + 1);
+    Interval bounds = line.query(first, last);
+    ASSERT_EQ(bounds.low, *low) << first << " " << last;
+    ASSERT_EQ(bounds.high, *high) << first << " " << last;
+  }
+}
+
+/// A random mask over integers, comparisons and a table.
+Region randomMask(std::mt19937 &random) {
+  const NodeKind integers[] = {
+      NodeKind::IAdd, NodeKind::ISub,     NodeKind::IMul, NodeKind::IMin,
+      NodeKind::IMax, NodeKind::FloorDiv, NodeKind::Mod,  NodeKind::IAnd,
+      NodeKind::IOr,  NodeKind::IXor,     NodeKind::Shl,  NodeKind::Shr,
+      NodeKind::INeg, NodeKind::IAbs,     NodeKind::INot};
+  const NodeKind compares[] = {NodeKind::IEq, NodeKind::INe, NodeKind::ILt,
+                               NodeKind::ILe, NodeKind::IGt, NodeKind::IGe};
+  Builder b;
+  std::vector<unsigned> ints = {b.arg("q"), b.arg("kv"), b.arg("h")}, bools;
+  for (int64_t c : {-3, 0, 2, 5})
+    ints.push_back(b.constant(c + int64_t(random() % 3)));
+  auto pick = [&](std::vector<unsigned> &from) {
+    return from[random() % from.size()];
+  };
+  for (int i = 0; i < 12; ++i) {
+    if (random() % 4 == 0) {
+      ints.push_back(b.read(0, ValueType::I64, {pick(ints)}));
+    } else {
+      NodeKind kind = integers[random() % std::size(integers)];
+      unsigned x = pick(ints), y = pick(ints);
+      ints.push_back(getSignature(kind).operands.size() == 1
+                         ? b.op(kind, {x})
+                         : b.op(kind, {x, y}));
+    }
+    bools.push_back(b.op(compares[random() % std::size(compares)],
+                         {pick(ints), pick(ints)}));
+  }
+  for (NodeKind kind : {NodeKind::BAnd, NodeKind::BOr, NodeKind::BXor})
+    bools.push_back(b.op(kind, {pick(bools), pick(bools)}));
+  bools.push_back(b.op(NodeKind::BNot, {pick(bools)}));
+  b.region.results = {b.op(NodeKind::BOr, {pick(bools), bools.back()})};
+  return b.region;
+}
+
+TEST(Bounds, ClassesOfRandomMasksAreExact) {
+  std::mt19937 random(11);
+  std::vector<int32_t> table(40);
+  for (size_t i = 0; i < table.size(); ++i)
+    table[i] = static_cast<int32_t>(random() % 50) - 10;
+  TensorView view = viewOf(table);
+  int counts[3] = {0, 0, 0};
+  for (int round = 0; round < 300; ++round) {
+    Program program;
+    program.captures.push_back({"table", DType::I32, 1, {}, std::nullopt});
+    program.mask = randomMask(random);
+    MaskDomain domain;
+    domain.heads = 2;
+    domain.queries = 45;
+    domain.keys = 50;
+    domain.queryOffset = int64_t(random() % 20) - 10;
+    domain.keyOffset = int64_t(random() % 20) - 10;
+    MaskEvaluator evaluator(program, view, domain);
+    std::vector<uint8_t> dense(2 * 45 * 50);
+    ASSERT_TRUE(evaluator.dense(dense.data(), {}));
+    int64_t rows = 1 + random() % 9, columns = 1 + random() % 9;
+    int64_t tm = (45 + rows - 1) / rows, tn = (50 + columns - 1) / columns;
+    std::vector<int8_t> classes(2 * tm * tn, 9);
+    ASSERT_TRUE(evaluator.classes(classes.data(), rows, columns, {}));
+    for (int64_t t = 0; t < 2 * tm * tn; ++t) {
+      int64_t h = t / (tm * tn), m0 = t / tn % tm * rows, n0 = t % tn * columns;
+      int64_t on = 0;
+      for (int64_t m = m0; m < std::min<int64_t>(m0 + rows, 45); ++m)
+        for (int64_t n = n0; n < std::min<int64_t>(n0 + columns, 50); ++n)
+          on += dense[(h * 45 + m) * 50 + n];
+      int8_t expected = on == 0 ? 0 : on == rows * columns ? 2 : 1;
+      ASSERT_EQ(classes[t], expected) << "round " << round << " tile " << t;
+      ++counts[expected];
+    }
+  }
+  for (int count : counts) // the masks are of all kinds
+    EXPECT_GT(count, 1000);
+}
+
+TEST(Bounds, AMillionTokensNeedNoPoints) {
+  Program program = causalDocuments();
+  std::vector<int32_t> doc(1 << 20);
+  for (size_t i = 0; i < doc.size(); ++i)
+    doc[i] = static_cast<int32_t>(i / 65536);
+  TensorView view = viewOf(doc);
+  MaskDomain domain;
+  domain.queries = domain.keys = 1 << 20;
+  int64_t tiles = 256;
+  std::vector<int8_t> classes(tiles * tiles);
+  ASSERT_TRUE(MaskEvaluator(program, view, domain)
+                  .classes(classes.data(), 4096, 4096, {}));
+  for (int64_t t = 0; t < tiles * tiles; ++t) {
+    int64_t m = t / tiles, n = t % tiles;
+    ASSERT_EQ(classes[t], n > m || m / 16 != n / 16 ? 0 : n == m ? 1 : 2);
+  }
+}
+
+TEST(Bounds, HugeTilesAndLengthsDoNotOverflow) {
+  Program program = causalDocuments();
+  std::vector<int32_t> doc = {0};
+  TensorView view = viewOf(doc);
+  MaskDomain domain;
+  domain.queries = domain.keys = int64_t(1) << 40;
+  int8_t classes[4] = {};
+  ASSERT_TRUE(MaskEvaluator(program, view, domain)
+                  .classes(classes, int64_t(1) << 39, INT64_MAX, {}));
+  EXPECT_EQ(classes[0], 1);
+  EXPECT_EQ(classes[1], 1);
 }
 
 } // namespace
