@@ -35,9 +35,24 @@ DTYPES = {
 
 def is_array(value: Any) -> bool:
     """Whether `value` counts as an array: NumPy's, or with ``__dlpack__``."""
-    if isinstance(value, np.ndarray):
-        return True
-    return not isinstance(value, (type, np.generic)) and hasattr(value, "__dlpack__")
+    # Asked of the class: an object may answer any name with something.
+    kind = type(value)
+    return issubclass(kind, np.ndarray) or (
+        hasattr(kind, "__dlpack__") and not issubclass(kind, (type, np.generic))
+    )
+
+
+_OTHER_LIBRARIES = frozenset(("dask", "h5py", "pandas", "polars", "xarray", "zarr"))
+
+
+def is_other_array(value: Any) -> bool:
+    """Whether `value` is a table or array of a kind that no kernel can read."""
+    kind = type(value)
+    if isinstance(value, (type, np.generic)):
+        return False
+    library = kind.__module__.partition(".")[0]
+    is_table = hasattr(kind, "__array__") and library in _OTHER_LIBRARIES
+    return is_table or hasattr(kind, "tocsr")
 
 
 def array_rank(value: Any) -> int:
@@ -60,6 +75,13 @@ def array_dtype(value: Any) -> str:
     """
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError("is a masked array; pass the data and the mask as two arrays")
+    kind = type(value)
+    if hasattr(kind, "tocsr"):
+        raise TypeError("is sparse; use a dense array")
+    if not is_array(value):
+        raise TypeError(
+            f"is a {kind.__name__}, which has no __dlpack__; use np.asarray(…)"
+        )
     if isinstance(value, np.matrix):
         raise TypeError("is a numpy.matrix; use np.asarray(…)")
     dtype = getattr(value, "dtype", None)
@@ -214,6 +236,12 @@ class CaptureArray(ArrayLike):
     def __contains__(self, item: Any) -> NoReturn:
         raise self.refuse("`in`")
 
+    def __copy__(self) -> CaptureArray:
+        return self
+
+    def __deepcopy__(self, memo: dict) -> CaptureArray:
+        return self
+
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
         raise self.refuse("assignment", "a new value; captures are read only")
 
@@ -255,6 +283,11 @@ class CaptureScalar(Traced):
     """A captured 0-d array: a number that is read at the call."""
 
     __slots__ = ("_capture", "_env")
+
+    def __repr__(self) -> str:
+        return self._capture.label
+
+    __str__ = __repr__
 
     def __init__(self, env: Environment, capture: Capture) -> None:
         self._env = env

@@ -9,25 +9,20 @@ call sees in microseconds whether the same trace holds.
 
 from __future__ import annotations
 
-import builtins
 import collections
 import functools
-import sys
 from collections.abc import Callable
 from types import (
-    BuiltinFunctionType,
     CellType,
     FunctionType,
-    MappingProxyType,
     MethodType,
     ModuleType,
 )
 from typing import Any
 
-import numpy as np
-
 from ..errors import TraceError
 from . import recheck
+from .builtins_ import LazyGlobals
 from .captures import (
     CaptureArray,
     CaptureScalar,
@@ -35,16 +30,18 @@ from .captures import (
     array_dtype,
     array_rank,
     is_array,
+    is_other_array,
 )
 from .diagnose import is_library_file, plain_error
 from .graph import Capture, Region
+from .kinds import empty_like, is_immutable, passes_as_it_is, put_item
+from .numpy_api import foreign_function
 from .objects import ClassProxy, ObjectProxy, proxy_class
 from .values import ArrayLike, Traced
 
 __all__ = ["Environment"]
 
 _DEEPEST = 100
-_VIEWS = (collections.deque, MappingProxyType)
 
 
 class Size:
@@ -144,6 +141,12 @@ class Environment:
         self.plan.append((getter, parent, key, test, expected))
         return len(self.objects) - 1
 
+    def record_once(self, path: tuple, test: Callable, expected: Any) -> None:
+        """A step about something that is not there."""
+        if path not in self._paths:
+            self._paths[path] = None
+            self.record(path, None, test, expected)
+
     def _drain(self) -> None:
         # Functions are filled here and not where they are met: chains of
         # closures may be as deep as Python's own stack.
@@ -173,13 +176,17 @@ class Environment:
         if isinstance(value, (Traced, ArrayLike, ObjectProxy)):  # kept from a trace
             self.record(path, value, recheck.is_same, value)
             return value
-        if is_array(value):
+        kind = type(value)
+        if is_array(value) or is_other_array(value):
             return self._array(value, path, label)
         held = self._holders.get(id(value))
         if held is not None:
             self.record(path, value, None, held[0])
             return held[1]
-        kind = type(value)
+        foreign = foreign_function(value)
+        if foreign is not None:
+            self.record(path, value, recheck.is_same, value)
+            return foreign
         if kind is FunctionType:
             return self._function(value, path, label)
         if kind is MethodType:
@@ -191,13 +198,12 @@ class Environment:
         if kind is Size:
             self.record(path, value, recheck.is_same, value)
             return SizeValue(self, value.name)
-        if hasattr(value, "__wrapped__") and callable(
-            getattr(value, "cache_clear", None)
-        ):
+        if hasattr(kind, "cache_clear") and hasattr(kind, "__get__"):
             slot = self.record(path, value, recheck.has_type, kind)
             return self.reach(slot, getattr, "__wrapped__", label)
-        if _passes_as_it_is(value):
-            self.record(path, value, recheck.is_same, value)
+        if passes_as_it_is(value):
+            test = recheck.is_same if is_immutable(value) else recheck.is_never
+            self.record(path, value, test, value)
             return value
         return self._object(value, path, label)
 
@@ -206,14 +212,18 @@ class Environment:
             dtype, why = array_dtype(value), ""
         except TypeError as error:
             dtype, why = "f64", str(error)
-        has_looks = hasattr(value, "dtype") and hasattr(value, "ndim")
+        has_looks = is_array(value) and all(
+            getattr(value, name, None) is not None for name in ("dtype", "ndim")
+        )
         if has_looks:
             rank = array_rank(value)
             expected = (type(value), value.dtype, rank)
             slot = self.record(path, value, recheck.is_array_like, expected)
         else:
             rank = array_rank(value) if not why else 0
-            slot = self.record(path, value, _looks_like, (type(value), dtype, rank))
+            test = recheck.has_type if why else _looks_like
+            expected = type(value) if why else (type(value), dtype, rank)
+            slot = self.record(path, value, test, expected)
         capture = Capture(slot, label, dtype, rank)
         self.captures.append(capture)
         if why:
@@ -355,23 +365,29 @@ class Environment:
         if isinstance(value, (set, frozenset)):
             self.record(path, value, recheck.is_same, value)
             return value
+        if isinstance(value, tuple):
+            return self._tuple(value, path, label)
         if isinstance(value, dict):
             slot = self.record(path, value, recheck.has_keys, (kind, tuple(value)))
-            result: Any = {}
+            result: Any = empty_like(kind)
             self._holders[id(value)] = slot, result
             for key in value:
-                result[key] = self.reach(
-                    slot, recheck.get_item, key, f"{label}[{key!r}]"
-                )
-            return result
-        slot = self.record(path, value, recheck.has_length, (kind, len(value)))
-        if isinstance(value, list):
-            result = []
+                item = self.reach(slot, recheck.get_item, key, f"{label}[{key!r}]")
+                put_item(result, key, item)
+        else:
+            slot = self.record(path, value, recheck.has_length, (kind, len(value)))
+            result = list.__new__(kind)
             self._holders[id(value)] = slot, result
             for number in range(len(value)):
                 item = self.reach(slot, recheck.get_item, number, f"{label}[{number}]")
-                result.append(item)
-            return result
+                list.append(result, item)
+        for name in getattr(value, "__dict__", ()):
+            result.__dict__[name] = self.reach(slot, getattr, name, f"{label}.{name}")
+        return result
+
+    def _tuple(self, value: tuple, path: tuple, label: str) -> Any:
+        kind = type(value)
+        slot = self.record(path, value, recheck.has_length, (kind, len(value)))
         names = getattr(kind, "_fields", None)
         items = [
             self.reach(
@@ -406,96 +422,3 @@ def _looks_like(value: Any, expected: tuple[type, str, int]) -> bool:
         and array_dtype(value) == dtype
         and array_rank(value) == rank
     )
-
-
-def _passes_as_it_is(value: Any) -> bool:
-    """Whether nothing behind this object can be a capture."""
-    if isinstance(value, (BuiltinFunctionType, np.ufunc, BaseException)):
-        return True
-    if isinstance(value, ModuleType):
-        return _is_library_module(value.__name__, getattr(value, "__file__", None))
-    if isinstance(value, type):
-        return (
-            issubclass(value, BaseException)
-            or hasattr(value, "__members__")
-            or _is_library_class(value)
-        )
-    kind = type(value)
-    if kind in _VIEWS or hasattr(value, "__dict__"):
-        return hasattr(kind, "__members__") or _is_root(kind.__module__, "numpy")
-    heap_type = kind.__flags__ & (1 << 9)
-    return not heap_type or _is_library_class(kind)
-
-
-def _is_root(module: str | None, name: str) -> bool:
-    return module is not None and module.partition(".")[0] == name
-
-
-def _is_library_module(name: str, file: str | None) -> bool:
-    if file is None:
-        return name.partition(".")[0] in sys.stdlib_module_names
-    return is_library_file(file) or name == "fovea" or _is_root(name, "ml_dtypes")
-
-
-def _is_library_class(kind: type) -> bool:
-    module = sys.modules.get(kind.__module__)
-    if module is None or kind.__module__ == "__main__":
-        return False
-    return _is_library_module(kind.__module__, getattr(module, "__file__", None))
-
-
-class LazyGlobals(dict):
-    """Globals of rebound functions: names are wrapped when they are read.
-
-    CPython looks names up through ``__getitem__`` where globals are a
-    subclass of dict, and stores straight into the dict.
-    """
-
-    def __init__(self, env: Environment, slot: int, real: dict) -> None:
-        super().__init__(__builtins__=_traced_builtins(env, real))
-        self._env: Environment | None = env
-        self._slot = slot
-        self._real = real
-
-    def __getitem__(self, name: str) -> Any:
-        if dict.__contains__(self, name):
-            return dict.__getitem__(self, name)
-        env = self._env
-        if env is None:
-            return self._real[name]
-        if name not in self._real:
-            if hasattr(builtins, name):
-                path = (self._slot, recheck.probe_item, name)
-                if path not in env._paths:
-                    env._paths[path] = None
-                    env.record(path, None, recheck.is_absent, None)
-            raise KeyError(name)
-        return env.reach(self._slot, recheck.get_item, name, name)
-
-    def close(self) -> None:
-        """Hand on what the mod itself assigned to globals."""
-        self._env = None
-        for name, value in self.items():
-            if name != "__builtins__":
-                self._real[name] = value
-
-
-def _traced_builtins(env: Environment, real: dict) -> dict:
-    """The builtins of `real`, with an import that yields proxies."""
-    found = real.get("__builtins__", builtins)
-    names = dict(found if isinstance(found, dict) else vars(found))
-    genuine = names.get("__import__", builtins.__import__)
-
-    def traced_import(name, globals=None, locals=None, fromlist=(), level=0):
-        space = real if level else globals
-        module = genuine(name, space, locals, fromlist, level)
-        if env.region is None or _passes_as_it_is(module):
-            return module
-        return env.reach(0, _imported, module.__name__, module.__name__)
-
-    names["__import__"] = traced_import
-    return names
-
-
-def _imported(roots: tuple, name: str) -> Any:
-    return sys.modules[name]

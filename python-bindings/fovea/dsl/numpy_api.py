@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from .diagnose import frame_error
-from .values import Traced, apply, check_live, clamp, where
+from .values import ArrayLike, Traced, apply, check_live, clamp, where
 
 __all__ = ["call_function", "call_ufunc"]
 
@@ -82,6 +83,90 @@ def _skip_nan(name: str, x: Any, y: Any) -> Traced:
     )
 
 
+_BY_NAME = {ufunc.__name__: name for ufunc, name in _UFUNCS.items()} | {
+    "true_divide": "truediv",
+    "div": "truediv",
+    "sub": "sub",
+    "mul": "mul",
+    "abs": "abs",
+    "pow": "power",
+    "lt": "lt",
+    "le": "le",
+    "gt": "gt",
+    "ge": "ge",
+    "eq": "eq",
+    "ne": "ne",
+    "neg": "negative",
+    "bitwise_not": "invert",
+    "erf": "erf",
+    "rsqrt": "rsqrt",
+    "sigmoid": "sigmoid",
+    "softplus": "softplus",
+    "silu": "silu",
+}
+
+
+def call_named(name: str, args: tuple, kwargs: dict) -> Any:
+    """What another library's function of this name gives on traced values.
+
+    NotImplemented for names and arguments that mean something else here.
+    """
+    if name == "where" and len(args) == 3 and not kwargs:
+        return where(*args)
+    if name in ("clip", "clamp") and args:
+        bounds = dict(zip(("min", "max"), args[1:], strict=False)) | kwargs
+        if set(bounds) <= {"min", "max"}:
+            return clamp(args[0], bounds.get("min"), bounds.get("max"))
+    if name == "relu" and len(args) == 1 and not kwargs:
+        return apply("maximum", args[0], 0.0)
+    if name in _BY_NAME and args and not kwargs:
+        return apply(_BY_NAME[name], *args)
+    return NotImplemented
+
+
+def foreign_function(value: Any) -> Any:
+    """A JAX function as one that takes traced values too; None for others.
+
+    NumPy and torch ask their arguments; JAX does not.
+    """
+    module = getattr(type(value), "__module__", None)
+    if module == "builtins" and not isinstance(value, FunctionType):
+        return None
+    home = getattr(value, "__module__", None) if callable(value) else None
+    name = getattr(value, "__name__", None) if isinstance(home, str) else None
+    if not isinstance(name, str) or home.partition(".")[0] != "jax":
+        return None
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if any(isinstance(arg, (Traced, ArrayLike)) for arg in args):
+            result = call_named(name, args, kwargs)
+            if result is not NotImplemented:
+                return result
+        return value(*args, **kwargs)
+
+    return function
+
+
+def call_torch(value: Any, function: Any, args: tuple, kwargs: dict | None) -> Any:
+    """A torch function met a traced value."""
+    region = check_live(value)
+    name = getattr(function, "__name__", str(function))
+    result = call_named(name, args, kwargs or {})
+    if result is NotImplemented:
+        raise frame_error(
+            region.where,
+            f"torch.{name} is not available on traced values in this form",
+            "the functions of fovea.ops",
+        )
+    return result
+
+
+def _constant(value: Any) -> Any:
+    """NumPy's comparisons hand their scalars on as 0-d arrays."""
+    is_scalar = type(value) is np.ndarray and value.ndim == 0
+    return value[()] if is_scalar else value
+
+
 def call_ufunc(value: Any, ufunc, method: str, inputs: tuple, kwargs: dict) -> Any:
     """A ufunc met a traced value or a captured array."""
     region = check_live(next((i for i in inputs if isinstance(i, Traced)), value))
@@ -93,6 +178,7 @@ def call_ufunc(value: Any, ufunc, method: str, inputs: tuple, kwargs: dict) -> A
             else f"np.{name} with {kwargs}"
         )
         raise frame_error(region.where, f"{what} is not available on traced values")
+    inputs = tuple(_constant(item) for item in inputs)
     composed = _COMPOSED.get(ufunc)
     if composed is not None:
         return composed(*inputs)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from . import recheck
 from .diagnose import is_library_file
+from .values import Traced
 
 if TYPE_CHECKING:
     from .environment import Environment
 
-__all__ = ["ClassProxy", "ObjectProxy", "proxy_class"]
+__all__ = ["ClassProxy", "ObjectProxy", "proxy_class", "super_of"]
 
 _set = object.__setattr__
 _get = object.__getattribute__
@@ -51,12 +52,11 @@ class ObjectProxy:
         if slot is None:
             return getattr(real, name)
         try:
-            return env.reach(slot, getattr, name, f"{label}.{name}")
+            inner = label if name == "__dict__" else f"{label}.{name}"
+            return env.reach(slot, getattr, name, inner)
         except AttributeError:
             path = (slot, recheck.probe_attribute, name)
-            if path not in env._paths:
-                env._paths[path] = None
-                env.record(path, None, recheck.is_absent, None)
+            env.record_once(path, recheck.is_absent, None)
             raise
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -86,6 +86,8 @@ class ObjectProxy:
         env, slot = _get(self, "_fv_env"), _get(self, "_fv_slot")
         if slot is None:
             return _get(self, "_fv_real")[key]
+        if isinstance(key, Traced):
+            key.__index__()
         label = f"{_get(self, '_fv_label')}[{key!r}]"
         return env.reach(slot, recheck.get_item, key, label)
 
@@ -185,6 +187,55 @@ def _rebound(env, real, slot, name: str, function, part: str | None) -> Any:
         if home is None
         else env.reach(home, _own_function, (name, part), label)
     )
+
+
+class _Super:
+    """super() of a stand-in: methods of later classes, rebound."""
+
+    __slots__ = ("_after", "_proxy")
+
+    def __init__(self, after: type, proxy: ObjectProxy) -> None:
+        self._after = after
+        self._proxy = proxy
+
+    def __getattr__(self, name: str) -> Any:
+        proxy, after = self._proxy, self._after
+        env, real = _get(proxy, "_fv_env"), _get(proxy, "_fv_real")
+        slot = _get(proxy, "_fv_slot")
+        order = type(real).__mro__
+        for base in order[order.index(after) + 1 :]:
+            found = base.__dict__.get(name, _NOTHING)
+            if found is _NOTHING:
+                continue
+            if slot is not None and _is_user_function(found):
+                path = (slot, _super_function, (after, name, None))
+                return MethodType(env.reach(*path, name), proxy)
+            if slot is not None and isinstance(found, property):
+                return env.reach(slot, _super_function, (after, name, "fget"), name)(
+                    proxy
+                )
+            break
+        return getattr(super(after, real), name)
+
+
+def _super_function(real: Any, key: tuple[type, str, str | None]) -> Any:
+    after, name, part = key
+    order = type(real).__mro__
+    for base in order[order.index(after) + 1 :]:
+        if name in base.__dict__:
+            found = base.__dict__[name]
+            return found if part is None else getattr(found, part)
+    raise AttributeError(name)
+
+
+def super_of(after: Any, proxy: ObjectProxy) -> Any:
+    """What super(after, proxy) stands for."""
+    if isinstance(after, ClassProxy):
+        after = _get(after, "_fv_real")
+    real = _get(proxy, "_fv_real")
+    if isinstance(real, type) or after not in type(real).__mro__:
+        return super(after, real)
+    return _Super(after, proxy)
 
 
 _SKIPPED = frozenset(

@@ -7,6 +7,7 @@ the live arrays are taken.
 
 from __future__ import annotations
 
+import array
 import math
 from collections.abc import Callable
 from types import FunctionType
@@ -86,6 +87,11 @@ def is_anything(value: Any, expected: Any) -> bool:
     return True
 
 
+def is_never(value: Any, expected: Any) -> bool:
+    """Of objects whose changes nobody can see: every call traces again."""
+    return False
+
+
 def is_same(value: Any, expected: Any) -> bool:
     return value is expected
 
@@ -158,7 +164,7 @@ def constant_test(value: Any) -> tuple[Callable, Any] | None:
         return is_equal, (kind, value)
     if isinstance(value, (int, complex, str, bytes, range)):
         return (is_same, value) if _has_members(kind) else (is_equal, (kind, value))
-    if isinstance(value, np.generic):
+    if isinstance(value, (np.generic, bytearray, array.array)):
         return is_frozen, freeze(value)
     return None
 
@@ -192,6 +198,10 @@ def freeze(value: Any, depth: int = 0) -> Any:
         keys = _parts(kind, tuple(freeze(key, depth) for key in value))
         items = _parts(kind, tuple(freeze(item, depth) for item in value.values()))
         return _parts(kind, (keys, items))
+    if kind is bytearray:
+        return kind, bytes(value)
+    if kind is array.array:
+        return kind, value.typecode, value.tobytes()
     if kind in (set, frozenset):
         parts = _parts(kind, tuple(freeze(item, depth) for item in value))
         return parts and (kind, frozenset(parts[1]))

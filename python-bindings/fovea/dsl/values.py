@@ -244,6 +244,15 @@ class Traced:
             "make the array outside the mod, as a variable, attribute or element",
         )
 
+    @classmethod
+    def __torch_function__(cls, func, types, args: tuple = (), kwargs=None) -> Any:
+        from .numpy_api import call_torch
+
+        found = next((arg for arg in args if isinstance(arg, cls)), None)
+        if found is None:
+            return NotImplemented
+        return call_torch(found, func, args, kwargs)
+
     def __array_ufunc__(self, ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         from .numpy_api import call_ufunc
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import functools
 import json
+import keyword
 import re
 import threading
 from collections.abc import Mapping
@@ -21,6 +22,15 @@ __all__ = ["TracedVariant", "VariantCore", "clear_memo", "trace_variant"]
 
 _PER_KEY = 32
 _KEYS = 1024
+# Names that mean something else in .attn files and in calls.
+_RESERVED = {
+    "s", "b", "h", "q", "kv", "t", "e", "o", "l", "B", "H", "Hk", "M", "N", "D", "E",
+    "k", "v", "target", "return_lse", "inf", "pi", "true", "false", "score", "q_idx",
+    "kv_idx", "e_idx", "int", "ops", "abs", "clamp", "cos", "erf", "exp", "exp2",
+    "floor", "gelu", "log", "log2", "maximum", "minimum", "pow", "rsqrt", "sigmoid",
+    "silu", "sin", "softplus", "sqrt", "tanh", "to_int", "where",
+}  # fmt: skip
+
 _REGIONS = ("stat", "weight", "denom", "seed", "seed_value", "finish")
 
 
@@ -293,8 +303,10 @@ def _refuse_unknown(captures: Mapping, used: set[str], roots: tuple) -> None:
 
 
 def _identifier(label: str) -> str:
-    text = re.sub(r"\W+", "_", label, flags=re.ASCII).strip("_") or "capture"
-    return f"c_{text}" if text[0].isdigit() else text
+    text = re.sub(r"\W+|__+", "_", label, flags=re.ASCII).strip("_")[:64] or "capture"
+    if text[0].isdigit():
+        return f"c_{text}"
+    return f"{text}_" if text in _RESERVED or keyword.iskeyword(text) else text
 
 
 def _unique_names(labels) -> list[str]:

@@ -318,6 +318,15 @@ def test_tensors_that_cannot_be_read():
     assert "cannot be read through __dlpack__ (BufferError: no)" in text(dtype=None)
 
 
+def test_tables_that_cannot_be_read():
+    series = type("Series", (), {"__array__": None, "__module__": "pandas.core"})()
+    _, text = failing(lambda s, b, h, q, k: s + series[q])
+    assert "'series' is a Series, which has no __dlpack__; use np.asarray(…)" in text
+    sparse = type("csr_array", (), {"tocsr": None})()
+    _, text = failing(lambda s, b, h, q, k: s + sparse[q, k])
+    assert "'sparse' is sparse; use a dense array" in text
+
+
 # -- kinds of mods -------------------------------------------------------------------
 
 

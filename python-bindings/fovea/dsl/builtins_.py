@@ -1,0 +1,129 @@
+"""Globals, builtins and super() of rebound functions."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from . import recheck
+from .objects import ObjectProxy, super_of
+
+if TYPE_CHECKING:
+    from .environment import Environment
+
+__all__ = ["LazyGlobals"]
+
+_NOTHING = object()
+
+
+class LazyGlobals(dict):
+    """Globals of rebound functions: names are wrapped when they are read.
+
+    CPython looks names up through ``__getitem__`` where globals are a
+    subclass of dict, and stores straight into the dict.
+    """
+
+    def __init__(self, env: Environment, slot: int, real: dict) -> None:
+        # What C code reads directly: __name__, __package__, ….
+        super().__init__((k, v) for k, v in real.items() if _is_special(k))
+        self._env: Environment | None = env
+        self._slot = slot
+        self._real = real
+        self._known = dict.copy(self)
+        dict.__setitem__(self, "__builtins__", LazyBuiltins(self, real))
+
+    def __getitem__(self, name: str) -> Any:
+        if dict.__contains__(self, name):
+            return dict.__getitem__(self, name)
+        if name not in self._real:
+            self._note_absence(name)
+            raise KeyError(name)
+        env = self._env
+        if env is None:
+            return self._real[name]
+        return env.reach(self._slot, recheck.get_item, name, name)
+
+    def __contains__(self, name: object) -> bool:
+        return dict.__contains__(self, name) or name in self._real
+
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def _note_absence(self, name: str) -> None:
+        """A builtin was used; a global of that name would hide it."""
+        env = self._env
+        if env is not None and hasattr(builtins, name):
+            env.record_once(
+                (self._slot, recheck.probe_item, name), recheck.is_absent, None
+            )
+
+    def close(self) -> None:
+        """Hand on what the mod itself assigned to globals."""
+        self._env = None
+        for name, value in self.items():
+            if not _is_special(name):
+                self._real[name] = value
+
+
+def _is_special(name: Any) -> bool:
+    return isinstance(name, str) and name.startswith("__") and name.endswith("__")
+
+
+class LazyBuiltins(dict):
+    """The builtins of rebound functions, with an import that yields proxies.
+
+    Class bodies and eval() ask globals without ``__getitem__`` and come here
+    next, so globals are looked up first.
+    """
+
+    def __init__(self, space: LazyGlobals, real: dict) -> None:
+        found = real.get("__builtins__", builtins)
+        super().__init__(found if isinstance(found, dict) else vars(found))
+        self._space = space
+        genuine = dict.get(self, "__import__", builtins.__import__)
+        dict.__setitem__(self, "__import__", _importer(space, real, genuine))
+        if dict.get(self, "super") is super:
+            dict.__setitem__(self, "super", _traced_super)
+
+    def __getitem__(self, name: str) -> Any:
+        space = self._space
+        if name in space._real and not _is_special(name):
+            return space[name]
+        return dict.__getitem__(self, name)
+
+
+def _importer(space: LazyGlobals, real: dict, genuine: Any) -> Any:
+    def traced_import(name, globals=None, locals=None, fromlist=(), level=0):
+        module = genuine(name, real if level else globals, locals, fromlist, level)
+        env = space._env
+        if env is None or env.region is None:
+            return module
+        return env.reach(0, _imported, module.__name__, module.__name__)
+
+    return traced_import
+
+
+def _imported(roots: tuple, name: str) -> Any:
+    return sys.modules[name]
+
+
+def _traced_super(*args: Any) -> Any:
+    """super() whose methods are rebound where the object is a stand-in."""
+    if not args:
+        frame = sys._getframe(1)
+        names: Any = frame.f_locals
+        if not isinstance(names, (dict, MappingProxyType)):
+            names = dict(names)
+        owner = names.get("__class__", _NOTHING)
+        code = frame.f_code
+        if owner is _NOTHING or not code.co_argcount:
+            raise RuntimeError("super(): no arguments")
+        args = owner, names[code.co_varnames[0]]
+    if len(args) == 2 and isinstance(args[1], ObjectProxy):
+        return super_of(*args)
+    return super(*args)

@@ -1,0 +1,94 @@
+"""What kinds of objects a mod may reach, by what can be behind them."""
+
+from __future__ import annotations
+
+import collections
+import re
+import sys
+import types
+from types import BuiltinFunctionType, MappingProxyType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from .diagnose import is_library_file
+
+__all__ = ["empty_like", "is_immutable", "passes_as_it_is", "put_item"]
+
+_VIEWS = (collections.deque, MappingProxyType)
+_IMMUTABLE = (
+    type,
+    BuiltinFunctionType,
+    ModuleType,
+    BaseException,
+    np.ufunc,
+    np.dtype,
+    slice,
+    re.Pattern,
+    types.FunctionType,
+    types.CodeType,
+    types.WrapperDescriptorType,
+    types.MethodWrapperType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+    type(NotImplemented),
+    type(np.where),
+)
+
+
+def is_immutable(value: Any) -> bool:
+    """Whether an object that passes as it is stays what it is."""
+    return isinstance(value, _IMMUTABLE) or hasattr(type(value), "__members__")
+
+
+def passes_as_it_is(value: Any) -> bool:
+    """Whether nothing behind this object can be a capture."""
+    if isinstance(value, (BuiltinFunctionType, np.ufunc, BaseException)):
+        return True
+    if isinstance(value, ModuleType):
+        return _is_library_module(value.__name__, getattr(value, "__file__", None))
+    if isinstance(value, type):
+        return (
+            issubclass(value, BaseException)
+            or hasattr(value, "__members__")
+            or _is_library_class(value)
+        )
+    kind = type(value)
+    if kind in _VIEWS or hasattr(value, "__dict__"):
+        return hasattr(kind, "__members__") or _is_root(kind.__module__, "numpy")
+    heap_type = kind.__flags__ & (1 << 9)
+    return not heap_type or _is_library_class(kind)
+
+
+def _is_root(module: str | None, name: str) -> bool:
+    return module is not None and module.partition(".")[0] == name
+
+
+def _is_library_module(name: str, file: str | None) -> bool:
+    if file is None:
+        return name.partition(".")[0] in sys.stdlib_module_names
+    return is_library_file(file) or name == "fovea" or _is_root(name, "ml_dtypes")
+
+
+def _is_library_class(kind: type) -> bool:
+    module = sys.modules.get(kind.__module__)
+    if module is None or kind.__module__ == "__main__":
+        return False
+    return _is_library_module(kind.__module__, getattr(module, "__file__", None))
+
+
+def empty_like(kind: type) -> Any:
+    """An empty dict of the class `kind`, no code of the user's run."""
+    if issubclass(kind, collections.OrderedDict):
+        return collections.OrderedDict.__new__(kind)
+    return dict.__new__(kind)
+
+
+def put_item(result: dict, key: Any, item: Any) -> None:
+    """Store into what `empty_like` made."""
+    if isinstance(result, collections.OrderedDict):
+        collections.OrderedDict.__setitem__(result, key, item)
+    else:
+        dict.__setitem__(result, key, item)
