@@ -15,8 +15,9 @@ from typing import Any, Protocol
 
 from . import _checks
 from ._compose import masked_score
-from ._lib import native
+from ._lib import config, native
 from ._tensors import type_name
+from .errors import CompileError, PerformanceWarning
 
 _LIMIT = 4096
 #: How a remark about a path below the fast one begins.
@@ -224,16 +225,37 @@ def lookup(
 def compile_text(text: str, target: str | None, schedule: str | None) -> Compiled:
     """Compile a whole Program (its canonical text)."""
     start = time.perf_counter()
-    kernel, origin, milliseconds = native().compile(
-        text, kind="program", target=target, schedule=schedule
-    )
+    try:
+        kernel, origin, milliseconds = native().compile(
+            text, kind="program", target=target, schedule=schedule
+        )
+    except CompileError as error:
+        raise CompileError(_plain(str(error))) from None
     program = json.loads(text)
     found = Compiled(kernel, program)
     if "compile" in os.environ.get("FOVEA_LOG", "").split(","):
         elapsed = milliseconds or (time.perf_counter() - start) * 1e3
         _log(program, target, schedule, origin, elapsed)
+    _warn_environment()
     _warn_below_fast(found)
     return found
+
+
+def _warn_environment() -> None:
+    """Say once what of the environment could not be used."""
+    known = config()
+    for key in ("cache_note", "threads_note"):
+        note = known.get(key)
+        if note and note not in _warned:
+            _warned.add(note)
+            warnings.warn(note, PerformanceWarning, stacklevel=5)
+
+
+def _plain(text: str) -> str:
+    """A compiler's message without IR, unless FOVEA_VERBOSE=1 asks for it."""
+    if os.environ.get("FOVEA_VERBOSE") == "1":
+        return text
+    return text.partition("\nnote: see current operation")[0]
 
 
 def _warn_below_fast(compiled: Compiled) -> None:
@@ -244,8 +266,6 @@ def _warn_below_fast(compiled: Compiled) -> None:
         note = remark.removeprefix(SLOW)
         text = f"{compiled.name}: {note}"
         if text not in _warned:
-            from .errors import PerformanceWarning
-
             _warned.add(text)
             warnings.warn(text, PerformanceWarning, stacklevel=4)
 

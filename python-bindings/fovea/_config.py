@@ -39,7 +39,7 @@ def clear_cache() -> None:
 
 def set_num_threads(n: int) -> None:
     """Use `n` threads; 0 = FOVEA_NUM_THREADS, else what the machine grants."""
-    native().set_num_threads(_checks.integer(n, "n", 0, 4096))
+    native().set_num_threads(_checks.integer(n, "n", 0, 1024))
 
 
 def _text(value: Any) -> str:

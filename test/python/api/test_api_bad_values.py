@@ -400,8 +400,8 @@ def test_merge_refuses(case):
 @pytest.mark.parametrize(
     ("n", "kind", "text"),
     [
-        (-1, ValueError, "n: must be in 0...4096, got -1"),
-        (10**9, ValueError, "n: must be in 0...4096, got 1000000000"),
+        (-1, ValueError, "n: must be in 0...1024, got -1"),
+        (10**9, ValueError, "n: must be in 0...1024, got 1000000000"),
         (1.5, TypeError, "n: must be an int, got float"),
         (True, TypeError, "n: must be an int, got bool"),
         (None, TypeError, "n: must be an int, got None"),

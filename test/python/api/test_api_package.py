@@ -129,6 +129,68 @@ def test_set_num_threads(capsys):
     assert "threads          3" in capsys.readouterr().out.splitlines()
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "text"),
+    [
+        ("FOVEA_CACHE_DIR", "/proc/no/such", "no disk cache: '/proc/no/such'"),
+        ("FOVEA_NUM_THREADS", "many", "FOVEA_NUM_THREADS is not a number"),
+    ],
+)
+def test_an_unusable_environment_warns_once(variable, value, text, native_is_real):
+    """an unusable directory ... means no disk cache and one warning"""
+    if not native_is_real:
+        pytest.skip("the stand-in reads no environment")
+    code = (
+        "import warnings, fovea, numpy as np\n"
+        "q = np.ones((1, 1, 4, 8), np.float32)\n"
+        "with warnings.catch_warnings(record=True) as seen:\n"
+        "    warnings.simplefilter('always')\n"
+        "    for scale in (1, 2): fovea.attention(q, q, q, scale=scale)\n"
+        "    fovea.attention(q, q, q, lambda s, b, h, m, n: s + m)\n"
+        "for w in seen: print(w.category.__name__, w.message)\n"
+    )
+    lines = run(code, **{"FOVEA_CACHE": "1", variable: value}).splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"PerformanceWarning {text}")
+
+
+def test_no_ir_in_messages(monkeypatch):
+    """No MLIR or C++ text appears unless FOVEA_VERBOSE=1."""
+    from fovea import _compiler, _lib
+
+    class Broken:
+        @staticmethod
+        def compile(*arguments, **options):
+            raise fovea.CompileError(
+                'it failed\nnote: see current operation: \n"builtin.module"() ({'
+            )
+
+    monkeypatch.setattr(_compiler, "native", Broken)
+    with pytest.raises(fovea.CompileError) as caught:
+        _compiler.compile_text("{}", None, None)
+    assert str(caught.value) == "it failed"
+    monkeypatch.setenv("FOVEA_VERBOSE", "1")
+    with pytest.raises(fovea.CompileError, match="builtin.module"):
+        _compiler.compile_text("{}", None, None)
+    assert _lib.native() is not Broken
+
+
+def test_a_path_below_the_fast_one_warns_once(monkeypatch):
+    """a path below the fast one warns once with fovea.PerformanceWarning and appears in
+    explain()"""
+    from fovea import _compiler
+
+    kernel = fovea.compile(D=8)
+    compiled = kernel._state[1]
+    remarks = "schedule: m=1\nslow: float64 mods call libm\n"
+    monkeypatch.setattr(compiled, "_info", {**compiled.info, "remarks": remarks})
+    with pytest.warns(fovea.PerformanceWarning) as seen:
+        _compiler._warn_below_fast(compiled)
+        _compiler._warn_below_fast(compiled)
+    assert [str(w.message) for w in seen] == ["attention: float64 mods call libm"]
+    assert "  slow: float64 mods call libm" in kernel.explain().splitlines()
+
+
 def test_the_package_is_typed():
     """py.typed"""
     assert os.path.exists(os.path.join(os.path.dirname(fovea.__file__), "py.typed"))
