@@ -48,8 +48,7 @@ std::string suggest(StringRef name, ArrayRef<StringRef> known) {
   return best.empty() ? "" : ("; did you mean '" + best + "'?").str();
 }
 
-/// Names that have a meaning of their own everywhere.
-static bool isReserved(StringRef name) {
+bool isReservedName(StringRef name) {
   static const StringSet<> words = {
       "s",   "b",    "h",   "q",  "kv",    "t",         "l",    "o",
       "e",   "true", "inf", "pi", "if",    "else",      "and",  "or",
@@ -59,7 +58,7 @@ static bool isReserved(StringRef name) {
 
 static LogicalResult checkNewName(AttnDiagnostics &diagnostics,
                                   const Token &name) {
-  if (!isReserved(name.text))
+  if (!isReservedName(name.text))
     return success();
   return diagnostics.error(name.offset, "'" + name.text +
                                             "' has a meaning of its own and "

@@ -59,6 +59,8 @@ llvm::StringRef describe(ValueType type);
 /// bool, int, float and their short names.
 std::optional<ValueType> parseScalarType(llvm::StringRef name);
 
+/// Names that have a meaning of their own everywhere.
+bool isReservedName(llvm::StringRef name);
 /// Names of functions that every file knows; calls resolve to them first.
 bool isBuiltinFunction(llvm::StringRef name);
 llvm::ArrayRef<llvm::StringRef> getBuiltinFunctions();

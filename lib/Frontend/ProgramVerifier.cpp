@@ -226,10 +226,30 @@ static Error verifyDims(const Program &program) {
   return Error::success();
 }
 
+/// Ranges are not empty and name sizes that captures or calls have.
+static Error verifyRange(const StringSet<> &sizes, const Capture &capture) {
+  if (!capture.range)
+    return Error::success();
+  const auto &[low, high] = *capture.range;
+  for (StringRef size : {StringRef(low.size), StringRef(high.size)})
+    if (!size.empty() && !isSizeName(size) && !sizes.contains(size))
+      return fail("capture '{0}': range names the unknown size '{1}'",
+                  capture.name, size);
+  if (low.size.empty() && high.size.empty() && low.value >= high.value)
+    return fail("capture '{0}': range must not be empty, got {1} to {2}",
+                capture.name, low.value, high.value);
+  return Error::success();
+}
+
 static Error verifyNames(const Program &program) {
-  StringSet<> names;
+  StringSet<> names, sizes;
+  for (const Capture &capture : program.captures)
+    for (const Dim &dim : capture.dims)
+      sizes.insert(dim.size);
   for (const Capture &capture : program.captures) {
     if (Error error = verifyCapture(capture))
+      return error;
+    if (Error error = verifyRange(sizes, capture))
       return error;
     if (!names.insert(capture.name).second)
       return fail("captures: name '{0}' appears twice", capture.name);

@@ -1,0 +1,306 @@
+//===- PrintAttn.cpp - Programs to .attn text ----------------------------===//
+
+#include "AttnExprPrinter.h"
+#include "AttnNormalizers.h"
+
+#include "fovea/Frontend/Attn.h"
+
+#include "llvm/ADT/StringExtras.h"
+
+#include <cmath>
+
+using namespace llvm;
+
+namespace fovea {
+
+namespace {
+class VariantPrinter {
+public:
+  explicit VariantPrinter(Program program) : program(std::move(program)) {}
+
+  Expected<std::string> run();
+
+private:
+  Error fail(StringRef message) {
+    return createStringError(inconvertibleErrorCode(),
+                             "variant '" + program.name + "': " + message);
+  }
+  void nameEverything();
+  void nameDims();
+  Error printDoc();
+  Error printHeader();
+  std::string formatCapture(unsigned index);
+  Error formatParam(const Param &param, std::string &text);
+  Error printClauses();
+  Error printNormalizer();
+  std::optional<std::string> findBuiltin();
+  bool isBuiltin(StringRef call);
+
+  Program program;
+  PrintNames names;
+  std::string text, header;
+  raw_string_ostream os{text};
+};
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Names and the header
+//===----------------------------------------------------------------------===//
+
+/// A dimension whose extent is read needs a name; a size that the language
+/// knows, or the first of two dimensions with one name, stands for the other.
+void VariantPrinter::nameDims() {
+  for (const Capture &capture : program.captures) {
+    std::vector<std::string> &dims = names.dims.emplace_back();
+    for (unsigned dim = 0; dim < capture.rank; ++dim) {
+      Dim known = capture.dims.empty() ? Dim() : capture.dims[dim];
+      if (known.size.empty())
+        dims.push_back(known.value < 0 ? "_" : std::to_string(known.value));
+      else if (isSizeName(known.size))
+        dims.push_back(known.size);
+      else if (auto it = names.sizes.find(known.size); it != names.sizes.end())
+        dims.push_back(it->second);
+      else
+        dims.push_back(names.sizes[known.size] =
+                           names.makeUnique(known.size));
+    }
+  }
+  for (unsigned index = 0; index < numRegionKinds; ++index) {
+    const Region *region =
+        getRegion(program, static_cast<RegionKind>(index));
+    for (const Node &node : region ? region->nodes : std::vector<Node>()) {
+      if (node.kind != NodeKind::Extent)
+        continue;
+      std::string &name = names.dims[node.capture][node.dim];
+      if (name == "_")
+        name = names.makeUnique(names.captures[node.capture] + "_" +
+                                std::to_string(node.dim));
+    }
+  }
+}
+
+void VariantPrinter::nameEverything() {
+  // Callers have arguments of these names.
+  for (StringRef taken : {"k", "v", "target", "return_lse"})
+    names.used.insert(taken);
+  for (const Capture &capture : program.captures)
+    names.captures.push_back(names.makeUnique(capture.name));
+  for (const Param &param : program.params)
+    names.params[param.name] = names.makeUnique(param.name);
+  nameDims();
+}
+
+Error VariantPrinter::printDoc() {
+  if (program.doc.empty())
+    return Error::success();
+  SmallVector<StringRef> lines;
+  std::string doc = json::fixUTF8(program.doc);
+  StringRef(doc).split(lines, '\n');
+  for (StringRef line : lines) {
+    std::string clean = line.rtrim().str();
+    for (char &c : clean)
+      if (static_cast<unsigned char>(c) < 0x20)
+        c = ' ';
+    os << "##" << (clean.empty() ? "" : " ") << clean << '\n';
+  }
+  return Error::success();
+}
+
+std::string VariantPrinter::formatCapture(unsigned index) {
+  const Capture &capture = program.captures[index];
+  StringRef type =
+      capture.dtype == DType::I1 ? "bool" : stringify(capture.dtype);
+  std::string result = names.captures[index] + ": " + type.str() + "[" +
+                       join(names.dims[index], ", ") + "]";
+  auto format = [&](const Bound &bound) {
+    if (bound.size.empty())
+      return std::to_string(bound.value);
+    auto it = names.sizes.find(bound.size);
+    return it == names.sizes.end() ? bound.size : it->second;
+  };
+  if (capture.range)
+    result += " in " + format(capture.range->first) + ".." +
+              format(capture.range->second);
+  return result;
+}
+
+Error VariantPrinter::formatParam(const Param &param, std::string &result) {
+  result = names.params[param.name];
+  switch (param.type) {
+  case ValueType::I1:
+    result += param.integer ? ": bool = true" : ": bool = false";
+    break;
+  case ValueType::I64:
+    result += ": int = " + std::to_string(param.integer);
+    break;
+  case ValueType::F:
+    if (std::isnan(param.real))
+      return fail("the default of '" + param.name +
+                  "' is NaN, which .attn cannot write");
+    result += ": float = " + formatFloat(param.real);
+    break;
+  }
+  return Error::success();
+}
+
+Error VariantPrinter::printHeader() {
+  constexpr size_t maxLength = 100;
+  SmallVector<std::string> params;
+  for (unsigned index = 0; index < program.captures.size(); ++index)
+    params.push_back(formatCapture(index));
+  for (const Param &param : program.params) {
+    std::string formatted;
+    if (Error error = formatParam(param, formatted))
+      return error;
+    params.push_back(formatted);
+  }
+  PrintNames own;
+  header = "attention " + own.makeUnique(program.name);
+  if (!params.empty()) {
+    std::string line = header + "(" + join(params, ", ") + ")";
+    header = line.size() + 2 <= maxLength
+                 ? line
+                 : header + "(\n    " + join(params, ",\n    ") + ")";
+  }
+  os << header << " {\n";
+  return Error::success();
+}
+
+//===----------------------------------------------------------------------===//
+// Clauses
+//===----------------------------------------------------------------------===//
+
+Error VariantPrinter::printClauses() {
+  ExprPrinter printer(names);
+  SmallVector<std::pair<RegionKind, unsigned>> clauses;
+  for (RegionKind kind :
+       {RegionKind::Scale, RegionKind::Score, RegionKind::Mask})
+    if (const Region *region = getRegion(program, kind))
+      clauses.push_back({kind, printer.addRegion(*region)[0]});
+  printer.printLets(os, "  ");
+  if (printer.hasNaN())
+    return fail("a constant is NaN, which .attn cannot write");
+  for (auto [kind, handle] : clauses)
+    os << "  " << stringify(kind) << " = " << printer.getText(handle) << '\n';
+  return Error::success();
+}
+
+/// Whether a call gives the normaliser of the program, whatever its name.
+bool VariantPrinter::isBuiltin(StringRef call) {
+  std::string source = header + " {\n  normalizer = " + call.str() + "\n}\n";
+  FailureOr<std::vector<Program>> parsed =
+      parseAttn(source, "builtin", {}, nulls());
+  if (failed(parsed) || !parsed->front().normalizer)
+    return false;
+  // Only the normalisers matter, not what captures are called.
+  auto getKey = [&](const NormalizerSpec &spec) {
+    Program only;
+    only.name = "x";
+    only.normalizer = spec;
+    only.normalizer->name = "x";
+    return canonicalKey(only);
+  };
+  return getKey(*parsed->front().normalizer) == getKey(*program.normalizer);
+}
+
+std::optional<std::string> VariantPrinter::findBuiltin() {
+  for (StringRef name : getPlainNormalizers())
+    if (isBuiltin(name))
+      return name.str();
+  auto getCapture = [&](RegionKind kind) -> std::optional<std::string> {
+    const Region *region = getRegion(program, kind);
+    if (!region)
+      return std::nullopt;
+    const Node &node = region->nodes[region->results[0]];
+    if (node.kind != NodeKind::Read)
+      return std::nullopt;
+    return names.captures[node.capture];
+  };
+  std::optional<std::string> sigma = getCapture(RegionKind::Seed);
+  if (!sigma)
+    return std::nullopt;
+  std::optional<std::string> value = getCapture(RegionKind::SeedValue);
+  std::string call =
+      "sink(" + *sigma + (value ? ", " + *value : "") + ")";
+  if (isBuiltin(call))
+    return call;
+  return std::nullopt;
+}
+
+Error VariantPrinter::printNormalizer() {
+  if (!program.normalizer)
+    return Error::success();
+  if (std::optional<std::string> call = findBuiltin()) {
+    os << "  normalizer = " << *call << '\n';
+    return Error::success();
+  }
+  const NormalizerSpec &spec = *program.normalizer;
+  ExprPrinter printer(names);
+  SmallVector<std::pair<StringRef, unsigned>> clauses;
+  SmallVector<unsigned> seed;
+  for (RegionKind kind :
+       {RegionKind::Stat, RegionKind::Weight, RegionKind::Denom})
+    if (const Region *region = getRegion(program, kind))
+      clauses.push_back({stringify(kind), printer.addRegion(*region)[0]});
+  for (RegionKind kind : {RegionKind::Seed, RegionKind::SeedValue})
+    if (const Region *region = getRegion(program, kind))
+      seed.append(printer.addRegion(*region));
+  std::optional<unsigned> finish;
+  if (const Region *region = getRegion(program, RegionKind::Finish))
+    finish = printer.addRegion(*region)[0];
+  os << "  normalizer {\n";
+  printer.printLets(os, "    ");
+  if (printer.hasNaN())
+    return fail("a constant is NaN, which .attn cannot write");
+  for (auto [name, handle] : clauses)
+    os << "    " << name << " = " << printer.getText(handle) << '\n';
+  if (!seed.empty()) {
+    SmallVector<StringRef> values;
+    // An output to start from without (t0, l0) starts from their defaults.
+    if (!spec.seed)
+      values = {"-inf", "0.0"};
+    for (unsigned handle : seed)
+      values.push_back(printer.getText(handle));
+    os << "    seed = (" << join(values, ", ") << ")\n";
+  }
+  if (finish)
+    os << "    finish = " << printer.getText(*finish) << '\n';
+  else if (spec.denom && spec.finishKind == FinishKind::Plain)
+    os << "    finish = o\n";
+  os << "  }\n";
+  return Error::success();
+}
+
+Expected<std::string> VariantPrinter::run() {
+  if (Error error = verifyProgram(program))
+    return std::move(error);
+  canonicalize(program);
+  nameEverything();
+  if (Error error = printDoc())
+    return std::move(error);
+  if (Error error = printHeader())
+    return std::move(error);
+  if (Error error = printClauses())
+    return std::move(error);
+  if (Error error = printNormalizer())
+    return std::move(error);
+  os << "}\n";
+  return text;
+}
+
+Expected<std::string> printAttn(const Program &program) {
+  return VariantPrinter(program).run();
+}
+
+Expected<std::string> printAttn(ArrayRef<Program> programs) {
+  std::string text;
+  for (const Program &program : programs) {
+    Expected<std::string> variant = printAttn(program);
+    if (!variant)
+      return variant.takeError();
+    text += (text.empty() ? "" : "\n") + *variant;
+  }
+  return text;
+}
+
+} // namespace fovea
