@@ -12,6 +12,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 using namespace llvm;
 
@@ -69,8 +70,8 @@ SmallVector<unsigned> ExprPrinter::addRegion(const Region &region) {
     Node node = source;
     for (unsigned &operand : node.operands)
       operand = ids[operand];
-    auto [it, isNew] = known.try_emplace(
-        getStructuralKey(node, node.operands), items.size());
+    auto [it, isNew] =
+        known.try_emplace(getStructuralKey(node, node.operands), items.size());
     if (isNew) {
       items.emplace_back();
       items.back().node = std::move(node);
@@ -83,6 +84,7 @@ SmallVector<unsigned> ExprPrinter::addRegion(const Region &region) {
   for (unsigned result : region.results) {
     results.push_back(ids[result]);
     ++items[ids[result]].uses;
+    items[ids[result]].isResult = true;
   }
   return results;
 }
@@ -95,8 +97,7 @@ static bool isConversion(NodeKind kind) {
 /// Conversions are written out at each use, so their operand is used as often.
 void ExprPrinter::countUses() {
   for (Item &item : reverse(items)) {
-    bool isTransparent =
-        isConversion(item.node.kind) && item.node.name.empty();
+    bool isTransparent = isConversion(item.node.kind) && item.node.name.empty();
     for (unsigned operand : item.node.operands)
       items[operand].uses += isTransparent ? item.uses : 1;
   }
@@ -120,9 +121,9 @@ void ExprPrinter::findChains() {
       continue;
     ArrayRef<unsigned> left = items[a].node.operands,
                        right = items[b].node.operands;
-    bool converts = any_of(concat<const unsigned>(left, right), [&](unsigned id) {
-      return isConversion(items[id].node.kind);
-    });
+    bool converts =
+        any_of(concat<const unsigned>(left, right),
+               [&](unsigned id) { return isConversion(items[id].node.kind); });
     if (left[1] != right[0] || converts)
       continue;
     item.isChain = true;
@@ -141,8 +142,9 @@ void ExprPrinter::printLets(raw_ostream &os, StringRef indent) {
       continue;
     bool isTransparent = isConversion(item.node.kind);
     bool isLong = item.text.size() > maxLength || item.depth > maxDepth;
-    item.isLet = !item.node.name.empty() ||
-                 (!isTransparent && (item.uses > 1 || isLong));
+    item.isLet =
+        !item.node.name.empty() ||
+        (!isTransparent && (item.uses > 1 || (isLong && !item.isResult)));
     if (!item.isLet)
       continue;
     std::string wanted = item.node.name;
@@ -173,9 +175,8 @@ std::string ExprPrinter::asFloat(unsigned id, unsigned level) const {
   return item.isBare ? "float(" + item.text + ")" : at(id, level);
 }
 
-std::pair<std::string, std::string> ExprPrinter::pair(unsigned a, unsigned b,
-                                                      unsigned left,
-                                                      unsigned right) const {
+std::pair<std::string, std::string>
+ExprPrinter::pair(unsigned a, unsigned b, unsigned left, unsigned right) const {
   bool bothBare = items[a].isBare && items[b].isBare;
   return {bothBare ? asFloat(a, left) : at(a, left), at(b, right)};
 }
@@ -188,8 +189,7 @@ void ExprPrinter::printCall(Item &item, StringRef name,
 
 void ExprPrinter::printBinary(Item &item, StringRef symbol, unsigned level) {
   unsigned a = item.node.operands[0], b = item.node.operands[1];
-  item.text =
-      at(a, level) + " " + symbol.str() + " " + at(b, level + 1);
+  item.text = at(a, level) + " " + symbol.str() + " " + at(b, level + 1);
   item.level = level;
 }
 
@@ -205,16 +205,15 @@ void ExprPrinter::printUnary(Item &item, StringRef symbol) {
 
 static StringRef getComparisonSymbol(NodeKind kind) {
   static constexpr StringRef symbols[] = {"==", "!=", "<", "<=", ">", ">="};
-  unsigned first = static_cast<unsigned>(
-      kind >= NodeKind::FEq ? NodeKind::FEq : NodeKind::IEq);
+  unsigned first = static_cast<unsigned>(kind >= NodeKind::FEq ? NodeKind::FEq
+                                                               : NodeKind::IEq);
   return symbols[static_cast<unsigned>(kind) - first];
 }
 
 void ExprPrinter::printComparison(Item &item) {
-  auto [a, b] = pair(item.node.operands[0], item.node.operands[1], LBitOr,
-                     LBitOr);
-  item.text =
-      a + " " + getComparisonSymbol(item.node.kind).str() + " " + b;
+  auto [a, b] =
+      pair(item.node.operands[0], item.node.operands[1], LBitOr, LBitOr);
+  item.text = a + " " + getComparisonSymbol(item.node.kind).str() + " " + b;
   item.level = LCompare;
 }
 
@@ -239,12 +238,14 @@ void ExprPrinter::printLeaf(Item &item) {
       const Item &index = items[operand];
       // A negative number would count from the end.
       bool isNegative =
-          index.node.kind == NodeKind::Const && index.node.integer < 0;
-      indices.push_back(
-          isNegative ? "-(" + std::to_string(
-                                  0 - static_cast<uint64_t>(index.node.integer)) +
-                           ")"
-                     : at(operand, LOr));
+          index.node.kind == NodeKind::Const && index.node.integer < 0 &&
+          index.node.integer != std::numeric_limits<int64_t>::min();
+      indices.push_back(isNegative
+                            ? "-(" +
+                                  std::to_string(0 - static_cast<uint64_t>(
+                                                         index.node.integer)) +
+                                  ")"
+                            : at(operand, LOr));
     }
     if (!indices.empty())
       item.text += "[" + join(indices, ", ") + "]";
@@ -318,8 +319,7 @@ void ExprPrinter::printFloatOp(Item &item) {
   case NodeKind::FMax: {
     auto [a, b] = pair(in[0], in[1], LOr, LOr);
     return printCall(
-        item, item.node.kind == NodeKind::FMin ? "minimum" : "maximum",
-        {a, b});
+        item, item.node.kind == NodeKind::FMin ? "minimum" : "maximum", {a, b});
   }
   default:
     // The functions of one float have the names of their nodes.

@@ -1,4 +1,5 @@
-//===- AttnExprPrinter.h - Nodes to expressions ------------------*- C++ -*-===//
+//===- AttnExprPrinter.h - Nodes to expressions ------------------*- C++
+//-*-===//
 #ifndef FOVEA_LIB_FRONTEND_ATTNEXPRPRINTER_H
 #define FOVEA_LIB_FRONTEND_ATTNEXPRPRINTER_H
 
@@ -46,6 +47,7 @@ private:
   struct Item {
     Node node;
     unsigned uses = 0;
+    bool isResult = false;
     bool isLet = false;
     bool isChain = false; ///< a < b and b < c, printed as a < b < c
     /// An int that becomes a float where it stands.

@@ -146,8 +146,7 @@ RegionLowering::Result RegionLowering::lowerUnary(const Expr *expr) {
   const Expr *inner = expr->operands[0];
   if (inner->kind == Expr::Name && inner->token.is("inf") &&
       !inner->parenthesized)
-    return fromNode(
-        builder.addReal(-std::numeric_limits<double>::infinity()));
+    return fromNode(builder.addReal(-std::numeric_limits<double>::infinity()));
   if (isFloat)
     return fromNode(builder.addOp(NodeKind::FNeg, {operand->node}));
   return fromNode(builder.addOp(NodeKind::INeg, {toInteger(*operand)}));

@@ -61,13 +61,11 @@ void VariantPrinter::nameDims() {
       else if (auto it = names.sizes.find(known.size); it != names.sizes.end())
         dims.push_back(it->second);
       else
-        dims.push_back(names.sizes[known.size] =
-                           names.makeUnique(known.size));
+        dims.push_back(names.sizes[known.size] = names.makeUnique(known.size));
     }
   }
   for (unsigned index = 0; index < numRegionKinds; ++index) {
-    const Region *region =
-        getRegion(program, static_cast<RegionKind>(index));
+    const Region *region = getRegion(program, static_cast<RegionKind>(index));
     for (const Node &node : region ? region->nodes : std::vector<Node>()) {
       if (node.kind != NodeKind::Extent)
         continue;
@@ -220,8 +218,7 @@ std::optional<std::string> VariantPrinter::findBuiltin() {
   if (!sigma)
     return std::nullopt;
   std::optional<std::string> value = getCapture(RegionKind::SeedValue);
-  std::string call =
-      "sink(" + *sigma + (value ? ", " + *value : "") + ")";
+  std::string call = "sink(" + *sigma + (value ? ", " + *value : "") + ")";
   if (isBuiltin(call))
     return call;
   return std::nullopt;

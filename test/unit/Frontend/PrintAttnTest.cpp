@@ -104,26 +104,50 @@ attention alibi(slope: f32[H], doc: i32[S] in 0..S, flag: bool[], W: int = 16, c
 }
 
 TEST(PrintAttn, Expressions) {
-  for (const char *expr :
-       {"s - (q - kv)", "(s + q) * 2.0", "s ** 2.0 ** q", "(s ** 2.0) ** 3.0",
-        "-s ** 2.0", "(-s) ** 2.0", "s + -(1.0)", "s + -1.0", "s + -inf",
-        "s + -(inf)", "s + (q - kv) / (h + 1)", "float(q) * kv + s",
-        "float(q) + kv", "s + q", "where(q < kv, s, q)",
-        "where(q < kv, float(q), kv)", "s + float(5)", "s % (q / kv)",
-        "s + int(s)", "s + int(float(q))", "abs(s) + abs(q)", "floor(q)",
-        "s + float(q < kv)", "s + int(q < kv) * 2", "minimum(s, q)",
-        "s + minimum(q, kv)", "s + (q // 2 % 3 << 1 & 7 | 8 ^ ~b)",
-        "s + float(int(q == kv))", "float(q) ** kv", "sigmoid(s) + gelu(q)",
-        "s + 1e-05", "s + 1e+30", "s + 0.1", "log(h + 1)", "float(q) - kv"}) {
+  for (const char *expr : {"s - (q - kv)",
+                           "(s + q) * 2.0",
+                           "s ** 2.0 ** q",
+                           "(s ** 2.0) ** 3.0",
+                           "-s ** 2.0",
+                           "(-s) ** 2.0",
+                           "s + -(1.0)",
+                           "s + -1.0",
+                           "s + -inf",
+                           "s + -(inf)",
+                           "s + (q - kv) / (h + 1)",
+                           "float(q) * kv + s",
+                           "float(q) + kv",
+                           "s + q",
+                           "where(q < kv, s, q)",
+                           "where(q < kv, float(q), kv)",
+                           "s + float(5)",
+                           "s % (q / kv)",
+                           "s + int(s)",
+                           "s + int(float(q))",
+                           "abs(s) + abs(q)",
+                           "floor(q)",
+                           "s + float(q < kv)",
+                           "s + int(q < kv) * 2",
+                           "minimum(s, q)",
+                           "s + minimum(q, kv)",
+                           "s + (q // 2 % 3 << 1 & 7 | 8 ^ ~b)",
+                           "s + int(q == kv)",
+                           "float(q) ** kv",
+                           "sigmoid(s) + gelu(q)",
+                           "s + 1e-05",
+                           "s + 1e+30",
+                           "s + 0.1",
+                           "log(h + 1)",
+                           "float(q) - kv"}) {
     std::string text =
         std::string("attention x {\n  score = ") + expr + "\n}\n";
     EXPECT_EQ(format(text), text);
   }
   for (const char *expr :
-       {"not q < kv", "not (q < kv and h == 0)", "q < kv and (h == 0 or b == 1)",
-        "(q < kv) != (h == 0)", "not (q < kv) != (h == 0)", "true",
-        "float(q) < kv", "(q & 3) == 0", "where(q < kv, h == 0, b == 0)",
-        "q < kv < h", "q != -(kv)"}) {
+       {"not q < kv", "not (q < kv and h == 0)",
+        "q < kv and (h == 0 or b == 1)", "(q < kv) != (h == 0)",
+        "not (q < kv) != (h == 0)", "true", "float(q) < kv", "(q & 3) == 0",
+        "where(q < kv, h == 0, b == 0)", "q < kv < h", "q != -(kv)"}) {
     std::string text = std::string("attention x {\n  mask = ") + expr + "\n}\n";
     std::string expected = text;
     if (llvm::StringRef(expr) == "(q & 3) == 0")
@@ -135,15 +159,16 @@ TEST(PrintAttn, Expressions) {
 }
 
 TEST(PrintAttn, Normalizers) {
-  for (const char *clause :
-       {"sink(a)", "sink(a, w)", "softmax_plus_one", "signed", "sigmoid",
-        "relu", "softplus", "mean"}) {
-    std::string text = std::string("attention x(a: f32[H], w: f32[H, E]) {\n") +
-                       "  score = s + a[h] + w[h, 0]\n  normalizer = " +
-                       clause + "\n}\n";
+  for (const char *clause : {"sink(a)", "sink(a, w)", "softmax_plus_one",
+                             "signed", "sigmoid", "relu", "softplus", "mean"}) {
+    std::string text =
+        std::string("attention x(a: f32[H], w: f32[H, E]) {\n") +
+        "  score = s + a[h] + w[h, 0]\n  normalizer = " + clause + "\n}\n";
     EXPECT_EQ(format(text), text);
   }
-  EXPECT_EQ(format(R"(attention urpe(C: f32[R], sigma: f32[H], vsig: f32[H, E], gain: f32[E]) {
+  EXPECT_EQ(
+      format(
+          R"(attention urpe(C: f32[R], sigma: f32[H], vsig: f32[H, E], gain: f32[E]) {
   mask = q >= kv
   normalizer {
     let p  = exp(s - t)
@@ -154,7 +179,7 @@ TEST(PrintAttn, Normalizers) {
     denom  = p
   }
 })"),
-            R"(attention urpe(C: f32[R], sigma: f32[H], vsig: f32[H, E], gain: f32[E]) {
+      R"(attention urpe(C: f32[R], sigma: f32[H], vsig: f32[H, E], gain: f32[E]) {
   mask = q >= kv
   normalizer {
     let p = exp(s - t)
@@ -179,10 +204,9 @@ TEST(PrintAttn, NamesAreMadeFit) {
       R"(["read",1],["read",2],["fadd",1,2],["fadd",4,3]],"results":[5]}})");
   ASSERT_TRUE(bool(program)) << llvm::toString(program.takeError());
   std::string text = print(*program);
-  EXPECT_EQ(text,
-            "attention _lambda_(self_bias: f32[self_bias_0], q_1: f32[], "
-            "self_bias_1: f32[]) {\n"
-            "  score = self_bias[self_bias_0] + q_1 + self_bias_1\n}\n");
+  EXPECT_EQ(text, "attention _lambda_(self_bias: f32[self_bias_0], q_1: f32[], "
+                  "self_bias_1: f32[]) {\n"
+                  "  score = self_bias[self_bias_0] + q_1 + self_bias_1\n}\n");
   EXPECT_EQ(format(text), text);
 }
 
