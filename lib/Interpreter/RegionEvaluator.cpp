@@ -3,6 +3,7 @@
 #include "fovea/Support/TotalArithmetic.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSwitch.h"
 
 #include <cmath>
@@ -76,6 +77,17 @@ RegionProgram RegionProgram::compile(const Program &program,
   std::vector<unsigned> remaining = uses;
   RegisterFile registers;
   out.slots.resize(region.nodes.size());
+  // Arguments are filled before anything runs: their registers are nobody
+  // else's, wherever their nodes stand.
+  llvm::StringMap<uint32_t> argumentPositions;
+  for (size_t i = 0; i < region.nodes.size(); ++i) {
+    const Node &node = region.nodes[i];
+    if (uses[i] != 0 && node.kind == NodeKind::Arg &&
+        !argumentPositions.count(node.symbol))
+      argumentPositions[node.symbol] = llvm::is_contained(varying, node.symbol)
+                                           ? registers.take()
+                                           : out.numUniform++;
+  }
   for (size_t i = 0; i < region.nodes.size(); ++i) {
     const Node &node = region.nodes[i];
     if (uses[i] == 0)
@@ -87,22 +99,15 @@ RegionProgram RegionProgram::compile(const Program &program,
       slot.varying = llvm::any_of(node.operands, [&](unsigned operand) {
         return out.slots[operand].varying;
       });
-    slot.position = slot.varying ? registers.take() : out.numUniform++;
-
     if (node.kind == NodeKind::Arg) {
+      slot.position = argumentPositions.lookup(node.symbol);
       for (Argument &arg : out.args)
-        if (arg.name == node.symbol) {
-          // A second node for the same argument reads the first one's slot.
-          if (arg.slot >= 0) {
-            if (slot.varying)
-              registers.give(slot.position);
-            slot = out.slots[arg.slot];
-          } else {
-            arg.slot = static_cast<int>(i);
-          }
-        }
+        if (arg.name == node.symbol && arg.slot < 0)
+          arg.slot = static_cast<int>(i);
       continue;
     }
+    slot.position = slot.varying ? registers.take() : out.numUniform++;
+
     if (isFixed(node.kind)) {
       Fixed fixed{static_cast<uint32_t>(i),
                   node.kind,
