@@ -10,6 +10,7 @@ from reference import reference_attention
 from zoo_cases import cases, dense_attention, inputs
 
 import fovea
+from fovea import _native
 
 ROOT = Path(__file__).resolve().parents[3] / "zoo"
 ALL = [(case, sizes) for case in cases().values() for sizes in case.sizes]
@@ -20,7 +21,7 @@ def program_of(case, params):
     """The file's Program with its compile-time parameters written in."""
     text = (ROOT / case.file).read_bytes()
     defines = {name: repr(value) for name, value in params.items()}
-    (program,) = json.loads(fovea._native.parse_attn(text, case.file, defines))
+    (program,) = json.loads(_native.parse_attn(text, case.file, defines))
     return fold_params(program)
 
 
