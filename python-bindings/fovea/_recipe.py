@@ -94,6 +94,30 @@ def _kernel_of(recipe: dict, arrays: Sequence[np.ndarray]) -> _attention.Kernel:
     )
 
 
+def _check_recipe(recipe: Any) -> None:
+    """Refuse a recipe that is none; what the Program says is for the compiler."""
+    if not isinstance(recipe, dict) or recipe.get("fovea_kernel") != 1:
+        raise ValueError("no recipe of version 1")
+    if recipe.keys() != _KEYS:
+        raise ValueError("an incomplete recipe")
+    program = recipe["program"]
+    captures = program["captures"]
+    names = [capture["name"] for capture in captures]
+    good = (
+        all(isinstance(name, str) and name.isidentifier() for name in names)
+        and all(capture["dtype"] in _tensors.NAMES for capture in captures)
+        and all(type(capture["rank"]) is int for capture in captures)
+        and set(recipe["given"]) <= set(names)
+        and len(recipe["labels"]) == len(names)
+        and all(isinstance(label, str) for label in recipe["labels"])
+        and program["dtype"] in _tensors.FLOATS
+        and type(program["D"][0]) is int
+        and type(program["E"]) is int
+    )
+    if not good:
+        raise ValueError("a recipe that contradicts itself")
+
+
 def _path(path: object) -> str:
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path: must be a str or a path, got {type_name(path)}")
@@ -145,10 +169,7 @@ def load_kernel(path: Any) -> _attention.Kernel:
     try:
         with zipfile.ZipFile(place) as archive:
             recipe = json.loads(archive.read("recipe.json"))
-            if not isinstance(recipe, dict) or recipe.get("fovea_kernel") != 1:
-                raise ValueError("no recipe of version 1")
-            if recipe.keys() != _KEYS:
-                raise ValueError("an incomplete recipe")
+            _check_recipe(recipe)
             arrays = [
                 np.load(
                     io.BytesIO(archive.read(f"captures/{i}.npy")), allow_pickle=False

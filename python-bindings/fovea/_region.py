@@ -7,6 +7,7 @@ function, so that it can be called by hand, traced again and composed.
 from __future__ import annotations
 
 import itertools
+import keyword
 import linecache
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -42,6 +43,25 @@ _CALLS = {
 }  # fmt: skip
 _PREFIX = {"ineg": "-", "fneg": "-", "inot": "~"}
 _ABS = ("iabs", "fabs")
+_FUNCTIONS = frozenset(
+    (
+        "exp",
+        "exp2",
+        "log",
+        "log2",
+        "tanh",
+        "sin",
+        "cos",
+        "sqrt",
+        "rsqrt",
+        "erf",
+        "floor",
+        "sigmoid",
+        "softplus",
+        "gelu",
+        "silu",
+    )
+)
 _CONVERSIONS = {"i1_to_i64": "1", "i1_to_f": "1.0", "i64_to_f": "1.0"}
 _SIZES = ("B", "H", "Hk", "M", "N", "D", "E")
 _count = itertools.count()
@@ -63,7 +83,7 @@ def _constant(kind: str, value: Any) -> str:
     if kind == "i1":
         return str(bool(value))
     if kind == "i64":
-        return f"({value})" if value < 0 else str(value)
+        return f"({int(value)})"
     number = float.fromhex(value)
     if math.isnan(number):
         return "_nan"
@@ -84,9 +104,9 @@ def _expression(
         value = params[operands[0]]
         return f"({value!r})"
     if kind == "size":
-        return f"_size_{operands[0]}"
+        return f"_size_{_SIZES[_SIZES.index(operands[0])]}"
     if kind == "extent":
-        return f"{arrays[operands[0]]}.shape[{operands[1]}]"
+        return f"{arrays[operands[0]]}.shape[{int(operands[1])}]"
     if kind == "read":
         index = ", ".join(names[i] for i in operands[1:])
         name = arrays[operands[0]]
@@ -102,6 +122,8 @@ def _expression(
         return f"{values[0]} * {_CONVERSIONS[kind]}"
     if kind == "log1p":
         return f"_log1p({values[0]})"
+    if kind not in _CALLS and kind not in _FUNCTIONS:
+        raise ValueError(f"program: operations must be known, got {kind!r}")
     return f"{_CALLS.get(kind, f'ops.{kind}')}({', '.join(values)})"
 
 
@@ -142,9 +164,16 @@ def function(
     prefix = "v"
     while any(array.startswith(prefix) for array in arrays):
         prefix += "_"
+    for i in used:
+        if not arrays[i].isidentifier() or keyword.iskeyword(arrays[i]):
+            raise ValueError(
+                f"captures: must be named by identifiers, got {arrays[i]!r}"
+            )
     clash = [arrays[i] for i in used if arrays[i] in taken]
     if clash:
         raise ValueError(f"captures: must not be named like an index, got {clash[0]!r}")
+    if not name.isidentifier():
+        raise ValueError(f"name: must be an identifier, got {name!r}")
     head = ", ".join(positional)
     if used:
         head += ", *, " + ", ".join(arrays[i] for i in used)

@@ -168,6 +168,16 @@ def _torch_dtype(dtype: Any) -> str | None:
     return _TORCH[dtype]
 
 
+_TORCH_DEVICES: dict[Any, str] = {}
+
+
+def _torch_device(device: Any) -> str:
+    found = _TORCH_DEVICES.get(device)
+    if found is None:
+        found = _TORCH_DEVICES[device] = str(device)
+    return found
+
+
 def _read_torch(
     obj: Any, name: str, dtypes: tuple[str, ...], torch: Any, grad_matters: bool
 ) -> Tensor:
@@ -175,17 +185,20 @@ def _read_torch(
         raise TypeError(
             f"{name}: must be a dense tensor, got layout {obj.layout} (use .to_dense())"
         )
-    if obj.device.type == "meta":
+    device = _torch_device(obj.device)
+    if device == "meta":
         raise TypeError(f"{name}: must have data, got a tensor on device meta")
     short = _torch_dtype(obj.dtype)
     if short is None or short not in dtypes:
         raise _dtype_rule(name, dtypes, str(obj.dtype).removeprefix("torch."))
-    if grad_matters and obj.requires_grad and torch.is_grad_enabled():
-        raise TypeError(
-            f"{name}: fovea is forward only, use detach() (or torch.no_grad()),"
-            " got a tensor that requires grad"
-        )
-    keep = obj.detach()
+    keep = obj
+    if obj.requires_grad:
+        if grad_matters and torch.is_grad_enabled():
+            raise TypeError(
+                f"{name}: fovea is forward only, use detach() (or torch.no_grad()),"
+                " got a tensor that requires grad"
+            )
+        keep = obj.detach()
     if keep.is_neg():
         keep = keep.resolve_neg()
     try:
@@ -194,22 +207,13 @@ def _read_torch(
         raise TypeError(
             f"{name}: must have data, got {type_name(obj)} without storage"
         ) from error
-    if address % ITEMSIZE[short] and keep.numel():
+    shape = tuple(keep.shape)
+    if address % ITEMSIZE[short] and 0 not in shape:
         raise TypeError(
             f"{name}: data must be aligned to {ITEMSIZE[short]} bytes,"
             f" got address {address:#x}"
         )
-    device = str(obj.device)
-    return Tensor(
-        obj,
-        address,
-        short,
-        tuple(keep.shape),
-        tuple(keep.stride()),
-        "torch",
-        device,
-        keep,
-    )
+    return Tensor(obj, address, short, shape, keep.stride(), "torch", device, keep)
 
 
 def _is_jax_tracer(obj: object) -> bool:

@@ -465,6 +465,68 @@ def test_load_kernel_refuses(tmp_path):
             fovea.load_kernel(cut)
 
 
+def test_a_hostile_recipe_is_a_value_error(tmp_path):
+    """load_kernel: names in a file never become code"""
+    import json
+    import zipfile
+
+    table = np.zeros(12, np.float32)
+    kernel = fovea.compile(lambda s, b, h, q, kv: s + table[kv], D=8)
+    good = tmp_path / "good.kernel"
+    kernel.save(good)
+    with zipfile.ZipFile(good) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    bad = tmp_path / "bad.kernel"
+
+    def load(change):
+        recipe = json.loads(parts["recipe.json"])
+        change(recipe)
+        with zipfile.ZipFile(bad, "w") as archive:
+            for name, data in parts.items():
+                text = json.dumps(recipe) if name == "recipe.json" else data
+                archive.writestr(name, text)
+        return fovea.load_kernel(bad)
+
+    load(lambda recipe: None)
+    for change in (
+        lambda r: r["program"]["captures"][0].update(name="x): import os  #"),
+        lambda r: r["program"]["captures"][0].update(dtype="f8"),
+        lambda r: r["program"]["captures"][0].pop("rank"),
+        lambda r: r["program"].pop("D"),
+        lambda r: r["program"].update(dtype="i8"),
+        lambda r: r.update(program=3),
+        lambda r: r.update(given=["nobody"]),
+        lambda r: r.update(labels=[]),
+        lambda r: r.update(more=1),
+        lambda r: r.update(fovea_kernel=2),
+    ):
+        with pytest.raises(ValueError, match=r"must be a file that Kernel\.save wrote"):
+            load(change)
+
+
+def test_hostile_regions_are_value_errors():
+    """what a region holds never becomes code unchecked"""
+    from fovea._region import function
+
+    def region(*nodes):
+        return {"args": ["b"], "nodes": list(nodes), "results": [0]}
+
+    capture = [{"name": "x", "dtype": "f32", "rank": 1}]
+    for nodes, captures in (
+        ([["__import__('os')"]], []),
+        ([["const", "i64", "__import__('os')"]], []),
+        ([["size", "__import__('os')"]], []),
+        ([["extent", 0, "__import__('os')"]], capture),
+        ([["read", 0]], [{**capture[0], "name": "x; import os"}]),
+        ([["read", 0]], [{**capture[0], "name": "lambda"}]),
+        ([["read", 0]], [{**capture[0], "name": "b"}]),
+    ):
+        with pytest.raises(ValueError):
+            function(region(*nodes), "mask_mod", captures)
+    with pytest.raises(ValueError):
+        function(region(["arg", "b"]), "mask mod", [])
+
+
 def test_save_refuses(tmp_path):
     """.save(path)"""
     kernel = fovea.compile(D=8)
