@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from . import recheck
-from .objects import ObjectProxy, super_of
+from .objects import ObjectProxy, TypeOfProxies, super_of
 
 if TYPE_CHECKING:
     from .environment import Environment
@@ -89,6 +89,8 @@ class LazyBuiltins(dict):
         dict.__setitem__(self, "__import__", _importer(space, real, genuine))
         if dict.get(self, "super") is super:
             dict.__setitem__(self, "super", _traced_super)
+        if dict.get(self, "type") is type:
+            dict.__setitem__(self, "type", TypeOfProxies)
 
     def __getitem__(self, name: str) -> Any:
         space = self._space

@@ -319,7 +319,7 @@ class Environment:
     def _part(self, slot: int, value: Any, name: str) -> int:
         part = getattr(value, name)
         if isinstance(part, dict):
-            test, expected = recheck.has_keys, (dict, tuple(part))
+            test, expected = recheck.has_keys, recheck.keys_of(part)
         else:
             test, expected = recheck.has_length, (tuple, len(part))
         return self.record((slot, getattr, name), part, test, expected)
@@ -368,7 +368,7 @@ class Environment:
         if isinstance(value, tuple):
             return self._tuple(value, path, label)
         if isinstance(value, dict):
-            slot = self.record(path, value, recheck.has_keys, (kind, tuple(value)))
+            slot = self.record(path, value, recheck.has_keys, recheck.keys_of(value))
             result: Any = empty_like(kind)
             self._holders[id(value)] = slot, result
             for key in value:

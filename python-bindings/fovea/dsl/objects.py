@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from . import recheck
 from .diagnose import is_library_file
-from .values import Traced
+from .values import ArrayLike, Traced
 
 if TYPE_CHECKING:
     from .environment import Environment
 
-__all__ = ["ClassProxy", "ObjectProxy", "proxy_class", "super_of"]
+__all__ = ["ClassProxy", "ObjectProxy", "TypeOfProxies", "proxy_class", "super_of"]
 
 _set = object.__setattr__
 _get = object.__getattribute__
@@ -72,7 +72,11 @@ class ObjectProxy:
         return hash(_get(self, "_fv_real"))
 
     def __bool__(self) -> bool:
-        return bool(_get(self, "_fv_real"))
+        real = _get(self, "_fv_real")
+        kind = type(real)
+        if hasattr(kind, "__len__") and not hasattr(kind, "__bool__"):
+            return len(self) != 0
+        return bool(real)
 
     def __len__(self) -> int:
         env, slot = _get(self, "_fv_env"), _get(self, "_fv_slot")
@@ -95,8 +99,13 @@ class ObjectProxy:
         real = _get(self, "_fv_real")
         if isinstance(real, ModuleType) or not hasattr(type(real), "__iter__"):
             raise TypeError(f"{type(real).__name__!r} object is not iterable")
-        if hasattr(type(real), "keys"):
+        env, slot = _get(self, "_fv_env"), _get(self, "_fv_slot")
+        if slot is None:
             return iter(real)
+        if hasattr(type(real), "keys"):
+            return iter(
+                env.reach(slot, recheck.get_keys, None, _get(self, "_fv_label"))
+            )
         return iter([self[number] for number in range(len(self))])
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -261,6 +270,36 @@ _SKIPPED = frozenset(
         "__sizeof__",
     ]
 )
+
+
+class _TypeOfProxies(type):
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if len(args) == 1 and not kwargs:
+            return class_of(args[0])
+        return type(*args, **kwargs)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, type)
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        return issubclass(other, type)
+
+
+class TypeOfProxies(type, metaclass=_TypeOfProxies):
+    """The builtin `type` of rebound functions: sees what stand-ins stand for."""
+
+
+def class_of(value: Any) -> Any:
+    """type(value) as the mod is to see it."""
+    if isinstance(value, ArrayLike):
+        return value.__class__
+    if not isinstance(value, ObjectProxy):
+        return type(value)
+    env, slot = _get(value, "_fv_env"), _get(value, "_fv_slot")
+    kind = type(_get(value, "_fv_real"))
+    if slot is None or env.region is None:
+        return kind
+    return env.reach(slot, recheck.get_class, None, kind.__name__)
 
 
 _proxy_classes: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()

@@ -61,6 +61,10 @@ def get_class(parent: Any, key: Any) -> Any:
     return type(parent)
 
 
+def get_keys(parent: Any, key: Any) -> Any:
+    return tuple(parent)
+
+
 def get_length(parent: Any, key: Any) -> Any:
     return len(parent)
 
@@ -138,8 +142,17 @@ def has_length(value: Any, expected: tuple[type, int]) -> bool:
     return type(value) is expected[0] and len(value) == expected[1]
 
 
-def has_keys(value: Any, expected: tuple[type, tuple]) -> bool:
-    return type(value) is expected[0] and tuple(value) == expected[1]
+def has_keys(value: Any, expected: tuple[type, tuple, tuple]) -> bool:
+    return (
+        type(value) is expected[0]
+        and tuple(value) == expected[1]
+        and tuple(map(type, value)) == expected[2]
+    )
+
+
+def keys_of(value: dict) -> tuple[type, tuple, tuple]:
+    """What `has_keys` expects: 1, 1.0 and True are different keys here."""
+    return type(value), tuple(value), tuple(map(type, value))
 
 
 def is_frozen(value: Any, expected: Any) -> bool:

@@ -452,6 +452,8 @@ def where(condition: Any, x: Any, y: Any) -> Traced:
 
 def clamp(x: Any, lo: Any, hi: Any) -> Any:
     """minimum(maximum(x, lo), hi); a bound of None is absent."""
+    region = region_of((x, lo, hi))
+    x = Traced(region, operand(region, x, "clamp"))
     if lo is not None:
         x = apply("maximum", x, lo)
     if hi is not None:

@@ -100,8 +100,8 @@ def test_hundreds_of_captures():
     arrays = [np.full(4, float(i)) for i in range(300)]
 
     def mod(s, b, h, q, k):
-        for array in arrays:
-            s = s + array[h]
+        for part in arrays:
+            s = s + part[h]
         return s
 
     variant = trace_variant(mod)
@@ -341,6 +341,54 @@ def test_super():
     assert variant.labels == ("Derived.t", "module_array")
     want = (0.5 + 1 + module_array[2]) * 2 * (1 + 1) + (0.5 + 1 + module_array[2])
     assert mod(0.5, 0, 2, 0, 0) == want
+
+
+def test_type():
+    class Config:
+        table = module_array
+
+        def read(self, h):
+            return type(self).table[h]
+
+    config = Config()
+
+    def mod(s, b, h, q, k):
+        assert type(config) is Config and isinstance(Config, type)
+        assert type(module_array) is np.ndarray and int is int
+        made = type("Made", (), {"x": 2})
+        return s + config.read(h) * made.x
+
+    assert look_twice(mod).names == ("Config_table",)
+
+
+def test_truth_and_iteration_of_objects_are_compared():
+    queue = collections.deque([module_array])
+    user = collections.UserDict(a=module_array)
+
+    def mod(s, b, h, q, k):
+        for key in user:
+            s = s + user[key][h]
+        return s + 1 if queue else s
+
+    before = trace_variant(mod)
+    queue.clear()
+    after = trace_variant(mod)
+    assert len(score_region(after)) < len(score_region(before))
+    user["b"] = np.ones(3)
+    assert len(trace_variant(mod).arrays) == 2
+
+
+def test_keys_of_different_types_are_different():
+    table = {1: module_array}
+
+    def mod(s, b, h, q, k):
+        for key, value in table.items():
+            s = s + value[h] * (q // key)
+        return s
+
+    before = trace_variant(mod)
+    table = {1.0: module_array}
+    assert trace_variant(mod).key != before.key
 
 
 def test_class_bodies_eval_and_globals():

@@ -153,6 +153,7 @@ SCORES = {
     "where_inf": lambda s, b, h, q, k: ops.where(q >= k, s, float("-inf")),
     "clamp": lambda s, b, h, q, k: ops.clamp(q - k, -3, 4) + ops.clamp(s, -0.5, 0.5),
     "clip_numpy": lambda s, b, h, q, k: np.clip(q - k, -3, 4) + np.clip(s, None, 0.5),
+    "clamp_constant": lambda s, b, h, q, k: ops.clamp(0.25, s, q) + np.clip(3, 1, k),
     "minmax": lambda s, b, h, q, k: ops.minimum(s, q) + ops.maximum(q, k),
     "minmax_numpy": lambda s, b, h, q, k: np.minimum(s, 0.25) + np.maximum(q, k),
     "exps": lambda s, b, h, q, k: ops.exp(s) + ops.exp2(s) + ops.log(abs(s) + 1),
