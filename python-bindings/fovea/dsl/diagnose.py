@@ -69,6 +69,14 @@ def user_frame() -> FrameType | None:
     return frame
 
 
+def is_subscript() -> bool:
+    """Whether the user's current instruction is an index expression."""
+    frame = user_frame()
+    if frame is None:
+        return False
+    return "SUBSCR" in opname[frame.f_code.co_code[frame.f_lasti]]
+
+
 def plain_error(where: str, place: str, problem: str) -> TraceError:
     """An error about a whole mod."""
     return TraceError(
@@ -258,11 +266,35 @@ def _construct(owner: ast.AST | None) -> tuple[str, str]:
 
 def _unchained(node: ast.Compare) -> str:
     parts, left = [], node.left
+    for middle in node.comparators[:-1]:
+        if isinstance(middle, ast.BinOp) and isinstance(middle.op, _BITWISE):
+            return _regrouped(node)
     for op, right in zip(node.ops, node.comparators, strict=True):
         pair = ast.Compare(left=left, ops=[op], comparators=[right])
         parts.append(f"({_text(pair)})")
         left = right
     return " & ".join(parts)
+
+
+_SIGNS = {ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^"}
+_BITWISE = tuple(_SIGNS)
+
+
+def _regrouped(node: ast.Compare) -> str:
+    """`a > b & c < d` as it was meant: `&` binds tighter than comparisons."""
+    text, left = "", node.left
+    last = len(node.ops) - 1
+    for number, (op, right) in enumerate(zip(node.ops, node.comparators, strict=True)):
+        sign = " & "
+        following: ast.expr = right
+        middle = right if number < last else None
+        if isinstance(middle, ast.BinOp) and isinstance(middle.op, _BITWISE):
+            sign = f" {_SIGNS[type(middle.op)]} "
+            right, following = middle.left, middle.right
+        pair = ast.Compare(left=left, ops=[op], comparators=[right])
+        text += f"({_text(pair)})" + (sign if number < last else "")
+        left = following
+    return text
 
 
 _CALLS = {
@@ -280,6 +312,12 @@ _CALLS = {
     "trunc": "fovea.ops.to_int(x)",
     "fabs": "abs(x)",
     "len": "array.shape[0]",
+    "asarray": "the traced value itself; it is no array",
+    "array": "the traced value itself; it is no array",
+    "float32": "the value itself; mods compute in the score type",
+    "float64": "the value itself; mods compute in the score type",
+    "int64": "fovea.ops.to_int(x)",
+    "int32": "fovea.ops.to_int(x)",
 }
 _OPS = frozenset(
     [

@@ -122,7 +122,8 @@ class Environment:
             return self._paths[path]
         value = getter(self.objects[parent], key)
         if self._depth > _DEEPEST:
-            raise plain_error(self.where, "", f"{label!r} is nested too deeply")
+            short = label if len(label) <= 60 else f"{label[:59]}…"
+            raise plain_error(self.where, "", f"{short!r} is nested too deeply")
         self._depth += 1
         try:
             result = self._wrap(value, path, label)

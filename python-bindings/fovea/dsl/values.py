@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..errors import TraceError
-from .diagnose import frame_error, plain_error
+from .diagnose import frame_error, is_subscript, plain_error
 from .graph import Region, format_node
 from .operations import BINARY, I64_LIMIT, promote, unary
 
@@ -190,22 +190,22 @@ class Traced:
         raise _misuse(self, "{what} needs a number while tracing", test=True)
 
     def __iter__(self) -> NoReturn:
-        raise _misuse(self, "a traced value is one number and cannot be iterated over")
+        raise _not_that(self, "cannot be iterated over")
 
     def __len__(self) -> NoReturn:
-        raise _misuse(self, "a traced value is one number and has no len()")
+        raise _not_that(self, "has no len()")
 
     def __contains__(self, item: Any) -> NoReturn:
-        raise _misuse(self, "a traced value is one number: `in` does not apply to it")
+        raise _not_that(self, "`in` does not apply to it")
 
     def __getitem__(self, index: Any) -> Any:
-        raise _misuse(self, "a traced value is one number and cannot be indexed")
+        raise _not_that(self, "cannot be indexed")
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        raise _misuse(self, "a traced value cannot be assigned to")
+        raise _not_that(self, "cannot be assigned to")
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise _misuse(self, "a traced value is one number and cannot be called")
+        raise _not_that(self, "cannot be called")
 
     def __hash__(self) -> int:
         raise _misuse(
@@ -217,12 +217,7 @@ class Traced:
     def __getattr__(self, name: str) -> Any:
         if name.startswith(("__", "_repr_")):
             raise AttributeError(name)
-        raise _misuse(
-            self,
-            f"a traced value has no attribute {name!r}",
-            "Python's operators and the functions of fovea.ops",
-            kind=TracedAttributeError,
-        )
+        raise _not_that(self, f"has no attribute {name!r}", kind=TracedAttributeError)
 
     def __copy__(self) -> Traced:
         return self
@@ -231,16 +226,17 @@ class Traced:
         return self
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise _misuse(self, "a traced value cannot be pickled")
+        raise _not_that(self, "cannot be pickled")
 
     # -- NumPy -----------------------------------------------------------------
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        if not is_subscript():
+            raise _misuse(self, "{what} needs the value while tracing", test=True)
         raise _misuse(
             self,
-            "NumPy needs the value while tracing; if it indexes an array, then that "
-            "array is one that Fovea cannot see (made inside the mod, or reached "
-            "through compiled code)",
+            "indexing an array that Fovea cannot see (made inside the mod, or reached "
+            "through compiled code) needs the value while tracing",
             "make the array outside the mod, as a variable, attribute or element",
         )
 
@@ -281,6 +277,21 @@ def _misuse(
         problem = problem.replace("{{", "{").replace("}}", "}")
     return frame_error(
         region.where, problem, hint, test=shown if test else None, kind=kind
+    )
+
+
+def _not_that(
+    value: Traced, problem: str, kind: type[TraceError] = TraceError
+) -> TraceError:
+    """An error about what a number is not for."""
+    region = value._region
+    if not region.active:
+        return _dead(region)
+    return frame_error(
+        region.where,
+        f"{value!r} is one number, known only in the kernel, and {problem}",
+        "Python's operators and the functions of fovea.ops",
+        kind=kind,
     )
 
 

@@ -112,6 +112,22 @@ def test_python_on_traced_values(case):
         assert "write instead: " in text and instead in text
 
 
+def test_precedence_of_bitwise_operators():
+    _, text = failing(lambda b, h, q, k: q >= k & q - k < 5, "mask")
+    assert "write instead: (q >= k) & (q - k < 5)" in text
+    _, text = failing(lambda b, h, q, k: q >= k | h == 2, "mask")
+    assert "write instead: (q >= k) | (h == 2)" in text
+
+
+def test_deep_nesting():
+    deep = slope
+    for _ in range(5000):
+        deep = [deep]
+    error, text = failing(lambda s, b, h, q, k: s + len(deep))
+    assert isinstance(error, TraceError) and "is nested too deeply" in text
+    assert len(text) < 200
+
+
 def test_the_sub_expression_is_named_and_marked():
     _, text = failing(lambda b, h, q, k: (q + 1 > k) and slope[h] > 0, "mask")
     assert "but q + 1 > k is known only in the kernel" in text
@@ -169,15 +185,16 @@ VALUES = [
     ),
     (lambda s, b, h, q, k: ops.where(q > k, "a", 0), "where takes numbers"),
     (lambda s, b, h, q, k: np.where(q > k), "np.where is not available"),
-    (lambda s, b, h, q, k: np.sum([s, q]), "NumPy needs the value"),
+    (lambda s, b, h, q, k: np.sum([s, q]), "`np.sum()` needs the value"),
     (lambda s, b, h, q, k: np.sinh(s), "np.sinh is not available"),
     (lambda s, b, h, q, k: np.add(s, q, dtype=float), "np.add with"),
     (lambda s, b, h, q, k: np.add.reduce(s), "np.add.reduce is not available"),
     (lambda s, b, h, q, k: np.stack([s, q]), "not available"),
-    (lambda s, b, h, q, k: np.ones(3)[q], "Fovea cannot see"),
+    (lambda s, b, h, q, k: np.ones(3)[q], "indexing an array that Fovea cannot see"),
+    (lambda s, b, h, q, k: np.float32(s), "`np.float32()` needs the value"),
     (lambda s, b, h, q, k: np.ones(3) + s, "Fovea cannot see"),
     (lambda s, b, h, q, k: s + np.ones(3), "Fovea cannot see"),
-    (lambda s, b, h, q, k: np.asarray(s), "NumPy needs the value"),
+    (lambda s, b, h, q, k: np.asarray(s), "`np.asarray()` needs the value"),
 ]
 
 
