@@ -107,15 +107,28 @@ def capture_tuples(
     return result
 
 
-def _check_not_empty(
+# What an empty capture is replaced by where nothing reads it.
+_one_element = np.zeros(1, np.float64)
+
+
+def _without_empty(
     captures: list[TensorTuple], labels: tuple[str, ...], geometry: _checks.Geometry
-) -> None:
-    for index, capture in enumerate(captures):
-        if 0 in capture[2] and geometry.B * geometry.M * geometry.N:
-            raise ValueError(
-                f"{labels[index]}: a capture must have at least one element,"
-                f" got shape {capture[2]}"
-            )
+) -> list[TensorTuple]:
+    """Refuse empty captures, unless there is no (query, key) pair to read them."""
+    result = []
+    for label, capture in zip(labels, captures, strict=True):
+        _, dtype, shape, _ = capture
+        if 0 in shape:
+            if geometry.B * geometry.M * geometry.N:
+                raise ValueError(
+                    f"{label}: a capture must have at least one element,"
+                    f" got shape {shape}"
+                )
+            address = _one_element.__array_interface__["data"][0]
+            shape = tuple(max(extent, 1) for extent in shape)
+            capture = (address, dtype, shape, (0,) * len(shape))
+        result.append(capture)
+    return result
 
 
 _NOWHERE = (None, None, None, None)
@@ -146,12 +159,11 @@ def read_captures(traced: Any, g: _checks.Geometry, keep: list) -> list[TensorTu
     if not traced.arrays:
         return []
     captures = capture_tuples(traced.arrays, traced.labels, g.device, keep)
-    for capture in captures:
-        if 0 in capture[2]:
-            _check_not_empty(captures, traced.labels, g)
-            break
     if type(traced) is TracedProgram:
         check_dims(traced.program["captures"], captures, g)
+    for capture in captures:
+        if 0 in capture[2]:
+            return _without_empty(captures, traced.labels, g)
     return captures
 
 

@@ -122,7 +122,7 @@ Arguments::Arguments(Emitter &e, func::FuncOp func, ArrayRef<ArgInfo> kinds,
   for (BlockArgument argument : func.getArguments()) {
     ArgInfo info = kinds[argument.getArgNumber()];
     auto type = dyn_cast<MemRefType>(argument.getType());
-    Value features = e.c(type ? type.getShape().back() : 0);
+    Value features = e.c(type && type.getRank() ? type.getShape().back() : 0);
     Value querySizes[] = {batch, queryHeads, queryLength, features};
     Value keySizes[] = {batch, kvHeads, kvLength, features};
     auto element = [&](Value array, size_t size) {
