@@ -132,15 +132,19 @@ LogicalResult OnlineEngine::runMap(MapOp op) {
       SmallVector<ScalarValue> arguments;
       for (auto [name, value] : position)
         arguments.push_back(ScalarValue::ofInt(value));
-      Note note = 0;
+      SmallVector<Note> marks(arguments.size(), 0);
       for (const Tile *input : inputs) {
         size_t at = getInputIndex(*input, shape, i, j);
         arguments.push_back(input->data[at]);
-        note = note ? note : input->note(at);
+        marks.push_back(input->note(at));
       }
       ArrayRef<ScalarValue> values = frame->run(arguments);
-      note = note ? note : noteBadRead(op, *frame, {}, position);
-      for (auto [tile, value] : llvm::zip_equal(results, values)) {
+      SmallVector<Note> carried(results.size(),
+                                noteBadRead(op, *frame, {}, position));
+      if (carried[0] == 0 && llvm::any_of(marks, [](Note n) { return n; }))
+        carried.assign(frame->carry(marks));
+      for (auto [tile, value, note] :
+           llvm::zip_equal(results, values, carried)) {
         tile->data[tile->index(i, j)] = value;
         tile->setNote(tile->index(i, j), note);
       }

@@ -184,6 +184,34 @@ ScalarFrame::run(llvm::ArrayRef<ScalarValue> arguments) {
   return results;
 }
 
+llvm::SmallVector<uint32_t, 2>
+ScalarFrame::carry(llvm::ArrayRef<uint32_t> marks) const {
+  std::vector<uint32_t> of(registers.size());
+  for (auto [mark, target] : llvm::zip_equal(marks, program->argumentRegisters))
+    of[target] = mark;
+  // Every register is written once, so the values of the run are all there.
+  for (const ScalarProgram::Instruction &instruction : program->code) {
+    auto code = static_cast<ScalarCode>(instruction.code);
+    llvm::SmallVector<uint32_t, 4> from(instruction.operands,
+                                        instruction.operands + 3);
+    if (code == ScalarCode::Read) {
+      auto *first = program->readIndices.data() + instruction.operands[1];
+      from.assign(first, first + instruction.operands[2]);
+    } else {
+      from.resize(instruction.op->getNumOperands());
+    }
+    if (code == ScalarCode::Select)
+      from = {from[0], registers[from[0]].i ? from[1] : from[2]};
+    for (uint32_t operand : from)
+      if (!of[instruction.dst])
+        of[instruction.dst] = of[operand];
+  }
+  llvm::SmallVector<uint32_t, 2> carried;
+  for (uint32_t from : program->resultRegisters)
+    carried.push_back(of[from]);
+  return carried;
+}
+
 //===----------------------------------------------------------------------===//
 // Single ops
 //===----------------------------------------------------------------------===//

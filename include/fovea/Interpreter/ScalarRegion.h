@@ -69,6 +69,9 @@ public:
 
   /// Runs the region; the results are those of its terminator.
   llvm::ArrayRef<ScalarValue> run(llvm::ArrayRef<ScalarValue> arguments);
+  /// Carries marks of the arguments of the last run to its results: 0 is none,
+  /// else any number. What a select leaves out leaves no mark.
+  llvm::SmallVector<uint32_t, 2> carry(llvm::ArrayRef<uint32_t> marks) const;
   /// The first bad read of the last run, or null.
   const ScalarBadRead *badRead() const { return bad.read ? &bad : nullptr; }
 
