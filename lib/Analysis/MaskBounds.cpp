@@ -147,8 +147,12 @@ Value Emitter::hoist(Value value) {
         slice.insert(operand.getDefiningOp());
   if (!hoisted.lookupOrNull(value))
     for (Operation &op : block)
-      if (slice.contains(&op) && !hoisted.lookupOrNull(op.getResult(0)))
-        builder.clone(op, hoisted);
+      if (slice.contains(&op) && !hoisted.lookupOrNull(op.getResult(0))) {
+        SmallVector<Value> folded;
+        Operation *clone = builder.clone(op, hoisted);
+        if (succeeded(builder.tryFold(clone, folded)) && !folded.empty())
+          hoisted.map(op.getResult(0), folded[0]);
+      }
   return hoisted.lookup(value);
 }
 
