@@ -241,6 +241,39 @@ def _read(array, index):
 # -- whole attention ------------------------------------------------------------
 
 
+class _Rounding:
+    """What is rounded to what: nothing, or as the plain computation does.
+
+    The plain computation (design, the judge) accumulates in the score type and
+    rounds q.k, the weights and the output to the working type.
+    """
+
+    def __init__(self, working: Any) -> None:
+        self.working = None if working is None else np.dtype(working)
+        wide = self.working is not None and self.working.itemsize > 4
+        self.accumulate = np.float64 if working is None or wide else np.float32
+
+    def work(self, x):
+        if self.working is None:
+            return x
+        with np.errstate(all="ignore"):
+            return np.asarray(x).astype(self.working).astype(np.float64)
+
+    def score(self, x):
+        with np.errstate(all="ignore"):
+            return np.asarray(x).astype(self.accumulate).astype(np.float64)
+
+    def product(self, x, y):
+        """x @ y; plainly, one term after the other in the score type."""
+        if self.accumulate == np.float64:
+            return x @ y
+        x, y = x.astype(np.float32), y.astype(np.float32)
+        total = np.zeros((x.shape[0], y.shape[1]), np.float32)
+        for column, line in zip(x.T, y, strict=True):
+            total += column[:, None] * line
+        return total.astype(np.float64)
+
+
 def _as_list(value):
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
@@ -289,6 +322,7 @@ def reference_attention(
     q_lengths: Any = None,
     kv_lengths: Any = None,
     visible: np.ndarray | None = None,
+    working: Any = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(out, lse) of a Program in f64, by the rules S1 to S11.
 
@@ -302,6 +336,8 @@ def reference_attention(
         [B or 1,Hk,N,E].
     visible : bool array, optional
         Further mask [B,H,M,N], broadcastable: a block mask.
+    working : dtype, optional
+        Give the plain computation in this type instead of the exact one.
 
     Returns
     -------
@@ -323,6 +359,7 @@ def reference_attention(
         _per_batch(kv_lengths, count, batches),
     )
     row = _Row(program, captures, sizes)
+    rounding = _Rounding(working)
     out = np.zeros((batches, heads, rows, width))
     lse = np.full((batches, heads, rows), np.nan)
     for b in range(batches):
@@ -333,7 +370,7 @@ def reference_attention(
         )
         for h in range(heads):
             at = {"b": np.int64(b), "h": np.int64(h), "q": m, "kv": n}
-            s = _scores(program, queries, keys, scales, b, h, heads // groups)
+            s = _scores(rounding, queries, keys, scales, b, h, heads // groups)
             s, seen = _modify(program, s, at, captures, sizes)
             seen = seen & inside
             if visible is not None:
@@ -341,18 +378,21 @@ def reference_attention(
                     seen & np.broadcast_to(visible, (batches, heads, rows, count))[b, h]
                 )
             values = v[b if v.shape[0] > 1 else 0, h // (heads // groups)]
-            out[b, h], lse[b, h] = _row_pass(row, program, s, seen, at, values)
-    return out, lse
+            out[b, h], lse[b, h] = _row_pass(
+                row, rounding, rounding.score(s), seen, at, values
+            )
+    return rounding.work(out), rounding.score(lse)
 
 
-def _scores(program, queries, keys, scales, b, h, group):
+def _scores(rounding, queries, keys, scales, b, h, group):
     total = 0.0
     for x, y, scale in zip(queries, keys, scales, strict=True):
         factor = 1 / math.sqrt(max(1, x.shape[3])) if scale is None else scale
         kb = b if y.shape[0] > 1 else 0
         with np.errstate(all="ignore"):
-            total = total + factor * (x[b, h] @ y[kb, h // group].T)
-    return total
+            product = rounding.product(x[b, h], y[kb, h // group].T)
+            total = total + factor * rounding.work(product)
+    return rounding.score(total)
 
 
 def _modify(program, s, at, captures, sizes):
@@ -366,7 +406,7 @@ def _modify(program, s, at, captures, sizes):
     return s, seen
 
 
-def _row_pass(row, program, s, seen, at, values):
+def _row_pass(row, rounding, s, seen, at, values):
     rows, width = s.shape[0], values.shape[1]
     b, h, q = at["b"], at["h"], at["q"]
     t0, l0 = np.full(rows, -np.inf), np.zeros(rows)
@@ -386,7 +426,8 @@ def _row_pass(row, program, s, seen, at, values):
     inputs = {"s": s, "t": t[:, None], "b": b, "h": h, "q": q, "kv": at["kv"]}
     weight = row("weight", **inputs)
     with np.errstate(all="ignore"):
-        o = o * factor[:, None] + _weighted(weight, seen, values)
+        weight = rounding.work(rounding.score(weight))
+        o = o * factor[:, None] + _weighted(rounding, weight, seen, values)
         total = l0 * factor
         if row.has("denom"):
             total = total + np.where(seen, row("denom", **inputs), 0.0).sum(axis=1)
@@ -398,10 +439,10 @@ def _row_pass(row, program, s, seen, at, values):
     return out, lse
 
 
-def _weighted(weight, seen, values):
+def _weighted(rounding, weight, seen, values):
     """Sums over visible keys only: what is not seen is not multiplied (S11)."""
     if np.isfinite(values).all():
-        return np.where(seen, weight, 0.0) @ values
+        return rounding.product(np.where(seen, weight, 0.0), values)
     products = np.where(seen[:, :, None], weight[:, :, None] * values[None], 0.0)
     return products.sum(axis=1)
 
