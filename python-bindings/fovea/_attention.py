@@ -57,7 +57,7 @@ def read_inputs(q: Any, k: Any, v: Any) -> Inputs:
             a = q.__array_interface__["data"][0]
             b = k.__array_interface__["data"][0]
             c = v.__array_interface__["data"][0]
-            if not (a | b | c) % q.itemsize:
+            if not (a | b | c) & found.misaligned:
                 return Inputs(
                     found, (a, *found.q), (b, *found.k), (c, *found.v), None, (q, k, v)
                 )
@@ -184,10 +184,11 @@ def _launch(
     like = inputs.like
     if like is None:
         q = inputs.keep[0]
-        out = _outputs.numpy_empty(g.out_shape, g.out_order, q.dtype)
-        size_of = q.itemsize
-        s0, s1, s2, s3 = out.strides
-        out_strides = (s0 // size_of, s1 // size_of, s2 // size_of, s3 // size_of)
+        if g.out_plain:
+            out = np.empty(g.out_shape, q.dtype)
+        else:
+            out = _outputs.numpy_empty(g.out_shape, g.out_order, q.dtype)
+        out_strides = g.out_strides
         address = out.__array_interface__["data"][0]
     else:
         address, out_strides, out, _ = _outputs.allocate(
@@ -199,7 +200,7 @@ def _launch(
         if like is None:
             lse = np.empty(g.lse_shape, np.float64 if score == "f64" else np.float32)
             at = lse.__array_interface__["data"][0]
-            strides = _tensors.strides_for(g.lse_shape, _plain_order)
+            strides = g.lse_strides
         else:
             at, strides, lse, _ = _outputs.allocate(
                 like, g.lse_shape, _plain_order, score

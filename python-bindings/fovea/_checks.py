@@ -266,8 +266,12 @@ class Geometry:
         "k",
         "library",
         "lse_shape",
+        "lse_strides",
+        "misaligned",
         "out_order",
+        "out_plain",
         "out_shape",
+        "out_strides",
         "q",
         "v",
     )
@@ -283,6 +287,10 @@ class Geometry:
         self.out_shape = (self.B, self.Hq, self.M, self.E)
         self.lse_shape = (self.B, self.Hq, self.M)
         self.out_order = _tensors.memory_order(q.shape, q.strides)
+        self.out_plain = self.out_order == (0, 1, 2, 3)
+        self.out_strides = _tensors.strides_for(self.out_shape, self.out_order)
+        self.lse_strides = _tensors.strides_for(self.lse_shape, (0, 1, 2))
+        self.misaligned = ITEMSIZE[q.dtype] - 1
         self.default_scale = 1.0 / math.sqrt(self.D)
         self.empty = self.B * self.M == 0
 

@@ -17,6 +17,7 @@ from . import _checks
 from ._compose import masked_score
 from ._lib import config, native
 from ._tensors import type_name
+from .dsl import trace_variant
 from .errors import CompileError, PerformanceWarning
 
 _LIMIT = 4096
@@ -97,8 +98,6 @@ class ModSource:
     def trace(
         self, dtype: str, captures: Mapping[str, Any] | None, block_mask: Any
     ) -> Any:
-        from .dsl import trace_variant
-
         if captures is not None:
             captures = check_captures(captures)
             if self.captures:

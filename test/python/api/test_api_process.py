@@ -1,0 +1,203 @@
+"""Threads, fork, signals, memory: what only the compiled module can show."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from api_common import causal, inputs, plain
+
+import fovea
+
+
+@pytest.fixture(autouse=True)
+def compiled_only(native_is_real):
+    if not native_is_real:
+        pytest.skip("the stand-in computes in Python")
+
+
+def long_inputs():
+    """Work for several seconds on a few cores."""
+    q = np.ones((1, 16, 16384, 128), np.float32)
+    return q, q, q
+
+
+def test_ctrl_c_ends_a_long_call():
+    """Ctrl-C ends a long call with KeyboardInterrupt within a second."""
+    q, k, v = long_inputs()
+    kernel = fovea.compile(D=128)
+    sent = []
+
+    def interrupt():
+        sent.append(time.perf_counter())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    timer = threading.Timer(0.3, interrupt)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        kernel(q, k, v)
+    took = time.perf_counter() - sent[0]
+    timer.join()
+    assert took < 1
+    small = inputs()
+    np.testing.assert_allclose(fovea.attention(*small), plain(*small), atol=2e-6)
+
+
+def test_the_gil_is_released():
+    """the GIL is released while compiling and computing"""
+    q, k, v = (x[:, :2, :8192] for x in long_inputs())
+    kernel = fovea.compile(D=128)
+    ticks = []
+    stop = threading.Event()
+
+    def tick():
+        while not stop.is_set():
+            ticks.append(time.perf_counter())
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    start = time.perf_counter()
+    kernel(q, k, v)
+    end = time.perf_counter()
+    stop.set()
+    thread.join()
+    inside = [t for t in ticks if start < t < end]
+    assert end - start > 0.02
+    assert len(inside) > 3
+
+
+def test_after_fork_the_child_works():
+    """After fork() the child works"""
+    q, k, v = inputs(B=2, M=300, N=300)
+    want = fovea.attention(q, k, v, mask_mod=causal)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            same = np.array_equal(fovea.attention(q, k, v, mask_mod=causal), want)
+            fresh = fovea.attention(q, k, v, lambda s, b, h, m, n: s + n - m)
+            good = same and bool(np.isfinite(fresh).all())
+            os.write(writer, b"1" if good else b"0")
+        finally:
+            os._exit(0)
+    os.close(writer)
+    assert os.read(reader, 1) == b"1"
+    os.close(reader)
+    assert os.waitpid(child, 0)[1] == 0
+    np.testing.assert_array_equal(fovea.attention(q, k, v, mask_mod=causal), want)
+
+
+def test_results_do_not_depend_on_threads():
+    """results do not depend on the number of threads"""
+    q, k, v = inputs(B=2, Hq=4, M=700, N=900, D=32)
+    results = []
+    for n in (1, 2, 5):
+        fovea.set_num_threads(n)
+        results.append(fovea.attention(q, k, v, mask_mod=causal, return_lse=True))
+    fovea.set_num_threads(0)
+    for out, lse in results[1:]:
+        np.testing.assert_array_equal(out, results[0][0])
+        np.testing.assert_array_equal(lse, results[0][1])
+
+
+@pytest.mark.parametrize("target", [None, "interpreter"])
+@pytest.mark.parametrize("shift", [2**31, 2**40, -(2**33)])
+def test_positions_beyond_32_bits(target, shift):
+    """index products beyond 2^31 and 2^63"""
+    q, k, v = inputs(M=6, N=9)
+
+    def parity(b, h, q_idx, kv_idx):
+        return (q_idx * q_idx - kv_idx) % 3 != 0
+
+    got = fovea.attention(
+        q, k, v, mask_mod=parity, q_offset=shift, kv_offset=3, target=target
+    )
+
+    def mask(b, h, m, n):
+        m, n = (m + shift).astype(np.int64), n + 3
+        with np.errstate(over="ignore"):
+            return (m * m - n) % 3 != 0
+
+    np.testing.assert_allclose(got, plain(q, k, v, mask=mask), atol=2e-6)
+
+
+def test_a_huge_broadcast_capture_is_not_copied():
+    """captures (... 32 GB stride 0 ...)"""
+    q, k, v = inputs(M=6, N=9)
+    row = np.linspace(-1, 1, 9, dtype=np.float32)
+    table = np.broadcast_to(row, (1 << 30, 9))
+
+    def biased(score, b, h, q_idx, kv_idx):
+        return score + table[(q_idx + 1) << 25, kv_idx]
+
+    got = fovea.attention(q, k, v, biased)
+    want = plain(q, k, v, lambda s, b, h, m, n: s + row[n])
+    np.testing.assert_allclose(got, want, atol=2e-6)
+
+
+def test_the_interpreter_reports_bad_indices():
+    """ "interpreter" = f64, reports bad capture indices of visible pairs (S7) as
+    IndexError"""
+    q, k, v = inputs(M=6, N=9)
+    table = np.zeros(8, np.float32)
+
+    def biased(score, b, h, q_idx, kv_idx):
+        return score + table[kv_idx]
+
+    with pytest.raises(IndexError, match="table"):
+        fovea.attention(q, k, v, biased, target="interpreter")
+    shown = fovea.attention(
+        q, k, v, biased, lambda b, h, q_idx, kv_idx: kv_idx < 8, target="interpreter"
+    )
+    want = plain(q, k, v, mask=lambda b, h, m, n: n < 8)
+    np.testing.assert_allclose(shown, want, atol=2e-6)
+    clamped = fovea.attention(q, k, v, biased)
+    np.testing.assert_allclose(clamped, plain(q, k, v), atol=2e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_targets_agree(dtype):
+    """target: None = where q lives; ... or an architecture"""
+    q, k, v = inputs(B=2, Hq=4, Hk=2, M=33, N=47, dtype=dtype)
+    slope = np.array([1.0, 0.5, 0.25, 0.125])
+
+    def alibi(score, b, h, q_idx, kv_idx):
+        return score + slope[h] * (kv_idx - q_idx)
+
+    want = fovea.attention(q, k, v, alibi, causal, target="interpreter")
+    atol = {np.float16: 2e-3, np.float32: 2e-6, np.float64: 1e-12}[dtype]
+    for target in (None, "cpu", "x86-64-v3"):
+        got = fovea.attention(q, k, v, alibi, causal, target=target)
+        np.testing.assert_allclose(got, want, atol=atol, rtol=1e-2 * (atol > 1e-3))
+
+
+def test_schedules_are_taken_and_verified():
+    """schedule=: overrides the cost model, verified with a diagnostic"""
+    q, k, v = inputs(M=200, N=300)
+    kernel = fovea.compile(D=8, schedule={"m": 64, "n": 64})
+    assert kernel.schedule == "m=64,n=64"
+    np.testing.assert_allclose(kernel(q, k, v), plain(q, k, v), atol=2e-6)
+    for bad in ("m=7", "n=100000000", "nothing=3"):
+        with pytest.raises(ValueError, match="schedule"):
+            fovea.compile(D=8, schedule=bad)
+
+
+def test_a_second_process_finds_the_kernel_on_disk(tmp_path):
+    """cache_info().compiles is 0 where the disk cache had it"""
+    from test_api_package import run
+
+    code = (
+        "import numpy as np, fovea\n"
+        "q = np.ones((1, 1, 4, 8), np.float32)\n"
+        "fovea.attention(q, q, q, lambda s, b, h, m, n: s + 0.125 * m)\n"
+        "print(*fovea.cache_info())\n"
+    )
+    environment = {"FOVEA_CACHE": "1", "FOVEA_CACHE_DIR": str(tmp_path / "cache")}
+    first = run(code, **environment).split()
+    second = run(code, **environment).split()
+    assert first[:3] == ["1", "0", "0"]
+    assert second[:3] == ["0", "0", "1"]
+    assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
