@@ -20,7 +20,8 @@ from ._tensors import type_name
 from .dsl import trace_variant
 from .errors import CompileError, PerformanceWarning
 
-_LIMIT = 4096
+#: Kernels that Python holds; a kernel let go is compiled or loaded again.
+_LIMIT = 512
 #: How a remark about a path below the fast one begins.
 SLOW = "slow: "
 
@@ -70,21 +71,6 @@ def bind(mod: Callable, captures: Mapping[str, Any] | None) -> Callable:
     return functools.partial(mod, **{name: captures[name] for name in sorted(wanted)})
 
 
-_combined: dict[tuple[int, int], tuple[Any, Any, Callable]] = {}
-
-
-def _masked_score_once(score_mod: Callable | None, mask_mod: Callable) -> Callable:
-    """The same function for the same pair, so that it is traced once."""
-    key = (id(score_mod), id(mask_mod))
-    found = _combined.get(key)
-    if found is None:
-        if len(_combined) >= _LIMIT:
-            _combined.clear()
-        found = (score_mod, mask_mod, masked_score(score_mod, mask_mod))
-        _combined[key] = found
-    return found[2]
-
-
 class ModSource:
     """Mods, a normaliser and the arrays of their keyword-only parameters."""
 
@@ -112,12 +98,12 @@ class ModSource:
             else:
                 if captures:
                     score_mod, mask_mod, captures = self._bind_all(captures)
-                score_mod = _masked_score_once(score_mod, mask_mod)
+                score_mod = masked_score(score_mod, mask_mod)
                 mask_mod = bound
         elif block_mask is not None and mask_mod is not None:
             if captures:
                 score_mod, mask_mod, captures = self._bind_all(captures)
-            score_mod, mask_mod = _masked_score_once(score_mod, mask_mod), None
+            score_mod, mask_mod = masked_score(score_mod, mask_mod), None
         return trace_variant(score_mod, mask_mod, self.normalizer, captures, dtype)
 
     def first(self, dtype: str) -> Any:
@@ -216,7 +202,8 @@ def lookup(
         found = compile_text(text, target, schedule)
         with _lock:
             if len(_kernels) >= _LIMIT:
-                _kernels.clear()
+                for old in list(_kernels)[: _LIMIT // 4]:
+                    del _kernels[old]
             _kernels[key] = found
     return found
 
@@ -331,7 +318,6 @@ def clear() -> None:
     """Forget the kernels that Python holds."""
     with _lock:
         _kernels.clear()
-        _combined.clear()
         _history.clear()
 
 
