@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Memory of one call: the peak above the tensors, at a length of 16384.
 
-Each variant runs in a process of its own. The peak resident set is read before
-the call, when q, k, v and a result of the same size are in memory and the
-kernel is compiled, and after it; the difference is what the computation took.
+Each variant runs in a process of its own, its kernel compiled and its threads
+started. The growth of the resident memory during the call, less the result, is
+what the computation took.
 
     python benchmarks/memory.py [--length N] [--heads H]
 """
@@ -12,19 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sys
 
 import numpy as np
-from common import add_common_arguments, machine, run_child, write_json
+from common import add_common_arguments, machine, peak_growth, run_child, write_json
 
 D = 64
 NAMES = ("noop", "causal", "alibi_causal", "document_causal")
-
-
-def peak_bytes() -> int:
-    """Peak resident set of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def child(name: str, length: int, heads: int) -> dict[str, int]:
@@ -39,18 +33,9 @@ def child(name: str, length: int, heads: int) -> dict[str, int]:
     score_mod, mask_mod = fovea_mods(Data.make(length, rng))[name]
     kernel = fovea.compile(score_mod, mask_mod, D=D)
     kernel(q[:, :, :1], k[:, :, :1], v[:, :, :1])
-    # Touched and freed: the result of the call is a tensor, not overhead.
-    result = np.ones(shape, np.float32)
-    del result
-    before = peak_bytes()
-    out = kernel(q, k, v)
-    after = peak_bytes()
-    return {
-        "tensors": 3 * q.nbytes + out.nbytes,
-        "above": after - before,
-        "before": before,
-        "after": after,
-    }
+    # The result is a tensor and not the computation's own.
+    growth = peak_growth(lambda: kernel(q, k, v))
+    return {"tensors": 4 * q.nbytes, "above": max(0, growth - q.nbytes)}
 
 
 def main() -> int:
@@ -79,7 +64,7 @@ def main() -> int:
     for column in ("variant", "tensors", "above them", "a score matrix"):
         table.add_column(column, justify="right")
     for name, row in rows.items():
-        cells = (row["tensors"], max(row["above"], 0), matrix)
+        cells = (row["tensors"], row["above"], matrix)
         table.add_row(name, *(f"{cell / 2**20:,.1f} MiB" for cell in cells))
     Console().print(table)
     about = machine(given.threads)

@@ -7,7 +7,6 @@ tensors; that wants a process of its own.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -121,17 +120,15 @@ def torch_flex(problem: Problem) -> tuple[Callable[[], Any], float] | None:
 def _memory(length: int) -> dict[str, int]:
     import fovea
 
+    sys.path.insert(0, str(FILE.parents[2] / "benchmarks"))
+    from common import peak_growth
+
     problem = Problem.make(length)
     variant = fovea.load(FILE)
     kernel = variant.compile(D=HEAD_DIM, captures=problem.captures)
     kernel(problem.q[:, :, :1], problem.k[:, :, :1], problem.v[:, :, :1])
-    # Touched and freed: the result is a tensor and not the computation's own.
-    result = np.ones_like(problem.q)
-    del result
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    kernel(problem.q, problem.k, problem.v)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"above": (after - before) * 1024}
+    growth = peak_growth(lambda: kernel(problem.q, problem.k, problem.v))
+    return {"above": max(0, growth - problem.q.nbytes)}
 
 
 if __name__ == "__main__":
