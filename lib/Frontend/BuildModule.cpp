@@ -69,8 +69,15 @@ private:
     return arith::CmpFOp::create(builder, loc, predicate, in(node, 0),
                                  in(node, 1));
   }
+  /// Negations need constants that the region may have as well: one op each.
   Value constant(TypedAttr value) {
-    return arith::ConstantOp::create(builder, loc, value);
+    Value &known = constants[value];
+    Location place = loc;
+    if (auto named = dyn_cast<NameLoc>(loc))
+      place = named.getChildLoc();
+    if (!known)
+      known = arith::ConstantOp::create(builder, place, value);
+    return known;
   }
   TypedAttr getScalar(ValueType type, int64_t integer, double real) {
     if (type == ValueType::F) {
@@ -97,6 +104,7 @@ private:
   const Region &region;
   Block &block;
   llvm::DenseMap<unsigned, Value> captureValues;
+  llvm::DenseMap<Attribute, Value> constants;
   SmallVector<Value> values;
   Location loc = builder.getUnknownLoc();
 };
@@ -584,7 +592,7 @@ buildAttnModule(ArrayRef<Program> programs, MLIRContext &context) {
       os << "; ";
     if (auto file = dyn_cast<FileLineColLoc>(diagnostic.getLocation()))
       os << file.getFilename().getValue() << ':' << file.getLine() << ':'
-         << file.getColumn() << ": ";
+         << file.getColumn() << ": error: ";
     os << diagnostic.str();
     return success();
   });

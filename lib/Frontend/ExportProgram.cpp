@@ -25,7 +25,7 @@ llvm::Error fail(Location loc, const Twine &message) {
   auto file = loc->findInstanceOf<FileLineColLoc>();
   if (file && file.getLine() != 0)
     os << file.getFilename().getValue() << ':' << file.getLine() << ':'
-       << file.getColumn() << ": ";
+       << file.getColumn() << ": error: ";
   os << message;
   return llvm::createStringError(llvm::inconvertibleErrorCode(), text);
 }

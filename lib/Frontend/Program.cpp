@@ -268,6 +268,9 @@ private:
     for (unsigned operand : node.operands)
       operands.push_back(newIndex[operand]);
     simplify(node, operands);
+    // Only operations carry the names of lets.
+    if (operands.empty())
+      node.name.clear();
     auto [it, isNew] =
         known.try_emplace(getStructuralKey(node, operands), nodes.size());
     if (isNew) {

@@ -1,0 +1,111 @@
+//===- TranslateRegistration.cpp - .attn in fovea-translate --------------===//
+
+#include "fovea/Dialect/Attn/IR/Attn.h"
+#include "fovea/Frontend/Attn.h"
+#include "fovea/Frontend/AttnModule.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Tools/mlir-translate/Translation.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/SourceMgr.h"
+
+using namespace mlir;
+
+namespace fovea {
+
+namespace {
+/// What a .attn file leaves to its caller.
+struct ImportOptions {
+  llvm::cl::OptionCategory category{"Options of --import-attn"};
+  llvm::cl::opt<int64_t> headDim{
+      "head-dim", llvm::cl::desc("Feature size of queries and keys"),
+      llvm::cl::init(64), llvm::cl::cat(category)};
+  llvm::cl::opt<int64_t> valueDim{
+      "value-dim", llvm::cl::desc("Feature size of values (default: head-dim)"),
+      llvm::cl::init(-1), llvm::cl::cat(category)};
+  llvm::cl::opt<std::string> dtype{
+      "dtype", llvm::cl::desc("Element type: f32, f64, f16 or bf16"),
+      llvm::cl::init("f32"), llvm::cl::cat(category)};
+  llvm::cl::list<std::string> defines{
+      "D", llvm::cl::Prefix, llvm::cl::value_desc("name=value"),
+      llvm::cl::desc("Value of a compile-time parameter"),
+      llvm::cl::cat(category)};
+};
+} // namespace
+
+/// Errors that carry a place read as those of a compiler.
+static void report(llvm::Error error) {
+  std::string text = llvm::toString(std::move(error));
+  bool hasPlace = StringRef(text).contains(": error: ");
+  llvm::errs() << (hasPlace ? "" : "error: ") << text << '\n';
+}
+
+static OwningOpRef<Operation *> importAttn(const ImportOptions &options,
+                                           llvm::SourceMgr &source,
+                                           MLIRContext *context) {
+  const llvm::MemoryBuffer *buffer =
+      source.getMemoryBuffer(source.getMainFileID());
+  std::vector<std::pair<std::string, std::string>> defines;
+  for (const std::string &define : options.defines) {
+    auto [name, value] = StringRef(define).split('=');
+    defines.push_back({name.str(), value.str()});
+  }
+  llvm::FailureOr<std::vector<Program>> programs =
+      parseAttn(buffer->getBuffer(), buffer->getBufferIdentifier(), defines,
+                llvm::errs());
+  if (failed(programs))
+    return nullptr;
+  std::optional<DType> dtype = parseDType(options.dtype);
+  if (!dtype) {
+    llvm::errs() << "error: unknown dtype '" << options.dtype << "'\n";
+    return nullptr;
+  }
+  for (Program &program : *programs) {
+    program.dtype = dtype;
+    program.headDims = {options.headDim};
+    program.valueDim =
+        options.valueDim < 0 ? options.headDim : options.valueDim;
+  }
+  llvm::Expected<OwningOpRef<ModuleOp>> module =
+      buildAttnModule(*programs, *context);
+  if (!module) {
+    report(module.takeError());
+    return nullptr;
+  }
+  return OwningOpRef<Operation *>(module->release().getOperation());
+}
+
+static LogicalResult exportAttn(ModuleOp module, llvm::raw_ostream &os) {
+  llvm::Expected<std::vector<Program>> programs = exportPrograms(module);
+  if (!programs) {
+    report(programs.takeError());
+    return failure();
+  }
+  llvm::Expected<std::string> text = printAttn(*programs);
+  if (!text) {
+    report(text.takeError());
+    return failure();
+  }
+  os << *text;
+  return success();
+}
+
+static void registerDialects(DialectRegistry &registry) {
+  registry.insert<arith::ArithDialect, attn::AttnDialect, func::FuncDialect,
+                  math::MathDialect>();
+}
+
+void registerAttnTranslations() {
+  static ImportOptions options;
+  static TranslateToMLIRRegistration importer(
+      "import-attn", "Read a .attn file",
+      [](llvm::SourceMgr &source, MLIRContext *context) {
+        return importAttn(options, source, context);
+      },
+      registerDialects);
+  static TranslateFromMLIRRegistration exporter(
+      "export-attn", "Write level-1 IR as a .attn file", exportAttn,
+      registerDialects);
+}
+
+} // namespace fovea
