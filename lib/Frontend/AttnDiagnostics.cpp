@@ -71,12 +71,6 @@ LogicalResult AttnDiagnostics::error(size_t offset, const Twine &message) {
   return failure();
 }
 
-LogicalResult AttnDiagnostics::error(const Twine &message) {
-  ++numErrors;
-  os << fileName << ": error: " << message << '\n';
-  return failure();
-}
-
 void AttnDiagnostics::warning(size_t offset, const Twine &message) {
   if (++numWarnings <= AttnLimits::errors)
     print(offset, "warning", message);

@@ -20,8 +20,6 @@ public:
   llvm::LogicalResult error(size_t offset, const llvm::Twine &message);
   void warning(size_t offset, const llvm::Twine &message);
   void note(size_t offset, const llvm::Twine &message);
-  /// An error that belongs to no place in the text.
-  llvm::LogicalResult error(const llvm::Twine &message);
 
   unsigned getNumErrors() const { return numErrors; }
   bool hasTooManyErrors() const;

@@ -59,8 +59,9 @@ std::optional<unsigned> RegionLowering::convertResult(const Expr *expr,
     return toFloat(value);
   if (value.type == type)
     return toNode(value);
-  (void)fail(expr->token, stringify(kind) + " must be a " + describe(type) +
-                              ", got a value of type " + describe(value.type));
+  (void)fail(expr->token, stringify(kind) + " must be of type " +
+                              describe(type) + ", got a value of type " +
+                              describe(value.type));
   return std::nullopt;
 }
 

@@ -204,7 +204,7 @@ RegionLowering::Result RegionLowering::lowerConst(unsigned index) {
     return fromNode(toFloat(*value));
   if (value->type == type)
     return value;
-  return fail(decl.value->token, "'" + decl.name.text + "' must be a " +
+  return fail(decl.value->token, "'" + decl.name.text + "' must be of type " +
                                      describe(type) + ", got a value of type " +
                                      describe(value->type));
 }

@@ -372,10 +372,9 @@ private:
   LogicalResult parseDefine(StringRef text, const ParamDecl &decl,
                             Param &param) {
     auto fail = [&](const Twine &reason) {
-      (void)diagnostics.error("-D " + decl.name.text + "=" +
-                              text.take_front(60) + ": " + reason);
-      diagnostics.note(decl.name.offset, "the parameter is defined here");
-      return failure();
+      return diagnostics.error(decl.name.offset, "-D " + decl.name.text + "=" +
+                                                     text.take_front(60) +
+                                                     ": " + reason);
     };
     if (param.type == ValueType::I1) {
       if (text != "true" && text != "false")

@@ -120,9 +120,11 @@ private:
         for (const ParamDecl &param : variant.params)
           if (param.value)
             known.push_back(param.name.text);
-      (void)scope.diagnostics.error("-D " + StringRef(name).take_front(60) +
-                                    ": no compile-time parameter of this name" +
-                                    suggest(name, known));
+      (void)scope.diagnostics.error(
+          scope.file.variants.front().name.offset,
+          "-D " + StringRef(name).take_front(60) +
+              ": no compile-time parameter of this name" +
+              suggest(name, known));
     }
     return success(ok);
   }

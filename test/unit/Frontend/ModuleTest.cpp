@@ -123,18 +123,20 @@ TEST_F(ModuleTest, ExportNamesOpAndLocation) {
   EXPECT_EQ(
       errorOfMLIR(start + "%keep = arith.cmpi uge, %m, %n : i64\n" + finish),
       "t.mlir:4:9: error: 'arith.cmpi' in mask cannot be written as a program");
-  EXPECT_EQ(errorOfMLIR(start +
-                        "%x = arith.cmpi sge, %m, %n : i64\n"
-                        "%keep = arith.addi %x, %x : i1\n" +
-                        finish),
-            "t.mlir:5:9: error: 'arith.addi' in mask cannot be written as a program");
+  EXPECT_EQ(
+      errorOfMLIR(start +
+                  "%x = arith.cmpi sge, %m, %n : i64\n"
+                  "%keep = arith.addi %x, %x : i1\n" +
+                  finish),
+      "t.mlir:5:9: error: 'arith.addi' in mask cannot be written as a program");
   std::string body = start + "%keep = arith.cmpi sge, %m, %n : i64\n";
   EXPECT_EQ(errorOfMLIR(std::string(prologue) +
                         "return %q : tensor<?x?x?x8xf32>\n}\n"),
             "t.mlir:1:1: error: 'func.func' holds no 'attn.attention'");
-  EXPECT_EQ(errorOfMLIR(body + epilogue + "return %q : tensor<?x?x?x8xf32>\n}"),
-            "t.mlir:7:1: error: 'func.return' must return what 'attn.attention' "
-            "gives");
+  EXPECT_EQ(
+      errorOfMLIR(body + epilogue + "return %q : tensor<?x?x?x8xf32>\n}"),
+      "t.mlir:7:1: error: 'func.return' must return what 'attn.attention' "
+      "gives");
   EXPECT_EQ(errorOfMLIR(""), "the module holds no variant");
   std::string other = body + finish;
   other.replace(other.find("@f"), 2, "@g");
