@@ -6,6 +6,7 @@
 #include "fovea/Dialect/Attn/IR/Attn.h"
 #include "fovea/Dialect/Attn/Transforms/Passes.h"
 #include "fovea/Dialect/Online/IR/Online.h"
+#include "fovea/Pipelines/Pipelines.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -17,10 +18,9 @@
 void fovea::registerDialects(mlir::DialectRegistry &registry) {
   registry.insert<mlir::arith::ArithDialect, mlir::attn::AttnDialect,
                   mlir::func::FuncDialect, mlir::LLVM::LLVMDialect,
-                  mlir::math::MathDialect,
-                  mlir::memref::MemRefDialect, mlir::online::OnlineDialect,
-                  mlir::scf::SCFDialect, mlir::tensor::TensorDialect,
-                  mlir::vector::VectorDialect>();
+                  mlir::math::MathDialect, mlir::memref::MemRefDialect,
+                  mlir::online::OnlineDialect, mlir::scf::SCFDialect,
+                  mlir::tensor::TensorDialect, mlir::vector::VectorDialect>();
 }
 
 void fovea::registerPasses() {
@@ -30,4 +30,5 @@ void fovea::registerPasses() {
   registerOnlineToCPUPasses();
   registerAttnToOnlinePasses();
   mlir::attn::registerAttnTransformsPasses();
+  registerPipelines();
 }

@@ -60,6 +60,10 @@ llvm::LogicalResult lowerAttnToCPU(mlir::ModuleOp module,
                                    const CPUCompileOptions &options,
                                    CPUCompileReport *report = nullptr);
 
+/// -fovea-online-pipeline and -fovea-cpu-pipeline, with CPUCompileOptions as
+/// options.
+void registerPipelines();
+
 } // namespace fovea
 
 #endif // FOVEA_PIPELINES_PIPELINES_H

@@ -1,0 +1,60 @@
+//===- RegisterPipelines.cpp - Pipelines by name, for fovea-opt -----------===//
+
+#include "fovea/Conversion/OnlineToCPU/OnlineToCPU.h"
+#include "fovea/Pipelines/Pipelines.h"
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassOptions.h"
+#include "mlir/Pass/PassRegistry.h"
+
+using namespace fovea;
+using namespace mlir;
+
+namespace {
+struct CPUPipelineOptions : PassPipelineOptions<CPUPipelineOptions> {
+  Option<std::string> cpu{*this, "cpu",
+                          llvm::cl::desc("Processor in LLVM's spelling"),
+                          llvm::cl::init("x86-64-v3")};
+  Option<std::string> features{
+      *this, "features",
+      llvm::cl::desc("Processor features, as in \"+avx512bf16\"")};
+  Option<std::string> schedule{
+      *this, "schedule",
+      llvm::cl::desc("Fixed entries of the schedule, as in \"m=192,n=256\"")};
+  Option<bool> exact{*this, "exact",
+                     llvm::cl::desc("The form that selects on v (S11)"),
+                     llvm::cl::init(false)};
+  Option<int> indexBits{*this, "index-bits",
+                        llvm::cl::desc("Width of positions: 32 or 64"),
+                        llvm::cl::init(32)};
+  ListOption<std::string> params{
+      *this, "params", llvm::cl::desc("Compile-time parameters, as in W=64")};
+
+  CPUCompileOptions get() const {
+    CPUCompileOptions options;
+    options.cpu = cpu;
+    options.features = features;
+    options.schedule = schedule;
+    options.exact = exact;
+    options.indexBits = indexBits;
+    return options;
+  }
+};
+} // namespace
+
+void fovea::registerPipelines() {
+  static PassPipelineRegistration<CPUPipelineOptions> toOnline(
+      "fovea-online-pipeline",
+      "Level 1 to level 2 for a CPU: bind parameters, simplify, convert, check",
+      [](OpPassManager &passes, const CPUPipelineOptions &options) {
+        addAttnToOnlinePasses(passes, options.get(), options.params);
+      });
+  static PassPipelineRegistration<CPUPipelineOptions> toLLVM(
+      "fovea-cpu-pipeline",
+      "Level 1 to the LLVM dialect for a CPU, with the kernels' two functions",
+      [](OpPassManager &passes, const CPUPipelineOptions &options) {
+        addAttnToOnlinePasses(passes, options.get(), options.params);
+        passes.addPass(createConvertOnlineToCPUPass());
+        buildCPUToLLVMPipeline(passes);
+      });
+}
