@@ -1,5 +1,6 @@
 //===- Support.cpp - What every function of the C ABI does ----------------===//
 #include "Support.h"
+#include "fovea/Runtime/ReadSource.h"
 
 #include <cstdlib>
 #include <cstring>
@@ -32,11 +33,10 @@ capi::readDefines(const char *const *defines, size_t count) {
   for (size_t i = 0; i < count; ++i) {
     if (!defines[i])
       return invalid("defines: entry " + llvm::Twine(i) + " must not be null");
-    auto [name, value] = llvm::StringRef(defines[i]).split('=');
-    if (name.empty() || value.empty())
-      return invalid("defines: must be NAME=VALUE, got '" +
-                     llvm::Twine(defines[i]) + "'");
-    out.emplace_back(name.str(), value.str());
+    auto pair = splitDefine(defines[i]);
+    if (!pair)
+      return pair.takeError();
+    out.push_back(std::move(*pair));
   }
   return out;
 }

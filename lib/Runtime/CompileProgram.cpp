@@ -83,23 +83,30 @@ std::string printModule(mlir::ModuleOp module) {
 }
 } // namespace
 
-llvm::Expected<Artifact> fovea::compileProgram(const Program &program,
-                                               const CPUTarget &target,
-                                               llvm::StringRef schedule,
-                                               KernelForm form) {
+llvm::Expected<std::unique_ptr<llvm::Module>> fovea::compileProgramToLLVM(
+    const Program &program, const CPUTarget &target, llvm::StringRef schedule,
+    KernelForm form, llvm::LLVMContext &context, CPUCompileReport *report) {
   Session session;
   auto module = buildAttnModule(program, session.get());
   if (!module)
     return module.takeError();
-  CPUCompileReport report;
   if (failed(lowerAttnToCPU(**module, makeOptions(target, schedule, form),
-                            &report)))
+                            report)))
     return session.error("lowering to the CPU");
+  return translateForCPU(**module, context, target);
+}
+
+llvm::Expected<Artifact> fovea::compileProgram(const Program &program,
+                                               const CPUTarget &target,
+                                               llvm::StringRef schedule,
+                                               KernelForm form) {
   llvm::LLVMContext context;
-  auto translated = translateForCPU(**module, context, target);
-  if (!translated)
-    return translated.takeError();
-  auto object = emitForCPU(**translated, target, CodeKind::Object);
+  CPUCompileReport report;
+  auto module =
+      compileProgramToLLVM(program, target, schedule, form, context, &report);
+  if (!module)
+    return module.takeError();
+  auto object = emitForCPU(**module, target, CodeKind::Object);
   if (!object)
     return object.takeError();
   return Artifact{(*object)->getBuffer().str(), report.schedule,

@@ -9,7 +9,19 @@
 
 #include "llvm/Support/Error.h"
 
+namespace llvm {
+class LLVMContext;
+class Module;
+} // namespace llvm
+
 namespace fovea {
+
+/// Lowers a complete program to optimised LLVM IR for the CPU.
+llvm::Expected<std::unique_ptr<llvm::Module>>
+compileProgramToLLVM(const Program &program, const CPUTarget &target,
+                     llvm::StringRef schedule, KernelForm form,
+                     llvm::LLVMContext &context,
+                     CPUCompileReport *report = nullptr);
 
 /// Compiles a complete program to an object for the CPU. Everything MLIR is
 /// made and dropped inside.

@@ -47,7 +47,8 @@ typedef struct fovea_cpu_args {
 } fovea_cpu_args;
 
 /* Returns the number of work items and stores the scratch bytes that one
- * concurrent call of the run function needs (64-byte aligned). */
+ * concurrent call of the run function needs (64-byte aligned). Reads the sizes
+ * of the arguments only. */
 typedef int64_t (*fovea_cpu_plan_fn)(const fovea_cpu_args *args,
                                      int64_t *scratch_bytes);
 

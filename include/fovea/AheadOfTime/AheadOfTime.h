@@ -1,0 +1,34 @@
+//===- AheadOfTime.h - Objects and headers for other programs ----*- C++
+//-*-===//
+#ifndef FOVEA_AHEADOFTIME_AHEADOFTIME_H
+#define FOVEA_AHEADOFTIME_AHEADOFTIME_H
+
+#include "fovea/Frontend/Program.h"
+#include "fovea/Target/CPU/HostInfo.h"
+
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/Support/Error.h"
+
+#include <string>
+
+namespace fovea {
+
+struct AheadOfTimeOutput {
+  std::string object; /// relocatable, all forms for all targets
+  std::string header; /// C; needs nothing of Fovea where it is used
+};
+
+/// Compiles a complete program for each target. The header defines one function
+/// `name`, which takes the best version that the processor runs.
+llvm::Expected<AheadOfTimeOutput>
+compileAheadOfTime(const Program &program, llvm::ArrayRef<CPUTarget> targets,
+                   llvm::StringRef name);
+
+/// The C header of such an object; targets in the order of their versions.
+std::string writeHeader(const Program &program,
+                        llvm::ArrayRef<CPUTarget> targets,
+                        llvm::StringRef name);
+
+} // namespace fovea
+
+#endif // FOVEA_AHEADOFTIME_AHEADOFTIME_H

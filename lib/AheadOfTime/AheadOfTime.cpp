@@ -1,0 +1,92 @@
+//===- AheadOfTime.cpp - Objects for other programs -----------------------===//
+#include "fovea/AheadOfTime/AheadOfTime.h"
+#include "fovea/Runtime/CompileProgram.h"
+#include "fovea/Runtime/Error.h"
+#include "fovea/Target/CPU/ObjectEmitter.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Linker/Linker.h"
+
+#include <tuple>
+
+using namespace fovea;
+
+static bool isIdentifier(llvm::StringRef name) {
+  return !name.empty() && !llvm::isDigit(name.front()) &&
+         llvm::all_of(name,
+                      [](char c) { return llvm::isAlnum(c) || c == '_'; });
+}
+
+/// Gives the two functions of a kernel their names in the common object; what
+/// else there is becomes private to its module.
+static void renameKernel(llvm::Module &module, llvm::StringRef symbol,
+                         const std::string &prefix) {
+  for (llvm::GlobalValue &value : module.global_values()) {
+    if (value.isDeclaration())
+      continue;
+    for (llvm::StringRef part : {"_plan", "_run"})
+      if (value.getName() == (symbol + part).str())
+        value.setName(prefix + part);
+    if (!value.getName().starts_with(prefix))
+      value.setLinkage(llvm::GlobalValue::InternalLinkage);
+  }
+}
+
+/// All forms of one version, linked into `whole`.
+static llvm::Error addVersion(const Program &program, const CPUTarget &target,
+                              llvm::StringRef name, size_t version,
+                              llvm::Module &whole) {
+  for (int indexBits : {32, 64})
+    for (bool exact : {false, true}) {
+      auto module =
+          compileProgramToLLVM(program, target, /*schedule=*/"",
+                               {indexBits, exact}, whole.getContext());
+      if (!module)
+        return module.takeError();
+      std::string prefix = (name + "_v" + llvm::Twine(version) + "_i" +
+                            llvm::Twine(indexBits) + (exact ? "_exact" : ""))
+                               .str();
+      renameKernel(**module, program.name, prefix);
+      if (llvm::Linker::linkModules(whole, std::move(*module)))
+        return makeError(FOVEA_COMPILE_ERROR,
+                         "cannot link the version for " + target.name);
+    }
+  return llvm::Error::success();
+}
+
+llvm::Expected<AheadOfTimeOutput>
+fovea::compileAheadOfTime(const Program &program,
+                          llvm::ArrayRef<CPUTarget> targets,
+                          llvm::StringRef name) {
+  if (!isIdentifier(name))
+    return makeError(FOVEA_INVALID_ARGUMENT,
+                     "name: must be a C identifier, got '" + name + "'");
+  if (targets.empty())
+    return makeError(FOVEA_INVALID_ARGUMENT, "target: must name at least one");
+  if (program.blockMask)
+    return makeError(FOVEA_UNSUPPORTED,
+                     "block_mask: not available ahead of time");
+  // The version that asks for most is tried first.
+  std::vector<CPUTarget> sorted(targets.begin(), targets.end());
+  llvm::sort(sorted, [](const CPUTarget &a, const CPUTarget &b) {
+    return std::tuple(llvm::StringRef(a.cpu), a.features.size(), a.name) >
+           std::tuple(llvm::StringRef(b.cpu), b.features.size(), b.name);
+  });
+
+  llvm::LLVMContext context;
+  llvm::Module whole(name, context);
+  // Versions carry their features per function; the rest suits any processor.
+  auto base = resolveCPUTarget(hostTargets().back(), /*mustRun=*/true);
+  if (!base)
+    return base.takeError();
+  for (size_t i = 0; i < sorted.size(); ++i)
+    if (llvm::Error error = addVersion(program, sorted[i], name, i, whole))
+      return std::move(error);
+  auto object = emitForCPU(whole, *base, CodeKind::Object);
+  if (!object)
+    return object.takeError();
+  return AheadOfTimeOutput{(*object)->getBuffer().str(),
+                           writeHeader(program, sorted, name)};
+}

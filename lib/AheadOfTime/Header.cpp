@@ -1,0 +1,230 @@
+//===- Header.cpp - The C header of an object -----------------------------===//
+#include "fovea/AheadOfTime/AheadOfTime.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace fovea;
+
+namespace {
+/// What all headers share: descriptors, the kernels' arguments, the driver.
+const char commonText[] =
+#include "HeaderCommon.inc"
+    ;
+
+/// Writes one header.
+class HeaderWriter {
+public:
+  HeaderWriter(const Program &program, llvm::ArrayRef<CPUTarget> targets,
+               llvm::StringRef name)
+      : program(program), targets(targets), name(name), os(text) {
+    for (size_t i = 0; i < program.headDims.size(); ++i) {
+      queries.push_back(unique(i ? "q" + std::to_string(i + 1) : "q"));
+      keys.push_back(unique(i ? "k" + std::to_string(i + 1) : "k"));
+    }
+    value = unique("v");
+    for (const char *taken : {"out", "lse", "scale", "scales", "workspace",
+                              "workspace_bytes", "options", "call"})
+      used.insert(taken);
+    for (const Capture &capture : program.captures)
+      captures.push_back(unique(capture.name));
+  }
+
+  std::string write() {
+    std::string guard = "FOVEA_KERNEL_" + name.upper() + "_H";
+    os << "/* " << name << ".h - written by foveac: the attention variant '"
+       << program.name << "', D = " << program.headDims.front()
+       << ", E = " << program.valueDim.value_or(0) << ", "
+       << stringify(*program.dtype) << ".\n * Link " << name
+       << ".o and the mathematical library (-lm). Include fovea.h, where both "
+          "are\n * used, before this file. */\n"
+       << "#ifndef " << guard << "\n#define " << guard << "\n\n"
+       << commonText << "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
+    writeVersions();
+    writeFunction();
+    os << "\n#ifdef __cplusplus\n}\n#endif\n\n#endif /* " << guard << " */\n";
+    return text;
+  }
+
+private:
+  std::string unique(std::string wanted) {
+    static const char *const keywords[] = {
+        "auto",    "bool",     "break",    "case",    "char",     "class",
+        "const",   "continue", "default",  "delete",  "do",       "double",
+        "else",    "enum",     "extern",   "float",   "for",      "goto",
+        "if",      "inline",   "int",      "long",    "new",      "private",
+        "public",  "register", "restrict", "return",  "short",    "signed",
+        "sizeof",  "static",   "struct",   "switch",  "template", "this",
+        "typedef", "union",    "unsigned", "virtual", "void",     "volatile",
+        "while"};
+    for (char &c : wanted)
+      if (!llvm::isAlnum(c))
+        c = '_';
+    while (used.contains(wanted) ||
+           llvm::is_contained(keywords, llvm::StringRef(wanted)))
+      wanted += "_";
+    used.insert(wanted);
+    return wanted;
+  }
+
+  void writeVersions();
+  void writeTest(const CPUTarget &target);
+  void writeParameters();
+  void writeFunction();
+  void writeCapture(size_t index);
+
+  const Program &program;
+  llvm::ArrayRef<CPUTarget> targets;
+  llvm::StringRef name;
+  llvm::StringSet<> used;
+  llvm::SmallVector<std::string, 2> queries, keys;
+  llvm::SmallVector<std::string, 4> captures;
+  std::string value, text;
+  llvm::raw_string_ostream os;
+};
+} // namespace
+
+/// The processor test of a version, in the spelling of GCC and Clang.
+void HeaderWriter::writeTest(const CPUTarget &target) {
+  llvm::SmallVector<llvm::StringRef, 8> needs;
+  if (target.cpu == "x86-64-v4")
+    needs = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"};
+  if (target.cpu == "x86-64-v4" || target.cpu == "x86-64-v3")
+    needs.append({"avx2", "fma", "bmi", "bmi2"});
+  if (target.cpu == "x86-64-v2")
+    needs = {"sse4.2", "popcnt"};
+  llvm::StringRef features = target.features;
+  while (!features.empty()) {
+    auto [first, rest] = features.split(',');
+    needs.push_back(first.drop_front());
+    features = rest;
+  }
+  os << "1";
+  for (llvm::StringRef feature : needs)
+    os << " &&\n      __builtin_cpu_supports(\"" << feature << "\")";
+}
+
+void HeaderWriter::writeVersions() {
+  for (size_t i = 0; i < targets.size(); ++i)
+    for (const char *form : {"_i32", "_i32_exact", "_i64", "_i64_exact"}) {
+      std::string symbol = (name + "_v" + llvm::Twine(i) + form).str();
+      os << "int64_t " << symbol
+         << "_plan(const fovea_cpu_args *, int64_t *);\n"
+         << "int64_t " << symbol
+         << "_run(const fovea_cpu_args *, int64_t, int64_t, void *);\n";
+    }
+  os << "\n/* The kernels for this processor, in the order fast, exact, for\n"
+        "   positions below 2^30 and for all; null where no version fits. */\n"
+        "static inline const fovea_aot_kernel *"
+     << name << "_kernels(void) {\n";
+  for (size_t i = 0; i < targets.size(); ++i) {
+    os << "  static const fovea_aot_kernel v" << i << "[4] = {\n";
+    for (const char *form : {"_i32", "_i32_exact", "_i64", "_i64_exact"})
+      os << "      {" << name << "_v" << i << form << "_plan, " << name << "_v"
+         << i << form << "_run},\n";
+    os << "  };\n";
+  }
+  os << "#if defined(__x86_64__)\n  __builtin_cpu_init();\n";
+  for (size_t i = 0; i < targets.size(); ++i) {
+    os << "  if (";
+    writeTest(targets[i]);
+    os << ")\n    return v" << i << "; /* " << targets[i].name << " */\n";
+  }
+  os << "  return NULL;\n#else\n  return v0;\n#endif\n}\n\n";
+}
+
+void HeaderWriter::writeParameters() {
+  auto tensor = [&](llvm::StringRef parameter, const llvm::Twine &what) {
+    os << "    const fovea_tensor *" << parameter << ", /* " << what << " */\n";
+  };
+  llvm::StringRef dtype = stringify(*program.dtype);
+  for (size_t i = 0; i < queries.size(); ++i) {
+    tensor(queries[i],
+           dtype + " [B,Hq,M," + llvm::Twine(program.headDims[i]) + "]");
+    tensor(keys[i],
+           dtype + " [B or 1,Hk,N," + llvm::Twine(program.headDims[i]) + "]");
+  }
+  tensor(value, dtype + " [B or 1,Hk,N," +
+                    llvm::Twine(program.valueDim.value_or(0)) + "]");
+  for (size_t i = 0; i < captures.size(); ++i)
+    tensor(captures[i], stringify(program.captures[i].dtype) + ", rank " +
+                            llvm::Twine(program.captures[i].rank));
+  tensor("out",
+         dtype + " [B,Hq,M," + llvm::Twine(program.valueDim.value_or(0)) + "]");
+  tensor("lse", program.returnLse ? "[B,Hq,M], or null" : "null");
+  if (queries.size() == 1)
+    os << "    double scale,\n";
+  else
+    os << "    const double *scales, /* one for each pair */\n";
+  os << "    void *workspace, /* null: only store the bytes it needs */\n"
+        "    size_t *workspace_bytes,\n"
+        "    const fovea_aot_options *options /* null: serial, no offsets */";
+}
+
+void HeaderWriter::writeCapture(size_t index) {
+  const Capture &capture = program.captures[index];
+  os << "  if (!fovea_aot_tensor(&call, " << captures[index] << ", \""
+     << captures[index] << "\", " << static_cast<int>(capture.dtype) << ", "
+     << capture.rank << "))\n    return call.status;\n"
+     << "  fovea_aot_captures[" << index << "].data = " << captures[index]
+     << "->data;\n  fovea_aot_captures[" << index
+     << "].sizes = " << captures[index] << "->sizes;\n  fovea_aot_captures["
+     << index << "].strides = " << captures[index] << "->strides;\n";
+}
+
+void HeaderWriter::writeFunction() {
+  int dtype = static_cast<int>(*program.dtype);
+  DType score = *program.dtype == DType::F64 ? DType::F64 : DType::F32;
+  size_t pairs = queries.size();
+  os << "/* Returns 0, or 1 for a wrong argument and 8 where no version fits "
+        "this\n   processor, with a text in options->message. */\n"
+        "static inline int "
+     << name << "(\n";
+  writeParameters();
+  os << ") {\n  fovea_aot_call call;\n"
+     << "  fovea_cpu_tensor fovea_aot_queries[" << pairs << "], fovea_aot_keys["
+     << pairs << "];\n"
+     << "  fovea_cpu_capture fovea_aot_captures["
+     << std::max<size_t>(captures.size(), 1) << "];\n"
+     << "  fovea_aot_begin(&call, options);\n";
+  for (size_t i = 0; i < pairs; ++i)
+    os << "  if (!fovea_aot_query(&call, " << queries[i] << ", \"" << queries[i]
+       << "\", " << dtype << ", " << program.headDims[i]
+       << ", &fovea_aot_queries[" << i << "], " << i << ") ||\n"
+       << "      !fovea_aot_key(&call, " << keys[i] << ", \"" << keys[i]
+       << "\", " << dtype << ", " << program.headDims[i] << ", &fovea_aot_keys["
+       << i << "], " << i << "))\n    return call.status;\n";
+  int64_t e = program.valueDim.value_or(0);
+  os << "  if (!fovea_aot_key(&call, " << value << ", \"" << value << "\", "
+     << dtype << ", " << e << ", &call.args.value, 1) ||\n"
+     << "      !fovea_aot_out(&call, out, \"out\", " << dtype << ", 4, " << e
+     << ", &call.args.out))\n    return call.status;\n";
+  if (program.returnLse)
+    os << "  if (lse && !fovea_aot_out(&call, lse, \"lse\", "
+       << static_cast<int>(score)
+       << ", 3, 0, &call.args.lse))\n    return call.status;\n";
+  else
+    os << "  if (lse) {\n    fovea_aot_fail(&call, 1, \"lse\", \"the kernel "
+          "was compiled without it\", 0, 0);\n    return call.status;\n  }\n";
+  for (size_t i = 0; i < captures.size(); ++i)
+    writeCapture(i);
+  os << "  call.args.queries = fovea_aot_queries;\n"
+        "  call.args.keys = fovea_aot_keys;\n"
+        "  call.args.captures = fovea_aot_captures;\n"
+     << (pairs == 1 ? "  call.args.scales = &scale;\n"
+                    : "  call.args.scales = scales;\n")
+     << "  return fovea_aot_run(&call, " << name
+     << "_kernels(), \"this object has ";
+  llvm::interleave(
+      targets, os, [&](const CPUTarget &target) { os << target.name; }, ", ");
+  os << "\", workspace, workspace_bytes);\n}\n";
+}
+
+std::string fovea::writeHeader(const Program &program,
+                               llvm::ArrayRef<CPUTarget> targets,
+                               llvm::StringRef name) {
+  return HeaderWriter(program, targets, name).write();
+}

@@ -1,0 +1,372 @@
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Tensors as in fovea.h: sizes and strides count elements, strides may be zero
+   or negative; dtype 0 i1 (a byte), 1 i8, 2 ui8, 3 i16, 4 ui16, 5 i32, 6 ui32,
+   7 i64, 8 f16, 9 bf16, 10 f32, 11 f64; device_type 1 is the CPU. */
+#if !defined(FOVEA_C_FOVEA_H) && !defined(FOVEA_AOT_TENSOR)
+#define FOVEA_AOT_TENSOR
+typedef struct fovea_tensor {
+  size_t struct_size; /* sizeof(fovea_tensor) */
+  void *data;
+  int32_t dtype;
+  int32_t rank;
+  const int64_t *sizes;
+  const int64_t *strides;
+  int32_t device_type;
+  int32_t device_id;
+} fovea_tensor;
+#endif
+
+#ifndef FOVEA_AOT_COMMON
+#define FOVEA_AOT_COMMON
+
+/* May all be null or 0. Offsets, lengths: one for each batch. */
+typedef struct fovea_aot_options {
+  const int64_t *q_offset, *kv_offset, *q_lengths, *kv_lengths;
+  /* Calls body(task, index, worker) for each index of 0 ... count-1, on at most
+     `workers` threads at once, with a worker number of 0 ... workers-1 that no
+     two calls at one time share; returns when all are done. */
+  void (*parallel_for)(void *pool, int64_t count,
+                       void (*body)(void *task, int64_t index, int64_t worker),
+                       void *task);
+  void *pool;
+  int64_t workers; /* below 1: 1 */
+  char *message;   /* a text where the call fails */
+  size_t message_size;
+} fovea_aot_options;
+
+#ifndef FOVEA_TARGET_CPU_KERNELABI_H
+#define FOVEA_TARGET_CPU_KERNELABI_H
+typedef struct fovea_cpu_tensor {
+  void *data;
+  int64_t strides[4];
+} fovea_cpu_tensor;
+typedef struct fovea_cpu_capture {
+  const void *data;
+  const int64_t *sizes;
+  const int64_t *strides;
+} fovea_cpu_capture;
+typedef struct fovea_cpu_block_mask {
+  const int8_t *classes;
+  int64_t strides[4];
+  int64_t query_tile, key_tile;
+} fovea_cpu_block_mask;
+typedef struct fovea_cpu_args {
+  int64_t batch, query_heads, kv_heads, query_length, kv_length;
+  const fovea_cpu_tensor *queries;
+  const fovea_cpu_tensor *keys;
+  const double *scales;
+  fovea_cpu_tensor value;
+  fovea_cpu_tensor out;
+  fovea_cpu_tensor lse;
+  const fovea_cpu_capture *captures;
+  const int64_t *q_offset, *kv_offset;
+  const int64_t *q_lengths, *kv_lengths;
+  const fovea_cpu_block_mask *block_mask;
+} fovea_cpu_args;
+#endif
+
+typedef struct fovea_aot_kernel {
+  int64_t (*plan)(const fovea_cpu_args *, int64_t *);
+  int64_t (*run)(const fovea_cpu_args *, int64_t, int64_t, void *);
+} fovea_aot_kernel;
+
+typedef struct fovea_aot_call {
+  fovea_cpu_args args;
+  const fovea_aot_options *options;
+  int status;
+  /* Of the pass that runs. */
+  fovea_aot_kernel kernel;
+  unsigned char *flags; /* per item: it gave a non-finite value */
+  int only_flagged, set_flags;
+  char *scratch;
+  int64_t scratch_bytes;
+} fovea_aot_call;
+
+static inline int fovea_aot_fail(fovea_aot_call *call, int status,
+                                 const char *name, const char *rule,
+                                 int64_t wanted, int64_t got) {
+  const fovea_aot_options *options = call->options;
+  call->status = status;
+  if (!options || !options->message || options->message_size == 0)
+    return 0;
+  if (wanted == got)
+    snprintf(options->message, options->message_size, "%s: %s", name, rule);
+  else
+    snprintf(options->message, options->message_size, "%s: %s %lld, got %lld",
+             name, rule, (long long)wanted, (long long)got);
+  return 0;
+}
+
+static inline void fovea_aot_begin(fovea_aot_call *call,
+                                   const fovea_aot_options *options) {
+  memset(call, 0, sizeof *call);
+  call->options = options;
+}
+
+static inline int fovea_aot_tensor(fovea_aot_call *call,
+                                   const fovea_tensor *tensor, const char *name,
+                                   int32_t dtype, int32_t rank) {
+  int32_t i;
+  int empty = 0;
+  if (!tensor)
+    return fovea_aot_fail(call, 1, name, "must not be null", 0, 0);
+  if (tensor->struct_size != sizeof(fovea_tensor))
+    return fovea_aot_fail(call, 1, name, "struct_size must be",
+                          (int64_t)sizeof(fovea_tensor),
+                          (int64_t)tensor->struct_size);
+  if (tensor->device_type != 1)
+    return fovea_aot_fail(call, 1, name, "device type must be", 1,
+                          tensor->device_type);
+  if (tensor->dtype != dtype)
+    return fovea_aot_fail(call, 1, name, "dtype must be", dtype, tensor->dtype);
+  if (tensor->rank != rank)
+    return fovea_aot_fail(call, 1, name, "rank must be", rank, tensor->rank);
+  if (rank > 0 && (!tensor->sizes || !tensor->strides))
+    return fovea_aot_fail(call, 1, name, "sizes and strides must not be null",
+                          0, 0);
+  for (i = 0; i < rank; ++i) {
+    if (tensor->sizes[i] < 0)
+      return fovea_aot_fail(call, 1, name, "sizes must not be negative", 0, 0);
+    empty |= tensor->sizes[i] == 0;
+  }
+  if (!tensor->data && !empty)
+    return fovea_aot_fail(call, 1, name, "data must not be null", 0, 0);
+  if (rank != 4 && empty && call->args.batch > 0 && call->args.query_length > 0)
+    return fovea_aot_fail(call, 1, name, "must have at least one element", 0,
+                          0);
+  return 1;
+}
+
+static inline int fovea_aot_size(fovea_aot_call *call, const char *name,
+                                 const char *what, int64_t wanted,
+                                 int64_t got) {
+  return wanted == got ? 1 : fovea_aot_fail(call, 1, name, what, wanted, got);
+}
+
+static inline void fovea_aot_strides(const fovea_tensor *tensor,
+                                     fovea_cpu_tensor *out) {
+  int32_t i;
+  out->data = tensor->data;
+  for (i = 0; i < 4; ++i)
+    out->strides[i] = i < tensor->rank ? tensor->strides[i] : 0;
+}
+
+static inline int fovea_aot_query(fovea_aot_call *call, const fovea_tensor *q,
+                                  const char *name, int32_t dtype, int64_t dim,
+                                  fovea_cpu_tensor *out, int later) {
+  if (!fovea_aot_tensor(call, q, name, dtype, 4))
+    return 0;
+  if (!later) {
+    call->args.batch = q->sizes[0];
+    call->args.query_heads = q->sizes[1];
+    call->args.query_length = q->sizes[2];
+    if (q->sizes[1] < 1)
+      return fovea_aot_fail(call, 1, name, "must have at least one head", 0, 0);
+  }
+  fovea_aot_strides(q, out);
+  return fovea_aot_size(call, name, "batch must be", call->args.batch,
+                        q->sizes[0]) &&
+         fovea_aot_size(call, name, "number of heads must be",
+                        call->args.query_heads, q->sizes[1]) &&
+         fovea_aot_size(call, name, "length must be", call->args.query_length,
+                        q->sizes[2]) &&
+         fovea_aot_size(call, name, "head dim must be", dim, q->sizes[3]);
+}
+
+static inline int fovea_aot_key(fovea_aot_call *call, const fovea_tensor *k,
+                                const char *name, int32_t dtype, int64_t dim,
+                                fovea_cpu_tensor *out, int later) {
+  if (!fovea_aot_tensor(call, k, name, dtype, 4))
+    return 0;
+  if (!later) {
+    call->args.kv_heads = k->sizes[1];
+    call->args.kv_length = k->sizes[2];
+    if (k->sizes[1] < 1 || call->args.query_heads % k->sizes[1] != 0)
+      return fovea_aot_fail(call, 1, name,
+                            "number of heads must divide that of q:",
+                            call->args.query_heads, k->sizes[1]);
+  }
+  fovea_aot_strides(k, out);
+  if (k->sizes[0] == 1)
+    out->strides[0] = 0; /* one batch for all */
+  else if (!fovea_aot_size(call, name, "batch must be 1 or", call->args.batch,
+                           k->sizes[0]))
+    return 0;
+  return fovea_aot_size(call, name, "number of heads must be",
+                        call->args.kv_heads, k->sizes[1]) &&
+         fovea_aot_size(call, name, "length must be", call->args.kv_length,
+                        k->sizes[2]) &&
+         fovea_aot_size(call, name, "head dim must be", dim, k->sizes[3]);
+}
+
+static inline int fovea_aot_out(fovea_aot_call *call, const fovea_tensor *out,
+                                const char *name, int32_t dtype, int32_t rank,
+                                int64_t dim, fovea_cpu_tensor *described) {
+  if (!out)
+    return fovea_aot_fail(call, 1, name, "must not be null", 0, 0);
+  if (!fovea_aot_tensor(call, out, name, dtype, rank))
+    return 0;
+  fovea_aot_strides(out, described);
+  return fovea_aot_size(call, name, "batch must be", call->args.batch,
+                        out->sizes[0]) &&
+         fovea_aot_size(call, name, "number of heads must be",
+                        call->args.query_heads, out->sizes[1]) &&
+         fovea_aot_size(call, name, "length must be", call->args.query_length,
+                        out->sizes[2]) &&
+         (rank == 3 ||
+          fovea_aot_size(call, name, "head dim must be", dim, out->sizes[3]));
+}
+
+static inline void fovea_aot_item(void *context, int64_t item, int64_t worker) {
+  fovea_aot_call *call = (fovea_aot_call *)context;
+  int64_t bad;
+#if defined(__x86_64__)
+  /* What the caller set, flush to zero say, must not change results. */
+  unsigned before = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(0x1f80);
+#endif
+  if (!call->only_flagged || call->flags[item]) {
+    bad = call->kernel.run(&call->args, item, item + 1,
+                           call->scratch + worker * call->scratch_bytes);
+    if (call->set_flags)
+      call->flags[item] = bad != 0;
+  }
+#if defined(__x86_64__)
+  __builtin_ia32_ldmxcsr(before);
+#endif
+}
+
+static inline void fovea_aot_items(fovea_aot_call *call, int64_t items) {
+  const fovea_aot_options *options = call->options;
+  int64_t i;
+  if (options && options->parallel_for)
+    options->parallel_for(options->pool, items, fovea_aot_item, call);
+  else
+    for (i = 0; i < items; ++i)
+      fovea_aot_item(call, i, 0);
+}
+
+static inline size_t fovea_aot_round(int64_t bytes) {
+  return ((size_t)bytes + 63) / 64 * 64;
+}
+
+/* Fills in offsets and lengths; says whether positions are below 2^30. */
+static inline int fovea_aot_positions(fovea_aot_call *call, int64_t *numbers,
+                                      int *narrow) {
+  const fovea_aot_options *o = call->options;
+  const int64_t limit = (int64_t)1 << 30, far = (int64_t)1 << 62;
+  int64_t b, batch = call->args.batch;
+  *narrow = call->args.query_length <= limit && call->args.kv_length <= limit;
+  for (b = 0; b < batch; ++b) {
+    int64_t qo = o && o->q_offset ? o->q_offset[b] : 0;
+    int64_t ko = o && o->kv_offset ? o->kv_offset[b] : 0;
+    int64_t ql = o && o->q_lengths ? o->q_lengths[b] : call->args.query_length;
+    int64_t kl = o && o->kv_lengths ? o->kv_lengths[b] : call->args.kv_length;
+    if (qo < -far || qo > far || ko < -far || ko > far)
+      return fovea_aot_fail(call, 1, "offset", "must lie within 2^62", 0, 0);
+    if (ql < 0 || ql > call->args.query_length)
+      return fovea_aot_fail(call, 1, "q_lengths", "must lie within 0 and",
+                            call->args.query_length, ql);
+    if (kl < 0 || kl > call->args.kv_length)
+      return fovea_aot_fail(call, 1, "kv_lengths", "must lie within 0 and",
+                            call->args.kv_length, kl);
+    if (qo < 0 || qo > limit - call->args.query_length || ko < 0 ||
+        ko > limit - call->args.kv_length)
+      *narrow = 0;
+    numbers[b] = qo;
+    numbers[batch + b] = ko;
+    numbers[2 * batch + b] = ql;
+    numbers[3 * batch + b] = kl;
+  }
+  call->args.q_offset = numbers;
+  call->args.kv_offset = numbers + batch;
+  call->args.q_lengths = numbers + 2 * batch;
+  call->args.kv_lengths = numbers + 3 * batch;
+  return 1;
+}
+
+/* Items and scratch of a form; the plan of a kernel reads sizes only. */
+static inline void fovea_aot_plan(const fovea_aot_call *call,
+                                  const fovea_aot_kernel *kernel,
+                                  int64_t *items, int64_t *scratch) {
+  int64_t bytes = 0, count = kernel->plan(&call->args, &bytes);
+  *items = count > *items ? count : *items;
+  *scratch = bytes > *scratch ? bytes : *scratch;
+}
+
+static inline void fovea_aot_passes(fovea_aot_call *call,
+                                    const fovea_aot_kernel *kernels) {
+  int64_t items = 0, exact_items = 0, scratch = 0, i;
+  int any = 0;
+  fovea_aot_plan(call, &kernels[0], &items, &scratch);
+  fovea_aot_plan(call, &kernels[1], &exact_items, &scratch);
+  call->kernel = kernels[0];
+  call->set_flags = 1;
+  fovea_aot_items(call, items);
+  for (i = 0; i < items; ++i)
+    any |= call->flags[i];
+  if (!any)
+    return;
+  /* Items that met non-finite values, again and exactly. */
+  call->kernel = kernels[1];
+  call->set_flags = 0;
+  call->only_flagged = items == exact_items;
+  fovea_aot_items(call, exact_items);
+}
+
+/* Workspace: offsets and lengths, a flag an item, scratch of each worker. */
+static inline int fovea_aot_run(fovea_aot_call *call,
+                                const fovea_aot_kernel *kernels,
+                                const char *versions, void *workspace,
+                                size_t *workspace_bytes) {
+  int64_t workers = 1, items = 0, scratch = 0;
+  size_t number_bytes = fovea_aot_round(4 * 8 * call->args.batch), needed;
+  int form, narrow;
+  char *memory = (char *)(((uintptr_t)workspace + 63) / 64 * 64);
+  if (!kernels) {
+    fovea_aot_fail(call, 8, "no version runs on this processor", versions, 0,
+                   0);
+    return call->status;
+  }
+  if (!workspace_bytes) {
+    fovea_aot_fail(call, 1, "workspace_bytes", "must not be null", 0, 0);
+    return call->status;
+  }
+  if (call->options && call->options->parallel_for &&
+      call->options->workers > 1)
+    workers = call->options->workers;
+  for (form = 0; form < 4; ++form)
+    fovea_aot_plan(call, &kernels[form], &items, &scratch);
+  call->scratch_bytes = (int64_t)fovea_aot_round(scratch);
+  needed = 64 + number_bytes + fovea_aot_round(items) +
+           (size_t)workers * (size_t)call->scratch_bytes;
+  if (!workspace) {
+    *workspace_bytes = needed;
+    return 0;
+  }
+  if (*workspace_bytes < needed) {
+    fovea_aot_fail(call, 1, "workspace", "bytes must be at least",
+                   (int64_t)needed, (int64_t)*workspace_bytes);
+    return call->status;
+  }
+  if (!fovea_aot_positions(call, (int64_t *)(void *)memory, &narrow))
+    return call->status;
+  call->flags = (unsigned char *)memory + number_bytes;
+  call->scratch = memory + number_bytes + fovea_aot_round(items);
+  fovea_aot_passes(call, kernels + (narrow ? 0 : 2));
+  return 0;
+}
+
+#endif /* FOVEA_AOT_COMMON */
+
+#ifdef __cplusplus
+}
+#endif
