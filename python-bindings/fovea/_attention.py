@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -45,6 +46,7 @@ def _remember(memo: dict, key: tuple, value: Any) -> None:
 
 def read_inputs(q: Any, k: Any, v: Any) -> Inputs:
     """Check q, k, v; a repeated (shape, strides, dtype) is checked by a look-up."""
+    key: tuple
     plain = type(q) is _ndarray and type(k) is _ndarray and type(v) is _ndarray
     if plain:
         key = (
@@ -167,20 +169,9 @@ def read_captures(traced: Any, g: _checks.Geometry, keep: list) -> list[TensorTu
     return captures
 
 
-def _launch(
-    compiled: Compiled,
-    inputs: Inputs,
-    captures: list[TensorTuple],
-    scale: float | None,
-    block_mask: BlockMask | None,
-    positions: tuple,
-    return_lse: bool,
-) -> Any:
-    """Allocate the results and run."""
+def _allocate(inputs: Inputs, return_lse: bool) -> tuple:
+    """The results and how the library sees them; lse and its tuple may be None."""
     g = inputs.geometry
-    classes = size = None
-    if block_mask is not None:
-        classes, size = block_mask.for_launch(g.B, g.Hq, g.M, g.N)
     like = inputs.like
     if like is None:
         q = inputs.keep[0]
@@ -206,12 +197,35 @@ def _launch(
                 like, g.lse_shape, _plain_order, score
             )
         lse_tuple = (at, score, g.lse_shape, strides)
+    return out, lse, (address, g.dtype, g.out_shape, out_strides), lse_tuple
+
+
+def _launch(
+    compiled: Compiled,
+    inputs: Inputs,
+    captures: list[TensorTuple],
+    scale: float | None,
+    block_mask: BlockMask | None,
+    positions: tuple,
+    return_lse: bool,
+) -> Any:
+    """Allocate the results and run."""
+    g = inputs.geometry
+    classes = size = None
+    if block_mask is not None:
+        classes, size = block_mask.for_launch(g.B, g.Hq, g.M, g.N)
+    try:
+        out, lse, out_tuple, lse_tuple = _allocate(inputs, return_lse)
+    except MemoryError:
+        needed = math.prod(g.out_shape) * (g.misaligned + 1)
+        raise MemoryError(f"out: must fit in memory, got {needed:,} bytes") from None
+    like = inputs.like
     if not g.empty:
         compiled.native.launch(
             [inputs.q],
             [inputs.k],
             inputs.v,
-            (address, g.dtype, g.out_shape, out_strides),
+            out_tuple,
             lse_tuple,
             captures,
             [compiled.default_scale(g) if scale is None else scale],
@@ -404,7 +418,15 @@ class Kernel:
         "target",
     )  # fmt: skip
 
+    D: int
+    E: int
+    scale: float | None
+    target: str | None
+    _dtype: str
+    _schedule: str | None
     _source: Source
+    _want_lse: bool
+    _want_mask: bool
     # The last trace and its kernel, in one object: threads see both or neither.
     _state: tuple[Any, Compiled]
 

@@ -87,6 +87,14 @@ class BlockMask:
         (Q_LEN, KV_LEN); positions beyond them count as masked.
     """
 
+    _classes: np.ndarray
+    _size: tuple[int, int]
+    _seq_lengths: tuple[int, int]
+    _mask_mod: Callable | None
+    _bound_mod: Callable | None
+    _lists: dict[int, tuple[np.ndarray, np.ndarray]]
+    _launch: tuple[tuple[int, ...], TensorTuple] | None
+
     def __init__(self) -> None:
         raise TypeError(
             "BlockMask: made by fovea.create_block_mask or BlockMask.from_kv_blocks,"
@@ -108,8 +116,8 @@ class BlockMask:
         self._seq_lengths = seq_lengths
         self._mask_mod = mask_mod
         self._bound_mod = mask_mod if bound_mod is None else bound_mod
-        self._lists: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._launch: tuple[tuple[int, ...], TensorTuple] | None = None
+        self._lists = {}
+        self._launch = None
         return self
 
     # ---- What it is ---------------------------------------------------------

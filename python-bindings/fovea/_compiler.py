@@ -85,9 +85,8 @@ class ModSource:
         self, dtype: str, captures: Mapping[str, Any] | None, block_mask: Any
     ) -> Any:
         if captures is not None:
-            captures = check_captures(captures)
-            if self.captures:
-                captures = {**self.captures, **captures}
+            given = check_captures(captures) or {}
+            captures = {**self.captures, **given} if self.captures else given
         else:
             captures = self.captures
         score_mod, mask_mod = self.score_mod, self.mask_mod

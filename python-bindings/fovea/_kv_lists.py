@@ -76,7 +76,7 @@ def _fill(
     taken = np.sort(flat)
     twice = taken[1:][taken[1:] == taken[:-1]]
     if twice.size:
-        b, h, row, tile = np.unravel_index(int(twice[0]), classes.shape)
+        b, h, row, tile = map(int, np.unravel_index(int(twice[0]), classes.shape))
         raise ValueError(
             f"{name}: must name a tile once a row, got tile {tile} twice"
             f" at b={b}, h={h}, row={row}"
@@ -132,11 +132,8 @@ def classes_from_lists(
         lengths = (rows * size[0], width * size[1])
     else:
         if not isinstance(seq_lengths, (tuple, list)) or len(seq_lengths) != 2:
-            given = (
-                seq_lengths
-                if isinstance(seq_lengths, (tuple, list))
-                else type_name(seq_lengths)
-            )
+            pair = isinstance(seq_lengths, (tuple, list))
+            given = str(seq_lengths) if pair else type_name(seq_lengths)
             raise TypeError(f"seq_lengths: must be (Q_LEN, KV_LEN), got {given}")
         kv_len = _checks.integer(seq_lengths[1], "seq_lengths[1]", 0)
         tiles = -(-kv_len // size[1])

@@ -78,6 +78,13 @@ class Variant:
         "name",
     )  # fmt: skip
 
+    name: str
+    _defaults: dict[str, dict]
+    _filename: str
+    _functions: dict[str, Any] | None
+    _sources: dict[tuple, ProgramSource]
+    _text: bytes
+
     def __init__(self) -> None:
         raise TypeError("Variant: made by fovea.load, got a call")
 
@@ -120,9 +127,9 @@ class Variant:
         key = tuple(sorted(defines.items()))
         found = self._sources.get(key)
         if found is None:
-            for program in _parse(self._text, self._filename, defines):
-                if program["name"] == self.name:
-                    found = self._sources[key] = ProgramSource(program, {})
+            programs = _parse(self._text, self._filename, defines)
+            program = next(p for p in programs if p["name"] == self.name)
+            found = self._sources[key] = ProgramSource(program, {})
         return found
 
     def _split(self, given: Mapping[str, Any]) -> tuple[ProgramSource, dict[str, Any]]:

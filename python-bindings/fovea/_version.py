@@ -1,3 +1,3 @@
-"""The version, in one place (pyproject.toml reads it)."""
+"""The version, as in pyproject.toml (a test compares them)."""
 
 __version__ = "0.1.0"

@@ -198,4 +198,11 @@ def test_the_package_is_typed():
 
 def test_version():
     """__version__"""
-    assert fovea.__version__.count(".") == 2
+    import tomllib
+    from pathlib import Path
+
+    project = Path(__file__).resolve().parents[3] / "pyproject.toml"
+    declared = tomllib.loads(project.read_text())["project"]
+    assert fovea.__version__ == declared["version"]
+    assert declared["dependencies"] == ["numpy>=1.26"]
+    assert set(declared["optional-dependencies"]) == {"bf16", "plot", "torch", "jax"}

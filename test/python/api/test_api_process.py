@@ -201,3 +201,25 @@ def test_a_second_process_finds_the_kernel_on_disk(tmp_path):
     assert first[:3] == ["1", "0", "0"]
     assert second[:3] == ["0", "0", "1"]
     assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
+
+
+def test_running_out_of_memory_names_the_result():
+    """out of memory as MemoryError"""
+    from test_api_package import run
+
+    code = (
+        "import resource, numpy as np, fovea\n"
+        "one = np.zeros((1, 1, 1, 64), np.float32)\n"
+        "fovea.attention(one, one, one)\n"
+        "size = int(open('/proc/self/statm').read().split()[0]) * 4096\n"
+        "soft = size + (256 << 20)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (soft, soft))\n"
+        "q = np.broadcast_to(one, (1, 1, 1 << 22, 64))\n"
+        "try: fovea.attention(q, one, one)\n"
+        "except MemoryError as error: print(error)\n"
+        "print(fovea.attention(one, one, one).shape)\n"
+    )
+    lines = run(code).splitlines()
+    assert lines[0].startswith("out: must fit in memory")
+    assert lines[0].endswith(f"got {(1 << 22) * 256:,} bytes")
+    assert lines[1] == "(1, 1, 1, 64)"
