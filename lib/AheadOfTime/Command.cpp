@@ -2,11 +2,10 @@
 #include "fovea/AheadOfTime/Command.h"
 #include "fovea/AheadOfTime/AheadOfTime.h"
 #include "fovea/Runtime/Error.h"
-#include "fovea/Runtime/ReadSource.h"
+#include "fovea/Source/Source.h"
 
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/ToolOutputFile.h"
 #include "llvm/Support/raw_ostream.h"
@@ -63,31 +62,32 @@ llvm::Error writeFile(const std::string &path, llvm::StringRef bytes) {
 }
 
 llvm::Expected<Program> readProgram(const Options &options) {
-  auto [path, variant] = splitVariant(options.input);
-  auto buffer = llvm::MemoryBuffer::getFileOrSTDIN(path);
-  if (!buffer)
-    return ioError(path, buffer.getError());
   SourceOptions source;
-  source.text = (*buffer)->getBuffer();
-  source.name = path == "-" ? "<stdin>" : path;
-  source.kind = guessSourceKind(path, source.text);
-  source.variant = variant;
-  source.dtype = options.dtype;
-  source.headDim = options.headDim;
-  source.valueDim = options.valueDim;
-  source.wantLse = options.lse ? 1 : -1;
-  source.wantBlockMask = 0;
+  source.file = options.input;
   for (const std::string &define : options.defines) {
-    auto pair = splitDefine(define);
+    auto pair = splitAssignment(define, "-D");
     if (!pair)
       return pair.takeError();
     source.defines.push_back(std::move(*pair));
   }
-  if (source.dtype.empty() && source.kind == SourceKind::Attn)
-    source.dtype = "f32";
-  std::string warnings;
-  auto program = readSource(source, &warnings);
-  llvm::errs() << warnings;
+  if (!options.dtype.empty()) {
+    source.dtype = parseDType(options.dtype);
+    if (!source.dtype || !isFloat(*source.dtype))
+      return makeError(FOVEA_INVALID_ARGUMENT,
+                       "--dtype: must be f16, bf16, f32 or f64, got '" +
+                           options.dtype + "'");
+  }
+  if (options.headDim.getNumOccurrences())
+    source.headDim = options.headDim;
+  if (options.valueDim.getNumOccurrences())
+    source.valueDim = options.valueDim;
+  auto program = loadVariant(source, llvm::errs());
+  if (!program)
+    return program.takeError();
+  program->returnLse |= options.lse;
+  program->blockMask = false;
+  if (llvm::Error error = verifyProgram(*program))
+    return std::move(error);
   return program;
 }
 
@@ -129,8 +129,8 @@ int fovea::runFoveac(int argc, char **argv) {
   auto [status, text] = takeStatus(run(options));
   if (status == FOVEA_OK)
     return 0;
-  // Diagnostics of the front ends name their place themselves.
-  llvm::errs() << (status == FOVEA_PARSE_ERROR ? "" : "foveac: error: ") << text
-               << "\n";
+  // Without a text, diagnostics that name their place have said it.
+  if (!text.empty())
+    llvm::errs() << "foveac: error: " << text << "\n";
   return 1;
 }

@@ -15,7 +15,7 @@ using llvm::Twine;
 namespace {
 constexpr size_t compileMemory = size_t(64) << 20;
 
-llvm::Expected<SourceOptions> readOptions(const fovea_compile_options &given) {
+llvm::Expected<ReadOptions> readOptions(const fovea_compile_options &given) {
   if (!given.source)
     return invalid("source: must not be null");
   if (given.source_kind < FOVEA_SOURCE_PROGRAM ||
@@ -25,7 +25,7 @@ llvm::Expected<SourceOptions> readOptions(const fovea_compile_options &given) {
   auto defines = readDefines(given.defines, given.num_defines);
   if (!defines)
     return defines.takeError();
-  SourceOptions options;
+  ReadOptions options;
   options.kind = static_cast<SourceKind>(given.source_kind);
   options.text = {given.source, given.source_size};
   if (given.source_name)

@@ -16,7 +16,7 @@ static llvm::Error invalid(const Twine &text) {
   return makeError(FOVEA_INVALID_ARGUMENT, text);
 }
 
-static llvm::Expected<Program> readAttn(const SourceOptions &options,
+static llvm::Expected<Program> readAttn(const ReadOptions &options,
                                         std::string *warnings) {
   const std::string &name = options.name;
   std::string text;
@@ -67,7 +67,7 @@ static llvm::Error applyDefines(Program &program, const Defines &defines) {
   return llvm::Error::success();
 }
 
-static llvm::Error applyTypes(Program &program, const SourceOptions &options) {
+static llvm::Error applyTypes(Program &program, const ReadOptions &options) {
   if (!options.dtype.empty()) {
     std::optional<DType> dtype = parseDType(options.dtype);
     if (!dtype || !isFloat(*dtype))
@@ -97,7 +97,7 @@ static llvm::Error applyTypes(Program &program, const SourceOptions &options) {
   return llvm::Error::success();
 }
 
-static llvm::Error applyFlags(Program &program, const SourceOptions &options) {
+static llvm::Error applyFlags(Program &program, const ReadOptions &options) {
   for (auto [name, value] :
        {std::pair("want_lse", options.wantLse),
         std::pair("want_block_mask", options.wantBlockMask)})
@@ -113,7 +113,7 @@ static llvm::Error applyFlags(Program &program, const SourceOptions &options) {
   return llvm::Error::success();
 }
 
-llvm::Expected<Program> fovea::readSource(const SourceOptions &options,
+llvm::Expected<Program> fovea::readSource(const ReadOptions &options,
                                           std::string *warnings) {
   auto program = options.kind == SourceKind::Attn ? readAttn(options, warnings)
                  : options.kind == SourceKind::MLIR
@@ -134,31 +134,6 @@ llvm::Expected<Program> fovea::readSource(const SourceOptions &options,
   if (llvm::Error error = verifyProgram(*program))
     return invalid(takeStatus(std::move(error)).second);
   return program;
-}
-
-SourceKind fovea::guessSourceKind(llvm::StringRef name, llvm::StringRef text) {
-  if (text.starts_with("ML\xefR") || name.ends_with(".mlir") ||
-      name.ends_with(".mlirbc"))
-    return SourceKind::MLIR;
-  if (name.ends_with(".attn"))
-    return SourceKind::Attn;
-  llvm::StringRef start = text.ltrim();
-  return llvm::any_of(
-             llvm::ArrayRef<llvm::StringRef>{"module", "func.func", "//", "#",
-                                             "attn.", "\"builtin.module"},
-             [&](llvm::StringRef word) { return start.starts_with(word); }) &&
-                 text.contains("attn.attention")
-             ? SourceKind::MLIR
-             : SourceKind::Attn;
-}
-
-std::pair<std::string, std::string>
-fovea::splitVariant(llvm::StringRef argument) {
-  auto [file, variant] = argument.rsplit(':');
-  // A colon in a folder's name is no variant.
-  if (variant.empty() || variant.contains('/'))
-    return {argument.str(), ""};
-  return {file.str(), variant.str()};
 }
 
 llvm::Expected<std::pair<std::string, std::string>>

@@ -18,7 +18,7 @@ enum class SourceKind { Program, Attn, MLIR };
 
 /// What is to be read and what the user fixes beside it. Errors name the
 /// options as fovea.h does.
-struct SourceOptions {
+struct ReadOptions {
   SourceKind kind = SourceKind::Attn;
   llvm::StringRef text;
   std::string name = "<source>"; ///< for diagnostics
@@ -33,15 +33,8 @@ struct SourceOptions {
 
 /// Reads, completes, verifies. Warnings of the front end go to `warnings`,
 /// where that is given.
-llvm::Expected<Program> readSource(const SourceOptions &options,
+llvm::Expected<Program> readSource(const ReadOptions &options,
                                    std::string *warnings = nullptr);
-
-/// .mlir, .mlirbc and bytecode are MLIR, all else is .attn; a text without a
-/// telling name ("-") is MLIR where it begins like it.
-SourceKind guessSourceKind(llvm::StringRef name, llvm::StringRef text);
-
-/// Splits the FILE[:variant] of the tools.
-std::pair<std::string, std::string> splitVariant(llvm::StringRef argument);
 
 /// Splits "W=64".
 llvm::Expected<std::pair<std::string, std::string>>
