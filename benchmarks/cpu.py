@@ -155,7 +155,7 @@ def shown(rows: list[dict]) -> Table:
     for column in ("dtype", "D", "N", "variant"):
         table.add_column(column, no_wrap=True)
     for column in ("fovea ms", "of peak", "SDPA ms", "x", "Flex ms", "x"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         cells = [row["dtype"], str(row["D"]), str(row["N"]), row["variant"]]
         cells.append(f"{row['fovea_ms']:.2f}")
@@ -176,6 +176,8 @@ def main() -> int:
     fovea.set_num_threads(given.threads)
     torch = None if given.no_torch else import_torch(given.threads)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=110)  # a file need not be as narrow as a terminal
     if torch is None:
         console.print("torch is not used: Fovea alone is measured")
     peak = Peak(given.threads)
