@@ -218,7 +218,7 @@ def compile_text(text: str, target: str | None, schedule: str | None) -> Compile
         raise CompileError(_plain(str(error))) from None
     program = json.loads(text)
     found = Compiled(kernel, program)
-    if "compile" in os.environ.get("FOVEA_LOG", "").split(","):
+    if origin != "memory" and "compile" in os.environ.get("FOVEA_LOG", "").split(","):
         elapsed = milliseconds or (time.perf_counter() - start) * 1e3
         _log(program, target, schedule, origin, elapsed)
     _warn_environment()
@@ -304,7 +304,7 @@ def _log(
         nearest = f"differs from {describe(old)} in: {what}"
     else:
         nearest = "the first variant"
-    verb = {"compiled": "compiled", "memory": "memory hit", "disk": "disk hit"}[origin]
+    verb = "compiled" if origin == "compiled" else "found on disk"
     print(
         f"fovea: {verb} {describe(program)} for {target or 'cpu'} in {ms:.1f} ms,"
         f" {nearest}",

@@ -190,6 +190,56 @@ def test_different_libraries_are_a_type_error():
     assert str(caught.value) == ("v: library must be that of q (numpy), got api_common")
 
 
+class Elsewhere(Exporter):
+    """An array that says it is on a GPU; nobody may look at its memory."""
+
+    def __dlpack_device__(self):
+        return (2, 1)
+
+
+def test_a_device_without_a_target_lists_what_is():
+    """target: None = where q lives; ... not on this machine: ValueError that lists what
+    is."""
+    q, k, v = (Elsewhere(x) for x in inputs())
+    with pytest.raises(ValueError) as caught:
+        fovea.attention(q, k, v)
+    text = str(caught.value)
+    assert text.startswith("target: must be one of cpu, interpreter, x86-64-v")
+    assert text.endswith(", got cuda (where q lives)")
+    with pytest.raises(ValueError) as caught:
+        fovea.attention(q, k, v, target="cpu")
+    assert str(caught.value) == "target: must run where q lives (cuda:1), got 'cpu'"
+    with pytest.raises(ValueError, match="^target: must be one of cpu"):
+        fovea.compile(D=8)(q, k, v)
+
+
+def test_devices_that_differ_are_a_value_error():
+    """k: device must be that of q"""
+    q, k, v = inputs()
+    with pytest.raises(TypeError, match="^v: library must be that of q"):
+        fovea.attention(Exporter(q), Exporter(k), v)
+
+    class Here(Elsewhere):
+        def __dlpack_device__(self):
+            return (1, 0)
+
+    with pytest.raises(ValueError) as caught:
+        fovea.attention(Here(q), Here(k), Elsewhere(v))
+    assert str(caught.value).startswith("v: device must be that of q (cpu), got cuda:1")
+
+
+def test_a_capture_elsewhere_is_a_value_error():
+    """Captures live where q does; ... a ValueError naming it"""
+    q, k, v = inputs()
+    table = Elsewhere(np.zeros(12, F4))
+
+    def biased(score, b, h, q_idx, kv_idx):
+        return score + table[kv_idx]
+
+    with pytest.raises((TypeError, ValueError), match="table"):
+        fovea.attention(q, k, v, biased)
+
+
 def fake_torch(monkeypatch, **attributes):
     """A module that looks like torch to code that only recognises it."""
     import sys
