@@ -12,7 +12,7 @@ llvm::LogicalResult fovea::lowerOnlineToCPU(ModuleOp module,
                                             const CPUCompileOptions &,
                                             CPUCompileReport *) {
   PassManager passes(module.getContext(), ModuleOp::getOperationName());
-  passes.addPass(createConvertOnlineToCPUPass());
+  passes.addPass(createConvertOnlineToCPU());
   return passes.run(module);
 }
 

@@ -28,6 +28,7 @@ void fovea::registerPasses() {
   mlir::registerCSEPass();
   mlir::registerSymbolDCEPass();
   registerOnlineToCPUPasses();
+  registerCPUToLLVMPipeline();
   registerAttnToOnlinePasses();
   mlir::attn::registerAttnTransformsPasses();
   registerPipelines();

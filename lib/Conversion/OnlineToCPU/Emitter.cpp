@@ -21,6 +21,10 @@ Emitter::Emitter(MLIRContext *context, Location loc, Type scoreType,
   word = b.getIntegerType(lanes <= 8 ? 8 : 16);
 }
 
+void Emitter::keepSelfContained(LLVM::LLVMFuncOp function) {
+  function.setPassthroughAttr(b.getArrayAttr({b.getStringAttr("no-builtins")}));
+}
+
 Value Emitter::c(int64_t value) {
   return arith::ConstantIntOp::create(b, loc, value, 64);
 }

@@ -38,6 +38,9 @@ public:
     return VectorType::get({lanes}, element);
   }
 
+  /// Keeps LLVM from turning loops into calls of the C library.
+  void keepSelfContained(LLVM::LLVMFuncOp function);
+
   // Scalars and vectors.
   Value c(int64_t value);
   Value cf(double value);

@@ -21,6 +21,7 @@ public:
     auto function = LLVM::LLVMFuncOp::create(e.b, e.loc, name, type,
                                              LLVM::Linkage::Internal);
     function.setNoInline(true);
+    e.keepSelfContained(function);
     block = function.addEntryBlock(e.b);
     e.b.setInsertionPointToStart(block);
   }

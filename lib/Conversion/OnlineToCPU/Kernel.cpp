@@ -89,12 +89,13 @@ LogicalResult KernelEmitter::emitPlan() {
     items = e.mul(items, bound);
   e.store(e.c(layout.bytes()), entry->getArgument(1));
   LLVM::ReturnOp::create(e.b, e.loc, items);
-  return success();
+  return failure(s->broken());
 }
 
 LogicalResult KernelEmitter::emitRun() {
   auto type = LLVM::LLVMFunctionType::get(e.i64, {e.ptr, e.i64, e.i64, e.ptr});
   auto function = LLVM::LLVMFuncOp::create(e.b, e.loc, name + "_run", type);
+  e.keepSelfContained(function);
   OpBuilder::InsertionGuard guard(e.b);
   Block *entry = function.addEntryBlock(e.b);
   e.b.setInsertionPointToStart(entry);
@@ -119,7 +120,7 @@ LogicalResult KernelEmitter::emitRun() {
   LLVM::ReturnOp::create(e.b, e.loc, counted);
   for (const auto &entry : s->libmCalls())
     libm[entry.getKey()] = entry.getValue();
-  return status;
+  return failure(failed(status) || s->broken());
 }
 
 //===----------------------------------------------------------------------===//

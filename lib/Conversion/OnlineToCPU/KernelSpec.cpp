@@ -20,6 +20,16 @@ static FailureOr<OpTy> findOnly(Operation *parent, Block &block) {
   return found;
 }
 
+static LogicalResult checkView(online::ViewOp view) {
+  if (view.getIndices().size() != 2 || view.getPageTable())
+    return view.emitOpError("must be of one (batch, head), without a page "
+                            "table, on the CPU target");
+  auto source = dyn_cast<BlockArgument>(view.getSource());
+  if (!source || !isa<func::FuncOp>(source.getOwner()->getParentOp()))
+    return view.emitOpError("source must be an argument of the function");
+  return success();
+}
+
 static LogicalResult resolveLoad(Value tile, online::LoadOp &load,
                                  online::ViewOp &view, Operation *user) {
   load = tile.getDefiningOp<online::LoadOp>();
@@ -27,10 +37,9 @@ static LogicalResult resolveLoad(Value tile, online::LoadOp &load,
     return user->emitOpError(
         "operand must come from an online.load on the CPU target");
   view = load.getView().getDefiningOp<online::ViewOp>();
-  if (!view || view.getIndices().size() != 2 || view.getPageTable())
-    return load.emitOpError(
-        "needs a view of one (batch, head) without a page table");
-  return success();
+  if (!view)
+    return load.emitOpError("needs an online.view on the CPU target");
+  return checkView(view);
 }
 
 static LogicalResult analyzeDots(KernelSpec &spec) {
@@ -43,7 +52,14 @@ static LogicalResult analyzeDots(KernelSpec &spec) {
     if (failed(resolveLoad(dot.getLhs(), d.queryLoad, d.query, dot)) ||
         failed(resolveLoad(dot.getRhs(), d.keyLoad, d.key, dot)))
       return failure();
-    d.dim = cast<RankedTensorType>(dot.getLhs().getType()).getDimSize(1);
+    auto queries = cast<RankedTensorType>(dot.getLhs().getType());
+    auto keys = cast<RankedTensorType>(dot.getRhs().getType());
+    auto values = cast<RankedTensorType>(spec.step.getValues().getType());
+    if (queries.getElementType() != values.getElementType() ||
+        keys.getElementType() != values.getElementType())
+      return dot.emitOpError("queries, keys and values must have one element "
+                             "type on the CPU target");
+    d.dim = queries.getDimSize(1);
     spec.dots.push_back(d);
   }
   if (spec.dots.empty())
@@ -55,8 +71,10 @@ static LogicalResult analyzeStores(KernelSpec &spec) {
   Block &body = spec.grid.getBody().front();
   for (auto store : body.getOps<online::StoreOp>()) {
     auto view = store.getView().getDefiningOp<online::ViewOp>();
-    if (!view || view.getIndices().size() != 2)
-      return store.emitOpError("needs a view of one (batch, head)");
+    if (!view)
+      return store.emitOpError("needs an online.view on the CPU target");
+    if (failed(checkView(view)))
+      return failure();
     if (store.getTile() == spec.finish.getOut()) {
       spec.outStore = store;
       spec.out = view;
@@ -111,9 +129,13 @@ FailureOr<KernelSpec> fovea::cpu::analyzeKernel(func::FuncOp func) {
   spec.grid = *grid;
   Block &gridBody = spec.grid.getBody().front();
   auto sweep = findOnly<online::SweepOp>(spec.grid, gridBody);
+  if (failed(sweep))
+    return failure();
   auto init = findOnly<online::InitOp>(spec.grid, gridBody);
+  if (failed(init))
+    return failure();
   auto finish = findOnly<online::FinishOp>(spec.grid, gridBody);
-  if (failed(sweep) || failed(init) || failed(finish))
+  if (failed(finish))
     return failure();
   spec.sweep = *sweep;
   spec.init = *init;

@@ -3,31 +3,24 @@
 #include "fovea/Conversion/OnlineToCPU/OnlineToCPU.h"
 #include "Kernel.h"
 #include "mlir/Conversion/Passes.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "mlir/Pass/Pass.h"
+#include "mlir/IR/SymbolTable.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
+
+namespace fovea {
+#define GEN_PASS_DEF_CONVERTONLINETOCPU
+#include "fovea/Conversion/OnlineToCPU/Passes.h.inc"
+} // namespace fovea
 
 using namespace mlir;
 
 namespace {
 class ConvertOnlineToCPU
-    : public PassWrapper<ConvertOnlineToCPU, OperationPass<ModuleOp>> {
+    : public fovea::impl::ConvertOnlineToCPUBase<ConvertOnlineToCPU> {
 public:
-  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(ConvertOnlineToCPU)
-
-  StringRef getArgument() const final { return "convert-online-to-cpu"; }
-  StringRef getDescription() const final {
-    return "Lower online grids to CPU kernels";
-  }
-  void getDependentDialects(DialectRegistry &registry) const final {
-    registry.insert<arith::ArithDialect, LLVM::LLVMDialect, scf::SCFDialect,
-                    vector::VectorDialect>();
-  }
-
   void runOnOperation() final {
     ModuleOp module = getOperation();
     SmallVector<func::FuncOp> kernels;
@@ -35,24 +28,35 @@ public:
       if (!func.isExternal() &&
           !func.getBody().getOps<online::GridOp>().empty())
         kernels.push_back(func);
-    for (func::FuncOp func : kernels) {
-      FailureOr<fovea::cpu::KernelSpec> spec = fovea::cpu::analyzeKernel(func);
-      if (failed(spec) ||
-          failed(fovea::cpu::KernelEmitter(*spec, module).run()))
-        return signalPassFailure();
-    }
     for (func::FuncOp func : kernels)
-      func.erase();
+      if (failed(lowerKernel(func, module)))
+        return signalPassFailure();
     for (auto op :
          llvm::make_early_inc_range(module.getOps<attn::NormalizerOp>()))
-      op.erase();
+      if (SymbolTable::symbolKnownUseEmpty(op, module))
+        op.erase();
+  }
+
+private:
+  LogicalResult lowerKernel(func::FuncOp func, ModuleOp module) {
+    FailureOr<fovea::cpu::KernelSpec> spec = fovea::cpu::analyzeKernel(func);
+    if (failed(spec))
+      return failure();
+    for (StringRef suffix : {"_plan", "_run", "_pack", "_unpack", "_transpose"})
+      if (module.lookupSymbol((func.getName() + suffix).str()))
+        return func.emitError("cannot be lowered: the module has a symbol '")
+               << func.getName() << suffix << "' already";
+    Operation *last = &module.getBody()->back();
+    if (failed(fovea::cpu::KernelEmitter(*spec, module).run()))
+      return failure();
+    ++numKernels;
+    for (Operation *op = last->getNextNode(); op; op = op->getNextNode())
+      op->walk([&](Operation *) { ++numOps; });
+    func.erase();
+    return success();
   }
 };
 } // namespace
-
-std::unique_ptr<Pass> fovea::createConvertOnlineToCPUPass() {
-  return std::make_unique<ConvertOnlineToCPU>();
-}
 
 void fovea::buildCPUToLLVMPipeline(OpPassManager &pm) {
   pm.addPass(createSCFToControlFlowPass());
@@ -62,8 +66,7 @@ void fovea::buildCPUToLLVMPipeline(OpPassManager &pm) {
   pm.addPass(createReconcileUnrealizedCastsPass());
 }
 
-void fovea::registerOnlineToCPUPasses() {
-  PassRegistration<ConvertOnlineToCPU>();
+void fovea::registerCPUToLLVMPipeline() {
   PassPipelineRegistration<>(
       "fovea-cpu-to-llvm", "CPU kernels to the LLVM dialect",
       [](OpPassManager &pm) { buildCPUToLLVMPipeline(pm); });

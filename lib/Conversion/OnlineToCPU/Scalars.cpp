@@ -60,14 +60,26 @@ Lane ScalarEmitter::get(Value value) {
   if (Value scalar = arguments.lookupScalar(value))
     return Lane{scalar, {}, {}, 0};
   auto it = values.find(value);
-  assert(it != values.end() && "value used before its level was run");
-  return it->second;
+  if (it != values.end())
+    return it->second;
+  if (!isBroken)
+    emitError(value.getLoc(), "is not computed from the kernel's arguments by "
+                              "scalar code that the CPU target evaluates");
+  isBroken = true;
+  Type type = getElementTypeOrSelf(value.getType());
+  if (isa<FloatType>(type))
+    return Lane{e.cf(0.0), {}, {}, 0};
+  return Lane{type.isInteger(1) ? e.cbool(false) : e.c(0), {}, {}, 0};
 }
 
 Value ScalarEmitter::scalar(Value value) {
   Lane lane = get(value);
-  assert(!lane.isVector() && "expected one value for all lanes");
-  return lane.v;
+  if (!lane.isVector())
+    return lane.v;
+  if (!isBroken)
+    emitError(value.getLoc(), "must not depend on the query row");
+  isBroken = true;
+  return e.c(0);
 }
 
 Value ScalarEmitter::vector(Value value) {

@@ -81,8 +81,10 @@ public:
   }
   /// Gives a result of a region's op the value of what the region yields.
   void forward(Value result, Value yielded);
-  /// An evaluated value; the value must have been bound or run.
+  /// An evaluated value. Where the value is no scalar code of the arguments and
+  /// loops, a diagnostic is emitted and `broken` set.
   Lane get(Value value);
+  bool broken() const { return isBroken; }
   bool has(Value value) const {
     return values.count(value) || arguments.lookupScalar(value);
   }
@@ -134,6 +136,7 @@ private:
   DenseMap<Value, Value> aliases;
   SmallVector<SmallVector<Value>> scopes;
   llvm::StringMap<unsigned> libm;
+  bool isBroken = false;
 };
 
 } // namespace fovea::cpu

@@ -1,27 +1,21 @@
-//===- OnlineToCPU.h - Level 2 to loops on one machine ----------*- C++ -*-===//
+//===- OnlineToCPU.h - Level 2 to CPU kernels -------------------*- C++ -*-===//
 
 #ifndef FOVEA_CONVERSION_ONLINETOCPU_ONLINETOCPU_H
 #define FOVEA_CONVERSION_ONLINETOCPU_ONLINETOCPU_H
 
-#include <memory>
-
-namespace mlir {
-class Pass;
-class OpPassManager;
-} // namespace mlir
+#include "mlir/Pass/Pass.h"
 
 namespace fovea {
 
-/// `-convert-online-to-cpu`: each function that holds an `online.grid` becomes
-/// @<name>_plan and @<name>_run of Target/CPU/KernelABI.h, in arith, scf,
-/// vector and llvm.
-std::unique_ptr<mlir::Pass> createConvertOnlineToCPUPass();
-
-/// The passes from that form to the LLVM dialect (`-fovea-cpu-to-llvm`).
+/// The passes from what `-convert-online-to-cpu` leaves to the LLVM dialect
+/// (`-fovea-cpu-to-llvm`).
 void buildCPUToLLVMPipeline(mlir::OpPassManager &pm);
+void registerCPUToLLVMPipeline();
 
-void registerOnlineToCPUPasses();
-
+#define GEN_PASS_DECL
+#include "fovea/Conversion/OnlineToCPU/Passes.h.inc"
+#define GEN_PASS_REGISTRATION
+#include "fovea/Conversion/OnlineToCPU/Passes.h.inc"
 } // namespace fovea
 
 #endif // FOVEA_CONVERSION_ONLINETOCPU_ONLINETOCPU_H

@@ -1,0 +1,48 @@
+//===- Passes.td - Level 2 to CPU kernels -------------------*- tablegen -*-===//
+
+#ifndef FOVEA_CONVERSION_ONLINETOCPU_PASSES
+#define FOVEA_CONVERSION_ONLINETOCPU_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+def ConvertOnlineToCPU : Pass<"convert-online-to-cpu", "::mlir::ModuleOp"> {
+  let summary = "Lower online grids to CPU kernels";
+  let description = [{
+    A function around one `online.grid` becomes the two functions of
+    Target/CPU/KernelABI.h, in arith, scf, vector and the memory ops of llvm.
+
+    Lanes are queries. An item is one tile of the grid, cut into panels of one
+    vector of rows. Per block of keys: K and V are read in place, or widened to
+    contiguous scratch where their type or strides ask for it. Per block and
+    panel: the scores of 16 keys at a time (8 with 16 vector registers), one
+    pass over them (mods, mask, maximum, weights), then O += P·V, 16 features at
+    a time. The mask of an element that is not full is evaluated first, into one
+    bit per lane and key: groups of keys that no lane sees are skipped, groups
+    that all lanes see run without mask code.
+
+    Values of scalar regions are computed at the outermost loop that knows their
+    operands: per item, block, panel or key. What does not vary with the row is
+    a scalar; integer lanes take 32 bits where intervals prove that they fit.
+
+    NON-NUMERIC-PRESERVING: scores of plain softmax attention are kept in log2
+    units (scale · log2 e folded into the queries), 1/l is multiplied, and
+    functions of `math` in f32 become polynomials within 4 ulp.
+
+    ```mlir
+    func.func @f(%q: memref<?x?x?x64xf32, …>, …) { online.grid … }
+    ```
+    becomes
+    ```mlir
+    llvm.func @f_plan(!llvm.ptr, !llvm.ptr) -> i64 {…}
+    llvm.func @f_run(!llvm.ptr, i64, i64, !llvm.ptr) -> i64 {…}
+    ```
+    with three private functions that pack, transpose and store rows.
+  }];
+  let statistics = [
+    Statistic<"numKernels", "kernels", "Kernels emitted">,
+    Statistic<"numOps", "operations", "Operations in them, before LLVM">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::LLVM::LLVMDialect",
+                           "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+}
+
+#endif // FOVEA_CONVERSION_ONLINETOCPU_PASSES

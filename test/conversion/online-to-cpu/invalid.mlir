@@ -1,0 +1,476 @@
+// RUN: fovea-opt %s -convert-online-to-cpu -split-input-file -verify-diagnostics
+
+// expected-error @below {{arguments of a kernel must be q…, k…, v, captures…, scale…, offsets, lengths [, block mask], out [, lse]; found no scale}}
+func.func @no_scale(%n: index) {
+  online.grid (%i) in (%n) {
+  }
+  return
+}
+
+// -----
+
+!t = memref<?x?x?x64xf32>
+!p = memref<?xi64>
+// expected-error @below {{argument 5 is not a memref of rank 1}}
+func.func @offsets(%q: !t, %k: !t, %v: !t, %c: f32, %a: !p, %b: !t, %d: !p, %e: !p, %o: !t) {
+  %n = arith.constant 1 : index
+  online.grid (%i) in (%n) {
+  }
+  return
+}
+
+// -----
+
+!t = memref<?x?x?x64xf32>
+!p = memref<?xi64>
+func.func @no_sweep(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, %kl: !p, %o: !t) {
+  %n = arith.constant 1 : index
+  // expected-error @below {{has no online.sweep, which the CPU target needs}}
+  online.grid (%i) in (%n) {
+  }
+  return
+}
+
+// -----
+
+!t = memref<?x?x?x64xf32, strided<[?, ?, ?, ?], offset: ?>>
+!p = memref<?xi64>
+!view = !online.view<?x64xf32>
+!st = !online.state<192x64xf32, t, l>
+func.func @lanes(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, %kl: !p, %out: !t) {
+  %c0 = arith.constant 0 : index
+  %c192 = arith.constant 192 : index
+  %n = memref.dim %k, %c0 : !t
+  %B = memref.dim %q, %c0 : !t
+  // expected-error @below {{schedule's lanes must fill 32 or 64 bytes with scores of 4 bytes, got 4}}
+  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 192, n = 256, lanes = 4, exact = false, index_bits = 32>) {
+    %bi = arith.index_cast %b : index to i64
+    %m0 = arith.muli %mt, %c192 : index
+    %Q = online.view %q[%b, %h] : !t -> <?x64xf32>
+    %K = online.view %k[%b, %h] : !t -> <?x64xf32>
+    %V = online.view %v[%b, %h] : !t -> <?x64xf32>
+    %O = online.view %out[%b, %h] : !t -> <?x64xf32>
+    %qt = online.load %Q[%m0] : <?x64xf32> -> tensor<192x64xf32>
+    %w = online.walk.segments step 256 [%c0, %n) full : !online.walk
+    %i = online.init normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l>
+    %s = online.sweep (%n0, %cls) in %w iter(%a = %i) -> !st {
+      %kt = online.load %K[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %vt = online.load %V[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %x = online.dot %qt, %kt contract [1, 1] : tensor<192x64xf32>, tensor<256x64xf32> -> tensor<192x256xf32>
+      %p = online.mask at(%m0, %n0) class(%cls) : tensor<192x256xi1>
+      %s1 = online.step %a, %x, %vt visible(%p : tensor<192x256xi1>) scale(%c : f32) normalizer #attn.softmax at(%bi, %bi, %m0, %n0) : <192x64xf32, t, l>, tensor<192x256xf32>, tensor<256x64xf32>
+      online.yield %s1 : !st
+    }
+    %o = online.finish %s normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l> -> tensor<192x64xf32>
+    online.store %o, %O[%m0] : tensor<192x64xf32>, <?x64xf32>
+  }
+  return
+}
+
+// -----
+
+!t = memref<?x?x?x64xf32, strided<[?, ?, ?, ?], offset: ?>>
+!p = memref<?xi64>
+!view = !online.view<?x64xf32>
+!st = !online.state<192x64xf32, t, l>
+func.func @rows(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, %kl: !p, %out: !t) {
+  %c0 = arith.constant 0 : index
+  %c192 = arith.constant 192 : index
+  %n = memref.dim %k, %c0 : !t
+  %B = memref.dim %q, %c0 : !t
+  // expected-error @below {{schedule's m must be a positive multiple of 16, got 100}}
+  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 100, n = 256, lanes = 16, exact = false, index_bits = 32>) {
+    %bi = arith.index_cast %b : index to i64
+    %m0 = arith.muli %mt, %c192 : index
+    %Q = online.view %q[%b, %h] : !t -> <?x64xf32>
+    %K = online.view %k[%b, %h] : !t -> <?x64xf32>
+    %V = online.view %v[%b, %h] : !t -> <?x64xf32>
+    %O = online.view %out[%b, %h] : !t -> <?x64xf32>
+    %qt = online.load %Q[%m0] : <?x64xf32> -> tensor<192x64xf32>
+    %w = online.walk.segments step 256 [%c0, %n) full : !online.walk
+    %i = online.init normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l>
+    %s = online.sweep (%n0, %cls) in %w iter(%a = %i) -> !st {
+      %kt = online.load %K[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %vt = online.load %V[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %x = online.dot %qt, %kt contract [1, 1] : tensor<192x64xf32>, tensor<256x64xf32> -> tensor<192x256xf32>
+      %p = online.mask at(%m0, %n0) class(%cls) : tensor<192x256xi1>
+      %s1 = online.step %a, %x, %vt visible(%p : tensor<192x256xi1>) scale(%c : f32) normalizer #attn.softmax at(%bi, %bi, %m0, %n0) : <192x64xf32, t, l>, tensor<192x256xf32>, tensor<256x64xf32>
+      online.yield %s1 : !st
+    }
+    %o = online.finish %s normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l> -> tensor<192x64xf32>
+    online.store %o, %O[%m0] : tensor<192x64xf32>, <?x64xf32>
+  }
+  return
+}
+
+// -----
+
+!t = memref<?x?x?x64xf32, strided<[?, ?, ?, ?], offset: ?>>
+!p = memref<?xi64>
+!view = !online.view<?x64xf32>
+!st = !online.state<192x64xf32, t, l>
+func.func @keys(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, %kl: !p, %out: !t) {
+  %c0 = arith.constant 0 : index
+  %c192 = arith.constant 192 : index
+  %n = memref.dim %k, %c0 : !t
+  %B = memref.dim %q, %c0 : !t
+  // expected-error @below {{schedule's n must be a positive multiple of 16, got 40}}
+  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 192, n = 40, lanes = 16, exact = false, index_bits = 32>) {
+    %bi = arith.index_cast %b : index to i64
+    %m0 = arith.muli %mt, %c192 : index
+    %Q = online.view %q[%b, %h] : !t -> <?x64xf32>
+    %K = online.view %k[%b, %h] : !t -> <?x64xf32>
+    %V = online.view %v[%b, %h] : !t -> <?x64xf32>
+    %O = online.view %out[%b, %h] : !t -> <?x64xf32>
+    %qt = online.load %Q[%m0] : <?x64xf32> -> tensor<192x64xf32>
+    %w = online.walk.segments step 256 [%c0, %n) full : !online.walk
+    %i = online.init normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l>
+    %s = online.sweep (%n0, %cls) in %w iter(%a = %i) -> !st {
+      %kt = online.load %K[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %vt = online.load %V[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %x = online.dot %qt, %kt contract [1, 1] : tensor<192x64xf32>, tensor<256x64xf32> -> tensor<192x256xf32>
+      %p = online.mask at(%m0, %n0) class(%cls) : tensor<192x256xi1>
+      %s1 = online.step %a, %x, %vt visible(%p : tensor<192x256xi1>) scale(%c : f32) normalizer #attn.softmax at(%bi, %bi, %m0, %n0) : <192x64xf32, t, l>, tensor<192x256xf32>, tensor<256x64xf32>
+      online.yield %s1 : !st
+    }
+    %o = online.finish %s normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l> -> tensor<192x64xf32>
+    online.store %o, %O[%m0] : tensor<192x64xf32>, <?x64xf32>
+  }
+  return
+}
+
+// -----
+
+!t = memref<?x?x?x64xf32, strided<[?, ?, ?, ?], offset: ?>>
+!p = memref<?xi64>
+!view = !online.view<?x64xf32>
+!st = !online.state<192x64xf32, t, l>
+func.func @no_schedule(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, %kl: !p, %out: !t) {
+  %c0 = arith.constant 0 : index
+  %c192 = arith.constant 192 : index
+  %n = memref.dim %k, %c0 : !t
+  %B = memref.dim %q, %c0 : !t
+  // expected-error @below {{needs a #online.cpu_schedule}}
+  online.grid (%b, %h, %mt) in (%B, %B, %B) {
+    %bi = arith.index_cast %b : index to i64
+    %m0 = arith.muli %mt, %c192 : index
+    %Q = online.view %q[%b, %h] : !t -> <?x64xf32>
+    %K = online.view %k[%b, %h] : !t -> <?x64xf32>
+    %V = online.view %v[%b, %h] : !t -> <?x64xf32>
+    %O = online.view %out[%b, %h] : !t -> <?x64xf32>
+    %qt = online.load %Q[%m0] : <?x64xf32> -> tensor<192x64xf32>
+    %w = online.walk.segments step 256 [%c0, %n) full : !online.walk
+    %i = online.init normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l>
+    %s = online.sweep (%n0, %cls) in %w iter(%a = %i) -> !st {
+      %kt = online.load %K[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %vt = online.load %V[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %x = online.dot %qt, %kt contract [1, 1] : tensor<192x64xf32>, tensor<256x64xf32> -> tensor<192x256xf32>
+      %p = online.mask at(%m0, %n0) class(%cls) : tensor<192x256xi1>
+      %s1 = online.step %a, %x, %vt visible(%p : tensor<192x256xi1>) scale(%c : f32) normalizer #attn.softmax at(%bi, %bi, %m0, %n0) : <192x64xf32, t, l>, tensor<192x256xf32>, tensor<256x64xf32>
+      online.yield %s1 : !st
+    }
+    %o = online.finish %s normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l> -> tensor<192x64xf32>
+    online.store %o, %O[%m0] : tensor<192x64xf32>, <?x64xf32>
+  }
+  return
+}
+
+// -----
+
+!t = memref<?x?x?x64xf32, strided<[?, ?, ?, ?], offset: ?>>
+!p = memref<?xi64>
+!view = !online.view<?x64xf32>
+!st = !online.state<192x64xf32, t, l>
+llvm.func @taken_run()
+// expected-error @below {{cannot be lowered: the module has a symbol 'taken_run' already}}
+func.func @taken(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, %kl: !p, %out: !t) {
+  %c0 = arith.constant 0 : index
+  %c192 = arith.constant 192 : index
+  %n = memref.dim %k, %c0 : !t
+  %B = memref.dim %q, %c0 : !t
+  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>) {
+    %bi = arith.index_cast %b : index to i64
+    %m0 = arith.muli %mt, %c192 : index
+    %Q = online.view %q[%b, %h] : !t -> <?x64xf32>
+    %K = online.view %k[%b, %h] : !t -> <?x64xf32>
+    %V = online.view %v[%b, %h] : !t -> <?x64xf32>
+    %O = online.view %out[%b, %h] : !t -> <?x64xf32>
+    %qt = online.load %Q[%m0] : <?x64xf32> -> tensor<192x64xf32>
+    %w = online.walk.segments step 256 [%c0, %n) full : !online.walk
+    %i = online.init normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l>
+    %s = online.sweep (%n0, %cls) in %w iter(%a = %i) -> !st {
+      %kt = online.load %K[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %vt = online.load %V[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %x = online.dot %qt, %kt contract [1, 1] : tensor<192x64xf32>, tensor<256x64xf32> -> tensor<192x256xf32>
+      %p = online.mask at(%m0, %n0) class(%cls) : tensor<192x256xi1>
+      %s1 = online.step %a, %x, %vt visible(%p : tensor<192x256xi1>) scale(%c : f32) normalizer #attn.softmax at(%bi, %bi, %m0, %n0) : <192x64xf32, t, l>, tensor<192x256xf32>, tensor<256x64xf32>
+      online.yield %s1 : !st
+    }
+    %o = online.finish %s normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l> -> tensor<192x64xf32>
+    online.store %o, %O[%m0] : tensor<192x64xf32>, <?x64xf32>
+  }
+  return
+}
+
+// -----
+
+!t = memref<?x?x?x64xf32, strided<[?, ?, ?, ?], offset: ?>>
+!p = memref<?xi64>
+!view = !online.view<?x64xf32>
+!st = !online.state<192x64xf32, t, l>
+func.func @two_inits(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, %kl: !p, %out: !t) {
+  %c0 = arith.constant 0 : index
+  %c192 = arith.constant 192 : index
+  %n = memref.dim %k, %c0 : !t
+  %B = memref.dim %q, %c0 : !t
+  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>) {
+    %bi = arith.index_cast %b : index to i64
+    %m0 = arith.muli %mt, %c192 : index
+    %Q = online.view %q[%b, %h] : !t -> <?x64xf32>
+    %K = online.view %k[%b, %h] : !t -> <?x64xf32>
+    %V = online.view %v[%b, %h] : !t -> <?x64xf32>
+    %O = online.view %out[%b, %h] : !t -> <?x64xf32>
+    %qt = online.load %Q[%m0] : <?x64xf32> -> tensor<192x64xf32>
+    %w = online.walk.segments step 256 [%c0, %n) full : !online.walk
+    %i = online.init normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l>
+    // expected-error @below {{appears twice, which the CPU target does not lower}}
+    %i2 = online.init normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l>
+    %s = online.sweep (%n0, %cls) in %w iter(%a = %i) -> !st {
+      %kt = online.load %K[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %vt = online.load %V[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %x = online.dot %qt, %kt contract [1, 1] : tensor<192x64xf32>, tensor<256x64xf32> -> tensor<192x256xf32>
+      %p = online.mask at(%m0, %n0) class(%cls) : tensor<192x256xi1>
+      %s1 = online.step %a, %x, %vt visible(%p : tensor<192x256xi1>) scale(%c : f32) normalizer #attn.softmax at(%bi, %bi, %m0, %n0) : <192x64xf32, t, l>, tensor<192x256xf32>, tensor<256x64xf32>
+      online.yield %s1 : !st
+    }
+    %o = online.finish %s normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l> -> tensor<192x64xf32>
+    online.store %o, %O[%m0] : tensor<192x64xf32>, <?x64xf32>
+  }
+  return
+}
+
+// -----
+
+!t = memref<?x?x?x64xf32, strided<[?, ?, ?, ?], offset: ?>>
+!p = memref<?xi64>
+!view = !online.view<?x64xf32>
+!st = !online.state<192x64xf32, t, l>
+func.func @slice(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, %kl: !p, %out: !t) {
+  %c0 = arith.constant 0 : index
+  %c192 = arith.constant 192 : index
+  %n = memref.dim %k, %c0 : !t
+  %B = memref.dim %q, %c0 : !t
+  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>) {
+    %bi = arith.index_cast %b : index to i64
+    %m0 = arith.muli %mt, %c192 : index
+    %Q = online.view %q[%b, %h] : !t -> <?x64xf32>
+    %K = online.view %k[%b, %h] : !t -> <?x64xf32>
+    %V = online.view %v[%b, %h] : !t -> <?x64xf32>
+    %O = online.view %out[%b, %h] : !t -> <?x64xf32>
+    %qt = online.load %Q[%m0] : <?x64xf32> -> tensor<192x64xf32>
+    %w = online.walk.segments step 256 [%c0, %n) full : !online.walk
+    %w2 = online.walk.slice %w part(%c0 of %c192)
+    %i = online.init normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l>
+    // expected-error @below {{walk is not lowered by the CPU target}}
+    %s = online.sweep (%n0, %cls) in %w2 iter(%a = %i) -> !st {
+      %kt = online.load %K[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %vt = online.load %V[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %x = online.dot %qt, %kt contract [1, 1] : tensor<192x64xf32>, tensor<256x64xf32> -> tensor<192x256xf32>
+      %p = online.mask at(%m0, %n0) class(%cls) : tensor<192x256xi1>
+      %s1 = online.step %a, %x, %vt visible(%p : tensor<192x256xi1>) scale(%c : f32) normalizer #attn.softmax at(%bi, %bi, %m0, %n0) : <192x64xf32, t, l>, tensor<192x256xf32>, tensor<256x64xf32>
+      online.yield %s1 : !st
+    }
+    %o = online.finish %s normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l> -> tensor<192x64xf32>
+    online.store %o, %O[%m0] : tensor<192x64xf32>, <?x64xf32>
+  }
+  return
+}
+
+// -----
+
+!t = memref<?x?x?x64xf32, strided<[?, ?, ?, ?], offset: ?>>
+!p = memref<?xi64>
+!view = !online.view<?x64xf32>
+!st = !online.state<192x64xf32, t, l>
+func.func @unscaled(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, %kl: !p, %out: !t) {
+  %c0 = arith.constant 0 : index
+  %c192 = arith.constant 192 : index
+  %n = memref.dim %k, %c0 : !t
+  %B = memref.dim %q, %c0 : !t
+  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>) {
+    %bi = arith.index_cast %b : index to i64
+    %m0 = arith.muli %mt, %c192 : index
+    %Q = online.view %q[%b, %h] : !t -> <?x64xf32>
+    %K = online.view %k[%b, %h] : !t -> <?x64xf32>
+    %V = online.view %v[%b, %h] : !t -> <?x64xf32>
+    %O = online.view %out[%b, %h] : !t -> <?x64xf32>
+    %qt = online.load %Q[%m0] : <?x64xf32> -> tensor<192x64xf32>
+    %w = online.walk.segments step 256 [%c0, %n) full : !online.walk
+    // expected-error @below {{is not supported in scalar code by the CPU target}}
+    %ev = vector.broadcast %c : f32 to vector<1xf32>
+    %e = vector.extract %ev[0] : f32 from vector<1xf32>
+    %i = online.init normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l>
+    %s = online.sweep (%n0, %cls) in %w iter(%a = %i) -> !st {
+      %kt = online.load %K[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %vt = online.load %V[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %x = online.dot %qt, %kt contract [1, 1] : tensor<192x64xf32>, tensor<256x64xf32> -> tensor<192x256xf32>
+      %p = online.mask at(%m0, %n0) class(%cls) : tensor<192x256xi1>
+      %s1 = online.step %a, %x, %vt visible(%p : tensor<192x256xi1>) scale(%e : f32) normalizer #attn.softmax at(%bi, %bi, %m0, %n0) : <192x64xf32, t, l>, tensor<192x256xf32>, tensor<256x64xf32>
+      online.yield %s1 : !st
+    }
+    %o = online.finish %s normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l> -> tensor<192x64xf32>
+    online.store %o, %O[%m0] : tensor<192x64xf32>, <?x64xf32>
+  }
+  return
+}
+
+// -----
+
+!t = memref<?x?x?x64xf32, strided<[?, ?, ?, ?], offset: ?>>
+!p = memref<?xi64>
+!view = !online.view<?x64xf32>
+!st = !online.state<192x64xf32, t, l>
+func.func @not_argument(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, %kl: !p, %out: !t) {
+  %c0 = arith.constant 0 : index
+  %c192 = arith.constant 192 : index
+  %n = memref.dim %k, %c0 : !t
+  %B = memref.dim %q, %c0 : !t
+  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>) {
+    %bi = arith.index_cast %b : index to i64
+    %m0 = arith.muli %mt, %c192 : index
+    %Q = online.view %q[%b, %h] : !t -> <?x64xf32>
+    %k2 = memref.cast %k : !t to !t
+    // expected-error @below {{source must be an argument of the function}}
+    %K = online.view %k2[%b, %h] : !t -> <?x64xf32>
+    %V = online.view %v[%b, %h] : !t -> <?x64xf32>
+    %O = online.view %out[%b, %h] : !t -> <?x64xf32>
+    %qt = online.load %Q[%m0] : <?x64xf32> -> tensor<192x64xf32>
+    %w = online.walk.segments step 256 [%c0, %n) full : !online.walk
+    %i = online.init normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l>
+    %s = online.sweep (%n0, %cls) in %w iter(%a = %i) -> !st {
+      %kt = online.load %K[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %vt = online.load %V[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %x = online.dot %qt, %kt contract [1, 1] : tensor<192x64xf32>, tensor<256x64xf32> -> tensor<192x256xf32>
+      %p = online.mask at(%m0, %n0) class(%cls) : tensor<192x256xi1>
+      %s1 = online.step %a, %x, %vt visible(%p : tensor<192x256xi1>) scale(%c : f32) normalizer #attn.softmax at(%bi, %bi, %m0, %n0) : <192x64xf32, t, l>, tensor<192x256xf32>, tensor<256x64xf32>
+      online.yield %s1 : !st
+    }
+    %o = online.finish %s normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l> -> tensor<192x64xf32>
+    online.store %o, %O[%m0] : tensor<192x64xf32>, <?x64xf32>
+  }
+  return
+}
+
+// -----
+
+!t = memref<?x?x?x64xf32, strided<[?, ?, ?, ?], offset: ?>>
+!p = memref<?xi64>
+!view = !online.view<?x64xf32>
+!st = !online.state<192x64xf32, t, l>
+func.func @scores(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, %kl: !p, %out: !t) {
+  %c0 = arith.constant 0 : index
+  %c192 = arith.constant 192 : index
+  %n = memref.dim %k, %c0 : !t
+  %B = memref.dim %q, %c0 : !t
+  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>) {
+    %bi = arith.index_cast %b : index to i64
+    %m0 = arith.muli %mt, %c192 : index
+    %Q = online.view %q[%b, %h] : !t -> <?x64xf32>
+    %K = online.view %k[%b, %h] : !t -> <?x64xf32>
+    %V = online.view %v[%b, %h] : !t -> <?x64xf32>
+    %O = online.view %out[%b, %h] : !t -> <?x64xf32>
+    %qt = online.load %Q[%m0] : <?x64xf32> -> tensor<192x64xf32>
+    %w = online.walk.segments step 256 [%c0, %n) full : !online.walk
+    %i = online.init normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l>
+    %s = online.sweep (%n0, %cls) in %w iter(%a = %i) -> !st {
+      %kt = online.load %K[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %vt = online.load %V[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %x = online.dot %qt, %kt contract [1, 1] : tensor<192x64xf32>, tensor<256x64xf32> -> tensor<192x256xf32>
+      %xe = arith.constant dense<1.0> : tensor<2xf32>
+      // expected-error @below {{is not supported in scalar code by the CPU target}}
+      %z = tensor.empty() : tensor<192x256xf32>
+      %p = online.mask at(%m0, %n0) class(%cls) : tensor<192x256xi1>
+      %s1 = online.step %a, %z, %vt visible(%p : tensor<192x256xi1>) scale(%c : f32) normalizer #attn.softmax at(%bi, %bi, %m0, %n0) : <192x64xf32, t, l>, tensor<192x256xf32>, tensor<256x64xf32>
+      online.yield %s1 : !st
+    }
+    %o = online.finish %s normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l> -> tensor<192x64xf32>
+    online.store %o, %O[%m0] : tensor<192x64xf32>, <?x64xf32>
+  }
+  return
+}
+
+// -----
+
+!t = memref<?x?x?x64xf32, strided<[?, ?, ?, ?], offset: ?>>
+!p = memref<?xi64>
+!view = !online.view<?x64xf32>
+!st = !online.state<192x64xf32, t, l>
+func.func @store(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, %kl: !p, %out: !t) {
+  %c0 = arith.constant 0 : index
+  %c192 = arith.constant 192 : index
+  %n = memref.dim %k, %c0 : !t
+  %B = memref.dim %q, %c0 : !t
+  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>) {
+    %bi = arith.index_cast %b : index to i64
+    %m0 = arith.muli %mt, %c192 : index
+    %Q = online.view %q[%b, %h] : !t -> <?x64xf32>
+    %K = online.view %k[%b, %h] : !t -> <?x64xf32>
+    %V = online.view %v[%b, %h] : !t -> <?x64xf32>
+    %O = online.view %out[%b, %h] : !t -> <?x64xf32>
+    %qt = online.load %Q[%m0] : <?x64xf32> -> tensor<192x64xf32>
+    %w = online.walk.segments step 256 [%c0, %n) full : !online.walk
+    %i = online.init normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l>
+    %s = online.sweep (%n0, %cls) in %w iter(%a = %i) -> !st {
+      %kt = online.load %K[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %vt = online.load %V[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %x = online.dot %qt, %kt contract [1, 1] : tensor<192x64xf32>, tensor<256x64xf32> -> tensor<192x256xf32>
+      %p = online.mask at(%m0, %n0) class(%cls) : tensor<192x256xi1>
+      %s1 = online.step %a, %x, %vt visible(%p : tensor<192x256xi1>) scale(%c : f32) normalizer #attn.softmax at(%bi, %bi, %m0, %n0) : <192x64xf32, t, l>, tensor<192x256xf32>, tensor<256x64xf32>
+      online.yield %s1 : !st
+    }
+    %o = online.finish %s normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l> -> tensor<192x64xf32>
+    // expected-error @below {{must store a result of online.finish}}
+    online.store %qt, %O[%m0] : tensor<192x64xf32>, <?x64xf32>
+  }
+  return
+}
+
+// -----
+
+!t = memref<?x?x?x64xf32, strided<[?, ?, ?, ?], offset: ?>>
+!p = memref<?xi64>
+!view = !online.view<?x64xf32>
+!st = !online.state<192x64xf32, t, l>
+func.func @diagonal(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, %kl: !p, %out: !t) {
+  %c0 = arith.constant 0 : index
+  %c192 = arith.constant 192 : index
+  %n = memref.dim %k, %c0 : !t
+  %B = memref.dim %q, %c0 : !t
+  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>) {
+    %bi = arith.index_cast %b : index to i64
+    %m0 = arith.muli %mt, %c192 : index
+    %Q = online.view %q[%b, %h] : !t -> <?x64xf32>
+    %K = online.view %k[%b, %h] : !t -> <?x64xf32>
+    %V = online.view %v[%b, %h] : !t -> <?x64xf32>
+    %O = online.view %out[%b, %h] : !t -> <?x64xf32>
+    %qt = online.load %Q[%m0] : <?x64xf32> -> tensor<192x64xf32>
+    %w = online.walk.segments step 256 [%c0, %n) full : !online.walk
+    %i = online.init normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l>
+    %s = online.sweep (%n0, %cls) in %w iter(%a = %i) -> !st {
+      %kt = online.load %K[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %vt = online.load %V[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %x = online.dot %qt, %kt contract [1, 1] : tensor<192x64xf32>, tensor<256x64xf32> -> tensor<192x256xf32>
+      // expected-error @below {{of kind diag is not lowered by the CPU target}}
+      %g = online.map diag(%m0, %n0) {
+      ^bb0(%d: i64):
+        online.yield %c : f32
+      } {columns = 256 : i64} -> tensor<447xf32>
+      %p = online.mask at(%m0, %n0) class(%cls) : tensor<192x256xi1>
+      %s1 = online.step %a, %x, %vt visible(%p : tensor<192x256xi1>) scale(%c : f32) normalizer #attn.softmax at(%bi, %bi, %m0, %n0) : <192x64xf32, t, l>, tensor<192x256xf32>, tensor<256x64xf32>
+      online.yield %s1 : !st
+    }
+    %o = online.finish %s normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l> -> tensor<192x64xf32>
+    online.store %o, %O[%m0] : tensor<192x64xf32>, <?x64xf32>
+  }
+  return
+}

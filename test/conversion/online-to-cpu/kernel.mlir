@@ -1,0 +1,58 @@
+// RUN: fovea-opt %s -convert-attn-to-online=cpu=x86-64-v4 -canonicalize -cse -convert-online-to-cpu | FileCheck %s
+// RUN: fovea-opt %s -convert-attn-to-online=cpu=x86-64-v4 -canonicalize -cse -convert-online-to-cpu | FileCheck %s --check-prefix=ONCE
+// RUN: fovea-opt %s -convert-attn-to-online=cpu=x86-64-v3 -canonicalize -cse -convert-online-to-cpu | FileCheck %s --check-prefix=V3
+
+!t = tensor<?x?x?x64xf32>
+
+// The plan counts items and gives the scratch; it reads no tensor.
+// CHECK-LABEL: llvm.func @dense_plan(%{{.*}}: !llvm.ptr, %{{.*}}: !llvm.ptr) -> i64
+// CHECK-NOT: vector<16xf32>
+// CHECK: llvm.return
+
+// Scores: one load of the packed queries and 16 broadcasts, 16 accumulators.
+// CHECK-LABEL: llvm.func @dense_run(
+// CHECK-SAME: !llvm.ptr, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: !llvm.ptr) -> i64
+// CHECK: %{{.*}}:16 = scf.for %{{.*}} = %{{.*}} to %c64_i64{{.*}} iter_args(
+// CHECK-COUNT-16: llvm.intr.fma(
+// CHECK-NOT: llvm.intr.fma(
+// CHECK: scf.yield
+// CHECK: loop_annotation
+// No mod: nothing is computed between the products and the maximum.
+// CHECK-NOT: arith.mulf
+// CHECK: arith.cmpf ogt
+// The exponential stays in log2 units.
+// CHECK: llvm.intr.roundeven
+// CHECK: llvm.x86.avx512.mask.scalef.ps.512
+// Values: the accumulators are rescaled when they are loaded.
+// CHECK: scf.for
+// CHECK-COUNT-16: arith.mulf %{{.*}}, %[[ALPHA:[0-9]+]] : vector<16xf32>
+// CHECK: scf.for
+// CHECK: scf.for
+// CHECK-COUNT-16: llvm.intr.fma(
+// CHECK: scf.yield
+// CHECK: llvm.return
+
+// Two micro-kernels and no third, though a key block has two kinds of element.
+// ONCE-LABEL: llvm.func @dense_run(
+// ONCE: :16 = scf.for
+// ONCE: :16 = scf.for
+// ONCE: :16 = scf.for
+// ONCE-NOT: :16 = scf.for
+// ONCE-LABEL: llvm.func
+
+// Sixteen vector registers hold eight accumulators; exp2 takes no scalef.
+// V3-LABEL: llvm.func @dense_run(
+// V3: %{{.*}}:8 = scf.for
+// V3-NOT: avx512
+// V3: llvm.return
+func.func @dense(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c)
+    : (!t, !t, !t, f32) -> !t
+  return %o : !t
+}
+
+func.func @last(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c)
+    : (!t, !t, !t, f32) -> !t
+  return %o : !t
+}

@@ -1,0 +1,42 @@
+// RUN: fovea-opt %s -convert-attn-to-online=cpu=x86-64-v4 -canonicalize -cse -convert-online-to-cpu | FileCheck %s
+// RUN: fovea-opt %s -convert-attn-to-online='cpu=x86-64-v4 exact=true' -canonicalize -cse -convert-online-to-cpu | FileCheck %s --check-prefix=EXACT
+
+!t = tensor<?x?x?x64xf32>
+
+// The mask region runs once a (panel, key) of an element that is not full,
+// before any product; the scores of a group ask its bits only where the group's
+// class says so. The region is nowhere else.
+// CHECK-LABEL: llvm.func @causal_run(
+// CHECK: scf.if
+// CHECK: arith.cmpi sge, %{{.*}}, %{{.*}} : vector<16xi32>
+// CHECK: llvm.bitcast %{{.*}} : vector<16xi1> to i16
+// CHECK: %{{.*}}:16 = scf.for
+// CHECK: scf.if
+// CHECK: llvm.bitcast %{{.*}} : i16 to vector<16xi1>
+// CHECK: arith.select %{{.*}} : vector<16xi1>, vector<16xf32>
+// CHECK-NOT: arith.cmpi sge, %{{.*}}, %{{.*}} : vector<16xi32>
+// The fast form adds values whatever the bits.
+// CHECK: %{{.*}}:16 = scf.for
+// CHECK: %{{.*}}:16 = scf.for
+// CHECK-NOT: arith.select
+// CHECK: scf.yield
+// CHECK: llvm.return
+
+// The exact form selects on what each lane sees.
+// EXACT-LABEL: llvm.func @causal_run(
+// EXACT: llvm.bitcast %{{.*}} : vector<16xi1> to i16
+// EXACT: %{{.*}}:16 = scf.for
+// EXACT: %{{.*}}:16 = scf.for
+// EXACT: %{{.*}}:16 = scf.for
+// EXACT: %[[SEEN:.*]] = llvm.bitcast %{{.*}} : i16 to vector<16xi1>
+// EXACT-COUNT-16: arith.select %[[SEEN]], %{{.*}}, %{{.*}} : vector<16xi1>, vector<16xf32>
+// EXACT: llvm.return
+func.func @causal(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c)
+  mask {
+  ^bb0(%b: i64, %h: i64, %m: i64, %n: i64):
+    %keep = arith.cmpi sge, %m, %n : i64
+    attn.yield %keep : i1
+  } : (!t, !t, !t, f32) -> !t
+  return %o : !t
+}

@@ -1,0 +1,38 @@
+// RUN: fovea-opt %s -convert-attn-to-online=cpu=x86-64-v4 -canonicalize -cse -convert-online-to-cpu -fovea-cpu-to-llvm | mlir-translate --mlir-to-llvmir -o %t.ll
+// RUN: %python %S/../Inputs/count_instructions.py 1500 < %t.ll
+// RUN: opt %t.ll -mtriple=x86_64-linux-gnu -mcpu=x86-64-v4 -passes="default<O1>" -S | llc -mtriple=x86_64-linux-gnu -mcpu=x86-64-v4 -o %t.s
+// RUN: FileCheck %s < %t.s
+// RUN: FileCheck %s --check-prefix=CALLS < %t.s
+// RUN: FileCheck %s --check-prefix=KERNELS < %t.s
+
+// One step of the scores: one load of queries, 16 multiply-adds that broadcast
+// a key's element from memory, no spill, no other vector work.
+// CHECK-LABEL: dense_run:
+// CHECK: vfmadd231ps {{.*}}{1to16}
+// CHECK-NOT: Spill
+// CHECK-NOT: vbroadcast
+// CHECK-COUNT-15: vfmadd231ps {{.*}}{1to16}
+// CHECK: j{{[a-z]+}} .LBB
+// The exponential.
+// CHECK: vrndscaleps $8
+// CHECK: vscalefps
+// One step of the values.
+// CHECK: vfmadd231ps {{.*}}{1to16}
+// CHECK-NOT: Spill
+// CHECK-NOT: vbroadcast
+// CHECK-COUNT-15: vfmadd231ps {{.*}}{1to16}
+// CHECK: j{{[a-z]+}} .LBB
+
+// Two micro-kernels, rolled: 32 multiply-adds with a broadcast in all.
+// KERNELS-COUNT-32: {1to16}, %zmm{{[0-9]+}}, %zmm
+// KERNELS-NOT: vfmadd231ps {{.*}}{1to16}
+
+// Kernels call their own helpers and nothing else.
+// CALLS-NOT: PLT
+
+!t = tensor<?x?x?x64xf32>
+func.func @dense(%q: !t, %k: !t, %v: !t, %c: f32) -> (!t, tensor<?x?x?xf32>) {
+  %o:2 = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c)
+    : (!t, !t, !t, f32) -> (!t, tensor<?x?x?xf32>)
+  return %o#0, %o#1 : !t, tensor<?x?x?xf32>
+}
