@@ -54,7 +54,7 @@ void fovea::registerPipelines() {
       "Level 1 to the LLVM dialect for a CPU, with the kernels' two functions",
       [](OpPassManager &passes, const CPUPipelineOptions &options) {
         addAttnToOnlinePasses(passes, options.get(), options.params);
-        passes.addPass(createConvertOnlineToCPUPass());
+        passes.addPass(createConvertOnlineToCPU());
         buildCPUToLLVMPipeline(passes);
       });
 }
