@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Write measured results into the tables of README.md.
+
+    python benchmarks/readme_table.py benchmarks/results/cpu-MACHINE.json \\
+        benchmarks/results/compile_time-MACHINE.json ...
+
+What a file holds is told from its content. A table is what stands between
+`<!-- results: NAME -->` and `<!-- end -->`; nothing else is touched, and nothing
+is written that was not measured.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+def _where(machine: dict[str, Any]) -> str:
+    peers = f", torch {machine['torch']}" if machine.get("torch") else ""
+    return f"{machine['cpu']}, {machine['threads']} threads{peers}"
+
+
+def cpu_table(results: dict[str, Any]) -> str:
+    """Rows of benchmarks/cpu.py."""
+    lines = [
+        "| dtype | D | N | variant | Fovea | of the FMA peak | SDPA | FlexAttention |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in results["rows"]:
+        cells = [row["dtype"], str(row["D"]), str(row["N"]), row["variant"]]
+        cells.append(f"{row['fovea_ms']:.2f} ms")
+        cells.append(f"{row['fovea_of_peak']:.0%}" if "fovea_of_peak" in row else "")
+        for run in ("sdpa", "flex"):
+            ratio = row.get(f"{run}_ms", 0) / row["fovea_ms"]
+            took = f"{row.get(f'{run}_ms', 0):.2f} ms (x {ratio:.2f})"
+            cells.append(took if ratio else "")
+        lines.append("| " + " | ".join(cells) + " |")
+    noisy = sum(row.get("peak_spread", 0) > 0.05 for row in results["rows"])
+    note = f"{_where(results['machine'])}; x = times faster than torch."
+    if noisy:
+        note += f" In {noisy} rows the peak moved by more than 5 % between rounds."
+    return "\n".join([*lines, "", note])
+
+
+def compile_table(results: dict[str, Any]) -> str:
+    """The figures of benchmarks/compile_time.py."""
+    ours, theirs = results["fovea"], results["torch_compile_s"]
+    lines = ["| what | time |", "|---|---|"]
+    for text, key in (
+        ("first compilation in a process", "first_in_process_s"),
+        ("cold compilation, median", "cold_median_s"),
+        ("from the disk cache, median", "disk_median_s"),
+    ):
+        lines.append(f"| {text} | {ours[key] * 1e3:.1f} ms |")
+    lines.append(
+        f"| `kernel(q, k, v)` on one query | {ours['kernel_s'] * 1e6:.1f} µs |"
+    )
+    if theirs:
+        middle = statistics.median(theirs.values())
+        lines.append(f"| torch.compile of FlexAttention | {middle * 1e3:.0f} ms |")
+    return "\n".join([*lines, "", _where(results["machine"]) + "."])
+
+
+def memory_table(results: dict[str, Any]) -> str:
+    """The figures of benchmarks/memory.py."""
+    lines = ["| variant | tensors | above them | a score matrix |", "|---|---|---|---|"]
+    for name, row in results["rows"].items():
+        cells = (row["tensors"], row["above"], results["score_matrix_bytes"])
+        shown = " | ".join(f"{cell / 2**20:,.1f} MiB" for cell in cells)
+        lines.append(f"| {name} | {shown} |")
+    note = f"N = {results['length']}, {results['heads']} heads; {_where(results['machine'])}."
+    return "\n".join([*lines, "", note])
+
+
+def kind_of(results: dict[str, Any]) -> str:
+    """Which script wrote the results."""
+    if "score_matrix_bytes" in results:
+        return "memory"
+    return "compile_time" if "fovea" in results else "cpu"
+
+
+TABLES = {"cpu": cpu_table, "compile_time": compile_table, "memory": memory_table}
+
+
+def insert(text: str, kind: str, table: str) -> str:
+    """The README with a table in its place."""
+    pattern = rf"(<!-- results: {kind} -->\n).*?(<!-- end -->)"
+    text, count = re.subn(
+        pattern, lambda m: f"{m[1]}{table}\n{m[2]}", text, count=1, flags=re.DOTALL
+    )
+    if not count:
+        raise ValueError(f"README.md has no place for the results of {kind}")
+    return text
+
+
+def main() -> int:
+    if not sys.argv[1:]:
+        print(__doc__, file=sys.stderr)
+        return 2
+    text = README.read_text()
+    for name in sys.argv[1:]:
+        results = json.loads(Path(name).read_text())
+        kind = kind_of(results)
+        text = insert(text, kind, TABLES[kind](results))
+    README.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

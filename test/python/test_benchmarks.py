@@ -1,0 +1,70 @@
+"""The benchmarks' bookkeeping; nothing is timed here."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fovea
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def module():
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        yield importlib.import_module
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+
+
+@pytest.mark.parametrize("length", [1, 7, 64, 1500])
+def test_kept_counts_the_visible_pairs(module, length):
+    variants = module("variants")
+    data = variants.Data.make(length, np.random.default_rng(0))
+    for name, (_, mask_mod) in variants.fovea_mods(data).items():
+        seen = length**2
+        if mask_mod is not None:
+            seen = fovea.create_mask(mask_mod, 1, 1, length, length).sum()
+        assert variants.kept(name, length) == seen, name
+
+
+def test_arrays_are_aligned(module):
+    common = module("common")
+    for dtype in ("float32", "bfloat16"):
+        array = common.aligned((3, 5), common.numpy_dtype(dtype))
+        assert array.ctypes.data % 64 == 0
+        assert array.shape == (3, 5)
+
+
+def test_peak_growth_sees_what_is_used_and_freed(module):
+    common = module("common")
+    grown = common.peak_growth(lambda: np.ones(1 << 22).sum())
+    assert 30 << 20 <= grown <= 80 << 20
+    assert common.peak_growth(lambda: None) < 4 << 20
+
+
+def test_tables_go_to_their_places(module):
+    readme_table = module("readme_table")
+    text = "a\n<!-- results: cpu -->\nold\n<!-- end -->\nb\n"
+    row = {"variant": "noop", "dtype": "float32", "D": 64, "N": 8}
+    row |= {"fovea_ms": 2.0, "sdpa_ms": 3.0}
+    results = {"machine": {"cpu": "X", "threads": 2}, "rows": [row]}
+    assert readme_table.kind_of(results) == "cpu"
+    new = readme_table.insert(text, "cpu", readme_table.cpu_table(results))
+    assert "| float32 | 64 | 8 | noop | 2.00 ms |  | 3.00 ms (x 1.50) |  |" in new
+    assert new.startswith("a\n")
+    assert new.endswith("<!-- end -->\nb\n")
+    assert "old" not in new
+    with pytest.raises(ValueError, match="no place for the results of memory"):
+        readme_table.insert(text, "memory", "")
+
+
+def test_readme_has_a_place_for_every_table(module):
+    readme_table = module("readme_table")
+    text = readme_table.README.read_text()
+    for kind in readme_table.TABLES:
+        assert f"<!-- results: {kind} -->" in text
