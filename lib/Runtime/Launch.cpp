@@ -157,3 +157,21 @@ void TensorView::storeFloat(int64_t at, double value) const {
     return;
   }
 }
+
+void TensorView::storeInt(int64_t at, int64_t value) const {
+  if (dtype == DType::I1)
+    value = value != 0;
+  switch (getBytes(dtype)) {
+  case 1:
+    static_cast<uint8_t *>(data)[at] = static_cast<uint8_t>(value);
+    return;
+  case 2:
+    static_cast<uint16_t *>(data)[at] = static_cast<uint16_t>(value);
+    return;
+  case 4:
+    static_cast<uint32_t *>(data)[at] = static_cast<uint32_t>(value);
+    return;
+  default:
+    static_cast<int64_t *>(data)[at] = value;
+  }
+}

@@ -35,6 +35,8 @@ struct TensorView {
   double loadFloat(int64_t offset) const;
   int64_t loadInt(int64_t offset) const;
   void storeFloat(int64_t offset, double value) const;
+  /// Keeps the low bits; i1 stores "is not 0".
+  void storeInt(int64_t offset, int64_t value) const;
 };
 
 struct LaunchView {

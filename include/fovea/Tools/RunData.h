@@ -1,0 +1,25 @@
+//===- RunData.h - A launch on seeded random or given data ------*- C++ -*-===//
+#ifndef FOVEA_TOOLS_RUNDATA_H
+#define FOVEA_TOOLS_RUNDATA_H
+
+#include "fovea/Tools/Npy.h"
+#include "fovea/Tools/RunOptions.h"
+
+#include <deque>
+
+namespace fovea {
+
+/// A launch and its memory. Inputs are normal numbers; captures follow their
+/// declared ranges, or else: floats normal, integers positions, bools even
+/// odds. The same seed gives the same data on every machine.
+struct RunData {
+  LaunchView view;
+  std::deque<OwnedArray> arrays;
+};
+
+llvm::Expected<RunData> makeRunData(const Program &program,
+                                    const RunOptions &options);
+
+} // namespace fovea
+
+#endif // FOVEA_TOOLS_RUNDATA_H
