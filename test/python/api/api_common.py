@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 
 
@@ -58,3 +59,23 @@ class Exporter:
 
     def __dlpack_device__(self):
         return self.array.__dlpack_device__()
+
+
+TOLERANCE = {
+    np.float16: 4e-3,
+    ml_dtypes.bfloat16: 3e-2,
+    np.float32: 2e-6,
+    np.float64: 1e-13,
+}
+DTYPES = list(TOLERANCE)
+
+
+def close(got, want, dtype=np.float32):
+    np.testing.assert_allclose(
+        np.asarray(got).astype(np.float64), want, rtol=0, atol=TOLERANCE[dtype]
+    )
+
+
+def transposed(x):
+    """The same array as a [B, H, M, D] view of [B, M, H, D] memory."""
+    return np.ascontiguousarray(x.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)

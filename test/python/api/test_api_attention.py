@@ -1,31 +1,23 @@
 """`attention` and `compile`, sentence by sentence."""
 
-import copy
 import functools
 import inspect
-import pickle
-import threading
 
 import ml_dtypes
 import numpy as np
 import pytest
-from api_common import Exporter, causal, inputs, plain
+from api_common import (
+    DTYPES,
+    TOLERANCE,
+    Exporter,
+    causal,
+    close,
+    inputs,
+    plain,
+    transposed,
+)
 
 import fovea
-
-TOLERANCE = {
-    np.float16: 4e-3,
-    ml_dtypes.bfloat16: 3e-2,
-    np.float32: 2e-6,
-    np.float64: 1e-13,
-}
-DTYPES = list(TOLERANCE)
-
-
-def close(got, want, dtype=np.float32):
-    np.testing.assert_allclose(
-        np.asarray(got).astype(np.float64), want, rtol=0, atol=TOLERANCE[dtype]
-    )
 
 
 def test_signature_of_attention():
@@ -124,9 +116,7 @@ def test_lse_has_the_score_type(dtype):
 
 
 STRIDES = {
-    "transposed": lambda x: np.ascontiguousarray(x.transpose(0, 2, 1, 3)).transpose(
-        0, 2, 1, 3
-    ),
+    "transposed": transposed,
     "negative": lambda x: np.ascontiguousarray(x[:, :, ::-1])[:, :, ::-1],
     "last stride 2": lambda x: np.repeat(x, 2, axis=3)[..., ::2],
     "last stride negative": lambda x: np.ascontiguousarray(x[..., ::-1])[..., ::-1],
@@ -287,56 +277,6 @@ def test_a_changed_constant_makes_another_variant():
     close(fovea.attention(q, k, v, mask_mod=near), want())
     window = 5
     close(fovea.attention(q, k, v, mask_mod=near), want())
-
-
-def test_a_kernel_follows_its_mods():
-    """Kernel, called as kernel(q, k, v)"""
-    q, k, v = inputs()
-    bias = np.zeros((12, 12), np.float32)
-    window = 3
-
-    def near(b, h, q_idx, kv_idx):
-        return abs(q_idx - kv_idx) < window
-
-    def biased(score, b, h, q_idx, kv_idx):
-        return score + bias[q_idx, kv_idx]
-
-    kernel = fovea.compile(biased, near, D=8)
-
-    def want():
-        return plain(
-            q, k, v,
-            lambda s, b, h, m, n: s + bias[m, n],
-            lambda b, h, m, n: abs(m - n) < window,
-        )  # fmt: skip
-
-    close(kernel(q, k, v), want())
-    bias[:] = np.random.default_rng(1).standard_normal(bias.shape)
-    close(kernel(q, k, v), want())
-    assert kernel.captures["bias"] is bias
-    window = 6
-    close(kernel(q, k, v), want())
-
-
-def test_captures_by_keyword():
-    """keyword-only and come from captures={"name": array}"""
-    q, k, v = inputs()
-    table = np.linspace(-1, 1, 12)
-
-    def biased(score, b, h, q_idx, kv_idx, *, table):
-        return score + table[kv_idx]
-
-    def want(table):
-        return plain(q, k, v, lambda s, b, h, m, n: s + table[n])
-
-    got = fovea.attention(q, k, v, biased, captures={"table": table})
-    close(got, want(table))
-    kernel = fovea.compile(biased, D=8, captures={"table": table})
-    close(kernel(q, k, v), want(table))
-    close(kernel(q, k, v, captures={"table": -table}), want(-table))
-    close(kernel(q, k, v), want(table))
-    with pytest.raises(TypeError):
-        kernel(q, k, v, captures={"tabel": table})
 
 
 def test_offsets_and_lengths():
@@ -589,165 +529,6 @@ def test_a_mod_is_called_by_hand():
     assert alibi(1.0, 0, 3, 10, 7) == -11.0
 
 
-def test_repr_is_one_line():
-    """repr(kernel) is one line"""
-    kernel = fovea.compile(mask_mod=causal, D=8, E=6, dtype="bfloat16", return_lse=True)
-    text = repr(kernel)
-    assert text.startswith("<fovea.Kernel causal: D=8, E=6, bfloat16, lse, target=")
-    assert "\n" not in text
-
-
-def test_explain_tells_variant_captures_schedule_and_cost():
-    """.explain()"""
-    table = np.zeros((3, 4), np.float16)
-
-    def biased(score, b, h, q_idx, kv_idx):
-        return score + table[h, kv_idx]
-
-    text = fovea.compile(biased, causal, D=8, E=6).explain()
-    for line in (
-        "variant biased_causal",
-        "  normalizer: softmax",
-        "  table: float16 [3, 4]",
-        "types and dims: float32, D=8, E=6",
-        "cost: 28 floating-point operations a visible (query, key) pair in the two"
-        " products",
-    ):
-        assert line in text.splitlines()
-
-
-@pytest.mark.parametrize("level", ["attn", "online", "target", "llvm", "asm"])
-def test_every_level_has_text(level):
-    """.ir(level: "attn" | "online" | "target" | "llvm" | "asm")"""
-    assert fovea.compile(mask_mod=causal, D=8).ir(level)
-
-
-def test_kernels_pickle_and_deepcopy(tmp_path):
-    """Kernel ... pickle and deepcopy (recipe and captures, never machine code)"""
-    q, k, v = inputs()
-    table = np.linspace(-1, 1, 12).astype(ml_dtypes.bfloat16)
-    gain = np.array(1.5)
-
-    def biased(score, b, h, q_idx, kv_idx):
-        return score * gain + table[kv_idx]
-
-    kernel = fovea.compile(biased, causal, D=8, return_lse=True, scale=0.5)
-    want = kernel(q, k, v)
-    data = pickle.dumps(kernel)
-    kernel.save(tmp_path / "x.kernel")
-    table[:] = 0
-    for other in (
-        pickle.loads(data),
-        fovea.load_kernel(tmp_path / "x.kernel"),
-        fovea.load_kernel(str(tmp_path / "x.kernel")),
-        copy.deepcopy(pickle.loads(data)),
-        pickle.loads(pickle.dumps(pickle.loads(data))),
-    ):
-        got = other(q, k, v)
-        np.testing.assert_array_equal(got[0], want[0])
-        np.testing.assert_array_equal(got[1], want[1])
-        assert set(other.captures) == {"gain", "table"}
-    assert not np.array_equal(kernel(q, k, v)[0], want[0])
-    thawed = pickle.loads(data)
-    np.testing.assert_array_equal(
-        thawed(q, k, v, captures={"table": np.zeros(12)})[0], kernel(q, k, v)[0]
-    )
-    with pytest.raises(TypeError) as caught:
-        thawed(q, k, v, captures={"tabel": table})
-    assert "captures: must be among those of the variant" in str(caught.value)
-
-
-def test_kernels_with_block_masks_pickle():
-    """Kernel, Variant, BlockMask and Normalizer pickle and deepcopy"""
-    q, k, v = inputs(M=16, N=16)
-    doc = np.repeat(np.arange(4), 4)
-
-    def document(b, h, q_idx, kv_idx):
-        return (doc[q_idx] == doc[kv_idx]) & ~(kv_idx > q_idx)
-
-    mask = fovea.create_block_mask(document, None, None, 16, 16, 8)
-    kernel = fovea.compile(mask_mod=document, D=8, block_mask=True)
-    want = kernel(q, k, v, block_mask=mask)
-    kernel2, mask2 = pickle.loads(pickle.dumps((kernel, mask)))
-    mask3 = copy.deepcopy(mask)
-    doc[:] = 0
-    for k2, m2 in ((kernel2, mask2), (kernel2, mask3)):
-        np.testing.assert_allclose(k2(q, k, v, block_mask=m2), want, atol=1e-6)
-    np.testing.assert_allclose(
-        fovea.attention(q, k, v, block_mask=mask2), want, atol=1e-6
-    )
-    assert mask2.mask_mod(0, 0, 3, 2) and not mask2.mask_mod(0, 0, 4, 2)
-
-
-def test_every_function_may_be_called_from_several_threads():
-    """Every function may be called from several threads"""
-    q, k, v = inputs(B=2, M=16, N=16)
-    kernel = fovea.compile(mask_mod=causal, D=8)
-    want = kernel(q, k, v)
-    failures = []
-
-    def work(number):
-        try:
-            for turn in range(20):
-                window = 1 + (number + turn) % 3
-
-                def near(b, h, q_idx, kv_idx, window=window):
-                    return abs(q_idx - kv_idx) < window
-
-                np.testing.assert_array_equal(kernel(q, k, v), want)
-                got = fovea.attention(q, k, v, mask_mod=near)
-                close(
-                    got,
-                    plain(q, k, v, mask=lambda b, h, m, n, w=window: abs(m - n) < w),
-                )
-        except Exception as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures
-
-
-def test_log_of_compiles(monkeypatch, capfd):
-    """FOVEA_LOG=compile prints one line a compile: variant, what differed from the
-    nearest cached one, milliseconds"""
-    q, k, v = inputs()
-    fovea.clear_cache()
-    monkeypatch.setenv("FOVEA_LOG", "compile")
-    for window in (31, 57):
-
-        def near_by(b, h, q_idx, kv_idx, window=window):
-            return abs(q_idx - kv_idx) < window
-
-        fovea.attention(q, k, v, mask_mod=near_by)
-    fovea.attention(q, k, v, mask_mod=near_by)
-    lines = capfd.readouterr().err.splitlines()
-    assert len(lines) == 2
-    assert "near_by f32 D=8 E=8 for cpu in" in lines[0]
-    assert lines[0].endswith(" ms, the first variant")
-    assert lines[1].endswith(
-        "differs from near_by f32 D=8 E=8 in: mask: constant 31 -> 57"
-    )
-
-
-def test_cache_info_and_clear_cache():
-    """cache_info() -> named tuple (compiles, memory_hits, disk_hits, entries)"""
-    q, k, v = inputs()
-    fovea.attention(q, k, v)
-    info = fovea.cache_info()
-    assert info._fields == ("compiles", "memory_hits", "disk_hits", "entries")
-    assert info.entries >= 1
-    kernel = fovea.compile(mask_mod=causal, D=8)
-    want = kernel(q, k, v)
-    fovea.clear_cache()
-    assert fovea.cache_info().compiles == 0
-    np.testing.assert_array_equal(kernel(q, k, v), want)
-    np.testing.assert_array_equal(fovea.attention(q, k, v, mask_mod=causal), want)
-
-
 def test_normalizers_by_name_and_object():
     """normalizer is a name or a Normalizer"""
     q, k, v = inputs()
@@ -765,79 +546,3 @@ def test_normalizers_by_name_and_object():
     )
     want = np.log(np.exp(sigma)[None, :, None] + np.exp(s).sum(-1))
     np.testing.assert_allclose(lse, want, atol=2e-6)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_merge_of_parts_is_the_whole(dtype):
-    """merge(outs, lses) -> (out, lse)"""
-    q, k, v = inputs(B=2, M=6, N=24, dtype=dtype)
-    outs, lses = [], []
-    for start in range(0, 24, 8):
-        out, lse = fovea.attention(
-            q, k[:, :, start : start + 8], v[:, :, start : start + 8],
-            mask_mod=lambda b, h, q_idx, kv_idx: kv_idx <= q_idx + 9,
-            kv_offset=start, return_lse=True,
-        )  # fmt: skip
-        outs.append(out)
-        lses.append(lse)
-    assert np.isneginf(lses[2]).any()
-    out, lse = fovea.merge(outs, lses)
-    want, want_lse = plain(q, k, v, mask=lambda b, h, m, n: n <= m + 9, lse=True)
-    assert out.dtype == dtype
-    assert lse.dtype == lses[0].dtype
-    close(out, want, dtype)
-    np.testing.assert_allclose(
-        lse, want_lse, atol=1e-2 if dtype is np.float16 else 3e-6
-    )
-
-
-def test_merge_of_dead_parts_is_dead():
-    """merge: -inf, with an out of 0, where every part is dead"""
-    out = np.full((1, 1, 2, 3), np.nan, np.float32)
-    lse = np.full((1, 1, 2), -np.inf, np.float32)
-    got, got_lse = fovea.merge([out, out], [lse, lse])
-    assert (got == 0).all()
-    assert np.isneginf(got_lse).all()
-    one = fovea.merge([np.ones_like(out)], [np.zeros_like(lse)])
-    assert (one[0] == 1).all() and (one[1] == 0).all()
-
-
-def test_merge_keeps_the_memory_order():
-    """merge: in the library, dtype and memory order of outs[0]"""
-    out = STRIDES["transposed"](np.ones((2, 3, 4, 5), np.float32))
-    lse = np.zeros((2, 3, 4), np.float32)
-    merged, _ = fovea.merge([out, out], [lse, lse])
-    assert merged.transpose(0, 2, 1, 3).flags.c_contiguous
-
-
-def test_a_cached_call_costs_little(native_is_real):
-    """call overhead: a kernel at most 20 us, attention with unchanged mods 60 us"""
-    import time
-    import unittest.mock
-
-    q, k, v = inputs(M=8, N=8)
-    doc = np.zeros(8, np.int64)
-
-    def document(b, h, q_idx, kv_idx):
-        return doc[q_idx] == doc[kv_idx]
-
-    kernel = fovea.compile(mask_mod=document, D=8)
-    kernel(q, k, v)
-    compiled = kernel._state[1]
-    compiled.native = unittest.mock.NonCallableMock(spec=["launch"])
-    compiled.native.launch = lambda *arguments: None
-
-    def cost(call, number=300):
-        best = float("inf")
-        for _ in range(40):
-            start = time.thread_time()
-            for _ in range(number):
-                call()
-            best = min(best, (time.thread_time() - start) / number)
-        return best * 1e6
-
-    try:
-        assert cost(lambda: kernel(q, k, v)) < 20
-        assert cost(lambda: fovea.attention(q, k, v, mask_mod=document)) < 60
-    finally:
-        fovea.clear_cache()

@@ -1,0 +1,323 @@
+"""How bad block masks are refused: type and whole text of every error."""
+
+import numpy as np
+import pytest
+from api_common import causal, inputs
+
+import fovea
+from fovea import BlockMask
+
+
+@pytest.mark.parametrize("bad", [3, None, "x"])
+def test_and_masks_refuses_by_position(bad):
+    """a non-callable or a score_mod among them: TypeError with its position"""
+    with pytest.raises(TypeError, match="argument 1"):
+        fovea.and_masks(causal, bad)
+    with pytest.raises(TypeError, match="argument 0"):
+        fovea.or_masks(bad)
+
+
+def test_and_masks_refuses_a_score_mod():
+    """a non-callable or a score_mod among them: TypeError with its position"""
+    with pytest.raises(TypeError, match="argument 2"):
+        fovea.and_masks(causal, causal, lambda s, b, h, q, kv: s)
+
+
+def mask_of(**changes):
+    arguments = {"mask_mod": causal, "B": 1, "H": 1, "Q_LEN": 8, "KV_LEN": 8}
+    return fovea.create_block_mask(**{**arguments, **changes})
+
+
+CREATE = {
+    "mask_mod BlockMask": (
+        lambda: mask_of(mask_mod=mask_of()), TypeError,
+        "mask_mod: must be a function, got a BlockMask (pass it as block_mask=)",
+    ),
+    "mask_mod None": (
+        lambda: mask_of(mask_mod=None), TypeError,
+        "mask_mod: must be a function, got None",
+    ),
+    "device as BLOCK_SIZE": (
+        lambda: mask_of(BLOCK_SIZE="cpu"), TypeError,
+        "BLOCK_SIZE: must be an int or (q, kv), got 'cpu' (a device goes to device=)",
+    ),
+    "BLOCK_SIZE 0": (
+        lambda: mask_of(BLOCK_SIZE=0), ValueError,
+        "BLOCK_SIZE: must be at least 1, got 0",
+    ),
+    "BLOCK_SIZE negative": (
+        lambda: mask_of(BLOCK_SIZE=(16, -1)), ValueError,
+        "BLOCK_SIZE[1]: must be at least 1, got -1",
+    ),
+    "BLOCK_SIZE three": (
+        lambda: mask_of(BLOCK_SIZE=(1, 2, 3)), ValueError,
+        "BLOCK_SIZE: must be an int or (q, kv), got 3 entries",
+    ),
+    "BLOCK_SIZE float": (
+        lambda: mask_of(BLOCK_SIZE=16.0), TypeError,
+        "BLOCK_SIZE: must be an int, got float",
+    ),
+    "BLOCK_SIZE None": (
+        lambda: mask_of(BLOCK_SIZE=None), TypeError,
+        "BLOCK_SIZE: must be an int, got None",
+    ),
+    "B 0": (lambda: mask_of(B=0), ValueError, "B: must be at least 1, got 0"),
+    "H 0": (lambda: mask_of(H=0), ValueError, "H: must be at least 1, got 0"),
+    "H float": (lambda: mask_of(H=1.0), TypeError, "H: must be an int, got float"),
+    "B bool": (lambda: mask_of(B=True), TypeError, "B: must be an int, got bool"),
+    "Q_LEN -1": (
+        lambda: mask_of(Q_LEN=-1), ValueError, "Q_LEN: must be at least 0, got -1",
+    ),
+    "KV_LEN None": (
+        lambda: mask_of(KV_LEN=None), TypeError, "KV_LEN: must be an int, got None",
+    ),
+    "KV_LEN str": (
+        lambda: mask_of(KV_LEN="8"), TypeError, "KV_LEN: must be an int, got str",
+    ),
+    "exact": (lambda: mask_of(exact=1), TypeError, "exact: must be a bool, got int"),
+    "device int": (
+        lambda: mask_of(device=0), TypeError,
+        "device: must be a str or None, got int",
+    ),
+    "q_offset": (
+        lambda: mask_of(q_offset="1"), TypeError,
+        "q_offset: must be an int or an integer array, got str",
+    ),
+    "kv_offset": (
+        lambda: mask_of(kv_offset=np.zeros(2, int)), ValueError,
+        "kv_offset: shape must be (1,), one entry a batch, got (2,)",
+    ),
+    "captures": (
+        lambda: mask_of(captures=3), TypeError,
+        "captures: must be a mapping of names to arrays, got int",
+    ),
+    "attention mask_mod": (
+        lambda: fovea.attention(*inputs(), mask_mod=mask_of()), TypeError,
+        "mask_mod: must be a function, got a BlockMask (pass it as block_mask=)",
+    ),
+    "compile mask_mod": (
+        lambda: fovea.compile(mask_mod=mask_of(), D=8), TypeError,
+        "mask_mod: must be a function, got a BlockMask (pass it as block_mask=)",
+    ),
+    "create_mask BlockMask": (
+        lambda: fovea.create_mask(mask_of(), 1, 1, 8, 8), TypeError,
+        "mod: must be a function, got a BlockMask (its tiles are .block_classes())",
+    ),
+    "create_mask B": (
+        lambda: fovea.create_mask(causal, 0, 1, 8, 8), ValueError,
+        "B: must be at least 1, got 0",
+    ),
+    "crop above": (
+        lambda: mask_of().crop(9, 8), ValueError, "q_len: must be in 0...8, got 9",
+    ),
+    "crop below": (
+        lambda: mask_of().crop(8, -1), ValueError, "kv_len: must be in 0...8, got -1",
+    ),
+    "crop kind": (
+        lambda: mask_of().crop(8.0, 8), TypeError, "q_len: must be an int, got float",
+    ),
+    "retile": (
+        lambda: mask_of().retile(0), ValueError, "BLOCK_SIZE: must be at least 1, got 0",
+    ),
+    "index": (
+        lambda: mask_of()[1], IndexError,
+        "BlockMask: B index must be in -1...0, got 1",
+    ),
+    "index parts": (
+        lambda: mask_of()[0, 0, 0, 0], IndexError,
+        "BlockMask: index must have at most 3 parts (B, H, row of tiles), got 4",
+    ),
+    "index kind": (
+        lambda: mask_of()["x"], TypeError,
+        "BlockMask: B index must be an int, a slice or ints, got str",
+    ),
+    "index bool": (
+        lambda: mask_of()[True], TypeError, "BlockMask: B index must be an int, got bool",
+    ),
+    "index rows": (
+        lambda: mask_of(Q_LEN=512)[0, 0, ::2], ValueError,
+        "BlockMask: rows of tiles must be a run without gaps, got [0, 2]",
+    ),
+    "plot b": (
+        lambda: mask_of().plot(b=1), ValueError, "b: must be in 0...0, got 1",
+    ),
+    "plot ax": (
+        lambda: mask_of().plot(3), TypeError,
+        "ax: must be a matplotlib Axes or None, got int",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CREATE)
+def test_block_masks_refuse(case):
+    """A BlockMask given as mask_mod, or a device given as BLOCK_SIZE: TypeError that
+    names the argument to use."""
+    call, kind, text = CREATE[case]
+    with pytest.raises(kind) as caught:
+        call()
+    assert str(caught.value) == text
+
+
+def test_an_unknown_device_lists_what_is():
+    """device: ValueError that lists what is"""
+    with pytest.raises(ValueError) as caught:
+        mask_of(device="cuda:7")
+    assert str(caught.value).endswith(", got 'cuda:7'")
+
+
+def test_too_many_tiles_are_a_memory_error():
+    """Too large: MemoryError or ValueError naming the argument and the bytes."""
+    with pytest.raises(MemoryError) as caught:
+        mask_of(Q_LEN=1 << 40, KV_LEN=1 << 40)
+    assert str(caught.value).startswith("Q_LEN * KV_LEN in tiles: must fit in memory (")
+    with pytest.raises(MemoryError) as caught:
+        fovea.create_mask(causal, 1, 1, 1 << 33, 1 << 33)
+    assert str(caught.value).endswith(f"got {1 << 66:,} bytes")
+
+
+NUM = np.array([[[1, 2], [0, 3]]], np.int32)
+
+
+INDICES = np.zeros((1, 2, 2, 3), np.int32)
+INDICES[0, 0] = [[2, 0, 0], [0, 1, 0]]
+INDICES[0, 1] = [[0, 0, 0], [2, 1, 0]]
+
+
+def changed(array, where, value):
+    array = array.copy()
+    array[where] = value
+    return array
+
+
+LISTS = {
+    "count above the width": (
+        dict(kv_num_blocks=changed(NUM, (0, 1, 1), 4)), ValueError,
+        "kv_num_blocks: must be in 0...3 (the width of kv_indices), got 4"
+        " at b=0, h=1, row=1",
+    ),
+    "count below 0": (
+        dict(kv_num_blocks=changed(NUM, (0, 0, 1), -1)), ValueError,
+        "kv_num_blocks: must be in 0...3 (the width of kv_indices), got -1"
+        " at b=0, h=0, row=1",
+    ),
+    "index above": (
+        dict(kv_indices=changed(INDICES, (0, 1, 1, 2), 3)), ValueError,
+        "kv_indices: must be in 0...2, got 3 at b=0, h=1, row=1",
+    ),
+    "index below": (
+        dict(kv_indices=changed(INDICES, (0, 0, 0, 0), -1)), ValueError,
+        "kv_indices: must be in 0...2, got -1 at b=0, h=0, row=0",
+    ),
+    "index beyond the length": (
+        dict(seq_lengths=(256, 256)), ValueError,
+        "kv_indices: must be in 0...1, got 2 at b=0, h=0, row=0",
+    ),
+    "tile twice": (
+        dict(kv_indices=changed(INDICES, (0, 1, 1, 1), 2)), ValueError,
+        "kv_indices: must name a tile once a row, got tile 2 twice at b=0, h=1, row=1",
+    ),
+    "full twice": (
+        dict(full_kv_num_blocks=changed(NUM * 0, (0, 0, 1), 2),
+             full_kv_indices=changed(INDICES * 0, (0, 0, 1), 2)), ValueError,
+        "full_kv_indices: must name a tile once a row, got tile 2 twice"
+        " at b=0, h=0, row=1",
+    ),
+    "partial and full": (
+        dict(full_kv_num_blocks=changed(NUM * 0, (0, 0, 0), 1),
+             full_kv_indices=changed(INDICES * 0, (0, 0, 0, 0), 2)), ValueError,
+        "full_kv_indices: must not name a tile of kv_indices, got tile 2 both partial"
+        " and full at b=0, h=0, row=0",
+    ),
+    "full without indices": (
+        dict(full_kv_num_blocks=NUM), ValueError,
+        "full_kv_indices: must be given with full_kv_num_blocks, got None",
+    ),
+    "full without counts": (
+        dict(full_kv_indices=INDICES), ValueError,
+        "full_kv_num_blocks: must be given with full_kv_indices, got None",
+    ),
+    "full of another shape": (
+        dict(full_kv_num_blocks=NUM[:, :1], full_kv_indices=INDICES[:, :1]), ValueError,
+        "full_kv_num_blocks: shape must be that of kv_num_blocks (1, 2, 2),"
+        " got (1, 1, 2)",
+    ),
+    "dtype": (
+        dict(kv_num_blocks=NUM.astype(np.int16)), TypeError,
+        "kv_num_blocks: dtype must be int32 or int64, got int16",
+    ),
+    "dtype float": (
+        dict(kv_indices=INDICES.astype(float)), TypeError,
+        "kv_indices: dtype must be int32 or int64, got float64",
+    ),
+    "list": (
+        dict(kv_num_blocks=[[[1, 2]]]), TypeError,
+        "kv_num_blocks: must be a numpy.ndarray or have __dlpack__, got list",
+    ),
+    "rank of counts": (
+        dict(kv_num_blocks=NUM[0]), ValueError,
+        "kv_num_blocks: rank must be 3 (B, H, Qb), got 2",
+    ),
+    "rank of indices": (
+        dict(kv_indices=INDICES[0]), ValueError,
+        "kv_indices: rank must be 4 (B, H, Qb, width), got 3",
+    ),
+    "shape of indices": (
+        dict(kv_indices=INDICES[:, :, :1]), ValueError,
+        "kv_indices: shape must be that of kv_num_blocks (1, 2, 2) and a width,"
+        " got (1, 2, 1, 3)",
+    ),
+    "B = 0": (
+        dict(kv_num_blocks=NUM[:0], kv_indices=INDICES[:0]), ValueError,
+        "kv_num_blocks: B and H must be at least 1, got shape (0, 2, 2)",
+    ),
+    "mask_mod": (
+        dict(mask_mod=3), TypeError, "mask_mod: must be a function or None, got int",
+    ),
+    "mask_mod BlockMask": (
+        dict(mask_mod=mask_of), TypeError, None,
+    ),
+    "seq_lengths kind": (
+        dict(seq_lengths=256), TypeError,
+        "seq_lengths: must be (Q_LEN, KV_LEN), got int",
+    ),
+    "seq_lengths three": (
+        dict(seq_lengths=(1, 2, 3)), TypeError,
+        "seq_lengths: must be (Q_LEN, KV_LEN), got (1, 2, 3)",
+    ),
+    "seq_lengths entry": (
+        dict(seq_lengths=(256, -1)), ValueError,
+        "seq_lengths[1]: must be at least 0, got -1",
+    ),
+    "seq_lengths rows": (
+        dict(seq_lengths=(300, 384)), ValueError,
+        "seq_lengths[0]: must give as many tiles as there are rows (2 of 128), got 300",
+    ),
+    "BLOCK_SIZE": (
+        dict(BLOCK_SIZE=0), ValueError, "BLOCK_SIZE: must be at least 1, got 0",
+    ),
+    "BLOCK_SIZE device": (
+        dict(BLOCK_SIZE="cuda"), TypeError,
+        "BLOCK_SIZE: must be an int or (q, kv), got 'cuda' (a device goes to device=)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LISTS)
+def test_from_kv_blocks_refuses(case):
+    """checks: int32 or int64, count <= width, indices in range, no tile twice in a row
+    nor both partial and full: ValueError naming list, b, h, row"""
+    given, kind, text = LISTS[case]
+    arguments = {"kv_num_blocks": NUM, "kv_indices": INDICES, **given}
+    if text is None:
+        arguments["mask_mod"] = mask_of()
+        text = "mask_mod: must be a function, got a BlockMask (pass it as block_mask=)"
+    with pytest.raises(kind) as caught:
+        BlockMask.from_kv_blocks(**arguments)
+    assert str(caught.value) == text
+
+
+def test_from_kv_blocks_takes_the_good_one():
+    """BlockMask.from_kv_blocks(...)"""
+    mask = BlockMask.from_kv_blocks(NUM, INDICES)
+    assert mask.seq_lengths == (256, 384)
+    assert mask.counts() == (0, 6, 6)

@@ -1,0 +1,254 @@
+"""Kernels, the caches behind them and what a call costs."""
+
+import copy
+import pickle
+import threading
+
+import ml_dtypes
+import numpy as np
+import pytest
+from api_common import causal, close, inputs, plain
+
+import fovea
+
+
+def test_a_kernel_follows_its_mods():
+    """Kernel, called as kernel(q, k, v)"""
+    q, k, v = inputs()
+    bias = np.zeros((12, 12), np.float32)
+    window = 3
+
+    def near(b, h, q_idx, kv_idx):
+        return abs(q_idx - kv_idx) < window
+
+    def biased(score, b, h, q_idx, kv_idx):
+        return score + bias[q_idx, kv_idx]
+
+    kernel = fovea.compile(biased, near, D=8)
+
+    def want():
+        return plain(
+            q, k, v,
+            lambda s, b, h, m, n: s + bias[m, n],
+            lambda b, h, m, n: abs(m - n) < window,
+        )  # fmt: skip
+
+    close(kernel(q, k, v), want())
+    bias[:] = np.random.default_rng(1).standard_normal(bias.shape)
+    close(kernel(q, k, v), want())
+    assert kernel.captures["bias"] is bias
+    window = 6
+    close(kernel(q, k, v), want())
+
+
+def test_captures_by_keyword():
+    """keyword-only and come from captures={"name": array}"""
+    q, k, v = inputs()
+    table = np.linspace(-1, 1, 12)
+
+    def biased(score, b, h, q_idx, kv_idx, *, table):
+        return score + table[kv_idx]
+
+    def want(table):
+        return plain(q, k, v, lambda s, b, h, m, n: s + table[n])
+
+    got = fovea.attention(q, k, v, biased, captures={"table": table})
+    close(got, want(table))
+    kernel = fovea.compile(biased, D=8, captures={"table": table})
+    close(kernel(q, k, v), want(table))
+    close(kernel(q, k, v, captures={"table": -table}), want(-table))
+    close(kernel(q, k, v), want(table))
+    with pytest.raises(TypeError):
+        kernel(q, k, v, captures={"tabel": table})
+
+
+def test_repr_is_one_line():
+    """repr(kernel) is one line"""
+    kernel = fovea.compile(mask_mod=causal, D=8, E=6, dtype="bfloat16", return_lse=True)
+    text = repr(kernel)
+    assert text.startswith("<fovea.Kernel causal: D=8, E=6, bfloat16, lse, target=")
+    assert "\n" not in text
+
+
+def test_explain_tells_variant_captures_schedule_and_cost():
+    """.explain()"""
+    table = np.zeros((3, 4), np.float16)
+
+    def biased(score, b, h, q_idx, kv_idx):
+        return score + table[h, kv_idx]
+
+    text = fovea.compile(biased, causal, D=8, E=6).explain()
+    for line in (
+        "variant biased_causal",
+        "  normalizer: softmax",
+        "  table: float16 [3, 4]",
+        "types and dims: float32, D=8, E=6",
+        "cost: 28 floating-point operations a visible (query, key) pair in the two"
+        " products",
+    ):
+        assert line in text.splitlines()
+
+
+@pytest.mark.parametrize("level", ["attn", "online", "target", "llvm", "asm"])
+def test_every_level_has_text(level):
+    """.ir(level: "attn" | "online" | "target" | "llvm" | "asm")"""
+    assert fovea.compile(mask_mod=causal, D=8).ir(level)
+
+
+def test_kernels_pickle_and_deepcopy(tmp_path):
+    """Kernel ... pickle and deepcopy (recipe and captures, never machine code)"""
+    q, k, v = inputs()
+    table = np.linspace(-1, 1, 12).astype(ml_dtypes.bfloat16)
+    gain = np.array(1.5)
+
+    def biased(score, b, h, q_idx, kv_idx):
+        return score * gain + table[kv_idx]
+
+    kernel = fovea.compile(biased, causal, D=8, return_lse=True, scale=0.5)
+    want = kernel(q, k, v)
+    data = pickle.dumps(kernel)
+    kernel.save(tmp_path / "x.kernel")
+    table[:] = 0
+    for other in (
+        pickle.loads(data),
+        fovea.load_kernel(tmp_path / "x.kernel"),
+        fovea.load_kernel(str(tmp_path / "x.kernel")),
+        copy.deepcopy(pickle.loads(data)),
+        pickle.loads(pickle.dumps(pickle.loads(data))),
+    ):
+        got = other(q, k, v)
+        np.testing.assert_array_equal(got[0], want[0])
+        np.testing.assert_array_equal(got[1], want[1])
+        assert set(other.captures) == {"gain", "table"}
+    assert not np.array_equal(kernel(q, k, v)[0], want[0])
+    thawed = pickle.loads(data)
+    np.testing.assert_array_equal(
+        thawed(q, k, v, captures={"table": np.zeros(12)})[0], kernel(q, k, v)[0]
+    )
+    with pytest.raises(TypeError) as caught:
+        thawed(q, k, v, captures={"tabel": table})
+    assert "captures: must be among those of the variant" in str(caught.value)
+
+
+def test_kernels_with_block_masks_pickle():
+    """Kernel, Variant, BlockMask and Normalizer pickle and deepcopy"""
+    q, k, v = inputs(M=16, N=16)
+    doc = np.repeat(np.arange(4), 4)
+
+    def document(b, h, q_idx, kv_idx):
+        return (doc[q_idx] == doc[kv_idx]) & ~(kv_idx > q_idx)
+
+    mask = fovea.create_block_mask(document, None, None, 16, 16, 8)
+    kernel = fovea.compile(mask_mod=document, D=8, block_mask=True)
+    want = kernel(q, k, v, block_mask=mask)
+    kernel2, mask2 = pickle.loads(pickle.dumps((kernel, mask)))
+    mask3 = copy.deepcopy(mask)
+    doc[:] = 0
+    for k2, m2 in ((kernel2, mask2), (kernel2, mask3)):
+        np.testing.assert_allclose(k2(q, k, v, block_mask=m2), want, atol=1e-6)
+    np.testing.assert_allclose(
+        fovea.attention(q, k, v, block_mask=mask2), want, atol=1e-6
+    )
+    assert mask2.mask_mod(0, 0, 3, 2) and not mask2.mask_mod(0, 0, 4, 2)
+
+
+def test_every_function_may_be_called_from_several_threads():
+    """Every function may be called from several threads"""
+    q, k, v = inputs(B=2, M=16, N=16)
+    kernel = fovea.compile(mask_mod=causal, D=8)
+    want = kernel(q, k, v)
+    failures = []
+
+    def work(number):
+        try:
+            for turn in range(20):
+                window = 1 + (number + turn) % 3
+
+                def near(b, h, q_idx, kv_idx, window=window):
+                    return abs(q_idx - kv_idx) < window
+
+                np.testing.assert_array_equal(kernel(q, k, v), want)
+                got = fovea.attention(q, k, v, mask_mod=near)
+                close(
+                    got,
+                    plain(q, k, v, mask=lambda b, h, m, n, w=window: abs(m - n) < w),
+                )
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+def test_log_of_compiles(monkeypatch, capfd):
+    """FOVEA_LOG=compile prints one line a compile: variant, what differed from the
+    nearest cached one, milliseconds"""
+    q, k, v = inputs()
+    fovea.clear_cache()
+    monkeypatch.setenv("FOVEA_LOG", "compile")
+    for window in (31, 57):
+
+        def near_by(b, h, q_idx, kv_idx, window=window):
+            return abs(q_idx - kv_idx) < window
+
+        fovea.attention(q, k, v, mask_mod=near_by)
+    fovea.attention(q, k, v, mask_mod=near_by)
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert "near_by f32 D=8 E=8 for cpu in" in lines[0]
+    assert lines[0].endswith(" ms, the first variant")
+    assert lines[1].endswith(
+        "differs from near_by f32 D=8 E=8 in: mask: constant 31 -> 57"
+    )
+
+
+def test_cache_info_and_clear_cache():
+    """cache_info() -> named tuple (compiles, memory_hits, disk_hits, entries)"""
+    q, k, v = inputs()
+    fovea.attention(q, k, v)
+    info = fovea.cache_info()
+    assert info._fields == ("compiles", "memory_hits", "disk_hits", "entries")
+    assert info.entries >= 1
+    kernel = fovea.compile(mask_mod=causal, D=8)
+    want = kernel(q, k, v)
+    fovea.clear_cache()
+    assert fovea.cache_info().compiles == 0
+    np.testing.assert_array_equal(kernel(q, k, v), want)
+    np.testing.assert_array_equal(fovea.attention(q, k, v, mask_mod=causal), want)
+
+
+def test_a_cached_call_costs_little(native_is_real):
+    """call overhead: a kernel at most 20 us, attention with unchanged mods 60 us"""
+    import time
+    import unittest.mock
+
+    q, k, v = inputs(M=8, N=8)
+    doc = np.zeros(8, np.int64)
+
+    def document(b, h, q_idx, kv_idx):
+        return doc[q_idx] == doc[kv_idx]
+
+    kernel = fovea.compile(mask_mod=document, D=8)
+    kernel(q, k, v)
+    compiled = kernel._state[1]
+    compiled.native = unittest.mock.NonCallableMock(spec=["launch"])
+    compiled.native.launch = lambda *arguments: None
+
+    def cost(call, number=300):
+        best = float("inf")
+        for _ in range(40):
+            start = time.thread_time()
+            for _ in range(number):
+                call()
+            best = min(best, (time.thread_time() - start) / number)
+        return best * 1e6
+
+    try:
+        assert cost(lambda: kernel(q, k, v)) < 20
+        assert cost(lambda: fovea.attention(q, k, v, mask_mod=document)) < 60
+    finally:
+        fovea.clear_cache()
