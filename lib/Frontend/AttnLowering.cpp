@@ -70,10 +70,11 @@ std::optional<unsigned> RegionLowering::convertResult(const Expr *expr,
 //===----------------------------------------------------------------------===//
 
 RegionLowering::Result RegionLowering::lower(const Expr *expr) {
-  // Syntax nests up to a limit of its own; function calls multiply it.
-  constexpr unsigned maxDepth = 3000;
+  // What the stack bears: syntax nests up to a limit of its own, calls
+  // multiply it.
+  constexpr unsigned maxDepth = 1000;
   if (depth >= maxDepth)
-    return fail(expr->token, "function calls nest too deeply");
+    return fail(expr->token, "expressions and calls nest too deeply");
   if (++operations > AttnLimits::operations)
     return fail(expr->token, "the clause expands to more than " +
                                  Twine(AttnLimits::operations) + " operations");
@@ -495,11 +496,12 @@ std::optional<Region> RegionLowering::run(ArrayRef<const Expr *> exprs) {
   return builder.take(results);
 }
 
-LogicalResult RegionLowering::check(const Expr *expr) {
-  if (failed(lowerLets({expr})))
+LogicalResult RegionLowering::check(ArrayRef<const Expr *> exprs) {
+  if (failed(lowerLets(exprs)))
     return failure();
   mode = Mode::Variant;
-  return success(lower(expr).has_value());
+  return success(
+      all_of(exprs, [&](const Expr *expr) { return lower(expr).has_value(); }));
 }
 
 LogicalResult RegionLowering::checkConst(unsigned index) {

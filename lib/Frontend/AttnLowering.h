@@ -38,8 +38,8 @@ public:
   /// One result per expression, converted to what the region must give.
   std::optional<Region> run(llvm::ArrayRef<const Expr *> exprs);
 
-  /// Reports what is wrong in an expression that no region needs.
-  llvm::LogicalResult check(const Expr *expr);
+  /// Reports what is wrong in expressions that no region needs.
+  llvm::LogicalResult check(llvm::ArrayRef<const Expr *> exprs);
 
   /// Lowers a constant's expression, which sees constants only.
   llvm::LogicalResult checkConst(unsigned index);

@@ -40,15 +40,16 @@ private:
 
   /// Unused lets are checked all the same, as part of a score.
   LogicalResult checkUnused() {
-    bool ok = true;
+    SmallVector<const Expr *> unused;
     for (const LetDecl &let : scope.decl.lets) {
       if (scope.used.contains(let.name.text))
         continue;
       diagnostics.warning(let.name.offset,
                           "unused let '" + let.name.text + "'");
-      ok &=
-          succeeded(RegionLowering(scope, RegionKind::Score).check(let.value));
+      unused.push_back(let.value);
     }
+    bool ok =
+        succeeded(RegionLowering(scope, RegionKind::Score).check(unused));
     for (const ParamDecl &param : scope.decl.params)
       if (!scope.used.contains(param.name.text))
         diagnostics.warning(param.name.offset,
@@ -89,7 +90,7 @@ private:
     VariantScope variant{scope, decl, program, {}, {}, {}, {}, {}};
     bool ok = true;
     for (unsigned i = 0; i < scope.file.consts.size(); ++i)
-      ok &= succeeded(RegionLowering(variant, RegionKind::Scale).checkConst(i));
+      ok = ok && succeeded(RegionLowering(variant, RegionKind::Scale).checkConst(i));
     return success(ok);
   }
 

@@ -284,7 +284,7 @@ TEST(ParseAttnHostile, Expansion) {
     text += "fn f" + std::to_string(i) + "(x) = f" + std::to_string(i - 1) +
             "(x)\n";
   expectMessage(text + "attention x { score = s + f4999(q) }",
-                "function calls nest too deeply");
+                "expressions and calls nest too deeply");
 }
 
 TEST(ParseAttnHostile, Numbers) {
