@@ -48,8 +48,7 @@ private:
                           "unused let '" + let.name.text + "'");
       unused.push_back(let.value);
     }
-    bool ok =
-        succeeded(RegionLowering(scope, RegionKind::Score).check(unused));
+    bool ok = succeeded(RegionLowering(scope, RegionKind::Score).check(unused));
     for (const ParamDecl &param : scope.decl.params)
       if (!scope.used.contains(param.name.text))
         diagnostics.warning(param.name.offset,
@@ -90,7 +89,8 @@ private:
     VariantScope variant{scope, decl, program, {}, {}, {}, {}, {}};
     bool ok = true;
     for (unsigned i = 0; i < scope.file.consts.size(); ++i)
-      ok = ok && succeeded(RegionLowering(variant, RegionKind::Scale).checkConst(i));
+      ok = ok &&
+           succeeded(RegionLowering(variant, RegionKind::Scale).checkConst(i));
     return success(ok);
   }
 

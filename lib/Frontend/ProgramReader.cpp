@@ -1,19 +1,12 @@
 //===- ProgramReader.cpp - JSON to Program -------------------------------===//
 
-#include "fovea/Frontend/Program.h"
+#include "ProgramNodeReader.h"
 
-#include "llvm/ADT/StringSet.h"
-#include "llvm/Support/FormatVariadic.h"
+#include "llvm/ADT/STLExtras.h"
 
 using namespace llvm;
 
 namespace fovea {
-
-template <typename... Args>
-static Error fail(const char *format, Args &&...args) {
-  return createStringError(inconvertibleErrorCode(),
-                           formatv(format, std::forward<Args>(args)...).str());
-}
 
 /// LLVM's JSON parser recurses without a limit; a program is never deep.
 static Error checkNesting(StringRef text) {
@@ -31,7 +24,7 @@ static Error checkNesting(StringRef text) {
       inString = true;
     } else if (c == '[' || c == '{') {
       if (++depth > limit)
-        return fail("program: JSON nests deeper than {0}", limit);
+        return failJSON("program: JSON nests deeper than {0}", limit);
     } else if ((c == ']' || c == '}') && depth > 0) {
       --depth;
     }
@@ -39,30 +32,11 @@ static Error checkNesting(StringRef text) {
   return Error::success();
 }
 
-/// What a value is, for messages.
-static StringRef describe(const json::Value &value) {
-  switch (value.kind()) {
-  case json::Value::Null:
-    return "null";
-  case json::Value::Boolean:
-    return "a bool";
-  case json::Value::Number:
-    return "a number";
-  case json::Value::String:
-    return "a string";
-  case json::Value::Array:
-    return "an array";
-  case json::Value::Object:
-    return "an object";
-  }
-  llvm_unreachable("unknown kind of JSON value");
-}
-
 static Error checkKeys(StringRef where, const json::Object &object,
                        ArrayRef<StringLiteral> known) {
   for (const auto &entry : object)
     if (!is_contained(known, StringRef(entry.first)))
-      return fail("{0}: unknown key '{1}'", where, StringRef(entry.first));
+      return failJSON("{0}: unknown key '{1}'", where, StringRef(entry.first));
   return Error::success();
 }
 
@@ -70,7 +44,7 @@ static Expected<const json::Value *>
 require(StringRef where, const json::Object &object, StringRef key) {
   if (const json::Value *value = object.get(key))
     return value;
-  return fail("{0}: key '{1}' is missing", where, key);
+  return failJSON("{0}: key '{1}' is missing", where, key);
 }
 
 static Expected<std::string>
@@ -80,176 +54,11 @@ readString(StringRef where, const json::Object &object, StringRef key) {
     return value.takeError();
   if (std::optional<StringRef> text = (*value)->getAsString())
     return text->str();
-  return fail("{0}: {1} must be a string, got {2}", where, key,
-              describe(**value));
-}
-
-static Expected<int64_t> readInt(StringRef where, const json::Value &value) {
-  if (std::optional<int64_t> number = value.getAsInteger())
-    return *number;
-  return fail("{0} must be an integer within 64 bits, got {1}", where,
-              describe(value));
+  return failJSON("{0}: {1} must be a string, got {2}", where, key,
+                  describe(**value));
 }
 
 namespace {
-/// Reads one node; the types of results come from the operands where the kind
-/// alone does not say.
-class NodeReader {
-public:
-  NodeReader(const Program &program, const StringMap<ValueType> &params,
-             const Region &region, const json::Array &array, std::string where)
-      : program(program), params(params), region(region), array(array),
-        where(std::move(where)) {}
-
-  Expected<Node> run() {
-    std::optional<StringRef> name;
-    if (!array.empty())
-      name = array[0].getAsString();
-    if (!name)
-      return fail("{0}: must begin with the name of an operation", where);
-    std::optional<NodeKind> kind = parseNodeKind(*name);
-    if (!kind)
-      return fail("{0}: unknown operation '{1}'", where, *name);
-    where += formatv(" ({0})", *name).str();
-    node.kind = *kind;
-    node.type = getSignature(*kind).result;
-    if (Error error = readBody())
-      return std::move(error);
-    return std::move(node);
-  }
-
-private:
-  Error expectSize(size_t size) {
-    if (array.size() == size)
-      return Error::success();
-    return fail("{0}: must have {1} entries, got {2}", where, size,
-                array.size());
-  }
-
-  Error readBody() {
-    switch (node.kind) {
-    case NodeKind::Arg:
-    case NodeKind::Size:
-    case NodeKind::Param:
-      return readSymbol();
-    case NodeKind::Const:
-      return readConst();
-    case NodeKind::Read:
-      if (Error error = readCapture(1))
-        return error;
-      node.type = getValueType(program.captures[node.capture].dtype);
-      return readOperands(2);
-    case NodeKind::Extent:
-      return readExtent();
-    case NodeKind::Select:
-      if (Error error = readOperands(1))
-        return error;
-      if (node.operands.size() == 3)
-        node.type = region.nodes[node.operands[1]].type;
-      return Error::success();
-    default:
-      return readOperands(1);
-    }
-  }
-
-  Error readSymbol() {
-    if (Error error = expectSize(2))
-      return error;
-    std::optional<StringRef> symbol = array[1].getAsString();
-    if (!symbol)
-      return fail("{0}: name must be a string, got {1}", where,
-                  describe(array[1]));
-    node.symbol = symbol->str();
-    if (node.kind == NodeKind::Arg)
-      node.type = getArgType(node.symbol);
-    auto it = params.find(node.symbol);
-    if (node.kind == NodeKind::Param && it != params.end())
-      node.type = it->second;
-    return Error::success();
-  }
-
-  Error readConst() {
-    if (Error error = expectSize(3))
-      return error;
-    StringRef type = array[1].getAsString().value_or("");
-    if (type == "i1") {
-      node.type = ValueType::I1;
-      std::optional<bool> value = array[2].getAsBoolean();
-      if (!value)
-        return fail("{0}: value must be a bool, got {1}", where,
-                    describe(array[2]));
-      node.integer = *value;
-      return Error::success();
-    }
-    if (type == "i64") {
-      Expected<int64_t> value = readInt(where + ": value", array[2]);
-      if (!value)
-        return value.takeError();
-      node.integer = *value;
-      return Error::success();
-    }
-    if (type != "f")
-      return fail("{0}: type must be \"i1\", \"i64\" or \"f\"", where);
-    node.type = ValueType::F;
-    std::optional<StringRef> text = array[2].getAsString();
-    std::optional<double> value = text ? parseHexFloat(*text) : std::nullopt;
-    if (!value)
-      return fail("{0}: value must be a string that float.hex() writes", where);
-    node.real = *value;
-    return Error::success();
-  }
-
-  Error readCapture(size_t position) {
-    if (array.size() <= position)
-      return fail("{0}: capture is missing", where);
-    Expected<int64_t> capture = readInt(where + ": capture", array[position]);
-    if (!capture)
-      return capture.takeError();
-    if (*capture < 0 ||
-        static_cast<uint64_t>(*capture) >= program.captures.size())
-      return fail("{0}: capture must be within 0 to {1}, got {2}", where,
-                  static_cast<int64_t>(program.captures.size()) - 1, *capture);
-    node.capture = static_cast<unsigned>(*capture);
-    return Error::success();
-  }
-
-  Error readExtent() {
-    if (Error error = expectSize(3))
-      return error;
-    if (Error error = readCapture(1))
-      return error;
-    Expected<int64_t> dim = readInt(where + ": dimension", array[2]);
-    if (!dim)
-      return dim.takeError();
-    unsigned rank = program.captures[node.capture].rank;
-    if (*dim < 0 || *dim >= rank)
-      return fail("{0}: dimension must be below the capture's rank {1}, got "
-                  "{2}",
-                  where, rank, *dim);
-    node.dim = static_cast<unsigned>(*dim);
-    return Error::success();
-  }
-
-  Error readOperands(size_t first) {
-    for (size_t i = first; i < array.size(); ++i) {
-      std::string what = formatv("{0}: operand {1}", where, i - first).str();
-      Expected<int64_t> id = readInt(what, array[i]);
-      if (!id)
-        return id.takeError();
-      if (*id < 0 || static_cast<uint64_t>(*id) >= region.nodes.size())
-        return fail("{0} must be an earlier node, got {1}", what, *id);
-      node.operands.push_back(static_cast<unsigned>(*id));
-    }
-    return Error::success();
-  }
-
-  const Program &program;
-  const StringMap<ValueType> &params;
-  const Region &region;
-  const json::Array &array;
-  std::string where;
-  Node node;
-};
 
 class ProgramReader {
 public:
@@ -316,8 +125,9 @@ Error ProgramReader::readHeader() {
   if (!version)
     return version.takeError();
   if ((*version)->getAsInteger() != 1)
-    return fail("program: \"fovea\" must be 1: this is another version of the "
-                "form");
+    return failJSON(
+        "program: \"fovea\" must be 1: this is another version of the "
+        "form");
   Expected<std::string> name = readString("program", object, "name");
   if (!name)
     return name.takeError();
@@ -338,13 +148,13 @@ Error ProgramReader::readDims() {
       return text.takeError();
     program.dtype = parseDType(*text);
     if (!program.dtype)
-      return fail("program: unknown dtype '{0}'", *text);
+      return failJSON("program: unknown dtype '{0}'", *text);
   }
   if (const json::Value *dims = object.get("D")) {
     const json::Array *array = dims->getAsArray();
     if (!array || array->empty())
-      return fail("program: D must be a list of head dims, one per (query, "
-                  "key) pair");
+      return failJSON("program: D must be a list of head dims, one per (query, "
+                      "key) pair");
     for (const json::Value &value : *array) {
       Expected<int64_t> dim = readInt("program: D", value);
       if (!dim)
@@ -367,8 +177,8 @@ Error ProgramReader::readCaptures() {
     return value.takeError();
   const json::Array *array = (*value)->getAsArray();
   if (!array)
-    return fail("program: captures must be an array, got {0}",
-                describe(**value));
+    return failJSON("program: captures must be an array, got {0}",
+                    describe(**value));
   for (auto [index, entry] : enumerate(*array))
     if (Error error =
             readCapture(entry, formatv("captures: entry {0}", index).str()))
@@ -380,7 +190,7 @@ Error ProgramReader::readCapture(const json::Value &value,
                                  const std::string &where) {
   const json::Object *entry = value.getAsObject();
   if (!entry)
-    return fail("{0}: must be an object, got {1}", where, describe(value));
+    return failJSON("{0}: must be an object, got {1}", where, describe(value));
   static constexpr StringLiteral keys[] = {"name", "dtype", "rank", "dims",
                                            "range"};
   if (Error error = checkKeys(where, *entry, keys))
@@ -395,7 +205,7 @@ Error ProgramReader::readCapture(const json::Value &value,
     return dtype.takeError();
   std::optional<DType> type = parseDType(*dtype);
   if (!type)
-    return fail("{0}: unknown dtype '{1}'", where, *dtype);
+    return failJSON("{0}: unknown dtype '{1}'", where, *dtype);
   capture.dtype = *type;
   Expected<const json::Value *> rankValue = require(where, *entry, "rank");
   if (!rankValue)
@@ -404,8 +214,8 @@ Error ProgramReader::readCapture(const json::Value &value,
   if (!rank)
     return rank.takeError();
   if (*rank < 0 || *rank > ProgramLimits::rank)
-    return fail("{0}: rank must be within 0 to {1}, got {2}", where,
-                ProgramLimits::rank, *rank);
+    return failJSON("{0}: rank must be within 0 to {1}, got {2}", where,
+                    ProgramLimits::rank, *rank);
   capture.rank = static_cast<unsigned>(*rank);
   if (Error error = readCaptureDims(*entry, where, capture))
     return error;
@@ -423,7 +233,8 @@ Error ProgramReader::readCaptureDims(const json::Object &entry,
     return Error::success();
   const json::Array *array = value->getAsArray();
   if (!array)
-    return fail("{0}: dims must be an array, got {1}", where, describe(*value));
+    return failJSON("{0}: dims must be an array, got {1}", where,
+                    describe(*value));
   for (const json::Value &element : *array) {
     Dim dim;
     if (std::optional<StringRef> size = element.getAsString())
@@ -431,8 +242,8 @@ Error ProgramReader::readCaptureDims(const json::Object &entry,
     else if (std::optional<int64_t> number = element.getAsInteger())
       dim.value = *number;
     if (!dim.isKnown() && element.kind() != json::Value::Null)
-      return fail("{0}: dims must hold size names, numbers from 0 and null",
-                  where);
+      return failJSON("{0}: dims must hold size names, numbers from 0 and null",
+                      where);
     capture.dims.push_back(std::move(dim));
   }
   if (none_of(capture.dims, [](const Dim &dim) { return dim.isKnown(); }) &&
@@ -448,7 +259,7 @@ Error ProgramReader::readRange(const json::Object &entry,
     return Error::success();
   const json::Array *array = value->getAsArray();
   if (!array || array->size() != 2)
-    return fail("{0}: range must be [low, high]", where);
+    return failJSON("{0}: range must be [low, high]", where);
   Bound bounds[2];
   for (auto [bound, element] : zip(bounds, *array)) {
     if (std::optional<StringRef> size = element.getAsString())
@@ -456,7 +267,7 @@ Error ProgramReader::readRange(const json::Object &entry,
     else if (std::optional<int64_t> number = element.getAsInteger())
       bound.value = *number;
     else
-      return fail("{0}: range must hold integers and size names", where);
+      return failJSON("{0}: range must hold integers and size names", where);
   }
   capture.range = {bounds[0], bounds[1]};
   return Error::success();
@@ -468,7 +279,8 @@ Error ProgramReader::readParams() {
     return Error::success();
   const json::Array *array = value->getAsArray();
   if (!array)
-    return fail("program: params must be an array, got {0}", describe(*value));
+    return failJSON("program: params must be an array, got {0}",
+                    describe(*value));
   for (auto [index, entry] : enumerate(*array))
     if (Error error =
             readParam(entry, formatv("params: entry {0}", index).str()))
@@ -482,7 +294,7 @@ Error ProgramReader::readParam(const json::Value &value,
                                const std::string &where) {
   const json::Object *entry = value.getAsObject();
   if (!entry)
-    return fail("{0}: must be an object, got {1}", where, describe(value));
+    return failJSON("{0}: must be an object, got {1}", where, describe(value));
   static constexpr StringLiteral keys[] = {"name", "dtype", "value"};
   if (Error error = checkKeys(where, *entry, keys))
     return error;
@@ -506,18 +318,20 @@ Error ProgramReader::readParam(const json::Value &value,
     param.type = ValueType::I1;
     std::optional<bool> flag = (*number)->getAsBoolean();
     if (!flag)
-      return fail("{0}: value must be a bool, got {1}", where,
-                  describe(**number));
+      return failJSON("{0}: value must be a bool, got {1}", where,
+                      describe(**number));
     param.integer = *flag;
   } else if (*dtype == "f") {
     param.type = ValueType::F;
     std::optional<StringRef> text = (*number)->getAsString();
     std::optional<double> real = text ? parseHexFloat(*text) : std::nullopt;
     if (!real)
-      return fail("{0}: value must be a string that float.hex() writes", where);
+      return failJSON("{0}: value must be a string that float.hex() writes",
+                      where);
     param.real = *real;
   } else {
-    return fail("{0}: dtype must be i1, i64 or f, got '{1}'", where, *dtype);
+    return failJSON("{0}: dtype must be i1, i64 or f, got '{1}'", where,
+                    *dtype);
   }
   program.params.push_back(std::move(param));
   return Error::success();
@@ -528,7 +342,7 @@ Error ProgramReader::readRegion(RegionKind kind, const json::Value &value,
   std::string where = stringify(kind).str();
   const json::Object *entry = value.getAsObject();
   if (!entry)
-    return fail("{0}: must be a region, got {1}", where, describe(value));
+    return failJSON("{0}: must be a region, got {1}", where, describe(value));
   static constexpr StringLiteral keys[] = {"args", "nodes", "results"};
   if (Error error = checkKeys(where, *entry, keys))
     return error;
@@ -536,20 +350,21 @@ Error ProgramReader::readRegion(RegionKind kind, const json::Value &value,
   const json::Array *nodes = entry->getArray("nodes");
   const json::Array *results = entry->getArray("results");
   if (!args || !nodes || !results)
-    return fail("{0}: args, nodes and results must be arrays", where);
+    return failJSON("{0}: args, nodes and results must be arrays", where);
   for (const json::Value &arg : *args)
     region.args.push_back(arg.getAsString().value_or("?").str());
   if (nodes->size() > ProgramLimits::nodes)
-    return fail("{0}: at most {1} nodes are supported, got {2}", where,
-                ProgramLimits::nodes, nodes->size());
+    return failJSON("{0}: at most {1} nodes are supported, got {2}", where,
+                    ProgramLimits::nodes, nodes->size());
   region.nodes.reserve(nodes->size());
   for (auto [id, element] : enumerate(*nodes)) {
     std::string place = formatv("{0}: node {1}", where, id).str();
     const json::Array *array = element.getAsArray();
     if (!array)
-      return fail("{0}: must be an array, got {1}", place, describe(element));
+      return failJSON("{0}: must be an array, got {1}", place,
+                      describe(element));
     Expected<Node> node =
-        NodeReader(program, params, region, *array, std::move(place)).run();
+        readNode(program, params, region, *array, std::move(place));
     if (!node)
       return node.takeError();
     region.nodes.push_back(std::move(*node));
@@ -559,8 +374,8 @@ Error ProgramReader::readRegion(RegionKind kind, const json::Value &value,
     if (!id)
       return id.takeError();
     if (*id < 0 || static_cast<uint64_t>(*id) >= region.nodes.size())
-      return fail("{0}: result must name a node below {1}, got {2}", where,
-                  region.nodes.size(), *id);
+      return failJSON("{0}: result must name a node below {1}, got {2}", where,
+                      region.nodes.size(), *id);
     region.results.push_back(static_cast<unsigned>(*id));
   }
   return Error::success();
@@ -591,13 +406,13 @@ Error ProgramReader::readNormalizer() {
   if (std::optional<StringRef> name = (*value)->getAsString()) {
     if (*name == "softmax")
       return Error::success();
-    return fail("normalizer: must be \"softmax\" or an object, got \"{0}\"",
-                *name);
+    return failJSON("normalizer: must be \"softmax\" or an object, got \"{0}\"",
+                    *name);
   }
   const json::Object *entry = (*value)->getAsObject();
   if (!entry)
-    return fail("normalizer: must be \"softmax\" or an object, got {0}",
-                describe(**value));
+    return failJSON("normalizer: must be \"softmax\" or an object, got {0}",
+                    describe(**value));
   static constexpr StringLiteral keys[] = {
       "name", "stat", "weight", "denom", "seed", "seed_value", "finish"};
   if (Error error = checkKeys("normalizer", *entry, keys))
@@ -635,9 +450,10 @@ Error ProgramReader::readFinish(const json::Object &owner,
     return readRegion(RegionKind::Finish, **value, spec.finish);
   }
   if (*text != "o" && *text != "o/l")
-    return fail("normalizer: finish must be \"o/l\", \"o\" or a region, got "
-                "\"{0}\"",
-                *text);
+    return failJSON(
+        "normalizer: finish must be \"o/l\", \"o\" or a region, got "
+        "\"{0}\"",
+        *text);
   spec.finishKind = *text == "o" ? FinishKind::Plain : FinishKind::OverL;
   return Error::success();
 }
@@ -648,7 +464,8 @@ Error ProgramReader::readFlag(StringRef key, bool &flag) {
     return Error::success();
   std::optional<bool> boolean = value->getAsBoolean();
   if (!boolean)
-    return fail("program: {0} must be a bool, got {1}", key, describe(*value));
+    return failJSON("program: {0} must be a bool, got {1}", key,
+                    describe(*value));
   flag = *boolean;
   return Error::success();
 }
@@ -705,16 +522,17 @@ void ProgramReader::readLocations() {
 
 Expected<Program> parseProgram(StringRef text) {
   if (text.size() > ProgramLimits::textBytes)
-    return fail("program: JSON has {0} bytes, more than {1}", text.size(),
-                ProgramLimits::textBytes);
+    return failJSON("program: JSON has {0} bytes, more than {1}", text.size(),
+                    ProgramLimits::textBytes);
   if (Error error = checkNesting(text))
     return std::move(error);
   Expected<json::Value> value = json::parse(text);
   if (!value)
-    return fail("program: not JSON: {0}", toString(value.takeError()));
+    return failJSON("program: not JSON: {0}", toString(value.takeError()));
   const json::Object *object = value->getAsObject();
   if (!object)
-    return fail("program: must be a JSON object, got {0}", describe(*value));
+    return failJSON("program: must be a JSON object, got {0}",
+                    describe(*value));
   return ProgramReader(*object).run();
 }
 

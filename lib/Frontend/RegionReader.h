@@ -1,0 +1,27 @@
+//===- RegionReader.h - Scalar ops to nodes --------------------*- C++ -*-===//
+#ifndef FOVEA_LIB_FRONTEND_REGIONREADER_H
+#define FOVEA_LIB_FRONTEND_REGIONREADER_H
+
+#include "fovea/Frontend/Program.h"
+
+#include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/Operation.h"
+
+namespace fovea {
+
+/// Reads the ops of a region. `captures` says which captures of the program
+/// its trailing arguments are; parameters that it reads are declared.
+llvm::Expected<Region> readRegion(Program &program, RegionKind kind,
+                                  mlir::Region &source,
+                                  llvm::ArrayRef<unsigned> captures);
+
+/// Constants of single precision read as the shortest decimal that gives them.
+double readFloat(mlir::FloatAttr attr);
+
+/// "file:line:col: error: message", and the same about an op.
+llvm::Error failExport(mlir::Location loc, const llvm::Twine &message);
+llvm::Error failExportOp(mlir::Operation *op, const llvm::Twine &message);
+
+} // namespace fovea
+
+#endif // FOVEA_LIB_FRONTEND_REGIONREADER_H
