@@ -1,8 +1,8 @@
 """Attention variants from the literature, as factories of mods.
 
 The names follow attention-gym where it has the thing, and so does the order of
-arguments. Normalisers are in `fovea.normalizers`; the same variants as ``.attn``
-files, with their equations, are in the zoo folder of the source tree.
+arguments. Normalisers are in `fovea.normalizers`. The same variants as ``.attn``
+files, with their equations: ``fovea.load(fovea.zoo.path("alibi"))``.
 
 >>> from fovea.zoo import alibi, causal
 >>> mod = alibi(8)
@@ -11,7 +11,8 @@ files, with their equations, are in the zoo folder of the source tree.
 """
 
 from . import masks, scores
+from .files import path
 from .masks import *  # noqa: F403
 from .scores import *  # noqa: F403
 
-__all__ = [*scores.__all__, *masks.__all__]
+__all__ = [*scores.__all__, *masks.__all__, "path"]

@@ -48,3 +48,14 @@ def test_unknown_ranks_are_refused():
         zoo.bias(np.zeros(3))
     with pytest.raises(ValueError, match="tau: must have 1 or 2 dimensions, got 3"):
         zoo.temperature(np.zeros((1, 2, 3)))
+
+
+def test_files_are_found_by_name():
+    import fovea
+
+    assert zoo.path("sliding_window") == ROOT / "masks" / "sliding_window.attn"
+    assert fovea.load(zoo.path("sink")).name == "sink"
+    with pytest.raises(ValueError, match=r"got 'alibbi' \(nearest: alibi\)"):
+        zoo.path("alibbi")
+    with pytest.raises(TypeError, match="name: must be a str, got int"):
+        zoo.path(3)
