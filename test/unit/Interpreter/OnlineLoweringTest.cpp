@@ -1,0 +1,270 @@
+//===- OnlineLoweringTest.cpp - Level 2 as lowered against level 1 --------===//
+//
+// Each variant is run at level 1, lowered and run at level 2: the results
+// agree, every visible pair is taken once, every class keeps its promise.
+//
+//===----------------------------------------------------------------------===//
+
+#include "OnlineTestSupport.h"
+#include "TestLaunch.h"
+#include "fovea/Dialect/Online/IR/Online.h"
+#include "fovea/Frontend/AttnModule.h"
+#include "fovea/Interpreter/Interpreter.h"
+#include "fovea/Pipelines/Pipelines.h"
+
+using namespace fovea;
+using namespace fovea::test;
+
+namespace {
+
+using Visible = std::function<bool(int64_t, int64_t, int64_t, int64_t)>;
+
+class OnlineLowering : public OnlineTest {
+protected:
+  void lower(TestLaunch &launch) {
+    launch.program.returnLse = launch.view.lse.has_value();
+    auto built = buildAttnModule(launch.program, context);
+    ASSERT_TRUE(bool(built)) << llvm::toString(built.takeError());
+    module = std::move(*built);
+    CPUCompileOptions options;
+    options.schedule = "m=8,n=8";
+    ASSERT_TRUE(succeeded(lowerAttnToOnlineForCPU(*module, options)))
+        << messages;
+  }
+
+  static std::vector<OnlineArgument> arguments(TestLaunch &launch) {
+    LaunchView &view = launch.view;
+    std::vector<OnlineArgument> all;
+    auto add = [&](const TensorView &tensor) {
+      all.push_back(OnlineArgument::ofTensor(tensor));
+    };
+    llvm::for_each(view.queries, add);
+    llvm::for_each(view.keys, add);
+    add(view.value);
+    llvm::for_each(view.captures, add);
+    for (double scale : view.scales)
+      all.push_back(OnlineArgument::ofFloat(scale));
+    for (auto *list :
+         {&view.qOffset, &view.kvOffset, &view.qLengths, &view.kvLengths}) {
+      TensorView tensor;
+      tensor.data = list->data();
+      tensor.dtype = DType::I64;
+      tensor.sizes = {static_cast<int64_t>(list->size())};
+      tensor.strides = {1};
+      add(tensor);
+    }
+    if (view.blockClasses) {
+      add(*view.blockClasses);
+      all.push_back(OnlineArgument::ofInt(view.blockQ));
+      all.push_back(OnlineArgument::ofInt(view.blockKV));
+    }
+    add(view.out);
+    if (view.lse)
+      add(*view.lse);
+    return all;
+  }
+
+  static std::vector<double> read(const TensorView &tensor) {
+    std::vector<double> values;
+    for (int64_t i = 0; i < tensor.numElements(); ++i)
+      values.push_back(tensor.loadFloat(i));
+    return values;
+  }
+
+  static void expectSame(const std::vector<double> &got,
+                         const std::vector<double> &want) {
+    for (size_t i = 0; i < want.size(); ++i)
+      if (std::isinf(want[i]))
+        EXPECT_EQ(got[i], want[i]) << "element " << i;
+      else
+        EXPECT_NEAR(got[i], want[i], 1e-12) << "element " << i;
+  }
+
+  /// `visible` is given positions with offsets.
+  void check(TestLaunch &launch, Visible visible) {
+    lower(launch);
+    if (HasFatalFailure())
+      return;
+    LaunchView &view = launch.view;
+    llvm::Error error = interpretProgram(launch.program, view);
+    ASSERT_FALSE(bool(error)) << llvm::toString(std::move(error));
+    std::vector<double> out = read(view.out), lse;
+    if (view.lse)
+      lse = read(*view.lse);
+    for (int64_t i = 0; i < view.out.numElements(); ++i)
+      view.out.storeFloat(i, 1234);
+
+    OnlineOptions options;
+    options.coverage = OnlineCoverage{
+        view.batch, view.queryHeads,
+        [&](int64_t b) {
+          return std::pair(view.qOffset[b], view.qOffset[b] + view.qLengths[b]);
+        },
+        [&](int64_t b) {
+          return std::pair(view.kvOffset[b],
+                           view.kvOffset[b] + view.kvLengths[b]);
+        },
+        std::move(visible)};
+    ASSERT_TRUE(run(launch.program.name, arguments(launch), options))
+        << messages;
+    expectSame(read(view.out), out);
+    if (view.lse)
+      expectSame(read(*view.lse), lse);
+  }
+};
+
+bool always(int64_t, int64_t, int64_t, int64_t) { return true; }
+
+TEST_F(OnlineLowering, Plain) {
+  TestLaunch launch("attention plain { score = s }", {2, 4, 2, 19, 21, 8, 5});
+  check(launch, always);
+}
+
+TEST_F(OnlineLowering, CausalWithOffsetsAndLengths) {
+  TestLaunch launch("attention causal { mask = q >= kv }",
+                    {3, 2, 1, 17, 40, 4, 4});
+  launch.view.qOffset = {0, 20, 5};
+  launch.view.kvOffset = {0, 3, 0};
+  launch.view.qLengths = {17, 9, 0};
+  launch.view.kvLengths = {40, 33, 2};
+  check(launch, [](int64_t, int64_t, int64_t m, int64_t n) { return m >= n; });
+}
+
+TEST_F(OnlineLowering, WindowWithSinkTokensAndALiBi) {
+  TestLaunch launch("attention window(slope: f32[H]) {\n"
+                    "  score = s - slope[h] * (q - kv)\n"
+                    "  mask = q >= kv and (kv < 3 or q - kv < 9)\n}",
+                    {1, 2, 2, 50, 50, 4, 3});
+  launch.view.captures = {launch.floats({0.5, 0.25})};
+  check(launch, [](int64_t, int64_t, int64_t m, int64_t n) {
+    return m >= n && (n < 3 || m - n < 9);
+  });
+}
+
+TEST_F(OnlineLowering, DocumentMaskIsScanned) {
+  TestLaunch launch("attention document(doc: i32[S]) {\n"
+                    "  mask = doc[q] == doc[kv]\n}",
+                    {1, 1, 1, 30, 30, 4, 4});
+  std::vector<int32_t> doc;
+  for (int i = 0; i < 30; ++i)
+    doc.push_back(i < 11 ? 0 : i < 25 ? 1 : 2);
+  launch.view.captures = {launch.ints(doc)};
+  check(launch, [&](int64_t, int64_t, int64_t m, int64_t n) {
+    return doc[m] == doc[n];
+  });
+}
+
+TEST_F(OnlineLowering, SinkWithValueAndFinish) {
+  TestLaunch launch("attention sentinel(C: f32[R], sigma: f32[H], vsig: "
+                    "f32[H, E], gain: f32[E]) {\n"
+                    "  mask = q >= kv and kv > 0\n"
+                    "  normalizer {\n"
+                    "    let p = exp(s - t)\n"
+                    "    stat = s\n"
+                    "    weight = p * C[q - kv + N]\n"
+                    "    denom = p\n"
+                    "    seed = (sigma[h], 1, vsig[h, e])\n"
+                    "    finish = gain[e] * o / l\n  }\n}",
+                    {1, 2, 1, 12, 12, 4, 3});
+  launch.view.captures = {
+      launch.random({24}, DType::F32), launch.random({2}, DType::F32),
+      launch.random({2, 3}, DType::F32), launch.random({3}, DType::F32)};
+  check(launch,
+        [](int64_t, int64_t, int64_t m, int64_t n) { return m >= n && n > 0; });
+}
+
+TEST_F(OnlineLowering, ScoreThatIsMinusInfinity) {
+  TestLaunch launch(
+      "attention holes { score = s if (q + kv) % 3 != 0 else -inf }",
+      {1, 2, 1, 11, 13, 4, 4});
+  check(launch, always);
+}
+
+TEST_F(OnlineLowering, DeadRows) {
+  TestLaunch launch("attention never { mask = q < kv - 1000 }",
+                    {1, 1, 1, 9, 9, 4, 4});
+  check(launch, [](int64_t, int64_t, int64_t, int64_t) { return false; });
+}
+
+TEST_F(OnlineLowering, NoDenominator) {
+  TestLaunch launch("attention relu {\n  normalizer {\n"
+                    "    weight = maximum(s, 0.0)\n  }\n}",
+                    {1, 2, 1, 9, 20, 4, 4});
+  launch.view.lse.reset();
+  check(launch, always);
+}
+
+TEST_F(OnlineLowering, BlockMaskAndMask) {
+  TestLaunch launch("attention causal { mask = q >= kv }",
+                    {1, 2, 1, 20, 24, 4, 4});
+  launch.program.blockMask = true;
+  TensorView classes = launch.tensor({1, 1, 2, 3}, DType::I8);
+  const int8_t values[] = {1, 0, 1, 2, 1, 1}; // 16 x 8 positions each
+  std::copy(std::begin(values), std::end(values),
+            static_cast<int8_t *>(classes.data));
+  classes.sizes = {1, 2, 2, 3}; // both heads share them
+  classes.strides[1] = 0;
+  launch.view.blockClasses = classes;
+  launch.view.blockQ = 16;
+  launch.view.blockKV = 8;
+  check(launch, [&](int64_t, int64_t, int64_t m, int64_t n) {
+    return m >= n && values[m / 16 * 3 + n / 8] != 0;
+  });
+}
+
+TEST_F(OnlineLowering, CoverageSeesWhatIsLeftOutAndWhatIsNot) {
+  TestLaunch launch("attention causal { mask = q >= kv }",
+                    {1, 1, 1, 9, 9, 4, 4});
+  lower(launch);
+  auto refused = [&](Visible visible) {
+    auto all = [](int64_t) { return std::pair(int64_t(0), int64_t(9)); };
+    messages.clear();
+    EXPECT_FALSE(run(
+        "causal", arguments(launch),
+        {std::nullopt, OnlineCoverage{1, 1, all, all, std::move(visible)}}));
+    return messages;
+  };
+  EXPECT_NE(refused(always).find(
+                "b = 0, h = 0, m = 0, n = 1 is visible and left out"),
+            std::string::npos)
+      << messages;
+  EXPECT_NE(refused([](int64_t, int64_t, int64_t m, int64_t n) {
+              return m > n;
+            }).find("m = 0, n = 0 is not visible and taken"),
+            std::string::npos)
+      << messages;
+}
+
+TEST_F(OnlineLowering, ABrokenPromiseIsReported) {
+  TestLaunch launch("attention causal { mask = q >= kv }",
+                    {1, 1, 1, 20, 20, 4, 4});
+  lower(launch);
+  module->walk([&](mlir::online::WalkSegmentsOp walk) {
+    std::vector<int32_t> full(walk.getClasses().size(), 2);
+    walk.setClasses(full);
+  });
+  EXPECT_FALSE(run("causal", arguments(launch)));
+  EXPECT_NE(messages.find("class full promises a true mask, which is false at "
+                          "m = 0, n = 1"),
+            std::string::npos)
+      << messages;
+}
+
+TEST_F(OnlineLowering, BadIndexOfAVisiblePairIsReported) {
+  TestLaunch launch("attention biased(bias: f32[S]) {\n"
+                    "  score = s + bias[q - kv]\n  mask = q >= kv\n}",
+                    {1, 1, 1, 12, 12, 4, 4});
+  // Long enough for no pair further apart than 9.
+  launch.view.captures = {launch.random({10}, DType::F32)};
+  lower(launch);
+  EXPECT_FALSE(run("biased", arguments(launch)));
+  EXPECT_NE(messages.find("'bias' dimension 0: index 10 is outside 0..9"),
+            std::string::npos)
+      << messages;
+  // Masked pairs (negative distances) are no error.
+  messages.clear();
+  launch.view.captures = {launch.random({12}, DType::F32)};
+  EXPECT_TRUE(run("biased", arguments(launch))) << messages;
+}
+
+} // namespace
