@@ -5,6 +5,7 @@
 #include "fovea/Conversion/OnlineToCPU/OnlineToCPU.h"
 #include "fovea/Dialect/Attn/IR/Attn.h"
 #include "fovea/Dialect/Attn/Transforms/Passes.h"
+#include "fovea/Dialect/AttnGpu/IR/AttnGpu.h"
 #include "fovea/Dialect/Online/IR/Online.h"
 #include "fovea/Pipelines/Pipelines.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -19,6 +20,7 @@ void fovea::registerDialects(mlir::DialectRegistry &registry) {
   registry.insert<mlir::arith::ArithDialect, mlir::attn::AttnDialect,
                   mlir::func::FuncDialect, mlir::LLVM::LLVMDialect,
                   mlir::math::MathDialect, mlir::memref::MemRefDialect,
+                  mlir::attn_gpu::AttnGpuDialect,
                   mlir::online::OnlineDialect, mlir::scf::SCFDialect,
                   mlir::tensor::TensorDialect, mlir::vector::VectorDialect>();
 }

@@ -1,0 +1,146 @@
+//===- AttnGpuTypes.td - Types and attributes of attn_gpu ---*- tablegen -*-===//
+
+#ifndef FOVEA_DIALECT_ATTNGPU_TYPES
+#define FOVEA_DIALECT_ATTNGPU_TYPES
+
+include "AttnGpu/AttnGpuDialect.td"
+include "Online/OnlineInterfaces.td"
+
+def AttnGpu_Layout : I32EnumAttr<"Layout", "Where the elements of a fragment lie", [
+    I32EnumAttrCase<"Quad", 0, "quad">, I32EnumAttrCase<"QuadA", 1, "quad_a">]> {
+  let cppNamespace = "::mlir::attn_gpu";
+  let description = [{
+    `quad`: the accumulator of wgmma and mma.sync: lane l of warp w, register i:
+    row 16·w + l/4 + 8·((i/2) % 2), column 8·(i/4) + 2·(l % 4) + i % 2.
+    `quad_a`: two 16-bit elements a register, as the A operand of the next
+    product takes them: register i packs columns 2i and 2i + 1 of `quad`.
+  }];
+  let genSpecializedAttr = 0;
+}
+
+def AttnGpu_TileType : AttnGpu_Type<"Tile", "tile"> {
+  let summary = "A tile in shared memory";
+  let description = [{
+    Rows of one view, row-major in boxes of 64 16-bit columns, each box with the
+    128-byte swizzle.
+
+    Constraints:
+    - (T1) rows are a multiple of 8, columns of 64, at most 256 of either; f16 or bf16
+
+    Example: `!attn_gpu.tile<128x64xbf16>`
+  }];
+  let parameters = (ins "int64_t":$rows, "int64_t":$columns, "::mlir::Type":$elementType);
+  let assemblyFormat = "`<` custom<Shape>($rows, $columns, $elementType) `>`";
+  let genVerifyDecl = 1;
+}
+
+def AttnGpu_FragType : AttnGpu_Type<"Frag", "frag"> {
+  let summary = "A matrix in the registers of one warpgroup";
+  let description = [{
+    Constraints:
+    - (T2) 64 rows; columns are a multiple of 8 up to 256 for `quad`, of 16 for
+      `quad_a`
+    - (T3) `quad` holds f32, `quad_a` f16 or bf16
+
+    Example: `!attn_gpu.frag<64x128xf32, quad>`
+  }];
+  let parameters = (ins "int64_t":$rows, "int64_t":$columns, "::mlir::Type":$elementType,
+                        EnumParameter<AttnGpu_Layout>:$layout);
+  let assemblyFormat = "`<` custom<Shape>($rows, $columns, $elementType) `,` $layout `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// 32-bit registers of one thread.
+    int64_t getRegisters() const {
+      int64_t elements = getColumns() / 2;
+      return getLayout() == Layout::Quad ? elements : elements / 2;
+    }
+  }];
+}
+
+def AttnGpu_RowvecType : AttnGpu_Type<"Rowvec", "rowvec"> {
+  let summary = "One value for each row of a fragment";
+  let description = [{
+    Two registers a thread, the same in the four lanes of a quad. With `partial`
+    each lane holds the part of the reduction over its own columns; the value is
+    what `quad_reduce` makes of the four parts.
+
+    Constraints:
+    - (T4) 64 rows of f32
+
+    Example: `!attn_gpu.rowvec<64xf32>`, `!attn_gpu.rowvec<64xf32, partial>`
+  }];
+  let parameters = (ins "int64_t":$rows, "::mlir::Type":$elementType, "bool":$partial);
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+}
+
+def AttnGpu_PendingType : AttnGpu_Type<"Pending", "pending"> {
+  let summary = "A product in flight";
+  let description = [{
+    Constraints:
+    - (T5) holds a `quad` fragment
+
+    Example: `!attn_gpu.pending<!attn_gpu.frag<64x128xf32, quad>>`
+  }];
+  let parameters = (ins "::mlir::Type":$result);
+  let assemblyFormat = "`<` $result `>`";
+  let genVerifyDecl = 1;
+}
+
+def AttnGpu_ChannelType : AttnGpu_Type<"Channel", "channel"> {
+  let summary = "A ring of tiles from one role to another";
+  let description = [{
+    `stages` slots of shared memory. The n-th use of the channel is slot
+    n mod stages; a fill waits until the slot's previous use was released by
+    every warpgroup that reads. Beside each tile travel `records` scalars, read
+    uniformly by every reader.
+
+    Constraints:
+    - (T6) shape and element as T1; 1 to 8 stages, 0 to 32 records
+
+    Example: `!attn_gpu.channel<128x64xbf16, stages = 2, records = 4>`
+  }];
+  let parameters = (ins "int64_t":$rows, "int64_t":$columns, "::mlir::Type":$elementType,
+                        "int64_t":$stages, "int64_t":$records);
+  let assemblyFormat = [{
+    `<` custom<Shape>($rows, $columns, $elementType) `,` `stages` `=` $stages `,`
+    `records` `=` $records `>`
+  }];
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    TileType getTileType() const {
+      return TileType::get(getContext(), getRows(), getColumns(), getElementType());
+    }
+    int64_t getTileBytes() const { return getRows() * getColumns() * 2; }
+  }];
+}
+
+def AttnGpu_ScheduleAttr : AttnGpu_Attr<"Schedule", "schedule", [
+    DeclareAttrInterfaceMethods<Online_ScheduleAttrInterface>]> {
+  let summary = "How a grid runs on a Hopper GPU";
+  let description = [{
+    `groups` warpgroups of 64 query rows compute one query tile; key tiles have
+    `n` rows and K and V rings of `stages` slots, Q one of `q_stages`.
+    `ping_pong` lets the warpgroups issue their products in turns. `pin` holds
+    the last wait of a step: 0 where the assembler likes, 1 behind the row
+    maxima, 5 also before the exponentials. `staged` outputs leave through
+    shared memory and the copy engine; others by 16-byte stores.
+
+    Constraints:
+    - (C1) 1 to 3 groups; n a multiple of 16 from 16 to 256; 2 to 8 stages, 1 or
+      2 q_stages; pin 0, 1, 4 or 5
+
+    Example:
+    `#attn_gpu.schedule<groups = 2, n = 128, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true>`
+  }];
+  let parameters = (ins "int64_t":$groups, "int64_t":$n, "int64_t":$stages,
+                        "int64_t":$qStages, "bool":$pingPong, "int64_t":$pin,
+                        "bool":$staged);
+  let assemblyFormat = [{
+    `<` `groups` `=` $groups `,` `n` `=` $n `,` `stages` `=` $stages `,` `q_stages` `=` $qStages
+    `,` `ping_pong` `=` $pingPong `,` `pin` `=` $pin `,` `staged` `=` $staged `>`
+  }];
+  let genVerifyDecl = 1;
+}
+
+#endif // FOVEA_DIALECT_ATTNGPU_TYPES

@@ -1,0 +1,172 @@
+//===- AttnGpuOps.cpp - Assembly and folders of attn_gpu ------------------===//
+
+#include "fovea/Dialect/AttnGpu/IR/AttnGpu.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/Matchers.h"
+
+using namespace mlir;
+using namespace mlir::attn_gpu;
+
+#define GET_OP_CLASSES
+#include "fovea/Dialect/AttnGpu/IR/AttnGpuOps.cpp.inc"
+
+/// Prints `(%a, %b)` without types.
+static void printNames(OpAsmPrinter &printer, ValueRange values) {
+  printer << '(';
+  printer.printOperands(values);
+  printer << ')';
+}
+
+//===----------------------------------------------------------------------===//
+// for_tiles (%b, %h, %mt) in (%B, %H, %MT) schedule(#…) { … }
+//===----------------------------------------------------------------------===//
+
+ParseResult ForTilesOp::parse(OpAsmParser &parser, OperationState &result) {
+  Builder &builder = parser.getBuilder();
+  SmallVector<OpAsmParser::Argument> arguments;
+  SmallVector<OpAsmParser::UnresolvedOperand> bounds;
+  ScheduleAttr schedule;
+  if (parser.parseArgumentList(arguments, OpAsmParser::Delimiter::Paren) ||
+      parser.parseKeyword("in") ||
+      parser.parseOperandList(bounds, OpAsmParser::Delimiter::Paren) ||
+      parser.resolveOperands(bounds, builder.getIndexType(), result.operands) ||
+      parser.parseKeyword("schedule") || parser.parseLParen() ||
+      parser.parseAttribute(schedule) || parser.parseRParen() ||
+      parser.parseOptionalAttrDictWithKeyword(result.attributes))
+    return failure();
+  result.addAttribute(getScheduleAttrName(result.name), schedule);
+  for (OpAsmParser::Argument &argument : arguments)
+    argument.type = builder.getIndexType();
+  Region *body = result.addRegion();
+  if (parser.parseRegion(*body, arguments))
+    return failure();
+  ensureTerminator(*body, builder, result.location);
+  return success();
+}
+
+void ForTilesOp::print(OpAsmPrinter &printer) {
+  printer << ' ';
+  printNames(printer, getBody().getArguments());
+  printer << " in ";
+  printNames(printer, getBounds());
+  printer << " schedule(" << getSchedule() << ')';
+  printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(),
+                                           {getScheduleAttrName()});
+  printer << ' ';
+  printer.printRegion(getBody(), /*printEntryBlockArgs=*/false,
+                      /*printBlockTerminators=*/false);
+}
+
+//===----------------------------------------------------------------------===//
+// for_blocks (%n0, %count, %full) in [%a, %b) full step 128 iter(…) -> … { … }
+//===----------------------------------------------------------------------===//
+
+using Operands = SmallVector<OpAsmParser::UnresolvedOperand>;
+
+static ParseResult parseSegments(OpAsmParser &parser, Operands &begins,
+                                 Operands &ends,
+                                 SmallVectorImpl<int32_t> &classes) {
+  do {
+    if (parser.parseLSquare() || parser.parseOperand(begins.emplace_back()) ||
+        parser.parseComma() || parser.parseOperand(ends.emplace_back()) ||
+        parser.parseRParen())
+      return failure();
+    SMLoc loc = parser.getCurrentLocation();
+    StringRef word;
+    if (parser.parseKeyword(&word))
+      return failure();
+    std::optional<online::ClassKind> kind = online::symbolizeClassKind(word);
+    if (!kind)
+      return parser.emitError(loc, "expected 'full' or 'partial', got '")
+             << word << "'";
+    classes.push_back(static_cast<int32_t>(*kind));
+  } while (succeeded(parser.parseOptionalComma()));
+  return success();
+}
+
+ParseResult ForBlocksOp::parse(OpAsmParser &parser, OperationState &result) {
+  Builder &builder = parser.getBuilder();
+  Type index = builder.getIndexType();
+  SmallVector<OpAsmParser::Argument> arguments;
+  Operands begins, ends, inits;
+  SmallVector<int32_t> classes;
+  int64_t step;
+  if (parser.parseArgumentList(arguments, OpAsmParser::Delimiter::Paren))
+    return failure();
+  if (arguments.size() != 3)
+    return parser.emitError(parser.getCurrentLocation(),
+                            "expected (origin, count, full) before 'in', got ")
+           << arguments.size() << " names";
+  if (parser.parseKeyword("in") ||
+      parseSegments(parser, begins, ends, classes) ||
+      parser.parseKeyword("step") || parser.parseInteger(step))
+    return failure();
+  arguments[0].type = arguments[1].type = index;
+  arguments[2].type = builder.getI1Type();
+  SMLoc loc = parser.getCurrentLocation();
+  if (succeeded(parser.parseOptionalKeyword("iter")) &&
+      (parser.parseAssignmentList(arguments, inits) ||
+       parser.parseArrowTypeList(result.types)))
+    return failure();
+  for (auto [argument, type] :
+       llvm::zip(MutableArrayRef(arguments).drop_front(3), result.types))
+    argument.type = type;
+  if (parser.resolveOperands(begins, index, result.operands) ||
+      parser.resolveOperands(ends, index, result.operands) ||
+      parser.resolveOperands(inits, result.types, loc, result.operands))
+    return failure();
+  auto count = [](const Operands &list) { return int32_t(list.size()); };
+  result.addAttribute(
+      "operandSegmentSizes",
+      builder.getDenseI32ArrayAttr({count(begins), count(ends), count(inits)}));
+  result.addAttribute(getClassesAttrName(result.name),
+                      builder.getDenseI32ArrayAttr(classes));
+  result.addAttribute(getStepAttrName(result.name),
+                      builder.getI64IntegerAttr(step));
+  return failure(parser.parseOptionalAttrDictWithKeyword(result.attributes) ||
+                 parser.parseRegion(*result.addRegion(), arguments));
+}
+
+void ForBlocksOp::print(OpAsmPrinter &printer) {
+  auto arguments = getBody().getArguments();
+  printer << ' ';
+  printNames(printer, arguments.take_front(3));
+  printer << " in ";
+  for (auto [index, begin, end] : llvm::enumerate(getBegins(), getEnds()))
+    printer << (index ? ", [" : "[") << begin << ", " << end << ") "
+            << online::stringifyClassKind(
+                   static_cast<online::ClassKind>(getClasses()[index]));
+  printer << " step " << getStep();
+  if (!getInits().empty()) {
+    printer << " iter(";
+    llvm::interleaveComma(llvm::zip(arguments.drop_front(3), getInits()),
+                          printer, [&](auto pair) {
+                            printer << std::get<0>(pair) << " = "
+                                    << std::get<1>(pair);
+                          });
+    printer << ')';
+    printer.printArrowTypeList(getResultTypes());
+  }
+  printer.printOptionalAttrDictWithKeyword(
+      (*this)->getAttrs(),
+      {getClassesAttrName(), getStepAttrName(), "operandSegmentSizes"});
+  printer << ' ';
+  printer.printRegion(getBody(), /*printEntryBlockArgs=*/false);
+}
+
+//===----------------------------------------------------------------------===//
+// Folders
+//===----------------------------------------------------------------------===//
+
+OpFoldResult MaskOp::fold(FoldAdaptor adaptor) {
+  if (auto full = dyn_cast_if_present<BoolAttr>(adaptor.getFull()))
+    if (full.getValue())
+      return getScores();
+  return {};
+}
+
+OpFoldResult RescaleOp::fold(FoldAdaptor) {
+  if (!getSource().getDefiningOp<ZeroOp>())
+    return {};
+  return getAddend() ? getAddend() : getSource();
+}

@@ -1,0 +1,325 @@
+//===- AttnGpuVerifiers.cpp - Checks of attn_gpu --------------------------===//
+
+#include "fovea/Dialect/AttnGpu/IR/AttnGpu.h"
+#include "llvm/ADT/STLExtras.h"
+
+using namespace mlir;
+using namespace mlir::attn_gpu;
+
+/// Checks the arguments, the yielded types and the ops of a scalar region (C11).
+static LogicalResult verifyScalarRegion(Operation *op, Region &region,
+                                        ArrayRef<Type> arguments, Type result) {
+  Block &block = region.front();
+  if (block.getArgumentTypes() != TypeRange(arguments))
+    return op->emitOpError() << "region must take (" << TypeRange(arguments)
+                             << "), got (" << block.getArgumentTypes() << ")";
+  auto yield = block.empty() ? YieldOp() : dyn_cast<YieldOp>(block.back());
+  if (!yield || yield.getOperandTypes() != TypeRange(result))
+    return op->emitOpError() << "region must end with an 'attn_gpu.yield' of "
+                             << result;
+  for (Operation &inner : block.without_terminator())
+    if (!attn::isAllowedInRegion(&inner) && !isa<math::FmaOp>(inner)) {
+      InFlightDiagnostic diag =
+          inner.emitOpError("is not allowed in a scalar region");
+      diag.attachNote(op->getLoc()) << "region of this op";
+      return diag;
+    }
+  return success();
+}
+
+static LogicalResult mustBe(Operation *op, StringRef what, Type found,
+                            Type expected) {
+  if (found == expected)
+    return success();
+  return op->emitOpError() << what << " must be " << expected << ", got "
+                           << found;
+}
+
+//===----------------------------------------------------------------------===//
+// Loops and memory
+//===----------------------------------------------------------------------===//
+
+// C2
+LogicalResult ForTilesOp::verify() {
+  if (getBounds().size() != 3 || getBody().getNumArguments() != 3)
+    return emitOpError() << "takes three bounds and three arguments, got "
+                         << getBounds().size() << " and "
+                         << getBody().getNumArguments();
+  return success();
+}
+
+LogicalResult ForBlocksOp::verify() {
+  // C3
+  Builder builder(getContext());
+  Type index = builder.getIndexType();
+  SmallVector<Type> expected{index, index, builder.getI1Type()};
+  llvm::append_range(expected, getResultTypes());
+  if (getBody().getArgumentTypes() != TypeRange(expected))
+    return emitOpError() << "body must take (" << TypeRange(expected)
+                         << "), got (" << getBody().getArgumentTypes() << ")";
+  Block &block = getBody().front();
+  auto yield = block.empty() ? YieldOp() : dyn_cast<YieldOp>(block.back());
+  if (!yield || yield.getOperandTypes() != getResultTypes() ||
+      getInits().getTypes() != getResultTypes())
+    return emitOpError("inits, yielded values and results must agree");
+  // C4
+  if (getBegins().empty() || getBegins().size() != getEnds().size() ||
+      getBegins().size() != getClasses().size())
+    return emitOpError() << "needs one begin, end and class per segment, got "
+                         << getBegins().size() << ", " << getEnds().size()
+                         << " and " << getClasses().size();
+  if (getStep() < 1)
+    return emitOpError() << "step must be positive, got " << getStep();
+  return success();
+}
+
+/// A tile or channel against the view it comes from.
+static LogicalResult verifyOfView(Operation *op, online::ViewType view,
+                                  int64_t columns, Type elementType) {
+  if (view.getColumns() == columns && view.getElementType() == elementType)
+    return success();
+  return op->emitOpError() << "must have columns and elements of " << view
+                           << ", got " << columns << "x" << elementType;
+}
+
+// C5
+LogicalResult LoadOp::verify() {
+  return verifyOfView(*this, getView().getType(), getTile().getType().getColumns(),
+                      getTile().getType().getElementType());
+}
+
+//===----------------------------------------------------------------------===//
+// Products
+//===----------------------------------------------------------------------===//
+
+static LogicalResult verifyProduct(Operation *op, Value lhs, TileType rhs,
+                                   bool transposed, Value acc, Type result) {
+  int64_t contracted;
+  Type element;
+  // C6
+  if (auto tile = dyn_cast<TileType>(lhs.getType())) {
+    if (tile.getRows() % kGroupRows != 0)
+      return op->emitOpError() << "lhs must have whole groups of " << kGroupRows
+                               << " rows, got " << tile.getRows();
+    contracted = tile.getColumns();
+    element = tile.getElementType();
+  } else {
+    auto frag = cast<FragType>(lhs.getType());
+    if (frag.getLayout() != Layout::QuadA)
+      return op->emitOpError() << "lhs in registers must be of layout quad_a";
+    contracted = frag.getColumns();
+    element = frag.getElementType();
+  }
+  // C7
+  int64_t keys = transposed ? rhs.getColumns() : rhs.getRows();
+  int64_t columns = transposed ? rhs.getRows() : rhs.getColumns();
+  if (contracted != keys || element != rhs.getElementType())
+    return op->emitOpError() << "contracts " << contracted << "x" << element
+                             << " with " << keys << "x" << rhs.getElementType();
+  auto frag = FragType::get(op->getContext(), kGroupRows, columns,
+                            Float32Type::get(op->getContext()), Layout::Quad);
+  if (acc && failed(mustBe(op, "acc", acc.getType(), frag)))
+    return failure();
+  return mustBe(op, "result", result, frag);
+}
+
+LogicalResult MmaOp::verify() {
+  return verifyProduct(*this, getLhs(), getRhs().getType(), getTransposed(),
+                       getAcc(), getType());
+}
+
+LogicalResult MmaStartOp::verify() {
+  if (failed(verifyProduct(*this, getLhs(), getRhs().getType(), getTransposed(),
+                           getAcc(), getType().getResult())))
+    return failure();
+  // C25
+  if (!getResult().hasOneUse() || !isa<AwaitOp>(*getResult().user_begin()))
+    return emitOpError("result must be awaited once and used by nothing else");
+  return success();
+}
+
+LogicalResult AwaitOp::verify() {
+  // C26
+  if (failed(mustBe(*this, "result", getType(),
+                    getPending().getType().getResult())))
+    return failure();
+  // C27
+  if (std::optional<int64_t> keep = getKeep(); keep && (*keep < 0 || *keep > 7))
+    return emitOpError() << "keep must lie in 0 ... 7, got " << *keep;
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Maps and reductions
+//===----------------------------------------------------------------------===//
+
+LogicalResult MapOp::verify() {
+  Builder builder(getContext());
+  auto frag = dyn_cast<FragType>(getType());
+  // C8
+  size_t positions = frag ? 2 : 1, origins = getOrigins().size();
+  if (origins != 0 && origins != positions)
+    return emitOpError() << "takes " << positions << " positions or none, got "
+                         << origins;
+  // C10
+  for (Type type : getInputs().getTypes()) {
+    bool fits = frag ? type == frag || isa<RowvecType>(type) : type == getType();
+    if (!fits)
+      return emitOpError() << "input of type " << type
+                           << " does not fit the result " << getType();
+  }
+  if (frag && frag.getLayout() != Layout::Quad)
+    return emitOpError("works on fragments of layout quad");
+  // C9
+  SmallVector<Type> expected(origins, builder.getI64Type());
+  expected.append(getInputs().size(), builder.getF32Type());
+  return verifyScalarRegion(*this, getBody(), expected, builder.getF32Type());
+}
+
+LogicalResult MaskOp::verify() {
+  // C12
+  if (getBody().empty())
+    return success();
+  Builder builder(getContext());
+  Type i64 = builder.getI64Type();
+  return verifyScalarRegion(*this, getBody(), {i64, i64}, builder.getI1Type());
+}
+
+// C13
+LogicalResult ReduceOp::verify() {
+  if (getInit() && getInit().getType() != getType())
+    return mustBe(*this, "init", getInit().getType(), getType());
+  if (getSource().getType().getLayout() != Layout::Quad)
+    return emitOpError("works on fragments of layout quad");
+  return success();
+}
+
+// C14
+LogicalResult QuadReduceOp::verify() {
+  if (!getSource().getType().getPartial() || getType().getPartial())
+    return emitOpError("goes from a partial rowvec to one that is not");
+  return success();
+}
+
+// C15
+LogicalResult RescaleOp::verify() {
+  if (getAlpha().getType().getPartial())
+    return emitOpError("alpha must not be partial");
+  if (getAddend())
+    return mustBe(*this, "addend", getAddend().getType(), getType());
+  return success();
+}
+
+// C16
+LogicalResult ConvertOp::verify() {
+  FragType from = getSource().getType(), to = getType();
+  if (from.getLayout() != Layout::Quad || to.getLayout() != Layout::QuadA ||
+      from.getColumns() != to.getColumns())
+    return emitOpError() << "goes from quad to quad_a of the same shape, got "
+                         << from << " and " << to;
+  return success();
+}
+
+// C17
+LogicalResult StoreTileOp::verify() {
+  online::ViewType view = getView().getType();
+  FragType frag = getSource().getType();
+  if (frag.getLayout() != Layout::Quad ||
+      frag.getColumns() != view.getColumns() ||
+      !(view.getElementType().isF16() || view.getElementType().isBF16()))
+    return emitOpError() << "stores a quad fragment of the view's columns to "
+                            "f16 or bf16, got "
+                         << frag << " and " << view;
+  return success();
+}
+
+// C18
+LogicalResult StoreRowsOp::verify() {
+  online::ViewType view = getView().getType();
+  if (getSource().getType().getPartial() || view.hasColumns() ||
+      !view.getElementType().isF32())
+    return emitOpError() << "stores a rowvec that is not partial to f32 "
+                            "scalars, got "
+                         << getSource().getType() << " and " << view;
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Roles and channels
+//===----------------------------------------------------------------------===//
+
+// C19
+LogicalResult SpecializeOp::verify() {
+  SmallVector<RoleKind> kinds;
+  for (Operation &op : getBody().front()) {
+    auto role = dyn_cast<RoleOp>(op);
+    if (!role)
+      return op.emitOpError("stands beside roles in 'attn_gpu.specialize'");
+    kinds.push_back(role.getKind());
+  }
+  if (kinds != SmallVector<RoleKind>{RoleKind::Load, RoleKind::Mma})
+    return emitOpError() << "holds one role that loads and one that computes, "
+                            "got "
+                         << kinds.size() << " roles";
+  return success();
+}
+
+LogicalResult RoleOp::verify() {
+  // C20
+  int64_t limit = getKind() == RoleKind::Load ? 1 : 3, groups = getGroups();
+  if (groups < 1 || groups > limit)
+    return emitOpError() << "has 1 to " << limit << " groups, got " << groups;
+  // C21
+  WalkResult walk = getBody().walk([&](Operation *op) {
+    bool loads = isa<FillOp, PublishOp, TileFetchOp>(op);
+    bool computes =
+        isa<RecordOp, WaitOp, ReleaseOp, MmaStartOp, MmaOp, TurnOp>(op) ||
+        llvm::any_of(op->getResultTypes(), [](Type type) {
+          return isa<FragType, RowvecType, PendingType>(type);
+        });
+    if (!(getKind() == RoleKind::Load ? computes : loads))
+      return WalkResult::advance();
+    op->emitOpError() << "does not belong to role "
+                      << stringifyRoleKind(getKind());
+    return WalkResult::interrupt();
+  });
+  return failure(walk.wasInterrupted());
+}
+
+// C23
+static LogicalResult verifyRecords(Operation *op, ChannelType channel,
+                                   size_t records) {
+  if (int64_t(records) == channel.getRecords())
+    return success();
+  return op->emitOpError() << "channel has " << channel.getRecords()
+                           << " records, got " << records;
+}
+
+LogicalResult FillOp::verify() {
+  ChannelType channel = getChannel().getType();
+  // C22
+  if (failed(verifyOfView(*this, getView().getType(), channel.getColumns(),
+                          channel.getElementType())))
+    return failure();
+  return verifyRecords(*this, channel, getRecords().size());
+}
+
+LogicalResult PublishOp::verify() {
+  return verifyRecords(*this, getChannel().getType(), getRecords().size());
+}
+
+LogicalResult RecordOp::verify() {
+  return verifyRecords(*this, getChannel().getType(), getRecords().size());
+}
+
+// C24
+LogicalResult WaitOp::verify() {
+  return mustBe(*this, "result", getType(), getChannel().getType().getTileType());
+}
+
+// C28
+LogicalResult TurnOp::verify() {
+  if (getKind() != "take" && getKind() != "pass")
+    return emitOpError() << "is 'take' or 'pass', got '" << getKind() << "'";
+  return success();
+}

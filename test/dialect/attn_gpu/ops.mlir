@@ -1,0 +1,80 @@
+// RUN: fovea-opt %s | fovea-opt | FileCheck %s
+
+!memref = memref<?x?x?x64xbf16, strided<[?, ?, ?, ?], offset: ?>>
+!view = !online.view<?x64xbf16, ragged>
+!tile = !attn_gpu.tile<128x64xbf16>
+!s = !attn_gpu.frag<64x128xf32, quad>
+!o = !attn_gpu.frag<64x64xf32, quad>
+!r = !attn_gpu.rowvec<64xf32>
+
+// CHECK-LABEL: func @synchronous
+func.func @synchronous(%q: !memref, %k: !memref, %out: !memref, %B: index, %H: index, %MT: index, %n: index, %c: f32) {
+  %c0 = arith.constant 0 : index
+  // CHECK: attn_gpu.for_tiles (%{{.*}}, %{{.*}}, %{{.*}}) in (%{{.*}}, %{{.*}}, %{{.*}}) schedule(#attn_gpu.schedule<groups = 2, n = 128
+  attn_gpu.for_tiles (%b, %h, %mt) in (%B, %H, %MT) schedule(#attn_gpu.schedule<groups = 2, n = 128, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true>) {
+    %Q = online.view %q[%b, %h] len(%n) : !memref -> !view
+    %K = online.view %k[%b, %h] len(%n) : !memref -> !view
+    %O = online.view %out[%b, %h] len(%n) : !memref -> !view
+    %qt = attn_gpu.load %Q[%mt] : !view -> !tile
+    %o0 = attn_gpu.zero : !o
+    %m0 = attn_gpu.splat %c : f32 -> !r
+    // CHECK: attn_gpu.for_blocks (%{{.*}}, %{{.*}}, %{{.*}}) in [%{{.*}}, %{{.*}}) full, [%{{.*}}, %{{.*}}) partial step 128 iter(
+    %r:2 = attn_gpu.for_blocks (%n0, %count, %full) in [%c0, %n) full, [%n, %n) partial step 128 iter(%m = %m0, %o = %o0) -> (!r, !o) {
+      %kt = attn_gpu.load %K[%n0] : !view -> !tile
+      // CHECK: attn_gpu.mma %{{.*}}, %{{.*}} transposed : !attn_gpu.tile<128x64xbf16>, !attn_gpu.tile<128x64xbf16> -> !attn_gpu.frag<64x128xf32, quad>
+      %s = attn_gpu.mma %qt, %kt transposed : !tile, !tile -> !s
+      // CHECK: attn_gpu.mask %{{.*}} at(%{{.*}}, %{{.*}}) count(%{{.*}}) full(%{{.*}}) {
+      %s1 = attn_gpu.mask %s at(%mt, %n0) count(%count) full(%full) {
+      ^bb0(%p: i64, %k1: i64):
+        %keep = arith.cmpi sge, %p, %k1 : i64
+        attn_gpu.yield %keep : i1
+      } : !s
+      %m1 = attn_gpu.reduce max %s1 init(%m : !r) : !s -> !r
+      // CHECK: attn_gpu.map (%{{.*}}, %{{.*}}) {
+      %e = attn_gpu.map (%s1, %m1) {
+      ^bb0(%x: f32, %y: f32):
+        %t = math.fma %x, %c, %y : f32
+        %z = math.exp2 %t : f32
+        attn_gpu.yield %z : f32
+      } : (!s, !r) -> !s
+      // CHECK: attn_gpu.rescale %{{.*}} by %{{.*}} :
+      %o1 = attn_gpu.rescale %o by %m1 : !o, !r
+      // CHECK: attn_gpu.convert
+      %a = attn_gpu.convert %e : !s -> !attn_gpu.frag<64x128xbf16, quad_a>
+      // CHECK: attn_gpu.mma %{{.*}}, %{{.*}} acc(
+      %o2 = attn_gpu.mma %a, %kt acc(%o1 : !o) : !attn_gpu.frag<64x128xbf16, quad_a>, !tile -> !o
+      attn_gpu.yield %m1, %o2 : !r, !o
+    }
+    // CHECK: attn_gpu.store_tile
+    attn_gpu.store_tile %r#1, %O[%mt] : !o, !view
+  }
+  return
+}
+
+// CHECK-LABEL: func @roles
+func.func @roles(%k: !memref, %n: index) {
+  %c0 = arith.constant 0 : index
+  %K = online.view %k[%c0, %c0] len(%n) : !memref -> !view
+  // CHECK: attn_gpu.channel "k" : !attn_gpu.channel<128x64xbf16, stages = 2, records = 1>
+  %kc = attn_gpu.channel "k" : !attn_gpu.channel<128x64xbf16, stages = 2, records = 1>
+  // CHECK: attn_gpu.specialize {
+  attn_gpu.specialize {
+    // CHECK: attn_gpu.role load groups(1) {
+    attn_gpu.role load groups(1) {
+      // CHECK: attn_gpu.fill %{{.*}}[%{{.*}}], %{{.*}}[%{{.*}}] records(%{{.*}}) :
+      attn_gpu.fill %kc[%c0], %K[%c0] records(%n) : !attn_gpu.channel<128x64xbf16, stages = 2, records = 1>, !view
+    }
+    // CHECK: attn_gpu.role mma groups(2) registers(240) {
+    attn_gpu.role mma groups(2) registers(240) {
+      %x = attn_gpu.record %kc[%c0] : !attn_gpu.channel<128x64xbf16, stages = 2, records = 1> -> index
+      %kt = attn_gpu.wait %kc[%c0] : !attn_gpu.channel<128x64xbf16, stages = 2, records = 1> -> !tile
+      attn_gpu.turn "take"
+      %p = attn_gpu.mma.start %kt, %kt transposed : !tile, !tile -> !attn_gpu.pending<!s>
+      attn_gpu.turn "pass"
+      // CHECK: attn_gpu.await %{{.*}} keep 0 :
+      %s = attn_gpu.await %p keep 0 : !attn_gpu.pending<!s> -> !s
+      attn_gpu.release %kc[%c0] : !attn_gpu.channel<128x64xbf16, stages = 2, records = 1>
+    }
+  }
+  return
+}
