@@ -145,12 +145,11 @@ Value VectorMath::exp2NonPositive(Value x) {
 }
 
 Value VectorMath::exp(Value x) {
+  // Inside these limits nothing below overflows; beyond, the result has.
   bool single = formatOf(x.getType()).bits == 32;
-  if (!avx512) {
-    double limit = single ? 110 : 760;
-    x = clampKeepNaN(b, loc, x, constant(x.getType(), -limit),
-                     constant(x.getType(), limit));
-  }
+  double limit = single ? 110 : 760;
+  x = clampKeepNaN(b, loc, x, constant(x.getType(), -limit),
+                   constant(x.getType(), limit));
   Type type = x.getType();
   Value log2e = constant(type, 1.4426950408889634);
   Value n = LLVM::RoundEvenOp::create(b, loc,
