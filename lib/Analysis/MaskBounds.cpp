@@ -34,6 +34,8 @@ struct Part {
 struct Parts {
   SmallVector<Part, 2> list;
   bool isClosedForm = true;
+  /// One part that holds all keys or none.
+  bool isCondition = false;
 };
 
 class Emitter {
@@ -100,7 +102,7 @@ private:
   Parts unknown() {
     Part part;
     part.hasFull = false;
-    return {{part}, false};
+    return {{part}, /*isClosedForm=*/false};
   }
 
   OpBuilder &builder;
@@ -252,6 +254,7 @@ Part Emitter::meet(const Part &a, const Part &b) {
 Parts Emitter::meet(const Parts &a, const Parts &b) {
   Parts result;
   result.isClosedForm = a.isClosedForm && b.isClosedForm;
+  result.isCondition = a.isCondition && b.isCondition;
   if (a.list.size() * b.list.size() > maxParts) {
     result.isClosedForm = false;
     result.list.push_back(meet(hull(a.list), hull(b.list)));
@@ -306,7 +309,7 @@ Parts Emitter::join(const Parts &a, const Parts &b) {
   Part x = hull(a.list), y = hull(b.list);
   bool single = a.list.size() == 1 && b.list.size() == 1;
   result.isClosedForm = a.isClosedForm && b.isClosedForm && single;
-  if (single && !x.lo != !y.lo) {
+  if (single && !x.lo != !y.lo && !a.isCondition && !b.isCondition) {
     // [-inf, hi) and what the other adds to it.
     const Part &low = x.lo ? y : x;
     Part rest = x.lo ? x : y;
@@ -318,14 +321,19 @@ Parts Emitter::join(const Parts &a, const Parts &b) {
       return result;
     }
   }
-  result.isClosedForm &= (!x.lo && !y.lo) || (!x.hi && !y.hi);
+  result.isClosedForm &=
+      (!x.lo && !y.lo) || (!x.hi && !y.hi) || a.isCondition || b.isCondition;
+  result.isCondition = a.isCondition && b.isCondition;
   result.list.push_back(hull({x, y}));
   return result;
 }
 
 KeyInterval Emitter::finish(const Part &part, Value firstKey, Value endKey) {
   KeyInterval result;
-  result.begin = part.lo ? make<arith::MaxSIOp>(part.lo, firstKey) : firstKey;
+  result.begin = firstKey;
+  if (part.lo)
+    result.begin =
+        make<arith::MinSIOp>(make<arith::MaxSIOp>(part.lo, firstKey), endKey);
   result.end = part.hi ? make<arith::MinSIOp>(part.hi, endKey) : endKey;
   if (part.lo || part.hi)
     result.end = make<arith::MaxSIOp>(result.end, result.begin);
@@ -347,18 +355,22 @@ KeyInterval Emitter::finish(const Part &part, Value firstKey, Value endKey) {
 
 /// All keys where the condition holds for some (all) rows, else none.
 Parts Emitter::emitCondition(Value some, Value all) {
+  Value low = constant(-far), high = constant(far);
   Part part;
-  part.hi = select(some, constant(far), constant(-far));
-  part.fullHi =
-      some == all ? part.hi : select(all, constant(far), constant(-far));
-  return {{part}};
+  part.lo = part.fullLo = select(some, low, high);
+  part.hi = part.fullHi = select(some, high, low);
+  if (some != all) {
+    part.fullLo = select(all, low, high);
+    part.fullHi = select(all, high, low);
+  }
+  return {{part}, /*isClosedForm=*/true, /*isCondition=*/true};
 }
 
 Parts Emitter::emit(int index) {
   const Predicate predicate = facts.predicates[index];
   switch (predicate.kind) {
   case Predicate::True:
-    return {{Part()}};
+    return {{Part()}, /*isClosedForm=*/true, /*isCondition=*/true};
   case Predicate::False: {
     Value never = arith::ConstantIntOp::create(builder, loc, 0, 1);
     return emitCondition(never, never);
@@ -438,7 +450,7 @@ Parts Emitter::solveTerm(Value key, Pair limit, bool atLeast) {
       part.fullHi =
           limit.first == limit.second ? part.hi : add(limit.second, 1);
     }
-    return {{part}};
+    return {{part}, /*isClosedForm=*/true, /*isCondition=*/false};
   }
   Operation *op = key.getDefiningOp();
   if (auto division = dyn_cast_or_null<attn::FloorDivOp>(op))

@@ -169,7 +169,11 @@ TEST(MaskBounds, SoundAndTight) {
       {"%c = arith.cmpi slt, %m, %p : i64\n %a = arith.cmpi sge, %m, %n : i64\n"
        "%b = arith.cmpi sge, %n, %w : i64\n"
        "%r = arith.select %c, %a, %b : i1",
-       true, false},
+       false, false},
+      // all keys or a window, by a value from above
+      {"%a = arith.cmpi sge, %p, %w : i64\n %d = arith.subi %m, %n : i64\n"
+       "%b = arith.cmpi slt, %d, %w : i64\n %c = arith.cmpi sge, %m, %n : i64\n"
+       "%e = arith.ori %a, %b : i1\n %r = arith.andi %e, %c : i1"},
       // not understood: inside the bounds of the rest
       {"%c = arith.constant 3 : i64\n %d = arith.subi %m, %n : i64\n"
        "%x = attn.mod %d, %c\n %z = arith.constant 0 : i64\n"
