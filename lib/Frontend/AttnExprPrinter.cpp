@@ -49,6 +49,14 @@ std::string PrintNames::makeUnique(StringRef wanted) {
   return candidate;
 }
 
+std::string PrintNames::generate() {
+  std::string name;
+  do
+    name = "x" + std::to_string(numGenerated++);
+  while (used.contains(name));
+  return name;
+}
+
 std::string formatFloat(double value) {
   if (std::isinf(value))
     return value < 0 ? "-inf" : "inf";
@@ -149,7 +157,7 @@ void ExprPrinter::printLets(raw_ostream &os, StringRef indent) {
       continue;
     std::string wanted = item.node.name;
     if (wanted.empty())
-      wanted = "x" + std::to_string(numGenerated++);
+      wanted = names.generate();
     std::string name = names.makeUnique(wanted);
     if (item.isBare)
       item.text = "float(" + item.text + ")";

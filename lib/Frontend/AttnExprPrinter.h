@@ -21,6 +21,10 @@ struct PrintNames {
   llvm::StringMap<std::string> sizes;
   llvm::StringSet<> used;
 
+  unsigned numGenerated = 0;
+
+  /// x0, x1, …: for lets without a name.
+  std::string generate();
   /// An identifier like `wanted` that nothing else has.
   std::string makeUnique(llvm::StringRef wanted);
 };
@@ -84,7 +88,6 @@ private:
   std::vector<Item> items;
   llvm::StringMap<unsigned> known;
   bool foundNaN = false;
-  unsigned numGenerated = 0;
 };
 
 } // namespace fovea
