@@ -104,7 +104,8 @@ def Online_StoreOp : Online_Op<"store", [MemoryEffects<[MemWrite]>]> {
     Converts to the view's element type.
 
     Constraints:
-    - (C7) the tile's columns are the view's
+    - (C7) the tile's columns are the view's; floats go to floats, integers to
+      integers
 
     Example: `online.store %o, %O[%m0] : tensor<128x64xf32>, !online.view<?x64xbf16>`
   }];
@@ -119,7 +120,7 @@ def Online_ReduceIntoOp : Online_Op<"reduce_into", [MemoryEffects<[MemRead, MemW
     The order of additions from different grid points is the schedule's.
 
     Constraints:
-    - (C8) the tile's columns are the view's
+    - (C8) tile and view agree as in C7
 
     Example: `online.reduce_into %dq, %DQ[%m0] : tensor<128x64xf32>, !online.view<?x64xf32>`
   }];
@@ -272,7 +273,7 @@ def Online_DotOp : Online_Op<"dot", [Pure]> {
     result has lhs' free dimension, then rhs'. Accumulates in the result's type.
 
     Constraints:
-    - (C14) rank-2 tiles, contract dims within rank and of equal size, result
+    - (C14) rank-2 tiles of floats, contract dims within rank and of equal size, result
       shape as said, result of a score type
 
     Example:
@@ -330,7 +331,7 @@ def Online_MapOp : Online_Op<"map", [AttrSizedOperandSegments, Pure]> {
 
     Constraints:
     - (C16) origins, region arguments, inputs and results as in the table, at
-      least one result; the region yields one scalar per result, of its element
+      least one result; f16 and bf16 inputs are read as f32; the region yields one scalar per result, of its element
       type; `columns` stands with `diag` alone
 
     Example:
@@ -426,7 +427,7 @@ def Online_StepOp : Online_Op<"step", [AttrSizedOperandSegments, Pure,
 
     Constraints:
     - (C19) scores M×N, values N×E, visible M×N, row M, col 1×N for a state M×E;
-      scores, scale, row and col have the state's score type
+      scores, scale, row and col have the state's score type, values are floats
     - (C20) the normaliser and the state agree as in C18
 
     Example:

@@ -29,6 +29,9 @@ static LogicalResult checkArgument(func::FuncOp function, unsigned index,
                                    const OnlineArgument &argument) {
   Type type = function.getArgumentTypes()[index];
   auto memref = dyn_cast<MemRefType>(type);
+  if (!memref && !type.isIntOrIndexOrFloat())
+    return function.emitError() << "argument #" << index << " of type " << type
+                                << " is neither a buffer nor a scalar";
   if (bool(memref) != argument.tensor.has_value())
     return function.emitError()
            << "argument #" << index << " of type " << type << " needs "

@@ -176,6 +176,12 @@ LogicalResult OnlineEngine::runStep(StepOp op) {
   const Tile *col = op.getCol() ? &getTile(op.getCol()) : nullptr;
   double scale = op.getScale() ? getFloat(op.getScale()) : 1;
   int64_t keys = scores.shape[1], columns = type.getColumns();
+  if (auto sweep = op->getParentOfType<SweepOp>(); sweep && !visible) {
+    int64_t count = get<WalkElement>(sweep.getBody().getArgument(1)).count;
+    if (count < keys)
+      return op.emitError() << "takes " << keys << " keys without a mask, the "
+                            << "element at n = " << n0 << " has " << count;
+  }
 
   for (int64_t i = 0; i < type.getRows(); ++i) {
     int64_t m = m0 + i;

@@ -150,3 +150,22 @@ func.func @size() {
   %n = attn.size N
   return
 }
+
+// -----
+
+// A step without a mask takes what lies past its element.
+func.func @narrow_element() {
+  %c0 = arith.constant 0 : index
+  %c6 = arith.constant 6 : index
+  %b = arith.constant 0 : i64
+  %t = arith.constant dense<1.0> : tensor<4x4xf64>
+  %w = online.walk.segments step 4 [%c0, %c6) full : !online.walk
+  %i = online.init normalizer #attn.softmax at(%b, %b, %c0) : !online.state<4x4xf64, t, l>
+  %r = online.sweep (%n0, %cls) in %w iter(%s = %i) -> !online.state<4x4xf64, t, l> {
+    // expected-error@+1 {{takes 4 keys without a mask, the element at n = 4 has 2}}
+    %s1 = online.step %s, %t, %t normalizer #attn.softmax at(%b, %b, %c0, %n0)
+      : !online.state<4x4xf64, t, l>, tensor<4x4xf64>, tensor<4x4xf64>
+    online.yield %s1 : !online.state<4x4xf64, t, l>
+  }
+  return
+}

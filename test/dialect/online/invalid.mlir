@@ -365,7 +365,7 @@ func.func @c13_step_on_step(%w: !online.walk, %q: tensor<8x8xf32>, %s: !online.s
 
 // C14
 func.func @c14_rank(%a: tensor<8xf32>, %b: tensor<8x8xf32>) {
-  // expected-error@+1 {{needs tiles of rank 2, got 'tensor<8xf32>'}}
+  // expected-error@+1 {{needs tiles of rank 2 and of floats, got 'tensor<8xf32>'}}
   %x = online.dot %a, %b contract [0, 1] : tensor<8xf32>, tensor<8x8xf32> -> tensor<8x8xf32>
   return
 }
@@ -969,3 +969,52 @@ func.func private @attribute() attributes {s = #online.cpu_schedule<m = 8, n = 8
 // attribute: cpu_schedule
 // expected-error@+1 {{index_bits must be 32 or 64, got 16}}
 func.func private @attribute() attributes {s = #online.cpu_schedule<m = 8, n = 8, lanes = 8, exact = false, index_bits = 16>}
+
+// -----
+
+// C7
+func.func @c7_element(%t: tensor<128x64xf32>, %v: !online.view<?x64xi32>, %i: index) {
+  // expected-error@+1 {{cannot convert element type 'f32' of the tile to 'i32' of the view}}
+  online.store %t, %v[%i] : tensor<128x64xf32>, !online.view<?x64xi32>
+  return
+}
+
+// -----
+
+// C8
+func.func @c8_element(%t: tensor<128xi64>, %v: !online.view<?xf32>, %i: index) {
+  // expected-error@+1 {{cannot convert element type 'i64' of the tile to 'f32' of the view}}
+  online.reduce_into %t, %v[%i] : tensor<128xi64>, !online.view<?xf32>
+  return
+}
+
+// -----
+
+// C14
+func.func @c14_integers(%a: tensor<8x8xi1>, %b: tensor<8x8xf32>) {
+  // expected-error@+1 {{needs tiles of rank 2 and of floats, got 'tensor<8x8xi1>'}}
+  %x = online.dot %a, %b contract [1, 1] : tensor<8x8xi1>, tensor<8x8xf32> -> tensor<8x8xf32>
+  return
+}
+
+// -----
+
+// C16
+func.func @c16_narrow(%i: index, %a: tensor<8xbf16>) {
+  // expected-error@+1 {{region must take ('i64', 'f32'), got ('i64', 'bf16')}}
+  %x = online.map rows(%i) ins(%a : tensor<8xbf16>) {
+  ^bb0(%m: i64, %v: bf16):
+    online.yield %v : bf16
+  } -> tensor<8xbf16>
+  return
+}
+
+// -----
+
+// C19
+func.func @c19_integers(%s: !online.state<8x4xf32, t, l>, %x: tensor<8x16xf32>, %v: tensor<16x4xi32>, %b: i64, %i: index) {
+  // expected-error@+1 {{values must hold floats, got 'i32'}}
+  %r = online.step %s, %x, %v normalizer #attn.softmax at(%b, %b, %i, %i)
+    : !online.state<8x4xf32, t, l>, tensor<8x16xf32>, tensor<16x4xi32>
+  return
+}

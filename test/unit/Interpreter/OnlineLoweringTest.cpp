@@ -235,11 +235,56 @@ TEST_F(OnlineLowering, CoverageSeesWhatIsLeftOutAndWhatIsNot) {
       << messages;
 }
 
+TEST_F(OnlineLowering, CoverageSeesWhatIsTakenTwice) {
+  TestLaunch launch("attention plain { score = s }", {1, 1, 1, 9, 9, 4, 4});
+  lower(launch);
+  // The keys of the walk once more, from the first one on.
+  module->walk([](mlir::online::WalkSegmentsOp walk) {
+    llvm::SmallVector<mlir::Value> begins(walk.getBegins()),
+        ends(walk.getEnds());
+    std::vector<int32_t> classes(walk.getClasses());
+    begins.push_back(begins.front());
+    ends.push_back(ends.back());
+    classes.push_back(1);
+    mlir::OpBuilder builder(walk);
+    walk.replaceAllUsesWith(mlir::online::WalkSegmentsOp::create(
+                                builder, walk.getLoc(), walk.getType(), begins,
+                                ends, builder.getDenseI32ArrayAttr(classes),
+                                walk.getStepAttr(),
+                                /*reverse=*/nullptr)
+                                .getResult());
+  });
+  auto all = [](int64_t) { return std::pair(int64_t(0), int64_t(9)); };
+  EXPECT_FALSE(run("plain", arguments(launch),
+                   {std::nullopt, OnlineCoverage{1, 1, all, all, always}}));
+  EXPECT_NE(messages.find("m = 0, n = 0 is taken twice"), std::string::npos)
+      << messages;
+}
+
+TEST_F(OnlineLowering, ArgumentsAreChecked) {
+  TestLaunch launch("attention plain { score = s }", {1, 1, 1, 9, 9, 4, 4});
+  lower(launch);
+  std::vector<OnlineArgument> all = arguments(launch);
+  EXPECT_FALSE(run("plain", llvm::ArrayRef(all).drop_back()));
+  EXPECT_NE(messages.find("arguments, got"), std::string::npos) << messages;
+  messages.clear();
+  std::swap(all[0], all[3]); // a scalar for q
+  EXPECT_FALSE(run("plain", all));
+  EXPECT_NE(messages.find("argument #0"), std::string::npos) << messages;
+  EXPECT_NE(messages.find("needs a buffer"), std::string::npos) << messages;
+  messages.clear();
+  std::swap(all[0], all[3]);
+  all[0].tensor->sizes[3] = 5;
+  EXPECT_FALSE(run("plain", all));
+  EXPECT_NE(messages.find("got a buffer of size 5 in dim 3"), std::string::npos)
+      << messages;
+}
+
 TEST_F(OnlineLowering, ABrokenPromiseIsReported) {
   TestLaunch launch("attention causal { mask = q >= kv }",
                     {1, 1, 1, 20, 20, 4, 4});
   lower(launch);
-  module->walk([&](mlir::online::WalkSegmentsOp walk) {
+  module->walk([](mlir::online::WalkSegmentsOp walk) {
     std::vector<int32_t> full(walk.getClasses().size(), 2);
     walk.setClasses(full);
   });

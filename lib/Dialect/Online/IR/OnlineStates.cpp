@@ -167,6 +167,9 @@ LogicalResult StepOp::verify() {
       failed(verifyTile(*this, "row", getRow(), {m}, score)) ||
       failed(verifyTile(*this, "col", getCol(), {1, n}, score)))
     return failure();
+  if (Type element = cast<ShapedType>(getValues().getType()).getElementType();
+      !isa<FloatType>(element))
+    return emitOpError() << "values must hold floats, got " << element;
   if (getScale() && getScale().getType() != score)
     return emitOpError() << "scale has type " << getScale().getType()
                          << ", the state has " << score;

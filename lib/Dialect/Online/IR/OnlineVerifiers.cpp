@@ -114,14 +114,26 @@ LogicalResult LoadOp::verify() {
   return success();
 }
 
+/// A tile that is written converts between floats, or between integers.
+static LogicalResult verifyWrite(Operation *op, Type tile, ViewType view) {
+  if (failed(verifyRows(op, tile, view)))
+    return failure();
+  Type element = cast<ShapedType>(tile).getElementType();
+  if (isa<FloatType>(element) != isa<FloatType>(view.getElementType()))
+    return op->emitOpError()
+           << "cannot convert element type " << element << " of the tile to "
+           << view.getElementType() << " of the view";
+  return success();
+}
+
 LogicalResult StoreOp::verify() {
   // C7
-  return verifyRows(*this, getTile().getType(), getView().getType());
+  return verifyWrite(*this, getTile().getType(), getView().getType());
 }
 
 LogicalResult ReduceIntoOp::verify() {
   // C8
-  return verifyRows(*this, getTile().getType(), getView().getType());
+  return verifyWrite(*this, getTile().getType(), getView().getType());
 }
 
 //===----------------------------------------------------------------------===//
@@ -257,8 +269,9 @@ static LogicalResult verifyContraction(Operation *op, Type lhsType,
   auto rhs = cast<RankedTensorType>(rhsType);
   auto result = cast<RankedTensorType>(resultType);
   for (RankedTensorType tile : {lhs, rhs, result})
-    if (tile.getRank() != 2)
-      return op->emitOpError() << "needs tiles of rank 2, got " << tile;
+    if (tile.getRank() != 2 || !isa<FloatType>(tile.getElementType()))
+      return op->emitOpError()
+             << "needs tiles of rank 2 and of floats, got " << tile;
   if (contract.size() != 2 ||
       llvm::any_of(contract, [](int64_t dim) { return dim != 0 && dim != 1; }))
     return op->emitOpError()
@@ -342,13 +355,15 @@ LogicalResult MapOp::verify() {
     return failure();
   SmallVector<Type> arguments(kind == MapKind::Tile ? 2 : 1,
                               IntegerType::get(getContext(), 64));
-  auto elements = [](TypeRange types, SmallVectorImpl<Type> &into) {
-    for (Type type : types)
-      into.push_back(cast<ShapedType>(type).getElementType());
-  };
+  // Regions compute in the score type: narrower floats are read as f32.
+  for (Type type : getInputs().getTypes()) {
+    Type element = cast<ShapedType>(type).getElementType();
+    bool isNarrow = element.isF16() || element.isBF16();
+    arguments.push_back(isNarrow ? Float32Type::get(getContext()) : element);
+  }
   SmallVector<Type> results;
-  elements(getInputs().getTypes(), arguments);
-  elements(getResultTypes(), results);
+  for (Type type : getResultTypes())
+    results.push_back(cast<ShapedType>(type).getElementType());
   return verifyScalarRegion(*this, getBody(), arguments, results);
 }
 
