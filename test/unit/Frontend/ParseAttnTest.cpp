@@ -312,7 +312,7 @@ TEST(ParseAttnHostile, RandomAndDamagedText) {
   for (unsigned round = 0; round < 3000; ++round) {
     std::string text = samples;
     unsigned edits = 1 + random() % 4;
-    for (unsigned i = 0; i < edits; ++i) {
+    for (unsigned i = 0; i < edits && !text.empty(); ++i) {
       size_t at = random() % text.size();
       switch (random() % 4) {
       case 0:
