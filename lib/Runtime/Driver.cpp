@@ -116,13 +116,13 @@ llvm::Expected<Pass> plan(const KernelArguments &arguments, KernelCode code) {
 }
 
 ParallelOptions chooseOptions(const LaunchView &view, const Pass &pass) {
-  constexpr double slowRate = 2e9; // multiply-adds a second, pessimistic
+  constexpr double slowRate = 8e9; // multiply-adds a second, low for today
   ParallelOptions options;
   options.shouldCancel = view.shouldCancel;
   options.cancelContext = view.cancelContext;
   double work = estimateWork(view);
   double perItem = work / static_cast<double>(std::max<int64_t>(pass.items, 1));
-  options.callerComputes = perItem / slowRate < 0.02;
+  options.callerComputes = perItem / slowRate < 0.04;
   // A call of some ten microseconds is over before a thread wakes up.
   if (work < 2e5)
     options.chunk = pass.items;
