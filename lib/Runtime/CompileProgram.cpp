@@ -34,12 +34,10 @@ public:
   /// What a failed step has said. Complaints about the schedule are the user's
   /// to mend, everything else is a defect.
   llvm::Error error(llvm::StringRef step) {
-    std::string text = std::move(errors);
-    errors.clear();
-    if (llvm::StringRef(text).starts_with("schedule"))
-      return makeError(FOVEA_INVALID_ARGUMENT, text);
+    if (aboutSchedule)
+      return makeError(FOVEA_INVALID_ARGUMENT, errors);
     return makeError(FOVEA_COMPILE_ERROR,
-                     step + " failed" + (text.empty() ? "" : ": " + text));
+                     step + " failed" + (errors.empty() ? "" : ": " + errors));
   }
   const std::string &text() const { return errors; }
 
@@ -52,15 +50,24 @@ private:
     }();
     return registry;
   }
+  /// "file:line:col: error: …" where the place is known.
   void append(mlir::Diagnostic &diagnostic) {
+    std::string message = diagnostic.str();
+    aboutSchedule |= errors.empty() && message.rfind("schedule", 0) == 0;
     llvm::raw_string_ostream os(errors);
-    os << (errors.empty() ? "" : "\n") << diagnostic.str();
+    os << (errors.empty() ? "" : "\n");
+    if (auto place =
+            diagnostic.getLocation()->findInstanceOf<mlir::FileLineColLoc>())
+      os << place.getFilename().getValue() << ":" << place.getLine() << ":"
+         << place.getColumn() << ": error: ";
+    os << message;
     for (mlir::Diagnostic &note : diagnostic.getNotes())
       os << "\nnote: " << note.str();
   }
 
   mlir::MLIRContext context;
   std::string errors;
+  bool aboutSchedule = false;
   mlir::ScopedDiagnosticHandler handler;
 };
 
@@ -162,6 +169,6 @@ llvm::Expected<Program> fovea::readMLIRProgram(llvm::StringRef source,
   if (!module)
     return makeError(FOVEA_PARSE_ERROR, session.text().empty()
                                             ? name + ": not MLIR"
-                                            : name + ": " + session.text());
+                                            : session.text());
   return exportProgram(*module);
 }

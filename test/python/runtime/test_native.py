@@ -255,3 +255,18 @@ def test_levels_are_texts():
     with pytest.raises(ValueError, match="level: must be program"):
         kernel.ir("ptx")
     assert kernel.object()[:4] == b"\x7fELF"
+
+
+def test_mlir_text_is_the_same_variant():
+    kernel, _, _ = native.compile(program())
+    text = kernel.ir("attn")
+    _, origin, _ = native.compile(text, kind="mlir", name="x.mlir")
+    assert origin == "memory"
+    with pytest.raises(ValueError, match=r"x.mlir:\d+:\d+: error: "):
+        native.compile(text[: len(text) // 2], kind="mlir", name="x.mlir")
+
+
+@pytest.mark.parametrize("schedule", ["m=7", "n=-1", "nonsense", "q=3"])
+def test_wrong_schedules_are_refused(schedule):
+    with pytest.raises(ValueError, match="schedule"):
+        native.compile(program(), schedule=schedule)
