@@ -2,8 +2,9 @@
 """Forward speed on the CPU: Fovea beside torch's FlexAttention and SDPA.
 
 All run round-robin in one process on the same cores, with the machine's
-multiply-add peak probed between rounds. Rates count only the scores that the
-mask keeps: 4 B H kept D operations. torch is optional.
+multiply-add peak probed between rounds; disturbed rounds are taken again.
+Rates count only the scores that the mask keeps: 4 B H kept D operations.
+torch is optional.
 
     python benchmarks/cpu.py [--threads N] [--quick] [--only NAME] [--rounds N]
 """
@@ -127,26 +128,44 @@ def measure(case: tuple, given: argparse.Namespace, torch: Any, peak: Peak) -> d
     if torch is not None:
         runs |= torch_runs(torch, name, torch_mods(data, torch)[name], qkv, row)
         row["max_difference"] = agreement(torch, runs)
-    seconds: dict[str, list[float]] = {run: [] for run in runs}
-    peaks = []
-    for _ in range(given.rounds):
-        for run, function in runs.items():
-            seconds[run].append(timed(function))
-        probe = peak.measure()
-        key = "bf16_gflops" if dtype == "bfloat16" else "f32_gflops"
-        if key in probe:
-            peaks.append(probe[key])
+    rounds, peaks = take_rounds(runs, given.rounds, dtype, peak)
     operations = 4.0 * HEADS * kept(name, N) * D
+    row["rounds"] = len(rounds)
     if peaks:
-        row["peak_gflops"] = median(peaks)
-        row["peak_spread"] = (max(peaks) - min(peaks)) / median(peaks)
-    for run, samples in seconds.items():
-        middle = median(samples)
+        row["peak_gflops"] = max(peaks)
+        row["peak_spread"] = (max(peaks) - min(peaks)) / max(peaks)
+    for run in runs:
+        middle = median([taken[run] for taken in rounds])
         row[f"{run}_ms"] = middle * 1e3
         row[f"{run}_gflops"] = operations / middle / 1e9
         if peaks:
             row[f"{run}_of_peak"] = operations / middle / 1e9 / row["peak_gflops"]
     return row
+
+
+def take_rounds(
+    runs: Runs, wanted: int, dtype: str, peak: Peak
+) -> tuple[list[dict[str, float]], list[float]]:
+    """Seconds of each contestant by round, and the peaks probed round them.
+
+    A round counts if the machine was undisturbed: the peak before and after it
+    within 5 % of the best one seen. After three times the wanted number of
+    rounds all count, and the spread of the peaks says so.
+    """
+    key = "bf16_gflops" if dtype == "bfloat16" else "f32_gflops"
+    rounds: list[tuple[dict[str, float], float]] = []
+    before = peak.measure().get(key, 0.0)
+    for _ in range(3 * wanted):
+        taken = {run: timed(function) for run, function in runs.items()}
+        after = peak.measure().get(key, 0.0)
+        rounds.append((taken, min(before, after)))
+        before = after
+        best = max(probe for _, probe in rounds)
+        good = [one for one in rounds if one[1] >= 0.95 * best]
+        if len(good) >= wanted:
+            rounds = good
+            break
+    return [taken for taken, _ in rounds], [probe for _, probe in rounds if probe]
 
 
 def shown(rows: list[dict]) -> Table:
@@ -191,7 +210,7 @@ def main() -> int:
     if noisy:
         console.print(
             f"[yellow]{len(noisy)} of {len(rows)} rows: the peak moved by more than"
-            " 5 % between rounds; other work ran on this machine"
+            " 5 % between the rounds; other work ran on this machine"
         )
     about = machine(given.threads) | {"torch": torch and torch.__version__}
     write_json(given.json, {"machine": about, "rows": rows})
