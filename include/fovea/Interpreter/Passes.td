@@ -26,4 +26,30 @@ def InterpretOnline : Pass<"interpret-online", "::mlir::ModuleOp"> {
   }];
 }
 
+def InterpretAttn : Pass<"interpret-attn", "::mlir::ModuleOp"> {
+  let summary = "Runs level 1 and prints what its functions return";
+  let description = [{
+    Executes every function with a body and without arguments in f64: attention
+    ops, merges, block masks, constants, scalars. Results go to standard output,
+    a line each; a block mask prints its classes: 0 empty, 1 partial, 2 full. A
+    bad capture index of a visible pair is an error at the op (S7). The module
+    stays as it is.
+
+    Example:
+    ```mlir
+    func.func @classes() -> !attn.block_mask<2x2> {
+      %one = arith.constant 1 : i64
+      %n = arith.constant 4 : i64
+      %bm = attn.block_mask.create sizes(%one, %one, %n, %n) {
+      ^bb0(%b: i64, %h: i64, %m: i64, %n2: i64):
+        %keep = arith.cmpi sge, %m, %n2 : i64
+        attn.yield %keep : i1
+      } : !attn.block_mask<2x2>
+      return %bm : !attn.block_mask<2x2>
+    }
+    // prints: classes#0 = [[[[1, 0], [2, 1]]]]
+    ```
+  }];
+}
+
 #endif // FOVEA_INTERPRETER_PASSES
