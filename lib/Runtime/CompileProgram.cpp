@@ -27,7 +27,10 @@ public:
           if (diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error)
             append(diagnostic);
           return mlir::success();
-        }) {}
+        }) {
+    // Users' messages hold no MLIR.
+    context.printOpOnDiagnostic(false);
+  }
 
   mlir::MLIRContext &get() { return context; }
 
