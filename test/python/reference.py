@@ -185,6 +185,7 @@ def evaluate(
     captures: Sequence[np.ndarray] = (),
     sizes: Mapping[str, int] | None = None,
     params: Mapping[str, Any] | None = None,
+    score_type: Any = np.float64,
 ) -> list[np.ndarray]:
     """The results of a region over broadcastable arrays of arguments.
 
@@ -197,13 +198,16 @@ def evaluate(
     captures : sequence of array
         In the Program's order; converted on reading (S13), indices are
         clamped (S7).
+    score_type : dtype
+        What each float is rounded to: f64, or f32 as a plain computation does.
     """
     values: list[Any] = []
     with np.errstate(all="ignore"):
         for node in region["nodes"]:
-            values.append(
-                _node(node, values, arguments, captures, sizes or {}, params or {})
-            )
+            value = _node(node, values, arguments, captures, sizes or {}, params or {})
+            if score_type != np.float64 and np.asarray(value).dtype == np.float64:
+                value = np.asarray(value, score_type).astype(np.float64)
+            values.append(value)
     return [values[number] for number in region["results"]]
 
 
@@ -263,6 +267,13 @@ class _Rounding:
         with np.errstate(all="ignore"):
             return np.asarray(x).astype(self.accumulate).astype(np.float64)
 
+    def total(self, x):
+        """Row sums; plainly, one term after the other in the score type."""
+        total = np.zeros(x.shape[0], self.accumulate)
+        for column in x.T:
+            total += column.astype(self.accumulate)
+        return total.astype(np.float64)
+
     def product(self, x, y):
         """x @ y; plainly, one term after the other in the score type."""
         if self.accumulate == np.float64:
@@ -286,8 +297,8 @@ def _per_batch(value, default, batches):
 class _Row:
     """The normaliser's regions with one (b, h)'s arguments filled in."""
 
-    def __init__(self, program, captures, sizes):
-        self.captures, self.sizes = captures, sizes
+    def __init__(self, program, captures, sizes, rounding):
+        self.captures, self.sizes, self.rounding = captures, sizes, rounding
         normalizer = program["normalizer"]
         self.softmax = normalizer == "softmax"
         self.regions = {} if self.softmax else normalizer
@@ -301,9 +312,18 @@ class _Row:
         if self.softmax:
             s = arguments["s"]
             with np.errstate(all="ignore"):
-                return s if name == "stat" else np.exp(s - arguments["t"])
+                if name == "stat":
+                    return s
+                score = self.rounding.score
+                return score(np.exp(score(s - arguments["t"])))
         region = self.regions[name]
-        results = evaluate(region, arguments, self.captures, self.sizes)
+        results = evaluate(
+            region,
+            arguments,
+            self.captures,
+            self.sizes,
+            score_type=self.rounding.accumulate,
+        )
         shape = np.broadcast_shapes(*(np.shape(a) for a in arguments.values()))
         results = [np.broadcast_to(r, shape) for r in results]
         return results if name == "seed" else results[0]
@@ -322,6 +342,7 @@ def reference_attention(
     q_lengths: Any = None,
     kv_lengths: Any = None,
     visible: np.ndarray | None = None,
+    classes: np.ndarray | None = None,
     working: Any = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(out, lse) of a Program in f64, by the rules S1 to S11.
@@ -335,7 +356,10 @@ def reference_attention(
     v : array
         [B or 1,Hk,N,E].
     visible : bool array, optional
-        Further mask [B,H,M,N], broadcastable: a block mask.
+        Further mask [B,H,M,N], broadcastable.
+    classes : int array, optional
+        A block mask's class of every pair [B,H,M,N], broadcastable: 0 hides it,
+        1 asks the Program's mask, 2 shows it whatever that says.
     working : dtype, optional
         Give the plain computation in this type instead of the exact one.
 
@@ -358,8 +382,8 @@ def reference_attention(
         _per_batch(q_lengths, rows, batches),
         _per_batch(kv_lengths, count, batches),
     )
-    row = _Row(program, captures, sizes)
     rounding = _Rounding(working)
+    row = _Row(program, captures, sizes, rounding)
     out = np.zeros((batches, heads, rows, width))
     lse = np.full((batches, heads, rows), np.nan)
     for b in range(batches):
@@ -371,7 +395,11 @@ def reference_attention(
         for h in range(heads):
             at = {"b": np.int64(b), "h": np.int64(h), "q": m, "kv": n}
             s = _scores(rounding, queries, keys, scales, b, h, heads // groups)
-            s, seen = _modify(program, s, at, captures, sizes)
+            of_pairs = None
+            if classes is not None:
+                full_shape = (batches, heads, rows, count)
+                of_pairs = np.broadcast_to(classes, full_shape)[b, h]
+            s, seen = _modify(rounding, program, s, at, captures, sizes, of_pairs)
             seen = seen & inside
             if visible is not None:
                 seen = (
@@ -395,15 +423,23 @@ def _scores(rounding, queries, keys, scales, b, h, group):
     return rounding.score(total)
 
 
-def _modify(program, s, at, captures, sizes):
+def _modify(rounding, program, s, at, captures, sizes, classes):
     if program["score"]:
-        s = evaluate(program["score"], {"s": s} | at, captures, sizes)[0]
+        s = evaluate(
+            program["score"],
+            {"s": s} | at,
+            captures,
+            sizes,
+            score_type=rounding.accumulate,
+        )[0]
     shape = np.broadcast_shapes(at["q"].shape, at["kv"].shape)
     s = np.broadcast_to(s, shape)
-    seen = s != -np.inf
+    keep = np.ones(shape, bool)
     if program["mask"]:
-        seen = seen & evaluate(program["mask"], at, captures, sizes)[0]
-    return s, seen
+        keep = evaluate(program["mask"], at, captures, sizes)[0]
+    if classes is not None:
+        keep = (classes == 2) | ((classes == 1) & keep)
+    return s, keep & (s != -np.inf)
 
 
 def _row_pass(row, rounding, s, seen, at, values):
@@ -430,8 +466,9 @@ def _row_pass(row, rounding, s, seen, at, values):
         o = o * factor[:, None] + _weighted(rounding, weight, seen, values)
         total = l0 * factor
         if row.has("denom"):
-            total = total + np.where(seen, row("denom", **inputs), 0.0).sum(axis=1)
-            logarithm = np.log(np.where(total == 0, 1.0, total))
+            denom = np.where(seen, row("denom", **inputs), 0.0)
+            total = rounding.score(total + rounding.total(denom))
+            logarithm = rounding.score(np.log(np.where(total == 0, 1.0, total)))
             lse = np.where(total == 0, -np.inf, t + logarithm)
         else:
             lse = np.full(rows, np.nan)

@@ -1,0 +1,7 @@
+"""Lets the fuzz tests import their helpers and the judge."""
+
+import sys
+from pathlib import Path
+
+here = Path(__file__).resolve().parent
+sys.path[:0] = [str(here), str(here.parent)]
