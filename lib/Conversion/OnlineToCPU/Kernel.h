@@ -91,8 +91,8 @@ private:
   LogicalResult emitMaskLoop(Value from, Value to, Value &rowMax);
   LogicalResult takeStat(Value score, Value &rowMax);
   LogicalResult emitWeights(Value panel, Value rowMax, Value &alpha);
-  LogicalResult emitWeight(Value key, Value score, Value t, Value scaledT,
-                           Value &weight, Value &denom);
+  LogicalResult emitWeight(Value key, Value score, Value t, Value &weight,
+                           Value &denom);
 
   // Normalizer.cpp
   Lane rowLane(Value origin, Value panel);

@@ -153,7 +153,7 @@ LogicalResult KernelEmitter::takeStat(Value score, Value &rowMax) {
 /// what was accumulated before, and is null where there is no maximum.
 LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
                                          Value &alpha) {
-  Value t = e.vc(0.0), scaledT, sum;
+  Value t = e.vc(0.0), sum;
   if (spec.hasStat()) {
     Value before = e.loadRow(at(at_.rowMax), panel);
     // Before any visible key the maximum is −inf; any finite t serves.
@@ -163,8 +163,6 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
       difference = e.fmul(difference, e.vc(kLog2E));
     alpha = e.math().exp2NonPositive(difference);
     e.storeRow(rowMax, at(at_.rowMax), panel);
-    if (softmax() && !direct())
-      scaledT = e.fmul(t, e.vc(-kLog2E));
   }
   if (spec.hasDenom()) {
     sum = e.loadRow(at(at_.rowSum), panel);
@@ -187,23 +185,22 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
       e.c(0), runCount, e.c(1), init,
       [&](Value run, ValueRange outer) -> Values {
         std::pair<Value, Value> keys = loadRun(run);
-        return e.loop(
-            keys.first, keys.second, e.c(1), outer,
-            [&](Value key, ValueRange carried) -> Values {
-              Value score = e.loadRow(at(at_.scores[0]), key);
-              Value weight, denom;
-              if (failed(emitWeight(key, score, t, scaledT, weight, denom))) {
-                status = failure();
-                return llvm::to_vector(carried);
-              }
-              e.storeRow(weight, at(at_.scores[0]), key);
-              if (spec.schedule.getExact())
-                e.store(e.maskToWord(e.lnot(isNegInf(e, score))),
-                        e.gep(at(at_.words), key, e.word), wordBytes);
-              if (carried.empty())
-                return {};
-              return {e.fadd(carried[0], denom)};
-            });
+        return e.loop(keys.first, keys.second, e.c(1), outer,
+                      [&](Value key, ValueRange carried) -> Values {
+                        Value score = e.loadRow(at(at_.scores[0]), key);
+                        Value weight, denom;
+                        if (failed(emitWeight(key, score, t, weight, denom))) {
+                          status = failure();
+                          return llvm::to_vector(carried);
+                        }
+                        e.storeRow(weight, at(at_.scores[0]), key);
+                        if (spec.schedule.getExact())
+                          e.store(e.maskToWord(e.lnot(isNegInf(e, score))),
+                                  e.gep(at(at_.words), key, e.word), wordBytes);
+                        if (carried.empty())
+                          return {};
+                        return {e.fadd(carried[0], denom)};
+                      });
       });
   s->pop();
   if (sum)
@@ -212,11 +209,13 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
 }
 
 LogicalResult KernelEmitter::emitWeight(Value key, Value score, Value t,
-                                        Value scaledT, Value &weight,
-                                        Value &denom) {
+                                        Value &weight, Value &denom) {
   if (softmax()) {
-    Value exponent =
-        direct() ? e.fsub(score, t) : e.fma(score, e.vc(kLog2E), scaledT);
+    // The difference first: it is exact near the maximum, where an FMA with a
+    // rounded t · log2(e) would not give a lone key the weight 1.
+    Value exponent = e.fsub(score, t);
+    if (!direct())
+      exponent = e.fmul(exponent, e.vc(kLog2E));
     weight = denom = e.math().exp2NonPositive(exponent);
     return success();
   }
