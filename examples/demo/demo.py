@@ -229,8 +229,11 @@ What to try next:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--length", type=int, default=4096, help="tokens in step 3")
-    parser.add_argument("--out", type=Path, default=Path(), help="folder of the PNG")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "build" / "demo", help="folder of the PNG"
+    )
     given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
     report = Report()
     start = time.perf_counter()
     show_machine(report)
