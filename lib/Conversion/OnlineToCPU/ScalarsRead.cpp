@@ -11,8 +11,12 @@
 using namespace fovea::cpu;
 using P = arith::CmpIPredicate;
 
-/// The element type in memory: i1 takes a byte, unsigned types lose their sign.
+/// The element type in memory: i1 takes a byte, unsigned types lose their sign;
+/// bf16 is read as bits, since code generators without the type call a library
+/// for vectors of it that they build element by element.
 static Type storageType(Emitter &e, Type element) {
+  if (element.isBF16())
+    return e.b.getIntegerType(16);
   if (element.isInteger(1))
     return e.i8;
   if (isa<IntegerType>(element))
@@ -41,6 +45,8 @@ static Value convertRead(Emitter &e, Value raw, Type element) {
     return e.icmp(P::ne, raw, zero);
   }
   if (isa<FloatType>(element)) {
+    if (element.isBF16())
+      raw = LLVM::BitcastOp::create(e.b, e.loc, like(element), raw);
     Value wide = e.widen(raw, e.f.isF64()       ? e.f
                               : element.isF64() ? element
                                                 : e.f);
