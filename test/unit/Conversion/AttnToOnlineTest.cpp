@@ -57,7 +57,8 @@ std::vector<double> gather(const TensorView &view) {
 
 /// Runs both levels and compares. Level 2 checks the promises of the classes
 /// where they reach a stored element.
-void expectSame(TestLaunch &launch, llvm::StringRef schedule = "m=8,n=16") {
+void expectSame(TestLaunch &launch, int indexBits = 32) {
+  llvm::StringRef schedule = "m=8,n=16";
   launch.program.returnLse = launch.view.lse.has_value();
   launch.program.blockMask = launch.view.blockClasses.has_value();
   ASSERT_FALSE(
@@ -75,6 +76,7 @@ void expectSame(TestLaunch &launch, llvm::StringRef schedule = "m=8,n=16") {
   ASSERT_TRUE(static_cast<bool>(module));
   CPUCompileOptions options;
   options.schedule = schedule.str();
+  options.indexBits = indexBits;
   CPUCompileReport report;
   ASSERT_TRUE(succeeded(lowerAttnToOnlineForCPU(**module, options, &report)));
   EXPECT_EQ(report.schedule, schedule);
@@ -142,6 +144,21 @@ TEST(AttnToOnline, OffsetsAndLengths) {
     launch.view.kvLengths = {0, 1};
     expectSame(launch);
   }
+}
+
+TEST(AttnToOnline, FarAndNegativePositions) {
+  for (int64_t far : {int64_t(1) << 40, int64_t(1) << 58, -(int64_t(1) << 58)})
+    for (const char *mask :
+         {"q >= kv", "0 <= q - kv < 5", "q // 8 == kv // 8 and q >= kv",
+          "2 * q >= 2 * kv - 5", "abs(q - kv) <= 3 or kv % 7 == 0",
+          "q + 9223372036854775807 > kv"}) {
+      SCOPED_TRACE(mask);
+      TestLaunch launch(std::string("attention f { mask = ") + mask + " }",
+                        shape);
+      launch.view.qOffset = {far, far + 3};
+      launch.view.kvOffset = {far - 7, far};
+      expectSame(launch, 64);
+    }
 }
 
 TEST(AttnToOnline, CapturesAndSizes) {
