@@ -48,6 +48,8 @@ def Attn_AttentionOp : Attn_Op<"attention",
     `kv_offset[b]` (S6). Rows m ≥ `q_lengths[b]` are dead. An absent region is
     the identity (score) or all-true (mask). A (query, key) pair more adds its
     dot product to the score.
+    With a block mask the keys of an empty tile are invisible, those of a full
+    tile visible without asking the mask, those of a partial one ask it.
 
     Constraints:
     - (C1) query, key and value have the same element type
