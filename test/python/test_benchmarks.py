@@ -42,8 +42,9 @@ def test_arrays_are_aligned(module):
 
 def test_peak_growth_sees_what_is_used_and_freed(module):
     common = module("common")
-    grown = common.peak_growth(lambda: np.ones(1 << 22).sum())
-    assert 30 << 20 <= grown <= 80 << 20
+    # 64 MiB: above the largest block that malloc keeps for itself once freed.
+    grown = common.peak_growth(lambda: np.ones(1 << 23).sum())
+    assert 62 << 20 <= grown <= 112 << 20
     assert common.peak_growth(lambda: None) < 4 << 20
 
 
