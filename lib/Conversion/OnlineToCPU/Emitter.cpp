@@ -9,16 +9,17 @@
 using namespace fovea::cpu;
 
 Emitter::Emitter(MLIRContext *context, Location loc, Type scoreType,
-                 int64_t lanes)
+                 int64_t native, int64_t vectors)
     : b(context), loc(loc), f(scoreType), i1(b.getI1Type()),
       i8(b.getIntegerType(8)), i64(b.getI64Type()),
-      ptr(LLVM::LLVMPointerType::get(context)), lanes(lanes),
-      vf(VectorType::get({lanes}, f)), vmask(VectorType::get({lanes}, i1)) {
-  avx512 = lanes * scoreBytes() == 64;
+      ptr(LLVM::LLVMPointerType::get(context)), native(native),
+      lanes(native * vectors), vf(VectorType::get({native * vectors}, f)),
+      vmask(VectorType::get({native * vectors}, i1)) {
+  avx512 = registerBytes() == 64;
   // 16 accumulators cover the latency of two pipes; with 16 registers eight
   // leave room for the operands.
-  group = avx512 ? 16 : 8;
-  word = b.getIntegerType(lanes <= 8 ? 8 : 16);
+  group = (avx512 ? 16 : 8) / vectors;
+  word = b.getIntegerType(std::max<int64_t>(lanes, 8));
 }
 
 void Emitter::keepSelfContained(LLVM::LLVMFuncOp function) {
@@ -46,6 +47,11 @@ Value Emitter::splat(Value scalar) {
     return arith::ConstantOp::create(b, loc,
                                      DenseElementsAttr::get(type, constant));
   return vector::BroadcastOp::create(b, loc, type, scalar);
+}
+
+Value Emitter::nativeSplat(Value scalar) {
+  return vector::BroadcastOp::create(b, loc, nativeVec(scalar.getType()),
+                                     scalar);
 }
 
 Value Emitter::iota(Type element) {
@@ -118,10 +124,10 @@ Value Emitter::loadLanes(Value base, Value index, Type element) {
               element.getIntOrFloatBitWidth() / 8);
 }
 Value Emitter::loadRow(Value base, Value index) {
-  return load(vf, row(base, index), lanes * scoreBytes());
+  return load(vf, row(base, index), registerBytes());
 }
 void Emitter::storeRow(Value value, Value base, Value index) {
-  store(value, row(base, index), lanes * scoreBytes());
+  store(value, row(base, index), registerBytes());
 }
 
 static Type withElement(Type like, Type element) {
@@ -144,7 +150,7 @@ Value Emitter::widen(Value value, Type target) {
   bits = arith::ExtUIOp::create(b, loc, i32, bits);
   Value sixteen = arith::ConstantIntOp::create(b, loc, 16, 32);
   if (isa<VectorType>(i32))
-    sixteen = splat(sixteen);
+    sixteen = vector::BroadcastOp::create(b, loc, i32, sixteen);
   bits = arith::ShLIOp::create(b, loc, bits, sixteen);
   Value wide = LLVM::BitcastOp::create(
       b, loc, withElement(value.getType(), b.getF32Type()), bits);
@@ -159,7 +165,9 @@ static Value roundToBF16(Emitter &e, Value x) {
   Type i16 = withElement(x.getType(), e.b.getIntegerType(16));
   auto constant = [&](int64_t value) -> Value {
     Value scalar = arith::ConstantIntOp::create(e.b, e.loc, value, 32);
-    return isa<VectorType>(i32) ? e.splat(scalar) : scalar;
+    if (auto type = dyn_cast<VectorType>(i32))
+      return vector::BroadcastOp::create(e.b, e.loc, type, scalar);
+    return scalar;
   };
   Value bits = LLVM::BitcastOp::create(e.b, e.loc, i32, x);
   Value sixteen = constant(16);

@@ -20,20 +20,27 @@ using Values = SmallVector<Value>;
 
 class Emitter {
 public:
-  Emitter(MLIRContext *context, Location loc, Type scoreType, int64_t lanes);
+  /// `native` lanes fill a vector register; a panel has `vectors` of them.
+  Emitter(MLIRContext *context, Location loc, Type scoreType, int64_t native,
+          int64_t vectors);
 
   OpBuilder b;
   Location loc;
   Type f, i1, i8, i64, ptr;
-  /// Queries in a vector; keys in a group: the accumulators of a micro-kernel.
-  int64_t lanes, group;
+  /// Lanes of a register and of a panel; keys in a group, so that a group of
+  /// panel vectors is what a micro-kernel accumulates.
+  int64_t native, lanes, group;
   VectorType vf, vmask;
   /// The integer that holds one bit per lane.
   Type word;
   bool avx512;
 
   int64_t scoreBytes() const { return f.getIntOrFloatBitWidth() / 8; }
+  int64_t registerBytes() const { return native * scoreBytes(); }
   VectorMath math() { return VectorMath(b, loc, avx512); }
+  VectorType nativeVec(Type element) const {
+    return VectorType::get({native}, element);
+  }
   VectorType vec(Type element) const {
     return VectorType::get({lanes}, element);
   }
@@ -47,6 +54,7 @@ public:
   Value vc(double value);
   Value cbool(bool value);
   Value splat(Value scalar);
+  Value nativeSplat(Value scalar);
   Value iota(Type element);
   Value add(Value x, Value y) { return make<arith::AddIOp>(x, y); }
   Value sub(Value x, Value y) { return make<arith::SubIOp>(x, y); }

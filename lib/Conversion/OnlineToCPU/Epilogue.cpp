@@ -83,9 +83,12 @@ void KernelEmitter::storePanel(Value panel, Value taken) {
   Value buffer = at(at_.rowBuffer);
   Value output =
       e.gep(at(at_.output), e.mul(panel, e.c(stride * e.lanes)), e.f);
-  callHelper("_transpose",
-             {output, e.c(e.lanes), e.c(e.lanes * e.lanes), buffer, e.c(stride),
-              e.c(e.lanes), e.c(stride / e.lanes), e.cf(1.0)});
+  for (int64_t lane = 0; lane < e.lanes; lane += e.native)
+    callHelper("_transpose",
+               {e.gep(output, lane * e.scoreBytes()), e.c(e.lanes),
+                e.c(e.native * e.lanes),
+                e.gep(buffer, lane * stride * e.scoreBytes()), e.c(stride),
+                e.c(e.native), e.c(stride / e.native), e.cf(1.0)});
   Value first =
       e.add(s->scalar(spec.outStore.getRow()), e.mul(panel, e.c(e.lanes)));
   const Buffer &out = bufferOf(spec.out);

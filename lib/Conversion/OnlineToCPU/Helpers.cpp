@@ -35,14 +35,14 @@ private:
 };
 } // namespace
 
-/// Loads `lanes` elements; 16-bit floats travel as integers, whose vector loads
-/// every x86 has.
+/// Loads a register of elements; 16-bit floats travel as integers, whose vector
+/// loads every x86 has.
 static Value loadElements(Emitter &e, Value address, Type element) {
   unsigned bits = element.getIntOrFloatBitWidth();
   if (bits > 16)
-    return e.load(e.vec(element), address, bits / 8);
-  Value raw = e.load(e.vec(e.b.getIntegerType(bits)), address, bits / 8);
-  return LLVM::BitcastOp::create(e.b, e.loc, e.vec(element), raw);
+    return e.load(e.nativeVec(element), address, bits / 8);
+  Value raw = e.load(e.nativeVec(e.b.getIntegerType(bits)), address, bits / 8);
+  return LLVM::BitcastOp::create(e.b, e.loc, e.nativeVec(element), raw);
 }
 
 /// pack(source, row stride, column stride, rows, columns, destination,
@@ -59,12 +59,12 @@ void KernelEmitter::emitPackFunction() {
         stride = function.argument(6), paddedRows = function.argument(7);
   Value unit = e.icmp(P::eq, columnStride, e.c(1));
   Value vectors =
-      e.select(unit, e.sub(columns, e.urem(columns, e.c(e.lanes))), e.c(0));
+      e.select(unit, e.sub(columns, e.urem(columns, e.c(e.native))), e.c(0));
   Value zero = e.cf(0.0);
   e.loop(e.c(0), rows, 1, [&](Value r) {
     Value from = e.gep(source, e.mul(r, rowStride), element);
     Value to = e.gep(destination, e.mul(r, stride), e.f);
-    e.loop(e.c(0), vectors, e.lanes, [&](Value d) {
+    e.loop(e.c(0), vectors, e.native, [&](Value d) {
       Value v = loadElements(e, e.gep(from, d, element), element);
       e.store(e.widen(v, e.f), e.gep(to, d, e.f), e.scoreBytes());
     });
@@ -93,15 +93,15 @@ void KernelEmitter::emitUnpackFunction() {
         columnStride = function.argument(6);
   Value unit = e.icmp(P::eq, columnStride, e.c(1));
   Value vectors =
-      e.select(unit, e.sub(columns, e.urem(columns, e.c(e.lanes))), e.c(0));
+      e.select(unit, e.sub(columns, e.urem(columns, e.c(e.native))), e.c(0));
   e.loop(e.c(0), rows, 1, [&](Value r) {
     Value from = e.gep(source, e.mul(r, stride), e.f);
     Value to = e.gep(destination, e.mul(r, rowStride), element);
-    e.loop(e.c(0), vectors, e.lanes, [&](Value d) {
-      Value v = e.narrow(e.loadLanes(from, d, e.f), element);
+    e.loop(e.c(0), vectors, e.native, [&](Value d) {
+      Value v = e.narrow(loadElements(e, e.gep(from, d, e.f), e.f), element);
       if (align == 2)
-        v = LLVM::BitcastOp::create(e.b, e.loc, e.vec(e.b.getIntegerType(16)),
-                                    v);
+        v = LLVM::BitcastOp::create(e.b, e.loc,
+                                    e.nativeVec(e.b.getIntegerType(16)), v);
       e.store(v, e.gep(to, d, element), align);
     });
     e.loop(vectors, columns, 1, [&](Value d) {
@@ -121,24 +121,25 @@ void KernelEmitter::emitTransposeFunction() {
         sourceStep = function.argument(2), destination = function.argument(3),
         toStride = function.argument(4), toStep = function.argument(5),
         squares = function.argument(6);
-  Value factor = e.splat(function.argument(7));
+  Value factor = e.nativeSplat(function.argument(7));
   e.loop(e.c(0), squares, 1, [&](Value square) {
     Value from = e.gep(source, e.mul(square, sourceStep), e.f);
     Value to = e.gep(destination, e.mul(square, toStep), e.f);
     Values a;
-    for (int64_t i = 0; i < e.lanes; ++i)
+    for (int64_t i = 0; i < e.native; ++i)
       a.push_back(
-          e.fmul(e.loadLanes(from, e.mul(e.c(i), stride), e.f), factor));
+          e.fmul(loadElements(e, e.gep(from, e.mul(e.c(i), stride), e.f), e.f),
+                 factor));
     // Exchange off-diagonal blocks of 1, 2, 4, … elements.
-    for (int64_t size = 1; size < e.lanes; size *= 2) {
+    for (int64_t size = 1; size < e.native; size *= 2) {
       SmallVector<int32_t> low, high;
-      for (int64_t j = 0; j < e.lanes; ++j) {
+      for (int64_t j = 0; j < e.native; ++j) {
         bool second = j & size;
-        low.push_back(second ? j - size + e.lanes : j);
-        high.push_back(second ? j + e.lanes : j + size);
+        low.push_back(second ? j - size + e.native : j);
+        high.push_back(second ? j + e.native : j + size);
       }
-      Values next(e.lanes);
-      for (int64_t i = 0; i < e.lanes; ++i) {
+      Values next(e.native);
+      for (int64_t i = 0; i < e.native; ++i) {
         if (i & size)
           continue;
         next[i] =
@@ -148,7 +149,7 @@ void KernelEmitter::emitTransposeFunction() {
       }
       a = next;
     }
-    for (int64_t i = 0; i < e.lanes; ++i)
+    for (int64_t i = 0; i < e.native; ++i)
       e.store(a[i], e.gep(to, e.mul(e.c(i), toStride), e.f), e.scoreBytes());
   });
 }
@@ -196,7 +197,7 @@ void KernelEmitter::packQueries(Value panels) {
       if (direct())
         factor = e.fmul(factor, e.cf(1.4426950408889634));
     }
-    int64_t columns = padded(dot.dim, e.lanes);
+    int64_t columns = padded(dot.dim, e.native);
     Value start = s->scalar(dot.queryLoad.getRow());
     e.loop(e.c(0), panels, 1, [&](Value panel) {
       Value first = e.mul(panel, e.c(e.lanes));
@@ -206,9 +207,13 @@ void KernelEmitter::packQueries(Value panels) {
                taken, dot.dim, buffer, columns, e.c(e.lanes));
       Value to =
           e.gep(at(at_.queries[i]), e.mul(panel, e.c(columns * e.lanes)), e.f);
-      callHelper("_transpose",
-                 {buffer, e.c(columns), e.c(e.lanes), to, e.c(e.lanes),
-                  e.c(e.lanes * e.lanes), e.c(columns / e.lanes), factor});
+      // One register of rows at a time becomes a register of lanes.
+      for (int64_t lane = 0; lane < e.lanes; lane += e.native)
+        callHelper("_transpose",
+                   {e.gep(buffer, lane * columns * e.scoreBytes()),
+                    e.c(columns), e.c(e.native),
+                    e.gep(to, lane * e.scoreBytes()), e.c(e.lanes),
+                    e.c(e.native * e.lanes), e.c(columns / e.native), factor});
     });
   }
 }
@@ -225,7 +230,7 @@ Value KernelEmitter::readsInPlace(const Buffer &buffer) {
 BlockRows KernelEmitter::prepareKeys(const DotSpec &dot, unsigned index,
                                      Value n0) {
   const Buffer &buffer = bufferOf(dot.key);
-  int64_t stride = padded(dot.dim, e.lanes);
+  int64_t stride = padded(dot.dim, e.native);
   Value source = tensorRows(dot.key, n0);
   Value packed = at(at_.packedKeys[index]);
   Value groups = e.c(e.group);

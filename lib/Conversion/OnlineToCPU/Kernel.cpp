@@ -6,8 +6,9 @@ using namespace fovea::cpu;
 using P = arith::CmpIPredicate;
 
 KernelEmitter::KernelEmitter(KernelSpec &spec, ModuleOp module)
-    : spec(spec), module(module), e(module.getContext(), spec.func.getLoc(),
-                                    spec.scoreType, spec.schedule.getLanes()),
+    : spec(spec), module(module),
+      e(module.getContext(), spec.func.getLoc(), spec.scoreType,
+        spec.schedule.getLanes(), spec.panelVectors()),
       name(spec.func.getName().str()) {
   layOutScratch();
 }
@@ -18,7 +19,7 @@ void KernelEmitter::layOutScratch() {
   int64_t widest = valuePadded();
   at_.zeros = layout.reserve(64);
   for (const DotSpec &dot : spec.dots) {
-    int64_t columns = padded(dot.dim, e.lanes);
+    int64_t columns = padded(dot.dim, e.native);
     widest = std::max(widest, columns);
     at_.queries.push_back(layout.reserve(panels * columns * vector));
     at_.scores.push_back(layout.reserve(keys * vector));

@@ -122,7 +122,7 @@ private:
     return (n + unit - 1) / unit * unit;
   }
   int64_t valuePadded() const {
-    return padded(spec.valueDim, std::max(e.group, e.lanes));
+    return padded(spec.valueDim, std::max(e.group, e.native));
   }
   /// A scratch array, by its offset.
   Value at(int64_t offset) { return e.gep(scratch, offset); }

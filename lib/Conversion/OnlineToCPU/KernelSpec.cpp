@@ -112,6 +112,12 @@ static LogicalResult checkSchedule(KernelSpec &spec) {
   return success();
 }
 
+int64_t KernelSpec::panelVectors() {
+  int64_t lanes = schedule.getLanes();
+  bool wide = lanes * scoreType.getIntOrFloatBitWidth() == 512;
+  return wide && schedule.getM() % (2 * lanes) == 0 ? 2 : 1;
+}
+
 FailureOr<KernelSpec> fovea::cpu::analyzeKernel(func::FuncOp func) {
   KernelSpec spec;
   spec.func = func;

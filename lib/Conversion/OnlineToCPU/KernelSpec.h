@@ -36,6 +36,9 @@ struct KernelSpec {
   Type elementType, scoreType;
   int64_t valueDim = 0;
 
+  /// Registers of queries in a panel: two share each broadcast of a key, where
+  /// the item divides into such panels.
+  int64_t panelVectors();
   bool hasStat() { return !normalizer || normalizer.hasStat(); }
   bool hasDenom() { return !normalizer || normalizer.hasDenom(); }
   /// The score of a key is a dot product and nothing else.

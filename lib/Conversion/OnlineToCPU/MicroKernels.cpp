@@ -14,7 +14,7 @@ using P = arith::CmpIPredicate;
 Values KernelEmitter::emitScoreGroup(unsigned index, const BlockRows &keys,
                                      Value panel, Value group) {
   const DotSpec &dot = spec.dots[index];
-  int64_t columns = padded(dot.dim, e.lanes);
+  int64_t columns = padded(dot.dim, e.native);
   Value queries =
       e.gep(at(at_.queries[index]), e.mul(panel, e.c(columns * e.lanes)), e.f);
   // The rows of the last, incomplete group are a padded copy.

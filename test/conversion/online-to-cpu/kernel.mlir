@@ -6,14 +6,14 @@
 
 // The plan counts items and gives the scratch; it reads no tensor.
 // CHECK-LABEL: llvm.func @dense_plan(%{{.*}}: !llvm.ptr, %{{.*}}: !llvm.ptr) -> i64
-// CHECK-NOT: vector<16xf32>
+// CHECK-NOT: vector<32xf32>
 // CHECK: llvm.return
 
 // Scores: one load of the packed queries and 16 broadcasts, 16 accumulators.
 // CHECK-LABEL: llvm.func @dense_run(
 // CHECK-SAME: !llvm.ptr, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: !llvm.ptr) -> i64
-// CHECK: %{{.*}}:16 = scf.for %{{.*}} = %{{.*}} to %c64_i64{{.*}} iter_args(
-// CHECK-COUNT-16: llvm.intr.fma(
+// CHECK: %{{.*}}:8 = scf.for %{{.*}} = %{{.*}} to %c64_i64{{.*}} iter_args(
+// CHECK-COUNT-8: llvm.intr.fma(
 // CHECK-NOT: llvm.intr.fma(
 // CHECK: scf.yield
 // CHECK: loop_annotation
@@ -25,19 +25,19 @@
 // CHECK: llvm.x86.avx512.mask.scalef.ps.512
 // Values: the accumulators are rescaled when they are loaded.
 // CHECK: scf.for
-// CHECK-COUNT-16: arith.mulf %{{.*}}, %[[ALPHA:[0-9]+]] : vector<16xf32>
+// CHECK-COUNT-8: arith.mulf %{{.*}}, %[[ALPHA:[0-9]+]] : vector<32xf32>
 // CHECK: scf.for
 // CHECK: scf.for
-// CHECK-COUNT-16: llvm.intr.fma(
+// CHECK-COUNT-8: llvm.intr.fma(
 // CHECK: scf.yield
 // CHECK: llvm.return
 
 // Two micro-kernels and no third, though a key block has two kinds of element.
 // ONCE-LABEL: llvm.func @dense_run(
-// ONCE: :16 = scf.for
-// ONCE: :16 = scf.for
-// ONCE: :16 = scf.for
-// ONCE-NOT: :16 = scf.for
+// ONCE: :8 = scf.for
+// ONCE: :8 = scf.for
+// ONCE: :8 = scf.for
+// ONCE-NOT: :8 = scf.for
 // ONCE-LABEL: llvm.func
 
 // Sixteen vector registers hold eight accumulators; exp2 takes no scalef.

@@ -8,28 +8,28 @@
 // class says so. The region is nowhere else.
 // CHECK-LABEL: llvm.func @causal_run(
 // CHECK: scf.if
-// CHECK: arith.cmpi sge, %{{.*}}, %{{.*}} : vector<16xi32>
-// CHECK: llvm.bitcast %{{.*}} : vector<16xi1> to i16
-// CHECK: %{{.*}}:16 = scf.for
+// CHECK: arith.cmpi sge, %{{.*}}, %{{.*}} : vector<32xi32>
+// CHECK: llvm.bitcast %{{.*}} : vector<32xi1> to i32
+// CHECK: %{{.*}}:8 = scf.for
 // CHECK: scf.if
-// CHECK: llvm.bitcast %{{.*}} : i16 to vector<16xi1>
-// CHECK: arith.select %{{.*}} : vector<16xi1>, vector<16xf32>
-// CHECK-NOT: arith.cmpi sge, %{{.*}}, %{{.*}} : vector<16xi32>
+// CHECK: llvm.bitcast %{{.*}} : i32 to vector<32xi1>
+// CHECK: arith.select %{{.*}} : vector<32xi1>, vector<32xf32>
+// CHECK-NOT: arith.cmpi sge, %{{.*}}, %{{.*}} : vector<32xi32>
 // The fast form adds values whatever the bits.
-// CHECK: %{{.*}}:16 = scf.for
-// CHECK: %{{.*}}:16 = scf.for
+// CHECK: %{{.*}}:8 = scf.for
+// CHECK: %{{.*}}:8 = scf.for
 // CHECK-NOT: arith.select
 // CHECK: scf.yield
 // CHECK: llvm.return
 
 // The exact form selects on what each lane sees.
 // EXACT-LABEL: llvm.func @causal_run(
-// EXACT: llvm.bitcast %{{.*}} : vector<16xi1> to i16
-// EXACT: %{{.*}}:16 = scf.for
-// EXACT: %{{.*}}:16 = scf.for
-// EXACT: %{{.*}}:16 = scf.for
-// EXACT: %[[SEEN:.*]] = llvm.bitcast %{{.*}} : i16 to vector<16xi1>
-// EXACT-COUNT-16: arith.select %[[SEEN]], %{{.*}}, %{{.*}} : vector<16xi1>, vector<16xf32>
+// EXACT: llvm.bitcast %{{.*}} : vector<32xi1> to i32
+// EXACT: %{{.*}}:8 = scf.for
+// EXACT: %{{.*}}:8 = scf.for
+// EXACT: %{{.*}}:8 = scf.for
+// EXACT: %[[SEEN:.*]] = llvm.bitcast %{{.*}} : i32 to vector<32xi1>
+// EXACT-COUNT-8: arith.select %[[SEEN]], %{{.*}}, %{{.*}} : vector<32xi1>, vector<32xf32>
 // EXACT: llvm.return
 func.func @causal(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
   %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c)

@@ -11,8 +11,8 @@
 // CHECK: scf.for
 // CHECK-NOT: gather
 // CHECK: %[[N:.*]] = llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr -> i32
-// CHECK: arith.cmpi eq, %{{.*}}, %{{.*}} : vector<16xi32>
-// CHECK: llvm.bitcast %{{.*}} : vector<16xi1> to i16
+// CHECK: arith.cmpi eq, %{{.*}}, %{{.*}} : vector<32xi32>
+// CHECK: llvm.bitcast %{{.*}} : vector<32xi1> to i32
 // CHECK-NOT: gather
 // CHECK: llvm.return
 func.func @document(%q: !t, %k: !t, %v: !t, %doc: tensor<?xi32>, %c: f32) -> !t {
@@ -33,11 +33,11 @@ func.func @document(%q: !t, %k: !t, %v: !t, %doc: tensor<?xi32>, %c: f32) -> !t 
 // CHECK: arith.divf %{{.*}} : f32
 // CHECK: scf.for
 // CHECK-NOT: arith.divf %{{.*}} : f32
-// CHECK: arith.subi %{{.*}}, %{{.*}} : vector<16xi32>
-// CHECK: arith.sitofp %{{.*}} : vector<16xi32> to vector<16xf32>
+// CHECK: arith.subi %{{.*}}, %{{.*}} : vector<32xi32>
+// CHECK: arith.sitofp %{{.*}} : vector<32xi32> to vector<32xf32>
 // CHECK: llvm.return
 // WIDE-LABEL: llvm.func @alibi_run(
-// WIDE: arith.subi %{{.*}}, %{{.*}} : vector<16xi64>
+// WIDE: arith.subi %{{.*}}, %{{.*}} : vector<32xi64>
 // WIDE: llvm.return
 func.func @alibi(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
   %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c)
@@ -59,9 +59,9 @@ func.func @alibi(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
 // A table read at m − n: one load where the lanes' range is inside, a clamped
 // gather elsewhere.
 // CHECK-LABEL: llvm.func @table_run(
-// CHECK: scf.if %{{.*}} -> (vector<16xf32>) {
+// CHECK: scf.if %{{.*}} -> (vector<32xf32>) {
 // CHECK-NEXT: llvm.getelementptr
-// CHECK-NEXT: llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr -> vector<16xf32>
+// CHECK-NEXT: llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr -> vector<32xf32>
 // CHECK: } else {
 // CHECK: arith.minsi
 // CHECK: arith.maxsi
@@ -81,7 +81,7 @@ func.func @table(%q: !t, %k: !t, %v: !t, %t: tensor<?xf32>, %c: f32) -> !t {
 
 // Integer code whose values do not fit 32 bits takes 64-bit lanes.
 // CHECK-LABEL: llvm.func @large_run(
-// CHECK: arith.muli %{{.*}}, %{{.*}} : vector<16xi64>
+// CHECK: arith.muli %{{.*}}, %{{.*}} : vector<32xi64>
 // CHECK: llvm.return
 func.func @large(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
   %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c)

@@ -5,27 +5,29 @@
 // RUN: FileCheck %s --check-prefix=CALLS < %t.s
 // RUN: FileCheck %s --check-prefix=KERNELS < %t.s
 
-// One step of the scores: one load of queries, 16 multiply-adds that broadcast
-// a key's element from memory, no spill, no other vector work.
+// One step of the scores: two loads of queries, eight broadcasts of a key's
+// element that two multiply-adds share each, no spill.
 // CHECK-LABEL: dense_run:
-// CHECK: vfmadd231ps {{.*}}{1to16}
+// CHECK: vbroadcastss {{.*}}(%r{{[^i].*}}), %zmm
 // CHECK-NOT: Spill
-// CHECK-NOT: vbroadcast
-// CHECK-COUNT-15: vfmadd231ps {{.*}}{1to16}
+// CHECK-COUNT-16: vfmadd231ps %zmm{{.*}}, %zmm{{.*}}, %zmm
+// CHECK-NOT: Spill
 // CHECK: j{{[a-z]+}} .LBB
 // The exponential.
 // CHECK: vrndscaleps $8
 // CHECK: vscalefps
 // One step of the values.
-// CHECK: vfmadd231ps {{.*}}{1to16}
+// CHECK: vbroadcastss {{.*}}(%r{{[^i].*}}), %zmm
 // CHECK-NOT: Spill
-// CHECK-NOT: vbroadcast
-// CHECK-COUNT-15: vfmadd231ps {{.*}}{1to16}
+// CHECK-COUNT-16: vfmadd231ps %zmm{{.*}}, %zmm{{.*}}, %zmm
+// CHECK-NOT: Spill
 // CHECK: j{{[a-z]+}} .LBB
 
-// Two micro-kernels, rolled: 32 multiply-adds with a broadcast in all.
-// KERNELS-COUNT-32: {1to16}, %zmm{{[0-9]+}}, %zmm
-// KERNELS-NOT: vfmadd231ps {{.*}}{1to16}
+// Two micro-kernels, rolled: 16 broadcasts from memory in all.
+// KERNELS-LABEL: dense_run:
+// KERNELS-COUNT-32: vfmadd231ps %zmm
+// KERNELS-NOT: vfmadd231ps %zmm
+// KERNELS: .Lfunc_end
 
 // Kernels call their own helpers and nothing else.
 // CALLS-NOT: PLT

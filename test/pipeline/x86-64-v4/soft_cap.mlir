@@ -6,7 +6,7 @@
 // products are those of f32.
 // CHECK-NOT: tanh
 // CHECK-LABEL: capped_run:
-// CHECK-COUNT-16: vfmadd231ps {{.*}}{1to16}
+// CHECK-COUNT-16: vfmadd231ps %zmm
 // CHECK: vscalefps
 // CHECK: vdivps
 // CHECK-NOT: PLT

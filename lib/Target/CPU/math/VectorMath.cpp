@@ -65,14 +65,35 @@ Value VectorMath::exp2Polynomial(Value r) {
   return polynomial(r, coefficients);
 }
 
+/// Lanes [first, first + count) of a vector.
+static Value slice(OpBuilder &b, Location loc, Value x, int64_t first,
+                   int64_t count) {
+  SmallVector<int32_t> order;
+  for (int64_t i = 0; i < count; ++i)
+    order.push_back(int32_t(first + i));
+  return LLVM::ShuffleVectorOp::create(b, loc, x, x, order);
+}
+
+/// x · 2^n by the instruction, one register at a time.
 static Value scalef(OpBuilder &b, Location loc, Value x, Value n) {
-  bool single = getElementTypeOrSelf(x.getType()).isF32();
+  auto type = cast<VectorType>(x.getType());
+  bool single = type.getElementType().isF32();
+  int64_t native = single ? 16 : 8, lanes = type.getNumElements();
+  if (lanes > native) {
+    Value low = scalef(b, loc, slice(b, loc, x, 0, lanes / 2),
+                       slice(b, loc, n, 0, lanes / 2));
+    Value high = scalef(b, loc, slice(b, loc, x, lanes / 2, lanes / 2),
+                        slice(b, loc, n, lanes / 2, lanes / 2));
+    SmallVector<int32_t> all;
+    for (int64_t i = 0; i < lanes; ++i)
+      all.push_back(int32_t(i));
+    return LLVM::ShuffleVectorOp::create(b, loc, low, high, all);
+  }
   StringRef name = single ? "llvm.x86.avx512.mask.scalef.ps.512"
                           : "llvm.x86.avx512.mask.scalef.pd.512";
   Value all = arith::ConstantIntOp::create(b, loc, -1, single ? 16 : 8);
   Value rounding = arith::ConstantIntOp::create(b, loc, 4, 32);
-  return LLVM::CallIntrinsicOp::create(b, loc, x.getType(),
-                                       b.getStringAttr(name),
+  return LLVM::CallIntrinsicOp::create(b, loc, type, b.getStringAttr(name),
                                        ValueRange{x, n, x, all, rounding})
       .getResult(0);
 }
