@@ -1,0 +1,129 @@
+//===- Manifest.h - How a GPU kernel wants to be launched -------*- C++ -*-===//
+//
+// A cubin says nothing of its arguments. The manifest beside it does: a JSON
+// object (docs/architecture.md) that this library, the runner of the GPU tests
+// and whoever has a cubin can launch from, without the compiler.
+//
+//===----------------------------------------------------------------------===//
+#ifndef FOVEA_TARGET_NVVM_MANIFEST_H
+#define FOVEA_TARGET_NVVM_MANIFEST_H
+
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Error.h"
+#include "llvm/Support/JSON.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace fovea {
+
+/// A tensor of a launch: its place in LaunchValues::tensors.
+enum LaunchTensor : unsigned {
+  QTensor,
+  KTensor,
+  VTensor,
+  OutTensor,
+  LseTensor,
+  FirstCapture
+};
+
+/// The numbers of one launch, which expressions read.
+struct LaunchValues {
+  enum Size : unsigned { B, H, Hk, M, N, D, E, SM, numSizes };
+  int64_t sizes[numSizes] = {};
+  struct Tensor {
+    int64_t address = 0;
+    llvm::SmallVector<int64_t, 4> sizes, strides; ///< in elements
+  };
+  /// In the order of LaunchTensor; an absent lse has address 0.
+  llvm::SmallVector<Tensor, 8> tensors;
+};
+
+/// An integer computed at launch: `4`, `"M"`, `["ceildiv", "M", 128]`.
+class LaunchExpr {
+public:
+  enum class Op : uint8_t {
+    Number,
+    Size,
+    Address,
+    Extent,
+    Stride,
+    Add,
+    Sub,
+    Mul,
+    Div,
+    CeilDiv,
+    Mod,
+    Min,
+    Max,
+    Eq,
+    Ne,
+    Le,
+    Lt,
+    Section
+  };
+  LaunchExpr() = default;
+  explicit LaunchExpr(int64_t number) : code{{Op::Number, 0, 0, number}} {}
+
+  static llvm::Expected<LaunchExpr> parse(const llvm::json::Value &value,
+                                          llvm::ArrayRef<std::string> captures);
+  /// Total: what has no value (a division by 0) is 0.
+  int64_t evaluate(const LaunchValues &values) const;
+
+private:
+  struct Step {
+    Op op;
+    unsigned tensor;
+    unsigned dim;
+    int64_t number;
+  };
+  static llvm::Error parseInto(const llvm::json::Value &value,
+                               llvm::ArrayRef<std::string> captures,
+                               unsigned depth, std::vector<Step> &code);
+  std::vector<Step> code; ///< postfix
+};
+
+struct KernelArgument {
+  enum class Kind { TensorMap, Pointer, Workspace, I32, I64, Scale };
+  Kind kind = Kind::I32;
+  unsigned tensor = 0; ///< TensorMap, Pointer
+  LaunchExpr value;    ///< Workspace (an offset), I32, I64
+  unsigned pair = 0;   ///< Scale
+  /// Of a tensor map, fastest dimension first; strides are in elements and
+  /// leave out the first, which is 1.
+  std::vector<LaunchExpr> sizes, strides;
+  std::vector<uint32_t> box;
+  unsigned swizzle = 128, promotion = 256; ///< bytes
+};
+
+struct LaunchCondition {
+  LaunchExpr holds;
+  std::string sentence; ///< what a launch that does not meet it is told
+};
+
+struct KernelManifest {
+  std::string name, symbol, arch, dtype, schedule, remarks;
+  std::vector<int64_t> headDims;
+  int64_t valueDim = 0;
+  std::vector<std::string> captures;
+  bool returnLse = false, blockMask = false;
+  unsigned threads = 0;
+  unsigned sharedMemory = 0;
+  unsigned registers = 0; ///< at launch, a thread; 0: not known
+  LaunchExpr grid;
+  LaunchExpr workspace; ///< bytes; zero on entry, left zero
+  std::vector<KernelArgument> arguments;
+  std::vector<LaunchCondition> conditions;
+  std::string text; ///< the JSON that it was read from
+};
+
+/// Reads and checks a manifest; errors name the field.
+llvm::Expected<KernelManifest> parseManifest(llvm::StringRef json);
+
+} // namespace fovea
+
+#endif // FOVEA_TARGET_NVVM_MANIFEST_H

@@ -1,0 +1,127 @@
+//===- ManifestTest.cpp - Manifests: read, refused, computed --------------===//
+#include "fovea/Target/NVVM/Manifest.h"
+#include "fovea/Runtime/Error.h"
+
+#include "gtest/gtest.h"
+
+using namespace fovea;
+
+namespace {
+
+const char good[] = R"({
+  "fovea_kernel": 1, "name": "alibi", "symbol": "alibi", "arch": "sm_90a",
+  "dtype": "bf16", "D": [128], "E": 128, "return_lse": true,
+  "captures": [{"name": "slope", "dtype": "f32", "rank": 1}],
+  "threads": 384, "shared_memory": 229488, "registers": 168,
+  "grid": ["min", ["mul", "B", "H", ["ceildiv", "M", 128]], "SM"],
+  "workspace": 256,
+  "conditions": [{"if": ["eq", "q.s3", 1], "else": "q: last stride must be 1"}],
+  "arguments": [
+    {"tensor_map": "q", "sizes": [64, "M", 2, "H", "B"],
+     "strides": ["q.s2", 64, "q.s1", "q.s0"], "box": [64, 128, 2, 1, 1]},
+    {"pointer": "@slope"}, {"pointer": "lse"}, {"workspace": 0},
+    {"i32": "N"}, {"i64": "@slope.s0"}, {"scale": 0}]
+})";
+
+std::string textOf(llvm::Error error) {
+  return takeStatus(std::move(error)).second;
+}
+
+/// The good manifest with one text replaced.
+std::string with(const std::string &from, const std::string &to) {
+  std::string text = good;
+  size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+std::string errorWith(const std::string &from, const std::string &to) {
+  return textOf(parseManifest(with(from, to)).takeError());
+}
+
+LaunchValues values() {
+  LaunchValues out;
+  int64_t sizes[] = {2, 3, 1, 1000, 777, 128, 128, 132};
+  std::copy(std::begin(sizes), std::end(sizes), out.sizes);
+  out.tensors.resize(FirstCapture + 1);
+  out.tensors[QTensor] = {4096, {2, 3, 1000, 128}, {384000, 128000, 128, 1}};
+  out.tensors[FirstCapture] = {64, {3}, {-1}};
+  return out;
+}
+
+TEST(Manifest, ReadsEverything) {
+  auto manifest = parseManifest(good);
+  ASSERT_TRUE(static_cast<bool>(manifest)) << textOf(manifest.takeError());
+  EXPECT_EQ(manifest->symbol, "alibi");
+  EXPECT_EQ(manifest->threads, 384u);
+  EXPECT_EQ(manifest->registers, 168u);
+  EXPECT_EQ(manifest->grid.evaluate(values()), 48);
+  EXPECT_EQ(manifest->workspace.evaluate(values()), 256);
+  ASSERT_EQ(manifest->arguments.size(), 7u);
+  const KernelArgument &map = manifest->arguments[0];
+  EXPECT_EQ(map.kind, KernelArgument::Kind::TensorMap);
+  EXPECT_EQ(map.strides[3].evaluate(values()), 384000);
+  EXPECT_EQ(map.box, (std::vector<uint32_t>{64, 128, 2, 1, 1}));
+  EXPECT_EQ(manifest->arguments[1].tensor, unsigned(FirstCapture));
+  EXPECT_EQ(manifest->arguments[5].value.evaluate(values()), -1);
+  EXPECT_EQ(manifest->conditions[0].holds.evaluate(values()), 1);
+}
+
+TEST(Manifest, Expressions) {
+  auto value = [](const char *text) -> int64_t {
+    auto parsed = llvm::json::parse(text);
+    EXPECT_TRUE(static_cast<bool>(parsed));
+    auto expr = LaunchExpr::parse(*parsed, {});
+    EXPECT_TRUE(static_cast<bool>(expr));
+    return expr->evaluate(values());
+  };
+  EXPECT_EQ(value(R"(["add", 1, 2, 3])"), 6);
+  EXPECT_EQ(value(R"(["sub", "M", 1])"), 999);
+  EXPECT_EQ(value(R"(["div", -7, 2])"), -4);
+  EXPECT_EQ(value(R"(["ceildiv", -7, 2])"), -3);
+  EXPECT_EQ(value(R"(["mod", -7, 2])"), 1);
+  EXPECT_EQ(value(R"(["div", 7, 0])"), 0);
+  EXPECT_EQ(value(R"(["max", 1, ["min", 9, "B"]])"), 2);
+  EXPECT_EQ(value(R"(["le", 2, "B"])"), 1);
+  EXPECT_EQ(value(R"(["mod", "q.p", 4096])"), 0);
+  EXPECT_EQ(value(R"("q.n1")"), 3);
+  EXPECT_EQ(value(R"(["section", 16, 128, 512])"), 4);
+  EXPECT_EQ(value(R"(["section", 6, 1, 512])"), 6);
+}
+
+TEST(Manifest, RefusesWhatItCannotLaunch) {
+  EXPECT_EQ(textOf(parseManifest("{").takeError()), "manifest: not JSON");
+  EXPECT_EQ(textOf(parseManifest("[]").takeError()),
+            "manifest: 'fovea_kernel' must be 1");
+  EXPECT_EQ(errorWith("\"threads\": 384", "\"threads\": 2048"),
+            "manifest: 'threads' must lie within 1 and 1024");
+  EXPECT_EQ(errorWith("229488", "300000"),
+            "manifest: 'shared_memory' must lie within 0 and 232448");
+  EXPECT_EQ(errorWith("\"symbol\": \"alibi\"", "\"symbol\": 3"),
+            "manifest: 'symbol' must be a text");
+  EXPECT_EQ(errorWith("\"@slope\"", "\"@slopes\""),
+            "manifest: unknown tensor '@slopes'");
+  EXPECT_EQ(errorWith("\"N\"", "\"NN\""), "manifest: unknown name 'NN'");
+  EXPECT_EQ(errorWith("@slope.s0", "@slope.x0"),
+            "manifest: unknown name '@slope.x0'");
+  EXPECT_EQ(errorWith("[64, 128, 2, 1, 1]", "[64, 128]"),
+            "manifest: a tensor map of rank 5 has 4 strides and 2 box sizes");
+  EXPECT_EQ(errorWith("[64, 128, 2, 1, 1]", "[64, 512, 2, 1, 1]"),
+            "manifest: 'box' must hold numbers within 1 and 256");
+  EXPECT_EQ(errorWith("\"ceildiv\", \"M\", 128", "\"ceildiv\", \"M\""),
+            "manifest: 'ceildiv' takes 2 operands, got 1");
+  EXPECT_EQ(errorWith("\"ceildiv\"", "\"root\""),
+            "manifest: an expression is a number, a name or [operation, ...]");
+  EXPECT_EQ(errorWith("\"scale\": 0", "\"scale\": 1"),
+            "manifest: 'scale' must be the number of a pair");
+  EXPECT_EQ(errorWith("{\"scale\": 0}", "{\"f64\": 1}"),
+            "manifest: an argument is a tensor_map, pointer, workspace, i32, "
+            "i64 or scale");
+  std::string deep = "1";
+  for (int i = 0; i < 100; ++i)
+    deep = "[\"add\", 1, " + deep + "]";
+  EXPECT_EQ(errorWith("\"workspace\": 256", "\"workspace\": " + deep),
+            "manifest: an expression deeper than 64");
+}
+
+} // namespace
