@@ -1,10 +1,10 @@
-//===- ThreadPool.h - The threads of the process -----------------*- C++
-//-*-===//
+//===- ThreadPool.h - The threads of the process ----------------*- C++ -*-===//
 //
-// Work is a range of independent items, handed out by one counter. Threads
-// start at the first call that can use them, never before; a call that finds
-// none (the system refuses more) computes alone. A forked child makes its pool
-// anew, whatever the parent's threads were doing.
+// Work is a range of independent items, handed out by one counter to oneTBB's
+// workers and the caller. Threads start at the first call that can use them,
+// never before; a call that finds none (the system refuses more) computes
+// alone. A forked child starts threads of its own; one that was forked while a
+// call was running in another thread computes serially.
 //
 //===----------------------------------------------------------------------===//
 #ifndef FOVEA_RUNTIME_THREADPOOL_H
@@ -13,7 +13,6 @@
 #include "llvm/ADT/STLFunctionalExtras.h"
 
 #include <cstdint>
-#include <memory>
 
 namespace fovea {
 
@@ -57,16 +56,14 @@ public:
 
   /// Runs body over [0, count); worker is below numWorkers() and no two calls
   /// with one number run at the same time. Returns false if cancelled; no item
-  /// runs any more then.
+  /// runs any more then. Throws std::bad_alloc where a body did.
   bool parallelFor(int64_t count, const ParallelOptions &options, Body body);
   /// Bound of the worker numbers of parallelFor calls from here on, as long as
   /// the number of threads is not set anew.
   static unsigned numWorkers() { return maxThreads + 1; }
 
 private:
-  struct Impl;
-  ThreadPool();
-  std::unique_ptr<Impl> impl;
+  ThreadPool() = default;
 };
 
 } // namespace fovea

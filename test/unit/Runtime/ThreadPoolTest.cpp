@@ -1,13 +1,17 @@
 //===- ThreadPoolTest.cpp - The threads of the process --------------------===//
 
 #include "fovea/Runtime/ThreadPool.h"
-#include "../../../lib/Runtime/ThreadCount.h"
+#include "../../../lib/Runtime/Threads/ThreadCount.h"
 
 #include "gtest/gtest.h"
 
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <fstream>
+#include <mutex>
+#include <set>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -153,6 +157,135 @@ TEST_F(Threads, AForkedChildHasAPoolOfItsOwn) {
   stop = true;
   busy.join();
   EXPECT_EQ(failures, 0);
+}
+
+/// How many threads a call of many short items runs on.
+size_t threadsOfACall() {
+  std::mutex mutex;
+  std::set<std::thread::id> seen;
+  ThreadPool::get().parallelFor(200, {}, [&](int64_t, int64_t, unsigned) {
+    std::this_thread::sleep_for(std::chrono::microseconds(500));
+    std::lock_guard<std::mutex> lock(mutex);
+    seen.insert(std::this_thread::get_id());
+  });
+  return seen.size();
+}
+
+/// What a forked child gives as its exit status.
+int runInChild(int (*body)()) {
+  pid_t child = fork();
+  if (child == 0)
+    _exit(body());
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_F(Threads, ParentAndChildOfAForkStartAnew) {
+  ThreadPool::setNumThreads(3);
+  ASSERT_GT(threadsOfACall(), 1u);
+  // Another thread of the parent has computed and lives on.
+  std::mutex end;
+  std::atomic<bool> computed{false};
+  end.lock();
+  std::thread other([&] {
+    coversAll(100, {});
+    computed = true;
+    end.lock();
+  });
+  while (!computed)
+    std::this_thread::yield();
+  EXPECT_GT(runInChild([] { return int(threadsOfACall()); }), 1);
+  EXPECT_GT(threadsOfACall(), 1u);
+  end.unlock();
+  other.join();
+  end.unlock();
+}
+
+TEST_F(Threads, AChildForkedWhileComputingIsSerial) {
+  ThreadPool::setNumThreads(3);
+  std::atomic<bool> started{false}, stop{false};
+  std::thread busy([&] {
+    ThreadPool::get().parallelFor(3, {}, [&](int64_t, int64_t, unsigned) {
+      started = true;
+      while (!stop)
+        std::this_thread::yield();
+    });
+  });
+  while (!started)
+    std::this_thread::yield();
+  EXPECT_EQ(runInChild([] {
+              ParallelOptions polling;
+              polling.shouldCancel = never;
+              polling.callerComputes = false;
+              return coversAll(50, polling) ? int(threadsOfACall()) : 0;
+            }),
+            1);
+  stop = true;
+  busy.join();
+  EXPECT_GT(threadsOfACall(), 1u); // the parent keeps its workers
+}
+
+TEST_F(Threads, ACallThatForksEndsInTheChild) {
+  ThreadPool::setNumThreads(2);
+  pid_t child = -1;
+  ParallelOptions options;
+  options.callerComputes = false;
+  options.cancelContext = &child;
+  options.shouldCancel = [](void *context) {
+    pid_t &made = *static_cast<pid_t *>(context);
+    if (made < 0)
+      made = fork();
+    return 0;
+  };
+  bool done = ThreadPool::get().parallelFor(
+      20, options, [](int64_t, int64_t, unsigned) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      });
+  if (child == 0) // its call is over, cancelled; the next one works
+    _exit(!done && coversAll(10, {}) ? 0 : 1);
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_TRUE(done);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+#if !__has_feature(address_sanitizer)
+TEST_F(Threads, FewerThreadsThanWantedWhereTheSystemRefusesMore) {
+  ThreadPool::setNumThreads(64);
+  int threads = runInChild([] {
+    // Address space for no new stack; the C library may keep a dozen old ones.
+    std::ifstream statm("/proc/self/statm");
+    rlim_t pages = 0;
+    statm >> pages;
+    auto page = static_cast<rlim_t>(sysconf(_SC_PAGESIZE));
+    rlimit limit = {pages * page + (2u << 20), RLIM_INFINITY};
+    setrlimit(RLIMIT_AS, &limit);
+    ParallelOptions polling;
+    polling.shouldCancel = never;
+    polling.callerComputes = false;
+    return coversAll(50, polling) ? int(threadsOfACall()) : 0;
+  });
+  EXPECT_GE(threads, 1);
+  EXPECT_LT(threads, 32);
+}
+#endif
+
+TEST_F(Threads, AShortCallCostsLittle) {
+  ThreadPool::setNumThreads(4);
+  ParallelOptions options;
+  options.chunk = 8;
+  options.shouldCancel = never;
+  double best = 1;
+  for (int i = 0; i < 1000; ++i) {
+    auto begin = std::chrono::steady_clock::now();
+    ThreadPool::get().parallelFor(8, options,
+                                  [](int64_t, int64_t, unsigned) {});
+    std::chrono::duration<double> time =
+        std::chrono::steady_clock::now() - begin;
+    best = std::min(best, time.count());
+  }
+  EXPECT_LT(best, 5e-6);
 }
 
 TEST(ThreadCount, ReadsQuotas) {

@@ -1,0 +1,226 @@
+//===- ThreadPool.cpp - The threads of the process ------------------------===//
+#include "fovea/Runtime/ThreadPool.h"
+#include "Scheduler.h"
+#include "ThreadCount.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <utility>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+using namespace fovea;
+
+FloatEnvironmentScope::FloatEnvironmentScope() {
+#if defined(__x86_64__)
+  saved = _mm_getcsr();
+  _mm_setcsr(0x1f80);
+#elif defined(__aarch64__)
+  __asm__ volatile("mrs %0, fpcr" : "=r"(saved));
+  __asm__ volatile("msr fpcr, %0" : : "r"(uint64_t(0)));
+#else
+  saved = 0;
+#endif
+}
+
+FloatEnvironmentScope::~FloatEnvironmentScope() {
+#if defined(__x86_64__)
+  _mm_setcsr(static_cast<unsigned>(saved));
+#elif defined(__aarch64__)
+  __asm__ volatile("msr fpcr, %0" : : "r"(saved));
+#endif
+}
+
+namespace {
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds pollInterval(40);
+/// How long a caller waits for a worker to turn up before it computes itself.
+constexpr std::chrono::seconds patience(1);
+
+std::atomic<int> requestedThreads{0};
+/// Set in workers: a nested call runs in place, or all workers might wait for
+/// each other.
+thread_local bool insideWorker = false;
+
+/// One call. Tasks share it: some come after the call is over.
+class Job {
+public:
+  Job(int64_t count, const ParallelOptions &options, ThreadPool::Body body)
+      : count(count), chunk(std::max<int64_t>(options.chunk, 1)),
+        options(options), body(body) {}
+
+  int64_t pieces() const { return (count - 1) / chunk + 1; }
+  /// Computes on the calling thread, asking between items whether to go on.
+  void runAsCaller();
+  /// Computes one piece on the calling thread.
+  void runPiece();
+  /// Computes on a worker, if there is something left.
+  void runAsWorker();
+  /// Waits until nothing runs any more. Takes over where no worker turns up.
+  void wait(const Scheduler::CallScope &call);
+  /// Nothing starts from here on. Throws what a body threw.
+  bool close();
+
+private:
+  bool take(int64_t &first, int64_t &last) {
+    if (stopped.load(std::memory_order_relaxed))
+      return false;
+    first = next.fetch_add(chunk, std::memory_order_relaxed);
+    if (first >= count)
+      return false;
+    last = std::min(first + chunk, count);
+    return true;
+  }
+  bool exhausted() const {
+    return stopped.load(std::memory_order_relaxed) ||
+           next.load(std::memory_order_relaxed) >= count;
+  }
+  void compute(int64_t first, int64_t last, unsigned worker);
+  void askWhetherToGoOn() {
+    if (options.shouldCancel && !stopped &&
+        options.shouldCancel(options.cancelContext))
+      cancelled = stopped = true;
+  }
+
+  const int64_t count, chunk;
+  const ParallelOptions options;
+  const ThreadPool::Body body;
+  std::atomic<int64_t> next{0};
+  std::atomic<bool> stopped{false}, cancelled{false}, outOfMemory{false};
+
+  std::mutex mutex; // guards what follows
+  std::condition_variable left;
+  bool closed = false;
+  int active = 0;
+  unsigned nextWorker = 1; // the caller is 0
+};
+
+const ThreadCount &environmentCount() {
+  static const ThreadCount count = findThreadCount(ThreadPool::maxThreads);
+  return count;
+}
+} // namespace
+
+/// Bodies throw nothing but what allocating throws.
+void Job::compute(int64_t first, int64_t last, unsigned worker) {
+  try {
+    body(first, last, worker);
+  } catch (const std::bad_alloc &) {
+    outOfMemory = stopped = true;
+  }
+}
+
+void Job::runAsCaller() {
+  auto lastPoll = Clock::now();
+  int64_t first, last;
+  while (take(first, last)) {
+    compute(first, last, 0);
+    if (!options.shouldCancel || Clock::now() - lastPoll < pollInterval)
+      continue;
+    askWhetherToGoOn();
+    lastPoll = Clock::now();
+  }
+}
+
+void Job::runPiece() {
+  int64_t first, last;
+  if (take(first, last))
+    compute(first, last, 0);
+}
+
+void Job::runAsWorker() {
+  unsigned worker;
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (closed || exhausted())
+      return;
+    ++active;
+    worker = nextWorker++;
+  }
+  bool before = std::exchange(insideWorker, true);
+  {
+    FloatEnvironmentScope environment;
+    int64_t first, last;
+    while (take(first, last))
+      compute(first, last, worker);
+  }
+  insideWorker = before;
+  std::lock_guard<std::mutex> lock(mutex);
+  if (--active == 0)
+    left.notify_all();
+}
+
+void Job::wait(const Scheduler::CallScope &call) {
+  auto lastActive = Clock::now();
+  std::unique_lock<std::mutex> lock(mutex);
+  while (!(exhausted() && active == 0)) {
+    if (call.wasForked()) {
+      cancelled = stopped = true;
+      return;
+    }
+    left.wait_for(lock, pollInterval);
+    if (active > 0)
+      lastActive = Clock::now();
+    lock.unlock();
+    askWhetherToGoOn();
+    if (Clock::now() - lastActive > patience)
+      runPiece();
+    lock.lock();
+  }
+}
+
+bool Job::close() {
+  std::lock_guard<std::mutex> lock(mutex);
+  closed = true;
+  if (outOfMemory)
+    throw std::bad_alloc();
+  return !cancelled;
+}
+
+ThreadPool &ThreadPool::get() {
+  static ThreadPool pool;
+  return pool;
+}
+
+void ThreadPool::setNumThreads(int threads) {
+  requestedThreads = std::clamp(threads, 0, maxThreads);
+}
+
+int ThreadPool::numThreads() {
+  int requested = requestedThreads;
+  return requested ? requested : environmentCount().threads;
+}
+
+const char *ThreadPool::environmentNote() { return environmentCount().note; }
+
+bool ThreadPool::parallelFor(int64_t count, const ParallelOptions &options,
+                             Body body) {
+  if (count <= 0)
+    return true;
+  FloatEnvironmentScope environment;
+  int width = numThreads();
+  bool computes = options.callerComputes || !options.shouldCancel;
+  bool isShort = count <= options.chunk || width == 1;
+  if (insideWorker || (isShort && computes)) {
+    Job job(count, options, body);
+    job.runAsCaller();
+    return job.close();
+  }
+  auto job = std::make_shared<Job>(count, options, body);
+  Scheduler::CallScope call;
+  int own = computes ? 1 : 0;
+  auto helpers =
+      static_cast<int>(std::min<int64_t>(width, job->pieces()) - own);
+  int given =
+      Scheduler::get().enqueue(helpers, width, [job] { job->runAsWorker(); });
+  if (computes || given == 0)
+    job->runAsCaller();
+  job->wait(call);
+  return job->close();
+}
