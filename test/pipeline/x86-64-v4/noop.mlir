@@ -23,9 +23,9 @@
 // CHECK-NOT: Spill
 // CHECK: j{{[a-z]+}} .LBB
 
-// Two micro-kernels, rolled: 16 broadcasts from memory in all.
+// Two micro-kernels, rolled, and one pair that looks for non-finite results.
 // KERNELS-LABEL: dense_run:
-// KERNELS-COUNT-32: vfmadd231ps %zmm
+// KERNELS-COUNT-34: vfmadd231ps %zmm
 // KERNELS-NOT: vfmadd231ps %zmm
 // KERNELS: .Lfunc_end
 
