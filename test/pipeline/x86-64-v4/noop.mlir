@@ -3,7 +3,6 @@
 // RUN: opt %t.ll -mtriple=x86_64-linux-gnu -mcpu=x86-64-v4 -passes="default<O1>" -S | llc -mtriple=x86_64-linux-gnu -mcpu=x86-64-v4 -o %t.s
 // RUN: FileCheck %s < %t.s
 // RUN: FileCheck %s --check-prefix=CALLS < %t.s
-// RUN: FileCheck %s --check-prefix=KERNELS < %t.s
 
 // One step of the scores: two loads of queries, eight broadcasts of a key's
 // element that two multiply-adds share each, no spill.
@@ -22,12 +21,6 @@
 // CHECK-COUNT-16: vfmadd231ps %zmm{{.*}}, %zmm{{.*}}, %zmm
 // CHECK-NOT: Spill
 // CHECK: j{{[a-z]+}} .LBB
-
-// Two micro-kernels, rolled, and one pair that looks for non-finite results.
-// KERNELS-LABEL: dense_run:
-// KERNELS-COUNT-34: vfmadd231ps %zmm
-// KERNELS-NOT: vfmadd231ps %zmm
-// KERNELS: .Lfunc_end
 
 // Kernels call their own helpers and nothing else.
 // CALLS-NOT: PLT
