@@ -113,9 +113,7 @@ static LogicalResult checkSchedule(KernelSpec &spec) {
 }
 
 int64_t KernelSpec::panelVectors() {
-  int64_t lanes = schedule.getLanes();
-  bool wide = lanes * scoreType.getIntOrFloatBitWidth() == 512;
-  return wide && schedule.getM() % (2 * lanes) == 0 ? 2 : 1;
+  return schedule.getM() % (2 * schedule.getLanes()) == 0 ? 2 : 1;
 }
 
 FailureOr<KernelSpec> fovea::cpu::analyzeKernel(func::FuncOp func) {

@@ -6,6 +6,9 @@
 #include "mlir/IR/Matchers.h"
 #include "llvm/ADT/TypeSwitch.h"
 
+#include <cmath>
+#include <optional>
+
 using namespace fovea::cpu;
 
 Lane ScalarEmitter::elementwise(ArrayRef<Lane> operands,
@@ -74,6 +77,35 @@ Lane ScalarEmitter::toInt(Lane x) {
   return Lane{v, {}, {}, 0};
 }
 
+/// Whether a result reaches nothing that could turn a rounding error into
+/// another integer or truth value.
+static bool staysContinuous(Operation *root) {
+  SmallVector<Operation *> todo{root};
+  DenseSet<Operation *> seen;
+  while (!todo.empty()) {
+    Operation *op = todo.pop_back_val();
+    if (!seen.insert(op).second)
+      continue;
+    if (isa<arith::CmpFOp, attn::ToIntOp, math::FloorOp>(op))
+      return false;
+    for (Operation *user : op->getUsers())
+      todo.push_back(user);
+  }
+  return true;
+}
+
+/// 1/c of x / c, where multiplying by it is as good: c is an ordinary constant
+/// and the quotient stays a real number.
+static std::optional<double> reciprocal(arith::DivFOp div) {
+  FloatAttr divisor;
+  if (!matchPattern(div.getRhs(), m_Constant(&divisor)))
+    return std::nullopt;
+  double c = divisor.getValueAsDouble();
+  if (!(std::fabs(c) > 1e-30 && std::fabs(c) < 1e30) || !staysContinuous(div))
+    return std::nullopt;
+  return 1.0 / c;
+}
+
 static Value minMax(Emitter &e, Value x, Value y, bool wantMax) {
   // NaN wins (S13): the comparison is false for NaN, then the sum carries it.
   auto predicate =
@@ -116,7 +148,14 @@ bool ScalarEmitter::emitFloat(Operation *op) {
       .Case<arith::MulFOp>([&](auto) {
         return binary([&](Value x, Value y) { return e.fmul(x, y); });
       })
-      .Case<arith::DivFOp>([&](auto) {
+      .Case<arith::DivFOp>([&](arith::DivFOp div) {
+        if (std::optional<double> factor = reciprocal(div)) {
+          set(result, elementwise({in[0]}, [&](ValueRange v) {
+                Value c = e.cf(*factor);
+                return e.fmul(v[0], in[0].isVector() ? e.splat(c) : c);
+              }));
+          return true;
+        }
         return binary([&](Value x, Value y) { return e.fdiv(x, y); });
       })
       .Case<arith::NegFOp>([&](auto) {

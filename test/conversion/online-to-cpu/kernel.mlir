@@ -40,9 +40,10 @@
 // ONCE-NOT: :8 = scf.for
 // ONCE-LABEL: llvm.func
 
-// Sixteen vector registers hold eight accumulators; exp2 takes no scalef.
+// Sixteen vector registers hold eight accumulators, four keys of two vectors;
+// exp2 takes no scalef.
 // V3-LABEL: llvm.func @dense_run(
-// V3: %{{.*}}:8 = scf.for
+// V3: %{{.*}}:4 = scf.for
 // V3-NOT: avx512
 // V3: llvm.return
 func.func @dense(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {

@@ -12,21 +12,24 @@ def ConvertOnlineToCPU : Pass<"convert-online-to-cpu", "::mlir::ModuleOp"> {
     Target/CPU/KernelABI.h, in arith, scf, vector and the memory ops of llvm.
 
     Lanes are queries. An item is one tile of the grid, cut into panels of one
-    vector of rows. Per block of keys: K and V are read in place, or widened to
-    contiguous scratch where their type or strides ask for it. Per block and
-    panel: the scores of 16 keys at a time (8 with 16 vector registers), one
-    pass over them (mods, mask, maximum, weights), then O += P·V, 16 features at
-    a time. The mask of an element that is not full is evaluated first, into one
-    bit per lane and key: groups of keys that no lane sees are skipped, groups
-    that all lanes see run without mask code.
+    or two vectors of rows. Per block of keys: K and V are read in place, or
+    widened to contiguous scratch where their type or strides ask for it. Per
+    block and panel: the scores of a group of keys at a time (as many as
+    accumulators fit the registers), one pass over them (mods, mask, maximum,
+    weights), then O += P·V, a group of features at a time. The mask of an
+    element that is not full is evaluated first, into one bit per lane and key:
+    groups of keys that no lane sees are skipped, groups that all lanes see run
+    without mask code.
 
     Values of scalar regions are computed at the outermost loop that knows their
     operands: per item, block, panel or key. What does not vary with the row is
     a scalar; integer lanes take 32 bits where intervals prove that they fit.
 
     NON-NUMERIC-PRESERVING: scores of plain softmax attention are kept in log2
-    units (scale · log2 e folded into the queries), 1/l is multiplied, and
-    functions of `math` in f32 become polynomials within 4 ulp.
+    units (scale · log2 e folded into the queries), 1/l is multiplied, a float
+    divided by a constant is multiplied by its reciprocal unless the quotient
+    reaches a comparison, `math.floor` or `attn.to_int`, and functions of `math`
+    in f32 become polynomials within 4 ulp.
 
     ```mlir
     func.func @f(%q: memref<?x?x?x64xf32, …>, …) { online.grid … }

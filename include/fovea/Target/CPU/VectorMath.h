@@ -39,6 +39,7 @@ private:
   mlir::Value constant(mlir::Type like, double value);
   mlir::Value integer(mlir::Type like, int64_t value);
   mlir::Value polynomial(mlir::Value x, mlir::ArrayRef<double> coefficients);
+  mlir::Value exp2MinusOneOverX(mlir::Value r);
   mlir::Value exp2Polynomial(mlir::Value r);
   mlir::Value scaleByPowerOfTwo(mlir::Value x, mlir::Value n);
   mlir::Value reduceAndEvaluate(mlir::Value x, unsigned quarterTurns);

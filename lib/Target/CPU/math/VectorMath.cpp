@@ -52,17 +52,24 @@ Value VectorMath::polynomial(Value x, ArrayRef<double> coefficients) {
   return result;
 }
 
+/// (2^r − 1) / r on [−1/2, 1/2].
+Value VectorMath::exp2MinusOneOverX(Value r) {
+  if (formatOf(r.getType()).bits == 32)
+    // Minimax in the relative error of 2^r: 6.5e-8 after rounding.
+    return polynomial(r, {0.693147182, 0.240226477, 0.0555035993, 0.00961850584,
+                          0.00133908063, 0.000153264627});
+  // The Taylor series: its next term is below 1e-17.
+  SmallVector<double> coefficients;
+  double term = 1.0;
+  for (int i = 1; i <= 13; ++i)
+    coefficients.push_back(term *= 0.69314718055994530942 / i);
+  return polynomial(r, coefficients);
+}
+
 /// 2^r on [−1/2, 1/2].
 Value VectorMath::exp2Polynomial(Value r) {
-  if (formatOf(r.getType()).bits == 32)
-    // Minimax in relative error with p(0) = 1: 6.5e-8 after rounding.
-    return polynomial(r, {1.0, 0.693147182, 0.240226477, 0.0555035993,
-                          0.00961850584, 0.00133908063, 0.000153264627});
-  // The Taylor series: its next term is below 1e-17.
-  SmallVector<double> coefficients{1.0};
-  for (int i = 1; i <= 13; ++i)
-    coefficients.push_back(coefficients.back() * 0.69314718055994530942 / i);
-  return polynomial(r, coefficients);
+  return LLVM::FMAOp::create(b, loc, r.getType(), exp2MinusOneOverX(r), r,
+                             constant(r.getType(), 1.0));
 }
 
 /// Lanes [first, first + count) of a vector.

@@ -64,21 +64,23 @@ Value VectorMath::log1p(Value x) {
   return o.select(tiny, x, result);
 }
 
-/// An odd polynomial below 0.63, 1 − 2 / (e^2|x| + 1) above.
+/// tanh |x| = m / (m + 2) with m = e^(2|x|) − 1 = 2^n · (2^r − 1) + (2^n − 1),
+/// where 2^r − 1 is a polynomial without a constant: no cancellation anywhere.
 Value VectorMath::tanh(Value x) {
   Ops o{b, loc};
   Type type = x.getType();
-  Value a = o.abs(x), z = o.mul(x, x);
-  Value p = polynomial(z, {-0.3333333315602893, 0.1333330096655953,
-                           -0.05395862420892804, 0.02176363363381841,
-                           -0.00832640214176676, 0.002272704759066668});
-  Value small = o.fma(o.mul(x, z), p, x);
-  Value one = constant(type, 1.0), two = constant(type, 2.0);
-  Value e = exp(o.mul(a, two));
-  Value large = o.sub(one, o.div(two, o.add(e, one)));
-  large = o.copySign(large, x);
-  // NaN takes the polynomial, which keeps it.
-  return o.select(o.cmp(PF::OGE, a, constant(type, 0.63)), large, small);
+  // Beyond 10 the result rounds to 1. NaN stays.
+  Value ten = constant(type, 10.0), a = o.abs(x);
+  a = o.select(o.cmp(PF::OGT, a, ten), ten, a);
+  Value y = o.mul(a, constant(type, 2.8853900817779268));
+  Value n = LLVM::RoundEvenOp::create(b, loc, y);
+  Value r = o.sub(y, n);
+  Value q = o.mul(r, exp2MinusOneOverX(r));
+  Value one = constant(type, 1.0);
+  Value power = scaleByPowerOfTwo(one, n);
+  Value m = o.fma(q, power, o.sub(power, one));
+  Value result = o.div(m, o.add(m, constant(type, 2.0)));
+  return o.copySign(result, x);
 }
 
 /// sin(x + turns · π/2): the argument is reduced in f64.
