@@ -2,7 +2,7 @@
 #include "fovea/AheadOfTime/Command.h"
 #include "fovea/AheadOfTime/AheadOfTime.h"
 #include "fovea/Runtime/Error.h"
-#include "fovea/Source/Source.h"
+#include "fovea/Runtime/ReadSource.h"
 
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
@@ -62,26 +62,21 @@ llvm::Error writeFile(const std::string &path, llvm::StringRef bytes) {
 }
 
 llvm::Expected<Program> readProgram(const Options &options) {
-  SourceOptions source;
-  source.file = options.input;
+  ReadOptions source;
+  source.defineOption = "-D";
+  source.defaultDType = DType::F32;
+  source.dtype = options.dtype;
   for (const std::string &define : options.defines) {
     auto pair = splitAssignment(define, "-D");
     if (!pair)
       return pair.takeError();
     source.defines.push_back(std::move(*pair));
   }
-  if (!options.dtype.empty()) {
-    source.dtype = parseDType(options.dtype);
-    if (!source.dtype || !isFloat(*source.dtype))
-      return makeError(FOVEA_INVALID_ARGUMENT,
-                       "--dtype: must be f16, bf16, f32 or f64, got '" +
-                           options.dtype + "'");
-  }
   if (options.headDim.getNumOccurrences())
     source.headDim = options.headDim;
   if (options.valueDim.getNumOccurrences())
     source.valueDim = options.valueDim;
-  auto program = loadVariant(source, llvm::errs());
+  auto program = readSourceFile(options.input, source, llvm::errs());
   if (!program)
     return program.takeError();
   program->returnLse |= options.lse;

@@ -34,8 +34,10 @@ llvm::Expected<ReadOptions> readOptions(const fovea_compile_options &given) {
     options.variant = given.variant;
   if (given.dtype)
     options.dtype = given.dtype;
-  options.headDim = given.head_dim;
-  options.valueDim = given.value_dim;
+  if (given.head_dim != 0)
+    options.headDim = given.head_dim;
+  if (given.value_dim != -1)
+    options.valueDim = given.value_dim;
   options.wantLse = given.want_lse;
   options.wantBlockMask = given.want_block_mask;
   options.defines = std::move(*defines);

@@ -33,7 +33,7 @@ capi::readDefines(const char *const *defines, size_t count) {
   for (size_t i = 0; i < count; ++i) {
     if (!defines[i])
       return invalid("defines: entry " + llvm::Twine(i) + " must not be null");
-    auto pair = splitDefine(defines[i]);
+    auto pair = splitAssignment(defines[i], "defines");
     if (!pair)
       return pair.takeError();
     out.push_back(std::move(*pair));

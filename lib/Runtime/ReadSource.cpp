@@ -1,19 +1,25 @@
-//===- ReadSource.cpp - From a source text to a complete program ----------===//
+//===- ReadSource.cpp - From a source to a complete program ---------------===//
 #include "fovea/Runtime/ReadSource.h"
 #include "fovea/Frontend/Attn.h"
 #include "fovea/Runtime/CompileProgram.h"
 #include "fovea/Runtime/Error.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/raw_ostream.h"
+
+#include <tuple>
 
 using namespace fovea;
 using llvm::Twine;
 
-using Defines = std::vector<std::pair<std::string, std::string>>;
-
 static llvm::Error invalid(const Twine &text) {
   return makeError(FOVEA_INVALID_ARGUMENT, text);
+}
+
+static llvm::Error absent(const ReadOptions &options, llvm::StringRef names) {
+  return invalid(options.name + ": has no variant '" + options.variant +
+                 "', there is: " + names);
 }
 
 static llvm::Expected<Program> readAttn(const ReadOptions &options,
@@ -33,36 +39,44 @@ static llvm::Expected<Program> readAttn(const ReadOptions &options,
       return std::move(program);
     names += (names.empty() ? "" : ", ") + program.name;
   }
-  if (programs->empty())
-    return invalid(name + ": has no attention variant");
-  if (!options.variant.empty())
-    return invalid("variant: " + name + " has " + names + ", got '" +
-                   options.variant + "'");
-  return invalid("variant: " + name + " has several, name one of " + names);
+  if (options.variant.empty())
+    return invalid(name + ": holds several variants, name one of: " + names);
+  return absent(options, names);
+}
+
+static llvm::Expected<Program> readMLIR(const ReadOptions &options) {
+  auto program = readMLIRProgram(options.text, options.name);
+  if (program && !options.variant.empty() && options.variant != program->name)
+    return absent(options, program->name);
+  return program;
+}
+
+/// Whether the text is a value of the parameter's type, which it gets then.
+static bool bindParam(Param &param, llvm::StringRef value) {
+  switch (param.type) {
+  case ValueType::F:
+    return !value.getAsDouble(param.real);
+  case ValueType::I64:
+    return !value.getAsInteger(10, param.integer);
+  case ValueType::I1:
+    param.integer = value == "true" || value == "1";
+    return param.integer || value == "false" || value == "0";
+  }
+  return false;
 }
 
 /// Gives compile-time parameters of a Program other values.
-static llvm::Error applyDefines(Program &program, const Defines &defines) {
-  for (const auto &[name, value] : defines) {
-    Param *found = nullptr;
-    for (Param &param : program.params)
-      if (param.name == name)
-        found = &param;
-    if (!found)
-      return invalid("defines: no compile-time parameter '" + name + "'");
-    bool wrong = false;
-    if (found->type == ValueType::F)
-      wrong = llvm::StringRef(value).getAsDouble(found->real);
-    else if (found->type == ValueType::I1 &&
-             (value == "true" || value == "false"))
-      found->integer = value == "true";
-    else
-      wrong = llvm::StringRef(value).getAsInteger(10, found->integer) ||
-              (found->type == ValueType::I1 &&
-               (found->integer < 0 || found->integer > 1));
-    if (wrong)
-      return invalid("defines: '" + name + "' is of type " +
-                     stringify(found->type) + ", got '" + value + "'");
+static llvm::Error applyDefines(Program &program, const ReadOptions &options) {
+  for (const auto &[name, value] : options.defines) {
+    auto param = llvm::find_if(program.params, [name = name](const Param &p) {
+      return p.name == name;
+    });
+    if (param == program.params.end())
+      return invalid(options.defineOption + ": no compile-time parameter '" +
+                     name + "'");
+    if (!bindParam(*param, value))
+      return invalid(options.defineOption + ": '" + name + "' is of type " +
+                     stringify(param->type) + ", got '" + value + "'");
   }
   return llvm::Error::success();
 }
@@ -76,23 +90,27 @@ static llvm::Error applyTypes(Program &program, const ReadOptions &options) {
     program.dtype = *dtype;
   }
   if (!program.dtype)
+    program.dtype = options.defaultDType;
+  if (!program.dtype)
     return invalid("dtype: the source gives none");
-  if (options.headDim < 0 || options.headDim > ProgramLimits::headDim)
-    return invalid("head_dim: must lie within 1 and " +
-                   Twine(ProgramLimits::headDim) + ", got " +
-                   Twine(options.headDim));
-  if (options.headDim > 0)
+  return llvm::Error::success();
+}
+
+static llvm::Error applyDims(Program &program, const ReadOptions &options) {
+  for (auto [name, dim, least] : {std::tuple("head_dim", options.headDim, 1),
+                                  std::tuple("value_dim", options.valueDim, 0)})
+    if (dim && (*dim < least || *dim > ProgramLimits::headDim))
+      return invalid(Twine(name) + ": must lie within " + Twine(least) +
+                     " and " + Twine(ProgramLimits::headDim) + ", got " +
+                     Twine(*dim));
+  if (options.headDim)
     program.headDims.assign(std::max<size_t>(program.headDims.size(), 1),
-                            options.headDim);
+                            *options.headDim);
   if (program.headDims.empty())
     return invalid("head_dim: the source gives none");
-  if (options.valueDim < -1 || options.valueDim > ProgramLimits::headDim)
-    return invalid("value_dim: must lie within 0 and " +
-                   Twine(ProgramLimits::headDim) + ", got " +
-                   Twine(options.valueDim));
-  if (options.valueDim >= 0)
+  if (options.valueDim)
     program.valueDim = options.valueDim;
-  else if (!program.valueDim)
+  if (!program.valueDim)
     program.valueDim = program.headDims.front();
   return llvm::Error::success();
 }
@@ -117,7 +135,7 @@ llvm::Expected<Program> fovea::readSource(const ReadOptions &options,
                                           std::string *warnings) {
   auto program = options.kind == SourceKind::Attn ? readAttn(options, warnings)
                  : options.kind == SourceKind::MLIR
-                     ? readMLIRProgram(options.text, options.name)
+                     ? readMLIR(options)
                      : parseProgram(options.text);
   if (!program) {
     auto [status, text] = takeStatus(program.takeError());
@@ -125,9 +143,9 @@ llvm::Expected<Program> fovea::readSource(const ReadOptions &options,
                      text);
   }
   if (options.kind != SourceKind::Attn)
-    if (llvm::Error error = applyDefines(*program, options.defines))
+    if (llvm::Error error = applyDefines(*program, options))
       return std::move(error);
-  for (auto step : {applyTypes, applyFlags})
+  for (auto step : {applyTypes, applyDims, applyFlags})
     if (llvm::Error error = step(*program, options))
       return std::move(error);
   canonicalize(*program);
@@ -136,10 +154,71 @@ llvm::Expected<Program> fovea::readSource(const ReadOptions &options,
   return program;
 }
 
+//===----------------------------------------------------------------------===//
+// Files
+//===----------------------------------------------------------------------===//
+
+/// MLIR's magic number, its file names, or for other names what its text must
+/// hold and .attn text cannot.
+static bool isMLIR(llvm::StringRef text, llvm::StringRef name) {
+  if (text.starts_with("ML\xefR") || name.ends_with(".mlir") ||
+      name.ends_with(".mlirbc"))
+    return true;
+  return !name.ends_with(".attn") && text.contains("func.func");
+}
+
+llvm::Expected<SourceFile> fovea::openSource(llvm::StringRef file) {
+  SourceFile source;
+  source.name = file.str();
+  // The part after the last colon is a variant, unless the whole is a file.
+  size_t colon = file.rfind(':');
+  if (colon != llvm::StringRef::npos && !llvm::sys::fs::exists(file)) {
+    source.name = file.take_front(colon).str();
+    source.variant = file.drop_front(colon + 1).str();
+  }
+  if (source.name != "-" && llvm::sys::fs::is_directory(source.name))
+    return makeError(FOVEA_IO_ERROR, source.name + ": is a directory");
+  auto buffer = llvm::MemoryBuffer::getFileOrSTDIN(source.name);
+  if (!buffer)
+    return makeError(FOVEA_IO_ERROR,
+                     source.name + ": " + buffer.getError().message());
+  source.buffer = std::move(*buffer);
+  if (source.name == "-")
+    source.name = "<stdin>";
+  source.kind = isMLIR(source.buffer->getBuffer(), source.name)
+                    ? SourceKind::MLIR
+                    : SourceKind::Attn;
+  return source;
+}
+
+llvm::Expected<Program> fovea::readSourceFile(llvm::StringRef file,
+                                              ReadOptions options,
+                                              llvm::raw_ostream &diagnostics) {
+  auto source = openSource(file);
+  if (!source)
+    return source.takeError();
+  options.kind = source->kind;
+  options.text = source->buffer->getBuffer();
+  options.name = source->name;
+  options.variant = source->variant;
+  std::string warnings;
+  auto program = readSource(options, &warnings);
+  diagnostics << warnings;
+  if (program || options.kind != SourceKind::Attn)
+    return program;
+  auto [status, text] = takeStatus(program.takeError());
+  if (status != FOVEA_PARSE_ERROR)
+    return makeError(status, text);
+  diagnostics << text << "\n";
+  return makeError(FOVEA_PARSE_ERROR, "");
+}
+
 llvm::Expected<std::pair<std::string, std::string>>
-fovea::splitDefine(llvm::StringRef define) {
-  auto [name, value] = define.split('=');
+fovea::splitAssignment(llvm::StringRef text, llvm::StringRef option) {
+  auto [name, value] = text.split('=');
+  name = name.trim();
+  value = value.trim();
   if (name.empty() || value.empty())
-    return invalid("defines: must be NAME=VALUE, got '" + define + "'");
+    return invalid(option + ": must be NAME=VALUE, got '" + text + "'");
   return std::pair(name.str(), value.str());
 }

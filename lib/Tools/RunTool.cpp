@@ -64,7 +64,9 @@ static llvm::Error invalid(const Twine &text) {
 
 static llvm::Expected<RunOptions> readOptions(const CommandLine &line) {
   RunOptions options;
-  options.source.file = line.getFile();
+  options.file = line.getFile();
+  options.source.defineOption = "-D";
+  options.source.defaultDType = DType::F32;
   for (const std::string &text : line.getAll("-D")) {
     auto define = splitAssignment(text, "-D");
     if (!define)
@@ -83,12 +85,7 @@ static llvm::Expected<RunOptions> readOptions(const CommandLine &line) {
   options.shape = *shape;
   options.source.headDim = shape->D;
   options.source.valueDim = shape->E;
-  if (auto name = line.get("--dtype")) {
-    options.source.dtype = parseDType(*name);
-    if (!options.source.dtype || !isFloat(*options.source.dtype))
-      return invalid("--dtype: must be f16, bf16, f32 or f64, got '" + *name +
-                     "'");
-  }
+  options.source.dtype = line.get("--dtype").value_or("");
   if (auto seed = line.get("--seed"))
     if (llvm::StringRef(*seed).getAsInteger(0, options.seed))
       return invalid("--seed: must be a number from 0 to 2^64 - 1, got '" +
@@ -252,7 +249,7 @@ static llvm::Expected<int> runAll(const CommandLine &line,
   auto options = readOptions(line);
   if (!options)
     return options.takeError();
-  auto program = loadVariant(options->source, errors);
+  auto program = readSourceFile(options->file, options->source, errors);
   if (!program)
     return program.takeError();
   if (program->blockMask)

@@ -1,5 +1,8 @@
-//===- ReadSource.h - From a source text to a complete program ---*- C++
-//-*-===//
+//===- ReadSource.h - From a source to a complete program -------*- C++ -*-===//
+//
+// The one reader of sources, for the C interface (texts) and the tools (files).
+//
+//===----------------------------------------------------------------------===//
 #ifndef FOVEA_RUNTIME_READSOURCE_H
 #define FOVEA_RUNTIME_READSOURCE_H
 
@@ -7,7 +10,11 @@
 
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/raw_ostream.h"
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +22,8 @@
 namespace fovea {
 
 enum class SourceKind { Program, Attn, MLIR };
+
+using Assignments = std::vector<std::pair<std::string, std::string>>;
 
 /// What is to be read and what the user fixes beside it. Errors name the
 /// options as fovea.h does.
@@ -24,21 +33,41 @@ struct ReadOptions {
   std::string name = "<source>"; ///< for diagnostics
   std::string variant;           ///< of several in a file; empty: the only one
   std::string dtype;             ///< empty: as the source says
-  int64_t headDim = 0;           ///< 0: as the source says
-  int64_t valueDim = -1;         ///< -1: as the source says, else headDim
-  int wantLse = -1;              ///< -1: as the source says
-  int wantBlockMask = -1;        ///< -1: as the source says
-  std::vector<std::pair<std::string, std::string>> defines;
+  std::optional<DType> defaultDType; ///< where the source says none
+  std::optional<int64_t> headDim;    ///< else as the source says
+  std::optional<int64_t> valueDim;   ///< else as the source says, else headDim
+  int wantLse = -1;                  ///< -1: as the source says
+  int wantBlockMask = -1;            ///< -1: as the source says
+  Assignments defines;
+  /// How the user gave them, for errors.
+  llvm::StringRef defineOption = "defines";
 };
 
 /// Reads, completes, verifies. Warnings of the front end go to `warnings`,
-/// where that is given.
+/// where that is given; its errors are FOVEA_PARSE_ERROR with file:line:col.
 llvm::Expected<Program> readSource(const ReadOptions &options,
                                    std::string *warnings = nullptr);
 
-/// Splits "W=64".
+/// A file and the variant in it that is meant.
+struct SourceFile {
+  std::string name, variant;
+  SourceKind kind;
+  std::unique_ptr<llvm::MemoryBuffer> buffer;
+};
+
+/// Opens FILE[:variant]; `-` is standard input. The file is .attn, MLIR text
+/// or bytecode, told apart by content.
+llvm::Expected<SourceFile> openSource(llvm::StringRef file);
+
+/// readSource of FILE[:variant], for tools: `options` gives the rest. What the
+/// front end has to say goes to `diagnostics`; the error then is empty text.
+llvm::Expected<Program> readSourceFile(llvm::StringRef file,
+                                       ReadOptions options,
+                                       llvm::raw_ostream &diagnostics);
+
+/// Splits "W=64", given as `option`; neither part is empty.
 llvm::Expected<std::pair<std::string, std::string>>
-splitDefine(llvm::StringRef define);
+splitAssignment(llvm::StringRef text, llvm::StringRef option);
 
 } // namespace fovea
 

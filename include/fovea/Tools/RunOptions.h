@@ -3,7 +3,7 @@
 #define FOVEA_TOOLS_RUNOPTIONS_H
 
 #include "fovea/Frontend/Program.h"
-#include "fovea/Source/Source.h"
+#include "fovea/Runtime/ReadSource.h"
 
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/Error.h"
@@ -21,7 +21,8 @@ struct RunShape {
 };
 
 struct RunOptions {
-  SourceOptions source;
+  std::string file; ///< FILE[:variant]
+  ReadOptions source;
   RunShape shape;
   uint64_t seed = 0;
   std::string target = "cpu", schedule;
