@@ -1,0 +1,181 @@
+"""One kernel on one set of torch tensors."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from .driver import LoadedKernel, Packed
+from .manifest import Kernel, LaunchTensor, LaunchValues
+from .variants import VARIANTS, Captures
+
+__all__ = ["Inputs", "Outputs", "Shape", "make_inputs", "make_outputs", "prepare"]
+
+CANARY = 64  # elements on each side of an output
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a launch; layout is "bhsd" or "bshd" (memory order)."""
+
+    B: int
+    H: int
+    Hk: int
+    M: int
+    N: int
+    layout: str = "bhsd"
+
+    def __str__(self) -> str:
+        heads = str(self.H) if self.Hk == self.H else f"{self.H}/{self.Hk}"
+        return f"B{self.B} H{heads} M{self.M} N{self.N} {self.layout}"
+
+
+@dataclass
+class Inputs:
+    """Tensors that a kernel reads."""
+
+    q: Any
+    k: Any
+    v: Any
+    captures: Captures
+    scale: float
+
+
+@dataclass
+class Outputs:
+    """Tensors that a kernel writes, inside buffers with guarded ends."""
+
+    out: Any
+    lse: Any
+    buffers: list[Any] = field(default_factory=list)
+
+    def poison(self) -> None:
+        for buffer in self.buffers:
+            buffer.fill_(float("nan"))
+
+    def ends_untouched(self, torch: Any) -> bool:
+        return all(
+            bool(torch.isnan(x[:CANARY]).all() and torch.isnan(x[-CANARY:]).all())
+            for x in self.buffers
+        )
+
+
+def torch_dtype(torch: Any, name: str) -> Any:
+    return {"bf16": torch.bfloat16, "f16": torch.float16, "f32": torch.float32}[name]
+
+
+def _arrange(x: Any, layout: str) -> Any:
+    """The same values with (b, s, h, d) as their memory order."""
+    if layout == "bhsd":
+        return x
+    return x.transpose(1, 2).contiguous().transpose(1, 2)
+
+
+def make_inputs(
+    torch: Any, kernel: Kernel, shape: Shape, device: str = "cuda", gain: float = 1.5
+) -> Inputs:
+    """Normal numbers, the same for the same shape; q is `gain` times as wide."""
+    generator = torch.Generator(device=device)
+    generator.manual_seed(shape.N + 7 * shape.B + 13 * shape.M)
+    dtype, D = torch_dtype(torch, kernel.dtype), kernel.head_dim
+    E = int(kernel.manifest["E"])
+
+    def make(*sizes: int) -> Any:
+        values = torch.randn(*sizes, generator=generator, device=device)
+        return values
+
+    q = (make(shape.B, shape.H, shape.M, D) * gain).to(dtype)
+    k = make(shape.B, shape.Hk, shape.N, D).to(dtype)
+    v = make(shape.B, shape.Hk, shape.N, E).to(dtype)
+    q, k, v = (_arrange(x, shape.layout) for x in (q, k, v))
+    variant = VARIANTS[kernel.variant]
+    captures = variant.make_captures(torch, shape.H, shape.N, generator)
+    return Inputs(q, k, v, captures, 1 / math.sqrt(D))
+
+
+def make_outputs(
+    torch: Any, kernel: Kernel, shape: Shape, device: str = "cuda"
+) -> Outputs:
+    """Poisoned outputs in the memory order of the inputs."""
+    E = int(kernel.manifest["E"])
+    dtype = torch_dtype(torch, kernel.dtype)
+    buffers = []
+
+    def make(sizes: tuple[int, ...], kind: Any) -> Any:
+        count = math.prod(sizes)
+        buffer = torch.full(
+            (count + 2 * CANARY,), float("nan"), dtype=kind, device=device
+        )
+        buffers.append(buffer)
+        return buffer[CANARY : CANARY + count].view(sizes)
+
+    B, H, M = shape.B, shape.H, shape.M
+    if shape.layout == "bshd":
+        out = make((B, M, H, E), dtype).transpose(1, 2)
+    else:
+        out = make((B, H, M, E), dtype)
+    lse = make((B, H, M), torch.float32) if kernel.returns_lse else None
+    return Outputs(out, lse, buffers)
+
+
+def _prototype_table(torch: Any, table: Any) -> Any:
+    """table[h, m - n + N] in log2 units, as the prototype's kernels read it:
+    T, then T moved by one word, padded at both ends."""
+    x = table.flatten() * 1.44269504
+    y = torch.cat([x, x.new_zeros(512)])
+    parts = [x.new_zeros(512), y[: x.numel()], y[1 : x.numel() + 1]]
+    return torch.cat([*parts, x.new_zeros(1024)])[512:]
+
+
+def _describe(tensor: Any) -> LaunchTensor:
+    return LaunchTensor(tensor.data_ptr(), tuple(tensor.shape), tuple(tensor.stride()))
+
+
+def _kernel_captures(torch: Any, kernel: Kernel, captures: Captures) -> Captures:
+    """Captures by the names of the manifest."""
+    if not kernel.captures:
+        return captures
+    handed = {}
+    for name, source in kernel.captures.items():
+        if source == "prototype_table":
+            handed[name] = _prototype_table(torch, captures["table"])
+        else:
+            handed[name] = captures[source]
+    return handed
+
+
+def prepare(
+    torch: Any,
+    loaded: LoadedKernel,
+    inputs: Inputs,
+    outputs: Outputs,
+    processors: int,
+    device: str = "cuda",
+) -> Packed:
+    """Pack the arguments of a launch, with a workspace of its own."""
+    kernel = loaded.kernel
+    B, H, M, D = inputs.q.shape
+    sizes = {
+        "B": B,
+        "H": H,
+        "Hk": inputs.k.shape[1],
+        "M": M,
+        "N": inputs.k.shape[2],
+        "D": D,
+        "E": inputs.v.shape[3],
+        "SM": processors,
+    }
+    tensors = {"q": inputs.q, "k": inputs.k, "v": inputs.v, "out": outputs.out}
+    if outputs.lse is not None:
+        tensors["lse"] = outputs.lse
+    handed = _kernel_captures(torch, kernel, inputs.captures)
+    tensors |= {f"@{name}": tensor for name, tensor in handed.items()}
+    described = {name: _describe(tensor) for name, tensor in tensors.items()}
+    values = LaunchValues(sizes, described, (inputs.scale,))
+    size = loaded.workspace_bytes(values)
+    workspace = torch.zeros(max(1, -(-size // 4)), dtype=torch.int32, device=device)
+    packed = loaded.pack(values, workspace.data_ptr())
+    packed.keep += [workspace, handed, inputs, outputs]
+    packed.workspace = workspace
+    return packed

@@ -1,0 +1,185 @@
+"""The few calls of the CUDA driver that launch a kernel, by ctypes."""
+
+from __future__ import annotations
+
+import ctypes as c
+from typing import Any
+
+from .manifest import Kernel, LaunchTensor, LaunchValues, evaluate
+
+__all__ = ["DriverError", "LoadedKernel", "Packed", "load_driver"]
+
+_SHARED_SIZE_BYTES, _LOCAL_SIZE_BYTES, _NUM_REGS = 1, 3, 4
+_MAX_DYNAMIC_SHARED = 8
+_TENSOR_DTYPES = {"f16": 6, "f32": 7, "f64": 8, "bf16": 9}
+_BYTES = {"f16": 2, "bf16": 2, "f32": 4, "f64": 8}
+_SWIZZLES = {0: 0, 32: 1, 64: 2, 128: 3}
+_PROMOTIONS = {0: 0, 64: 1, 128: 2, 256: 3}
+
+
+class DriverError(RuntimeError):
+    """A call of the driver that failed, by name."""
+
+
+def load_driver(path: str = "libcuda.so.1") -> Any:
+    """The driver's library; OSError where there is none."""
+    return c.CDLL(path)
+
+
+def _check(driver: Any, status: int, what: str) -> None:
+    if status == 0:
+        return
+    text = c.c_char_p()
+    driver.cuGetErrorName(status, c.byref(text))
+    name = text.value.decode() if text.value else "unknown error"
+    raise DriverError(f"{what}: {name} ({status})")
+
+
+class Packed:
+    """The arguments of one launch; holds the memory that they point to."""
+
+    def __init__(self) -> None:
+        self.keep: list[Any] = []
+        self.pointers: list[int] = []
+        self.grid = 0
+        self.workspace: Any = None
+
+    def add(self, value: Any) -> None:
+        self.keep.append(value)
+        self.pointers.append(c.addressof(value))
+
+    def array(self) -> Any:
+        return (c.c_void_p * max(1, len(self.pointers)))(*self.pointers)
+
+
+class LoadedKernel:
+    """A cubin on the device, checked as it was loaded."""
+
+    def __init__(self, driver: Any, kernel: Kernel):
+        self.driver, self.kernel = driver, kernel
+        self.manifest = kernel.manifest
+        self.module, self.function = c.c_void_p(), c.c_void_p()
+        image = kernel.cubin.read_bytes()
+        self._call("cuModuleLoadData", c.byref(self.module), image)
+        symbol = self.manifest["symbol"].encode()
+        self._call("cuModuleGetFunction", c.byref(self.function), self.module, symbol)
+        local, registers = self._get(_LOCAL_SIZE_BYTES), self._get(_NUM_REGS)
+        if local:
+            raise DriverError(f"{kernel.id}: uses {local} bytes of local memory")
+        expected = self.manifest.get("registers")
+        if expected and registers != expected:
+            raise DriverError(
+                f"{kernel.id}: {registers} registers, the manifest says {expected}"
+            )
+        self.registers = registers
+        self._call(
+            "cuFuncSetAttribute",
+            self.function,
+            _MAX_DYNAMIC_SHARED,
+            c.c_int(self.manifest["shared_memory"]),
+        )
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        status = getattr(self.driver, name)(*arguments)
+        _check(self.driver, status, f"{self.kernel.id}: {name}")
+
+    def _get(self, attribute: int) -> int:
+        value = c.c_int()
+        self._call("cuFuncGetAttribute", c.byref(value), attribute, self.function)
+        return value.value
+
+    def _map(self, argument: dict[str, Any], values: LaunchValues) -> Any:
+        """An encoded tensor map, 128 bytes at a multiple of 64."""
+        name = argument["tensor_map"]
+        tensor: LaunchTensor = values.tensors[name]
+        dtype = self.kernel.dtype if name in ("q", "k", "v", "out") else "f32"
+        sizes = [evaluate(e, values) for e in argument["sizes"]]
+        strides = [evaluate(e, values) * _BYTES[dtype] for e in argument["strides"]]
+        rank = len(sizes)
+        raw = c.create_string_buffer(128 + 64)
+        start = -c.addressof(raw) % 64
+        self._call(
+            "cuTensorMapEncodeTiled",
+            c.c_void_p(c.addressof(raw) + start),
+            c.c_int(_TENSOR_DTYPES[dtype]),
+            c.c_uint32(rank),
+            c.c_void_p(tensor.address),
+            (c.c_uint64 * rank)(*sizes),
+            (c.c_uint64 * max(1, rank - 1))(*strides),
+            (c.c_uint32 * rank)(*argument["box"]),
+            (c.c_uint32 * rank)(*[1] * rank),
+            c.c_int(0),
+            c.c_int(_SWIZZLES[argument.get("swizzle", 128)]),
+            c.c_int(_PROMOTIONS[argument.get("promotion", 256)]),
+            c.c_int(0),
+        )
+        return (c.c_char * 128).from_buffer(raw, start)
+
+    def workspace_bytes(self, values: LaunchValues) -> int:
+        return evaluate(self.manifest.get("workspace", 0), values)
+
+    def pack(self, values: LaunchValues, workspace: int) -> Packed:
+        """The arguments of a launch, once for any number of launches."""
+        sentence = self.kernel.failed_condition(values)
+        if sentence:
+            raise ValueError(sentence)
+        packed = Packed()
+        for argument in self.manifest["arguments"]:
+            packed.add(self._argument(argument, values, workspace))
+        packed.grid = evaluate(self.manifest["grid"], values)
+        return packed
+
+    def _argument(
+        self, argument: dict[str, Any], values: LaunchValues, workspace: int
+    ) -> Any:
+        if "tensor_map" in argument:
+            return self._map(argument, values)
+        if "pointer" in argument:
+            tensor = values.tensors.get(argument["pointer"])
+            return c.c_uint64(tensor.address if tensor else 0)
+        if "workspace" in argument:
+            return c.c_uint64(workspace + evaluate(argument["workspace"], values))
+        if "i32" in argument:
+            return c.c_int32(evaluate(argument["i32"], values))
+        if "i64" in argument:
+            return c.c_int64(evaluate(argument["i64"], values))
+        if "scale" in argument:
+            return c.c_float(values.scales[argument["scale"]])
+        raise ValueError(f"unknown argument {argument}")
+
+    def launch(self, packed: Packed, stream: int) -> None:
+        """Launch on a stream; does not wait."""
+        if packed.grid <= 0:
+            return
+        array = packed.array()
+        self._call(
+            "cuLaunchKernel",
+            self.function,
+            *(c.c_uint(packed.grid), c.c_uint(1), c.c_uint(1)),
+            *(c.c_uint(self.manifest["threads"]), c.c_uint(1), c.c_uint(1)),
+            c.c_uint(self.manifest["shared_memory"]),
+            c.c_void_p(stream),
+            array,
+            None,
+        )
+
+    def launcher(self, packed: Packed, stream: int) -> Any:
+        """A function without arguments that launches, for timing."""
+        array, function = packed.array(), self.driver.cuLaunchKernel
+        arguments = (
+            self.function,
+            *(c.c_uint(packed.grid), c.c_uint(1), c.c_uint(1)),
+            *(c.c_uint(self.manifest["threads"]), c.c_uint(1), c.c_uint(1)),
+            c.c_uint(self.manifest["shared_memory"]),
+            c.c_void_p(stream),
+            array,
+            None,
+        )
+
+        if packed.grid <= 0:
+            return lambda: None
+
+        def launch(packed: Packed = packed) -> None:
+            _check(self.driver, function(*arguments), f"{self.kernel.id}: launch")
+
+        return launch

@@ -1,0 +1,137 @@
+"""Groups of contestants: the kernels of one variant and size beside the peers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .call import Shape, make_inputs, make_outputs, prepare
+from .driver import LoadedKernel
+from .manifest import Kernel
+from .peers import make_peers
+from .timing import bursts, sustained
+from .variants import VARIANTS, count_kept, count_visited
+
+__all__ = ["SIZES", "Group", "make_groups", "measure_group"]
+
+#: (D, B, H, Hk, N), and the variants; none: all that the pack has.
+_CORE = ("noop", "causal", "alibi_causal", "softcap_causal", "table_causal")
+_PLAIN = ("noop", "causal")
+SIZES: tuple[tuple[int, int, int, int, int, tuple[str, ...]], ...] = (
+    (128, 1, 16, 16, 16384, ()),
+    (128, 4, 16, 16, 4096, _CORE),
+    (64, 1, 32, 32, 16384, ()),
+    (64, 4, 32, 32, 4096, _CORE),
+    (256, 2, 8, 8, 8192, ()),
+    (256, 1, 8, 8, 16384, _PLAIN),
+    (128, 2, 32, 8, 4096, _PLAIN),
+    (128, 1, 32, 8, 16384, _PLAIN),
+)
+
+
+@dataclass(frozen=True)
+class Group:
+    """What is timed in turn: one variant, dtype and size."""
+
+    variant: str
+    dtype: str
+    D: int
+    shape: Shape
+    kernels: tuple[Kernel, ...]
+
+    def __str__(self) -> str:
+        return f"{self.variant} {self.dtype} D{self.D} {self.shape}"
+
+
+def _fits(kernel: Kernel, shape: Shape) -> bool:
+    multiple = int(kernel.limits.get("multiple", 1))
+    if kernel.limits.get("square") and shape.Hk != shape.H:
+        return False
+    return shape.M % multiple == 0 and shape.N % multiple == 0
+
+
+def make_groups(
+    kernels: Sequence[Kernel], only: Iterable[str] = (), quick: bool = False
+) -> list[Group]:
+    """All groups that hold a kernel; `only` are texts that names must hold."""
+    wanted = tuple(only)
+    groups = []
+    for D, B, H, Hk, N, names in SIZES[: 2 if quick else None]:
+        shape = Shape(B, H, Hk, N, N)
+        fitting = [k for k in kernels if k.head_dim == D and _fits(k, shape)]
+        found = dict.fromkeys((k.variant, k.dtype) for k in fitting)
+        for variant, dtype in found:
+            if names and variant not in names:
+                continue
+            members = tuple(
+                k for k in fitting if (k.variant, k.dtype) == (variant, dtype)
+            )
+            group = Group(variant, dtype, D, shape, members)
+            if all(text in str(group) for text in wanted):
+                groups.append(group)
+    return groups
+
+
+def _label(kernel: Kernel, members: Sequence[Kernel]) -> str:
+    """ "fovea", or with the kernel's name where there are several."""
+    same = [k for k in members if k.kind == kernel.kind]
+    return kernel.kind if len(same) == 1 else f"{kernel.kind}:{kernel.id}"
+
+
+def measure_group(
+    torch: Any,
+    driver: Any,
+    group: Group,
+    peers: tuple[str, ...],
+    processors: int,
+    *,
+    rounds: int = 4,
+    with_sustained: bool = False,
+) -> list[dict[str, Any]]:
+    """One row a contestant: milliseconds and TFLOP/s of the kept scores."""
+    variant, shape = VARIANTS[group.variant], group.shape
+    stream = torch.cuda.current_stream().cuda_stream
+    runs: dict[str, Any] = {}
+    tiles: dict[str, tuple[int, int]] = {}
+    inputs = make_inputs(torch, group.kernels[0], shape, gain=1.0)
+    found, errors = make_peers(torch, variant, inputs, peers)
+    runs |= found
+    for kernel in group.kernels:
+        loaded = LoadedKernel(driver, kernel)
+        outputs = make_outputs(torch, kernel, shape)
+        packed = prepare(torch, loaded, inputs, outputs, processors)
+        label = _label(kernel, group.kernels)
+        runs[label] = loaded.launcher(packed, stream)
+        tile = kernel.manifest.get("tile")
+        if tile:
+            tiles[label] = (int(tile["m"]), int(tile["n"]))
+    kept = count_kept(torch, variant, shape.M, shape.N)
+    flops = 4 * shape.B * shape.H * group.D * kept
+    times = bursts(torch, runs, 6 if shape.N > 5000 else 16, rounds)
+    rows = []
+    for name, time in times.items():
+        row = _row(group, name) | time | {"tflops": flops / time["ms"] / 1e9}
+        if with_sustained:
+            row["sustained_tflops"] = flops / sustained(torch, runs[name]) / 1e9
+        if name in tiles:
+            m, n = tiles[name]
+            counts = count_visited(torch, variant, shape.M, shape.N, m, n)
+            row |= {"tile": [m, n], "query_tiles": len(counts), "visited": sum(counts)}
+        rows.append(row)
+    rows += [_row(group, name) | {"error": text} for name, text in errors.items()]
+    return rows
+
+
+def _row(group: Group, name: str) -> dict[str, Any]:
+    shape = group.shape
+    return {
+        "variant": group.variant,
+        "dtype": group.dtype,
+        "D": group.D,
+        "B": shape.B,
+        "H": shape.H,
+        "Hk": shape.Hk,
+        "N": shape.N,
+        "impl": name,
+    }
