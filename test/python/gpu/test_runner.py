@@ -339,3 +339,32 @@ def test_every_variant_has_a_reference() -> None:
         assert torch.isfinite(exact).all(), variant.name
         assert (lse is None) == (variant.normalizer == "sigmoid")
         assert judge(torch, plain, exact, plain, "bf16").passed
+
+
+def test_bars_of_the_benchmark() -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import gpu
+
+    def rows(variant: str, **tflops: float) -> list[dict]:
+        base = {"kind": "time", "variant": variant, "dtype": "bf16", "D": 128}
+        base |= {"B": 1, "H": 16, "Hk": 16, "N": 16384}
+        tiles = {"query_tiles": 128, "visited": 128 * 64, "ms": 1.5}
+        return [base | {"impl": k, "tflops": v} | tiles for k, v in tflops.items()]
+
+    found = gpu.find_bars(
+        [
+            *rows("causal", fovea=750.0, cudnn=640.0, prototype=760.0),
+            *rows("alibi_causal", fovea=690.0, flex=400.0),
+            *rows("noop", fovea=700.0, cudnn=690.0),
+            *rows("window1024", fovea=500.0),
+        ],
+        132,
+    )
+    held = {bar["bar"]: bar["holds"] for bar in found}
+    assert held == {
+        "causal D128 N16384 over cuDNN": True,
+        "causal D128 N16384 over the prototype": True,
+        "alibi_causal D128 N16384 of own causal": False,
+        "noop D128 N16384 over cuDNN": False,
+        "window1024 D128 N16384 of the walk bound": True,
+    }
