@@ -182,6 +182,17 @@ def random_tensor(
     return np.broadcast_to(one, shape)
 
 
+def with_non_finite(rng: np.random.Generator, array: np.ndarray) -> np.ndarray:
+    """A copy in the same memory order with a few NaN or infinite elements."""
+    if not array.size:
+        return array
+    changed = array.copy(order="K")
+    for _ in range(int(rng.integers(1, 4))):
+        at = tuple(int(rng.integers(n)) for n in array.shape)
+        changed[at] = [np.nan, np.inf, -np.inf][int(rng.integers(3))]
+    return changed
+
+
 def random_length(rng: np.random.Generator) -> int:
     roll = rng.random()
     if roll < 0.08:
@@ -220,6 +231,9 @@ def random_call(variant: Variant, seed: int) -> Call:
         scale=float(rng.choice([dim**-0.5, 0.1, -0.2])),
         options=options,
     )
+    for name in "qkv":
+        if rng.random() < 0.06:
+            setattr(call, name, with_non_finite(rng, getattr(call, name)))
     if program["block_mask"]:
         call.tile = (int(rng.integers(1, 70)), int(rng.integers(1, 70)))
         tiles = (-(-rows // call.tile[0]), -(-keys // call.tile[1]))
