@@ -30,6 +30,8 @@ void KernelEmitter::layOutScratch() {
   at_.output = layout.reserve(panels * valuePadded() * vector);
   at_.rowMax = layout.reserve(panels * vector);
   at_.rowSum = layout.reserve(panels * vector);
+  if (spec.schedule.getExact())
+    at_.visible = layout.reserve(keys * e.word.getIntOrFloatBitWidth() / 8);
   at_.words = layout.reserve(keys * e.word.getIntOrFloatBitWidth() / 8);
   at_.classes = layout.reserve(groups);
   at_.runs = layout.reserve(groups * 16);

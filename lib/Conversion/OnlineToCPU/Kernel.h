@@ -134,8 +134,8 @@ private:
 
   // Offsets in scratch.
   struct {
-    int64_t zeros, output, rowMax, rowSum, packedValues, words, classes, runs,
-        segments, rowBuffer;
+    int64_t zeros, output, rowMax, rowSum, packedValues, words, visible,
+        classes, runs, segments, rowBuffer;
     SmallVector<int64_t> queries, scores, packedKeys, keyTail;
   } at_;
   ScratchLayout layout;

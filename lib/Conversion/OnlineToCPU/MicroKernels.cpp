@@ -66,7 +66,7 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
                 Value visible;
                 if (exact)
                   visible = e.wordToMask(e.load(
-                      e.word, e.gep(at(at_.words), key, e.word), wordBytes));
+                      e.word, e.gep(at(at_.visible), key, e.word), wordBytes));
                 Values next;
                 for (int64_t i = 0; i < e.group; ++i) {
                   Value v = e.load(e.f, e.gep(row, i * e.scoreBytes()));

@@ -181,27 +181,28 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
   Values init;
   if (sum)
     init.push_back(sum);
-  Values result = e.loop(
-      e.c(0), runCount, e.c(1), init,
-      [&](Value run, ValueRange outer) -> Values {
-        std::pair<Value, Value> keys = loadRun(run);
-        return e.loop(keys.first, keys.second, e.c(1), outer,
-                      [&](Value key, ValueRange carried) -> Values {
-                        Value score = e.loadRow(at(at_.scores[0]), key);
-                        Value weight, denom;
-                        if (failed(emitWeight(key, score, t, weight, denom))) {
-                          status = failure();
-                          return llvm::to_vector(carried);
-                        }
-                        e.storeRow(weight, at(at_.scores[0]), key);
-                        if (spec.schedule.getExact())
-                          e.store(e.maskToWord(e.lnot(isNegInf(e, score))),
-                                  e.gep(at(at_.words), key, e.word), wordBytes);
-                        if (carried.empty())
-                          return {};
-                        return {e.fadd(carried[0], denom)};
-                      });
-      });
+  Values result =
+      e.loop(e.c(0), runCount, e.c(1), init,
+             [&](Value run, ValueRange outer) -> Values {
+               std::pair<Value, Value> keys = loadRun(run);
+               return e.loop(
+                   keys.first, keys.second, e.c(1), outer,
+                   [&](Value key, ValueRange carried) -> Values {
+                     Value score = e.loadRow(at(at_.scores[0]), key);
+                     Value weight, denom;
+                     if (failed(emitWeight(key, score, t, weight, denom))) {
+                       status = failure();
+                       return llvm::to_vector(carried);
+                     }
+                     e.storeRow(weight, at(at_.scores[0]), key);
+                     if (spec.schedule.getExact())
+                       e.store(e.maskToWord(e.lnot(isNegInf(e, score))),
+                               e.gep(at(at_.visible), key, e.word), wordBytes);
+                     if (carried.empty())
+                       return {};
+                     return {e.fadd(carried[0], denom)};
+                   });
+             });
   s->pop();
   if (sum)
     e.storeRow(result[0], at(at_.rowSum), panel);
