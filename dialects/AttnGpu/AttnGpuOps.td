@@ -287,15 +287,16 @@ def AttnGpu_ConvertOp : AttnGpu_Op<"convert", [Pure]> {
 def AttnGpu_StoreTileOp : AttnGpu_Op<"store_tile", [MemoryEffects<[MemWrite]>]> {
   let summary = "Writes this warpgroup's rows of a tile; clipped at the end";
   let description = [{
-    Rows row + 64·g … of the view, converted to its element type.
+    Rows row + 64·g … of the view, converted to its element type. `staged`: through
+    shared memory and the copy engine, else by 16-byte stores.
 
     Constraints:
     - (C17) a `quad` fragment of the view's columns; f16 or bf16 views
 
     Example: `attn_gpu.store_tile %o, %O[%row] : !attn_gpu.frag<64x64xf32, quad>, !online.view<?x64xbf16, ragged>`
   }];
-  let arguments = (ins AttnGpu_FragType:$source, AttnGpu_View:$view, Index:$row);
-  let assemblyFormat = "$source `,` $view `[` $row `]` attr-dict `:` qualified(type($source)) `,` qualified(type($view))";
+  let arguments = (ins AttnGpu_FragType:$source, AttnGpu_View:$view, Index:$row, UnitAttr:$staged);
+  let assemblyFormat = "(`staged` $staged^)? $source `,` $view `[` $row `]` attr-dict `:` qualified(type($source)) `,` qualified(type($view))";
   let hasVerifier = 1;
 }
 
@@ -369,11 +370,12 @@ def AttnGpu_RoleOp : AttnGpu_Op<"role", [SingleBlockImplicitTerminator<"YieldOp"
   let hasVerifier = 1;
 }
 
-def AttnGpu_FillOp : AttnGpu_Op<"fill", [MemoryEffects<[MemRead, MemWrite]>]> {
+def AttnGpu_FillOp : AttnGpu_Op<"fill", [AttrSizedOperandSegments, MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "Loads a tile into the slot of a use";
   let description = [{
     Waits until the slot is free, then starts the copy; readers of the use see
-    tile and records together.
+    tile and records together. Without a number it is the role's next use of the
+    channel; so for `wait`, and for `release` the oldest that it holds.
 
     Constraints:
     - (C22) the channel's tile has the view's columns and element type
@@ -381,10 +383,10 @@ def AttnGpu_FillOp : AttnGpu_Op<"fill", [MemoryEffects<[MemRead, MemWrite]>]> {
 
     Example: `attn_gpu.fill %kc[%it], %K[%n0] : !attn_gpu.channel<…>, !online.view<?x64xbf16, ragged>`
   }];
-  let arguments = (ins AttnGpu_ChannelType:$channel, Index:$use, AttnGpu_View:$view, Index:$row,
-                       Variadic<Index>:$records);
+  let arguments = (ins AttnGpu_ChannelType:$channel, Optional<Index>:$use, AttnGpu_View:$view,
+                       Index:$row, Variadic<Index>:$records);
   let assemblyFormat = [{
-    $channel `[` $use `]` `,` $view `[` $row `]` (`records` `(` $records^ `)`)? attr-dict `:`
+    $channel (`[` $use^ `]`)? `,` $view `[` $row `]` (`records` `(` $records^ `)`)? attr-dict `:`
     qualified(type($channel)) `,` qualified(type($view))
   }];
   let hasVerifier = 1;
@@ -425,9 +427,9 @@ def AttnGpu_WaitOp : AttnGpu_Op<"wait", [MemoryEffects<[MemRead]>]> {
 
     Example: `%kt = attn_gpu.wait %kc[%it] : !attn_gpu.channel<…> -> !attn_gpu.tile<128x64xbf16>`
   }];
-  let arguments = (ins AttnGpu_ChannelType:$channel, Index:$use);
+  let arguments = (ins AttnGpu_ChannelType:$channel, Optional<Index>:$use);
   let results = (outs AttnGpu_TileType:$tile);
-  let assemblyFormat = "$channel `[` $use `]` attr-dict `:` qualified(type($channel)) `->` qualified(type($tile))";
+  let assemblyFormat = "$channel (`[` $use^ `]`)? attr-dict `:` qualified(type($channel)) `->` qualified(type($tile))";
   let hasVerifier = 1;
 }
 
@@ -439,8 +441,8 @@ def AttnGpu_ReleaseOp : AttnGpu_Op<"release", [MemoryEffects<[MemWrite]>]> {
 
     Example: `attn_gpu.release %kc[%it] : !attn_gpu.channel<…>`
   }];
-  let arguments = (ins AttnGpu_ChannelType:$channel, Index:$use);
-  let assemblyFormat = "$channel `[` $use `]` attr-dict `:` qualified(type($channel))";
+  let arguments = (ins AttnGpu_ChannelType:$channel, Optional<Index>:$use);
+  let assemblyFormat = "$channel (`[` $use^ `]`)? attr-dict `:` qualified(type($channel))";
 }
 
 def AttnGpu_MmaStartOp : AttnGpu_MmaBase<"mma.start", AttnGpu_PendingType> {

@@ -2,10 +2,12 @@
 
 #include "fovea/Registration/Registration.h"
 #include "fovea/Conversion/AttnToOnline/AttnToOnline.h"
+#include "fovea/Conversion/OnlineToAttnGpu/OnlineToAttnGpu.h"
 #include "fovea/Conversion/OnlineToCPU/OnlineToCPU.h"
 #include "fovea/Dialect/Attn/IR/Attn.h"
 #include "fovea/Dialect/Attn/Transforms/Passes.h"
 #include "fovea/Dialect/AttnGpu/IR/AttnGpu.h"
+#include "fovea/Dialect/AttnGpu/Transforms/Passes.h"
 #include "fovea/Dialect/Online/IR/Online.h"
 #include "fovea/Pipelines/Pipelines.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -32,6 +34,8 @@ void fovea::registerPasses() {
   registerOnlineToCPUPasses();
   registerCPUToLLVMPipeline();
   registerAttnToOnlinePasses();
+  registerOnlineToAttnGpuPasses();
+  mlir::attn_gpu::registerAttnGpuTransformsPasses();
   mlir::attn::registerAttnTransformsPasses();
   registerPipelines();
 }

@@ -2,6 +2,7 @@
 
 #include "Lowering.h"
 #include "fovea/Target/CPU/CPUModel.h"
+#include "fovea/Target/NVVM/HopperModel.h"
 
 namespace fovea {
 #define GEN_PASS_DEF_CONVERTATTNTOONLINE
@@ -36,8 +37,29 @@ LogicalResult fovea::convertAttnToOnline(func::FuncOp func,
   return success();
 }
 
+/// A schedule for the op on a Hopper GPU.
+static FailureOr<AttnToOnlineSchedule>
+chooseHopper(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
+  HopperScheduleRequest request;
+  request.headDims = llvm::map_to_vector(op.getQueries(), [](Value query) {
+    return cast<ShapedType>(query.getType()).getDimSize(3);
+  });
+  request.valueDim = cast<ShapedType>(op.getValue().getType()).getDimSize(3);
+  request.elementType = op.getElementType();
+  request.hasScore = op.hasScore();
+  request.text = options.schedule;
+  FailureOr<attn_gpu::ScheduleAttr> chosen = chooseHopperSchedule(
+      op.getContext(), request, [&] { return op.emitError(); });
+  if (failed(chosen))
+    return failure();
+  AttnToOnlineSchedule schedule{online::ScheduleAttrInterface(*chosen)};
+  schedule.segmentAlignment = chosen->getN();
+  schedule.wholeSequences = true;
+  return schedule;
+}
+
 /// A schedule for the op on the processor of the options.
-static FailureOr<online::ScheduleAttrInterface>
+static FailureOr<AttnToOnlineSchedule>
 chooseSchedule(attn::AttentionOp op, const TargetModel &model,
                const ConvertAttnToOnlineOptions &options) {
   CPUScheduleRequest request;
@@ -53,7 +75,8 @@ chooseSchedule(attn::AttentionOp op, const TargetModel &model,
       op.getContext(), model, request, [&] { return op.emitError(); });
   if (failed(schedule))
     return failure();
-  return online::ScheduleAttrInterface(*schedule);
+  return AttnToOnlineSchedule{online::ScheduleAttrInterface(*schedule),
+                              static_cast<unsigned>(options.indexBits)};
 }
 
 namespace {
@@ -62,9 +85,9 @@ struct ConvertAttnToOnline
   using ConvertAttnToOnlineBase::ConvertAttnToOnlineBase;
 
   void runOnOperation() override {
-    if (target != "cpu") {
+    if (target != "cpu" && target != "sm_90a") {
       getOperation().emitError() << "no schedules for the target family '"
-                                 << target << "', there is: cpu";
+                                 << target << "', there are: cpu, sm_90a";
       return signalPassFailure();
     }
     ConvertAttnToOnlineOptions options;
@@ -86,12 +109,12 @@ struct ConvertAttnToOnline
     FailureOr<attn::AttentionOp> op = findFusedAttention(func);
     if (failed(op) || !*op)
       return failure(failed(op));
-    FailureOr<online::ScheduleAttrInterface> chosen =
-        chooseSchedule(*op, model, options);
+    FailureOr<AttnToOnlineSchedule> chosen =
+        target == "cpu" ? chooseSchedule(*op, model, options)
+                        : chooseHopper(*op, options);
     if (failed(chosen))
       return failure();
-    return convertAttnToOnline(
-        func, {*chosen, static_cast<unsigned>(options.indexBits)});
+    return convertAttnToOnline(func, *chosen);
   }
 
   void eraseUnusedNormalizers() {

@@ -12,10 +12,6 @@ static unsigned getPositionBits(unsigned indexBits) {
   return indexBits == 32 ? 30 : 60;
 }
 
-/// Full segments begin and end at multiples of this many keys, so that vector
-/// code meets few odd blocks.
-static constexpr int64_t segmentAlignment = 16;
-
 namespace {
 class BodyBuilder {
 public:
@@ -71,8 +67,11 @@ private:
     return arith::IndexCastOp::create(builder, loc, builder.getIndexType(),
                                       value);
   }
+  bool hasQueryLengths() {
+    return op.getQLengths() && !schedule.wholeSequences;
+  }
   Value perBatch(Value operand, Value memref, Value otherwise) {
-    if (!operand)
+    if (!operand || schedule.wholeSequences)
       return otherwise;
     Value value =
         memref::LoadOp::create(builder, loc, memref, ValueRange{batch});
@@ -186,7 +185,7 @@ void BodyBuilder::buildGrid() {
   } else {
     tiles = ceilDiv(sizes.queryLength, index(rows));
   }
-  if (op.getQLengths())
+  if (hasQueryLengths())
     tiles = make<arith::AddIOp>(tiles, one);
   auto grid = online::GridOp::create(
       builder, loc, ValueRange{sizes.batch, sizes.queryHeads, tiles},
@@ -242,7 +241,7 @@ void BodyBuilder::readRows(Value tileIndex) {
   }
   rowEnd = end;
   Value seesKeys = below(row, end);
-  if (op.getQLengths()) {
+  if (hasQueryLengths()) {
     // Dead rows (S3, S6): tiles from q_lengths[b] on that see no key.
     Value isLive = below(tileIndex, liveTiles);
     Value dead = make<arith::MulIOp>(make<arith::SubIOp>(tileIndex, liveTiles),
@@ -368,7 +367,7 @@ Value BodyBuilder::buildSegments(const KeyBounds &bounds) {
     ends.push_back(end);
     classes.push_back(static_cast<int32_t>(kind));
   };
-  Value unit = index(segmentAlignment);
+  Value unit = index(schedule.segmentAlignment);
   auto alignDown = [&](Value value) {
     return make<arith::MulIOp>(make<arith::DivUIOp>(value, unit), unit);
   };
@@ -380,7 +379,7 @@ Value BodyBuilder::buildSegments(const KeyBounds &bounds) {
     // What alignment takes from the full keys stays partial.
     Value fullBegin = part.fullBegin, fullEnd = part.fullEnd;
     if (fullBegin != part.begin) {
-      Value up = make<arith::AddIOp>(fullBegin, index(segmentAlignment - 1));
+      Value up = make<arith::AddIOp>(fullBegin, index(schedule.segmentAlignment - 1));
       fullBegin = make<arith::MinSIOp>(alignDown(up), part.end);
     }
     if (fullEnd != part.end)

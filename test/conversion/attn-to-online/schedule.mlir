@@ -12,7 +12,7 @@
 // NUMBER: error: schedule entry 'm' must be a number from 1 to 1048576, got 'zero'
 // LANES: error: schedule entry 'm' must be a multiple of 8 (the queries of a vector on x86-64-v3), got 20
 // L2: error: schedule #online.cpu_schedule<m = 4096, n = 256, lanes = 8, exact = false, index_bits = 32> asks for {{[0-9]+}} of l2_bytes, the limit of 'x86-64-v3' is 524288
-// TARGET: error: no schedules for the target family 'gpu', there is: cpu
+// TARGET: error: no schedules for the target family 'gpu', there are: cpu, sm_90a
 // BITS: error: index_bits must be 32 or 64, got 16
 
 // V4: #online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>

@@ -20,6 +20,12 @@ findFusedAttention(mlir::func::FuncOp func);
 struct AttnToOnlineSchedule {
   mlir::online::ScheduleAttrInterface schedule;
   unsigned indexBits = 32;
+  /// Full segments begin and end at multiples of this many keys, so that code
+  /// for whole blocks meets few odd ones.
+  int64_t segmentAlignment = 16;
+  /// Promised: offsets are zero and lengths are those of the tensors. The
+  /// arguments stay, unused.
+  bool wholeSequences = false;
 };
 
 /// Replaces a function around one attn.attention by a level-2 function of the

@@ -41,7 +41,7 @@ def ConvertAttnToOnline : Pass<"convert-attn-to-online", "::mlir::ModuleOp"> {
   }];
   let options = [
     Option<"target", "target", "std::string", "\"cpu\"",
-           "Target family that the schedule is for: cpu">,
+           "Target family that the schedule is for: cpu or sm_90a">,
     Option<"cpu", "cpu", "std::string", "\"x86-64-v3\"",
            "Processor in LLVM's spelling">,
     Option<"features", "features", "std::string", "\"\"",
@@ -52,7 +52,7 @@ def ConvertAttnToOnline : Pass<"convert-attn-to-online", "::mlir::ModuleOp"> {
            "Select on v, so that a non-finite value reaches only rows that see it">,
     Option<"indexBits", "index-bits", "int64_t", "32",
            "Width that all positions are promised to fit: 32 or 64">];
-  let dependentDialects = ["::mlir::online::OnlineDialect"];
+  let dependentDialects = ["::mlir::online::OnlineDialect", "::mlir::attn_gpu::AttnGpuDialect"];
 }
 
 #endif // FOVEA_CONVERSION_ATTNTOONLINE_PASSES

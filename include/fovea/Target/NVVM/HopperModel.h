@@ -1,0 +1,31 @@
+//===- HopperModel.h - Hopper GPUs as schedules see them --------*- C++ -*-===//
+#ifndef FOVEA_TARGET_NVVM_HOPPERMODEL_H
+#define FOVEA_TARGET_NVVM_HOPPERMODEL_H
+
+#include "fovea/Dialect/AttnGpu/IR/AttnGpu.h"
+#include "fovea/Target/TargetModel.h"
+
+namespace fovea {
+
+/// sm_90a: shared memory and registers of one block of threads.
+TargetModel getHopperModel();
+
+/// What a schedule is chosen for.
+struct HopperScheduleRequest {
+  llvm::SmallVector<int64_t> headDims; ///< of each (query, key) pair
+  int64_t valueDim = 0;
+  mlir::Type elementType;
+  bool hasScore = false;
+  /// "groups=2,n=128"; what it leaves out is the measured default.
+  llvm::StringRef text;
+};
+
+/// Completes and verifies a schedule; says what this target does not do.
+llvm::FailureOr<mlir::attn_gpu::ScheduleAttr>
+chooseHopperSchedule(mlir::MLIRContext *context,
+                     const HopperScheduleRequest &request,
+                     llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
+
+} // namespace fovea
+
+#endif // FOVEA_TARGET_NVVM_HOPPERMODEL_H

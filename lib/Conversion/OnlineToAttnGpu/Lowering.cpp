@@ -1,0 +1,175 @@
+//===- Lowering.cpp - The grid around the sweep ---------------------------===//
+
+#include "Lowering.h"
+
+using namespace fovea::gpu;
+using namespace mlir::attn_gpu;
+
+/// The running maximum before any key. Scores times log2(e) stay exact sums
+/// with it, so that exp2 of a masked score minus it is zero.
+static constexpr double kFloor = -0x1p100;
+
+LogicalResult GridLowering::run() {
+  auto schedule = cast<ScheduleAttr>(grid.getScheduleAttr());
+  if (grid.getBounds().size() != 3)
+    return unsupported(grid, "grids of other than three bounds");
+  tiles = ForTilesOp::create(b, loc, grid.getBounds(), schedule);
+  Block *body = b.createBlock(&tiles.getBody());
+  for (BlockArgument argument : grid.getBody().getArguments())
+    mapping.map(argument, body->addArgument(b.getIndexType(), loc));
+  for (Operation &op : grid.getBody().front().without_terminator())
+    if (failed(lower(&op)))
+      return failure();
+  YieldOp::create(b, loc);
+  grid.erase();
+  return success();
+}
+
+LogicalResult GridLowering::lower(Operation *op) {
+  loc = op->getLoc();
+  return TypeSwitch<Operation *, LogicalResult>(op)
+      .Case([&](online::LoadOp load) { return lowerLoad(load); })
+      .Case([&](online::InitOp init) { return lowerInit(init); })
+      .Case([&](online::SweepOp sweep) { return lowerSweep(sweep); })
+      .Case([&](online::FinishOp finish) { return lowerFinish(finish); })
+      .Case([&](online::StoreOp store) { return lowerStore(store); })
+      .Case([&](online::WalkSegmentsOp) { return success(); })
+      .Case([&](online::WalkScanOp) {
+        return unsupported(op, "masks without closed-form bounds");
+      })
+      .Case([&](online::WalkListOp) {
+        return unsupported(op, "block masks");
+      })
+      .Default([&](Operation *other) -> LogicalResult {
+        if (isa<online::OnlineDialect>(other->getDialect()) &&
+            !isa<online::ViewOp>(other))
+          return unsupported(other, "'" + other->getName().getStringRef() +
+                                        "' in a grid");
+        b.clone(*other, mapping);
+        return success();
+      });
+}
+
+LogicalResult GridLowering::lowerLoad(online::LoadOp op) {
+  auto shape = cast<ShapedType>(op.getTile().getType());
+  if (shape.getRank() != 2)
+    return unsupported(op, "loads of scalars a row");
+  auto type = TileType::getChecked(
+      [&] { return op.emitError(); }, b.getContext(), shape.getDimSize(0),
+      shape.getDimSize(1), shape.getElementType());
+  if (!type)
+    return failure();
+  mapping.map(op.getTile(),
+              LoadOp::create(b, loc, type, mapping.lookupOrDefault(op.getView()),
+                             mapping.lookupOrDefault(op.getRow())));
+  return success();
+}
+
+Value GridLowering::constant(double value) {
+  return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(value));
+}
+
+Value GridLowering::map(Type type, ValueRange inputs, Body body) {
+  auto op = MapOp::create(b, loc, type, inputs, ValueRange());
+  OpBuilder::InsertionGuard guard(b);
+  Block *block = b.createBlock(&op.getBody());
+  for (size_t i = 0; i < inputs.size(); ++i)
+    block->addArgument(b.getF32Type(), loc);
+  YieldOp::create(b, loc, body(b, block->getArguments()));
+  return op;
+}
+
+//===----------------------------------------------------------------------===//
+// Before and after the sweep
+//===----------------------------------------------------------------------===//
+
+LogicalResult GridLowering::lowerInit(online::InitOp op) {
+  if (!isa<attn::SoftmaxAttr>(op.getNormalizer()))
+    return unsupported(op, "normalisers other than softmax");
+  online::StateType type = op.getState().getType();
+  State state;
+  state.max = SplatOp::create(b, loc, rows(), constant(kFloor));
+  state.sum = ZeroOp::create(b, loc, rows(/*partial=*/true));
+  state.out = ZeroOp::create(b, loc, frag(type.getColumns()));
+  states[op.getState()] = state;
+  return success();
+}
+
+LogicalResult GridLowering::lowerFinish(online::FinishOp op) {
+  State state = states.lookup(op.getState());
+  Value sum = QuadReduceOp::create(b, loc, rows(), ReduceKind::Sum, state.sum);
+  Value zero = constant(0), one = constant(1), ln2 = constant(M_LN2);
+  // S3: rows without a visible key.
+  Value inverse = map(rows(), sum, [&](OpBuilder &b, ValueRange x) {
+    Value dead = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, x[0],
+                                       zero);
+    Value quotient = arith::DivFOp::create(b, loc, one, x[0]);
+    return arith::SelectOp::create(b, loc, dead, zero, quotient).getResult();
+  });
+  Value out = map(state.out.getType(), {state.out, inverse},
+                  [&](OpBuilder &b, ValueRange x) {
+                    return arith::MulFOp::create(b, loc, x[0], x[1]).getResult();
+                  });
+  mapping.map(op.getOut(), out);
+  if (!op.getLse())
+    return success();
+  Value lse = map(rows(), {state.max, sum}, [&](OpBuilder &b, ValueRange x) {
+    Value log = math::Log2Op::create(b, loc, x[1]);
+    Value max = toNatural
+                    ? arith::MulFOp::create(b, loc, x[0], toNatural).getResult()
+                    : x[0];
+    return math::FmaOp::create(b, loc, log, ln2, max).getResult();
+  });
+  mapping.map(op.getLse(), lse);
+  return success();
+}
+
+LogicalResult GridLowering::lowerStore(online::StoreOp op) {
+  Value view = mapping.lookupOrDefault(op.getView()), row = mapping.lookupOrDefault(op.getRow());
+  Value value = mapping.lookupOrDefault(op.getTile());
+  if (isa<FragType>(value.getType()))
+    StoreTileOp::create(b, loc, value, view, row,
+                        tiles.getSchedule().getStaged());
+  else
+    StoreRowsOp::create(b, loc, value, view, row);
+  return success();
+}
+
+LogicalResult GridLowering::lowerSweep(online::SweepOp op) {
+  auto walk = op.getWalk().getDefiningOp<online::WalkSegmentsOp>();
+  if (!walk || op.getInits().size() != 1 || !states.count(op.getInits()[0]))
+    return unsupported(op, "sweeps over other than segments and one state");
+  if (walk.getBegins().empty())
+    return unsupported(op, "walks without a segment");
+  auto lookup = [&](Value value) { return mapping.lookupOrDefault(value); };
+  State state = states[op.getInits()[0]];
+  SmallVector<Value> inits{state.max, state.sum, state.out};
+  blocks = ForBlocksOp::create(
+      b, loc, TypeRange(ValueRange(inits)),
+      llvm::map_to_vector(walk.getBegins(), lookup),
+      llvm::map_to_vector(walk.getEnds(), lookup), inits, walk.getClasses(),
+      walk.getStep());
+  {
+    OpBuilder::InsertionGuard guard(b);
+    Block *body = b.createBlock(&blocks.getBody());
+    Type index = b.getIndexType();
+    mapping.map(op.getBody().getArgument(0), body->addArgument(index, loc));
+    count = body->addArgument(index, loc);
+    full = body->addArgument(b.getI1Type(), loc);
+    for (Value init : inits)
+      body->addArgument(init.getType(), loc);
+    states[op.getBody().getArgument(2)] = {
+        body->getArgument(3), body->getArgument(4), body->getArgument(5)};
+    for (Operation &inner : op.getBody().front().without_terminator()) {
+      loc = inner.getLoc();
+      if (failed(lowerInBlock(&inner)))
+        return failure();
+    }
+    State next =
+        states[op.getBody().front().getTerminator()->getOperand(0)];
+    YieldOp::create(b, loc, ValueRange{next.max, next.sum, next.out});
+  }
+  states[op.getResult(0)] = {blocks.getResult(0), blocks.getResult(1),
+                             blocks.getResult(2)};
+  return success();
+}

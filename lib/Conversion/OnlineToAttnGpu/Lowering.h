@@ -1,0 +1,71 @@
+//===- Lowering.h - A grid as tiles and fragments ---------------*- C++ -*-===//
+#ifndef FOVEA_LIB_CONVERSION_ONLINETOATTNGPU_LOWERING_H
+#define FOVEA_LIB_CONVERSION_ONLINETOATTNGPU_LOWERING_H
+
+#include "fovea/Conversion/OnlineToAttnGpu/OnlineToAttnGpu.h"
+
+namespace fovea::gpu {
+using namespace mlir;
+
+/// The running values of a normaliser; null where it has none of the kind.
+struct State {
+  Value max, sum, out;
+};
+
+/// Lowers one grid; says what this target does not do.
+class GridLowering {
+public:
+  explicit GridLowering(online::GridOp grid)
+      : b(grid), loc(grid.getLoc()), grid(grid) {}
+  LogicalResult run();
+
+private:
+  // The body of the grid.
+  LogicalResult lower(Operation *op);
+  LogicalResult lowerSweep(online::SweepOp op);
+  LogicalResult lowerInit(online::InitOp op);
+  LogicalResult lowerFinish(online::FinishOp op);
+  LogicalResult lowerStore(online::StoreOp op);
+  // The body of the sweep.
+  LogicalResult lowerInBlock(Operation *op);
+  LogicalResult lowerDot(online::DotOp op);
+  LogicalResult lowerMap(online::MapOp op);
+  LogicalResult lowerStep(online::StepOp op);
+  Value lowerMask(online::StepOp step, Value scores);
+  void hoistUniform(Region &region);
+
+  LogicalResult lowerLoad(online::LoadOp op);
+  LogicalResult unsupported(Operation *op, const Twine &what) {
+    return op->emitError() << "sm_90a kernels do not have " << what;
+  }
+
+  // Building maps.
+  using Body = function_ref<Value(OpBuilder &, ValueRange)>;
+  Value map(Type type, ValueRange inputs, Body body);
+  Value constant(double value);
+  attn_gpu::RowvecType rows(bool partial = false) {
+    return attn_gpu::RowvecType::get(b.getContext(), attn_gpu::kGroupRows,
+                                     b.getF32Type(), partial);
+  }
+  attn_gpu::FragType frag(int64_t columns) {
+    return attn_gpu::FragType::get(b.getContext(), attn_gpu::kGroupRows,
+                                   columns, b.getF32Type(),
+                                   attn_gpu::Layout::Quad);
+  }
+
+  OpBuilder b;
+  Location loc;
+  online::GridOp grid;
+  IRMapping mapping;
+  attn_gpu::ForTilesOp tiles;
+  attn_gpu::ForBlocksOp blocks;
+  DenseMap<Value, State> states;
+  DenseMap<Value, online::MaskOp> masks;
+  /// What takes scores at rest to log2 units, and to natural ones (null: 1).
+  Value toLog2, toNatural;
+  Value count, full;
+};
+
+} // namespace fovea::gpu
+
+#endif // FOVEA_LIB_CONVERSION_ONLINETOATTNGPU_LOWERING_H

@@ -1,0 +1,115 @@
+//===- Budget.cpp - -attn-gpu-budget --------------------------------------===//
+
+#include "fovea/Dialect/AttnGpu/Transforms/Passes.h"
+#include "llvm/Support/MathExtras.h"
+
+namespace mlir::attn_gpu {
+#define GEN_PASS_DEF_ATTNGPUBUDGET
+#include "fovea/Dialect/AttnGpu/Transforms/Passes.h.inc"
+} // namespace mlir::attn_gpu
+
+using namespace mlir;
+using namespace mlir::attn_gpu;
+
+/// What one block of threads has on sm_90.
+static constexpr int64_t kSharedMemory = 232448, kRegisters = 65536,
+                         kThreadsPerGroup = 128, kBarriers = 16;
+
+namespace {
+struct AttnGpuBudget : attn_gpu::impl::AttnGpuBudgetBase<AttnGpuBudget> {
+  void runOnOperation() override {
+    for (auto specialize : getOperation().getOps<SpecializeOp>())
+      if (failed(setRegisters(specialize)) || failed(setOffsets(specialize)))
+        return signalPassFailure();
+  }
+
+  LogicalResult setRegisters(SpecializeOp specialize);
+  LogicalResult setOffsets(SpecializeOp specialize);
+};
+} // namespace
+
+/// Registers a thread of the loading and of the computing groups: multiples of
+/// 8 whose sum over all threads fits, and with which the launch, at the same
+/// number for all, fits too.
+static std::pair<int64_t, int64_t> chooseRegisters(int64_t groups) {
+  switch (groups) {
+  case 1:
+    return {56, 240};
+  case 2:
+    return {24, 240};
+  default:
+    return {32, 160};
+  }
+}
+
+LogicalResult AttnGpuBudget::setRegisters(SpecializeOp specialize) {
+  auto roles = llvm::to_vector(specialize.getBody().getOps<RoleOp>());
+  int64_t groups = roles[1].getGroups();
+  auto [load, mma] = chooseRegisters(groups);
+  int64_t sum = (load + groups * mma) * kThreadsPerGroup;
+  if (sum > kRegisters)
+    return specialize.emitError()
+           << "asks for " << sum << " registers, the limit is " << kRegisters;
+  // The accumulators, operands and scores that live at once in a step.
+  int64_t live = 0;
+  roles[1].walk([&](scf::ForOp loop) {
+    int64_t carried = 0;
+    for (Value init : loop.getInitArgs())
+      if (auto frag = dyn_cast<FragType>(init.getType()))
+        carried += frag.getRegisters();
+    for (auto start : loop.getBody()->getOps<MmaStartOp>())
+      if (!start.getAcc())
+        carried +=
+            cast<FragType>(start.getType().getResult()).getRegisters();
+    live = std::max(live, carried);
+  });
+  if (live + 16 > mma)
+    return roles[1].emitError()
+           << "holds " << live << " registers of fragments, the limit of "
+           << groups << " groups is " << mma - 16;
+  Builder b(&getContext());
+  roles[0].setRegistersAttr(b.getI64IntegerAttr(load));
+  roles[1].setRegistersAttr(b.getI64IntegerAttr(mma));
+  getOperation()->setAttr(
+      "attn_gpu.threads",
+      b.getI64IntegerAttr((groups + 1) * kThreadsPerGroup));
+  // The block's, the turnstile's and one for each group's stores.
+  if (1 + 2 * groups > kBarriers)
+    return specialize.emitError() << "asks for " << 1 + 2 * groups
+                                  << " named barriers, the limit is "
+                                  << kBarriers;
+  return success();
+}
+
+LogicalResult AttnGpuBudget::setOffsets(SpecializeOp specialize) {
+  Builder b(&getContext());
+  int64_t offset = 0;
+  SmallVector<ChannelOp> channels(getOperation().getOps<ChannelOp>());
+  for (ChannelOp channel : channels) {
+    ChannelType type = channel.getChannel().getType();
+    channel.setOffsetAttr(b.getI64IntegerAttr(offset));
+    // Swizzled boxes repeat every 1024 bytes.
+    offset = llvm::alignTo(offset + type.getStages() * type.getTileBytes(), 1024);
+  }
+  StoreTileOp store;
+  specialize.walk([&](StoreTileOp op) { store = op; });
+  bool staged = store && store.getStaged();
+  if (staged) {
+    getOperation()->setAttr("attn_gpu.staging", b.getI64IntegerAttr(offset));
+    auto roles = llvm::to_vector(specialize.getBody().getOps<RoleOp>());
+    offset += roles[1].getGroups() * kGroupRows *
+              store.getSource().getType().getColumns() * 2;
+  }
+  getOperation()->setAttr("attn_gpu.barriers", b.getI64IntegerAttr(offset));
+  for (ChannelOp channel : channels) {
+    ChannelType type = channel.getChannel().getType();
+    offset += 16 * type.getStages(); // full and empty
+    offset += llvm::alignTo(type.getRecords() * 4, 16) * type.getStages();
+  }
+  if (offset > kSharedMemory)
+    return specialize.emitError() << "asks for " << offset
+                                  << " bytes of shared memory, the limit is "
+                                  << kSharedMemory;
+  getOperation()->setAttr("attn_gpu.shared_memory", b.getI64IntegerAttr(offset));
+  return success();
+}

@@ -1,0 +1,158 @@
+//===- FlattenLoad.cpp - The loading role as a stream ---------------------===//
+
+#include "Flatten.h"
+
+using namespace mlir;
+using namespace mlir::attn_gpu;
+
+namespace {
+/// Fills in the order K0 Q | K1 V0 | K2 V1 | …; a tile's last V follows the next
+/// tile's first K, which the computing role starts on before it.
+class LoaderBuilder {
+public:
+  explicit LoaderBuilder(Stream &stream)
+      : stream(stream), loc(stream.loadTiles.getLoc()),
+        b(stream.loader.getBody().front().getTerminator()) {}
+  void build();
+
+private:
+  /// One tile's scalars.
+  struct Tile {
+    Slice load, mma;
+    Places places;
+  };
+  Tile decode(Value number);
+  FillOp findFill(ChannelOp channel);
+  void fill(Tile &tile, ChannelOp channel, Value use, Value n0);
+  void fillQueries(Tile &tile, Value use);
+  void setRecordTypes(Tile &tile);
+  SmallVector<Value> getRecords(Tile &tile);
+
+  Value index(int64_t value) { return Scalars(b, loc).index(value); }
+  Value increment(Value value) {
+    return Scalars(b, loc).add(value, index(1));
+  }
+  Value decrement(Value value) {
+    return Scalars(b, loc).sub(value, index(1));
+  }
+
+  Stream &stream;
+  Location loc;
+  OpBuilder b;
+};
+} // namespace
+
+/// Heads in sections; inside one the last query tile of each head first, as it
+/// sees the most keys under a causal mask.
+LoaderBuilder::Tile LoaderBuilder::decode(Value number) {
+  Scalars s(b, loc);
+  ValueRange bounds = stream.loadTiles.getBounds();
+  Value queryTiles = bounds[2];
+  Value heads = SectionOp::create(b, loc);
+  Value perSection = s.mul(queryTiles, heads);
+  Value section = s.div(number, perSection);
+  Value rest = s.sub(number, s.mul(section, perSection));
+  Value row = s.div(rest, heads);
+  Value inSection = s.sub(rest, s.mul(row, heads));
+  Value head = s.add(s.mul(section, heads), inSection);
+  Value batch = s.div(head, bounds[1]);
+  Value indices[] = {batch, s.sub(head, s.mul(batch, bounds[1])),
+                     s.sub(s.sub(queryTiles, s.index(1)), row)};
+  Tile tile{Slice(stream.loadTiles), Slice(stream.mmaTiles), Places()};
+  for (int i = 0; i < 3; ++i) {
+    tile.load.set(stream.loadTiles.getBody().getArgument(i), indices[i]);
+    tile.mma.set(stream.mmaTiles.getBody().getArgument(i), indices[i]);
+  }
+  tile.places = Places::compute(b, stream.loadBlocks, tile.load);
+  return tile;
+}
+
+FillOp LoaderBuilder::findFill(ChannelOp channel) {
+  FillOp found;
+  stream.loadTiles.walk([&](FillOp fill) {
+    if (fill.getChannel() == channel.getChannel())
+      found = fill;
+  });
+  return found;
+}
+
+/// The fill of a block: what its row reads is computed for the block's n0.
+void LoaderBuilder::fill(Tile &tile, ChannelOp channel, Value use, Value n0) {
+  FillOp fill = findFill(channel);
+  Slice slice = tile.load;
+  slice.set(stream.loadBlocks.getBody().getArgument(0), n0);
+  FillOp::create(b, loc, channel, use, slice.get(b, fill.getView()),
+                 slice.get(b, fill.getRow()), ValueRange());
+}
+
+SmallVector<Value> LoaderBuilder::getRecords(Tile &tile) {
+  SmallVector<Value> records{index(1)};
+  for (Value value : stream.records)
+    records.push_back(tile.mma.get(b, value));
+  for (Value *value : tile.places.values())
+    records.push_back(*value);
+  return records;
+}
+
+void LoaderBuilder::fillQueries(Tile &tile, Value use) {
+  FillOp fill = findFill(stream.q);
+  FillOp::create(b, loc, stream.q, use, tile.load.get(b, fill.getView()),
+                 tile.load.get(b, fill.getRow()), getRecords(tile));
+}
+
+void LoaderBuilder::setRecordTypes(Tile &tile) {
+  int64_t records = 1 + stream.records.size() + tile.places.values().size();
+  ChannelType old = stream.q.getChannel().getType();
+  stream.q.getChannel().setType(
+      ChannelType::get(b.getContext(), old.getRows(), old.getColumns(),
+                       old.getElementType(), old.getStages(), records));
+}
+
+void LoaderBuilder::build() {
+  Value zero = index(0), one = index(1);
+  Value firstTile = TileFirstOp::create(b, loc);
+  Tile tile = decode(firstTile);
+  setRecordTypes(tile);
+  Value n0 = tile.places.first(b).n0;
+  fill(tile, stream.k, zero, n0);
+  fillQueries(tile, zero);
+  // Next uses of K and Q, the tile, its first block.
+  SmallVector<Value> last = createWhile(
+      b, loc, {one, one, firstTile, n0},
+      [&](OpBuilder &, ValueRange x) {
+        Value next = TileFetchOp::create(b, loc, stream.tiles);
+        Tile tile = decode(x[2]);
+        SmallVector<Value> done = createFor(
+            b, loc, tile.places.total, {x[0], x[3]},
+            [&](OpBuilder &inner, Value place, ValueRange carried) {
+              OpBuilder::InsertionGuard guard(b);
+              b.restoreInsertionPoint(inner.saveInsertionPoint());
+              Value n0 = tile.places.at(b, place).n0;
+              fill(tile, stream.k, carried[0], n0);
+              fill(tile, stream.v, decrement(carried[0]), carried[1]);
+              SmallVector<Value> result{increment(carried[0]), n0};
+              inner.restoreInsertionPoint(b.saveInsertionPoint());
+              return result;
+            });
+        Value more = Scalars(b, loc).slt(next, stream.tiles);
+        return std::make_pair(
+            more, SmallVector<Value>{done[0], x[1], x[2], done[1], next});
+      },
+      [&](OpBuilder &, ValueRange x) {
+        Tile old = decode(x[2]), tile = decode(x[4]);
+        Value n0 = tile.places.first(b).n0;
+        fillQueries(tile, x[1]);
+        fill(tile, stream.k, x[0], n0);
+        fill(old, stream.v, decrement(x[0]), x[3]);
+        return SmallVector<Value>{increment(x[0]), increment(x[1]), x[4], n0};
+      });
+  Tile old = decode(last[2]);
+  fill(old, stream.v, decrement(last[0]), last[3]);
+  SmallVector<Value> end(
+      stream.q.getChannel().getType().getRecords(), index(0));
+  PublishOp::create(b, loc, stream.q, last[1], end);
+}
+
+void mlir::attn_gpu::flattenLoader(Stream &stream) {
+  LoaderBuilder(stream).build();
+}

@@ -1,0 +1,114 @@
+//===- FlattenStream.cpp - -attn-gpu-flatten-stream -----------------------===//
+
+#include "Flatten.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+namespace mlir::attn_gpu {
+#define GEN_PASS_DEF_ATTNGPUFLATTENSTREAM
+#include "fovea/Dialect/AttnGpu/Transforms/Passes.h.inc"
+} // namespace mlir::attn_gpu
+
+using namespace mlir;
+using namespace mlir::attn_gpu;
+
+namespace {
+struct AttnGpuFlattenStream
+    : attn_gpu::impl::AttnGpuFlattenStreamBase<AttnGpuFlattenStream> {
+  void runOnOperation() override {
+    SmallVector<SpecializeOp> kernels(getOperation().getOps<SpecializeOp>());
+    for (SpecializeOp specialize : kernels) {
+      FailureOr<Stream> stream = findStream(specialize);
+      if (failed(stream))
+        return signalPassFailure();
+      flattenLoader(*stream);
+      flattenComputer(*stream);
+      stream->loadTiles.erase();
+      stream->mmaTiles.erase();
+    }
+  }
+};
+} // namespace
+
+template <typename Op, typename Range> static Op findOnly(Range &&block) {
+  auto ops = block.template getOps<Op>();
+  if (!llvm::hasSingleElement(ops))
+    return Op();
+  return *ops.begin();
+}
+
+FailureOr<Stream> mlir::attn_gpu::findStream(SpecializeOp specialize) {
+  Stream stream;
+  auto roles = llvm::to_vector(specialize.getBody().getOps<RoleOp>());
+  stream.loader = roles[0];
+  stream.computer = roles[1];
+  stream.loadTiles = findOnly<ForTilesOp>(stream.loader.getBody());
+  stream.mmaTiles = findOnly<ForTilesOp>(stream.computer.getBody());
+  if (!stream.loadTiles || !stream.mmaTiles)
+    return specialize.emitError("is not two roles over one 'for_tiles' each: "
+                                "run -attn-gpu-split-roles");
+  stream.loadBlocks = findOnly<ForBlocksOp>(stream.loadTiles.getBody());
+  stream.mmaBlocks = findOnly<ForBlocksOp>(stream.mmaTiles.getBody());
+  SmallVector<ChannelOp, 3> channels;
+  for (auto channel : specialize->getBlock()->getOps<ChannelOp>())
+    if (llvm::any_of(channel->getUsers(), [&](Operation *user) {
+          return specialize->isProperAncestor(user);
+        }))
+      channels.push_back(channel);
+  if (!stream.loadBlocks || !stream.mmaBlocks || channels.size() != 3)
+    return specialize.emitError(
+        "streams have one query, one key and one value channel and one loop "
+        "over blocks");
+  std::tie(stream.q, stream.k, stream.v) =
+      std::make_tuple(channels[0], channels[1], channels[2]);
+  stream.schedule = stream.mmaTiles.getSchedule();
+  OpBuilder b(specialize);
+  Scalars s(b, specialize.getLoc());
+  ValueRange bounds = stream.mmaTiles.getBounds();
+  stream.tiles = s.mul(s.mul(bounds[0], bounds[1]), bounds[2]);
+
+  llvm::SetVector<Value> records;
+  for (Operation &op : stream.mmaTiles.getBody().front())
+    if (&op == stream.mmaBlocks)
+      op.walk([&](Operation *inner) {
+        if (inner != &op)
+          collectRecords(stream.mmaTiles, inner, records);
+      });
+    else if (isa<StoreTileOp, StoreRowsOp, MapOp, SplatOp>(op))
+      collectRecords(stream.mmaTiles, &op, records);
+  stream.records = records.takeVector();
+  return stream;
+}
+
+SmallVector<Value> mlir::attn_gpu::createWhile(OpBuilder &b, Location loc,
+                                               ValueRange inits, LoopHead head,
+                                               LoopNext next) {
+  OpBuilder::InsertPoint place = b.saveInsertionPoint();
+  auto build = [&](Region &region, TypeRange types) {
+    SmallVector<Location> locs(types.size(), loc);
+    return b.createBlock(&region, {}, types, locs);
+  };
+  // The types that the head hands on are known once it is built.
+  OperationState state(loc, scf::WhileOp::getOperationName());
+  Region *before = state.addRegion(), *after = state.addRegion();
+  Block *first = build(*before, inits.getTypes());
+  auto [condition, passed] = head(b, first->getArguments());
+  scf::ConditionOp::create(b, loc, condition, passed);
+  Block *second = build(*after, ValueRange(passed).getTypes());
+  scf::YieldOp::create(b, loc, next(b, second->getArguments()));
+  state.addOperands(inits);
+  state.addTypes(ValueRange(passed).getTypes());
+  b.restoreInsertionPoint(place);
+  return SmallVector<Value>(b.create(state)->getResults());
+}
+
+SmallVector<Value> mlir::attn_gpu::createFor(
+    OpBuilder &b, Location loc, Value end, ValueRange inits,
+    function_ref<SmallVector<Value>(OpBuilder &, Value, ValueRange)> body) {
+  Value one = arith::ConstantIndexOp::create(b, loc, 1);
+  auto loop = scf::ForOp::create(
+      b, loc, one, end, one, inits,
+      [&](OpBuilder &inner, Location, Value place, ValueRange carried) {
+        scf::YieldOp::create(inner, loc, body(inner, place, carried));
+      });
+  return SmallVector<Value>(loop.getResults());
+}

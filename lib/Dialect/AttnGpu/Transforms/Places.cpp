@@ -1,0 +1,100 @@
+//===- Places.cpp - The order in which a tile visits its blocks -----------===//
+
+#include "Places.h"
+#include "Scalars.h"
+
+using namespace mlir;
+using namespace mlir::attn_gpu;
+
+Places Places::compute(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
+  Scalars s(b, loop.getLoc());
+  Places places;
+  places.step = loop.getStep();
+  Value step = s.index(places.step), zero = s.index(0), next = zero;
+  SmallVector<Group> tails;
+  SmallVector<Value> tailCounts;
+  auto add = [&](SmallVectorImpl<Group> &list, Value base, Value end,
+                 Value count) {
+    list.push_back({base, end, next});
+    next = s.add(next, count);
+  };
+  for (auto [index, begin, end] :
+       llvm::enumerate(loop.getBegins(), loop.getEnds())) {
+    if (loop.getClasses()[index] != int32_t(online::ClassKind::Full))
+      continue;
+    Value base = slice.get(b, begin), stop = slice.get(b, end);
+    Value keys = s.max(s.sub(stop, base), zero);
+    Value count = s.div(keys, step);
+    add(places.whole, base, stop, count);
+    Value covered = s.mul(count, step);
+    tails.push_back({s.add(base, covered), stop, Value()});
+    tailCounts.push_back(s.select(s.slt(covered, keys), s.index(1), zero));
+  }
+  places.wholeTotal = next;
+  for (auto [tail, count] : llvm::zip(tails, tailCounts))
+    add(places.others, tail.base, tail.end, count);
+  for (auto [index, begin, end] :
+       llvm::enumerate(loop.getBegins(), loop.getEnds())) {
+    if (loop.getClasses()[index] == int32_t(online::ClassKind::Full))
+      continue;
+    Value base = slice.get(b, begin), stop = slice.get(b, end);
+    Value keys = s.max(s.sub(stop, base), zero);
+    add(places.others, base, stop,
+        s.div(s.add(keys, s.index(places.step - 1)), step));
+  }
+  places.total = s.max(next, s.index(1));
+  places.fullEnd =
+      s.min(s.add(places.wholeTotal, s.index(1)), places.total);
+  return places;
+}
+
+SmallVector<Value *> Places::values() {
+  SmallVector<Value *> list{&total, &fullEnd, &wholeTotal};
+  for (SmallVector<Group> *groups : {&whole, &others})
+    for (Group &group : *groups)
+      list.append({&group.base, &group.end, &group.start});
+  return list;
+}
+
+Value Places::select(OpBuilder &b, ArrayRef<Group> groups, Value element,
+                     function_ref<Value(const Group &)> value) {
+  Scalars s(b, element.getLoc());
+  Value result = value(groups.front());
+  for (const Group &group : groups.drop_front())
+    result = s.select(s.slt(element, group.start), result, value(group));
+  return result;
+}
+
+Places::Block Places::find(OpBuilder &b, Value element, Value full) {
+  Scalars s(b, element.getLoc());
+  Value width = s.index(step);
+  auto origin = [&](const Group &group) {
+    return s.add(group.base, s.mul(s.sub(element, group.start), width));
+  };
+  Value n0, count = width;
+  if (!others.empty()) {
+    n0 = select(b, others, element, origin);
+    Value end = select(b, others, element,
+                       [](const Group &group) { return group.end; });
+    count = s.min(s.sub(end, n0), width);
+  }
+  if (!whole.empty()) {
+    Value inside = select(b, whole, element, origin);
+    n0 = n0 ? s.select(full, inside, n0) : inside;
+    count = s.select(full, width, count);
+  }
+  return {n0, count, full};
+}
+
+Places::Block Places::first(OpBuilder &b) {
+  Scalars s(b, total.getLoc());
+  Value element = s.sub(total, s.index(1));
+  Block block = find(b, element, s.slt(element, wholeTotal));
+  block.full = s.boolean(false);
+  return block;
+}
+
+Places::Block Places::at(OpBuilder &b, Value place) {
+  Scalars s(b, place.getLoc());
+  return find(b, s.sub(place, s.index(1)), s.slt(place, fullEnd));
+}

@@ -1,0 +1,46 @@
+//===- Places.h - The order in which a tile visits its blocks ---*- C++ -*-===//
+#ifndef FOVEA_LIB_DIALECT_ATTNGPU_TRANSFORMS_PLACES_H
+#define FOVEA_LIB_DIALECT_ATTNGPU_TRANSFORMS_PLACES_H
+
+#include "Slice.h"
+
+namespace mlir::attn_gpu {
+
+/// Blocks in the order: last one, whole ones of full segments, others. Place 0
+/// is the last one of the list, place t > 0 the list's element t − 1.
+class Places {
+public:
+  /// Computes the order of a loop from its segments.
+  static Places compute(OpBuilder &b, ForBlocksOp loop, Slice &slice);
+
+  /// All that the order is made of, to travel as records.
+  SmallVector<Value *> values();
+
+  /// How many places there are: at least one.
+  Value total;
+  /// Places below it, but for 0, are full.
+  Value fullEnd;
+
+  /// The block of a place: its first key and how many keys belong to it.
+  struct Block {
+    Value n0, count, full;
+  };
+  Block first(OpBuilder &b);
+  Block at(OpBuilder &b, Value place);
+
+private:
+  struct Group {
+    Value base, end, start;
+  };
+  Block find(OpBuilder &b, Value element, Value full);
+  Value select(OpBuilder &b, ArrayRef<Group> groups, Value element,
+               function_ref<Value(const Group &)> value);
+
+  SmallVector<Group> whole, others;
+  Value wholeTotal;
+  int64_t step = 0;
+};
+
+} // namespace mlir::attn_gpu
+
+#endif // FOVEA_LIB_DIALECT_ATTNGPU_TRANSFORMS_PLACES_H

@@ -1,0 +1,157 @@
+//===- SplitRoles.cpp - -attn-gpu-split-roles -----------------------------===//
+
+#include "fovea/Dialect/AttnGpu/Transforms/Passes.h"
+
+namespace mlir::attn_gpu {
+#define GEN_PASS_DEF_ATTNGPUSPLITROLES
+#include "fovea/Dialect/AttnGpu/Transforms/Passes.h.inc"
+} // namespace mlir::attn_gpu
+
+using namespace mlir;
+using namespace mlir::attn_gpu;
+
+namespace {
+struct AttnGpuSplitRoles
+    : attn_gpu::impl::AttnGpuSplitRolesBase<AttnGpuSplitRoles> {
+  void runOnOperation() override {
+    SmallVector<ForTilesOp> kernels(getOperation().getOps<ForTilesOp>());
+    for (ForTilesOp tiles : kernels)
+      split(tiles);
+  }
+
+  void split(ForTilesOp tiles);
+  void makeChannels(ForTilesOp tiles);
+  void makeLoader(ForTilesOp tiles);
+  void makeComputer(ForTilesOp tiles);
+
+  /// Channels in the order of the loads.
+  SmallVector<Value> channels;
+};
+} // namespace
+
+static bool isOnFragments(Operation *op) {
+  auto isFragment = [](Type type) {
+    return isa<FragType, RowvecType, TileType>(type);
+  };
+  return llvm::any_of(op->getResultTypes(), isFragment) ||
+         llvm::any_of(op->getOperandTypes(), isFragment);
+}
+
+/// Pure scalars that nothing reads any more.
+static void eraseDead(Block &block) {
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block))) {
+    for (Region &region : op.getRegions())
+      for (Block &inner : region)
+        eraseDead(inner);
+    if (isOpTriviallyDead(&op))
+      op.erase();
+  }
+}
+
+static SmallVector<LoadOp> getLoads(ForTilesOp tiles) {
+  SmallVector<LoadOp> loads;
+  tiles.walk([&](LoadOp load) { loads.push_back(load); });
+  return loads;
+}
+
+void AttnGpuSplitRoles::makeChannels(ForTilesOp tiles) {
+  OpBuilder b(tiles);
+  channels.clear();
+  for (LoadOp load : getLoads(tiles)) {
+    bool inTile = load->getParentOp() == tiles;
+    bool isKey = llvm::any_of(load->getUsers(), [](Operation *user) {
+      auto mma = dyn_cast<MmaOp>(user);
+      return mma && mma.getTransposed();
+    });
+    TileType tile = load.getTile().getType();
+    ScheduleAttr schedule = tiles.getSchedule();
+    auto type = ChannelType::get(
+        b.getContext(), tile.getRows(), tile.getColumns(),
+        tile.getElementType(),
+        inTile ? schedule.getQStages() : schedule.getStages(), 0);
+    channels.push_back(ChannelOp::create(b, load.getLoc(), type,
+                                         inTile  ? "q"
+                                         : isKey ? "k"
+                                                 : "v",
+                                         IntegerAttr()));
+  }
+}
+
+void AttnGpuSplitRoles::makeLoader(ForTilesOp tiles) {
+  for (auto [load, channel] : llvm::zip(getLoads(tiles), channels)) {
+    OpBuilder b(load);
+    FillOp::create(b, load.getLoc(), channel, Value(), load.getView(),
+                   load.getRow(), ValueRange());
+  }
+  SmallVector<ForBlocksOp> loops;
+  tiles.walk([&](ForBlocksOp loop) { loops.push_back(loop); });
+  for (ForBlocksOp loop : loops) {
+    OpBuilder b(loop);
+    auto bare = ForBlocksOp::create(b, loop.getLoc(), TypeRange(),
+                                    loop.getBegins(), loop.getEnds(),
+                                    ValueRange(), loop.getClasses(),
+                                    loop.getStep());
+    Block *body = b.createBlock(&bare.getBody());
+    SmallVector<Value> arguments;
+    for (BlockArgument argument :
+         loop.getBody().getArguments().take_front(3))
+      arguments.push_back(
+          body->addArgument(argument.getType(), argument.getLoc()));
+    for (Operation &op : llvm::make_early_inc_range(
+             llvm::reverse(loop.getBody().front())))
+      if (isOnFragments(&op))
+        op.erase();
+    for (auto [from, to] : llvm::zip(loop.getBody().getArguments(), arguments))
+      from.replaceAllUsesWith(to);
+    body->getOperations().splice(body->end(),
+                                 loop.getBody().front().getOperations());
+    b.setInsertionPointToEnd(body);
+    YieldOp::create(b, loop.getLoc());
+    for (Operation &op :
+         llvm::make_early_inc_range(llvm::reverse(tiles.getBody().front())))
+      if (isOnFragments(&op))
+        op.erase();
+  }
+  eraseDead(tiles.getBody().front());
+}
+
+void AttnGpuSplitRoles::makeComputer(ForTilesOp tiles) {
+  for (auto [load, channel] : llvm::zip(getLoads(tiles), channels)) {
+    OpBuilder b(load);
+    Value tile = WaitOp::create(b, load.getLoc(), load.getTile().getType(),
+                                channel, Value());
+    Operation *last = tile.getDefiningOp();
+    for (Operation *user : load->getUsers()) {
+      Operation *here = load->getBlock()->findAncestorOpInBlock(*user);
+      if (last->isBeforeInBlock(here))
+        last = here;
+    }
+    load.getTile().replaceAllUsesWith(tile);
+    b.setInsertionPointAfter(last);
+    ReleaseOp::create(b, load.getLoc(), channel, Value());
+    load.erase();
+  }
+  eraseDead(tiles.getBody().front());
+}
+
+void AttnGpuSplitRoles::split(ForTilesOp tiles) {
+  makeChannels(tiles);
+  OpBuilder b(tiles);
+  Location loc = tiles.getLoc();
+  auto specialize = SpecializeOp::create(b, loc);
+  b.createBlock(&specialize.getBody());
+  for (RoleKind kind : {RoleKind::Load, RoleKind::Mma}) {
+    int64_t groups =
+        kind == RoleKind::Load ? 1 : tiles.getSchedule().getGroups();
+    b.setInsertionPointToEnd(&specialize.getBody().front());
+    auto role = RoleOp::create(b, loc, kind, groups, IntegerAttr());
+    b.createBlock(&role.getBody());
+    auto clone = cast<ForTilesOp>(b.clone(*tiles));
+    YieldOp::create(b, loc);
+    if (kind == RoleKind::Load)
+      makeLoader(clone);
+    else
+      makeComputer(clone);
+  }
+  tiles.erase();
+}

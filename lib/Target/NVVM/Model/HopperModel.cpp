@@ -1,0 +1,87 @@
+//===- HopperModel.cpp - Schedules for Hopper -----------------------------===//
+
+#include "fovea/Target/NVVM/HopperModel.h"
+#include "mlir/IR/Diagnostics.h"
+
+using namespace fovea;
+using namespace mlir;
+
+TargetModel fovea::getHopperModel() {
+  TargetModel model("sm_90a");
+  model.setLimit("shared_memory", 232448);
+  model.setLimit("registers", 240);
+  return model;
+}
+
+namespace {
+/// The fields of a schedule as their text sets them.
+struct Fields {
+  int64_t groups, n, stages, qStages, pingPong, pin, staged;
+
+  int64_t *find(StringRef name) {
+    return llvm::StringSwitch<int64_t *>(name)
+        .Case("groups", &groups)
+        .Case("n", &n)
+        .Case("stages", &stages)
+        .Case("q_stages", &qStages)
+        .Case("ping_pong", &pingPong)
+        .Case("pin", &pin)
+        .Case("staged", &staged)
+        .Default(nullptr);
+  }
+};
+} // namespace
+
+/// Measured on an H100 for each head dim; a score mod that adds arithmetic
+/// wants the warpgroups to take turns.
+static std::optional<Fields> getDefaults(const HopperScheduleRequest &request) {
+  if (request.valueDim == 64)
+    return Fields{3, 128, 2, 2, 1, request.hasScore ? 0 : 5, 1};
+  if (request.valueDim == 128)
+    return Fields{2, 128, 2, 2, request.hasScore, request.hasScore, 1};
+  if (request.valueDim == 256)
+    return Fields{2, 80, 2, 1, 1, 0, 0};
+  return std::nullopt;
+}
+
+static LogicalResult
+parseFields(StringRef text, Fields &fields,
+            function_ref<InFlightDiagnostic()> emitError) {
+  SmallVector<StringRef> entries;
+  text.split(entries, ',', -1, /*KeepEmpty=*/false);
+  for (StringRef entry : entries) {
+    auto [name, value] = entry.split('=');
+    int64_t *field = fields.find(name.trim());
+    if (!field || value.trim().getAsInteger(10, *field))
+      return emitError() << "schedule entry '" << entry
+                         << "' is none of groups, n, stages, q_stages, "
+                            "ping_pong, pin and staged with a number";
+  }
+  return success();
+}
+
+FailureOr<attn_gpu::ScheduleAttr> fovea::chooseHopperSchedule(
+    MLIRContext *context, const HopperScheduleRequest &request,
+    function_ref<InFlightDiagnostic()> emitError) {
+  if (!request.elementType.isF16() && !request.elementType.isBF16())
+    return emitError() << "sm_90a kernels take f16 and bf16, got "
+                       << request.elementType;
+  if (request.headDims.size() != 1)
+    return emitError() << "sm_90a kernels take one (query, key) pair, got "
+                       << request.headDims.size();
+  std::optional<Fields> fields = getDefaults(request);
+  if (!fields || request.headDims[0] != request.valueDim)
+    return emitError() << "sm_90a kernels have head dims 64, 128 and 256, the "
+                          "same for keys and values, got "
+                       << request.headDims[0] << " and " << request.valueDim;
+  if (failed(parseFields(request.text, *fields, emitError)))
+    return failure();
+  auto schedule = attn_gpu::ScheduleAttr::getChecked(
+      emitError, context, fields->groups, fields->n, fields->stages,
+      fields->qStages, fields->pingPong != 0, fields->pin, fields->staged != 0);
+  if (!schedule ||
+      failed(schedule.verifySchedule(getHopperModel(), request.headDims[0],
+                                     request.valueDim, 2, emitError)))
+    return failure();
+  return schedule;
+}
