@@ -1,6 +1,7 @@
 //===- Registration.cpp - The one list of dialects and passes -------------===//
 
 #include "fovea/Registration/Registration.h"
+#include "fovea/Conversion/AttnGpuToNVVM/AttnGpuToNVVM.h"
 #include "fovea/Conversion/AttnToOnline/AttnToOnline.h"
 #include "fovea/Conversion/OnlineToAttnGpu/OnlineToAttnGpu.h"
 #include "fovea/Conversion/OnlineToCPU/OnlineToCPU.h"
@@ -12,6 +13,7 @@
 #include "fovea/Pipelines/Pipelines.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -22,6 +24,7 @@ void fovea::registerDialects(mlir::DialectRegistry &registry) {
   registry.insert<mlir::arith::ArithDialect, mlir::attn::AttnDialect,
                   mlir::func::FuncDialect, mlir::LLVM::LLVMDialect,
                   mlir::math::MathDialect, mlir::memref::MemRefDialect,
+                  mlir::NVVM::NVVMDialect,
                   mlir::attn_gpu::AttnGpuDialect,
                   mlir::online::OnlineDialect, mlir::scf::SCFDialect,
                   mlir::tensor::TensorDialect, mlir::vector::VectorDialect>();
@@ -35,6 +38,7 @@ void fovea::registerPasses() {
   registerCPUToLLVMPipeline();
   registerAttnToOnlinePasses();
   registerOnlineToAttnGpuPasses();
+  registerAttnGpuToNVVMPasses();
   mlir::attn_gpu::registerAttnGpuTransformsPasses();
   mlir::attn::registerAttnTransformsPasses();
   registerPipelines();

@@ -44,9 +44,9 @@ arith::CmpIOp AttnGpuClassifyUniform::findClass(scf::ForOp loop) {
 
 void AttnGpuClassifyUniform::split(scf::ForOp loop, arith::CmpIOp condition) {
   OpBuilder b(loop);
-  Scalars s(b, loop.getLoc());
-  Value middle = s.max(condition.getRhs(), loop.getLowerBound());
-  middle = s.min(middle, loop.getUpperBound());
+  // Within the loop's bounds, as the order of the blocks is made. A minimum here
+  // would leave the uniform registers.
+  Value middle = condition.getRhs();
   auto copy = [&](bool full, Value from, Value to, ValueRange inits) {
     IRMapping mapping;
     auto clone = cast<scf::ForOp>(b.clone(*loop, mapping));

@@ -61,8 +61,8 @@ def AttnGpuPlaceAwaits : Pass<"attn-gpu-place-awaits", "::mlir::func::FuncOp"> {
 def AttnGpuClassifyUniform : Pass<"attn-gpu-classify-uniform", "::mlir::func::FuncOp"> {
   let summary = "Split loops where the class of a block changes";
   let description = [{
-    A loop whose masks are full below a bound of its induction variable becomes
-    two: the first without mask code, the second with it.
+    A loop whose masks are full below a bound of its induction variable, which
+    -attn-gpu-flatten-stream puts within the loop's own bounds, becomes two: the first without mask code, the second with it.
 
     ```mlir
     scf.for %t = %c1 to %n … { %full = arith.cmpi slt, %t, %e … attn_gpu.mask … full(%full) … }

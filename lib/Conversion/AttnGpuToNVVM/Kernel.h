@@ -1,0 +1,121 @@
+//===- Kernel.h - One kernel ------------------------------------*- C++ -*-===//
+#ifndef FOVEA_LIB_CONVERSION_ATTNGPUTONVVM_KERNEL_H
+#define FOVEA_LIB_CONVERSION_ATTNGPUTONVVM_KERNEL_H
+
+#include "Scalar.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/Support/JSON.h"
+
+namespace fovea::gpu {
+using namespace mlir::attn_gpu;
+
+/// Where a channel's parts lie in shared memory, in bytes from its start.
+struct ChannelInfo {
+  ChannelType type;
+  int64_t tiles, full, empty, records;
+  /// In the computing role: the descriptor of slot 0.
+  Value descriptor;
+  /// Read as lhs: each group takes its own 64 rows.
+  bool isLhs = false;
+};
+
+/// Emits one function as a kernel.
+class KernelEmitter : TensorAccess {
+public:
+  KernelEmitter(func::FuncOp func, SpecializeOp specialize);
+  LogicalResult run();
+
+private:
+  // Arguments.cpp
+  void collectArguments();
+  void createFunction();
+  void addArgument(Type type, llvm::json::Object entry, Value *slot);
+  unsigned tensorNumber(Value memref);
+  std::string tensorName(Value memref);
+  Value getPointer(Value memref) override;
+  Value getStride(Value memref, unsigned dim) override;
+  Value getSize(Value memref, unsigned dim) override;
+  std::string manifest();
+
+  // Kernel.cpp: the frame and control flow.
+  LogicalResult emitPrologue();
+  LogicalResult emitRole(RoleOp role);
+  LogicalResult emitBlock(Block &block);
+  LogicalResult emit(Operation *op);
+  LogicalResult emitScalar(Operation *op);
+  LogicalResult emitFor(scf::ForOp op);
+  LogicalResult emitWhile(scf::WhileOp op);
+  SmallVector<Type> registerTypes(Type type);
+  SmallVector<Type> registerTypes(TypeRange types);
+  Values flat(ValueRange values);
+  void bind(ValueRange values, ValueRange registers);
+  Value reg(Value value) { return registers[value].front(); }
+  FailureOr<Scalar> scalarOf(Value value);
+
+  // Channels.cpp
+  void layOutChannels();
+  std::pair<Value, Value> slotAndPhase(ChannelInfo &channel, Value use);
+  Value address(int64_t offset, Value slot, int64_t stride);
+  void waitBarrier(Value barrier, Value phase);
+  LogicalResult emitFill(FillOp op);
+  void writeRecords(ChannelInfo &channel, Value slot, ValueRange records);
+  void emitPublish(PublishOp op);
+  void emitRecord(RecordOp op);
+  void emitWait(WaitOp op);
+  void emitRelease(ReleaseOp op);
+  void emitTurn(TurnOp op);
+  void emitFetch(TileFetchOp op);
+  FailureOr<Values> coordinates(Operation *op, online::ViewOp view, Value row);
+
+  // Products.cpp
+  void emitStart(MmaStartOp op);
+  void emitAwait(AwaitOp op);
+  void emitConvert(ConvertOp op);
+  void emitReduce(ReduceOp op);
+  void emitQuadReduce(QuadReduceOp op);
+  void emitRescale(RescaleOp op);
+  void emitPin(PinOp op);
+  Value shuffle(Value value, int lanes);
+  Value pack(Value low, Value high, Type element);
+
+  // Regions.cpp
+  LogicalResult emitMap(MapOp op);
+  LogicalResult emitMask(MaskOp op);
+
+  // Stores.cpp
+  LogicalResult emitStoreTile(StoreTileOp op);
+  void storeStaged(ArrayRef<Value> packed, const Values &coordinates,
+                   Value memref);
+  LogicalResult storeDirect(StoreTileOp op, ArrayRef<Value> packed);
+  LogicalResult emitStoreRows(StoreRowsOp op);
+
+  func::FuncOp func;
+  SpecializeOp specialize;
+  Emitter e;
+  ScalarEmitter scalars;
+  LLVM::LLVMFuncOp kernel;
+  DenseMap<Value, Values> registers;
+  DenseMap<Value, Scalar> known;
+  DenseMap<Value, ChannelInfo> channels;
+  int64_t groups;
+
+  /// Arguments in order: their manifest entries, types and where they go.
+  llvm::json::Array entries;
+  SmallVector<Type> argumentTypes;
+  SmallVector<Value *> argumentSlots;
+  SmallVector<bool> isTensorMap;
+  std::map<unsigned, Value> tensorMaps, pointers;
+  std::map<std::pair<unsigned, unsigned>, Value> strides, sizes;
+  std::map<unsigned, Value> scalarArguments;
+  Value counter, section;
+
+  // Of the thread.
+  Value smem, tid, lane, warp, group, column, row;
+  /// The reset of the tile counter, delayed until after the loop that the
+  /// fetch runs beside.
+  std::function<void()> afterFetch;
+};
+
+} // namespace fovea::gpu
+
+#endif // FOVEA_LIB_CONVERSION_ATTNGPUTONVVM_KERNEL_H

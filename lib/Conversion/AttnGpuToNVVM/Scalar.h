@@ -1,0 +1,76 @@
+//===- Scalar.h - Scalars of tiles and of regions ---------------*- C++ -*-===//
+//
+// Evaluates scalar ops. An index is 32 bits wide (positions lie below 2^30);
+// an i64 is held in 32 bits where intervals prove that nothing is lost.
+//
+//===----------------------------------------------------------------------===//
+#ifndef FOVEA_LIB_CONVERSION_ATTNGPUTONVVM_SCALAR_H
+#define FOVEA_LIB_CONVERSION_ATTNGPUTONVVM_SCALAR_H
+
+#include "Emitter.h"
+#include "fovea/Dialect/AttnGpu/IR/AttnGpu.h"
+
+namespace fovea::gpu {
+
+/// A closed interval of i64; everything where a bound would overflow.
+struct Interval {
+  int64_t lo = INT64_MIN, hi = INT64_MAX;
+  static Interval of(__int128 lo, __int128 hi) {
+    if (lo < INT64_MIN || hi > INT64_MAX)
+      return {};
+    return {int64_t(lo), int64_t(hi)};
+  }
+  bool fits32() const { return lo >= INT32_MIN && hi <= INT32_MAX; }
+};
+
+/// An evaluated scalar: integers with their interval, held in i32 or i64.
+struct Scalar {
+  Value value;
+  Interval interval;
+};
+
+/// What reading a tensor needs.
+class TensorAccess {
+public:
+  virtual ~TensorAccess() = default;
+  virtual Value getPointer(Value memref) = 0;
+  virtual Value getStride(Value memref, unsigned dim) = 0;
+  virtual Value getSize(Value memref, unsigned dim) = 0;
+};
+
+class ScalarEmitter {
+public:
+  ScalarEmitter(Emitter &e, TensorAccess &tensors) : e(e), tensors(tensors) {}
+
+  /// Evaluates an op; fails with a diagnostic where this target has not got it.
+  FailureOr<Scalar> evaluate(Operation *op, ArrayRef<Scalar> operands);
+  /// A scalar of an index or i64 type that fits 32 bits.
+  Scalar index(Value value, int64_t lo = INT32_MIN, int64_t hi = INT32_MAX) {
+    return {value, {lo, hi}};
+  }
+  Value wide(const Scalar &x);
+
+private:
+  FailureOr<Scalar> evaluateInteger(Operation *op, ArrayRef<Scalar> x);
+  FailureOr<Scalar> evaluateFloat(Operation *op, ArrayRef<Scalar> x);
+  FailureOr<Scalar> evaluateMath(Operation *op, ArrayRef<Scalar> x);
+  FailureOr<Scalar> read(attn::ReadOp op, ArrayRef<Scalar> x);
+  FailureOr<Scalar> compare(arith::CmpIOp op, ArrayRef<Scalar> x);
+  Scalar divide(const Scalar &x, const Scalar &y, bool remainder);
+  FailureOr<Scalar> unsupported(Operation *op);
+  /// The operands in one width: 32 bits where both, and the result, fit.
+  std::pair<Value, Value> align(const Scalar &x, const Scalar &y,
+                                Interval result);
+  template <typename Op>
+  Scalar arithmetic(const Scalar &x, const Scalar &y, Interval result) {
+    auto [a, b] = align(x, y, result);
+    return {e.bin<Op>(a, b), result};
+  }
+
+  Emitter &e;
+  TensorAccess &tensors;
+};
+
+} // namespace fovea::gpu
+
+#endif // FOVEA_LIB_CONVERSION_ATTNGPUTONVVM_SCALAR_H
