@@ -24,8 +24,7 @@ void fovea::registerDialects(mlir::DialectRegistry &registry) {
   registry.insert<mlir::arith::ArithDialect, mlir::attn::AttnDialect,
                   mlir::func::FuncDialect, mlir::LLVM::LLVMDialect,
                   mlir::math::MathDialect, mlir::memref::MemRefDialect,
-                  mlir::NVVM::NVVMDialect,
-                  mlir::attn_gpu::AttnGpuDialect,
+                  mlir::NVVM::NVVMDialect, mlir::attn_gpu::AttnGpuDialect,
                   mlir::online::OnlineDialect, mlir::scf::SCFDialect,
                   mlir::tensor::TensorDialect, mlir::vector::VectorDialect>();
 }

@@ -9,7 +9,8 @@ unsigned KernelEmitter::tensorNumber(Value memref) {
 }
 
 std::string KernelEmitter::tensorName(Value memref) {
-  auto name = func.getArgAttrOfType<StringAttr>(tensorNumber(memref), "attn.name");
+  auto name =
+      func.getArgAttrOfType<StringAttr>(tensorNumber(memref), "attn.name");
   return name ? name.str() : "arg" + std::to_string(tensorNumber(memref));
 }
 
@@ -82,8 +83,7 @@ void KernelEmitter::collectArguments() {
       addSize(extent->getOperand(0), extent.getDim());
     if (auto read = dyn_cast<attn::ReadOp>(op)) {
       addTensor(read->getOperand(0));
-      unsigned rank =
-          cast<MemRefType>(read->getOperand(0).getType()).getRank();
+      unsigned rank = cast<MemRefType>(read->getOperand(0).getType()).getRank();
       for (unsigned dim = 0; dim < rank; ++dim)
         addSize(read->getOperand(0), dim);
     }
@@ -100,8 +100,8 @@ void KernelEmitter::collectArguments() {
 
 void KernelEmitter::createFunction() {
   MLIRContext *context = func.getContext();
-  auto type = LLVM::LLVMFunctionType::get(
-      LLVM::LLVMVoidType::get(context), argumentTypes);
+  auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context),
+                                          argumentTypes);
   e.b.setInsertionPoint(func);
   kernel = LLVM::LLVMFuncOp::create(e.b, func.getLoc(),
                                     (func.getName() + "_kernel").str(), type);
@@ -168,12 +168,12 @@ std::string KernelEmitter::manifest() {
       {"section_tiles", causal ? 512 : 0},
       {"arguments", std::move(entries)},
       {"function_arguments", std::move(tensors)},
-      {"requires", llvm::json::Array{"scale > 0", "q_lengths = M",
-                                     "kv_lengths = N", "q_offset = 0",
-                                     "kv_offset = 0", "tiles > 0"}},
+      {"requires",
+       llvm::json::Array{"scale > 0", "q_lengths = M", "kv_lengths = N",
+                         "q_offset = 0", "kv_offset = 0", "tiles > 0"}},
       {"workspace", "counter: 4 bytes, zero before and after"},
-      {"tolerance", llvm::json::Object{{"relative_error", 4e-3},
-                                       {"lse_error", 1e-4}}}};
+      {"tolerance",
+       llvm::json::Object{{"relative_error", 4e-3}, {"lse_error", 1e-4}}}};
   os << llvm::json::Value(std::move(object));
   return text;
 }

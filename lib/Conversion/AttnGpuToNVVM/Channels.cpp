@@ -17,7 +17,8 @@ void KernelEmitter::layOutChannels() {
     info.full = offset;
     info.empty = offset + 8 * stages;
     info.records = offset + 16 * stages;
-    offset = info.records + llvm::alignTo(info.type.getRecords() * 4, 16) * stages;
+    offset =
+        info.records + llvm::alignTo(info.type.getRecords() * 4, 16) * stages;
     for (Operation *user : channel->getUsers())
       if (auto wait = dyn_cast<WaitOp>(user))
         for (OpOperand &use : wait->getUses()) {
@@ -55,10 +56,11 @@ void KernelEmitter::waitBarrier(Value barrier, Value phase) {
 }
 
 /// Coordinates of rows of one (batch, head) in a tensor map.
-FailureOr<Values> KernelEmitter::coordinates(Operation *op,
-                                             online::ViewOp view, Value row) {
-  auto length = view.getLength() ? view.getLength().getDefiningOp<memref::DimOp>()
-                                 : memref::DimOp();
+FailureOr<Values> KernelEmitter::coordinates(Operation *op, online::ViewOp view,
+                                             Value row) {
+  auto length = view.getLength()
+                    ? view.getLength().getDefiningOp<memref::DimOp>()
+                    : memref::DimOp();
   if (view.getIndices().size() != 2 || view.getPageTable() ||
       (view.getLength() && (!length || length.getConstantIndex() != 2)))
     return op->emitError("sm_90a kernels take whole sequences of (batch, head) "
@@ -124,10 +126,10 @@ void KernelEmitter::emitRecord(RecordOp op) {
   for (auto [index, record] : llvm::enumerate(op.getRecords())) {
     if (record.use_empty())
       continue;
-    Value value = e.assembly1(
-        "{\n.reg .b32 x;\nld.shared.b32 x, [$1];\n"
-        "redux.sync.max.u32 $0, x, 0xffffffff;\n}",
-        "=r,r,~{memory}", e.add(base, int64_t(4 * index)), e.i32);
+    Value value =
+        e.assembly1("{\n.reg .b32 x;\nld.shared.b32 x, [$1];\n"
+                    "redux.sync.max.u32 $0, x, 0xffffffff;\n}",
+                    "=r,r,~{memory}", e.add(base, int64_t(4 * index)), e.i32);
     known[record] = scalars.index(value);
   }
 }
@@ -167,8 +169,8 @@ void KernelEmitter::emitTurn(TurnOp op) {
 }
 
 void KernelEmitter::emitFetch(TileFetchOp op) {
-  Value taken = e.assembly1("atom.global.add.u32 $0, [$1], 1;", "=r,l,~{memory}",
-                            counter, e.i32);
+  Value taken = e.assembly1("atom.global.add.u32 $0, [$1], 1;",
+                            "=r,l,~{memory}", counter, e.i32);
   Value blocks = e.intrinsic("llvm.nvvm.read.ptx.sreg.nctaid.x", e.i32, {});
   known[op] = scalars.index(e.add(taken, blocks));
   Value last = e.add(known[op.getTiles()].value, -1);

@@ -77,12 +77,8 @@ public:
   Value ex2(Value x) {
     return intrinsic("llvm.nvvm.ex2.approx.ftz.f32", f32, x);
   }
-  Value lg2(Value x) {
-    return intrinsic("llvm.nvvm.lg2.approx.ftz.f", f32, x);
-  }
-  Value rcp(Value x) {
-    return intrinsic("llvm.nvvm.rcp.approx.ftz.f", f32, x);
-  }
+  Value lg2(Value x) { return intrinsic("llvm.nvvm.lg2.approx.ftz.f", f32, x); }
+  Value rcp(Value x) { return intrinsic("llvm.nvvm.rcp.approx.ftz.f", f32, x); }
 
   // Assembly.
   Values assembly(StringRef text, StringRef constraints, ValueRange operands,
@@ -105,7 +101,6 @@ public:
                            noArguments);
   }
   void when(Value condition, function_ref<void()> then);
-
 };
 
 } // namespace fovea::gpu

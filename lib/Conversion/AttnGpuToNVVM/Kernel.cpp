@@ -8,7 +8,8 @@ using namespace fovea::gpu;
 KernelEmitter::KernelEmitter(func::FuncOp func, SpecializeOp specialize)
     : func(func), specialize(specialize), e(func.getContext()),
       scalars(e, *this) {
-  groups = llvm::to_vector(specialize.getBody().getOps<RoleOp>())[1].getGroups();
+  groups =
+      llvm::to_vector(specialize.getBody().getOps<RoleOp>())[1].getGroups();
 }
 
 LogicalResult KernelEmitter::run() {
@@ -148,8 +149,7 @@ LogicalResult KernelEmitter::emitPrologue() {
         for (auto [offset, arrivals] :
              {std::pair<int64_t, int64_t>{info.full, 1},
               {info.empty, 4 * groups}})
-          e.assembly("mbarrier.init.shared::cta.b64 [$0], $1;",
-                     "r,r,~{memory}",
+          e.assembly("mbarrier.init.shared::cta.b64 [$0], $1;", "r,r,~{memory}",
                      {e.add(smem, offset + 8 * stage), e.c(arrivals)});
     }
     e.assembly("fence.mbarrier_init.release.cluster;", "~{memory}", {});
@@ -180,8 +180,8 @@ LogicalResult KernelEmitter::emitRole(RoleOp role) {
   group = e.add(group, -1);
   warp = e.land(e.lshr(tid, 5), 3);
   column = e.shl(e.land(lane, 3), 1);
-  row = e.add(e.add(e.mul(group, kGroupRows), e.mul(warp, 16)),
-              e.lshr(lane, 2));
+  row =
+      e.add(e.add(e.mul(group, kGroupRows), e.mul(warp, 16)), e.lshr(lane, 2));
   for (auto channel : func.getBody().front().getOps<ChannelOp>()) {
     ChannelInfo &info = channels[channel.getChannel()];
     Value address = e.add(smem, info.tiles);
@@ -198,9 +198,8 @@ LogicalResult KernelEmitter::emitRole(RoleOp role) {
   role.walk([&](StoreTileOp store) { staged |= store.getStaged(); });
   if (turns && groups > 1)
     // The last group gives group 0 its first turn.
-    e.when(e.icmp(LLVM::ICmpPredicate::eq, group, e.c(groups - 1)), [&] {
-      e.assembly("bar.arrive $0, 256;", "r,~{memory}", e.c(1));
-    });
+    e.when(e.icmp(LLVM::ICmpPredicate::eq, group, e.c(groups - 1)),
+           [&] { e.assembly("bar.arrive $0, 256;", "r,~{memory}", e.c(1)); });
   if (failed(emitBlock(role.getBody().front())))
     return failure();
   if (staged)
@@ -264,8 +263,7 @@ LogicalResult KernelEmitter::emit(Operation *op) {
         return success();
       })
       .Case([&](ZeroOp zero) {
-        registers[zero] =
-            Values(registerTypes(zero.getType()).size(), e.cf(0));
+        registers[zero] = Values(registerTypes(zero.getType()).size(), e.cf(0));
         return success();
       })
       .Case([&](SplatOp splat) -> LogicalResult {
@@ -296,8 +294,7 @@ LogicalResult KernelEmitter::emitFor(scf::ForOp op) {
   Value below = e.icmp(LLVM::ICmpPredicate::slt, arguments[0], end);
   e.condBr(below, body, {}, exit, {});
   e.enter(body);
-  known[op.getInductionVar()] =
-      scalars.index(arguments[0], 0, (1 << 30) - 1);
+  known[op.getInductionVar()] = scalars.index(arguments[0], 0, (1 << 30) - 1);
   bind(op.getRegionIterArgs(), arguments.drop_front());
   if (failed(emitBlock(*op.getBody())))
     return failure();

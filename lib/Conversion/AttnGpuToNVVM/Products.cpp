@@ -32,8 +32,8 @@ static std::string tied(size_t count) {
   return text;
 }
 
-/// Step of a descriptor, in units of 16 bytes, from one k-step of 16 to another:
-/// within a box of 64 columns 32 bytes, then the next box.
+/// Step of a descriptor, in units of 16 bytes, from one k-step of 16 to
+/// another: within a box of 64 columns 32 bytes, then the next box.
 static int64_t columnStep(int64_t k, int64_t rows) {
   return ((k / 4) * rows * 128 + (k % 4) * 32) >> 4;
 }
@@ -61,14 +61,12 @@ void KernelEmitter::emitStart(MmaStartOp op) {
                 std::to_string(columnStep(k, lhs.getRows())) +
                 ";\nadd.s64 b, " + b + ", " +
                 std::to_string(columnStep(k, rhs.getRows())) + ";\n";
-      text += head + (k ? "a, b, 1" : a + ", " + b + ", 0") +
-              ", 1, 1, 0, 0;\n";
+      text += head + (k ? "a, b, 1" : a + ", " + b + ", 0") + ", 1, 1, 0, 0;\n";
     }
     text += "wgmma.commit_group.sync.aligned;\n}";
-    registers[op] =
-        e.assembly(text, repeat("=&f", results) + ",l,l",
-                   {registers[op.getLhs()][0], registers[op.getRhs()][0]},
-                   types);
+    registers[op] = e.assembly(
+        text, repeat("=&f", results) + ",l,l",
+        {registers[op.getLhs()][0], registers[op.getRhs()][0]}, types);
     return;
   }
   Values &weights = registers[op.getLhs()];
@@ -78,8 +76,8 @@ void KernelEmitter::emitStart(MmaStartOp op) {
     // Sixteen rows of 128 bytes.
     if (k)
       text += "add.s64 b, " + b + ", " + std::to_string(k * 2048 >> 4) + ";\n";
-    text += head + "{" + operandList(first + 4 * k, 4) + "}, " +
-            (k ? "b" : b) + ", 1, 1, 1, 1;\n";
+    text += head + "{" + operandList(first + 4 * k, 4) + "}, " + (k ? "b" : b) +
+            ", 1, 1, 1, 1;\n";
   }
   text += "wgmma.commit_group.sync.aligned;\n}";
   Values operands = registers[op.getAcc()];
@@ -101,11 +99,10 @@ void KernelEmitter::emitAwait(AwaitOp op) {
     constraints += "," + repeat("r", held.size());
     llvm::append_range(operands, held);
   }
-  registers[op] =
-      e.assembly("wgmma.wait_group.sync.aligned " +
-                     std::to_string(op.getKeep().value_or(0)) + ";",
-                 constraints + ",~{memory}", operands,
-                 SmallVector<Type>(results, e.f32));
+  registers[op] = e.assembly("wgmma.wait_group.sync.aligned " +
+                                 std::to_string(op.getKeep().value_or(0)) + ";",
+                             constraints + ",~{memory}", operands,
+                             SmallVector<Type>(results, e.f32));
 }
 
 //===----------------------------------------------------------------------===//
@@ -185,7 +182,8 @@ void KernelEmitter::emitRescale(RescaleOp op) {
 }
 
 Value KernelEmitter::pack(Value low, Value high, Type element) {
-  Type wide = VectorType::get({2}, e.f32), narrow = VectorType::get({2}, element);
+  Type wide = VectorType::get({2}, e.f32),
+       narrow = VectorType::get({2}, element);
   Value vector = LLVM::UndefOp::create(e.b, e.loc, wide);
   vector = LLVM::InsertElementOp::create(e.b, e.loc, vector, low, e.c(0));
   vector = LLVM::InsertElementOp::create(e.b, e.loc, vector, high, e.c(1));
@@ -213,9 +211,9 @@ void KernelEmitter::emitPin(PinOp op) {
   }
   Values results;
   for (Value value : source)
-    results.push_back(
-        e.assembly1("{\n.reg .pred p;\nsetp.eq.s32 p, $2, 0;\n"
-                    "@p ld.shared.f32 $0, [$3];\n}",
-                    "=f,0,r,r,~{memory}", {value, section, smem}, e.f32));
+    results.push_back(e.assembly1("{\n.reg .pred p;\nsetp.eq.s32 p, $2, 0;\n"
+                                  "@p ld.shared.f32 $0, [$3];\n}",
+                                  "=f,0,r,r,~{memory}", {value, section, smem},
+                                  e.f32));
   registers[op] = results;
 }

@@ -172,10 +172,10 @@ LogicalResult KernelEmitter::emitMap(MapOp op) {
         Value input = op.getInputs()[index - positions];
         Values &list = registers[input];
         bool byRow = isa<RowvecType>(input.getType());
-        return {list[byRow ? position.row
-                           : 4 * position.box + 2 * position.row +
-                                 position.pair],
-                {}};
+        return {
+            list[byRow ? position.row
+                       : 4 * position.box + 2 * position.row + position.pair],
+            {}};
       });
   for (unsigned i = 0; i < block.getNumArguments(); ++i) {
     if (i < positions)

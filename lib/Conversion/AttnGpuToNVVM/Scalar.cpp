@@ -55,8 +55,7 @@ static Interval product(Interval x, Interval y) {
 }
 
 /// S8: floors; x // 0 = x % 0 = 0.
-Scalar ScalarEmitter::divide(const Scalar &x, const Scalar &y,
-                             bool remainder) {
+Scalar ScalarEmitter::divide(const Scalar &x, const Scalar &y, bool remainder) {
   bool positive = x.interval.lo >= 0 && y.interval.lo > 0;
   Interval result = remainder
                         ? Interval{0, std::max<int64_t>(y.interval.hi, 1) - 1}
@@ -75,19 +74,17 @@ Scalar ScalarEmitter::divide(const Scalar &x, const Scalar &y,
   Value divisor = e.select(e.lor(isZero, isMinus), one, b);
   Value quotient = e.bin<LLVM::SDivOp>(a, divisor);
   Value rest = e.sub(a, e.mul(quotient, divisor));
-  Value adjust = e.land(e.icmp(LLVM::ICmpPredicate::ne, rest, zero),
-                        e.icmp(LLVM::ICmpPredicate::slt,
-                               e.lxor(rest, divisor), zero));
-  Value value = remainder
-                    ? e.select(adjust, e.add(rest, divisor), rest)
-                    : e.select(adjust, e.add(quotient, -1), quotient);
+  Value adjust =
+      e.land(e.icmp(LLVM::ICmpPredicate::ne, rest, zero),
+             e.icmp(LLVM::ICmpPredicate::slt, e.lxor(rest, divisor), zero));
+  Value value = remainder ? e.select(adjust, e.add(rest, divisor), rest)
+                          : e.select(adjust, e.add(quotient, -1), quotient);
   if (!remainder)
     value = e.select(isMinus, e.sub(zero, a), value);
   return {e.select(isZero, zero, value), {}};
 }
 
-FailureOr<Scalar> ScalarEmitter::compare(arith::CmpIOp op,
-                                         ArrayRef<Scalar> x) {
+FailureOr<Scalar> ScalarEmitter::compare(arith::CmpIOp op, ArrayRef<Scalar> x) {
   auto predicate =
       static_cast<LLVM::ICmpPredicate>(static_cast<int64_t>(op.getPredicate()));
   auto [a, b] = align(x[0], x[1], Interval{0, 0});
@@ -99,8 +96,9 @@ FailureOr<Scalar> ScalarEmitter::evaluateInteger(Operation *op,
   bool isBit = op->getResult(0).getType().isInteger(1);
   auto sum = [&](int sign) {
     Interval a = x[0].interval, b = x[1].interval;
-    return sign > 0 ? Interval::of((__int128)a.lo + b.lo, (__int128)a.hi + b.hi)
-                    : Interval::of((__int128)a.lo - b.hi, (__int128)a.hi - b.lo);
+    return sign > 0
+               ? Interval::of((__int128)a.lo + b.lo, (__int128)a.hi + b.hi)
+               : Interval::of((__int128)a.lo - b.hi, (__int128)a.hi - b.lo);
   };
   // Positions and sizes are promised to fit, index arithmetic on them too.
   auto clip = [&](Interval interval) {
@@ -186,7 +184,9 @@ FailureOr<Scalar> ScalarEmitter::evaluateInteger(Operation *op,
 
 FailureOr<Scalar> ScalarEmitter::evaluateFloat(Operation *op,
                                                ArrayRef<Scalar> x) {
-  auto give = [](Value value) -> FailureOr<Scalar> { return Scalar{value, {}}; };
+  auto give = [](Value value) -> FailureOr<Scalar> {
+    return Scalar{value, {}};
+  };
   return TypeSwitch<Operation *, FailureOr<Scalar>>(op)
       .Case([&](arith::AddFOp) { return give(e.fadd(x[0].value, x[1].value)); })
       .Case([&](arith::SubFOp) { return give(e.fsub(x[0].value, x[1].value)); })
@@ -218,7 +218,9 @@ FailureOr<Scalar> ScalarEmitter::evaluateFloat(Operation *op,
 
 FailureOr<Scalar> ScalarEmitter::evaluateMath(Operation *op,
                                               ArrayRef<Scalar> x) {
-  auto give = [](Value value) -> FailureOr<Scalar> { return Scalar{value, {}}; };
+  auto give = [](Value value) -> FailureOr<Scalar> {
+    return Scalar{value, {}};
+  };
   return TypeSwitch<Operation *, FailureOr<Scalar>>(op)
       .Case([&](math::FmaOp) {
         return give(e.fma(x[0].value, x[1].value, x[2].value));
@@ -236,10 +238,12 @@ FailureOr<Scalar> ScalarEmitter::evaluateMath(Operation *op,
                                 e.f32, /*sideEffects=*/false));
       })
       .Case([&](math::SqrtOp) {
-        return give(e.intrinsic("llvm.nvvm.sqrt.approx.ftz.f", e.f32, x[0].value));
+        return give(
+            e.intrinsic("llvm.nvvm.sqrt.approx.ftz.f", e.f32, x[0].value));
       })
       .Case([&](math::RsqrtOp) {
-        return give(e.intrinsic("llvm.nvvm.rsqrt.approx.ftz.f", e.f32, x[0].value));
+        return give(
+            e.intrinsic("llvm.nvvm.rsqrt.approx.ftz.f", e.f32, x[0].value));
       })
       .Case([&](math::AbsFOp) {
         return give(LLVM::FAbsOp::create(e.b, e.loc, x[0].value));
@@ -286,9 +290,8 @@ FailureOr<Scalar> ScalarEmitter::read(attn::ReadOp op, ArrayRef<Scalar> x) {
   if (isa<FloatType>(element) && element.getIntOrFloatBitWidth() == 16)
     return Scalar{LLVM::FPExtOp::create(e.b, e.loc, e.f32, value), {}};
   if (element.isInteger(1))
-    return Scalar{e.icmp(LLVM::ICmpPredicate::ne, value,
-                         e.c(0, e.b.getI8Type())),
-                  {}};
+    return Scalar{
+        e.icmp(LLVM::ICmpPredicate::ne, value, e.c(0, e.b.getI8Type())), {}};
   unsigned width = element.getIntOrFloatBitWidth();
   if (!isa<IntegerType>(element))
     return unsupported(op);

@@ -4,8 +4,8 @@
 
 using namespace fovea::gpu;
 
-// No branch depends on the lane here: a branch that does, at the end of the loop
-// over tiles, would take the whole loop off the uniform registers.
+// No branch depends on the lane here: a branch that does, at the end of the
+// loop over tiles, would take the whole loop off the uniform registers.
 
 /// Runs an instruction where `condition` holds. Its operands are $0, $1, …
 static void predicated(Emitter &e, Value condition, StringRef instruction,
@@ -43,11 +43,10 @@ void KernelEmitter::storeStaged(ArrayRef<Value> packed,
   int64_t columns = int64_t(packed.size()) * 4;
   int64_t staging =
       func->getAttrOfType<IntegerAttr>("attn_gpu.staging").getInt();
-  Value base = e.add(e.add(smem, staging),
-                     e.mul(group, kGroupRows * columns * 2));
+  Value base =
+      e.add(e.add(smem, staging), e.mul(group, kGroupRows * columns * 2));
   Value barrier = e.add(group, 4);
-  Value leads =
-      e.icmp(LLVM::ICmpPredicate::eq, e.land(tid, 127), e.c(0));
+  Value leads = e.icmp(LLVM::ICmpPredicate::eq, e.land(tid, 127), e.c(0));
   auto synchronise = [&] {
     e.assembly("bar.sync $0, 128;", "r,~{memory}", barrier);
   };
@@ -98,8 +97,8 @@ LogicalResult KernelEmitter::storeDirect(StoreTileOp op,
   Value first = e.add((*place)[1], row);
   Value offset = e.zext(e.shl(column, 2));
   for (auto [dim, index] : {std::pair<unsigned, unsigned>{0, 4}, {1, 3}})
-    offset = e.add(offset, e.mul(e.sext((*place)[index]),
-                                 getStride(memref, dim)));
+    offset =
+        e.add(offset, e.mul(e.sext((*place)[index]), getStride(memref, dim)));
   for (unsigned r = 0; r < 2; ++r) {
     Value line = e.add(first, 8 * r);
     Value element = e.add(offset, e.mul(e.sext(line), getStride(memref, 2)));
@@ -140,19 +139,18 @@ LogicalResult KernelEmitter::emitStoreRows(StoreRowsOp op) {
     return failure();
   Value length = known[view.getLength()].value;
   Value first = e.add((*place)[1], row);
-  Value ofQuad =
-      e.icmp(LLVM::ICmpPredicate::eq, e.land(lane, 3), e.c(0));
+  Value ofQuad = e.icmp(LLVM::ICmpPredicate::eq, e.land(lane, 3), e.c(0));
   Value offset = e.c(0, e.i64);
   for (auto [dim, index] : {std::pair<unsigned, unsigned>{0, 4}, {1, 3}})
-    offset = e.add(offset, e.mul(e.sext((*place)[index]),
-                                 getStride(memref, dim)));
+    offset =
+        e.add(offset, e.mul(e.sext((*place)[index]), getStride(memref, dim)));
   for (unsigned r = 0; r < 2; ++r) {
     Value line = e.add(first, 8 * r);
     Value inside = e.icmp(LLVM::ICmpPredicate::slt, line, length);
     Value element = e.add(offset, e.mul(e.sext(line), getStride(memref, 2)));
-    Value address = LLVM::GEPOp::create(e.b, e.loc, e.global, e.f32,
-                                        getPointer(memref),
-                                        ArrayRef<LLVM::GEPArg>{element});
+    Value address =
+        LLVM::GEPOp::create(e.b, e.loc, e.global, e.f32, getPointer(memref),
+                            ArrayRef<LLVM::GEPArg>{element});
     predicated(e, e.land(ofQuad, inside), "st.global.f32 [$0], $1;", "l,f",
                {address, registers[op.getSource()][r]});
   }

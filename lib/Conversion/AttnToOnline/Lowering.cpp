@@ -379,7 +379,8 @@ Value BodyBuilder::buildSegments(const KeyBounds &bounds) {
     // What alignment takes from the full keys stays partial.
     Value fullBegin = part.fullBegin, fullEnd = part.fullEnd;
     if (fullBegin != part.begin) {
-      Value up = make<arith::AddIOp>(fullBegin, index(schedule.segmentAlignment - 1));
+      Value up =
+          make<arith::AddIOp>(fullBegin, index(schedule.segmentAlignment - 1));
       fullBegin = make<arith::MinSIOp>(alignDown(up), part.end);
     }
     if (fullEnd != part.end)

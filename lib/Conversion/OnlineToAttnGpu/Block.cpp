@@ -28,7 +28,8 @@ LogicalResult GridLowering::lowerDot(online::DotOp op) {
   if (op.getContract() != ArrayRef<int64_t>{1, 1})
     return unsupported(op, "products other than q times k transposed");
   Value result = MmaOp::create(
-      b, loc, frag(cast<ShapedType>(op.getType()).getDimSize(1)), mapping.lookupOrDefault(op.getLhs()),
+      b, loc, frag(cast<ShapedType>(op.getType()).getDimSize(1)),
+      mapping.lookupOrDefault(op.getLhs()),
       mapping.lookupOrDefault(op.getRhs()), /*acc=*/Value(), b.getUnitAttr());
   mapping.map(op.getResult(), result);
   return success();
@@ -72,8 +73,9 @@ LogicalResult GridLowering::lowerMap(online::MapOp op) {
 
 Value GridLowering::lowerMask(online::StepOp step, Value scores) {
   online::MaskOp mask = masks.lookup(step.getVisible());
-  auto masked = MaskOp::create(b, loc, scores, mapping.lookupOrDefault(mask.getM0()),
-                               mapping.lookupOrDefault(mask.getN0()), count, full);
+  auto masked =
+      MaskOp::create(b, loc, scores, mapping.lookupOrDefault(mask.getM0()),
+                     mapping.lookupOrDefault(mask.getN0()), count, full);
   if (mask.getBody().empty())
     return masked;
   IRMapping inner = mapping;
@@ -108,7 +110,8 @@ LogicalResult GridLowering::lowerStep(online::StepOp op) {
   State state = states.lookup(op.getState());
   Value scores = lowerMask(op, mapping.lookupOrDefault(op.getScores()));
   Value c = toLog2;
-  Value max = ReduceOp::create(b, loc, rows(), ReduceKind::Max, scores, state.max);
+  Value max =
+      ReduceOp::create(b, loc, rows(), ReduceKind::Max, scores, state.max);
   Value offset = map(rows(), max, [&](OpBuilder &b, ValueRange x) {
     Value scaled = arith::MulFOp::create(b, loc, x[0], c);
     return arith::NegFOp::create(b, loc, scaled).getResult();
@@ -120,18 +123,21 @@ LogicalResult GridLowering::lowerStep(online::StepOp op) {
   Value alpha = map(rows(), {state.max, offset}, exponential);
   Value weights = map(scores.getType(), {scores, offset}, exponential);
   Type partial = rows(/*partial=*/true);
-  Value sum = ReduceOp::create(b, loc, partial, ReduceKind::Sum, weights, Value());
+  Value sum =
+      ReduceOp::create(b, loc, partial, ReduceKind::Sum, weights, Value());
   State next;
   next.max = max;
   next.sum = RescaleOp::create(b, loc, partial, state.sum, alpha, sum);
-  Value out = RescaleOp::create(b, loc, state.out.getType(), state.out, alpha,
-                                Value());
-  auto values = cast<TileType>(mapping.lookupOrDefault(op.getValues()).getType());
+  Value out =
+      RescaleOp::create(b, loc, state.out.getType(), state.out, alpha, Value());
+  auto values =
+      cast<TileType>(mapping.lookupOrDefault(op.getValues()).getType());
   auto operand = FragType::get(b.getContext(), kGroupRows, values.getRows(),
                                values.getElementType(), Layout::QuadA);
   Value packed = ConvertOp::create(b, loc, operand, weights);
-  next.out = MmaOp::create(b, loc, out.getType(), packed,
-                           mapping.lookupOrDefault(op.getValues()), out, UnitAttr());
+  next.out =
+      MmaOp::create(b, loc, out.getType(), packed,
+                    mapping.lookupOrDefault(op.getValues()), out, UnitAttr());
   states[op.getResult()] = next;
   return success();
 }

@@ -37,9 +37,7 @@ LogicalResult GridLowering::lower(Operation *op) {
       .Case([&](online::WalkScanOp) {
         return unsupported(op, "masks without closed-form bounds");
       })
-      .Case([&](online::WalkListOp) {
-        return unsupported(op, "block masks");
-      })
+      .Case([&](online::WalkListOp) { return unsupported(op, "block masks"); })
       .Default([&](Operation *other) -> LogicalResult {
         if (isa<online::OnlineDialect>(other->getDialect()) &&
             !isa<online::ViewOp>(other))
@@ -54,13 +52,14 @@ LogicalResult GridLowering::lowerLoad(online::LoadOp op) {
   auto shape = cast<ShapedType>(op.getTile().getType());
   if (shape.getRank() != 2)
     return unsupported(op, "loads of scalars a row");
-  auto type = TileType::getChecked(
-      [&] { return op.emitError(); }, b.getContext(), shape.getDimSize(0),
-      shape.getDimSize(1), shape.getElementType());
+  auto type = TileType::getChecked([&] { return op.emitError(); },
+                                   b.getContext(), shape.getDimSize(0),
+                                   shape.getDimSize(1), shape.getElementType());
   if (!type)
     return failure();
   mapping.map(op.getTile(),
-              LoadOp::create(b, loc, type, mapping.lookupOrDefault(op.getView()),
+              LoadOp::create(b, loc, type,
+                             mapping.lookupOrDefault(op.getView()),
                              mapping.lookupOrDefault(op.getRow())));
   return success();
 }
@@ -101,15 +100,16 @@ LogicalResult GridLowering::lowerFinish(online::FinishOp op) {
   Value zero = constant(0), one = constant(1), ln2 = constant(M_LN2);
   // S3: rows without a visible key.
   Value inverse = map(rows(), sum, [&](OpBuilder &b, ValueRange x) {
-    Value dead = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, x[0],
-                                       zero);
+    Value dead =
+        arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, x[0], zero);
     Value quotient = arith::DivFOp::create(b, loc, one, x[0]);
     return arith::SelectOp::create(b, loc, dead, zero, quotient).getResult();
   });
-  Value out = map(state.out.getType(), {state.out, inverse},
-                  [&](OpBuilder &b, ValueRange x) {
-                    return arith::MulFOp::create(b, loc, x[0], x[1]).getResult();
-                  });
+  Value out =
+      map(state.out.getType(), {state.out, inverse},
+          [&](OpBuilder &b, ValueRange x) {
+            return arith::MulFOp::create(b, loc, x[0], x[1]).getResult();
+          });
   mapping.map(op.getOut(), out);
   if (!op.getLse())
     return success();
@@ -125,7 +125,8 @@ LogicalResult GridLowering::lowerFinish(online::FinishOp op) {
 }
 
 LogicalResult GridLowering::lowerStore(online::StoreOp op) {
-  Value view = mapping.lookupOrDefault(op.getView()), row = mapping.lookupOrDefault(op.getRow());
+  Value view = mapping.lookupOrDefault(op.getView()),
+        row = mapping.lookupOrDefault(op.getRow());
   Value value = mapping.lookupOrDefault(op.getTile());
   if (isa<FragType>(value.getType()))
     StoreTileOp::create(b, loc, value, view, row,
@@ -144,11 +145,10 @@ LogicalResult GridLowering::lowerSweep(online::SweepOp op) {
   auto lookup = [&](Value value) { return mapping.lookupOrDefault(value); };
   State state = states[op.getInits()[0]];
   SmallVector<Value> inits{state.max, state.sum, state.out};
-  blocks = ForBlocksOp::create(
-      b, loc, TypeRange(ValueRange(inits)),
-      llvm::map_to_vector(walk.getBegins(), lookup),
-      llvm::map_to_vector(walk.getEnds(), lookup), inits, walk.getClasses(),
-      walk.getStep());
+  blocks = ForBlocksOp::create(b, loc, TypeRange(ValueRange(inits)),
+                               llvm::map_to_vector(walk.getBegins(), lookup),
+                               llvm::map_to_vector(walk.getEnds(), lookup),
+                               inits, walk.getClasses(), walk.getStep());
   {
     OpBuilder::InsertionGuard guard(b);
     Block *body = b.createBlock(&blocks.getBody());
@@ -165,8 +165,7 @@ LogicalResult GridLowering::lowerSweep(online::SweepOp op) {
       if (failed(lowerInBlock(&inner)))
         return failure();
     }
-    State next =
-        states[op.getBody().front().getTerminator()->getOperand(0)];
+    State next = states[op.getBody().front().getTerminator()->getOperand(0)];
     YieldOp::create(b, loc, ValueRange{next.max, next.sum, next.out});
   }
   states[op.getResult(0)] = {blocks.getResult(0), blocks.getResult(1),

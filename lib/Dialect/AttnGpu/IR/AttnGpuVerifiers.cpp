@@ -6,7 +6,8 @@
 using namespace mlir;
 using namespace mlir::attn_gpu;
 
-/// Checks the arguments, the yielded types and the ops of a scalar region (C11).
+/// Checks the arguments, the yielded types and the ops of a scalar region
+/// (C11).
 static LogicalResult verifyScalarRegion(Operation *op, Region &region,
                                         ArrayRef<Type> arguments, Type result) {
   Block &block = region.front();
@@ -15,8 +16,8 @@ static LogicalResult verifyScalarRegion(Operation *op, Region &region,
                              << "), got (" << block.getArgumentTypes() << ")";
   auto yield = block.empty() ? YieldOp() : dyn_cast<YieldOp>(block.back());
   if (!yield || yield.getOperandTypes() != TypeRange(result))
-    return op->emitOpError() << "region must end with an 'attn_gpu.yield' of "
-                             << result;
+    return op->emitOpError()
+           << "region must end with an 'attn_gpu.yield' of " << result;
   for (Operation &inner : block.without_terminator())
     if (!attn::isAllowedInRegion(&inner) && !isa<math::FmaOp>(inner)) {
       InFlightDiagnostic diag =
@@ -84,7 +85,8 @@ static LogicalResult verifyOfView(Operation *op, online::ViewType view,
 
 // C5
 LogicalResult LoadOp::verify() {
-  return verifyOfView(*this, getView().getType(), getTile().getType().getColumns(),
+  return verifyOfView(*this, getView().getType(),
+                      getTile().getType().getColumns(),
                       getTile().getType().getElementType());
 }
 
@@ -163,7 +165,8 @@ LogicalResult MapOp::verify() {
                          << origins;
   // C10
   for (Type type : getInputs().getTypes()) {
-    bool fits = frag ? type == frag || isa<RowvecType>(type) : type == getType();
+    bool fits =
+        frag ? type == frag || isa<RowvecType>(type) : type == getType();
     if (!fits)
       return emitOpError() << "input of type " << type
                            << " does not fit the result " << getType();
@@ -314,7 +317,8 @@ LogicalResult RecordOp::verify() {
 
 // C24
 LogicalResult WaitOp::verify() {
-  return mustBe(*this, "result", getType(), getChannel().getType().getTileType());
+  return mustBe(*this, "result", getType(),
+                getChannel().getType().getTileType());
 }
 
 // C28

@@ -36,7 +36,7 @@ static std::pair<int64_t, int64_t> chooseRegisters(int64_t groups) {
   case 1:
     return {56, 240};
   case 2:
-    return {24, 240};
+    return {40, 232};
   default:
     return {32, 160};
   }
@@ -59,8 +59,7 @@ LogicalResult AttnGpuBudget::setRegisters(SpecializeOp specialize) {
         carried += frag.getRegisters();
     for (auto start : loop.getBody()->getOps<MmaStartOp>())
       if (!start.getAcc())
-        carried +=
-            cast<FragType>(start.getType().getResult()).getRegisters();
+        carried += cast<FragType>(start.getType().getResult()).getRegisters();
     live = std::max(live, carried);
   });
   if (live + 16 > mma)
@@ -70,14 +69,13 @@ LogicalResult AttnGpuBudget::setRegisters(SpecializeOp specialize) {
   Builder b(&getContext());
   roles[0].setRegistersAttr(b.getI64IntegerAttr(load));
   roles[1].setRegistersAttr(b.getI64IntegerAttr(mma));
-  getOperation()->setAttr(
-      "attn_gpu.threads",
-      b.getI64IntegerAttr((groups + 1) * kThreadsPerGroup));
+  getOperation()->setAttr("attn_gpu.threads",
+                          b.getI64IntegerAttr((groups + 1) * kThreadsPerGroup));
   // The block's, the turnstile's and one for each group's stores.
   if (1 + 2 * groups > kBarriers)
-    return specialize.emitError() << "asks for " << 1 + 2 * groups
-                                  << " named barriers, the limit is "
-                                  << kBarriers;
+    return specialize.emitError()
+           << "asks for " << 1 + 2 * groups << " named barriers, the limit is "
+           << kBarriers;
   return success();
 }
 
@@ -89,7 +87,8 @@ LogicalResult AttnGpuBudget::setOffsets(SpecializeOp specialize) {
     ChannelType type = channel.getChannel().getType();
     channel.setOffsetAttr(b.getI64IntegerAttr(offset));
     // Swizzled boxes repeat every 1024 bytes.
-    offset = llvm::alignTo(offset + type.getStages() * type.getTileBytes(), 1024);
+    offset =
+        llvm::alignTo(offset + type.getStages() * type.getTileBytes(), 1024);
   }
   StoreTileOp store;
   specialize.walk([&](StoreTileOp op) { store = op; });
@@ -107,9 +106,10 @@ LogicalResult AttnGpuBudget::setOffsets(SpecializeOp specialize) {
     offset += llvm::alignTo(type.getRecords() * 4, 16) * type.getStages();
   }
   if (offset > kSharedMemory)
-    return specialize.emitError() << "asks for " << offset
-                                  << " bytes of shared memory, the limit is "
-                                  << kSharedMemory;
-  getOperation()->setAttr("attn_gpu.shared_memory", b.getI64IntegerAttr(offset));
+    return specialize.emitError()
+           << "asks for " << offset << " bytes of shared memory, the limit is "
+           << kSharedMemory;
+  getOperation()->setAttr("attn_gpu.shared_memory",
+                          b.getI64IntegerAttr(offset));
   return success();
 }

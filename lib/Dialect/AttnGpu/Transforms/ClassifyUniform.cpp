@@ -44,8 +44,8 @@ arith::CmpIOp AttnGpuClassifyUniform::findClass(scf::ForOp loop) {
 
 void AttnGpuClassifyUniform::split(scf::ForOp loop, arith::CmpIOp condition) {
   OpBuilder b(loop);
-  // Within the loop's bounds, as the order of the blocks is made. A minimum here
-  // would leave the uniform registers.
+  // Within the loop's bounds, as the order of the blocks is made. A minimum
+  // here would leave the uniform registers.
   Value middle = condition.getRhs();
   auto copy = [&](bool full, Value from, Value to, ValueRange inits) {
     IRMapping mapping;
@@ -55,12 +55,13 @@ void AttnGpuClassifyUniform::split(scf::ForOp loop, arith::CmpIOp condition) {
     clone.getInitArgsMutable().assign(inits);
     Operation *compare = mapping.lookup(condition.getResult()).getDefiningOp();
     OpBuilder inner(compare);
-    compare->replaceAllUsesWith(ValueRange{
-        Scalars(inner, compare->getLoc()).boolean(full)});
+    compare->replaceAllUsesWith(
+        ValueRange{Scalars(inner, compare->getLoc()).boolean(full)});
     compare->erase();
     return clone;
   };
-  scf::ForOp whole = copy(true, loop.getLowerBound(), middle, loop.getInitArgs());
+  scf::ForOp whole =
+      copy(true, loop.getLowerBound(), middle, loop.getInitArgs());
   scf::ForOp others =
       copy(false, middle, loop.getUpperBound(), whole.getResults());
   loop.replaceAllUsesWith(others.getResults());

@@ -29,17 +29,17 @@ FailureOr<Stream> findStream(SpecializeOp specialize);
 void flattenLoader(Stream &stream);
 void flattenComputer(Stream &stream);
 
-/// The loop `while`: `head` gives the condition and what it hands on, `next` the
-/// values of the next round. Returns what the last round handed on.
+/// The loop `while`: `head` gives the condition and what it hands on, `next`
+/// the values of the next round. Returns what the last round handed on.
 using LoopHead =
     function_ref<std::pair<Value, SmallVector<Value>>(OpBuilder &, ValueRange)>;
 using LoopNext = function_ref<SmallVector<Value>(OpBuilder &, ValueRange)>;
 SmallVector<Value> createWhile(OpBuilder &b, Location loc, ValueRange inits,
                                LoopHead head, LoopNext next);
 /// A counted loop from 1 below `end`.
-SmallVector<Value>
-createFor(OpBuilder &b, Location loc, Value end, ValueRange inits,
-          function_ref<SmallVector<Value>(OpBuilder &, Value, ValueRange)> body);
+SmallVector<Value> createFor(
+    OpBuilder &b, Location loc, Value end, ValueRange inits,
+    function_ref<SmallVector<Value>(OpBuilder &, Value, ValueRange)> body);
 
 } // namespace mlir::attn_gpu
 

@@ -6,8 +6,8 @@ using namespace mlir;
 using namespace mlir::attn_gpu;
 
 namespace {
-/// Fills in the order K0 Q | K1 V0 | K2 V1 | …; a tile's last V follows the next
-/// tile's first K, which the computing role starts on before it.
+/// Fills in the order K0 Q | K1 V0 | K2 V1 | …; a tile's last V follows the
+/// next tile's first K, which the computing role starts on before it.
 class LoaderBuilder {
 public:
   explicit LoaderBuilder(Stream &stream)
@@ -29,12 +29,8 @@ private:
   SmallVector<Value> getRecords(Tile &tile);
 
   Value index(int64_t value) { return Scalars(b, loc).index(value); }
-  Value increment(Value value) {
-    return Scalars(b, loc).add(value, index(1));
-  }
-  Value decrement(Value value) {
-    return Scalars(b, loc).sub(value, index(1));
-  }
+  Value increment(Value value) { return Scalars(b, loc).add(value, index(1)); }
+  Value decrement(Value value) { return Scalars(b, loc).sub(value, index(1)); }
 
   Stream &stream;
   Location loc;
@@ -122,18 +118,18 @@ void LoaderBuilder::build() {
       [&](OpBuilder &, ValueRange x) {
         Value next = TileFetchOp::create(b, loc, stream.tiles);
         Tile tile = decode(x[2]);
-        SmallVector<Value> done = createFor(
-            b, loc, tile.places.total, {x[0], x[3]},
-            [&](OpBuilder &inner, Value place, ValueRange carried) {
-              OpBuilder::InsertionGuard guard(b);
-              b.restoreInsertionPoint(inner.saveInsertionPoint());
-              Value n0 = tile.places.at(b, place).n0;
-              fill(tile, stream.k, carried[0], n0);
-              fill(tile, stream.v, decrement(carried[0]), carried[1]);
-              SmallVector<Value> result{increment(carried[0]), n0};
-              inner.restoreInsertionPoint(b.saveInsertionPoint());
-              return result;
-            });
+        SmallVector<Value> done =
+            createFor(b, loc, tile.places.total, {x[0], x[3]},
+                      [&](OpBuilder &inner, Value place, ValueRange carried) {
+                        OpBuilder::InsertionGuard guard(b);
+                        b.restoreInsertionPoint(inner.saveInsertionPoint());
+                        Value n0 = tile.places.at(b, place).n0;
+                        fill(tile, stream.k, carried[0], n0);
+                        fill(tile, stream.v, decrement(carried[0]), carried[1]);
+                        SmallVector<Value> result{increment(carried[0]), n0};
+                        inner.restoreInsertionPoint(b.saveInsertionPoint());
+                        return result;
+                      });
         Value more = Scalars(b, loc).slt(next, stream.tiles);
         return std::make_pair(
             more, SmallVector<Value>{done[0], x[1], x[2], done[1], next});
@@ -148,8 +144,8 @@ void LoaderBuilder::build() {
       });
   Tile old = decode(last[2]);
   fill(old, stream.v, decrement(last[0]), last[3]);
-  SmallVector<Value> end(
-      stream.q.getChannel().getType().getRecords(), index(0));
+  SmallVector<Value> end(stream.q.getChannel().getType().getRecords(),
+                         index(0));
   PublishOp::create(b, loc, stream.q, last[1], end);
 }
 

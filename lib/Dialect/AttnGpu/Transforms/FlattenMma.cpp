@@ -86,8 +86,8 @@ void ComputerBuilder::findParts() {
              yield.getResults().begin();
   for (Operation &op : body) {
     auto rescale = dyn_cast<RescaleOp>(op);
-    bool ofOutputs = rescale && rescale.getSource() ==
-                                    body.getArgument(3 + outIndex);
+    bool ofOutputs =
+        rescale && rescale.getSource() == body.getArgument(3 + outIndex);
     if (ofOutputs || isa<ConvertOp>(op))
       late.push_back(&op);
   }
@@ -157,14 +157,16 @@ Value ComputerBuilder::startScores(Value queries, Value use) {
   Value keys = WaitOp::create(
       b, loc, stream.k.getChannel().getType().getTileType(), stream.k, use);
   turn("take");
-  return MmaStartOp::create(b, loc, PendingType::get(b.getContext(), scores.getType()),
+  return MmaStartOp::create(b, loc,
+                            PendingType::get(b.getContext(), scores.getType()),
                             queries, keys, /*acc=*/Value(), b.getUnitAttr());
 }
 
 Value ComputerBuilder::startOutputs(Value out, Value weights, Value use) {
   Value values = WaitOp::create(
       b, loc, stream.v.getChannel().getType().getTileType(), stream.v, use);
-  return MmaStartOp::create(b, loc, PendingType::get(b.getContext(), outputs.getType()),
+  return MmaStartOp::create(b, loc,
+                            PendingType::get(b.getContext(), outputs.getType()),
                             weights, values, out, UnitAttr());
 }
 
@@ -183,8 +185,7 @@ void ComputerBuilder::turn(StringRef kind) {
 //===----------------------------------------------------------------------===//
 
 Slice ComputerBuilder::cloneUpdate(Tile &tile, Value scoresValue,
-                                   Places::Block block,
-                                   ArrayRef<Value> state) {
+                                   Places::Block block, ArrayRef<Value> state) {
   Slice slice = tile.slice;
   slice.set(body.getArgument(0), block.n0);
   slice.set(body.getArgument(1), block.count);
@@ -203,7 +204,8 @@ Slice ComputerBuilder::cloneUpdate(Tile &tile, Value scoresValue,
   return slice;
 }
 
-std::pair<Value, Carried> ComputerBuilder::finishUpdate(Slice slice, Value out) {
+std::pair<Value, Carried> ComputerBuilder::finishUpdate(Slice slice,
+                                                        Value out) {
   slice.set(body.getArgument(3 + outIndex), out);
   for (Operation *op : late)
     slice.clone(b, op);
@@ -218,8 +220,8 @@ std::pair<Value, Carried> ComputerBuilder::finishUpdate(Slice slice, Value out) 
 
 /// The first block of a tile, whose outputs are zero so far.
 Carried ComputerBuilder::firstUpdate(Tile &tile, Value scoresValue) {
-  Slice slice = cloneUpdate(tile, scoresValue, tile.places.first(b),
-                            initialState(tile));
+  Slice slice =
+      cloneUpdate(tile, scoresValue, tile.places.first(b), initialState(tile));
   Value none = ZeroOp::create(b, loc, outputs.getType());
   return finishUpdate(slice, none).second;
 }
@@ -228,29 +230,30 @@ SmallVector<Value> ComputerBuilder::runBlocks(Tile &tile, Value use,
                                               const Carried &carried) {
   SmallVector<Value> inits{ZeroOp::create(b, loc, outputs.getType())};
   llvm::append_range(inits, carried.flat());
-  return createFor(
-      b, loc, tile.places.total, inits,
-      [&](OpBuilder &inner, Value place, ValueRange x) {
-        OpBuilder::InsertionGuard guard(b);
-        b.restoreInsertionPoint(inner.saveInsertionPoint());
-        Carried previous = Carried::of(x.drop_front());
-        Value keyUse = add(Scalars(b, loc).add(use, place), -1);
-        Value valueUse = add(keyUse, -1);
-        Value pendingScores = startScores(tile.queries, keyUse);
-        Value pendingOut = startOutputs(x[0], previous.weights, valueUse);
-        turn("pass");
-        Value scoresValue = awaitResult(pendingScores);
-        release(stream.k, keyUse);
-        Slice slice = cloneUpdate(tile, scoresValue, tile.places.at(b, place),
-                                  previous.state);
-        Value out = awaitResult(pendingOut, previous.weights);
-        release(stream.v, valueUse);
-        auto [scaled, next] = finishUpdate(slice, out);
-        SmallVector<Value> results{scaled};
-        llvm::append_range(results, next.flat());
-        inner.restoreInsertionPoint(b.saveInsertionPoint());
-        return results;
-      });
+  return createFor(b, loc, tile.places.total, inits,
+                   [&](OpBuilder &inner, Value place, ValueRange x) {
+                     OpBuilder::InsertionGuard guard(b);
+                     b.restoreInsertionPoint(inner.saveInsertionPoint());
+                     Carried previous = Carried::of(x.drop_front());
+                     Value keyUse = add(Scalars(b, loc).add(use, place), -1);
+                     Value valueUse = add(keyUse, -1);
+                     Value pendingScores = startScores(tile.queries, keyUse);
+                     Value pendingOut =
+                         startOutputs(x[0], previous.weights, valueUse);
+                     turn("pass");
+                     Value scoresValue = awaitResult(pendingScores);
+                     release(stream.k, keyUse);
+                     Slice slice =
+                         cloneUpdate(tile, scoresValue,
+                                     tile.places.at(b, place), previous.state);
+                     Value out = awaitResult(pendingOut, previous.weights);
+                     release(stream.v, valueUse);
+                     auto [scaled, next] = finishUpdate(slice, out);
+                     SmallVector<Value> results{scaled};
+                     llvm::append_range(results, next.flat());
+                     inner.restoreInsertionPoint(b.saveInsertionPoint());
+                     return results;
+                   });
 }
 
 void ComputerBuilder::build() {
@@ -276,16 +279,16 @@ void ComputerBuilder::build() {
       b, loc, inits,
       [&](OpBuilder &, ValueRange x) {
         Tile tile = makeTile(x.take_back(records), x[2]);
-        SmallVector<Value> done = runBlocks(
-            tile, x[0], Carried::of(x.slice(3, states)));
+        SmallVector<Value> done =
+            runBlocks(tile, x[0], Carried::of(x.slice(3, states)));
         release(stream.q, x[1]);
         Value nextUse = add(x[1], 1);
         Tile next = readRecord(nextUse);
         Scalars inner(b, loc);
         Value live = inner.cmp(arith::CmpIPredicate::ne, next.records.front(),
                                inner.index(0));
-        SmallVector<Value> passed{
-            add(inner.add(x[0], tile.places.total), -1), nextUse};
+        SmallVector<Value> passed{add(inner.add(x[0], tile.places.total), -1),
+                                  nextUse};
         llvm::append_range(passed, done);
         llvm::append_range(passed, tile.records);
         llvm::append_range(passed, next.records);

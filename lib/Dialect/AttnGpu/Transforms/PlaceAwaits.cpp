@@ -33,9 +33,9 @@ LogicalResult AttnGpuPlaceAwaits::setKeeps(Block &block) {
       inFlight.push_back(start.getResult());
       continue;
     }
-    if (op.getNumRegions() != 0 && !inFlight.empty() &&
-        !isa<MapOp, MaskOp>(op))
-      return op.emitError("stands between the start of a product and its await");
+    if (op.getNumRegions() != 0 && !inFlight.empty() && !isa<MapOp, MaskOp>(op))
+      return op.emitError(
+          "stands between the start of a product and its await");
     auto await = dyn_cast<AwaitOp>(op);
     if (!await)
       continue;

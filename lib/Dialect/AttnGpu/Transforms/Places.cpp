@@ -43,8 +43,7 @@ Places Places::compute(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
         s.div(s.add(keys, s.index(places.step - 1)), step));
   }
   places.total = s.max(next, s.index(1));
-  places.fullEnd =
-      s.min(s.add(places.wholeTotal, s.index(1)), places.total);
+  places.fullEnd = s.min(s.add(places.wholeTotal, s.index(1)), places.total);
   return places;
 }
 

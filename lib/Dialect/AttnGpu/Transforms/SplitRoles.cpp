@@ -87,18 +87,16 @@ void AttnGpuSplitRoles::makeLoader(ForTilesOp tiles) {
   tiles.walk([&](ForBlocksOp loop) { loops.push_back(loop); });
   for (ForBlocksOp loop : loops) {
     OpBuilder b(loop);
-    auto bare = ForBlocksOp::create(b, loop.getLoc(), TypeRange(),
-                                    loop.getBegins(), loop.getEnds(),
-                                    ValueRange(), loop.getClasses(),
-                                    loop.getStep());
+    auto bare = ForBlocksOp::create(
+        b, loop.getLoc(), TypeRange(), loop.getBegins(), loop.getEnds(),
+        ValueRange(), loop.getClasses(), loop.getStep());
     Block *body = b.createBlock(&bare.getBody());
     SmallVector<Value> arguments;
-    for (BlockArgument argument :
-         loop.getBody().getArguments().take_front(3))
+    for (BlockArgument argument : loop.getBody().getArguments().take_front(3))
       arguments.push_back(
           body->addArgument(argument.getType(), argument.getLoc()));
-    for (Operation &op : llvm::make_early_inc_range(
-             llvm::reverse(loop.getBody().front())))
+    for (Operation &op :
+         llvm::make_early_inc_range(llvm::reverse(loop.getBody().front())))
       if (isOnFragments(&op))
         op.erase();
     for (auto [from, to] : llvm::zip(loop.getBody().getArguments(), arguments))

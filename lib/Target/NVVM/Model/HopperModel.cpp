@@ -44,9 +44,8 @@ static std::optional<Fields> getDefaults(const HopperScheduleRequest &request) {
   return std::nullopt;
 }
 
-static LogicalResult
-parseFields(StringRef text, Fields &fields,
-            function_ref<InFlightDiagnostic()> emitError) {
+static LogicalResult parseFields(StringRef text, Fields &fields,
+                                 function_ref<InFlightDiagnostic()> emitError) {
   SmallVector<StringRef> entries;
   text.split(entries, ',', -1, /*KeepEmpty=*/false);
   for (StringRef entry : entries) {
@@ -60,9 +59,10 @@ parseFields(StringRef text, Fields &fields,
   return success();
 }
 
-FailureOr<attn_gpu::ScheduleAttr> fovea::chooseHopperSchedule(
-    MLIRContext *context, const HopperScheduleRequest &request,
-    function_ref<InFlightDiagnostic()> emitError) {
+FailureOr<attn_gpu::ScheduleAttr>
+fovea::chooseHopperSchedule(MLIRContext *context,
+                            const HopperScheduleRequest &request,
+                            function_ref<InFlightDiagnostic()> emitError) {
   if (!request.elementType.isF16() && !request.elementType.isBF16())
     return emitError() << "sm_90a kernels take f16 and bf16, got "
                        << request.elementType;
