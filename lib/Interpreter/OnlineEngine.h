@@ -47,6 +47,9 @@ struct RowView {
   const TensorView *pages = nullptr;
 };
 
+/// Between the columns of a row; 0 for rows of scalars.
+int64_t columnStride(const RowView &view);
+
 struct WalkElement {
   int64_t first = 0, count = 0;
   mlir::online::ClassKind kind = mlir::online::ClassKind::Partial;
@@ -59,10 +62,14 @@ struct RowState {
   std::vector<Note> notes;  // one per row
 };
 
+/// A value of attn_gpu (GpuEngine.h).
+struct GpuValue;
+
 using OnlineValue =
     std::variant<std::monostate, ScalarValue, std::shared_ptr<TensorView>,
                  std::shared_ptr<RowView>, std::shared_ptr<Walk>, WalkElement,
-                 std::shared_ptr<Tile>, std::shared_ptr<RowState>>;
+                 std::shared_ptr<Tile>, std::shared_ptr<RowState>,
+                 std::shared_ptr<const GpuValue>>;
 
 /// What stands behind a note.
 struct NoteInfo {
@@ -90,10 +97,13 @@ public:
                           llvm::ArrayRef<OnlineArgument> arguments,
                           llvm::SmallVectorImpl<OnlineArgument> &results);
 
-private:
+protected:
   friend class NormalizerRun;
 
   // Control
+  /// Starts anew with a function's arguments.
+  llvm::LogicalResult setArguments(mlir::func::FuncOp function,
+                                   llvm::ArrayRef<OnlineArgument> arguments);
   llvm::LogicalResult runBlock(mlir::Block &block);
   llvm::LogicalResult runOp(mlir::Operation *op);
   llvm::LogicalResult runScalar(mlir::Operation *op);
@@ -168,9 +178,9 @@ private:
 
   OnlineOptions options;
   llvm::DenseMap<mlir::Value, OnlineValue> values;
-  llvm::DenseMap<mlir::Region *, std::unique_ptr<ScalarProgram>> programs;
+  llvm::DenseMap<mlir::Region *, std::shared_ptr<ScalarProgram>> programs;
   std::vector<NoteInfo> notes;
-  std::vector<std::unique_ptr<char[]>> memory;
+  std::vector<std::shared_ptr<char[]>> memory;
   std::map<std::array<int64_t, 4>, int64_t> taken; // with coverage only
 };
 

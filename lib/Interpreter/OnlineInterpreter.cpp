@@ -51,9 +51,8 @@ static LogicalResult checkArgument(func::FuncOp function, unsigned index,
   return success();
 }
 
-LogicalResult OnlineEngine::run(func::FuncOp function,
-                                ArrayRef<OnlineArgument> arguments,
-                                SmallVectorImpl<OnlineArgument> &results) {
+LogicalResult OnlineEngine::setArguments(func::FuncOp function,
+                                         ArrayRef<OnlineArgument> arguments) {
   if (function.isExternal() || !function.getBody().hasOneBlock())
     return function.emitError("only functions of one block are interpreted");
   if (arguments.size() != function.getNumArguments())
@@ -71,6 +70,14 @@ LogicalResult OnlineEngine::run(func::FuncOp function,
     else
       set(value, argument.scalar);
   }
+  return success();
+}
+
+LogicalResult OnlineEngine::run(func::FuncOp function,
+                                ArrayRef<OnlineArgument> arguments,
+                                SmallVectorImpl<OnlineArgument> &results) {
+  if (failed(setArguments(function, arguments)))
+    return failure();
   Block &block = function.getBody().front();
   if (failed(runBlock(block)))
     return failure();
@@ -235,12 +242,12 @@ LogicalResult OnlineEngine::runSweep(SweepOp op) {
 
 FailureOr<ScalarFrame> OnlineEngine::bind(Operation *op, mlir::Region &region,
                                           ValueRange captures) {
-  std::unique_ptr<ScalarProgram> &program = programs[&region];
+  std::shared_ptr<ScalarProgram> &program = programs[&region];
   if (!program) {
     FailureOr<ScalarProgram> compiled = ScalarProgram::compile(region);
     if (failed(compiled))
       return failure();
-    program = std::make_unique<ScalarProgram>(std::move(*compiled));
+    program = std::make_shared<ScalarProgram>(std::move(*compiled));
   }
   unsigned scalars = region.getNumArguments() - captures.size();
   auto getTensor = [&](Value value) -> const TensorView * {

@@ -95,7 +95,7 @@ std::shared_ptr<TensorView> OnlineEngine::allocate(MemRefType type,
     stride *= tensor->sizes[dim];
   }
   size_t bytes = elements * getBytes(*dtype);
-  memory.push_back(std::make_unique<char[]>(bytes)); // zeroed
+  memory.push_back(std::shared_ptr<char[]>(new char[bytes]())); // zeroed
   tensor->data = memory.back().get();
   return tensor;
 }
@@ -237,7 +237,7 @@ LogicalResult OnlineEngine::rowOffset(Operation *op, const RowView &view,
   return success();
 }
 
-static int64_t columnStride(const RowView &view) {
+int64_t fovea::columnStride(const RowView &view) {
   return view.hasColumns ? view.tensor.strides.back() : 0;
 }
 

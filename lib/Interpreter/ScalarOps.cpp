@@ -137,6 +137,7 @@ static std::optional<ScalarCode> getMathCode(Operation *op) {
       .Case<math::SqrtOp>([](auto) { return ScalarCode::Sqrt; })
       .Case<math::RsqrtOp>([](auto) { return ScalarCode::Rsqrt; })
       .Case<math::ErfOp>([](auto) { return ScalarCode::Erf; })
+      .Case<math::FmaOp>([](auto) { return ScalarCode::Fma; })
       .Case<attn::FloorDivOp>([](auto) { return ScalarCode::FloorDiv; })
       .Case<attn::ModOp>([](auto) { return ScalarCode::Mod; })
       .Case<attn::ShlOp>([](auto) { return ScalarCode::Shl; })
@@ -435,6 +436,8 @@ ScalarValue fovea::applyScalarCode(ScalarCode code, const ScalarValue &a,
     return a.i ? b : c;
   case ScalarCode::Copy:
     return a;
+  case ScalarCode::Fma:
+    return ScalarValue::ofFloat(std::fma(a.f, b.f, c.f));
   case ScalarCode::SIToF:
     return ScalarValue::ofFloat(static_cast<double>(a.i));
   case ScalarCode::SBoolToF:

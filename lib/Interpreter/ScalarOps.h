@@ -81,6 +81,7 @@ enum class ScalarCode : uint8_t {
   Sqrt,
   Rsqrt,
   Erf,
+  Fma,
   RoundF32,
   // Right also on sign-extended narrow integers
   Select,

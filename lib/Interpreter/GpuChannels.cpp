@@ -1,0 +1,326 @@
+//===- GpuChannels.cpp - Where coroutines of level 3 meet -----------------===//
+//
+// A slot has two barriers. Each knows one bit of how many of its phases have
+// ended; a wait gives the bit of the phase that it wants and passes while the
+// barrier's bit says so, right or wrong. The interpreter counts phases in full
+// and so sees a wait that passes for a phase of another use.
+//
+//===----------------------------------------------------------------------===//
+
+#include "GpuEngine.h"
+
+#include "llvm/ADT/Hashing.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace fovea;
+using namespace mlir;
+using namespace mlir::attn_gpu;
+
+std::string GpuChannel::name(int64_t use) const {
+  return llvm::formatv("channel '{0}' (slot {1})",
+                       ChannelOp(op).getLabel().str(), use % stages());
+}
+
+static Value channelOf(Operation *op) { return op->getOperand(0); }
+
+void GpuState::land(size_t position) {
+  GpuCopy copy = copies[position];
+  copies.erase(copies.begin() + position);
+  GpuSlot &slot = channels[copy.channel].slot(copy.use);
+  slot.contents = copy.contents;
+  ++slot.fullPhases;
+}
+
+/// The use that an op names, or the coroutine's next one.
+int64_t GpuCoroutine::getUse(const GpuState &state, Operation *op) const {
+  int64_t channel = getGpu(channelOf(op)).channel;
+  auto reading = readings.find(channel);
+  auto named = [&](Value use, int64_t otherwise) {
+    return use ? integer(use) : otherwise;
+  };
+  return llvm::TypeSwitch<Operation *, int64_t>(op)
+      .Case<FillOp>([&](auto op) {
+        return named(op.getUse(), state.channels[channel].nextFill);
+      })
+      .Case<WaitOp>([&](auto op) {
+        return named(op.getUse(),
+                     reading == readings.end() ? 0 : reading->second.next);
+      })
+      .Case<ReleaseOp>([&](auto op) {
+        bool holds = reading != readings.end() && !reading->second.held.empty();
+        return named(op.getUse(),
+                     holds ? reading->second.held.begin()->first : 0);
+      })
+      .Case<PublishOp, RecordOp>([&](auto op) { return integer(op.getUse()); });
+}
+
+//===----------------------------------------------------------------------===//
+// Waiting
+//===----------------------------------------------------------------------===//
+
+std::string GpuCoroutine::fillWaitsFor(const GpuState &state, int64_t channel,
+                                       int64_t use) const {
+  const GpuChannel &ring = state.channels[channel];
+  const GpuSlot &slot = ring.slot(use);
+  int64_t round = use / ring.stages();
+  // The first round waits for the phase before the first, which counts as over.
+  if ((slot.freePhases & 1) == (round & 1))
+    return {};
+  std::string who;
+  for (int64_t i = 0; i < state.groups[block]; ++i)
+    if (!(slot.arrivals >> i & 1))
+      who += (who.empty() ? "" : ", ") + ("mma #" + std::to_string(i));
+  return llvm::formatv("waits for the release of use {0} of {1} by {2}",
+                       slot.use, ring.name(use), who);
+}
+
+std::string GpuCoroutine::waitsFor(const GpuState &state) const {
+  Operation *op = nextOp();
+  if (auto turn = dyn_cast<TurnOp>(op)) {
+    bool free = state.turns[block] == group && !state.turnHeld[block];
+    if (turn.getKind() == "pass" || free || hasTurn)
+      return {};
+    return llvm::formatv("waits for its turn, which mma #{0} has",
+                         state.turns[block]);
+  }
+  if (!isa<FillOp, PublishOp, WaitOp, RecordOp>(op))
+    return {};
+  int64_t channel = getGpu(channelOf(op)).channel, use = getUse(state, op);
+  if (use < 0)
+    return {};
+  if (isa<FillOp, PublishOp>(op))
+    return fillWaitsFor(state, channel, use);
+  const GpuChannel &ring = state.channels[channel];
+  if ((ring.slot(use).fullPhases & 1) != (use / ring.stages() & 1))
+    return {};
+  return llvm::formatv("waits for use {0} of {1}", use, ring.name(use));
+}
+
+//===----------------------------------------------------------------------===//
+// Meeting
+//===----------------------------------------------------------------------===//
+
+void GpuCoroutine::remember(uint64_t value) {
+  hash = llvm::hash_combine(hash, value);
+}
+
+LogicalResult GpuCoroutine::meet(GpuState &state) {
+  Operation *op = nextOp();
+  skip();
+  remember(0);
+  return llvm::TypeSwitch<Operation *, LogicalResult>(op)
+      .Case<FillOp>([&](auto op) { return meetFill(state, op); })
+      .Case<PublishOp>([&](auto op) { return meetPublish(state, op); })
+      .Case<WaitOp, RecordOp>([&](auto op) { return meetReader(state, op); })
+      .Case<ReleaseOp>([&](auto op) { return meetRelease(state, op); })
+      .Case<TurnOp>([&](auto op) { return meetTurn(state, op); })
+      .Case<TileFetchOp>([&](auto op) { return meetFetch(state, op); })
+      .Default([&](Operation *op) {
+        return op->emitError() << "'" << op->getName() << "' inside a role";
+      });
+}
+
+/// The loader's side of a use, after its wait.
+LogicalResult GpuCoroutine::beginUse(GpuState &state, Operation *op,
+                                     int64_t channel, int64_t use,
+                                     ValueRange records) {
+  GpuChannel &ring = state.channels[channel];
+  if (use < 0)
+    return op->emitError() << "use " << use << " of channel '"
+                           << ring.op.getLabel() << "' does not exist";
+  GpuSlot &slot = ring.slot(use);
+  int64_t round = use / ring.stages();
+  if (slot.fills > slot.freePhases)
+    return op->emitError() << name() << " fills use " << use << " of "
+                           << ring.name(use) << " while use " << slot.use
+                           << " there is not released";
+  if (slot.fills != round)
+    return op->emitError() << name() << " fills use " << use << " of "
+                           << ring.name(use) << ", whose next use is "
+                           << slot.fills * ring.stages() + use % ring.stages();
+  ++slot.fills;
+  slot.use = use;
+  slot.hasTile = isa<FillOp>(op);
+  slot.records.clear();
+  for (Value record : records)
+    slot.records.push_back(integer(record));
+  ring.nextFill = use + 1;
+  return success();
+}
+
+LogicalResult GpuCoroutine::meetFill(GpuState &state, FillOp op) {
+  GpuCopy copy;
+  copy.channel = getGpu(op.getChannel()).channel;
+  copy.use = getUse(state, op);
+  if (failed(beginUse(state, op, copy.channel, copy.use, op.getRecords())))
+    return failure();
+  ChannelType type = op.getChannel().getType();
+  FailureOr<MatrixRef> rows =
+      readRows(op, op.getView(), integer(op.getRow()), type.getRows(),
+               type.getColumns(), type.getElementType());
+  if (failed(rows))
+    return failure();
+  copy.contents = *rows;
+  // Neither the old contents nor the new until the copy has ended.
+  state.channels[copy.channel].slot(copy.use).contents = nullptr;
+  state.copies.push_back(std::move(copy));
+  return success();
+}
+
+LogicalResult GpuCoroutine::meetPublish(GpuState &state, PublishOp op) {
+  int64_t channel = getGpu(op.getChannel()).channel;
+  int64_t use = getUse(state, op);
+  if (failed(beginUse(state, op, channel, use, op.getRecords())))
+    return failure();
+  ++state.channels[channel].slot(use).fullPhases;
+  return success();
+}
+
+LogicalResult GpuCoroutine::meetReader(GpuState &state, Operation *op) {
+  int64_t channel = getGpu(channelOf(op)).channel, use = getUse(state, op);
+  GpuChannel &ring = state.channels[channel];
+  if (use < 0)
+    return op->emitError() << "use " << use << " of channel '"
+                           << ring.op.getLabel() << "' does not exist";
+  GpuSlot &slot = ring.slot(use);
+  GpuReading &reading = readings[channel];
+  bool held = reading.held.count(use);
+  if (!held && use < reading.released)
+    return op->emitError() << name() << " waits for use " << use << " of "
+                           << ring.name(use) << " after its release";
+  if (slot.fullPhases != use / ring.stages() + 1) {
+    InFlightDiagnostic diag = op->emitError()
+                              << name() << " reads use " << use << " of "
+                              << ring.name(use) << ", which is not there: ";
+    if (slot.use < 0)
+      diag << "nothing is";
+    else
+      diag << "the slot has use " << slot.use
+           << ", and the barrier's parity is the same";
+    return diag;
+  }
+  if (!held) {
+    ++reading.count;
+    reading.held[use] = op;
+  }
+  reading.next = std::max(reading.next, use + 1);
+  if (auto record = dyn_cast<RecordOp>(op)) {
+    for (auto [result, value] :
+         llvm::zip_equal(record.getRecords(), slot.records)) {
+      set(result, ScalarValue::ofInt(value));
+      remember(value);
+    }
+    return success();
+  }
+  if (!slot.hasTile)
+    return op->emitError() << "use " << use << " of " << ring.name(use)
+                           << " was published without a tile";
+  GpuValue tile;
+  tile.channel = channel;
+  tile.use = use;
+  set(op->getResult(0), std::make_shared<const GpuValue>(std::move(tile)));
+  return success();
+}
+
+/// Whether a product still reads a slot's tile.
+static bool reads(const OnlineValue &operand, int64_t channel, int64_t use) {
+  auto *value = std::get_if<GpuValueRef>(&operand);
+  return value && (*value)->channel == channel && (*value)->use == use;
+}
+
+LogicalResult GpuCoroutine::meetRelease(GpuState &state, ReleaseOp op) {
+  int64_t channel = getGpu(op.getChannel()).channel, use = getUse(state, op);
+  GpuChannel &ring = state.channels[channel];
+  GpuReading &reading = readings[channel];
+  auto held = reading.held.find(use);
+  if (held == reading.held.end())
+    return op.emitError() << name() << " releases use " << use
+                          << " of channel '" << ring.op.getLabel()
+                          << (use < reading.released
+                                  ? "' twice"
+                                  : "', which it has not waited for");
+  for (GpuProduct &product : products)
+    if (!product.done && (reads(product.lhs, channel, use) ||
+                          reads(product.rhs, channel, use))) {
+      InFlightDiagnostic diag = op.emitError()
+                                << name() << " releases use " << use << " of "
+                                << ring.name(use)
+                                << " while a product in flight reads it";
+      diag.attachNote(product.op.getLoc()) << "started here";
+      return diag;
+    }
+  reading.held.erase(held);
+  reading.released = std::max(reading.released, use + 1);
+  GpuSlot &slot = ring.slot(use);
+  slot.arrivals |= 1u << group;
+  if (llvm::popcount(slot.arrivals) == state.groups[block]) {
+    slot.arrivals = 0;
+    ++slot.freePhases;
+  }
+  return success();
+}
+
+LogicalResult GpuCoroutine::meetTurn(GpuState &state, TurnOp op) {
+  bool take = op.getKind() == "take";
+  if (take == hasTurn)
+    return op.emitError() << name()
+                          << (take ? " takes a turn that it has"
+                                   : " passes a turn that it has not");
+  hasTurn = take;
+  state.turnHeld[block] = take;
+  if (!take)
+    state.turns[block] = (group + 1) % state.groups[block];
+  return success();
+}
+
+LogicalResult GpuCoroutine::meetFetch(GpuState &state, TileFetchOp op) {
+  int64_t tiles = integer(op.getTiles()), old = state.counter++;
+  // Who takes the last number leaves zero for the next launch.
+  if (old == tiles - 1)
+    state.counter = 0;
+  state.fetch = op;
+  int64_t tile = old + gpu->blocks;
+  set(op, ScalarValue::ofInt(tile));
+  remember(tile);
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// The end of a role
+//===----------------------------------------------------------------------===//
+
+LogicalResult GpuCoroutine::checkEnd(const GpuState &state) {
+  for (GpuProduct &product : products)
+    if (!product.awaited)
+      return product.op.emitError()
+             << "is never awaited by " << name() << " in one of its runs";
+  if (hasTurn)
+    return role.emitError() << name() << " ends with a turn that it has taken";
+  for (auto &[index, reading] : readings)
+    if (!reading.held.empty()) {
+      auto [use, op] = *reading.held.begin();
+      return op->emitError()
+             << name() << " ends without the release of use " << use << " of "
+             << state.channels[index].name(use);
+    }
+  return success();
+}
+
+LogicalResult GpuCoroutine::checkUses(const GpuState &state) {
+  if (role.getKind() != RoleKind::Mma)
+    return success();
+  for (auto [index, channel] : llvm::enumerate(state.channels)) {
+    if (channel.block != block)
+      continue;
+    int64_t filled = 0, read = readings[index].count;
+    for (const GpuSlot &slot : channel.slots)
+      filled += slot.fills;
+    ChannelOp op = channel.op;
+    if (read != filled)
+      return op.emitError() << "the roles disagree on the uses of channel '"
+                            << op.getLabel() << "': " << filled
+                            << " were filled, " << name() << " read " << read;
+  }
+  return success();
+}

@@ -1,0 +1,330 @@
+//===- GpuCoroutine.cpp - Control flow of level 3 -------------------------===//
+
+#include "GpuEngine.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace fovea;
+using namespace mlir;
+using namespace mlir::attn_gpu;
+
+/// Ops between two barriers before a coroutine counts as one that never ends.
+static constexpr int64_t kMaxLocalOps = 100'000'000;
+
+static OnlineOptions onlineOptions(const GpuOptions &options) {
+  OnlineOptions result;
+  result.sizes = options.sizes;
+  return result;
+}
+
+GpuCoroutine::GpuCoroutine(const GpuOptions &options, int64_t block)
+    : OnlineEngine(onlineOptions(options)), gpu(&options), block(block) {}
+
+LogicalResult GpuCoroutine::start(func::FuncOp function,
+                                  ArrayRef<OnlineArgument> arguments) {
+  if (failed(setArguments(function, arguments)))
+    return failure();
+  GpuFrame frame;
+  frame.parent = function;
+  frame.block = &function.getBody().front();
+  enterBlock(frame);
+  return success();
+}
+
+void GpuCoroutine::become(RoleOp newRole, int64_t newGroup) {
+  role = newRole;
+  group = newGroup;
+  frames.clear();
+  GpuFrame frame;
+  frame.parent = role;
+  frame.block = &role.getBody().front();
+  enterBlock(frame);
+}
+
+std::string GpuCoroutine::name() const {
+  std::string result = "the kernel";
+  if (RoleOp op = role) {
+    result = ("role " + stringifyRoleKind(op.getKind())).str();
+    if (op.getKind() == RoleKind::Mma)
+      result += " #" + std::to_string(group);
+  }
+  if (gpu->blocks > 1)
+    result += " of block " + std::to_string(block);
+  return result;
+}
+
+//===----------------------------------------------------------------------===//
+// Running
+//===----------------------------------------------------------------------===//
+
+/// Where coroutines meet, and where the roles begin.
+static bool isMeeting(Operation *op) {
+  return isa<FillOp, PublishOp, RecordOp, WaitOp, ReleaseOp, TurnOp,
+             TileFetchOp, SpecializeOp>(op);
+}
+
+LogicalResult GpuCoroutine::advance(GpuState &state) {
+  for (int64_t steps = 0; !frames.empty(); ++steps) {
+    Operation *op = nextOp();
+    if (isMeeting(op)) {
+      if (role || isa<SpecializeOp>(op))
+        return success();
+      return op->emitError() << "'" << op->getName() << "' outside the roles";
+    }
+    if (steps > kMaxLocalOps)
+      return op->emitError() << name() << " does not come to a barrier";
+    if (op->hasTrait<OpTrait::IsTerminator>()) {
+      if (failed(runTerminator(state, op)))
+        return failure();
+      continue;
+    }
+    skip();
+    if (failed(runLocal(state, op)))
+      return failure();
+  }
+  return success();
+}
+
+LogicalResult GpuCoroutine::runLocal(GpuState &state, Operation *op) {
+  return llvm::TypeSwitch<Operation *, LogicalResult>(op)
+      .Case<scf::ForOp, scf::WhileOp, scf::IfOp, ForTilesOp, ForBlocksOp>(
+          [&](auto op) { return enter(op); })
+      .Case<ChannelOp>([&](ChannelOp op) {
+        GpuValue value;
+        value.channel = state.channels.size();
+        GpuChannel &channel = state.channels.emplace_back();
+        channel.op = op;
+        channel.block = block;
+        channel.slots.resize(op.getType().getStages());
+        set(op, std::make_shared<const GpuValue>(std::move(value)));
+        return success();
+      })
+      .Case<LoadOp>([&](auto op) { return runLoad(op); })
+      .Case<MmaOp>([&](auto op) { return runMma(state, op); })
+      .Case<MmaStartOp>([&](auto op) { return runMmaStart(state, op); })
+      .Case<AwaitOp>([&](auto op) { return runAwait(state, op); })
+      .Case<StoreTileOp, StoreRowsOp>([&](auto op) {
+        return storeRows(state, op, op.getSource(), op.getView(), op.getRow());
+      })
+      .Case<TileFirstOp>([&](auto op) {
+        set(op, ScalarValue::ofInt(block));
+        return success();
+      })
+      .Case<SectionOp>([&](auto op) {
+        set(op, ScalarValue::ofInt(gpu->section));
+        return success();
+      })
+      .Case<online::ViewOp>([&](auto op) { return runView(op); })
+      .Case<attn::ReadOp>([&](auto op) { return runBodyRead(op); })
+      .Default([&](Operation *op) {
+        if (isa<AttnGpuDialect>(op->getDialect()))
+          return runFragment(op);
+        if (isa<memref::MemRefDialect>(op->getDialect()) ||
+            isa<attn::ExtentOp>(op))
+          return runMemRef(op);
+        return runF32(op);
+      });
+}
+
+/// Scalars of f32 are f32 here.
+LogicalResult GpuCoroutine::runF32(Operation *op) {
+  if (failed(runScalar(op)))
+    return failure();
+  for (Value result : op->getResults())
+    if (result.getType().isF32())
+      set(result, ScalarValue::ofFloat(static_cast<float>(getFloat(result))));
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Loops and branches
+//===----------------------------------------------------------------------===//
+
+void GpuCoroutine::enterBlock(GpuFrame frame) {
+  frame.next = frame.block->begin();
+  frames.push_back(std::move(frame));
+}
+
+void GpuCoroutine::assign(ValueRange to, ValueRange from) {
+  // All are read before one is written.
+  SmallVector<OnlineValue> read;
+  for (Value value : from)
+    read.push_back(values[value]);
+  for (auto [value, what] : llvm::zip_equal(to, read))
+    set(value, std::move(what));
+}
+
+/// The number of leading block arguments that are a loop's own.
+static unsigned ownArguments(Operation *loop) {
+  if (isa<scf::ForOp>(loop))
+    return 1;
+  return isa<ForTilesOp, ForBlocksOp>(loop) ? 3 : 0;
+}
+
+/// The groups that a loop over tiles runs its body for, one by one.
+static int64_t groupsOf(ForTilesOp op) {
+  return op->getParentOfType<RoleOp>() ? 1 : op.getSchedule().getGroups();
+}
+
+std::shared_ptr<const Walk> GpuCoroutine::orderBlocks(ForBlocksOp op) {
+  Walk all;
+  int64_t step = op.getStep();
+  for (auto [index, begin, end] :
+       llvm::enumerate(op.getBegins(), op.getEnds())) {
+    auto kind = static_cast<online::ClassKind>(op.getClasses()[index]);
+    for (int64_t n = integer(begin); n < integer(end); n += step)
+      all.push_back({n, std::min(step, integer(end) - n), kind});
+  }
+  auto walk = std::make_shared<Walk>();
+  if (all.empty()) {
+    walk->push_back({0, 0, online::ClassKind::Partial});
+    return walk;
+  }
+  // An element that is not whole needs its mask.
+  for (WalkElement &element : all)
+    if (element.count < step)
+      element.kind = online::ClassKind::Partial;
+  walk->push_back(all.back());
+  all.pop_back();
+  auto isFull = [](const WalkElement &element) {
+    return element.kind == online::ClassKind::Full;
+  };
+  llvm::copy_if(all, std::back_inserter(*walk), isFull);
+  llvm::copy_if(all, std::back_inserter(*walk), std::not_fn(isFull));
+  return walk;
+}
+
+/// Sets a loop's own arguments.
+void GpuCoroutine::enterIteration(GpuFrame &frame) {
+  auto setIndex = [&](unsigned argument, int64_t value) {
+    set(frame.block->getArgument(argument), ScalarValue::ofInt(value));
+  };
+  if (auto tiles = dyn_cast<ForTilesOp>(frame.parent)) {
+    int64_t groups = groupsOf(tiles), tile = frame.i / groups;
+    if (!role)
+      group = frame.i % groups;
+    for (unsigned dim = 3; dim-- > 0;) {
+      int64_t bound = integer(tiles.getBounds()[dim]);
+      setIndex(dim, tile % bound);
+      tile /= bound;
+    }
+  } else if (frame.walk) {
+    const WalkElement &element = (*frame.walk)[frame.i];
+    setIndex(0, element.first);
+    setIndex(1, element.count);
+    setIndex(2, element.kind == online::ClassKind::Full);
+  } else if (isa<scf::ForOp>(frame.parent)) {
+    setIndex(0, frame.i);
+  }
+  frame.next = frame.block->begin();
+}
+
+/// Pushes a loop's first iteration, or gives its results.
+void GpuCoroutine::enterLoop(GpuFrame frame, ValueRange inits) {
+  unsigned own = ownArguments(frame.parent);
+  if (frame.i >= frame.end) {
+    if (frame.parent->getNumResults())
+      assign(frame.parent->getResults(), inits);
+    return;
+  }
+  assign(frame.block->getArguments().drop_front(own), inits);
+  enterIteration(frame);
+  enterBlock(std::move(frame));
+}
+
+LogicalResult GpuCoroutine::enter(Operation *op) {
+  GpuFrame frame;
+  frame.parent = op;
+  if (auto branch = dyn_cast<scf::IfOp>(op)) {
+    mlir::Region &region = integer(branch.getCondition())
+                               ? branch.getThenRegion()
+                               : branch.getElseRegion();
+    if (region.empty())
+      return success();
+    frame.block = &region.front();
+    enterBlock(frame);
+    return success();
+  }
+  if (auto loop = dyn_cast<scf::WhileOp>(op)) {
+    frame.block = loop.getBeforeBody();
+    assign(frame.block->getArguments(), loop.getInits());
+    enterBlock(frame);
+    return success();
+  }
+  frame.block = &op->getRegion(0).front();
+  if (auto loop = dyn_cast<scf::ForOp>(op)) {
+    frame.i = integer(loop.getLowerBound());
+    frame.end = integer(loop.getUpperBound());
+    frame.step = integer(loop.getStep());
+    if (frame.step < 1)
+      return op->emitError() << "step must be positive, got " << frame.step;
+    enterLoop(frame, loop.getInitArgs());
+    return success();
+  }
+  if (auto tiles = dyn_cast<ForTilesOp>(op)) {
+    int64_t count = 1, groups = groupsOf(tiles);
+    for (Value bound : tiles.getBounds())
+      count *= std::max<int64_t>(0, integer(bound));
+    frame.i = block * groups;
+    frame.end = count * groups;
+    enterLoop(frame, {});
+    return success();
+  }
+  auto blocks = cast<ForBlocksOp>(op);
+  frame.walk = orderBlocks(blocks);
+  frame.end = frame.walk->size();
+  enterLoop(frame, blocks.getInits());
+  return success();
+}
+
+void GpuCoroutine::leave(Operation *op, ValueRange yielded) {
+  frames.pop_back();
+  if (op->getNumResults())
+    assign(op->getResults(), yielded);
+}
+
+LogicalResult GpuCoroutine::runTerminator(const GpuState &state,
+                                          Operation *terminator) {
+  GpuFrame &frame = frames.back();
+  Operation *parent = frame.parent;
+  if (isa<func::FuncOp, RoleOp>(parent)) {
+    frames.pop_back();
+    return role ? checkEnd(state) : success();
+  }
+  ValueRange operands = terminator->getOperands();
+  if (auto condition = dyn_cast<scf::ConditionOp>(terminator)) {
+    auto loop = cast<scf::WhileOp>(parent);
+    if (!integer(condition.getCondition())) {
+      leave(parent, condition.getArgs());
+      return success();
+    }
+    frame.block = loop.getAfterBody();
+    assign(frame.block->getArguments(), condition.getArgs());
+    frame.next = frame.block->begin();
+    return success();
+  }
+  if (auto loop = dyn_cast<scf::WhileOp>(parent)) {
+    frame.block = loop.getBeforeBody();
+    assign(frame.block->getArguments(), operands);
+    frame.next = frame.block->begin();
+    return success();
+  }
+  if (isa<scf::IfOp>(parent)) {
+    leave(parent, operands);
+    return success();
+  }
+  frame.i += frame.step;
+  auto tiles = dyn_cast<ForTilesOp>(parent);
+  // The other blocks' tiles lie between.
+  if (tiles && frame.i % groupsOf(tiles) == 0)
+    frame.i += (gpu->blocks - 1) * groupsOf(tiles);
+  if (frame.i >= frame.end) {
+    leave(parent, operands);
+    return success();
+  }
+  assign(frame.block->getArguments().drop_front(ownArguments(parent)),
+         operands);
+  enterIteration(frame);
+  return success();
+}

@@ -1,0 +1,521 @@
+//===- GpuProtocolTest.cpp - Barrier protocols of level 3 -----------------===//
+//
+// One kernel in the role form, written by hand: right as it stands in every
+// order of its roles, and wrong in one place after another.
+//
+//===----------------------------------------------------------------------===//
+
+#include "OnlineTestSupport.h"
+#include "fovea/Interpreter/GpuInterpreter.h"
+#include "fovea/Interpreter/Interpreter.h"
+
+#include <deque>
+
+using namespace fovea;
+using namespace fovea::test;
+
+namespace {
+
+/// out = bf16(q kᵀ) v per tile of one head, without a softmax; `counts` says
+/// how many blocks of 16 keys a tile sees.
+const char *const kKernel = R"mlir(
+!memref = memref<?x?x?x64xbf16, strided<[?, ?, ?, ?], offset: ?>>
+!view = !online.view<?x64xbf16>
+!qc = !attn_gpu.channel<128x64xbf16, stages = 2, records = 2>
+!kc = !attn_gpu.channel<16x64xbf16, stages = 2, records = 0>
+!qt = !attn_gpu.tile<128x64xbf16>
+!kt = !attn_gpu.tile<16x64xbf16>
+!s = !attn_gpu.frag<64x16xf32, quad>
+!a = !attn_gpu.frag<64x16xbf16, quad_a>
+!o = !attn_gpu.frag<64x64xf32, quad>
+
+func.func @kernel(%q: !memref, %k: !memref, %v: !memref, %out: !memref,
+                  %counts: memref<?xindex>, %tiles: index) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %c4 = arith.constant 4 : index
+  %c16 = arith.constant 16 : index
+  %never = arith.constant false
+  %qc = attn_gpu.channel "q" : !qc
+  %kc = attn_gpu.channel "k" : !kc
+  %vc = attn_gpu.channel "v" : !kc
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) {
+      %first = attn_gpu.tile.first
+      %end:3 = scf.while (%t = %first, %qi = %c0, %it = %c0) : (index, index, index) -> (index, index, index) {
+        %more = arith.cmpi slt, %t, %tiles : index
+        scf.condition(%more) %t, %qi, %it : index, index, index
+      } do {
+      ^bb0(%t: index, %qi: index, %it: index):
+        %next = attn_gpu.tile.fetch of %tiles
+        %n = memref.load %counts[%t] : memref<?xindex>
+        %Q = online.view %q[%c0, %t] : !memref -> !view
+        %K = online.view %k[%c0, %t] : !memref -> !view
+        %V = online.view %v[%c0, %t] : !memref -> !view
+        %sent = arith.addi %n, %c0 : index
+        attn_gpu.fill %qc[%qi], %Q[%c0] records(%t, %sent) : !qc, !view
+        %it1 = scf.for %j = %c0 to %n step %c1 iter_args(%i = %it) -> index {
+          %row = arith.muli %j, %c16 : index
+          attn_gpu.fill %kc[%i], %K[%row] : !kc, !view
+          attn_gpu.fill %vc[%i], %V[%row] : !kc, !view
+          %i1 = arith.addi %i, %c1 : index
+          scf.yield %i1 : index
+        }
+        // Behind the blocks.
+        %qi1 = arith.addi %qi, %c1 : index
+        scf.yield %next, %qi1, %it1 : index, index, index
+      }
+      attn_gpu.publish %qc[%end#1] records(%tiles, %c0) : !qc
+    }
+    attn_gpu.role mma groups(2) {
+      %end:4 = scf.while (%qi = %c0, %it = %c0) : (index, index) -> (index, index, index, index) {
+        %t, %n = attn_gpu.record %qc[%qi] : !qc -> index, index
+        %more = arith.cmpi slt, %t, %tiles : index
+        scf.condition(%more) %qi, %it, %t, %n : index, index, index, index
+      } do {
+      ^bb0(%qi: index, %it: index, %t: index, %n: index):
+        %O = online.view %out[%c0, %t] : !memref -> !view
+        %qt = attn_gpu.wait %qc[%qi] : !qc -> !qt
+        %zero = attn_gpu.zero : !o
+        %r:2 = scf.for %j = %c0 to %n step %c1 iter_args(%i = %it, %o = %zero) -> (index, !o) {
+          %ku = arith.addi %i, %c0 : index
+          %kt = attn_gpu.wait %kc[%ku] : !kc -> !kt
+          attn_gpu.turn "take"
+          %ps = attn_gpu.mma.start %qt, %kt transposed : !qt, !kt -> !attn_gpu.pending<!s>
+          attn_gpu.turn "pass"
+          %s = attn_gpu.await %ps keep 0 : !attn_gpu.pending<!s> -> !s
+          attn_gpu.release %kc[%i] : !kc
+          %a = attn_gpu.convert %s : !s -> !a
+          %vt = attn_gpu.wait %vc[%i] : !kc -> !kt
+          %po = attn_gpu.mma.start %a, %vt acc(%o : !o) : !a, !kt -> !attn_gpu.pending<!o>
+          %o1 = attn_gpu.await %po keep 0 holds(%a : !a) : !attn_gpu.pending<!o> -> !o
+          attn_gpu.release %vc[%i] : !kc
+          %i1 = arith.addi %i, %c1 : index
+          scf.yield %i1, %o1 : index, !o
+        }
+        attn_gpu.release %qc[%qi] : !qc
+        attn_gpu.store_tile %r#1, %O[%c0] : !o, !view
+        %qi1 = arith.addi %qi, %c1 : index
+        scf.yield %qi1, %r#0 : index, index
+      }
+      attn_gpu.release %qc[%end#0] : !qc
+    }
+  }
+  return
+}
+)mlir";
+
+class GpuProtocol : public OnlineTest {
+protected:
+  GpuProtocol() { context.printOpOnDiagnostic(false); }
+
+  using Changes = std::vector<std::pair<std::string, std::string>>;
+
+  /// The kernel with texts in place of others.
+  void load(const Changes &changes = {}) {
+    std::string text = kKernel;
+    for (const auto &[from, to] : changes) {
+      size_t at = text.find(from);
+      ASSERT_NE(at, std::string::npos) << from;
+      ASSERT_EQ(text.find(from, at + 1), std::string::npos) << from;
+      text.replace(at, from.size(), to);
+    }
+    parse(text);
+  }
+
+  TensorView tensor(int64_t heads, int64_t rows) {
+    TensorView view;
+    view.dtype = DType::BF16;
+    view.sizes = {1, heads, rows, 64};
+    view.strides = {heads * rows * 64, rows * 64, 64, 1};
+    memory.emplace_back(heads * rows * 64);
+    view.data = memory.back().data();
+    for (int64_t i = 0; i < heads * rows * 64; ++i)
+      view.storeFloat(i, normal(engine) / 8);
+    return view;
+  }
+
+  void allocate(int64_t tiles) {
+    if (heads == tiles)
+      return;
+    constexpr int64_t kKeys = 16 * 12;
+    heads = tiles;
+    q = tensor(tiles, 128);
+    k = tensor(tiles, kKeys);
+    v = tensor(tiles, kKeys);
+    out = tensor(tiles, 128);
+  }
+
+  bool interpret(std::vector<int64_t> counts, GpuOptions options) {
+    int64_t tiles = counts.size();
+    allocate(tiles);
+    std::vector<OnlineArgument> arguments;
+    for (const TensorView &view : {q, k, v, out})
+      arguments.push_back(OnlineArgument::ofTensor(view));
+    arguments.push_back(argumentOf(counts));
+    arguments.push_back(OnlineArgument::ofInt(tiles));
+    auto function = module->lookupSymbol<mlir::func::FuncOp>("kernel");
+    return succeeded(interpretGpu(function, arguments, options, &summary));
+  }
+
+  bool explore(std::vector<int64_t> counts, int64_t blocks = 1) {
+    GpuOptions options;
+    options.order = GpuOrder::Exhaustive;
+    options.data = false;
+    options.blocks = blocks;
+    return interpret(std::move(counts), options);
+  }
+
+  /// The changed kernel fails with the message in turn and by chance; it fails
+  /// in exhaustive order, where another breach may come first.
+  void expectError(const Changes &changes, llvm::StringRef message,
+                   std::vector<int64_t> counts = {5, 3}) {
+    load(changes);
+    if (HasFatalFailure())
+      return;
+    GpuOptions options;
+    options.data = false;
+    for (GpuOrder order : {GpuOrder::RoundRobin, GpuOrder::Random}) {
+      options.order = order;
+      messages.clear();
+      EXPECT_FALSE(interpret(counts, options));
+      EXPECT_NE(messages.find(message.str()), std::string::npos)
+          << "order " << static_cast<int>(order) << ": " << messages;
+    }
+    EXPECT_FALSE(explore(counts));
+  }
+
+  /// What some order only breaks.
+  void expectErrorSomewhere(const Changes &changes, llvm::StringRef message,
+                            std::vector<int64_t> counts) {
+    load(changes);
+    if (HasFatalFailure())
+      return;
+    EXPECT_FALSE(explore(std::move(counts)));
+    EXPECT_NE(messages.find(message.str()), std::string::npos) << messages;
+  }
+
+  std::deque<std::vector<uint16_t>> memory;
+  std::mt19937_64 engine{5};
+  std::normal_distribution<double> normal;
+  int64_t heads = 0;
+  TensorView q, k, v, out;
+  GpuSummary summary;
+};
+
+//===----------------------------------------------------------------------===//
+// As it stands
+//===----------------------------------------------------------------------===//
+
+TEST_F(GpuProtocol, EveryOrderOfSmallTripCounts) {
+  load();
+  // 0 … 2 · stages + 1 blocks.
+  for (int64_t count = 0; count <= 5; ++count) {
+    EXPECT_TRUE(explore({count})) << count << ": " << messages;
+    EXPECT_EQ(summary.stores, 2u);
+  }
+  EXPECT_GT(summary.states, 500u);
+  for (std::vector<int64_t> counts : {std::vector<int64_t>{2, 0, 1},
+                                      {0, 0, 0},
+                                      {0, 3},
+                                      {3, 0, 0, 1},
+                                      {1, 1, 1, 1, 1}}) {
+    EXPECT_TRUE(explore(counts)) << messages;
+    EXPECT_EQ(summary.stores, 2 * counts.size());
+  }
+}
+
+TEST_F(GpuProtocol, SeveralBlocksShareTheCounter) {
+  load();
+  EXPECT_TRUE(explore({1, 0}, 2)) << messages;
+  EXPECT_EQ(summary.stores, 4u);
+  GpuOptions options;
+  options.data = false;
+  options.blocks = 3;
+  options.order = GpuOrder::Random;
+  for (options.seed = 0; options.seed < 200; ++options.seed) {
+    EXPECT_TRUE(interpret({3, 0, 1, 7, 2, 0, 0, 5, 4}, options)) << messages;
+    EXPECT_EQ(summary.stores, 18u);
+  }
+}
+
+TEST_F(GpuProtocol, DataInEveryOrder) {
+  load();
+  std::vector<int64_t> counts{3, 0, 12};
+  allocate(3);
+  for (unsigned seed = 0; seed < 4; ++seed) {
+    GpuOptions options;
+    options.order = seed ? GpuOrder::Random : GpuOrder::RoundRobin;
+    options.seed = seed;
+    options.blocks = 1 + seed % 2;
+    for (int64_t i = 0; i < out.numElements(); ++i)
+      out.storeFloat(i, NAN);
+    ASSERT_TRUE(interpret(counts, options)) << messages;
+    for (int64_t tile = 0; tile < 3; ++tile)
+      for (int64_t m : {0, 1, 63, 64, 127})
+        for (int64_t e : {0, 7, 8, 63}) {
+          double sum = 0, size = 0;
+          for (int64_t n = 0; n < counts[tile] * 16; ++n) {
+            double s = 0;
+            for (int64_t d = 0; d < 64; ++d)
+              s += q.loadFloat(q.offset({0, tile, m, d})) *
+                   k.loadFloat(k.offset({0, tile, n, d}));
+            double term = roundToType(s, DType::BF16) *
+                          v.loadFloat(v.offset({0, tile, n, e}));
+            sum += term;
+            size += std::fabs(term);
+          }
+          // Scores may round to the other neighbour; then the result rounds.
+          EXPECT_NEAR(out.loadFloat(out.offset({0, tile, m, e})), sum,
+                      size * 0x1p-9 + std::fabs(sum) * 0x1p-8);
+        }
+  }
+}
+
+TEST_F(GpuProtocol, TheNumberOfStatesIsBounded) {
+  load();
+  GpuOptions options;
+  options.order = GpuOrder::Exhaustive;
+  options.data = false;
+  options.maxStates = 100;
+  EXPECT_FALSE(interpret({5}, options));
+  EXPECT_NE(messages.find("has more than 100 states"), std::string::npos)
+      << messages;
+}
+
+//===----------------------------------------------------------------------===//
+// Releases
+//===----------------------------------------------------------------------===//
+
+TEST_F(GpuProtocol, MissingReleaseIsADeadlock) {
+  expectError({{"attn_gpu.release %kc[%i] : !kc", ""}},
+              "deadlock: role load waits for the release of use 0 of channel "
+              "'k' (slot 0) by mma #0, mma #1\n"
+              "note: role mma #0 waits for use 2 of channel 'k' (slot 0)\n"
+              "note: role mma #1 waits for use 2 of channel 'k' (slot 0)");
+}
+
+TEST_F(GpuProtocol, MissingReleaseOfTheLastUses) {
+  expectError({{"attn_gpu.release %kc[%i] : !kc", ""}},
+              "ends without the release of use 0 of channel 'k' "
+              "(slot 0)",
+              {2});
+  expectError({{"attn_gpu.release %qc[%end#0] : !qc", ""}},
+              "ends without the release of use 2 of channel 'q'");
+}
+
+TEST_F(GpuProtocol, ReleaseWhileAProductReads) {
+  expectError({{"%s = attn_gpu.await %ps keep 0 : !attn_gpu.pending<!s> -> !s\n"
+                "          attn_gpu.release %kc[%i] : !kc",
+                "attn_gpu.release %kc[%i] : !kc\n"
+                "          %s = attn_gpu.await %ps keep 0 : "
+                "!attn_gpu.pending<!s> -> !s"}},
+              "releases use 0 of channel 'k' (slot 0) while a product in "
+              "flight reads it\nnote: started here");
+}
+
+TEST_F(GpuProtocol, ReadAfterRelease) {
+  expectError(
+      {{"%ps = attn_gpu.mma.start", "attn_gpu.release %kc[%i] : !kc\n"
+                                    "          %ps = attn_gpu.mma.start"}},
+      "reads use 0 of channel 'k' (slot 0) after its release");
+}
+
+TEST_F(GpuProtocol, ReleasedTwice) {
+  expectError({{"attn_gpu.release %vc[%i] : !kc",
+                "attn_gpu.release %vc[%i] : !kc\n"
+                "          attn_gpu.release %vc[%i] : !kc"}},
+              "releases use 0 of channel 'v' twice");
+}
+
+TEST_F(GpuProtocol, ReleasedUnseen) {
+  expectError({{"attn_gpu.release %qc[%qi] : !qc",
+                "attn_gpu.release %qc[%qi] : !qc\n"
+                "        attn_gpu.release %kc[%c16] : !kc"}},
+              "releases use 16 of channel 'k', which it has not waited for");
+}
+
+//===----------------------------------------------------------------------===//
+// Numbers of uses
+//===----------------------------------------------------------------------===//
+
+TEST_F(GpuProtocol, WrongParityPassesForAnotherUse) {
+  expectError({{"%ku = arith.addi %i, %c0 : index",
+                "%ku = arith.addi %i, %c4 : index"}},
+              "reads use 4 of channel 'k' (slot 0), which is not there: the "
+              "slot has use 0, and the barrier's parity is the same");
+}
+
+TEST_F(GpuProtocol, WrongParityWaitsForEver) {
+  expectError({{"%ku = arith.addi %i, %c0 : index",
+                "%ku = arith.addi %i, %c2 : index"}},
+              "deadlock: role load waits for the release of use 0 of channel "
+              "'k' (slot 0) by mma #0, mma #1\n"
+              "note: role mma #0 waits for use 2 of channel 'k' (slot 0)");
+}
+
+TEST_F(GpuProtocol, ReadBeforeTheFirstFill) {
+  expectError({{"%qt = attn_gpu.wait %qc[%qi] : !qc -> !qt",
+                "%minus = arith.subi %c0, %c1 : index\n"
+                "        %qt = attn_gpu.wait %qc[%minus] : !qc -> !qt"}},
+              "use -1 of channel 'q' does not exist");
+  // The parity of a round that never was: only while nothing is there.
+  expectErrorSomewhere({{"%ku = arith.addi %i, %c0 : index",
+                         "%ku = arith.addi %i, %c2 : index"}},
+                       "reads use 2 of channel 'k' (slot 0), which is not "
+                       "there: nothing is",
+                       {1});
+}
+
+TEST_F(GpuProtocol, FilledTwice) {
+  expectError(
+      {{"attn_gpu.fill %kc[%i], %K[%row]", "attn_gpu.fill %kc[%it], %K[%row]"}},
+      "role load fills use 0 of channel 'k' (slot 0) while use 0 there "
+      "is not released");
+}
+
+TEST_F(GpuProtocol, FilledOutOfOrder) {
+  expectError({{"attn_gpu.fill %vc[%i], %V[%row]",
+                "%far = arith.addi %i, %c4 : index\n"
+                "          attn_gpu.fill %vc[%far], %V[%row]"}},
+              "role load fills use 4 of channel 'v' (slot 0), whose next use "
+              "is 0");
+}
+
+TEST_F(GpuProtocol, PublishedWithoutATile) {
+  expectError({{"attn_gpu.release %qc[%end#0] : !qc",
+                "%none = attn_gpu.wait %qc[%end#0] : !qc -> !qt\n"
+                "      attn_gpu.release %qc[%end#0] : !qc"}},
+              "use 2 of channel 'q' (slot 0) was published without a tile");
+}
+
+TEST_F(GpuProtocol, WaitAfterRelease) {
+  expectError({{"attn_gpu.release %qc[%qi] : !qc",
+                "attn_gpu.release %qc[%qi] : !qc\n"
+                "        %again = attn_gpu.wait %qc[%qi] : !qc -> !qt"}},
+              "waits for use 0 of channel 'q' (slot 0) after its release");
+}
+
+//===----------------------------------------------------------------------===//
+// Roles against each other
+//===----------------------------------------------------------------------===//
+
+TEST_F(GpuProtocol, SwappedFillsAreADeadlock) {
+  std::string fill =
+      "attn_gpu.fill %qc[%qi], %Q[%c0] records(%t, %sent) : !qc, !view";
+  expectError({{fill, ""}, {"// Behind the blocks.", fill}},
+              "deadlock: role load waits for the release of use 0 of channel "
+              "'k' (slot 0) by mma #0, mma #1\n"
+              "note: role mma #0 waits for use 0 of channel 'q' (slot 0)");
+}
+
+TEST_F(GpuProtocol, MoreBlocksReadThanFilled) {
+  expectError({{"%sent = arith.addi %n, %c0 : index",
+                "%sent = arith.addi %n, %c1 : index"}},
+              "note: role load has ended: the roles disagree on the number of "
+              "uses");
+}
+
+TEST_F(GpuProtocol, FewerBlocksReadThanFilled) {
+  expectError({{"%sent = arith.addi %n, %c0 : index",
+                "%sent = arith.subi %n, %c1 : index"}},
+              "the roles disagree on the uses of channel 'k': 2 were filled, "
+              "role mma #0 read 1",
+              {2});
+}
+
+//===----------------------------------------------------------------------===//
+// Products
+//===----------------------------------------------------------------------===//
+
+TEST_F(GpuProtocol, AwaitThatDoesNotWait) {
+  expectError(
+      {{"%s = attn_gpu.await %ps keep 0", "%s = attn_gpu.await %ps keep 1"}},
+      "keeps 1 products in flight, but 0 were started after this one");
+}
+
+TEST_F(GpuProtocol, MissingAwait) {
+  expectError({{"%s = attn_gpu.await %ps keep 0 : !attn_gpu.pending<!s> -> !s",
+                "%s = scf.if %never -> !s {\n"
+                "            %x = attn_gpu.await %ps keep 0 : "
+                "!attn_gpu.pending<!s> -> !s\n"
+                "            scf.yield %x : !s\n"
+                "          } else {\n"
+                "            %x = attn_gpu.zero : !s\n"
+                "            scf.yield %x : !s\n"
+                "          }"}},
+              "releases use 0 of channel 'k' (slot 0) while a product in "
+              "flight reads it");
+}
+
+TEST_F(GpuProtocol, NeverAwaited) {
+  // The last product of all is only awaited behind a later one.
+  expectError({{"%o1 = attn_gpu.await %po keep 0 holds(%a : !a) : "
+                "!attn_gpu.pending<!o> -> !o\n"
+                "          attn_gpu.release %vc[%i] : !kc",
+                "%o1 = scf.if %never -> !o {\n"
+                "            %x = attn_gpu.await %po : "
+                "!attn_gpu.pending<!o> -> !o\n"
+                "            scf.yield %x : !o\n"
+                "          } else {\n"
+                "            scf.yield %o : !o\n"
+                "          }\n"
+                "          %p2 = attn_gpu.mma.start %qt, %vt transposed : !qt, "
+                "!kt -> !attn_gpu.pending<!s>\n"
+                "          %s2 = attn_gpu.await %p2 keep 0 : "
+                "!attn_gpu.pending<!s> -> !s\n"
+                "          attn_gpu.release %vc[%i] : !kc"}},
+              "is never awaited by role mma #0");
+}
+
+TEST_F(GpuProtocol, AwaitedTwice) {
+  expectError(
+      {{"%s = attn_gpu.await %ps keep 0 : !attn_gpu.pending<!s> -> !s",
+        "%z = attn_gpu.zero : !s\n"
+        "          %s = scf.for %l = %c0 to %c2 step %c1 iter_args(%y = "
+        "%z) -> !s {\n"
+        "            %x = attn_gpu.await %ps keep 0 : "
+        "!attn_gpu.pending<!s> -> !s\n"
+        "            scf.yield %x : !s\n"
+        "          }"}},
+      "role mma #0 awaits a product twice");
+}
+
+TEST_F(GpuProtocol, AnotherOperandIsHeld) {
+  expectError({{"%o1 = attn_gpu.await %po keep 0 holds(%a : !a)",
+                "%b = attn_gpu.convert %s : !s -> !a\n"
+                "          %o1 = attn_gpu.await %po keep 0 holds(%b : !a)"}},
+              "holds another fragment than the product reads");
+}
+
+//===----------------------------------------------------------------------===//
+// Turns and tiles
+//===----------------------------------------------------------------------===//
+
+TEST_F(GpuProtocol, TurnNotPassed) {
+  expectError({{"attn_gpu.turn \"pass\"", ""}},
+              "role mma #0 takes a turn that it has");
+  expectError({{"attn_gpu.turn \"pass\"", ""}},
+              "role mma #0 ends with a turn that it has taken", {1});
+}
+
+TEST_F(GpuProtocol, TurnNotTaken) {
+  expectError({{"attn_gpu.turn \"take\"", ""}},
+              "passes a turn that it has not");
+}
+
+TEST_F(GpuProtocol, CounterNotLeftAtZero) {
+  expectError(
+      {{"attn_gpu.tile.fetch of %tiles", "attn_gpu.tile.fetch of %c16"}},
+      "leaves the tile counter at 1, not at zero", {1});
+}
+
+TEST_F(GpuProtocol, TileComputedTwice) {
+  load({{"%next = attn_gpu.tile.fetch of %tiles",
+         "%next = arith.addi %t, %c1 : index"}});
+  EXPECT_FALSE(explore({1, 1}, 2));
+  EXPECT_NE(messages.find("a second time"), std::string::npos) << messages;
+}
+
+} // namespace
