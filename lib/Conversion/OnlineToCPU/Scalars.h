@@ -13,6 +13,8 @@
 #include "fovea/Dialect/Attn/IR/Attn.h"
 #include "llvm/ADT/StringMap.h"
 
+#include <optional>
+
 namespace fovea::cpu {
 
 /// A closed interval of i64; everything where a bound would overflow.
@@ -106,12 +108,19 @@ private:
 
   // Integers (ScalarsInteger.cpp).
   bool emitInteger(Operation *op);
-  Lane integer(Operation *op, Lane x, Lane y, Interval range,
+  Lane integer(Lane x, Lane y, Interval range,
                function_ref<Value(Value, Value)> build);
   Lane compare(arith::CmpIPredicate predicate, Lane x, Lane y);
-  Lane floorDivMod(Operation *op, Lane x, Lane y, bool wantMod);
-  Lane shift(Operation *op, Lane x, Lane y, bool left);
-  Lane wide(Lane lane);
+  Lane floorDivMod(Lane x, Lane y, bool wantMod);
+  Lane shift(Lane x, Lane y, bool left);
+  Lane absolute(Lane x);
+  Lane pick(Lane cond, Lane x, Lane y);
+  Lane sum(Lane x, Lane y);
+  Lane difference(Lane x, Lane y);
+  std::optional<Lane> logical(Operation *op, Lane x, Lane y);
+  std::optional<Lane> lanewise(Operation *op, Lane x, Lane y);
+  std::optional<Lane> division(Operation *op, Lane x, Lane y);
+  std::optional<Lane> binary(Operation *op, Lane x, Lane y);
 
   // Floats (ScalarsFloat.cpp).
   bool emitFloat(Operation *op);

@@ -5,6 +5,7 @@
 
 using namespace fovea::cpu;
 using P = arith::CmpIPredicate;
+using I = __int128;
 
 static std::optional<int64_t> constantOf(const Lane &lane) {
   if (lane.range.lo == lane.range.hi)
@@ -28,13 +29,7 @@ static Interval rangeOfBits(Interval x, Interval y) {
   return {0, bits >= 63 ? INT64_MAX : (int64_t(1) << bits) - 1};
 }
 
-Lane ScalarEmitter::wide(Lane lane) {
-  if (lane.isVector())
-    lane.v = toVector(lane, e.i64);
-  return lane;
-}
-
-Lane ScalarEmitter::integer(Operation *op, Lane x, Lane y, Interval range,
+Lane ScalarEmitter::integer(Lane x, Lane y, Interval range,
                             function_ref<Value(Value, Value)> build) {
   Lane result{{}, range, {}, 0};
   if (!x.isVector() && !y.isVector()) {
@@ -74,7 +69,7 @@ static Value quotient(Emitter &e, Value x, Value y, bool constantDivisor) {
   return arith::FPToSIOp::create(e.b, e.loc, type, e.fdiv(fx, fy));
 }
 
-Lane ScalarEmitter::floorDivMod(Operation *op, Lane x, Lane y, bool wantMod) {
+Lane ScalarEmitter::floorDivMod(Lane x, Lane y, bool wantMod) {
   std::optional<int64_t> divisor = constantOf(y);
   Interval range;
   if (wantMod) {
@@ -96,7 +91,7 @@ Lane ScalarEmitter::floorDivMod(Operation *op, Lane x, Lane y, bool wantMod) {
                              x.range.lo < 0 ? -x.range.lo : x.range.lo);
     range = Interval::of(-__int128(bound), bound);
   }
-  return integer(op, x, y, range, [&](Value a, Value b) -> Value {
+  return integer(x, y, range, [&](Value a, Value b) -> Value {
     Type element = getElementTypeOrSelf(a.getType());
     auto constant = [&](int64_t value) -> Value {
       Value scalar = arith::ConstantOp::create(
@@ -134,7 +129,7 @@ Lane ScalarEmitter::floorDivMod(Operation *op, Lane x, Lane y, bool wantMod) {
   });
 }
 
-Lane ScalarEmitter::shift(Operation *op, Lane x, Lane y, bool left) {
+Lane ScalarEmitter::shift(Lane x, Lane y, bool left) {
   std::optional<int64_t> count = constantOf(y);
   bool inside = count && *count >= 0 && *count <= 63;
   Interval range;
@@ -147,7 +142,7 @@ Lane ScalarEmitter::shift(Operation *op, Lane x, Lane y, bool left) {
   Lane amount = y;
   if (!(inside && *count <= 31))
     amount.range = {};
-  return integer(op, x, amount, range, [&](Value a, Value b) -> Value {
+  return integer(x, amount, range, [&](Value a, Value b) -> Value {
     Type element = getElementTypeOrSelf(a.getType());
     auto constant = [&](int64_t value) -> Value {
       Value scalar = arith::ConstantOp::create(
@@ -167,157 +162,174 @@ Lane ScalarEmitter::shift(Operation *op, Lane x, Lane y, bool left) {
   });
 }
 
+Lane ScalarEmitter::absolute(Lane x) {
+  Lane zero{e.c(0), {0, 0}, {}, 0};
+  Interval range;
+  if (x.range.lo > INT64_MIN)
+    range = {0, std::max(x.range.hi < 0 ? -x.range.hi : x.range.hi,
+                         x.range.lo < 0 ? -x.range.lo : x.range.lo)};
+  return integer(x, zero, range, [&](Value a, Value z) {
+    return e.select(e.icmp(P::slt, a, z), e.sub(z, a), a);
+  });
+}
+
+Lane ScalarEmitter::pick(Lane cond, Lane x, Lane y) {
+  Interval range = Interval::join(x.range, y.range);
+  if (!cond.isVector() && !x.isVector() && !y.isVector())
+    return Lane{e.select(cond.v, x.v, y.v), range, {}, 0};
+  Type element = getElementTypeOrSelf(x.v.getType());
+  if (!element.isInteger(1))
+    element = range.fits32() ? Type(e.b.getI32Type()) : e.i64;
+  Value v = e.select(cond.v, toVector(x, element), toVector(y, element));
+  return Lane{v, range, {}, 0};
+}
+
+/// and, or, xor of truth values.
+std::optional<Lane> ScalarEmitter::logical(Operation *op, Lane x, Lane y) {
+  bool vector = x.isVector() || y.isVector();
+  Value a = vector ? toVector(x, e.i1) : x.v;
+  Value b = vector ? toVector(y, e.i1) : y.v;
+  Value v;
+  if (isa<arith::AndIOp>(op))
+    v = e.land(a, b);
+  else if (isa<arith::OrIOp>(op))
+    v = e.lor(a, b);
+  else if (isa<arith::XOrIOp>(op))
+    v = e.b.createOrFold<arith::XOrIOp>(e.loc, a, b);
+  else
+    return std::nullopt;
+  return Lane{v, {0, 1}, {}, 0};
+}
+
+/// Sums keep what is known of neighbouring lanes.
+Lane ScalarEmitter::sum(Lane x, Lane y) {
+  Interval a = x.range, b = y.range;
+  Lane lane = integer(x, y, Interval::of(I(a.lo) + b.lo, I(a.hi) + b.hi),
+                      [&](Value u, Value v) { return e.add(u, v); });
+  const Lane &stepped = x.step ? x : y, &other = x.step ? y : x;
+  if (stepped.step && !other.isVector()) {
+    lane.base = e.add(stepped.base, other.v);
+    lane.step = stepped.step;
+  }
+  return lane;
+}
+
+Lane ScalarEmitter::difference(Lane x, Lane y) {
+  Interval a = x.range, b = y.range;
+  Lane lane = integer(x, y, Interval::of(I(a.lo) - b.hi, I(a.hi) - b.lo),
+                      [&](Value u, Value v) { return e.sub(u, v); });
+  if (x.step && !y.isVector()) {
+    lane.base = e.sub(x.base, y.v);
+    lane.step = x.step;
+  } else if (y.step && !x.isVector()) {
+    lane.base = e.sub(x.v, y.base);
+    lane.step = -y.step;
+  }
+  return lane;
+}
+
+/// Products, extrema and bitwise operations.
+std::optional<Lane> ScalarEmitter::lanewise(Operation *op, Lane x, Lane y) {
+  Interval a = x.range, b = y.range;
+  auto make = [&](Interval range, function_ref<Value(Value, Value)> build) {
+    return integer(x, y, range, build);
+  };
+  if (isa<arith::MulIOp>(op))
+    return make(rangeOfMul(a, b),
+                [&](Value u, Value v) { return e.mul(u, v); });
+  if (isa<arith::MinSIOp>(op))
+    return make({std::min(a.lo, b.lo), std::min(a.hi, b.hi)},
+                [&](Value u, Value v) { return e.min(u, v); });
+  if (isa<arith::MaxSIOp>(op))
+    return make({std::max(a.lo, b.lo), std::max(a.hi, b.hi)},
+                [&](Value u, Value v) { return e.max(u, v); });
+  if (isa<arith::AndIOp>(op))
+    return make(a.lo >= 0 && b.lo >= 0 ? Interval{0, std::min(a.hi, b.hi)}
+                                       : rangeOfBits(a, b),
+                [&](Value u, Value v) { return e.land(u, v); });
+  if (isa<arith::OrIOp>(op))
+    return make(rangeOfBits(a, b),
+                [&](Value u, Value v) { return e.lor(u, v); });
+  if (isa<arith::XOrIOp>(op))
+    return make(rangeOfBits(a, b), [&](Value u, Value v) {
+      return e.b.createOrFold<arith::XOrIOp>(e.loc, u, v);
+    });
+  return std::nullopt;
+}
+
+/// Divisions: the total ones of regions, and those of the compiler's own index
+/// code, whose divisors are sizes of tiles.
+std::optional<Lane> ScalarEmitter::division(Operation *op, Lane x, Lane y) {
+  if (isa<attn::FloorDivOp, arith::FloorDivSIOp>(op))
+    return floorDivMod(x, y, /*wantMod=*/false);
+  if (isa<attn::ModOp>(op))
+    return floorDivMod(x, y, /*wantMod=*/true);
+  if (isa<arith::CeilDivSIOp, arith::CeilDivUIOp>(op)) {
+    // ceil(x / y) = −floor(−x / y).
+    Lane zero{e.c(0), {0, 0}, {}, 0};
+    return difference(zero, floorDivMod(difference(zero, x), y, false));
+  }
+  if (x.isVector() || y.isVector())
+    return std::nullopt;
+  Interval range = x.range.lo >= 0 ? Interval{0, x.range.hi} : Interval{};
+  Value v;
+  if (isa<arith::DivSIOp>(op))
+    v = e.b.createOrFold<arith::DivSIOp>(e.loc, x.v, y.v);
+  else if (isa<arith::RemSIOp>(op))
+    v = e.b.createOrFold<arith::RemSIOp>(e.loc, x.v, y.v);
+  else if (isa<arith::DivUIOp>(op))
+    v = e.udiv(x.v, y.v);
+  else if (isa<arith::RemUIOp>(op))
+    v = e.urem(x.v, y.v);
+  else
+    return std::nullopt;
+  return Lane{v, range, {}, 0};
+}
+
+std::optional<Lane> ScalarEmitter::binary(Operation *op, Lane x, Lane y) {
+  if (getElementTypeOrSelf(x.v.getType()).isInteger(1))
+    return logical(op, x, y);
+  if (isa<arith::AddIOp>(op))
+    return sum(x, y);
+  if (isa<arith::SubIOp>(op))
+    return difference(x, y);
+  if (isa<attn::ShlOp>(op))
+    return shift(x, y, /*left=*/true);
+  if (isa<attn::ShrOp>(op))
+    return shift(x, y, /*left=*/false);
+  if (std::optional<Lane> lane = lanewise(op, x, y))
+    return lane;
+  return division(op, x, y);
+}
+
 bool ScalarEmitter::emitInteger(Operation *op) {
   Value result = op->getNumResults() == 1 ? op->getResult(0) : Value();
   if (!result || !isa<IntegerType, IndexType>(result.getType()))
     return false;
+  std::optional<Lane> lane;
+  auto operand = [&](unsigned i) { return get(op->getOperand(i)); };
   if (isa<arith::IndexCastOp, arith::IndexCastUIOp>(op)) {
-    set(result, get(op->getOperand(0)));
-    return true;
-  }
-  if (auto cmp = dyn_cast<arith::CmpIOp>(op)) {
-    set(result,
-        compare(cmp.getPredicate(), get(cmp.getLhs()), get(cmp.getRhs())));
-    return true;
-  }
-  if (auto toInt = dyn_cast<attn::ToIntOp>(op)) {
-    set(result, this->toInt(get(toInt.getSource())));
-    return true;
-  }
-  if (auto ext = dyn_cast<arith::ExtUIOp>(op)) {
-    Lane x = get(ext.getIn());
-    if (!getElementTypeOrSelf(x.v.getType()).isInteger(1))
-      return false;
-    Type target = x.isVector() ? Type(e.vec(e.b.getI32Type())) : e.i64;
-    set(result, Lane{e.b.createOrFold<arith::ExtUIOp>(e.loc, target, x.v),
-                     {0, 1},
-                     {},
-                     0});
-    return true;
-  }
-  if (auto abs = dyn_cast<math::AbsIOp>(op)) {
-    Lane x = get(abs.getOperand());
-    Lane zero{e.c(0), {0, 0}, {}, 0};
-    Interval range;
-    if (x.range.lo > INT64_MIN)
-      range = {0, std::max(x.range.hi < 0 ? -x.range.hi : x.range.hi,
-                           x.range.lo < 0 ? -x.range.lo : x.range.lo)};
-    set(result, integer(op, x, zero, range, [&](Value a, Value z) {
-          return e.select(e.icmp(P::slt, a, z), e.sub(z, a), a);
-        }));
-    return true;
-  }
-  if (isa<arith::SelectOp>(op)) {
-    Lane cond = get(op->getOperand(0)), x = get(op->getOperand(1)),
-         y = get(op->getOperand(2));
-    Interval range = Interval::join(x.range, y.range);
-    if (!cond.isVector() && !x.isVector() && !y.isVector()) {
-      set(result, Lane{e.select(cond.v, x.v, y.v), range, {}, 0});
-      return true;
+    lane = operand(0);
+  } else if (auto cmp = dyn_cast<arith::CmpIOp>(op)) {
+    lane = compare(cmp.getPredicate(), operand(0), operand(1));
+  } else if (isa<attn::ToIntOp>(op)) {
+    lane = toInt(operand(0));
+  } else if (isa<math::AbsIOp>(op)) {
+    lane = absolute(operand(0));
+  } else if (isa<arith::SelectOp>(op)) {
+    lane = pick(operand(0), operand(1), operand(2));
+  } else if (isa<arith::ExtUIOp>(op)) {
+    Lane x = operand(0);
+    if (getElementTypeOrSelf(x.v.getType()).isInteger(1)) {
+      Type target = x.isVector() ? Type(e.vec(e.b.getI32Type())) : e.i64;
+      Value v = e.b.createOrFold<arith::ExtUIOp>(e.loc, target, x.v);
+      lane = Lane{v, {0, 1}, {}, 0};
     }
-    Type element = getElementTypeOrSelf(x.v.getType());
-    if (!element.isInteger(1))
-      element = range.fits32() ? Type(e.b.getI32Type()) : e.i64;
-    set(result,
-        Lane{e.select(cond.v, toVector(x, element), toVector(y, element)),
-             range,
-             {},
-             0});
-    return true;
+  } else if (op->getNumOperands() == 2 &&
+             isa<IntegerType, IndexType>(op->getOperand(0).getType())) {
+    lane = binary(op, operand(0), operand(1));
   }
-  if (op->getNumOperands() != 2)
-    return false;
-  Lane x = get(op->getOperand(0)), y = get(op->getOperand(1));
-  if (getElementTypeOrSelf(x.v.getType()).isInteger(1)) {
-    auto build = [&](Value a, Value b) -> Value {
-      if (isa<arith::AndIOp>(op))
-        return e.land(a, b);
-      if (isa<arith::OrIOp>(op))
-        return e.lor(a, b);
-      return e.b.createOrFold<arith::XOrIOp>(e.loc, a, b);
-    };
-    if (!isa<arith::AndIOp, arith::OrIOp, arith::XOrIOp>(op))
-      return false;
-    bool vector = x.isVector() || y.isVector();
-    set(result, Lane{vector ? build(toVector(x, e.i1), toVector(y, e.i1))
-                            : build(x.v, y.v),
-                     {0, 1},
-                     {},
-                     0});
-    return true;
-  }
-  Interval a = x.range, b = y.range;
-  using I = __int128;
-  Lane lane;
-  if (isa<arith::AddIOp>(op)) {
-    lane = integer(op, x, y, Interval::of(I(a.lo) + b.lo, I(a.hi) + b.hi),
-                   [&](Value u, Value v) { return e.add(u, v); });
-    const Lane &stepped = x.step ? x : y, &other = x.step ? y : x;
-    if (stepped.step && !other.isVector()) {
-      lane.base = e.add(stepped.base, other.v);
-      lane.step = stepped.step;
-    }
-  } else if (isa<arith::SubIOp>(op)) {
-    lane = integer(op, x, y, Interval::of(I(a.lo) - b.hi, I(a.hi) - b.lo),
-                   [&](Value u, Value v) { return e.sub(u, v); });
-    if (x.step && !y.isVector()) {
-      lane.base = e.sub(x.base, y.v);
-      lane.step = x.step;
-    } else if (y.step && !x.isVector()) {
-      lane.base = e.sub(x.v, y.base);
-      lane.step = -y.step;
-    }
-  } else if (isa<arith::MulIOp>(op)) {
-    lane = integer(op, x, y, rangeOfMul(a, b),
-                   [&](Value u, Value v) { return e.mul(u, v); });
-  } else if (isa<arith::MinSIOp>(op)) {
-    lane = integer(op, x, y, {std::min(a.lo, b.lo), std::min(a.hi, b.hi)},
-                   [&](Value u, Value v) { return e.min(u, v); });
-  } else if (isa<arith::MaxSIOp>(op)) {
-    lane = integer(op, x, y, {std::max(a.lo, b.lo), std::max(a.hi, b.hi)},
-                   [&](Value u, Value v) { return e.max(u, v); });
-  } else if (isa<arith::AndIOp>(op)) {
-    Interval r = a.lo >= 0 && b.lo >= 0 ? Interval{0, std::min(a.hi, b.hi)}
-                                        : rangeOfBits(a, b);
-    lane = integer(op, x, y, r, [&](Value u, Value v) { return e.land(u, v); });
-  } else if (isa<arith::OrIOp>(op)) {
-    lane = integer(op, x, y, rangeOfBits(a, b),
-                   [&](Value u, Value v) { return e.lor(u, v); });
-  } else if (isa<arith::XOrIOp>(op)) {
-    lane = integer(op, x, y, rangeOfBits(a, b), [&](Value u, Value v) {
-      return e.b.createOrFold<arith::XOrIOp>(e.loc, u, v);
-    });
-  } else if (isa<attn::FloorDivOp, arith::FloorDivSIOp>(op)) {
-    lane = floorDivMod(op, x, y, /*wantMod=*/false);
-  } else if (isa<arith::CeilDivSIOp, arith::CeilDivUIOp>(op)) {
-    // ceil(x / y) = −floor(−x / y).
-    Lane zero{e.c(0), {0, 0}, {}, 0};
-    auto negate = [&](Lane l) {
-      return integer(op, zero, l, Interval::of(-I(l.range.hi), -I(l.range.lo)),
-                     [&](Value u, Value v) { return e.sub(u, v); });
-    };
-    lane = negate(floorDivMod(op, negate(x), y, /*wantMod=*/false));
-  } else if (isa<attn::ModOp>(op)) {
-    lane = floorDivMod(op, x, y, /*wantMod=*/true);
-  } else if (isa<attn::ShlOp>(op)) {
-    lane = shift(op, x, y, /*left=*/true);
-  } else if (isa<attn::ShrOp>(op)) {
-    lane = shift(op, x, y, /*left=*/false);
-  } else if (isa<arith::DivSIOp, arith::RemSIOp, arith::DivUIOp,
-                 arith::RemUIOp>(op) &&
-             !x.isVector() && !y.isVector()) {
-    // Index code of the compiler's own, whose divisors are sizes of tiles.
-    Interval r = a.lo >= 0 ? Interval{0, a.hi} : Interval{};
-    lane = integer(op, x, y, r, [&](Value u, Value v) -> Value {
-      if (isa<arith::DivSIOp>(op))
-        return e.b.createOrFold<arith::DivSIOp>(e.loc, u, v);
-      if (isa<arith::RemSIOp>(op))
-        return e.b.createOrFold<arith::RemSIOp>(e.loc, u, v);
-      return isa<arith::DivUIOp>(op) ? e.udiv(u, v) : e.urem(u, v);
-    });
-  } else {
-    return false;
-  }
-  set(result, lane);
-  return true;
+  if (lane)
+    set(result, *lane);
+  return lane.has_value();
 }
