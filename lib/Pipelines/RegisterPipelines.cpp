@@ -1,5 +1,6 @@
 //===- RegisterPipelines.cpp - Pipelines by name, for fovea-opt -----------===//
 
+#include "fovea/Conversion/AttnGpuToNVVM/AttnGpuToNVVM.h"
 #include "fovea/Conversion/OnlineToCPU/OnlineToCPU.h"
 #include "fovea/Pipelines/Pipelines.h"
 
@@ -42,7 +43,29 @@ struct CPUPipelineOptions : PassPipelineOptions<CPUPipelineOptions> {
 };
 } // namespace
 
+namespace {
+struct HopperPipelineOptions : PassPipelineOptions<HopperPipelineOptions> {
+  Option<std::string> schedule{
+      *this, "schedule",
+      llvm::cl::desc("Fixed entries of the schedule, as in \"n=128,pin=1\"")};
+  ListOption<std::string> params{
+      *this, "params", llvm::cl::desc("Compile-time parameters, as in W=64")};
+};
+} // namespace
+
 void fovea::registerPipelines() {
+  static PassPipelineRegistration<HopperPipelineOptions> toAttnGpu(
+      "fovea-attn-gpu-pipeline",
+      "Level 1 to level 3 in its role form for sm_90a",
+      [](OpPassManager &passes, const HopperPipelineOptions &options) {
+        addAttnToAttnGpuPasses(passes, {options.schedule}, options.params);
+      });
+  static PassPipelineRegistration<HopperPipelineOptions> toNVVM(
+      "fovea-sm90a-pipeline", "Level 1 to the LLVM dialect for sm_90a",
+      [](OpPassManager &passes, const HopperPipelineOptions &options) {
+        addAttnToAttnGpuPasses(passes, {options.schedule}, options.params);
+        passes.addPass(createConvertAttnGpuToNVVMPass());
+      });
   static PassPipelineRegistration<CPUPipelineOptions> toOnline(
       "fovea-online-pipeline",
       "Level 1 to level 2 for a CPU: bind parameters, simplify, convert, check",

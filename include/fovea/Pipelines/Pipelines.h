@@ -64,6 +64,19 @@ llvm::LogicalResult lowerAttnToCPU(mlir::ModuleOp module,
 /// options.
 void registerPipelines();
 
+struct HopperCompileOptions {
+  /// "groups=2,n=128"; empty: the measured defaults.
+  std::string schedule;
+};
+
+/// Level 1 to level 3 in its role form: `attn_gpu` with a budget, for sm_90a.
+void addAttnToAttnGpuPasses(mlir::OpPassManager &passes,
+                            const HopperCompileOptions &options,
+                            llvm::ArrayRef<std::string> params = {});
+/// Level 1 to the LLVM dialect for sm_90a; fovea/Target/NVVM/PTX.h goes on.
+llvm::LogicalResult lowerAttnToNVVM(mlir::ModuleOp module,
+                                    const HopperCompileOptions &options);
+
 } // namespace fovea
 
 #endif // FOVEA_PIPELINES_PIPELINES_H

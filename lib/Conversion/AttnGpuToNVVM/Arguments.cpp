@@ -3,62 +3,97 @@
 #include "Kernel.h"
 
 using namespace fovea::gpu;
+namespace json = llvm::json;
 
 unsigned KernelEmitter::tensorNumber(Value memref) {
   return cast<BlockArgument>(memref).getArgNumber();
 }
 
+/// As manifests name tensors: "q", "k", "v", "out", "lse", "@capture".
 std::string KernelEmitter::tensorName(Value memref) {
-  auto name =
-      func.getArgAttrOfType<StringAttr>(tensorNumber(memref), "attn.name");
-  return name ? name.str() : "arg" + std::to_string(tensorNumber(memref));
+  unsigned number = tensorNumber(memref), last = func.getNumArguments() - 1;
+  auto name = func.getArgAttrOfType<StringAttr>(number, "attn.name");
+  bool hasLse = hasLseArgument();
+  if (number < 3)
+    return StringRef("qkv").substr(number, 1).str();
+  if (hasLse && number == last)
+    return "lse";
+  if (number == last - hasLse)
+    return "out";
+  return "@" + (name ? name.str() : std::to_string(number));
 }
 
-void KernelEmitter::addArgument(Type type, llvm::json::Object entry,
-                                Value *slot) {
-  bool isMap = *entry.getString("kind") == "tensor_map";
+bool KernelEmitter::hasLseArgument() {
+  Type last = func.getArgumentTypes().back();
+  auto memref = dyn_cast<MemRefType>(last);
+  return memref && memref.getRank() == 3 && memref.getElementType().isF32() &&
+         func.getArgAttrOfType<StringAttr>(func.getNumArguments() - 1,
+                                           "attn.name") == "lse";
+}
+
+json::Value KernelEmitter::sizeOf(Value memref, unsigned dim) {
+  std::string name = tensorName(memref);
+  if (name == "q" && dim < 3)
+    return json::Array{"B", "H", "M"}[dim];
+  if ((name == "k" || name == "v") && dim < 3)
+    return json::Array{"B", "Hk", "N"}[dim];
+  return name + ".n" + std::to_string(dim);
+}
+
+void KernelEmitter::addArgument(Type type, json::Object entry, Value *slot) {
+  isTensorMap.push_back(entry.get("tensor_map") != nullptr);
   entries.push_back(std::move(entry));
   argumentTypes.push_back(type);
   argumentSlots.push_back(slot);
-  isTensorMap.push_back(isMap);
+}
+
+/// Rows of one (batch, head) in boxes of 64 columns: {64, rows, D / 64, H, B}.
+void KernelEmitter::addMap(Value memref, int64_t rows, int64_t columns) {
+  auto [it, isNew] = tensorMaps.try_emplace(tensorNumber(memref));
+  if (!isNew)
+    return;
+  std::string name = tensorName(memref);
+  auto stride = [&](int dim) { return name + ".s" + std::to_string(dim); };
+  json::Object object{
+      {"tensor_map", name},
+      {"sizes", json::Array{64, sizeOf(memref, 2), columns / 64,
+                            sizeOf(memref, 1), "B"}},
+      {"strides", json::Array{stride(2), 64, stride(1), stride(0)}},
+      {"box", json::Array{64, rows, columns / 64, 1, 1}}};
+  addArgument(e.ptr, std::move(object), &it->second);
+  auto condition = [&](json::Value holds, const Twine &sentence) {
+    conditions.push_back(
+        json::Object{{"if", std::move(holds)}, {"else", sentence.str()}});
+  };
+  condition(json::Array{"eq", stride(3), 1},
+            name + ": sm_90a kernels need a last stride of 1");
+  condition(json::Array{"eq", json::Array{"mod", name + ".p", 16}, 0},
+            name + ": sm_90a kernels need an address that is a multiple of 16");
+  for (int dim = 0; dim < 3; ++dim)
+    condition(json::Array{"eq", json::Array{"mod", stride(dim), 8}, 0},
+              name + ": sm_90a kernels need strides that are multiples of 8");
+}
+
+void KernelEmitter::addTensor(Value memref) {
+  auto [it, isNew] = pointers.try_emplace(tensorNumber(memref));
+  if (!isNew)
+    return;
+  std::string name = tensorName(memref);
+  addArgument(e.global, json::Object{{"pointer", name}}, &it->second);
+  unsigned rank = cast<MemRefType>(memref.getType()).getRank();
+  for (unsigned dim = 0; dim < rank; ++dim)
+    addArgument(e.i64, json::Object{{"i64", name + ".s" + std::to_string(dim)}},
+                &strides[{tensorNumber(memref), dim}]);
+}
+
+void KernelEmitter::addSize(Value memref, unsigned dim) {
+  auto [it, isNew] = sizes.try_emplace({tensorNumber(memref), dim});
+  if (isNew)
+    addArgument(e.i32, json::Object{{"i32", sizeOf(memref, dim)}}, &it->second);
 }
 
 /// What the ops of the kernel ask for, each once.
 void KernelEmitter::collectArguments() {
-  auto entry = [&](StringRef kind, Value memref) {
-    return llvm::json::Object{{"kind", kind.str()},
-                              {"tensor", tensorName(memref)},
-                              {"argument", int64_t(tensorNumber(memref))}};
-  };
-  auto addMap = [&](Value memref, int64_t rows, int64_t columns) {
-    auto [it, isNew] = tensorMaps.try_emplace(tensorNumber(memref));
-    if (!isNew)
-      return;
-    llvm::json::Object object = entry("tensor_map", memref);
-    object["box"] = llvm::json::Array{64, rows, columns / 64, 1, 1};
-    addArgument(e.ptr, std::move(object), &it->second);
-  };
-  auto addTensor = [&](Value memref) {
-    auto [it, isNew] = pointers.try_emplace(tensorNumber(memref));
-    if (!isNew)
-      return;
-    addArgument(e.global, entry("pointer", memref), &it->second);
-    unsigned rank = cast<MemRefType>(memref.getType()).getRank();
-    for (unsigned dim = 0; dim < rank; ++dim) {
-      llvm::json::Object object = entry("stride", memref);
-      object["dim"] = int64_t(dim);
-      addArgument(e.i64, std::move(object),
-                  &strides[{tensorNumber(memref), dim}]);
-    }
-  };
-  auto addSize = [&](Value memref, unsigned dim) {
-    auto [it, isNew] = sizes.try_emplace({tensorNumber(memref), dim});
-    if (!isNew)
-      return;
-    llvm::json::Object object = entry("size", memref);
-    object["dim"] = int64_t(dim);
-    addArgument(e.i32, std::move(object), &it->second);
-  };
   auto source = [](Value view) {
     return view.getDefiningOp<online::ViewOp>().getSource();
   };
@@ -73,7 +108,7 @@ void KernelEmitter::collectArguments() {
     else
       addTensor(memref);
   });
-  addArgument(e.global, llvm::json::Object{{"kind", "counter"}}, &counter);
+  addArgument(e.global, json::Object{{"workspace", 0}}, &counter);
   func.walk([&](Operation *op) {
     if (auto store = dyn_cast<StoreRowsOp>(op))
       addTensor(source(store.getView()));
@@ -82,20 +117,25 @@ void KernelEmitter::collectArguments() {
     if (auto extent = dyn_cast<attn::ExtentOp>(op))
       addSize(extent->getOperand(0), extent.getDim());
     if (auto read = dyn_cast<attn::ReadOp>(op)) {
-      addTensor(read->getOperand(0));
-      unsigned rank = cast<MemRefType>(read->getOperand(0).getType()).getRank();
+      Value memref = read->getOperand(0);
+      addTensor(memref);
+      unsigned rank = cast<MemRefType>(memref.getType()).getRank();
       for (unsigned dim = 0; dim < rank; ++dim)
-        addSize(read->getOperand(0), dim);
+        addSize(memref, dim);
     }
   });
   for (BlockArgument argument : func.getArguments())
-    if (argument.getType().isF32() && !argument.use_empty()) {
-      llvm::json::Object object = entry("scalar", argument);
-      object["type"] = "f32";
-      addArgument(e.f32, std::move(object),
+    if (argument.getType().isF32() && !argument.use_empty())
+      addArgument(e.f32, json::Object{{"scale", 0}},
                   &scalarArguments[argument.getArgNumber()]);
-    }
-  addArgument(e.i32, llvm::json::Object{{"kind", "section"}}, &section);
+  // Heads walked together: under a mask enough for four waves of tiles.
+  bool masked = false;
+  func.walk([&](MaskOp mask) { masked |= !mask.getBody().empty(); });
+  json::Value heads = 1;
+  if (masked)
+    heads = json::Array{"section", json::Array{"mul", "B", "H"},
+                        json::Array{"ceildiv", "M", groups * kGroupRows}, 512};
+  addArgument(e.i32, json::Object{{"i32", std::move(heads)}}, &section);
 }
 
 void KernelEmitter::createFunction() {
@@ -136,44 +176,52 @@ Value KernelEmitter::getSize(Value memref, unsigned dim) {
   return sizes.at({tensorNumber(memref), dim});
 }
 
+/// docs/architecture.md, section 6.
 std::string KernelEmitter::manifest() {
   auto attr = [&](StringRef name) {
     return func->getAttrOfType<IntegerAttr>(name).getInt();
   };
-  bool causal = false;
-  func.walk([&](MaskOp mask) { causal |= !mask.getBody().empty(); });
-  llvm::json::Array tensors;
-  for (BlockArgument argument : func.getArguments())
-    tensors.push_back(tensorName(argument));
-  ChannelType queries;
+  ChannelType queries, keys;
   for (auto &[value, channel] : channels)
-    if (channel.isLhs)
-      queries = channel.type;
+    (channel.isLhs ? queries : keys) = channel.type;
+  json::Array captures;
+  for (BlockArgument argument : func.getArguments().drop_front(3)) {
+    auto memref = dyn_cast<MemRefType>(argument.getType());
+    if (!memref)
+      break; // captures end where the scales begin
+    std::string type;
+    llvm::raw_string_ostream(type) << memref.getElementType();
+    captures.push_back(json::Object{{"name", tensorName(argument).substr(1)},
+                                    {"dtype", type},
+                                    {"rank", memref.getRank()}});
+  }
+  int64_t rows = queries.getRows();
+  json::Value tiles =
+      json::Array{"mul", "B", "H", json::Array{"ceildiv", "M", rows}};
+  conditions.push_back(
+      json::Object{{"if", json::Array{"lt", tiles, 1 << 30}},
+                   {"else", "q: more tiles than sm_90a kernels number"}});
   std::string text;
   llvm::raw_string_ostream os(text);
-  llvm::json::Object object{
-      {"manifest", 1},
+  json::Object object{
+      {"fovea_kernel", 1},
+      {"name", func.getName().str()},
       {"symbol", kernel.getName().str()},
-      {"target", "sm_90a"},
+      {"arch", "sm_90a"},
+      {"dtype", queries.getElementType().isBF16() ? "bf16" : "f16"},
+      {"D", json::Array{queries.getColumns()}},
+      {"E", queries.getColumns()},
+      {"captures", std::move(captures)},
+      {"return_lse", hasLseArgument()},
+      {"block_mask", false},
+      {"tile", json::Object{{"m", rows}, {"n", keys.getRows()}}},
       {"threads", attr("attn_gpu.threads")},
       {"shared_memory", attr("attn_gpu.shared_memory")},
-      {"query_tile", queries.getRows()},
-      {"head_dim", queries.getColumns()},
-      {"element", queries.getElementType().isBF16() ? "bf16" : "f16"},
-      // Blocks of threads: as many as there are processors, at most one a tile.
-      {"grid", "min(tiles, processors)"},
-      {"tiles", "B * H * ceil(M / query_tile)"},
-      // Heads walked together: the least divisor of B * H with `section_waves`
-      // tiles a section; 0: one head.
-      {"section_tiles", causal ? 512 : 0},
-      {"arguments", std::move(entries)},
-      {"function_arguments", std::move(tensors)},
-      {"requires",
-       llvm::json::Array{"scale > 0", "q_lengths = M", "kv_lengths = N",
-                         "q_offset = 0", "kv_offset = 0", "tiles > 0"}},
-      {"workspace", "counter: 4 bytes, zero before and after"},
-      {"tolerance",
-       llvm::json::Object{{"relative_error", 4e-3}, {"lse_error", 1e-4}}}};
-  os << llvm::json::Value(std::move(object));
+      {"grid", json::Array{"min", tiles, "SM"}},
+      {"workspace", 256},
+      {"promises", json::Array{"whole_sequences", "positive_scale"}},
+      {"conditions", std::move(conditions)},
+      {"arguments", std::move(entries)}};
+  os << json::Value(std::move(object));
   return text;
 }

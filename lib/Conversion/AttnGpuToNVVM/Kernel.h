@@ -32,6 +32,11 @@ private:
   void addArgument(Type type, llvm::json::Object entry, Value *slot);
   unsigned tensorNumber(Value memref);
   std::string tensorName(Value memref);
+  bool hasLseArgument();
+  llvm::json::Value sizeOf(Value memref, unsigned dim);
+  void addMap(Value memref, int64_t rows, int64_t columns);
+  void addTensor(Value memref);
+  void addSize(Value memref, unsigned dim);
   Value getPointer(Value memref) override;
   Value getStride(Value memref, unsigned dim) override;
   Value getSize(Value memref, unsigned dim) override;
@@ -100,7 +105,7 @@ private:
   int64_t groups;
 
   /// Arguments in order: their manifest entries, types and where they go.
-  llvm::json::Array entries;
+  llvm::json::Array entries, conditions;
   SmallVector<Type> argumentTypes;
   SmallVector<Value *> argumentSlots;
   SmallVector<bool> isTensorMap;

@@ -140,6 +140,9 @@ LogicalResult KernelEmitter::emitStoreRows(StoreRowsOp op) {
   Value length = known[view.getLength()].value;
   Value first = e.add((*place)[1], row);
   Value ofQuad = e.icmp(LLVM::ICmpPredicate::eq, e.land(lane, 3), e.c(0));
+  // A launch without an lse gives null.
+  Value base = LLVM::PtrToIntOp::create(e.b, e.loc, e.i64, getPointer(memref));
+  ofQuad = e.land(ofQuad, e.icmp(LLVM::ICmpPredicate::ne, base, e.c(0, e.i64)));
   Value offset = e.c(0, e.i64);
   for (auto [dim, index] : {std::pair<unsigned, unsigned>{0, 4}, {1, 3}})
     offset =

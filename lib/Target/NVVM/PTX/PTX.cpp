@@ -1,0 +1,89 @@
+//===- PTX.cpp - LLVM dialect to PTX --------------------------------------===//
+
+#include "fovea/Target/NVVM/PTX.h"
+#include "fovea/Runtime/Error.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/IR/Verifier.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/TargetParser/Triple.h"
+
+#include <mutex>
+
+using namespace fovea;
+
+static constexpr const char *kTriple = "nvptx64-nvidia-cuda";
+
+static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> makeMachine() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    LLVMInitializeNVPTXTargetInfo();
+    LLVMInitializeNVPTXTarget();
+    LLVMInitializeNVPTXTargetMC();
+    LLVMInitializeNVPTXAsmPrinter();
+  });
+  llvm::Triple triple(kTriple);
+  std::string error;
+  const llvm::Target *target =
+      llvm::TargetRegistry::lookupTarget(triple, error);
+  if (!target)
+    return makeError(FOVEA_COMPILE_ERROR, error);
+  // The lowest PTX version that has everything sm_90a.
+  std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(
+      triple, "sm_90a", "+ptx80", llvm::TargetOptions(), std::nullopt,
+      std::nullopt, llvm::CodeGenOptLevel::Aggressive));
+  if (!machine)
+    return makeError(FOVEA_COMPILE_ERROR, "LLVM has no code generator for PTX");
+  return std::move(machine);
+}
+
+static llvm::Expected<std::string> findManifest(mlir::ModuleOp module) {
+  std::string manifest;
+  unsigned kernels = 0;
+  for (auto func : module.getOps<mlir::LLVM::LLVMFuncOp>())
+    if (auto text = func->getAttrOfType<mlir::StringAttr>("fovea.manifest")) {
+      manifest = text.str();
+      ++kernels;
+      func->removeAttr("fovea.manifest");
+    }
+  if (kernels != 1)
+    return makeError(FOVEA_COMPILE_ERROR,
+                     "the module holds " + llvm::Twine(kernels) +
+                         " kernels with a manifest, PTX is made of one");
+  return manifest;
+}
+
+llvm::Expected<PTXKernel> fovea::emitPTX(mlir::ModuleOp module) {
+  auto manifest = findManifest(module);
+  if (!manifest)
+    return manifest.takeError();
+  mlir::registerBuiltinDialectTranslation(*module.getContext());
+  mlir::registerLLVMDialectTranslation(*module.getContext());
+  mlir::registerNVVMDialectTranslation(*module.getContext());
+  llvm::LLVMContext context;
+  auto translated = mlir::translateModuleToLLVMIR(module, context, "kernel");
+  if (!translated)
+    return makeError(FOVEA_COMPILE_ERROR, "translation to LLVM IR failed");
+  auto machine = makeMachine();
+  if (!machine)
+    return machine.takeError();
+  translated->setTargetTriple(llvm::Triple(kTriple));
+  translated->setDataLayout((*machine)->createDataLayout());
+  llvm::SmallString<0> text;
+  llvm::raw_svector_ostream os(text);
+  llvm::legacy::PassManager passes;
+  if ((*machine)->addPassesToEmitFile(passes, os, nullptr,
+                                      llvm::CodeGenFileType::AssemblyFile))
+    return makeError(FOVEA_COMPILE_ERROR, "LLVM writes no PTX");
+  passes.run(*translated);
+  return PTXKernel{text.str().str(), *manifest};
+}
