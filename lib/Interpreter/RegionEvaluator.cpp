@@ -4,24 +4,11 @@
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringMap.h"
-#include "llvm/ADT/StringSwitch.h"
 
 #include <cmath>
 #include <limits>
 
 using namespace fovea;
-
-int64_t RegionSizes::get(llvm::StringRef name) const {
-  return llvm::StringSwitch<int64_t>(name)
-      .Case("B", B)
-      .Case("H", H)
-      .Case("Hk", Hk)
-      .Case("M", M)
-      .Case("N", N)
-      .Case("D", D)
-      .Case("E", E)
-      .Default(0);
-}
 
 //===----------------------------------------------------------------------===//
 // Compiling

@@ -1,6 +1,7 @@
 //===- Registration.cpp - The one list of dialects and passes -------------===//
 
 #include "fovea/Registration/Registration.h"
+#include "fovea/Analysis/Passes.h"
 #include "fovea/Conversion/AttnGpuToNVVM/AttnGpuToNVVM.h"
 #include "fovea/Conversion/AttnToOnline/AttnToOnline.h"
 #include "fovea/Conversion/OnlineToAttnGpu/OnlineToAttnGpu.h"
@@ -33,6 +34,7 @@ void fovea::registerPasses() {
   mlir::registerCanonicalizerPass();
   mlir::registerCSEPass();
   mlir::registerSymbolDCEPass();
+  registerAnalysisPasses();
   registerOnlineToCPUPasses();
   registerCPUToLLVMPipeline();
   registerAttnToOnlinePasses();

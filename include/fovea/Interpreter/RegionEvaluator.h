@@ -21,12 +21,6 @@
 
 namespace fovea {
 
-/// The sizes that regions can name.
-struct RegionSizes {
-  int64_t B = 0, H = 0, Hk = 0, M = 0, N = 0, D = 0, E = 0;
-  int64_t get(llvm::StringRef name) const;
-};
-
 /// A region compiled; immutable, shared between threads.
 class RegionProgram {
 public:

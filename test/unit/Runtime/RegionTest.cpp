@@ -1,7 +1,7 @@
 //===- RegionTest.cpp - Regions run on many points, and masks -------------===//
 
+#include "fovea/Analysis/RegionBounds.h"
 #include "fovea/Interpreter/MaskEvaluator.h"
-#include "fovea/Interpreter/RegionBounds.h"
 #include "fovea/Interpreter/RegionEvaluator.h"
 #include "fovea/Support/TotalArithmetic.h"
 
@@ -291,7 +291,7 @@ TEST(Bounds, LinesGiveMinimaAndMaximaOfRanges) {
   std::vector<int32_t> values(10000);
   for (int32_t &value : values)
     value = static_cast<int32_t>(random() % 1000000) - 500000;
-  LineSummary line(viewOf(values), 0, 0);
+  LineSummary<IntBounds> line(viewOf(values), 0, 0);
   for (int round = 0; round < 500; ++round) {
     int64_t first = random() % values.size(), last = random() % values.size();
     if (round < 100)
@@ -300,7 +300,7 @@ TEST(Bounds, LinesGiveMinimaAndMaximaOfRanges) {
       std::swap(first, last);
     auto [low, high] =
         std::minmax_element(values.begin() + first, values.begin() + last + 1);
-    Interval bounds = line.query(first, last);
+    IntBounds bounds = line.query(first, last);
     ASSERT_EQ(bounds.low, *low) << first << " " << last;
     ASSERT_EQ(bounds.high, *high) << first << " " << last;
   }

@@ -1,5 +1,7 @@
-//===- Launch.cpp - Tensors as the engines see them -----------------------===//
-#include "fovea/Runtime/Launch.h"
+//===- TensorView.cpp - Tensors as the engines see them -------------------===//
+#include "fovea/Runtime/TensorView.h"
+
+#include "llvm/ADT/StringSwitch.h"
 
 #include <cmath>
 #include <cstring>
@@ -174,4 +176,16 @@ void TensorView::storeInt(int64_t at, int64_t value) const {
   default:
     static_cast<int64_t *>(data)[at] = value;
   }
+}
+
+int64_t RegionSizes::get(llvm::StringRef name) const {
+  return llvm::StringSwitch<int64_t>(name)
+      .Case("B", B)
+      .Case("H", H)
+      .Case("Hk", Hk)
+      .Case("M", M)
+      .Case("N", N)
+      .Case("D", D)
+      .Case("E", E)
+      .Default(0);
 }

@@ -1,0 +1,301 @@
+//===- MaskClasses.cpp - Classes of tiles ---------------------------------===//
+#include "MaskRow.h"
+
+#include <memory>
+
+using namespace fovea;
+
+void MaskStatistics::add(const MaskStatistics &more, int64_t times) {
+  full += times * more.full;
+  partial += times * more.partial;
+  empty += times * more.empty;
+  byPoints += more.byPoints;
+  byPolyhedra += more.byPolyhedra;
+  byEvaluation += more.byEvaluation;
+  undecided += more.undecided;
+  rectangles += more.rectangles;
+}
+
+namespace {
+struct TileRectangle { // the ends are not in it
+  int64_t row, rowEnd, column, columnEnd;
+};
+} // namespace
+
+/// Takes decided tiles: rectangles of one class, of which those that share a
+/// row of tiles come from left to right.
+struct MaskEvaluator::Sink {
+  virtual ~Sink() = default;
+  virtual void take(int64_t plane, const TileRectangle &tiles, int8_t value,
+                    unsigned worker) = 0;
+};
+
+/// One thread's classification: rectangles of tiles are halved until their
+/// bounds decide or a single tile is left.
+class MaskEvaluator::Classifier {
+public:
+  Classifier(const MaskEvaluator &owner, int64_t blockQ, int64_t blockKV,
+             bool exact, Sink &sink, unsigned worker)
+      : domain(owner.domain), blockQ(blockQ), blockKV(blockKV),
+        keyTiles(tilesOf(domain.keys, blockKV)), exact(exact), sink(sink),
+        worker(worker) {
+    if (!owner.compiled)
+      return;
+    row.emplace(owner);
+    analysis.emplace(owner.program, owner.environment());
+  }
+
+  /// Tile rows first … last of one batch and head.
+  void classify(int64_t b, int64_t h, int64_t first, int64_t last,
+                int64_t toPlane) {
+    plane = toPlane;
+    if (row && (b != batch || h != head)) {
+      batch = b;
+      head = h;
+      row->enter(b, h, 0);
+      analysis->enter(b, h);
+    }
+    pending.assign(1, {first, last, 0, keyTiles});
+    while (!pending.empty()) {
+      TileRectangle rectangle = pending.back();
+      pending.pop_back();
+      decide(rectangle);
+    }
+  }
+
+  MaskStatistics statistics;
+
+private:
+  void decide(const TileRectangle &r) {
+    int64_t m0 = r.row * blockQ, n0 = r.column * blockKV;
+    int64_t m1 = std::min(r.rowEnd * blockQ, domain.queries);
+    int64_t n1 = std::min(r.columnEnd * blockKV, domain.keys);
+    MaskRectangle positions{
+        {m0 + domain.queryOffset, m1 - 1 + domain.queryOffset},
+        {n0 + domain.keyOffset, n1 - 1 + domain.keyOffset}};
+    ++statistics.rectangles;
+    TileClass found =
+        analysis ? analysis->classifyByBounds(positions) : TileClass::Full;
+    if (found != TileClass::Partial)
+      return fill(r, found);
+    if (r.rowEnd - r.row > 1 || r.columnEnd - r.column > 1)
+      return split(r);
+    bool ragged = m1 - m0 < blockQ || n1 - n0 < blockKV;
+    give(r, static_cast<int8_t>(single(m0, m1, n0, n1, positions, ragged)));
+  }
+
+  void split(const TileRectangle &r) {
+    TileRectangle a = r, b = r;
+    bool rows =
+        (r.rowEnd - r.row) * blockQ >= (r.columnEnd - r.column) * blockKV;
+    if ((rows && r.rowEnd - r.row > 1) || r.columnEnd - r.column == 1)
+      a.rowEnd = b.row = r.row + (r.rowEnd - r.row) / 2;
+    else
+      a.columnEnd = b.column = r.column + (r.columnEnd - r.column) / 2;
+    pending.push_back(b);
+    pending.push_back(a);
+  }
+
+  void give(const TileRectangle &r, int8_t value) {
+    int64_t tiles = (r.rowEnd - r.row) * (r.columnEnd - r.column);
+    (value == 2   ? statistics.full
+     : value == 1 ? statistics.partial
+                  : statistics.empty) += tiles;
+    sink.take(plane, r, value, worker);
+  }
+
+  /// What lies past a length counts as masked: ragged tiles are never full.
+  void fill(TileRectangle r, TileClass found) {
+    if (found == TileClass::Empty)
+      return give(r, 0);
+    bool raggedRow = r.rowEnd * blockQ > domain.queries;
+    bool raggedColumn = r.columnEnd * blockKV > domain.keys;
+    TileRectangle inner = r;
+    inner.rowEnd -= raggedRow;
+    inner.columnEnd -= raggedColumn;
+    if (inner.row < inner.rowEnd) {
+      if (inner.column < inner.columnEnd)
+        give(inner, 2);
+      if (raggedColumn)
+        give({inner.row, inner.rowEnd, inner.columnEnd, r.columnEnd}, 1);
+    }
+    if (raggedRow)
+      give({inner.rowEnd, r.rowEnd, r.column, r.columnEnd}, 1);
+  }
+
+  /// A tile that bounds leave open.
+  TileClass single(int64_t m0, int64_t m1, int64_t n0, int64_t n1,
+                   const MaskRectangle &positions, bool ragged) {
+    bool on = false, off = ragged;
+    const int64_t keys[3] = {positions.kv.low,
+                             positions.kv.low + (n1 - 1 - n0) / 2,
+                             positions.kv.high};
+    for (int64_t m : {m0, m0 + (m1 - 1 - m0) / 2, m1 - 1}) {
+      row->move(m);
+      row->probe(keys, 3, on, off);
+      if (on && off) {
+        ++statistics.byPoints;
+        return TileClass::Partial;
+      }
+    }
+    if (AffineMask *mask = analysis->affine())
+      if (auto found = mask->classify(positions)) {
+        ++statistics.byPolyhedra;
+        return *found == TileClass::Full && ragged ? TileClass::Partial
+                                                   : *found;
+      }
+    if (!exact) {
+      ++statistics.undecided;
+      return TileClass::Partial;
+    }
+    ++statistics.byEvaluation;
+    return evaluate(m0, m1, n0, n1, ragged);
+  }
+
+  TileClass evaluate(int64_t m0, int64_t m1, int64_t n0, int64_t n1,
+                     bool ragged) {
+    bool anyOff = ragged, anyOn = false;
+    uint8_t bytes[RegionFrame::lanes];
+    for (int64_t m = m0; m < m1; ++m) {
+      row->move(m);
+      for (int64_t n = n0; n < n1; n += RegionFrame::lanes) {
+        auto count = static_cast<unsigned>(
+            std::min<int64_t>(RegionFrame::lanes, n1 - n));
+        row->visible(n, count, bytes);
+        anyOn |= std::memchr(bytes, 1, count) != nullptr;
+        anyOff |= std::memchr(bytes, 0, count) != nullptr;
+        if (anyOn && anyOff)
+          return TileClass::Partial;
+      }
+    }
+    return anyOn ? TileClass::Full : TileClass::Empty;
+  }
+
+  const MaskDomain &domain;
+  int64_t blockQ, blockKV, keyTiles;
+  bool exact;
+  Sink &sink;
+  unsigned worker;
+  std::optional<Row> row;
+  std::optional<MaskAnalysis> analysis;
+  std::vector<TileRectangle> pending;
+  int64_t batch = -1, head = -1, plane = 0;
+};
+
+//===----------------------------------------------------------------------===//
+// All tiles
+//===----------------------------------------------------------------------===//
+
+static constexpr int64_t band = 32; // tile rows of one item
+
+bool MaskEvaluator::walk(Sink &sink, int64_t blockQ, int64_t blockKV,
+                         const ParallelOptions &given, bool exact,
+                         MaskStatistics *statistics) const {
+  // No tile is larger than what there is; saturating keeps products in range.
+  constexpr int64_t largest = int64_t(1) << 40;
+  int64_t rowTiles = tilesOf(domain.queries, blockQ);
+  int64_t planes = domain.batch * domain.heads;
+  if (rowTiles == 0 || domain.keys == 0)
+    return true;
+  blockQ = std::min(blockQ, std::max(domain.queries + 1, largest));
+  blockKV = std::min(blockKV, std::max(domain.keys + 1, largest));
+  int64_t bands = tilesOf(rowTiles, band);
+  ParallelOptions options = given;
+  options.callerComputes = blockQ * band < 65536;
+  PerWorker<Classifier> workers;
+  bool done = ThreadPool::get().parallelFor(
+      (isShared() ? 1 : planes) * bands, options,
+      [&](int64_t begin, int64_t end, unsigned worker) {
+        Classifier &classifier =
+            workers.get(worker, *this, blockQ, blockKV, exact, sink, worker);
+        for (int64_t i = begin; i < end; ++i) {
+          int64_t bh = i / bands, first = i % bands * band;
+          classifier.classify(bh / domain.heads, bh % domain.heads, first,
+                              std::min(first + band, rowTiles), bh);
+        }
+      });
+  if (statistics)
+    workers.forEach([&](Classifier &classifier) {
+      statistics->add(classifier.statistics, isShared() ? planes : 1);
+    });
+  return done;
+}
+
+bool MaskEvaluator::classes(int8_t *out, int64_t blockQ, int64_t blockKV,
+                            const ParallelOptions &options, bool exact,
+                            MaskStatistics *statistics) const {
+  struct ArraySink final : Sink {
+    int8_t *out;
+    int64_t rowTiles, keyTiles;
+    void take(int64_t plane, const TileRectangle &r, int8_t value,
+              unsigned) override {
+      int8_t *base = out + plane * rowTiles * keyTiles;
+      for (int64_t tile = r.row; tile < r.rowEnd; ++tile)
+        std::memset(base + tile * keyTiles + r.column, value,
+                    static_cast<size_t>(r.columnEnd - r.column));
+    }
+  } sink;
+  sink.out = out;
+  sink.rowTiles = tilesOf(domain.queries, blockQ);
+  sink.keyTiles = tilesOf(domain.keys, blockKV);
+  bool done = walk(sink, blockQ, blockKV, options, exact, statistics);
+  if (done && isShared())
+    repeat(out, sink.rowTiles * sink.keyTiles, domain.batch * domain.heads);
+  return done;
+}
+
+bool MaskEvaluator::counts(MaskStatistics &out, int64_t blockQ, int64_t blockKV,
+                           const ParallelOptions &options, bool exact) const {
+  struct NoSink final : Sink {
+    void take(int64_t, const TileRectangle &, int8_t, unsigned) override {}
+  } sink;
+  return walk(sink, blockQ, blockKV, options, exact, &out);
+}
+
+namespace {
+/// Runs of the rows of tiles, appended by one thread a row.
+class RunRows {
+public:
+  explicit RunRows(int64_t rows) : rows(static_cast<size_t>(rows)) {}
+  void append(int64_t row, int64_t end, int8_t value) {
+    std::vector<int32_t> &runs = rows[row];
+    auto entry = static_cast<int32_t>(end << 2 | value);
+    if (!runs.empty() && (runs.back() & 3) == value)
+      runs.back() = entry;
+    else
+      runs.push_back(entry);
+  }
+  std::vector<std::vector<int32_t>> rows;
+};
+} // namespace
+
+bool MaskEvaluator::runs(MaskRuns &out, MaskStatistics &statistics,
+                         int64_t blockQ, int64_t blockKV,
+                         const ParallelOptions &options, bool exact) const {
+  out.rowTiles = tilesOf(domain.queries, blockQ);
+  out.keyTiles = tilesOf(domain.keys, blockKV);
+  out.shared = isShared();
+  int64_t rows = out.rowTiles * (out.shared ? 1 : domain.batch * domain.heads);
+  struct RunSink final : Sink {
+    explicit RunSink(int64_t rows) : collected(rows) {}
+    RunRows collected;
+    int64_t rowTiles = 0;
+    void take(int64_t plane, const TileRectangle &r, int8_t value,
+              unsigned) override {
+      for (int64_t tile = r.row; tile < r.rowEnd; ++tile)
+        collected.append(plane * rowTiles + tile, r.columnEnd, value);
+    }
+  } sink(rows);
+  sink.rowTiles = out.rowTiles;
+  if (!walk(sink, blockQ, blockKV, options, exact, &statistics))
+    return false;
+  out.offsets.assign(1, 0);
+  out.offsets.reserve(static_cast<size_t>(rows) + 1);
+  for (const std::vector<int32_t> &row : sink.collected.rows)
+    out.offsets.push_back(out.offsets.back() +
+                          static_cast<int64_t>(row.size()));
+  out.runs.reserve(static_cast<size_t>(out.offsets.back()));
+  for (const std::vector<int32_t> &row : sink.collected.rows)
+    out.runs.insert(out.runs.end(), row.begin(), row.end());
+  return true;
+}
