@@ -11,7 +11,7 @@ Lane KernelEmitter::rowLane(Value origin, Value panel) {
   Value base = e.add(s->scalar(origin), e.mul(panel, e.c(e.lanes)));
   bool narrow = spec.schedule.getIndexBits() == 32;
   if (!narrow)
-    return Lane{e.add(e.splat(base), e.iota(e.i64)), {0, INT64_MAX}, base, 1};
+    return Lane{e.add(e.splat(base), e.iota(e.i64)), {}, base, 1};
   Type i32 = e.b.getI32Type();
   Value first = arith::TruncIOp::create(e.b, e.loc, i32, base);
   // Lanes past the last row may pass the promised limit a little.

@@ -69,8 +69,7 @@ public:
   }
   /// A position: m, n, b, h.
   Interval positions() const {
-    return index32 ? Interval{0, (int64_t(1) << 30) - 1}
-                   : Interval{0, INT64_MAX};
+    return index32 ? Interval{0, (int64_t(1) << 30) - 1} : Interval{};
   }
 
   /// Evaluates the ops of a block that depend on nothing but `available`; ops

@@ -83,16 +83,44 @@ Value VectorMath::tanh(Value x) {
   return o.copySign(result, x);
 }
 
+/// Integers of f32 beyond 2⁴⁰ become far smaller ones that have the same sine:
+/// x = X · 2^k ≡ X · c with c = 2^k mod 2π, which is given in two parts.
+static Value reduceHuge(Ops &o, Value x, Value &rest,
+                        llvm::function_ref<Value(double)> constant) {
+  struct Range {
+    double from, power, high, low;
+  };
+  static constexpr Range ranges[] = {
+      {0x1p40, 0x1p-17, -1.5286930733534951, -2.971472691495685e-18},
+      {0x1p62, 0x1p-39, -1.361921305460894, -9.562441152470052e-18},
+      {0x1p84, 0x1p-61, 1.9605453209001322, 6.705864990293432e-17},
+      {0x1p106, 0x1p-83, -1.972323882500676, 5.904410301773294e-17}};
+  Value magnitude = o.abs(x), high = constant(1.0), power = high;
+  Value low = constant(0.0);
+  for (const Range &range : ranges) {
+    Value inside = o.cmp(PF::OGE, magnitude, constant(range.from));
+    power = o.select(inside, constant(range.power), power);
+    high = o.select(inside, constant(range.high), high);
+    low = o.select(inside, constant(range.low), low);
+  }
+  Value factor = o.mul(x, power);
+  Value product = o.mul(factor, high);
+  rest = o.fma(factor, low, o.fma(factor, high, o.neg(product)));
+  return product;
+}
+
 /// sin(x + turns · π/2): the argument is reduced in f64.
 Value VectorMath::reduceAndEvaluate(Value x, unsigned quarterTurns) {
   Ops o{b, loc};
   Type type = x.getType(), f64 = withF64(type);
-  Value wide = LLVM::FPExtOp::create(b, loc, f64, x);
+  Value rest;
+  Value wide = reduceHuge(o, LLVM::FPExtOp::create(b, loc, f64, x), rest,
+                          [&](double c) { return constant(f64, c); });
   Value n = LLVM::RoundEvenOp::create(
       b, loc, o.mul(wide, constant(f64, 0.63661977236758134308)));
   Value minusN = o.neg(n);
   Value r = o.fma(minusN, constant(f64, 1.57079632679489655800), wide);
-  r = o.fma(minusN, constant(f64, 6.12323399573676603587e-17), r);
+  r = o.add(o.fma(minusN, constant(f64, 6.12323399573676603587e-17), r), rest);
   Value turned = o.add(n, constant(f64, double(quarterTurns)));
   Value turns = o.floor(o.mul(turned, constant(f64, 0.25)));
   Value quadrant = o.fma(turns, constant(f64, -4.0), turned);
