@@ -8,7 +8,14 @@ function(fovea_link_static_llvm target)
   execute_process(COMMAND ${LLVM_TOOLS_BINARY_DIR}/llvm-config --link-static --system-libs
                   OUTPUT_VARIABLE system OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
   separate_arguments(system UNIX_COMMAND "${system}")
+  # The compression libraries go in too: not every system has them.
+  foreach(name z zstd)
+    find_library(FOVEA_STATIC_${name} lib${name}.a REQUIRED)
+    list(TRANSFORM system REPLACE "^-l${name}$" ${FOVEA_STATIC_${name}})
+  endforeach()
   target_link_libraries(${target} INTERFACE
     -Wl,--start-group ${mains} ${archives} -Wl,--end-group -Wl,--as-needed ${system})
-  target_link_options(${target} INTERFACE -Wl,--gc-sections -Wl,--exclude-libs,ALL)
+  # What is visible, the version scripts of libfovea and _native say; hiding all
+  # archives' symbols would hide the C interface, an archive itself.
+  target_link_options(${target} INTERFACE -Wl,--gc-sections)
 endfunction()

@@ -34,7 +34,7 @@ def main() -> int:
         )
         if not any(counts):
             empty.append(path.stem)
-        totals = [total + one for total, one in zip(totals, counts)]
+        totals = [total + one for total, one in zip(totals, counts, strict=True)]
     if empty:
         print(f"no test ran in: {', '.join(empty)}")
     print(f"{totals[0]} passed, {totals[1]} failed, {totals[2]} skipped")

@@ -67,13 +67,16 @@ typedef enum fovea_dtype {
   FOVEA_F64
 } fovea_dtype;
 
-typedef enum fovea_device { FOVEA_CPU = 1, FOVEA_CUDA = 2, FOVEA_HIP = 10 }
-fovea_device;
+typedef enum fovea_device {
+  FOVEA_CPU = 1,
+  FOVEA_CUDA = 2,
+  FOVEA_HIP = 10
+} fovea_device;
 
 typedef struct fovea_tensor {
   size_t struct_size;
   void *data;
-  int32_t dtype;       /* fovea_dtype */
+  int32_t dtype; /* fovea_dtype */
   int32_t rank;
   const int64_t *sizes;
   const int64_t *strides;
@@ -96,15 +99,15 @@ typedef struct fovea_compile_options {
   int32_t source_kind; /* fovea_source_kind */
   const char *source;
   size_t source_size;
-  const char *source_name;  /* for diagnostics; may be null */
-  const char *variant;      /* which variant of a .attn file; null: the only */
-  const char *dtype;        /* "f32" ...; null: as the source says */
-  int64_t head_dim;         /* 0: as the source says */
-  int64_t value_dim;        /* -1: as the source says or head_dim */
-  const char *target;       /* "cpu" (null), "interpreter", "x86-64-v3", ... */
-  const char *schedule;     /* "m=192,n=256"; null: the cost model's */
-  int32_t want_lse;         /* -1: as the source says */
-  int32_t want_block_mask;  /* -1: as the source says */
+  const char *source_name; /* for diagnostics; may be null */
+  const char *variant;     /* which variant of a .attn file; null: the only */
+  const char *dtype;       /* "f32" ...; null: as the source says */
+  int64_t head_dim;        /* 0: as the source says */
+  int64_t value_dim;       /* -1: as the source says or head_dim */
+  const char *target;      /* "cpu" (null), "interpreter", "x86-64-v3", ... */
+  const char *schedule;    /* "m=192,n=256"; null: the cost model's */
+  int32_t want_lse;        /* -1: as the source says */
+  int32_t want_block_mask; /* -1: as the source says */
   const char *const *defines; /* "W=64": compile-time parameters */
   size_t num_defines;
 } fovea_compile_options;
@@ -200,18 +203,14 @@ FOVEA_API fovea_status fovea_mask_classes(const fovea_mask_query *query,
 /* dense: bytes 0/1 [batch, heads, q, kv], contiguous. The Program's mask, or
  * where it has none, "score is not -inf" at a dot product of 0. */
 FOVEA_API fovea_status fovea_mask_dense(const fovea_mask_query *query,
-                                        uint8_t *dense,
-                                        fovea_message *message);
+                                        uint8_t *dense, fovea_message *message);
 
 /* ---- .attn files ------------------------------------------------------ */
 
 /* JSON array of Programs (dtype and dims left out), one per variant. */
-FOVEA_API fovea_status fovea_parse_attn(const char *text, size_t size,
-                                        const char *name,
-                                        const char *const *defines,
-                                        size_t num_defines,
-                                        fovea_string *programs_json,
-                                        fovea_message *message);
+FOVEA_API fovea_status fovea_parse_attn(
+    const char *text, size_t size, const char *name, const char *const *defines,
+    size_t num_defines, fovea_string *programs_json, fovea_message *message);
 
 /* ---- The process ------------------------------------------------------ */
 

@@ -79,7 +79,6 @@ extern "C" fovea_status fovea_clear_cache(int32_t on_disk,
 static llvm::json::Value findPtxas() {
   if (const char *own = std::getenv("FOVEA_PTXAS"); own && *own)
     return own;
-  std::string cuda;
   if (const char *home = std::getenv("CUDA_HOME"); home && *home)
     if (auto found =
             llvm::sys::findProgramByName("ptxas", {std::string(home) + "/bin"}))

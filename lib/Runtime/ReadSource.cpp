@@ -87,7 +87,7 @@ static llvm::Error applyTypes(Program &program, const ReadOptions &options) {
     if (!dtype || !isFloat(*dtype))
       return invalid("dtype: must be f16, bf16, f32 or f64, got '" +
                      options.dtype + "'");
-    program.dtype = *dtype;
+    program.dtype = dtype;
   }
   if (!program.dtype)
     program.dtype = options.defaultDType;

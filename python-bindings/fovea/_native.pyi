@@ -69,9 +69,7 @@ def mask_dense(
     offsets: tuple[int, int],
     out: TensorTuple,  # i1 [B, H, Q_LEN, KV_LEN], contiguous
 ) -> None: ...
-def parse_attn(
-    text: bytes, name: str, defines: Mapping[str, str] | None = None
-) -> str:
+def parse_attn(text: bytes, name: str, defines: Mapping[str, str] | None = None) -> str:
     """JSON array of Programs."""
 
 def set_num_threads(n: int) -> None: ...

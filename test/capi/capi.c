@@ -1,7 +1,8 @@
-/*===- capi.c - The C interface, used from C ---------------------------------===//
+/*===- capi.c - The C interface, used from C
+ * ---------------------------------===//
  *
- * Every function with null and wrong arguments, masks, a compiled kernel against
- * a plain computation, two threads, and what happens between processes.
+ * Every function with null and wrong arguments, masks, a compiled kernel
+ * against a plain computation, two threads, and what happens between processes.
  *
  *===----------------------------------------------------------------------===*/
 #include "fovea-c/fovea.h"
@@ -37,12 +38,15 @@ static fovea_message make_message(void) {
   return message;
 }
 
-static const char causal[] =
-    "{\"D\":[16],\"E\":16,\"block_mask\":false,\"captures\":[],\"dtype\":\"f32\","
-    "\"fovea\":1,\"mask\":{\"args\":[\"b\",\"h\",\"q\",\"kv\"],\"nodes\":[[\"arg\","
-    "\"q\"],[\"arg\",\"kv\"],[\"ige\",0,1]],\"results\":[2]},\"name\":\"causal\","
-    "\"normalizer\":\"softmax\",\"params\":[],\"return_lse\":true,\"scale\":null,"
-    "\"score\":null}";
+static const char causal[] = "{\"D\":[16],\"E\":16,\"block_mask\":false,"
+                             "\"captures\":[],\"dtype\":\"f32\","
+                             "\"fovea\":1,\"mask\":{\"args\":[\"b\",\"h\","
+                             "\"q\",\"kv\"],\"nodes\":[[\"arg\","
+                             "\"q\"],[\"arg\",\"kv\"],[\"ige\",0,1]],"
+                             "\"results\":[2]},\"name\":\"causal\","
+                             "\"normalizer\":\"softmax\",\"params\":[],"
+                             "\"return_lse\":true,\"scale\":null,"
+                             "\"score\":null}";
 
 static fovea_compile_options make_options(void) {
   fovea_compile_options options = {0};
@@ -67,7 +71,8 @@ static int test_null_arguments(void) {
 
   CHECK(fovea_compile(NULL, &kernel, NULL, &message) == FOVEA_INVALID_ARGUMENT);
   CHECK(SAYS("options: must not be null"));
-  CHECK(fovea_compile(&options, NULL, NULL, &message) == FOVEA_INVALID_ARGUMENT);
+  CHECK(fovea_compile(&options, NULL, NULL, &message) ==
+        FOVEA_INVALID_ARGUMENT);
   CHECK(SAYS("kernel: must not be null"));
   options.source = NULL;
   CHECK(fovea_compile(&options, &kernel, NULL, &message) ==
@@ -157,7 +162,8 @@ static int test_wrong_options(void) {
   options.dtype = "i32";
   REFUSED(FOVEA_INVALID_ARGUMENT, "dtype: must be f16, bf16, f32 or f64");
   options.head_dim = 513;
-  REFUSED(FOVEA_INVALID_ARGUMENT, "head_dim: must lie within 1 and 512, got 513");
+  REFUSED(FOVEA_INVALID_ARGUMENT,
+          "head_dim: must lie within 1 and 512, got 513");
   options.head_dim = -1;
   REFUSED(FOVEA_INVALID_ARGUMENT, "head_dim: must lie within");
   options.value_dim = 513;
@@ -176,7 +182,8 @@ static int test_wrong_options(void) {
   return 0;
 }
 
-/*===-- Masks --------------------------------------------------------------===*/
+/*===-- Masks
+ * --------------------------------------------------------------===*/
 
 static int test_masks(void) {
   fovea_message message = make_message();
@@ -211,7 +218,8 @@ static int test_masks(void) {
   return 0;
 }
 
-/*===-- Kernels ------------------------------------------------------------===*/
+/*===-- Kernels
+ * ------------------------------------------------------------===*/
 
 enum { H = 2, M = 37, N = 53, D = 16 };
 
@@ -452,8 +460,9 @@ static int test_two_threads(void) {
 static int test_config(void) {
   fovea_message message = make_message();
   fovea_string string = {0};
-  const char *keys[] = {"version", "llvm",    "build_id", "cpu",  "cpu_features",
-                        "targets", "threads", "gpus",     "ptxas", "cache_dir"};
+  const char *keys[] = {"version",      "llvm",     "build_id", "cpu",
+                        "cpu_features", "targets",  "threads",  "gpus",
+                        "ptxas",        "cache_dir"};
   string.struct_size = sizeof string;
   CHECK(fovea_config(&string, &message) == FOVEA_OK);
   for (size_t i = 0; i < sizeof keys / sizeof *keys; ++i) {
@@ -469,15 +478,14 @@ static int test_config(void) {
   return 0;
 }
 
-const struct capi_test capi_tests[] = {
-    {"null arguments", test_null_arguments},
-    {"struct sizes", test_struct_sizes},
-    {"wrong options", test_wrong_options},
-    {"masks", test_masks},
-    {"configuration", test_config},
-    {"the interpreter", test_interpreter},
-    {"the CPU", test_cpu},
-    {"levels", test_levels},
-    {"two threads", test_two_threads},
-    {"cancelling", test_cancel},
-    {NULL, NULL}};
+const struct capi_test capi_tests[] = {{"null arguments", test_null_arguments},
+                                       {"struct sizes", test_struct_sizes},
+                                       {"wrong options", test_wrong_options},
+                                       {"masks", test_masks},
+                                       {"configuration", test_config},
+                                       {"the interpreter", test_interpreter},
+                                       {"the CPU", test_cpu},
+                                       {"levels", test_levels},
+                                       {"two threads", test_two_threads},
+                                       {"cancelling", test_cancel},
+                                       {NULL, NULL}};

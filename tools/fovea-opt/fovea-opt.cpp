@@ -9,5 +9,6 @@ int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   fovea::registerDialects(registry);
   return mlir::failed(mlir::MlirOptMain(
-      argc, argv, "Fovea's optimizer: runs passes on attention IR\n", registry));
+      argc, argv, "Fovea's optimizer: runs passes on attention IR\n",
+      registry));
 }

@@ -1,4 +1,5 @@
-//===- Registration.h - The dialects and passes of Fovea's tools -*- C++ -*-===//
+//===- Registration.h - The dialects and passes of Fovea's tools -*- C++
+//-*-===//
 
 #ifndef FOVEA_REGISTRATION_REGISTRATION_H
 #define FOVEA_REGISTRATION_REGISTRATION_H

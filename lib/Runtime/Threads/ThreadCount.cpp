@@ -77,7 +77,7 @@ static int findAffinity() {
     if (count > 0)
       return count;
   }
-  return std::max(1L, sysconf(_SC_NPROCESSORS_ONLN));
+  return static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
 }
 
 ThreadCount fovea::findThreadCount(int maxThreads) {

@@ -99,7 +99,7 @@ def user_normalizer(rng: np.random.Generator) -> Any:
         weight=weight,
         denom=denom,
         seed=lambda b, h, q: (shift + 0.1 * h, 0.5),
-        finish=lambda o, l, t, b, h, q, e: gain[e] * o / l,
+        finish=lambda o, total, t, b, h, q, e: gain[e] * o / total,
     )
 
 

@@ -11,14 +11,27 @@ from typing import Any
 
 import numpy as np
 
-INT_BINARY = "iadd isub imul floordiv mod iand ior ixor imin imax shl shr".split()
-INT_UNARY = "ineg iabs inot".split()
-INT_COMPARE = "ieq ine ilt ile igt ige".split()
-FLOAT_BOUNDED = "tanh sin cos sigmoid erf".split()
-SIZES = "B H Hk M N D E".split()
+INT_BINARY = [
+    "iadd",
+    "isub",
+    "imul",
+    "floordiv",
+    "mod",
+    "iand",
+    "ior",
+    "ixor",
+    "imin",
+    "imax",
+    "shl",
+    "shr",
+]
+INT_UNARY = ["ineg", "iabs", "inot"]
+INT_COMPARE = ["ieq", "ine", "ilt", "ile", "igt", "ige"]
+FLOAT_BOUNDED = ["tanh", "sin", "cos", "sigmoid", "erf"]
+SIZES = ["B", "H", "Hk", "M", "N", "D", "E"]
 #: Capture dtypes by the type that a read gives.
-INT_TYPES = "i8 ui8 i16 ui16 i32 ui32 i64".split()
-FLOAT_TYPES = "f16 bf16 f32 f64".split()
+INT_TYPES = ["i8", "ui8", "i16", "ui16", "i32", "ui32", "i64"]
+FLOAT_TYPES = ["f16", "bf16", "f32", "f64"]
 
 
 class RegionMaker:
@@ -58,9 +71,7 @@ class RegionMaker:
         if fitting and self.rng.random() < 0.5:
             return self.choose(fitting)
         name = f"c{len(self.captures)}"
-        self.captures.append(
-            {"name": name, "dtype": self.choose(types), "rank": rank}
-        )
+        self.captures.append({"name": name, "dtype": self.choose(types), "rank": rank})
         return len(self.captures) - 1
 
     def read(self, types: list[str], depth: int) -> int:
@@ -114,13 +125,13 @@ class RegionMaker:
         if roll < 0.72:
             value = self.read(["f16", "bf16", "f32"], depth)
             limit = self.add("const", "f", (0.25).hex())
-            op = self.choose("feq fne flt fle fgt fge".split())
+            op = self.choose(["feq", "fne", "flt", "fle", "fgt", "fge"])
             return self.add(op, value, limit)
         if roll < 0.78:
             return self.add("bnot", self.boolean(depth - 1))
         if roll < 0.82:
             return self.add("const", "i1", bool(self.rng.integers(2)))
-        op = self.choose("band bor bxor".split())
+        op = self.choose(["band", "bor", "bxor"])
         return self.add(op, self.boolean(depth - 1), self.boolean(depth - 1))
 
     def small(self, depth: int) -> int:
@@ -133,9 +144,7 @@ class RegionMaker:
         if roll < 0.6:
             wide = self.add("i64_to_f", self.modest(depth - 1))
             scale = self.add("const", "f", float(self.rng.uniform(0.001, 0.1)).hex())
-            return self.add(
-                self.choose(FLOAT_BOUNDED), self.add("fmul", wide, scale)
-            )
+            return self.add(self.choose(FLOAT_BOUNDED), self.add("fmul", wide, scale))
         if roll < 0.7:
             return self.add("i1_to_f", self.boolean(depth - 1))
         if roll < 0.9:
@@ -161,7 +170,7 @@ class RegionMaker:
             lambda: self.add("fneg", x),
             lambda: self.add("fmul", half, self.add("exp", self.add("tanh", x))),
             lambda: self.add("exp2", self.add("fneg", self.add("fabs", x))),
-            lambda: self.add(self.choose("log log2 sqrt rsqrt".split()), positive),
+            lambda: self.add(self.choose(["log", "log2", "sqrt", "rsqrt"]), positive),
             lambda: self.add("log1p", self.add("fabs", x)),
             lambda: self.add("softplus", self.add("tanh", x)),
             lambda: self.add("pow", positive, self.add("tanh", x)),
@@ -169,9 +178,7 @@ class RegionMaker:
             lambda: self.add("fmul", half, self.add("fadd", x, self.small(depth - 1))),
             lambda: self.add("fsub", self.add("fmul", half, x), self.small(0)),
             lambda: self.add("fmul", self.add("tanh", x), self.small(depth - 1)),
-            lambda: self.add(
-                self.choose(["fmin", "fmax"]), x, self.small(depth - 1)
-            ),
+            lambda: self.add(self.choose(["fmin", "fmax"]), x, self.small(depth - 1)),
         ]
         return self.choose(calls)()
 

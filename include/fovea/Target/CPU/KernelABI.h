@@ -1,4 +1,5 @@
-/*===- KernelABI.h - The contract between generated CPU code and its drivers ===//
+/*===- KernelABI.h - The contract between generated CPU code and its drivers
+ * ===//
  *
  * Plain C: this file is read by the runtime, by the code generator (which takes
  * the field offsets from it) and is reproduced in the headers that foveac
@@ -40,9 +41,9 @@ typedef struct fovea_cpu_args {
   fovea_cpu_tensor value;
   fovea_cpu_tensor out;
   fovea_cpu_tensor lse; /* data null: not wanted; strides[3] unused */
-  const fovea_cpu_capture *captures; /* in the order of the Program */
-  const int64_t *q_offset, *kv_offset;   /* [batch] */
-  const int64_t *q_lengths, *kv_lengths; /* [batch], within 0..length */
+  const fovea_cpu_capture *captures;      /* in the order of the Program */
+  const int64_t *q_offset, *kv_offset;    /* [batch] */
+  const int64_t *q_lengths, *kv_lengths;  /* [batch], within 0..length */
   const fovea_cpu_block_mask *block_mask; /* null without one */
 } fovea_cpu_args;
 

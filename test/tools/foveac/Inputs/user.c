@@ -44,15 +44,16 @@ static double worst(const float *slope, int offset) {
           o[d] += w * v[(h / 2 * N + n) * D + d];
       }
       for (d = 0; d < D; ++d)
-        error = fmax(error, fabs((sum > 0 ? o[d] / sum : 0) -
-                                 out[(h * M + m) * D + d]));
+        error = fmax(
+            error, fabs((sum > 0 ? o[d] / sum : 0) - out[(h * M + m) * D + d]));
       if (sum > 0)
         error = fmax(error, fabs(log(sum) - lse[h * M + m]));
     }
   return error;
 }
 
-/* The slowest parallel_for there is; it shows that the order does not matter. */
+/* The slowest parallel_for there is; it shows that the order does not matter.
+ */
 static void backwards(void *pool, int64_t count,
                       void (*body)(void *, int64_t, int64_t), void *task) {
   int64_t i;
