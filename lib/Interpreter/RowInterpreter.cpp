@@ -1,6 +1,7 @@
 //===- RowInterpreter.cpp - One row of an attention variant ---------------===//
 
 #include "RowInterpreter.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 
 #include <algorithm>
@@ -253,7 +254,7 @@ RowInterpreter::State RowInterpreter::runSeed() {
       state.t = seedFrame->frame.resultFloat(0, 0);
     state.l = seedFrame->frame.resultFloat(1, 0);
   }
-  std::fill(accumulators.begin(), accumulators.end(), 0);
+  llvm::fill(accumulators, 0);
   if (!seedValueFrame)
     return state;
   seedValueFrame->enter(position.b, position.h, query);
