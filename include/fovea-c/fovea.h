@@ -104,7 +104,8 @@ typedef struct fovea_compile_options {
   const char *dtype;       /* "f32" ...; null: as the source says */
   int64_t head_dim;        /* 0: as the source says */
   int64_t value_dim;       /* -1: as the source says or head_dim */
-  const char *target;      /* "cpu" (null), "interpreter", "x86-64-v3", ... */
+  const char *target;      /* "cpu" (null), "interpreter", "x86-64-v3",
+                              "cuda", "sm_90a", ... */
   const char *schedule;    /* "m=192,n=256"; null: the cost model's */
   int32_t want_lse;        /* -1: as the source says */
   int32_t want_block_mask; /* -1: as the source says */
@@ -140,7 +141,8 @@ FOVEA_API fovea_status fovea_kernel_ir(fovea_kernel *kernel, const char *level,
 FOVEA_API fovea_status fovea_kernel_info(fovea_kernel *kernel,
                                          fovea_string *json,
                                          fovea_message *message);
-/* The relocatable object of the kernel, for ahead-of-time use. */
+/* The relocatable object of the kernel, for ahead-of-time use; of a GPU kernel
+ * the cubin, which "manifest" in fovea_kernel_info says how to launch. */
 FOVEA_API fovea_status fovea_kernel_object(fovea_kernel *kernel,
                                            fovea_string *object,
                                            fovea_message *message);
@@ -164,7 +166,8 @@ typedef struct fovea_launch {
   const int64_t *kv_lengths;         /* [B] or null (N) */
   const fovea_tensor *block_classes; /* int8 [B or 1,H or 1,Qb,KVb] or null */
   int64_t block_q, block_kv;         /* tile size of block_classes */
-  void *stream;                      /* GPU targets; null on the CPU */
+  void *stream;                      /* CUstream of GPU targets, which do not
+                                        wait for it; null on the CPU */
   /* Called on the calling thread at most every 50 ms; non-zero stops the
    * launch, which then returns FOVEA_CANCELLED. May be null. */
   int (*should_cancel)(void *context);
@@ -229,8 +232,17 @@ FOVEA_API fovea_status fovea_cache_info(fovea_cache_stats *stats,
  * removes the disk entries. */
 FOVEA_API fovea_status fovea_clear_cache(int32_t on_disk,
                                          fovea_message *message);
-/* JSON: version, llvm, build_id, cpu, cpu_features, targets, threads, gpus,
- * ptxas, cache_dir (null where the disk cache is off, with cache_note). */
+/* What of the environment cannot be used, as JSON {cache_note, threads_note};
+ * cheap, unlike fovea_config, which asks the GPU driver. */
+FOVEA_API fovea_status fovea_environment_notes(fovea_string *json,
+                                               fovea_message *message);
+/* A folder of Python packages in which ptxas is looked for, beside those of the
+ * environments on PATH. */
+FOVEA_API fovea_status fovea_add_site_packages(const char *folder,
+                                               fovea_message *message);
+/* JSON: version, llvm, build_id, cpu, cpu_features, targets, threads, gpus
+ * (with gpus_note where there is none), ptxas, cache_dir (null where the disk
+ * cache is off, with cache_note). */
 FOVEA_API fovea_status fovea_config(fovea_string *json, fovea_message *message);
 
 #ifdef __cplusplus

@@ -74,7 +74,15 @@ llvm::Error checkKernel(const fovea_kernel *kernel) {
   return kernel ? llvm::Error::success() : invalid("kernel: must not be null");
 }
 
+fovea_device deviceOf(const Kernel &kernel) {
+  return kernel.getGPUTarget() ? FOVEA_CUDA : FOVEA_CPU;
+}
+
 llvm::Error runLaunch(Kernel &kernel, const LaunchView &view) {
+  if (kernel.getGPUTarget()) {
+    auto cuda = kernel.getCudaKernel();
+    return cuda ? (*cuda)->launch(view) : cuda.takeError();
+  }
   if (!kernel.getTarget())
     return interpretProgram(kernel.getProgram(), view);
   int indexBits = fitsNarrowIndices(view) ? 32 : 64;
@@ -83,6 +91,18 @@ llvm::Error runLaunch(Kernel &kernel, const LaunchView &view) {
     return fast.takeError();
   return runKernel(view, *fast,
                    [&] { return kernel.getCode({indexBits, /*exact=*/true}); });
+}
+
+llvm::Error cudaWorkspace(Kernel &kernel, const LaunchView &view,
+                          size_t &bytes) {
+  auto cuda = kernel.getCudaKernel();
+  if (!cuda)
+    return cuda.takeError();
+  auto found = (*cuda)->getWorkspace(view);
+  if (!found)
+    return found.takeError();
+  bytes = static_cast<size_t>(std::max<int64_t>(*found, 0));
+  return llvm::Error::success();
 }
 
 fovea_status
@@ -156,7 +176,8 @@ extern "C" fovea_status fovea_kernel_launch(fovea_kernel *kernel,
       return error;
     if (llvm::Error error = checkStruct(launch, "launch"))
       return error;
-    auto view = checkLaunch(kernel->kernel->getProgram(), *launch);
+    auto view = checkLaunch(kernel->kernel->getProgram(), *launch,
+                            deviceOf(*kernel->kernel));
     return view ? runLaunch(*kernel->kernel, *view) : view.takeError();
   });
 }
@@ -172,10 +193,13 @@ extern "C" fovea_status fovea_kernel_workspace(fovea_kernel *kernel,
       return error;
     if (!bytes)
       return invalid("bytes: must not be null");
-    auto view = checkLaunch(kernel->kernel->getProgram(), *launch);
+    auto view = checkLaunch(kernel->kernel->getProgram(), *launch,
+                            deviceOf(*kernel->kernel));
     if (!view)
       return view.takeError();
     *bytes = 0;
+    if (kernel->kernel->getGPUTarget())
+      return cudaWorkspace(*kernel->kernel, *view, *bytes);
     if (!kernel->kernel->getTarget())
       return llvm::Error::success();
     auto code = kernel->kernel->getCode(

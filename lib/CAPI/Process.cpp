@@ -7,10 +7,7 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/JSON.h"
-#include "llvm/Support/Program.h"
 #include "llvm/Support/raw_ostream.h"
-
-#include <cstdlib>
 
 using namespace fovea;
 using namespace fovea::capi;
@@ -75,17 +72,52 @@ extern "C" fovea_status fovea_clear_cache(int32_t on_disk,
   });
 }
 
-/// The assembler for NVIDIA GPUs, or null: FOVEA_PTXAS, CUDA_HOME, PATH.
-static llvm::json::Value findPtxas() {
-  if (const char *own = std::getenv("FOVEA_PTXAS"); own && *own)
-    return own;
-  if (const char *home = std::getenv("CUDA_HOME"); home && *home)
-    if (auto found =
-            llvm::sys::findProgramByName("ptxas", {std::string(home) + "/bin"}))
-      return *found;
-  if (auto found = llvm::sys::findProgramByName("ptxas"))
-    return *found;
-  return nullptr;
+/// The assembler for NVIDIA GPUs: "13.5.37 (path)", what is wrong with the one
+/// that FOVEA_PTXAS names, or null.
+static llvm::json::Value describePtxas() {
+  auto found = findPtxas();
+  if (!found)
+    return takeStatus(found.takeError()).second;
+  if (!*found)
+    return nullptr;
+  const Ptxas &ptxas = **found;
+  std::string text = ptxas.version.str() + " (" + ptxas.path + ")";
+  return ptxas.reason.empty() ? text : text + ": " + ptxas.reason;
+}
+
+/// "cuda:0 NVIDIA H100 80GB HBM3, sm_90, 132 multiprocessors" and the like; the
+/// note says why there is none.
+static llvm::json::Array describeGPUs(std::string &note) {
+  llvm::json::Array found;
+  for (const CudaDevice &device : CudaDriver::listDevices(note))
+    found.push_back("cuda:" + std::to_string(device.index) + " " + device.name +
+                    ", " + device.arch() + ", " +
+                    std::to_string(device.processors) + " multiprocessors");
+  return found;
+}
+
+extern "C" fovea_status fovea_add_site_packages(const char *folder,
+                                                fovea_message *message) {
+  return guard(message, [&]() -> llvm::Error {
+    if (!folder)
+      return invalid("folder: must not be null");
+    addSitePackages({std::string(folder)});
+    return llvm::Error::success();
+  });
+}
+
+extern "C" fovea_status fovea_environment_notes(fovea_string *json,
+                                                fovea_message *message) {
+  return guard(message, [&]() -> llvm::Error {
+    if (llvm::Error error = checkStruct(json, "string"))
+      return error;
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    os << llvm::json::Value(llvm::json::Object{
+        {"cache_note", CompileService::get().getDiskCache().second},
+        {"threads_note", ThreadPool::environmentNote()}});
+    return giveString(text, json);
+  });
 }
 
 extern "C" fovea_status fovea_config(fovea_string *json,
@@ -98,7 +130,11 @@ extern "C" fovea_status fovea_config(fovea_string *json,
       features.push_back(feature);
     for (const std::string &target : hostTargets())
       targets.push_back(target);
+    for (const std::string &target : hostGPUTargets())
+      targets.push_back(target);
     targets.push_back("interpreter");
+    std::string gpuNote;
+    llvm::json::Array gpus = describeGPUs(gpuNote);
     auto [directory, note] = CompileService::get().getDiskCache();
     llvm::json::Object config{{"version", FOVEA_VERSION},
                               {"llvm", LLVM_VERSION_STRING},
@@ -108,8 +144,9 @@ extern "C" fovea_status fovea_config(fovea_string *json,
                               {"targets", std::move(targets)},
                               {"threads", ThreadPool::numThreads()},
                               {"threads_note", ThreadPool::environmentNote()},
-                              {"gpus", llvm::json::Array{}},
-                              {"ptxas", findPtxas()},
+                              {"gpus", std::move(gpus)},
+                              {"gpus_note", gpuNote},
+                              {"ptxas", describePtxas()},
                               {"cache_dir", nullptr},
                               {"cache_note", note}};
     if (!directory.empty())

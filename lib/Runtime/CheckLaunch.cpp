@@ -39,7 +39,8 @@ static bool spanFits(const TensorView &tensor) {
 
 llvm::Expected<TensorView> fovea::checkTensor(const fovea_tensor &tensor,
                                               llvm::StringRef name,
-                                              int64_t rank) {
+                                              int64_t rank,
+                                              fovea_device device) {
   if (tensor.struct_size != sizeof(fovea_tensor))
     return invalid(name + ": struct_size of the tensor must be " +
                    Twine(sizeof(fovea_tensor)) + ", got " +
@@ -47,9 +48,10 @@ llvm::Expected<TensorView> fovea::checkTensor(const fovea_tensor &tensor,
   if (tensor.dtype < FOVEA_I1 || tensor.dtype > FOVEA_F64)
     return makeError(FOVEA_TYPE_ERROR,
                      name + ": unknown dtype " + Twine(tensor.dtype));
-  if (tensor.device_type != FOVEA_CPU)
-    return invalid(name + ": must be in host memory, got device type " +
-                   Twine(tensor.device_type));
+  if (tensor.device_type != device)
+    return invalid(name + ": must be in " +
+                   (device == FOVEA_CPU ? "host memory" : "CUDA memory") +
+                   ", got device type " + Twine(tensor.device_type));
   if (tensor.rank != rank)
     return invalid(name + ": rank must be " + Twine(rank) + ", got " +
                    Twine(tensor.rank));
@@ -83,7 +85,8 @@ llvm::Expected<TensorView> fovea::checkTensor(const fovea_tensor &tensor,
 llvm::Error fovea::checkCaptures(const Program &program,
                                  const fovea_tensor *captures, size_t count,
                                  bool read,
-                                 llvm::SmallVectorImpl<TensorView> &out) {
+                                 llvm::SmallVectorImpl<TensorView> &out,
+                                 fovea_device device) {
   if (count != program.captures.size())
     return invalid("captures: must be " + Twine(program.captures.size()) +
                    ", got " + Twine(count));
@@ -91,7 +94,7 @@ llvm::Error fovea::checkCaptures(const Program &program,
     return invalid("captures: must not be null");
   for (size_t i = 0; i < count; ++i) {
     const Capture &capture = program.captures[i];
-    auto view = checkTensor(captures[i], capture.name, capture.rank);
+    auto view = checkTensor(captures[i], capture.name, capture.rank, device);
     if (!view)
       return view.takeError();
     if (view->dtype != capture.dtype)
@@ -110,15 +113,16 @@ namespace {
 /// The checks of one launch, in the order in which the arguments are named.
 class Checker {
 public:
-  Checker(const Program &program, const fovea_launch &launch)
-      : program(program), launch(launch) {}
+  Checker(const Program &program, const fovea_launch &launch,
+          fovea_device device)
+      : program(program), launch(launch), device(device) {}
 
   llvm::Expected<LaunchView> run() {
     for (auto step :
          {&Checker::checkStruct, &Checker::checkPairs, &Checker::checkValue,
           &Checker::checkOut, &Checker::checkLse, &Checker::checkTheCaptures,
           &Checker::checkScales, &Checker::checkPositions,
-          &Checker::checkBlocks})
+          &Checker::checkBlocks, &Checker::checkDevice})
       if (llvm::Error error = (this->*step)())
         return std::move(error);
     view.shouldCancel = launch.should_cancel;
@@ -138,6 +142,7 @@ private:
   llvm::Error checkScales();
   llvm::Error checkPositions();
   llvm::Error checkBlocks();
+  llvm::Error checkDevice();
   llvm::Expected<TensorView> tensor(const fovea_tensor *given,
                                     llvm::StringRef name, int64_t rank,
                                     DType dtype);
@@ -148,6 +153,7 @@ private:
 
   const Program &program;
   const fovea_launch &launch;
+  fovea_device device;
   LaunchView view;
 };
 } // namespace
@@ -157,7 +163,7 @@ llvm::Expected<TensorView> Checker::tensor(const fovea_tensor *given,
                                            DType dtype) {
   if (!given)
     return invalid(name + ": must not be null");
-  auto view = checkTensor(*given, name, rank);
+  auto view = checkTensor(*given, name, rank, device);
   if (view && view->dtype != dtype)
     return makeError(FOVEA_TYPE_ERROR, name + ": dtype must be " +
                                            stringify(dtype) + ", got " +
@@ -203,7 +209,7 @@ llvm::Error Checker::checkStruct() {
     return invalid("launch: struct_size must be " +
                    Twine(sizeof(fovea_launch)) + ", got " +
                    Twine(launch.struct_size));
-  if (launch.stream)
+  if (launch.stream && device == FOVEA_CPU)
     return invalid("stream: must be null on the CPU");
   return llvm::Error::success();
 }
@@ -325,7 +331,41 @@ llvm::Error Checker::checkLse() {
 llvm::Error Checker::checkTheCaptures() {
   bool read = view.batch > 0 && view.queryLength > 0;
   return checkCaptures(program, launch.captures, launch.num_captures, read,
-                       view.captures);
+                       view.captures, device);
+}
+
+/// All tensors lie on the device of q.
+llvm::Error Checker::checkDevice() {
+  if (device == FOVEA_CPU)
+    return llvm::Error::success();
+  view.deviceId = launch.queries[0].device_id;
+  view.stream = launch.stream;
+  auto check = [&](const fovea_tensor &tensor,
+                   llvm::StringRef name) -> llvm::Error {
+    if (tensor.device_id == view.deviceId)
+      return llvm::Error::success();
+    return invalid(
+        name + ": must be on the device of q (cuda:" + Twine(view.deviceId) +
+        "), got cuda:" + Twine(tensor.device_id));
+  };
+  for (size_t i = 0; i < launch.num_pairs; ++i) {
+    std::string number = i ? std::to_string(i + 1) : "";
+    if (llvm::Error error = check(launch.queries[i], "q" + number))
+      return error;
+    if (llvm::Error error = check(launch.keys[i], "k" + number))
+      return error;
+  }
+  for (auto [tensor, name] :
+       {std::pair(launch.value, "v"), std::pair(launch.out, "out"),
+        std::pair(launch.lse, "lse"),
+        std::pair(launch.block_classes, "block_mask")})
+    if (tensor)
+      if (llvm::Error error = check(*tensor, name))
+        return error;
+  for (size_t i = 0; i < launch.num_captures; ++i)
+    if (llvm::Error error = check(launch.captures[i], program.captures[i].name))
+      return error;
+  return llvm::Error::success();
 }
 
 llvm::Error Checker::checkScales() {
@@ -413,6 +453,7 @@ llvm::Error Checker::checkBlocks() {
 }
 
 llvm::Expected<LaunchView> fovea::checkLaunch(const Program &program,
-                                              const fovea_launch &launch) {
-  return Checker(program, launch).run();
+                                              const fovea_launch &launch,
+                                              fovea_device device) {
+  return Checker(program, launch, device).run();
 }

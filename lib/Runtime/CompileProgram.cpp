@@ -1,5 +1,6 @@
 //===- CompileProgram.cpp - One way through the compiler ------------------===//
 #include "fovea/Runtime/CompileProgram.h"
+#include "Session.h"
 #include "fovea/Frontend/AttnModule.h"
 #include "fovea/Registration/Registration.h"
 #include "fovea/Runtime/Error.h"
@@ -17,63 +18,6 @@
 using namespace fovea;
 
 namespace {
-/// A context of one compilation, with the diagnostics it gives kept as text. It
-/// starts no threads.
-class Session {
-public:
-  Session()
-      : context(makeRegistry(), mlir::MLIRContext::Threading::DISABLED),
-        handler(&context, [this](mlir::Diagnostic &diagnostic) {
-          if (diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error)
-            append(diagnostic);
-          return mlir::success();
-        }) {
-    // Users' messages hold no MLIR.
-    context.printOpOnDiagnostic(false);
-  }
-
-  mlir::MLIRContext &get() { return context; }
-
-  /// What a failed step has said. Complaints about the schedule are the user's
-  /// to mend, everything else is a defect.
-  llvm::Error error(llvm::StringRef step) {
-    if (aboutSchedule)
-      return makeError(FOVEA_INVALID_ARGUMENT, errors);
-    return makeError(FOVEA_COMPILE_ERROR,
-                     step + " failed" + (errors.empty() ? "" : ": " + errors));
-  }
-  const std::string &text() const { return errors; }
-
-private:
-  static const mlir::DialectRegistry &makeRegistry() {
-    static const mlir::DialectRegistry &registry = [] {
-      static mlir::DialectRegistry made;
-      registerDialects(made);
-      return std::ref(made);
-    }();
-    return registry;
-  }
-  /// "file:line:col: error: …" where the place is known.
-  void append(mlir::Diagnostic &diagnostic) {
-    std::string message = diagnostic.str();
-    aboutSchedule |= errors.empty() && message.rfind("schedule", 0) == 0;
-    llvm::raw_string_ostream os(errors);
-    os << (errors.empty() ? "" : "\n");
-    if (auto place =
-            diagnostic.getLocation()->findInstanceOf<mlir::FileLineColLoc>())
-      os << place.getFilename().getValue() << ":" << place.getLine() << ":"
-         << place.getColumn() << ": error: ";
-    os << message;
-    for (mlir::Diagnostic &note : diagnostic.getNotes())
-      os << "\nnote: " << note.str();
-  }
-
-  mlir::MLIRContext context;
-  std::string errors;
-  bool aboutSchedule = false;
-  mlir::ScopedDiagnosticHandler handler;
-};
-
 CPUCompileOptions makeOptions(const CPUTarget &target, llvm::StringRef schedule,
                               KernelForm form) {
   CPUCompileOptions options;
@@ -83,13 +27,6 @@ CPUCompileOptions makeOptions(const CPUTarget &target, llvm::StringRef schedule,
   options.exact = form.exact;
   options.indexBits = form.indexBits;
   return options;
-}
-
-std::string printModule(mlir::ModuleOp module) {
-  std::string text;
-  llvm::raw_string_ostream os(text);
-  module.print(os);
-  return text;
 }
 } // namespace
 
@@ -119,8 +56,8 @@ llvm::Expected<Artifact> fovea::compileProgram(const Program &program,
   auto object = emitForCPU(**module, target, CodeKind::Object);
   if (!object)
     return object.takeError();
-  return Artifact{(*object)->getBuffer().str(), report.schedule,
-                  report.remarks};
+  return Artifact{(*object)->getBuffer().str(), report.schedule, report.remarks,
+                  /*manifest=*/""};
 }
 
 llvm::Expected<std::string> fovea::printLevel(const Program &program,

@@ -27,11 +27,11 @@ std::string formName(KernelForm form) {
   return "i" + std::to_string(form.indexBits) + (form.exact ? "exact" : "");
 }
 
-/// Entries are three texts behind their lengths.
+/// Entries are texts behind their lengths.
 std::string pack(const Artifact &artifact) {
   std::string out;
-  for (const std::string *part :
-       {&artifact.schedule, &artifact.remarks, &artifact.object}) {
+  for (const std::string *part : {&artifact.schedule, &artifact.remarks,
+                                  &artifact.manifest, &artifact.object}) {
     uint64_t size = part->size();
     out.append(reinterpret_cast<const char *>(&size), sizeof size);
     out += *part;
@@ -41,8 +41,8 @@ std::string pack(const Artifact &artifact) {
 
 std::optional<Artifact> unpack(llvm::StringRef data) {
   Artifact artifact;
-  for (std::string *part :
-       {&artifact.schedule, &artifact.remarks, &artifact.object}) {
+  for (std::string *part : {&artifact.schedule, &artifact.remarks,
+                            &artifact.manifest, &artifact.object}) {
     uint64_t size;
     if (data.size() < sizeof size)
       return std::nullopt;
@@ -120,18 +120,33 @@ CompileService &CompileService::get() {
   return *service;
 }
 
-llvm::Expected<std::pair<std::shared_ptr<Kernel>, CompileOrigin>>
-CompileService::compile(Program program, llvm::StringRef targetName,
-                        llvm::StringRef schedule) {
+static llvm::Expected<std::shared_ptr<Kernel>>
+makeKernel(Program program, llvm::StringRef name, llvm::StringRef schedule) {
+  if (isGPUTarget(name)) {
+    auto target = resolveGPUTarget(name);
+    if (!target)
+      return target.takeError();
+    return std::make_shared<Kernel>(std::move(program), std::move(*target),
+                                    schedule.str());
+  }
   std::optional<CPUTarget> target;
-  if (targetName != "interpreter") {
-    auto resolved = resolveCPUTarget(targetName, /*mustRun=*/true);
+  if (name != "interpreter") {
+    auto resolved = resolveCPUTarget(name, /*mustRun=*/true);
     if (!resolved)
       return resolved.takeError();
     target = std::move(*resolved);
   }
-  auto kernel = std::make_shared<Kernel>(std::move(program), std::move(target),
-                                         schedule.str());
+  return std::make_shared<Kernel>(std::move(program), std::move(target),
+                                  schedule.str());
+}
+
+llvm::Expected<std::pair<std::shared_ptr<Kernel>, CompileOrigin>>
+CompileService::compile(Program program, llvm::StringRef targetName,
+                        llvm::StringRef schedule) {
+  auto made = makeKernel(std::move(program), targetName, schedule);
+  if (!made)
+    return made.takeError();
+  std::shared_ptr<Kernel> kernel = std::move(*made);
   bool known = false;
   {
     std::lock_guard<std::mutex> lock(impl->mutex);
@@ -141,13 +156,13 @@ CompileService::compile(Program program, llvm::StringRef targetName,
     kernel = it->second.kernel;
     it->second.used = ++impl->clock;
     known = !added;
-    if (known && !kernel->target)
+    if (known && !kernel->isCompiled())
       ++impl->stats.memoryHits;
     impl->bound();
   }
   CompileOrigin origin =
       known ? CompileOrigin::Memory : CompileOrigin::Compiled;
-  if (!kernel->target)
+  if (!kernel->isCompiled())
     return std::make_pair(std::move(kernel), origin);
   auto loaded = load(*kernel, {}, &origin);
   if (loaded)
@@ -191,29 +206,26 @@ CompileService::load(Kernel &kernel, KernelForm form, CompileOrigin *origin) {
 
   auto result = std::make_unique<Kernel::Loaded>();
   CompileOrigin from = CompileOrigin::Disk;
-  std::string symbol = kernel.program.name;
   llvm::Error failure = llvm::Error::success();
+  bool ready = false;
   auto tryLoad = [&]() -> llvm::Error {
-    auto code = loadObject({result->artifact.object, "kernel"}, symbol);
-    if (!code)
-      return code.takeError();
-    result->code = std::move(*code);
-    return llvm::Error::success();
+    llvm::Error error = kernel.loadArtifact(*result);
+    ready = !error;
+    return error;
   };
   if (std::optional<std::string> entry = disk->load(key))
     if (std::optional<Artifact> artifact = unpack(*entry)) {
       result->artifact = std::move(*artifact);
       llvm::consumeError(tryLoad()); // an entry that does not load is rebuilt
     }
-  if (!result->code) {
+  if (!ready) {
     from = CompileOrigin::Compiled;
-    auto artifact =
-        compileProgram(kernel.program, *kernel.target, kernel.schedule, form);
+    auto artifact = kernel.makeArtifact(form);
     llvm::consumeError(std::move(failure));
     if (artifact) {
       result->artifact = std::move(*artifact);
       failure = tryLoad();
-      if (result->code)
+      if (ready)
         disk->store(key, pack(result->artifact));
     } else {
       failure = artifact.takeError();
@@ -271,11 +283,44 @@ Kernel::Kernel(Program given, std::optional<CPUTarget> target,
                std::string schedule)
     : program(std::move(given)), target(std::move(target)),
       schedule(std::move(schedule)) {
-  identity = "program " + canonicalKey(program) + "\nschedule " +
-             this->schedule + "\ntarget " +
-             (this->target ? this->target->name + " " + this->target->triple
-                           : "interpreter") +
-             "\nbuild " + getBuildId();
+  identify(this->target ? this->target->name + " " + this->target->triple
+                        : "interpreter");
+}
+
+Kernel::Kernel(Program given, GPUTarget target, std::string schedule)
+    : program(std::move(given)), gpu(std::move(target)),
+      schedule(std::move(schedule)) {
+  identify(gpu->name + " by " + gpu->assembler());
+}
+
+void Kernel::identify(llvm::StringRef where) {
+  identity = "program " + canonicalKey(program) + "\nschedule " + schedule +
+             "\ntarget " + where.str() + "\nbuild " + getBuildId();
+}
+
+std::string Kernel::targetName() const {
+  return gpu ? gpu->name : target ? target->name : "interpreter";
+}
+
+llvm::Expected<Artifact> Kernel::makeArtifact(KernelForm form) const {
+  return gpu ? compileProgramForGPU(program, *gpu, schedule)
+             : compileProgram(program, *target, schedule, form);
+}
+
+llvm::Error Kernel::loadArtifact(Loaded &into) const {
+  if (gpu) {
+    auto manifest = parseManifest(into.artifact.manifest);
+    if (!manifest)
+      return manifest.takeError();
+    into.cuda = std::make_unique<CudaKernel>(into.artifact.object,
+                                             std::move(*manifest));
+    return llvm::Error::success();
+  }
+  auto code = loadObject({into.artifact.object, "kernel"}, program.name);
+  if (!code)
+    return code.takeError();
+  into.code = std::move(*code);
+  return llvm::Error::success();
 }
 
 Kernel::~Kernel() {
@@ -296,9 +341,24 @@ llvm::Expected<KernelCode> Kernel::getCode(KernelForm form) {
   return KernelCode{found->code->plan, found->code->run};
 }
 
+llvm::Expected<CudaKernel *> Kernel::getCudaKernel() {
+  Loaded *found = loaded[0].load(std::memory_order_acquire);
+  if (!found) {
+    auto made = CompileService::get().load(*this, {}, nullptr);
+    if (!made)
+      return made.takeError();
+    found = *made;
+  }
+  return found->cuda.get();
+}
+
 llvm::Expected<std::string> Kernel::getObject() {
-  if (auto code = getCode({}); !code)
+  if (gpu) {
+    if (auto kernel = getCudaKernel(); !kernel)
+      return kernel.takeError();
+  } else if (auto code = getCode({}); !code) {
     return code.takeError();
+  }
   return loaded[0].load(std::memory_order_acquire)->artifact.object;
 }
 
@@ -310,14 +370,16 @@ llvm::Expected<std::string> Kernel::getIR(llvm::StringRef level) {
                      "level: must be program, attn, online, target, llvm or "
                      "asm, got '" +
                          level + "'");
+  if (gpu && level != "attn")
+    return printGPULevel(program, schedule, level);
   return printLevel(program, target ? &*target : nullptr, schedule, level);
 }
 
 llvm::Expected<std::string> Kernel::getInfo() {
   Artifact artifact;
-  if (target) {
-    if (auto code = getCode({}); !code)
-      return code.takeError();
+  if (isCompiled()) {
+    if (auto object = getObject(); !object)
+      return object.takeError();
     artifact = loaded[0].load(std::memory_order_acquire)->artifact;
   }
   llvm::json::Array captures, dims;
@@ -334,7 +396,7 @@ llvm::Expected<std::string> Kernel::getInfo() {
       {"D", std::move(dims)},
       {"E", program.valueDim.value_or(0)},
       {"captures", std::move(captures)},
-      {"target", target ? target->name : "interpreter"},
+      {"target", targetName()},
       {"cpu", target ? target->cpu : ""},
       {"cpu_features", target ? target->features : ""},
       {"schedule", artifact.schedule.empty() ? schedule : artifact.schedule},
@@ -342,6 +404,12 @@ llvm::Expected<std::string> Kernel::getInfo() {
       {"object_bytes", static_cast<int64_t>(artifact.object.size())},
       {"return_lse", program.returnLse},
       {"block_mask", program.blockMask}};
+  if (!artifact.manifest.empty()) {
+    if (auto manifest = llvm::json::parse(artifact.manifest))
+      info["manifest"] = std::move(*manifest);
+    else
+      llvm::consumeError(manifest.takeError());
+  }
   std::string text;
   llvm::raw_string_ostream os(text);
   os << llvm::json::Value(std::move(info));

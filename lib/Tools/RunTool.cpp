@@ -96,6 +96,10 @@ static llvm::Expected<RunOptions> readOptions(const CommandLine &line) {
   options.lseFile = line.get("--lse").value_or("");
   options.interpret =
       line.has("--interpret") || options.target == "interpreter";
+  if (isGPUTarget(options.target))
+    return invalid("--target: must be a CPU or the interpreter, whose arrays "
+                   "are those of this program, got '" +
+                   options.target + "'");
   options.check = line.has("--check");
   options.json = line.has("--json");
   if (line.has("--interpret") && line.has("--target") &&

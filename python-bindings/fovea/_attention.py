@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _checks, _compiler, _outputs, _tensors
+from . import _checks, _compiler, _cuda, _outputs, _tensors
 from ._block_mask import BlockMask, expect_block_mask, refuse_block_mask
 from ._compiler import Compiled, Source
 from ._program import TracedProgram, check_dims
@@ -83,10 +83,16 @@ def read_inputs(q: Any, k: Any, v: Any) -> Inputs:
 
 
 def capture_tuples(
-    arrays: list, labels: tuple[str, ...], device: str, keep: list
+    arrays: list,
+    labels: tuple[str, ...],
+    device: str,
+    keep: list,
+    library: str = "numpy",
 ) -> list[TensorTuple]:
     """Read the captures of one call; what must stay alive goes to `keep`."""
     result = []
+    if device != "cpu":
+        arrays = [_cuda.upload(array, library, device) for array in arrays]
     for index, array in enumerate(arrays):
         if type(array) is _ndarray:
             key = (array.dtype, array.shape, array.strides)
@@ -160,7 +166,9 @@ def read_captures(traced: Any, g: _checks.Geometry, keep: list) -> list[TensorTu
     """Read the captures of one call and check them against its sizes."""
     if not traced.arrays:
         return []
-    captures = capture_tuples(traced.arrays, traced.labels, g.device, keep)
+    captures = capture_tuples(
+        traced.arrays, traced.labels, g.device, keep, g.library
+    )
     if type(traced) is TracedProgram:
         check_dims(traced.program["captures"], captures, g)
     for capture in captures:
@@ -232,6 +240,7 @@ def _launch(
             *positions,
             classes,
             size,
+            *(() if g.device == "cpu" else _cuda.place(g.device, like.library)),
         )
     if like is not None:
         out = _outputs.deliver(out, like, g.dtype)

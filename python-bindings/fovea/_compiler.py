@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from . import _checks
 from ._compose import masked_score
-from ._lib import config, native
+from ._lib import environment_notes, native
 from ._tensors import type_name
 from .dsl import trace_variant
 from .errors import CompileError, PerformanceWarning
@@ -228,7 +228,7 @@ def compile_text(text: str, target: str | None, schedule: str | None) -> Compile
 
 def _warn_environment() -> None:
     """Say once what of the environment could not be used."""
-    known = config()
+    known = environment_notes()
     for key in ("cache_note", "threads_note"):
         note = known.get(key)
         if note and note not in _warned:

@@ -60,6 +60,7 @@ _TITLES = {
     "targets": "targets",
     "threads": "threads",
     "gpus": "GPUs",
+    "gpus_note": "GPUs note",
     "ptxas": "ptxas",
     "cache_dir": "cache directory",
     "cache_note": "cache note",

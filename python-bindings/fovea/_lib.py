@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import site
 from types import ModuleType
 
 
@@ -12,6 +13,8 @@ def native() -> ModuleType:
     """The compiled module, with this package's error classes registered."""
     from . import _native, errors
 
+    for folder in (*site.getsitepackages(), site.getusersitepackages()):
+        _native.add_site_packages(folder)
     _native.set_exceptions(
         {
             "parse": errors.ParseError,
@@ -22,6 +25,12 @@ def native() -> ModuleType:
         }
     )
     return _native
+
+
+@functools.cache
+def environment_notes() -> dict:
+    """What of the environment cannot be used, as of the first call."""
+    return json.loads(native().environment_notes())
 
 
 @functools.cache

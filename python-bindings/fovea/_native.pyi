@@ -29,6 +29,8 @@ class Kernel:
         kv_lengths: Sequence[int] | None,
         block_classes: TensorTuple | None,
         block_size: tuple[int, int] | None,
+        cuda: int | None = None,
+        stream: int = 0,
     ) -> None:
         """Run; releases the GIL; checks for signals at most every 50 ms."""
 
@@ -79,7 +81,13 @@ def cache_info() -> tuple[int, int, int, int]:
 
 def clear_cache(on_disk: bool = False) -> None: ...
 def config() -> str:
-    """JSON of fovea_config."""
+    """JSON of fovea_config; asks the GPU driver."""
+
+def environment_notes() -> str:
+    """JSON of what in the environment cannot be used."""
+
+def add_site_packages(folder: str) -> None:
+    """Look for ptxas in a folder of Python packages too."""
 
 def set_exceptions(classes: Mapping[str, type[BaseException]]) -> None:
     """Keys: parse, compile, index, unsupported, io (others are built in)."""

@@ -57,6 +57,8 @@ def allocate(
             device=like.obj.device,
         )
         return result.data_ptr(), tuple(result.stride()), result, result
+    if like.library == "cupy":
+        return _allocate_cupy(like, shape, order, short)
     if like.device != "cpu":
         raise ValueError(
             f"q: results on {like.device} need a library that allocates there,"
@@ -72,6 +74,18 @@ def allocate(
     return array.__array_interface__["data"][0], strides, array, array
 
 
+def _allocate_cupy(
+    like: Tensor, shape: tuple[int, ...], order: tuple[int, ...], short: str
+) -> Allocation:
+    cupy = sys.modules["cupy"]
+    dtype = like.obj.dtype if short == like.dtype else _numpy_dtype(short)
+    with like.obj.device:
+        array = cupy.empty([shape[dim] for dim in order], dtype)
+    array = array.transpose([order.index(dim) for dim in range(len(order))])
+    strides = tuple(s // array.dtype.itemsize for s in array.strides)
+    return array.data.ptr, strides, array, array
+
+
 def deliver(result: np.ndarray, like: Tensor, short: str) -> Any:
     """Give a filled NumPy result to the library of `like`.
 
@@ -79,7 +93,7 @@ def deliver(result: np.ndarray, like: Tensor, short: str) -> Any:
     memory over by DLPack; one that has no ``from_dlpack`` gets the NumPy array.
     """
     library = like.library
-    if library in ("numpy", "torch"):
+    if library in ("numpy", "torch", "cupy"):
         return result
     if library == "jax":
         return sys.modules["jax"].numpy.asarray(result)

@@ -158,6 +158,10 @@ public:
     descriptor.device_type = FOVEA_CPU;
   }
   const fovea_tensor &get() const { return descriptor; }
+  void place(fovea_device device, int32_t id) {
+    descriptor.device_type = device;
+    descriptor.device_id = id;
+  }
 
 private:
   fovea_tensor descriptor = {};
@@ -183,6 +187,12 @@ public:
   }
   const fovea_tensor *data() const { return descriptors.data(); }
   size_t size() const { return descriptors.size(); }
+  void place(fovea_device device, int32_t id) {
+    for (fovea_tensor &tensor : descriptors) {
+      tensor.device_type = device;
+      tensor.device_id = id;
+    }
+  }
 
 private:
   nb::object fast;
@@ -291,7 +301,8 @@ public:
               nb::handle out, nb::handle lse, nb::handle captures,
               nb::handle scales, nb::handle qOffset, nb::handle kvOffset,
               nb::handle qLengths, nb::handle kvLengths,
-              nb::handle blockClasses, nb::handle blockSize);
+              nb::handle blockClasses, nb::handle blockSize,
+              std::optional<int32_t> cuda, uintptr_t stream);
   nb::str ir(const char *level) {
     return giveText([&](fovea_string *string, fovea_message *message) {
       return fovea_kernel_ir(kernel, level, string, message);
@@ -327,7 +338,8 @@ void PyKernel::launch(nb::handle queries, nb::handle keys, nb::handle value,
                       nb::handle scales, nb::handle qOffset,
                       nb::handle kvOffset, nb::handle qLengths,
                       nb::handle kvLengths, nb::handle blockClasses,
-                      nb::handle blockSize) {
+                      nb::handle blockSize, std::optional<int32_t> cuda,
+                      uintptr_t stream) {
   Tensors q(queries), k(keys), c(captures);
   Tensor v(value), o(out), l, classes;
   if (q.size() != k.size())
@@ -367,6 +379,13 @@ void PyKernel::launch(nb::handle queries, nb::handle keys, nb::handle value,
         readPair(blockSize, "block_size");
   }
   launch.should_cancel = signalsPending;
+  if (cuda) {
+    for (Tensors *tensors : {&q, &k, &c})
+      tensors->place(FOVEA_CUDA, *cuda);
+    for (Tensor *tensor : {&v, &o, &l, &classes})
+      tensor->place(FOVEA_CUDA, *cuda);
+    launch.stream = reinterpret_cast<void *>(stream);
+  }
   check([&](fovea_message *message) {
     nb::gil_scoped_release release;
     return fovea_kernel_launch(kernel, &launch, message);
@@ -545,7 +564,7 @@ NB_MODULE(_native, m) {
            "out"_a, "lse"_a.none(), "captures"_a, "scales"_a,
            "q_offset"_a.none(), "kv_offset"_a.none(), "q_lengths"_a.none(),
            "kv_lengths"_a.none(), "block_classes"_a.none(),
-           "block_size"_a.none())
+           "block_size"_a.none(), "cuda"_a = nb::none(), "stream"_a = 0)
       .def("ir", &PyKernel::ir, "level"_a)
       .def("info", &PyKernel::info)
       .def("object", &PyKernel::object);
@@ -577,6 +596,19 @@ NB_MODULE(_native, m) {
         });
       },
       "on_disk"_a = false);
+  m.def("environment_notes", [] {
+    return giveText([](fovea_string *string, fovea_message *message) {
+      return fovea_environment_notes(string, message);
+    });
+  });
+  m.def(
+      "add_site_packages",
+      [](const std::string &folder) {
+        check([&](fovea_message *message) {
+          return fovea_add_site_packages(folder.c_str(), message);
+        });
+      },
+      "folder"_a);
   m.def("config", [] {
     return giveText([](fovea_string *string, fovea_message *message) {
       return fovea_config(string, message);

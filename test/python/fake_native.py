@@ -226,6 +226,14 @@ def clear_cache(on_disk=False):
         _stats[key] = 0
 
 
+def environment_notes():
+    return "{}"
+
+
+def add_site_packages(folder):
+    pass
+
+
 def config():
     return json.dumps(
         {

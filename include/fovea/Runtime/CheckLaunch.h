@@ -12,18 +12,22 @@
 namespace fovea {
 
 /// Checks every field of a launch against the program and fills in defaults.
-/// The text of an error is "argument: rule, got value".
+/// All tensors must lie on `device`. The text of an error is "argument: rule,
+/// got value".
 llvm::Expected<LaunchView> checkLaunch(const Program &program,
-                                       const fovea_launch &launch);
+                                       const fovea_launch &launch,
+                                       fovea_device device = FOVEA_CPU);
 
 /// One tensor of the C ABI; `name` is what errors call it.
 llvm::Expected<TensorView> checkTensor(const fovea_tensor &tensor,
-                                       llvm::StringRef name, int64_t rank);
+                                       llvm::StringRef name, int64_t rank,
+                                       fovea_device device = FOVEA_CPU);
 
 /// Checks a program's captures; none may be empty where `read`.
 llvm::Error checkCaptures(const Program &program, const fovea_tensor *captures,
                           size_t count, bool read,
-                          llvm::SmallVectorImpl<TensorView> &out);
+                          llvm::SmallVectorImpl<TensorView> &out,
+                          fovea_device device = FOVEA_CPU);
 
 /// The score type: f64 for f64 inputs, else f32.
 inline DType scoreType(const Program &program) {

@@ -4,6 +4,8 @@
 #define FOVEA_RUNTIME_COMPILESERVICE_H
 
 #include "fovea/Frontend/Program.h"
+#include "fovea/Runtime/CompileGPU.h"
+#include "fovea/Runtime/Cuda.h"
 #include "fovea/Runtime/Driver.h"
 #include "fovea/Target/CPU/HostInfo.h"
 
@@ -30,9 +32,10 @@ struct KernelForm {
 
 /// What compiling gives and what the disk cache holds.
 struct Artifact {
-  std::string object;
+  std::string object; ///< relocatable, or a cubin (PTX where none was made)
   std::string schedule;
   std::string remarks;
+  std::string manifest; ///< of a GPU kernel
 };
 
 /// A variant for a target. Machine code is made and loaded when it is needed,
@@ -41,16 +44,20 @@ class Kernel {
 public:
   Kernel(Program program, std::optional<CPUTarget> target,
          std::string schedule);
+  Kernel(Program program, GPUTarget target, std::string schedule);
   ~Kernel();
 
   const Program &getProgram() const { return program; }
-  /// None for the interpreter.
+  /// None for the interpreter and for GPUs.
   const std::optional<CPUTarget> &getTarget() const { return target; }
+  const std::optional<GPUTarget> &getGPUTarget() const { return gpu; }
   const std::string &getSchedule() const { return schedule; }
   /// Text that identifies the variant, its schedule and its target.
   const std::string &getIdentity() const { return identity; }
 
   llvm::Expected<KernelCode> getCode(KernelForm form);
+  /// Of a GPU target.
+  llvm::Expected<CudaKernel *> getCudaKernel();
   llvm::Expected<std::string> getObject();
   /// "program", "attn", "online", "target", "llvm", "asm".
   llvm::Expected<std::string> getIR(llvm::StringRef level);
@@ -60,11 +67,18 @@ private:
   friend class CompileService;
   struct Loaded {
     Artifact artifact;
-    std::unique_ptr<LoadedCode> code;
+    std::unique_ptr<LoadedCode> code; ///< of a CPU
+    std::unique_ptr<CudaKernel> cuda; ///< of a GPU
   };
+  bool isCompiled() const { return target || gpu; }
+  std::string targetName() const;
+  void identify(llvm::StringRef where);
+  llvm::Expected<Artifact> makeArtifact(KernelForm form) const;
+  llvm::Error loadArtifact(Loaded &into) const;
 
   Program program;
   std::optional<CPUTarget> target;
+  std::optional<GPUTarget> gpu;
   std::string schedule, identity;
   std::array<std::atomic<Loaded *>, KernelForm::count> loaded = {};
 };

@@ -32,6 +32,8 @@ struct LaunchView {
   std::optional<TensorView>
       blockClasses; /// i8 [B,Hq,Qb,KVb], broadcast by stride
   int64_t blockQ = 0, blockKV = 0;
+  int deviceId = 0;       /// of all tensors, on a GPU
+  void *stream = nullptr; /// a GPU's
   int (*shouldCancel)(void *) = nullptr;
   void *cancelContext = nullptr;
 

@@ -12,7 +12,7 @@ const char good[] = R"({
   "fovea_kernel": 1, "name": "alibi", "symbol": "alibi", "arch": "sm_90a",
   "dtype": "bf16", "D": [128], "E": 128, "return_lse": true,
   "captures": [{"name": "slope", "dtype": "f32", "rank": 1}],
-  "threads": 384, "shared_memory": 229488, "registers": 168,
+  "promises": ["whole_sequences"], "threads": 384, "shared_memory": 229488, "registers": 168,
   "grid": ["min", ["mul", "B", "H", ["ceildiv", "M", 128]], "SM"],
   "workspace": 256,
   "conditions": [{"if": ["eq", "q.s3", 1], "else": "q: last stride must be 1"}],
@@ -55,6 +55,8 @@ TEST(Manifest, ReadsEverything) {
   EXPECT_EQ(manifest->symbol, "alibi");
   EXPECT_EQ(manifest->threads, 384u);
   EXPECT_EQ(manifest->registers, 168u);
+  EXPECT_TRUE(manifest->wholeSequences);
+  EXPECT_FALSE(manifest->positiveScale);
   EXPECT_EQ(manifest->grid.evaluate(values()), 48);
   EXPECT_EQ(manifest->workspace.evaluate(values()), 256);
   ASSERT_EQ(manifest->arguments.size(), 7u);
@@ -117,6 +119,8 @@ TEST(Manifest, RefusesWhatItCannotLaunch) {
   EXPECT_EQ(errorWith("{\"scale\": 0}", "{\"f64\": 1}"),
             "manifest: an argument is a tensor_map, pointer, workspace, i32, "
             "i64 or scale");
+  EXPECT_EQ(errorWith("whole_sequences", "everything"),
+            "manifest: unknown promise 'everything'");
   std::string deep = "1";
   for (int i = 0; i < 100; ++i)
     deep = "[\"add\", 1, " + deep + "]";

@@ -111,6 +111,8 @@ struct KernelManifest {
   int64_t valueDim = 0;
   std::vector<std::string> captures;
   bool returnLse = false, blockMask = false;
+  /// What launches must keep: offsets 0 and whole lengths; a scale above 0.
+  bool wholeSequences = false, positiveScale = false;
   unsigned threads = 0;
   unsigned sharedMemory = 0;
   unsigned registers = 0; ///< at launch, a thread; 0: not known

@@ -28,6 +28,7 @@ private:
   llvm::Error readCaptures(const json::Object &object);
   llvm::Error readArguments(const json::Object &object);
   llvm::Error readConditions(const json::Object &object);
+  llvm::Error readPromises(const json::Object &object);
   llvm::Error readArgument(const json::Object &object, KernelArgument &out);
   llvm::Error readMap(const json::Object &object, StringRef tensor,
                       KernelArgument &out);
@@ -227,6 +228,20 @@ llvm::Error Reader::readArguments(const json::Object &object) {
   return llvm::Error::success();
 }
 
+llvm::Error Reader::readPromises(const json::Object &object) {
+  const json::Array *list = object.getArray("promises");
+  for (size_t i = 0; list && i < list->size(); ++i) {
+    StringRef promise = (*list)[i].getAsString().value_or("");
+    if (promise == "whole_sequences")
+      manifest.wholeSequences = true;
+    else if (promise == "positive_scale")
+      manifest.positiveScale = true;
+    else
+      return bad("unknown promise '" + promise + "'");
+  }
+  return llvm::Error::success();
+}
+
 llvm::Error Reader::readConditions(const json::Object &object) {
   const json::Array *list = object.getArray("conditions");
   for (size_t i = 0; list && i < list->size(); ++i) {
@@ -255,7 +270,7 @@ llvm::Expected<KernelManifest> Reader::run(StringRef text) {
   manifest.text = text.str();
   for (auto step :
        {&Reader::readTexts, &Reader::readNumbers, &Reader::readCaptures,
-        &Reader::readArguments, &Reader::readConditions})
+        &Reader::readArguments, &Reader::readConditions, &Reader::readPromises})
     if (llvm::Error error = (this->*step)(*object))
       return std::move(error);
   if (llvm::Error error = readExpr(*object, "grid", manifest.grid))

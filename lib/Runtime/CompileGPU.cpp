@@ -1,0 +1,201 @@
+//===- CompileGPU.cpp - Kernels for NVIDIA GPUs ---------------------------===//
+#include "fovea/Runtime/CompileGPU.h"
+#include "Session.h"
+#include "fovea/Conversion/AttnToOnline/AttnToOnline.h"
+#include "fovea/Dialect/Attn/Transforms/Passes.h"
+#include "fovea/Frontend/AttnModule.h"
+#include "fovea/Pipelines/Pipelines.h"
+#include "fovea/Runtime/CompileService.h"
+#include "fovea/Runtime/Cuda.h"
+#include "fovea/Target/NVVM/PTX.h"
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace fovea;
+using llvm::StringRef;
+
+namespace {
+/// The architectures that kernels are generated for.
+constexpr const char *architectures[] = {"sm_90a"};
+
+/// The architecture of a device, or none where no kernels are made for it.
+std::optional<StringRef> architectureOf(const CudaDevice &device) {
+  for (StringRef arch : architectures)
+    if (arch == device.arch() || arch == device.arch() + "a")
+      return arch;
+  return std::nullopt;
+}
+
+llvm::Error unknownTarget(StringRef name, const llvm::Twine &why) {
+  std::vector<std::string> all = hostTargets();
+  llvm::append_range(all, hostGPUTargets());
+  return makeError(FOVEA_INVALID_ARGUMENT, "target: " + why + " '" + name +
+                                               "'; this machine runs cpu, " +
+                                               llvm::join(all, ", ") +
+                                               ", interpreter");
+}
+
+/// What "cuda" means here.
+llvm::Expected<StringRef> firstArchitecture() {
+  std::string note;
+  std::vector<CudaDevice> devices = CudaDriver::listDevices(note);
+  if (devices.empty())
+    return makeError(FOVEA_INVALID_ARGUMENT, "target: " + note);
+  for (const CudaDevice &device : devices)
+    if (std::optional<StringRef> arch = architectureOf(device))
+      return *arch;
+  return unknownTarget("cuda", "no kernels are made for " + devices[0].name +
+                                   " (" + devices[0].arch() + "), wanted");
+}
+
+std::string warnOf(const Ptxas &ptxas) {
+  return "slow: ptxas " + ptxas.version.str() + " (" + ptxas.path + ") " +
+         ptxas.reason + "; pip install nvidia-cuda-nvcc brings a good one\n";
+}
+} // namespace
+
+std::string GPUTarget::assembler() const {
+  return ptxas ? "ptxas " + ptxas->version.str() : "the driver";
+}
+
+bool fovea::isGPUTarget(StringRef name) {
+  return name == "cuda" || name == "hip" || name.starts_with("sm_") ||
+         name.starts_with("gfx");
+}
+
+std::vector<std::string> fovea::hostGPUTargets() {
+  std::string note;
+  std::vector<std::string> found;
+  for (const CudaDevice &device : CudaDriver::listDevices(note))
+    if (std::optional<StringRef> arch = architectureOf(device)) {
+      if (found.empty())
+        found.push_back("cuda");
+      if (!llvm::is_contained(found, *arch))
+        found.push_back(arch->str());
+    }
+  return found;
+}
+
+llvm::Expected<GPUTarget> fovea::resolveGPUTarget(StringRef name) {
+  if (name == "cuda") {
+    auto arch = firstArchitecture();
+    if (!arch)
+      return arch.takeError();
+    name = *arch;
+  }
+  if (!llvm::is_contained(architectures, name))
+    return unknownTarget(name, "no kernels are made for");
+  auto ptxas = findPtxas();
+  if (!ptxas)
+    return ptxas.takeError();
+  return GPUTarget{name.str(), std::move(*ptxas)};
+}
+
+static llvm::Expected<PTXKernel> lowerToPTX(const Program &program,
+                                            StringRef schedule) {
+  Session session;
+  auto module = buildAttnModule(program, session.get());
+  if (!module)
+    return module.takeError();
+  HopperCompileOptions options;
+  options.schedule = schedule.str();
+  if (failed(lowerAttnToNVVM(**module, options)))
+    return session.error("lowering to sm_90a");
+  return emitPTX(**module);
+}
+
+/// The manifest with the registers that ptxas has given.
+static llvm::Expected<std::string> addRegisters(StringRef manifest,
+                                                int registers) {
+  auto value = llvm::json::parse(manifest);
+  if (!value || !value->getAsObject()) {
+    llvm::consumeError(value.takeError());
+    return makeError(FOVEA_COMPILE_ERROR, "the manifest is not JSON");
+  }
+  (*value->getAsObject())["registers"] = registers;
+  return llvm::formatv("{0}", *value).str();
+}
+
+llvm::Expected<Artifact> fovea::compileProgramForGPU(const Program &program,
+                                                     const GPUTarget &target,
+                                                     StringRef schedule) {
+  auto kernel = lowerToPTX(program, schedule);
+  if (!kernel)
+    return kernel.takeError();
+  Artifact artifact;
+  artifact.manifest = kernel->manifest;
+  if (target.ptxas) {
+    auto assembly = assemblePTX(*target.ptxas, kernel->ptx, target.name);
+    if (!assembly)
+      return assembly.takeError();
+    auto manifest = addRegisters(kernel->manifest, assembly->registers);
+    if (!manifest)
+      return manifest.takeError();
+    artifact.manifest = std::move(*manifest);
+    artifact.object = std::move(assembly->cubin);
+    artifact.remarks = "assembled by " + target.assembler() + ", " +
+                       std::to_string(assembly->registers) +
+                       " registers, no spills\n";
+    for (const std::string &warning : assembly->warnings)
+      artifact.remarks += "ptxas: " + warning + "\n";
+    if (target.ptxas->grade != PtxasGrade::Good)
+      artifact.remarks += warnOf(*target.ptxas);
+  } else {
+    artifact.object = std::move(kernel->ptx);
+    artifact.remarks = "slow: no ptxas was found, the driver assembles; pip "
+                       "install nvidia-cuda-nvcc\n";
+  }
+  auto manifest = parseManifest(artifact.manifest);
+  if (!manifest)
+    return manifest.takeError();
+  artifact.schedule = manifest->schedule;
+  artifact.remarks += manifest->remarks;
+  return std::move(artifact);
+}
+
+/// The first passes of addAttnToAttnGpuPasses.
+static void addLevelTwoPasses(mlir::OpPassManager &passes,
+                              const HopperCompileOptions &options) {
+  passes.addPass(mlir::attn::createAttnBindParams());
+  passes.addPass(mlir::createCanonicalizerPass());
+  ConvertAttnToOnlineOptions convert;
+  convert.target = "sm_90a";
+  convert.schedule = options.schedule;
+  passes.addPass(createConvertAttnToOnline(convert));
+  passes.addPass(mlir::createCanonicalizerPass());
+  passes.addPass(mlir::createCSEPass());
+}
+
+llvm::Expected<std::string> fovea::printGPULevel(const Program &program,
+                                                 StringRef schedule,
+                                                 StringRef level) {
+  if (level == "asm") {
+    auto kernel = lowerToPTX(program, schedule);
+    return kernel ? llvm::Expected<std::string>(std::move(kernel->ptx))
+                  : kernel.takeError();
+  }
+  Session session;
+  auto built = buildAttnModule(program, session.get());
+  if (!built)
+    return built.takeError();
+  mlir::ModuleOp module = **built;
+  HopperCompileOptions options;
+  options.schedule = schedule.str();
+  if (level == "llvm") {
+    if (failed(lowerAttnToNVVM(module, options)))
+      return session.error("lowering to sm_90a");
+    return printModule(module);
+  }
+  mlir::PassManager passes(module.getContext(),
+                           mlir::ModuleOp::getOperationName());
+  if (level == "online")
+    addLevelTwoPasses(passes, options);
+  else
+    addAttnToAttnGpuPasses(passes, options);
+  if (failed(passes.run(module)))
+    return session.error("lowering to sm_90a");
+  return printModule(module);
+}

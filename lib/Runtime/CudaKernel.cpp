@@ -1,0 +1,255 @@
+//===- CudaKernel.cpp - Cubins, loaded and launched by their manifests ----===//
+#include "CudaFunctions.h"
+#include "CudaMaps.h"
+#include "fovea/Runtime/Cuda.h"
+#include "fovea/Runtime/Error.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace fovea;
+using llvm::StringRef;
+using llvm::Twine;
+using Kind = KernelArgument::Kind;
+
+/// The kernel on one device.
+struct CudaKernel::Loaded {
+  int device = 0;
+  void *module = nullptr;
+  void *function = nullptr;
+};
+
+struct CudaKernel::MapCache : public TensorMapCache {};
+
+CudaKernel::CudaKernel(std::string image, KernelManifest manifest)
+    : image(std::move(image)), manifest(std::move(manifest)),
+      maps(std::make_unique<MapCache>()) {}
+
+CudaKernel::~CudaKernel() {
+  // At the end of a process the driver may be gone; then nothing is left to do.
+  for (std::unique_ptr<Loaded> &one : loaded) {
+    auto driver = CudaDriver::get();
+    if (!driver) {
+      llvm::consumeError(driver.takeError());
+      return;
+    }
+    auto scope = (*driver)->enter(one->device);
+    if (scope)
+      (*driver)->functions().moduleUnload(one->module);
+    else
+      llvm::consumeError(scope.takeError());
+  }
+}
+
+/// "sm_90a" runs on compute capability 9.0 alone, "sm_80" on 8.x from 8.0 on.
+static bool runsOn(StringRef arch, const CudaDevice &device) {
+  std::string own = device.arch();
+  return arch == own || arch == own + "a";
+}
+
+/// The arguments' shapes, for errors of a launch.
+static std::string describe(const LaunchView &view) {
+  return ("B " + Twine(view.batch) + ", heads " + Twine(view.queryHeads) + "/" +
+          Twine(view.kvHeads) + ", M " + Twine(view.queryLength) + ", N " +
+          Twine(view.kvLength))
+      .str();
+}
+
+llvm::Expected<CudaKernel::Loaded *>
+CudaKernel::load(CudaDriver &driver, const CudaDevice &device) {
+  std::lock_guard<std::mutex> lock(mutex);
+  for (std::unique_ptr<Loaded> &one : loaded)
+    if (one->device == device.index)
+      return one.get();
+  if (!runsOn(manifest.arch, device))
+    return makeError(FOVEA_INVALID_ARGUMENT,
+                     "target: " + manifest.arch +
+                         " does not run on cuda:" + Twine(device.index) + " (" +
+                         device.name + ", " + device.arch() + ")");
+  const CudaFunctions &cuda = driver.functions();
+  auto made = std::make_unique<Loaded>();
+  made->device = device.index;
+  std::string what = "loading kernel '" + manifest.name + "'";
+  if (llvm::Error error =
+          driver.check(cuda.moduleLoad(&made->module, image.c_str()), what))
+    return std::move(error);
+  int local = 0, registers = 0;
+  for (int status :
+       {cuda.moduleGetFunction(&made->function, made->module,
+                               manifest.symbol.c_str()),
+        cuda.functionGetAttribute(&local, functionLocalBytes, made->function),
+        cuda.functionGetAttribute(&registers, functionRegisters,
+                                  made->function),
+        cuda.functionSetAttribute(made->function, functionMaxSharedBytes,
+                                  static_cast<int>(manifest.sharedMemory))})
+    if (llvm::Error error = driver.check(status, what)) {
+      cuda.moduleUnload(made->module);
+      return std::move(error);
+    }
+  std::string problem;
+  if (local != 0)
+    problem = "it uses " + std::to_string(local) + " bytes of local memory";
+  else if (manifest.registers && registers != int(manifest.registers))
+    problem = "it has " + std::to_string(registers) + " registers, not " +
+              std::to_string(manifest.registers);
+  if (!problem.empty()) {
+    cuda.moduleUnload(made->module);
+    return makeError(FOVEA_COMPILE_ERROR, what + ": " + problem);
+  }
+  loaded.push_back(std::move(made));
+  return loaded.back().get();
+}
+
+static LaunchValues::Tensor describe(const TensorView &tensor) {
+  LaunchValues::Tensor out;
+  out.address = reinterpret_cast<int64_t>(tensor.data);
+  out.sizes = tensor.sizes;
+  out.strides = tensor.strides;
+  return out;
+}
+
+static LaunchValues makeValues(const LaunchView &view, int processors) {
+  LaunchValues values;
+  auto set = [&](LaunchValues::Size size, int64_t value) {
+    values.sizes[size] = value;
+  };
+  set(LaunchValues::B, view.batch);
+  set(LaunchValues::H, view.queryHeads);
+  set(LaunchValues::Hk, view.kvHeads);
+  set(LaunchValues::M, view.queryLength);
+  set(LaunchValues::N, view.kvLength);
+  set(LaunchValues::D, view.queries[0].sizes[3]);
+  set(LaunchValues::E, view.valueDim);
+  set(LaunchValues::SM, processors);
+  values.tensors = {describe(view.queries[0]), describe(view.keys[0]),
+                    describe(view.value), describe(view.out),
+                    view.lse ? describe(*view.lse) : LaunchValues::Tensor()};
+  for (const TensorView &capture : view.captures)
+    values.tensors.push_back(describe(capture));
+  return values;
+}
+
+llvm::Error CudaKernel::checkPromises(const LaunchView &view,
+                                      const LaunchValues &values) const {
+  auto refuse = [&](const Twine &text) {
+    return makeError(FOVEA_UNSUPPORTED, text);
+  };
+  if (view.queries.size() != 1)
+    return refuse("q: " + manifest.arch +
+                  " kernels take one (query, key) pair");
+  if (view.blockClasses && !manifest.blockMask)
+    return refuse("block_mask: the kernel was compiled without one");
+  if (manifest.returnLse && !view.lse)
+    return refuse("lse: must be given on " + manifest.arch +
+                  ", the kernel was compiled with it");
+  if (manifest.wholeSequences)
+    for (auto [name, given, whole] :
+         {std::tuple("q_offset", &view.qOffset, int64_t(0)),
+          std::tuple("kv_offset", &view.kvOffset, int64_t(0)),
+          std::tuple("q_lengths", &view.qLengths, view.queryLength),
+          std::tuple("kv_lengths", &view.kvLengths, view.kvLength)})
+      for (int64_t value : *given)
+        if (value != whole)
+          return refuse(Twine(name) + ": must be " + Twine(whole) + " on " +
+                        manifest.arch + ", got " + Twine(value));
+  if (manifest.positiveScale)
+    for (double scale : view.scales)
+      if (!(static_cast<float>(scale) > 0))
+        return refuse("scale: must be positive on " + manifest.arch + ", got " +
+                      llvm::formatv("{0}", scale).str());
+  for (const LaunchCondition &condition : manifest.conditions)
+    if (!condition.holds.evaluate(values))
+      return refuse(condition.sentence);
+  return llvm::Error::success();
+}
+
+namespace {
+/// The arguments of one launch in the form that cuLaunchKernel reads.
+class ArgumentBuffer {
+public:
+  explicit ArgumentBuffer(size_t count) { slots.reserve(count); }
+  void add(const void *data, size_t size) {
+    Slot &slot = slots.emplace_back();
+    std::memcpy(slot.bytes, data, size);
+  }
+  template <typename T> void add(T value) { add(&value, sizeof value); }
+  void **pointers() {
+    list.clear();
+    for (Slot &slot : slots)
+      list.push_back(slot.bytes);
+    return list.data();
+  }
+
+private:
+  struct alignas(64) Slot {
+    char bytes[tensorMapBytes];
+  };
+  std::vector<Slot> slots;
+  llvm::SmallVector<void *, 16> list;
+};
+} // namespace
+
+llvm::Expected<int64_t> CudaKernel::getWorkspace(const LaunchView &view) const {
+  return manifest.workspace.evaluate(makeValues(view, 1));
+}
+
+llvm::Error CudaKernel::launch(const LaunchView &view) {
+  auto driver = CudaDriver::get();
+  if (!driver)
+    return driver.takeError();
+  auto device = (*driver)->getDevice(view.deviceId);
+  if (!device)
+    return device.takeError();
+  LaunchValues values = makeValues(view, (*device)->processors);
+  if (llvm::Error error = checkPromises(view, values))
+    return error;
+  int64_t grid = manifest.grid.evaluate(values);
+  if (grid <= 0)
+    return llvm::Error::success();
+  auto scope = (*driver)->enter(view.deviceId);
+  if (!scope)
+    return scope.takeError();
+  auto kernel = load(**driver, **device);
+  if (!kernel)
+    return kernel.takeError();
+  int64_t bytes = manifest.workspace.evaluate(values);
+  auto workspace = (*driver)->getWorkspace(
+      view.deviceId, view.stream,
+      static_cast<uint64_t>(std::max<int64_t>(bytes, 0)));
+  if (!workspace)
+    return workspace.takeError();
+
+  ArgumentBuffer arguments(manifest.arguments.size());
+  for (const KernelArgument &argument : manifest.arguments) {
+    switch (argument.kind) {
+    case Kind::TensorMap: {
+      TensorMap map;
+      if (llvm::Error error =
+              maps->find(**driver, manifest, argument, values, map))
+        return error;
+      arguments.add(map.bytes, sizeof map.bytes);
+      break;
+    }
+    case Kind::Pointer:
+      arguments.add(values.tensors[argument.tensor].address);
+      break;
+    case Kind::Workspace:
+      arguments.add<uint64_t>(*workspace + argument.value.evaluate(values));
+      break;
+    case Kind::I32:
+      arguments.add(static_cast<int32_t>(argument.value.evaluate(values)));
+      break;
+    case Kind::I64:
+      arguments.add(argument.value.evaluate(values));
+      break;
+    case Kind::Scale:
+      arguments.add(static_cast<float>(view.scales[argument.pair]));
+      break;
+    }
+  }
+  int status = (*driver)->functions().launchKernel(
+      (*kernel)->function, static_cast<unsigned>(grid), 1, 1, manifest.threads,
+      1, 1, manifest.sharedMemory, view.stream, arguments.pointers(), nullptr);
+  return (*driver)->check(status, "launching kernel '" + manifest.name + "' (" +
+                                      describe(view) + ")");
+}

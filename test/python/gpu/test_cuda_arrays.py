@@ -1,0 +1,116 @@
+"""CUDA tensors in the Python layer, with libraries that stand in for torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+
+import fovea
+from fovea import _cuda, _lib
+
+
+class _Stream:
+    cuda_stream = 77
+    ptr = 99
+
+
+@pytest.fixture
+def torch(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
+    """A module that has what streams and uploads need of torch."""
+
+    class Tensor:
+        def __init__(self, array: np.ndarray, device: str = "cpu"):
+            self.array, self.device, self.ndim = array, device, array.ndim
+
+        def to(self, device: str) -> Tensor:
+            return Tensor(self.array, device)
+
+    cuda = types.SimpleNamespace(current_stream=lambda index: _Stream())
+    fake = types.SimpleNamespace(cuda=cuda, Tensor=Tensor, from_numpy=Tensor)
+    monkeypatch.setitem(sys.modules, "torch", fake)
+    return fake
+
+
+def test_a_launch_takes_the_stream_of_the_caller(torch: types.SimpleNamespace) -> None:
+    assert _cuda.place("cuda:1", "torch") == (1, 77)
+    assert _cuda.place("cuda:0", "jax") == (0, 0)
+    with pytest.raises(ValueError, match="^q: must be on the CPU or a CUDA device"):
+        _cuda.place("hip:0", "torch")
+
+
+def test_numpy_captures_are_uploaded(torch: types.SimpleNamespace) -> None:
+    read_only = np.arange(3.0)
+    read_only.flags.writeable = False
+    moved = _cuda.upload(read_only, "torch", "cuda:1")
+    assert moved.device == "cuda:1" and moved.array.flags.writeable
+    number = torch.Tensor(np.array(2.0))
+    assert _cuda.upload(number, "torch", "cuda:0").device == "cuda:0"
+    vector = torch.Tensor(np.zeros(3))
+    assert _cuda.upload(vector, "torch", "cuda:0") is vector
+
+
+def test_cupy_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Device:
+        def __init__(self, index: int):
+            self.index = index
+
+        def __enter__(self) -> None:
+            pass
+
+        def __exit__(self, *error: object) -> None:
+            pass
+
+    cuda = types.SimpleNamespace(Device=Device, get_current_stream=_Stream)
+    fake = types.SimpleNamespace(cuda=cuda, asarray=lambda a: ("moved", a))
+    monkeypatch.setitem(sys.modules, "cupy", fake)
+    assert _cuda.place("cuda:0", "cupy") == (0, 99)
+    array = np.zeros(2)
+    assert _cuda.upload(array, "cupy", "cuda:0") == ("moved", array)
+
+
+def test_dlpack_of_cuda_arrays_waits_for_nothing() -> None:
+    from fovea import _dlpack
+
+    asked = {}
+
+    class Array:
+        def __dlpack__(self, **options: object) -> object:
+            asked.update(options)
+            return np.zeros(2).__dlpack__()
+
+    _dlpack._export(Array(), "q", "cuda")
+    assert asked == {"max_version": (1, 0), "stream": -1}
+    asked.clear()
+    _dlpack._export(Array(), "q", "cpu")
+    assert asked == {"max_version": (1, 0)}
+
+
+def _without_gpu() -> bool:
+    return not _lib.config().get("gpus")
+
+
+@pytest.mark.skipif("not _without_gpu()")
+def test_without_a_gpu_the_targets_say_so(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(ValueError, match="^target: must be one of cpu, interpreter"):
+        fovea.compile(D=64, dtype="bfloat16", target="cuda")
+    fovea.show_config()
+    printed = capsys.readouterr().out
+    assert "GPUs note" in printed and "no NVIDIA driver on this machine" in printed
+
+
+def test_compiling_for_the_cpu_never_asks_the_driver() -> None:
+    code = (
+        "import numpy as np, fovea\n"
+        "x = np.ones((1, 1, 4, 8), np.float32)\n"
+        "fovea.attention(x, x, x)\n"
+        "maps = open('/proc/self/maps').read()\n"
+        "print('libcuda' in maps)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"

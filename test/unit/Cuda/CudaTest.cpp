@@ -1,0 +1,284 @@
+//===- CudaTest.cpp - Launching, with a driver that notes it down ---------===//
+#include "fovea/Runtime/Cuda.h"
+#include "fovea/Runtime/CheckLaunch.h"
+#include "fovea/Runtime/Error.h"
+
+#include "gtest/gtest.h"
+
+#include <cstdlib>
+#include <dlfcn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace fovea;
+
+namespace {
+
+std::string textOf(llvm::Error error) {
+  return takeStatus(std::move(error)).second;
+}
+
+/// The manifest of a kernel with one argument of each kind.
+KernelManifest makeManifest(const std::string &more = "") {
+  std::string text = R"({"fovea_kernel": 1, "name": "alibi",
+    "symbol": "alibi_kernel", "arch": "sm_90a", "dtype": "bf16", "D": [128],
+    "E": 128, "return_lse": true, "threads": 384, "shared_memory": 229488,
+    "captures": [{"name": "slope", "dtype": "f32", "rank": 1}],
+    "registers": 168, "grid": ["mul", "B", "H", ["ceildiv", "M", 128]],
+    "workspace": 256, )" +
+                     more +
+                     R"("arguments": [
+      {"tensor_map": "q", "sizes": [64, "M", ["div", "D", 64], "H", "B"],
+       "strides": ["q.s2", 64, "q.s1", "q.s0"], "box": [64, 128, 2, 1, 1]},
+      {"pointer": "@slope"}, {"pointer": "lse"}, {"workspace": 8},
+      {"i32": "N"}, {"i64": "SM"}, {"scale": 0}]})";
+  auto manifest = parseManifest(text);
+  EXPECT_TRUE(static_cast<bool>(manifest)) << textOf(manifest.takeError());
+  return std::move(*manifest);
+}
+
+class Cuda : public testing::Test {
+protected:
+  static void SetUpTestSuite() {
+    ::setenv("FOVEA_LIBCUDA", FAKE_CUDA, 1);
+    library = ::dlopen(FAKE_CUDA, RTLD_NOW);
+    ASSERT_NE(library, nullptr) << ::dlerror();
+  }
+  void SetUp() override {
+    get<char>("fakeLog")[0] = 0;
+    *get<const char *>("fakeFailing") = "";
+    *get<int>("fakeRegisters") = 168;
+    *get<int>("fakeLocalBytes") = 0;
+    *get<int>("fakeParameterCount") = 7;
+  }
+  template <typename T> static T *get(const char *name) {
+    return static_cast<T *>(::dlsym(library, name));
+  }
+  static std::string log() { return get<char>("fakeLog"); }
+  static unsigned count(llvm::StringRef what) {
+    return llvm::StringRef(get<char>("fakeLog")).count(what);
+  }
+
+  /// [B,H,M,D] = [2,4,300,128], two key heads, 77 keys; `bshd` memory order.
+  LaunchView view(bool bshd = false) {
+    LaunchView out;
+    out.batch = 2;
+    out.queryHeads = 4;
+    out.kvHeads = 2;
+    out.queryLength = 300;
+    out.kvLength = 77;
+    out.valueDim = 128;
+    auto tensor = [&](int64_t heads, int64_t length) {
+      TensorView made;
+      made.data = reinterpret_cast<void *>(uintptr_t(0x10000));
+      made.dtype = DType::BF16;
+      made.sizes = {2, heads, length, 128};
+      made.strides = {heads * length * 128, length * 128, 128, 1};
+      if (bshd)
+        made.strides = {heads * length * 128, 128, heads * 128, 1};
+      return made;
+    };
+    out.queries.push_back(tensor(4, 300));
+    out.keys.push_back(tensor(2, 77));
+    out.value = tensor(2, 77);
+    out.out = tensor(4, 300);
+    TensorView slope;
+    slope.data = reinterpret_cast<void *>(uintptr_t(0x20000));
+    slope.sizes = {4};
+    slope.strides = {1};
+    out.captures.push_back(slope);
+    TensorView lse;
+    lse.data = reinterpret_cast<void *>(uintptr_t(0x40000));
+    lse.sizes = {2, 4, 300};
+    lse.strides = {1200, 300, 1};
+    out.lse = lse;
+    out.scales.push_back(0.5);
+    out.qOffset = {0, 0};
+    out.kvOffset = {0, 0};
+    out.qLengths = {300, 300};
+    out.kvLengths = {77, 77};
+    out.stream = reinterpret_cast<void *>(uintptr_t(0x30));
+    return out;
+  }
+
+  static void *library;
+};
+void *Cuda::library = nullptr;
+
+TEST_F(Cuda, ListsDevices) {
+  std::string note;
+  std::vector<CudaDevice> devices = CudaDriver::listDevices(note);
+  ASSERT_EQ(devices.size(), 1u);
+  EXPECT_EQ(devices[0].name, "Fake 0");
+  EXPECT_EQ(devices[0].arch(), "sm_90");
+  EXPECT_EQ(devices[0].processors, 132);
+  EXPECT_EQ(note, "");
+}
+
+TEST_F(Cuda, LaunchesWithAllArguments) {
+  CudaKernel kernel("cubin", makeManifest());
+  ASSERT_EQ(textOf(kernel.launch(view())), "");
+  EXPECT_NE(log().find("load cubin\nfunction alibi_kernel\n"
+                       "attribute 8 = 229488\n"),
+            std::string::npos)
+      << log();
+  EXPECT_NE(log().find("map type 9 swizzle 3 promotion 3: 64/64 300/128 2/2 "
+                       "4/1 2/1 +256 +128 +76800 +307200\n"),
+            std::string::npos)
+      << log();
+  EXPECT_NE(log().find("launch 24x1x1 of 384x1x1, 229488 bytes, stream 0x30"),
+            std::string::npos)
+      << log();
+  auto *parameters = get<uint64_t>("fakeParameters");
+  EXPECT_EQ(parameters[0], 0x5a5a5a5a5a5a5a5aull);
+  EXPECT_EQ(parameters[1], 0x20000u); // the capture
+  EXPECT_EQ(parameters[2], 0x40000u); // the lse
+  EXPECT_EQ(parameters[3] % 16, 8u);  // into the workspace
+  EXPECT_EQ(static_cast<int32_t>(parameters[4]), 77);
+  EXPECT_EQ(parameters[5], 132u);
+  float scale;
+  std::memcpy(&scale, &parameters[6], sizeof scale);
+  EXPECT_EQ(scale, 0.5f);
+  auto depth = reinterpret_cast<int (*)()>(::dlsym(library, "fakeDepth"));
+  EXPECT_EQ(depth(), 0); // the caller's context is current again
+}
+
+TEST_F(Cuda, MapsAndModulesAreKept) {
+  CudaKernel kernel("cubin", makeManifest());
+  for (int i = 0; i < 3; ++i)
+    ASSERT_EQ(textOf(kernel.launch(view())), "");
+  EXPECT_EQ(count("load "), 1u);
+  EXPECT_EQ(count("map "), 1u);
+  EXPECT_EQ(count("launch "), 3u);
+  ASSERT_EQ(textOf(kernel.launch(view(/*bshd=*/true))), "");
+  EXPECT_EQ(count("map "), 2u);
+  EXPECT_NE(log().find("+1024 +128 +256 +307200"), std::string::npos) << log();
+}
+
+TEST_F(Cuda, EveryStreamHasAWorkspaceOfItsOwn) {
+  CudaKernel kernel("cubin", makeManifest());
+  auto workspace = [&](uintptr_t stream) {
+    LaunchView launch = view();
+    launch.stream = reinterpret_cast<void *>(stream);
+    EXPECT_EQ(textOf(kernel.launch(launch)), "");
+    return get<uint64_t>("fakeParameters")[3];
+  };
+  uint64_t first = workspace(0x1000), second = workspace(0x2000);
+  EXPECT_NE(first, second);
+  EXPECT_EQ(workspace(0x1000), first);
+  EXPECT_EQ(*reinterpret_cast<uint64_t *>(first), 0u);
+}
+
+TEST_F(Cuda, ChecksWhatWasLoaded) {
+  CudaKernel kernel("cubin", makeManifest());
+  *get<int>("fakeRegisters") = 160;
+  EXPECT_EQ(textOf(kernel.launch(view())),
+            "loading kernel 'alibi': it has 160 registers, not 168");
+  *get<int>("fakeRegisters") = 168;
+  *get<int>("fakeLocalBytes") = 408;
+  EXPECT_EQ(textOf(kernel.launch(view())),
+            "loading kernel 'alibi': it uses 408 bytes of local memory");
+  EXPECT_EQ(count("unload"), 2u);
+  EXPECT_EQ(count("launch "), 0u);
+}
+
+TEST_F(Cuda, ErrorsNameTheLaunch) {
+  CudaKernel kernel("cubin", makeManifest());
+  *get<const char *>("fakeFailing") = "cuLaunchKernel";
+  EXPECT_EQ(textOf(kernel.launch(view())),
+            "launching kernel 'alibi' (B 2, heads 4/2, M 300, N 77): the CUDA "
+            "driver says CUDA_ERROR_ILLEGAL_ADDRESS (700)");
+  *get<const char *>("fakeFailing") = "cuTensorMapEncodeTiled";
+  EXPECT_EQ(textOf(kernel.launch(view(/*bshd=*/true))),
+            "tensor map of q for kernel 'alibi': the CUDA driver says "
+            "CUDA_ERROR_ILLEGAL_ADDRESS (700)");
+  LaunchView launch = view();
+  launch.deviceId = 3;
+  EXPECT_EQ(textOf(kernel.launch(launch)),
+            "q: device must be one of 1, got cuda:3");
+  *get<const char *>("fakeFailing") = "";
+  EXPECT_EQ(textOf(kernel.launch(view())), ""); // the next call works
+}
+
+TEST_F(Cuda, RefusesWhatTheKernelDoesNotDo) {
+  CudaKernel kernel("cubin", makeManifest(R"("promises": ["whole_sequences",
+    "positive_scale"], "conditions": [{"if": ["le", "N", 1000],
+    "else": "k: at most 1000 keys"}], )"));
+  LaunchView launch = view();
+  launch.kvLengths[1] = 5;
+  EXPECT_EQ(textOf(kernel.launch(launch)),
+            "kv_lengths: must be 77 on sm_90a, got 5");
+  launch = view();
+  launch.qOffset[0] = 3;
+  EXPECT_EQ(textOf(kernel.launch(launch)),
+            "q_offset: must be 0 on sm_90a, got 3");
+  launch = view();
+  launch.lse.reset();
+  EXPECT_EQ(textOf(kernel.launch(launch)),
+            "lse: must be given on sm_90a, the kernel was compiled with it");
+  launch = view();
+  launch.scales[0] = -1;
+  EXPECT_NE(textOf(kernel.launch(launch)).find("scale: must be positive"),
+            std::string::npos);
+  launch = view();
+  launch.kvLength = 1001;
+  launch.kvLengths = {1001, 1001};
+  EXPECT_EQ(textOf(kernel.launch(launch)), "k: at most 1000 keys");
+  launch = view();
+  launch.queries[0].strides[3] = 2;
+  EXPECT_EQ(textOf(kernel.launch(launch)),
+            "q: last stride must be 1 on sm_90a, got 2");
+  launch = view();
+  launch.queries[0].strides[1] = 131;
+  EXPECT_EQ(textOf(kernel.launch(launch)),
+            "q: strides must be multiples of 8 elements and not negative on "
+            "sm_90a, got 131");
+  launch = view();
+  launch.queries[0].data = reinterpret_cast<void *>(uintptr_t(0x10002));
+  EXPECT_EQ(textOf(kernel.launch(launch)),
+            "q: data must be aligned to 16 bytes on sm_90a");
+  EXPECT_EQ(count("launch "), 0u);
+}
+
+TEST_F(Cuda, ALaunchWithoutRowsDoesNothing) {
+  CudaKernel kernel("cubin", makeManifest());
+  LaunchView launch = view();
+  launch.queryLength = 0;
+  EXPECT_EQ(textOf(kernel.launch(launch)), "");
+  EXPECT_EQ(count("launch "), 0u);
+}
+
+TEST_F(Cuda, OtherArchitecturesAreRefused) {
+  KernelManifest manifest = makeManifest();
+  manifest.arch = "sm_100a";
+  CudaKernel kernel("cubin", std::move(manifest));
+  EXPECT_EQ(textOf(kernel.launch(view())),
+            "target: sm_100a does not run on cuda:0 (Fake 0, sm_90)");
+}
+
+TEST_F(Cuda, SaysWhatIsMissing) {
+  // A child asks anew, so that the environment of this test counts.
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  pid_t child = ::fork();
+  if (child == 0) {
+    ::setenv("FOVEA_LIBCUDA", "/nowhere/libcuda.so.1", 1);
+    std::string note;
+    bool none = CudaDriver::listDevices(note).empty();
+    CudaKernel kernel("cubin", makeManifest());
+    note += "|" + textOf(kernel.launch(view()));
+    ssize_t wrote = ::write(ends[1], note.data(), note.size());
+    ::_exit(none && wrote > 0 ? 0 : 1);
+  }
+  ::close(ends[1]);
+  char text[1024] = {};
+  ASSERT_GT(::read(ends[0], text, sizeof text - 1), 0);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  std::string expected = "cuda: no NVIDIA driver on this machine "
+                         "(/nowhere/libcuda.so.1 does not load)";
+  EXPECT_EQ(std::string(text), expected + "|" + expected);
+}
+
+} // namespace
