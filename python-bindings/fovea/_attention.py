@@ -166,9 +166,7 @@ def read_captures(traced: Any, g: _checks.Geometry, keep: list) -> list[TensorTu
     """Read the captures of one call and check them against its sizes."""
     if not traced.arrays:
         return []
-    captures = capture_tuples(
-        traced.arrays, traced.labels, g.device, keep, g.library
-    )
+    captures = capture_tuples(traced.arrays, traced.labels, g.device, keep, g.library)
     if type(traced) is TracedProgram:
         check_dims(traced.program["captures"], captures, g)
     for capture in captures:

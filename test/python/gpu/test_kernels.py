@@ -1,0 +1,118 @@
+"""Machine code of kernels for sm_90a, without a GPU: what decides their speed."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT / "test" / "sass"), str(ROOT / "test" / "gpu")]
+
+import properties  # noqa: E402
+from fovea_gpu.call import Shape  # noqa: E402
+from fovea_gpu.dry_run import describe_launch  # noqa: E402
+from fovea_gpu.manifest import Kernel  # noqa: E402
+from fovea_gpu.variants import VARIANTS  # noqa: E402
+
+from fovea._lib import config, native  # noqa: E402
+
+pytestmark = [
+    pytest.mark.skipif(
+        "not config().get('ptxas') or properties.find_nvdisasm() is None",
+        reason="needs ptxas and nvdisasm (setup/requirements.txt has both)",
+    ),
+    pytest.mark.usefixtures("native_is_real"),
+]
+
+CASES = [
+    *((name, 128) for name in ("noop", "causal", "alibi_causal", "softcap_causal")),
+    *((name, 128) for name in ("table_causal", "window1024", "prefix1024")),
+    *((name, D) for name in ("noop", "causal") for D in (64, 256)),
+]
+#: Products of one full tile: QK and PV, by head dim.
+PRODUCTS = {64: 12, 128: 16, 256: 21}
+
+
+@functools.cache
+def compiled(variant: str, D: int) -> tuple[dict, bytes]:
+    """The manifest and the cubin of a variant."""
+    kernel, _, _ = native().compile(
+        VARIANTS[variant].source,
+        kind="attn",
+        dtype="bf16",
+        head_dim=D,
+        want_lse=1,
+        target="sm_90a",
+    )
+    return json.loads(kernel.info())["manifest"], kernel.object()
+
+
+@pytest.fixture
+def found(variant: str, D: int, tmp_path: Path) -> dict:
+    """What properties.py finds in a kernel."""
+    cubin = tmp_path / "kernel.cubin"
+    cubin.write_bytes(compiled(variant, D)[1])
+    return properties.properties(properties.disassemble(cubin))
+
+
+@pytest.mark.parametrize(("variant", "D"), CASES)
+def test_machine_code(found: dict, D: int) -> None:
+    assert found["hazards"] == []
+    assert found["local_accesses"] == 0
+    full = found["loops"][0]
+    assert full["products"] == PRODUCTS[D]
+    assert full["shared_stores"] == 0 and full["local_accesses"] == 0
+
+
+@pytest.mark.parametrize(("variant", "D"), [("noop", 128), ("causal", 128)])
+def test_full_tiles(found: dict) -> None:
+    full = found["loops"][0]
+    assert full["r2ur"] == 0
+    assert full["mask_operations"] == 0
+    ptxas = config()["ptxas"]
+    assert full["instructions"] <= (460 if ptxas.startswith("13.0") else 500)
+
+
+@pytest.mark.parametrize(("variant", "D"), CASES)
+def test_manifests_can_be_launched(variant: str, D: int, tmp_path: Path) -> None:
+    manifest, cubin = compiled(variant, D)
+    (tmp_path / "kernel.cubin").write_bytes(cubin)
+    kernel = Kernel("kernel", manifest, tmp_path / "kernel.cubin", variant)
+    for shape in (Shape(2, 3, 3, 257, 129), Shape(1, 4, 2, 640, 333, "bshd")):
+        launch = describe_launch(kernel, shape)
+        rows = manifest["tile"]["m"]
+        assert launch["grid"] == min(132, shape.B * shape.H * -(-shape.M // rows))
+    assert manifest["registers"] > 0
+
+
+def test_what_the_target_lacks_is_said() -> None:
+    with pytest.raises(ValueError, match="sm_90a kernels do not have") as caught:
+        native().compile(
+            VARIANTS["sigmoid"].source,
+            kind="attn",
+            dtype="bf16",
+            head_dim=128,
+            target="sm_90a",
+        )
+    assert str(caught.value).startswith("target: ")
+
+
+def test_a_compiled_kernel_is_launched_on_a_device_alone() -> None:
+    kernel, _, _ = native().compile(
+        VARIANTS["noop"].source,
+        kind="attn",
+        dtype="bf16",
+        head_dim=128,
+        target="sm_90a",
+    )
+    q = (4096, "bf16", (1, 1, 4, 128), (512, 512, 128, 1))
+    arguments = ([q], [q], q, q, None, [], [0.1], None, None, None, None, None, None)
+    with pytest.raises(ValueError, match="^q: must be in CUDA memory"):
+        kernel.launch(*arguments)
+    if not config()["gpus"]:
+        with pytest.raises(ValueError, match="no NVIDIA driver on this machine"):
+            kernel.launch(*arguments, 0, 0)
