@@ -73,9 +73,10 @@ _CODES = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex", 6: "bool"}
 _DEVICES = {1: "cpu", 2: "cuda", 3: "cpu", 10: "hip", 11: "cpu", 13: "cuda"}
 
 
-def _export(obj: Any, name: str, device: str) -> object:
-    # -1: no waiting. The kernel runs on the stream that the library works on.
-    options = {} if device == "cpu" else {"stream": -1}
+def _export(obj: Any, name: str, library: str) -> object:
+    # -1: no waiting. The kernel runs on the stream that CuPy works on; for other
+    # libraries it is the default stream, as it is for DLPack where none is named.
+    options = {"stream": -1} if library == "cupy" else {}
     try:
         try:
             return obj.__dlpack__(max_version=(1, 0), **options)
@@ -127,7 +128,7 @@ def read(obj: Any, name: str, dtypes: tuple[str, ...], library: str) -> Tensor:
     ready = getattr(obj, "block_until_ready", None)
     if callable(ready):
         ready()
-    capsule = _export(obj, name, device)
+    capsule = _export(obj, name, library)
     tensor = _tensor_of(capsule, name)
     given = (tensor.dtype.code, tensor.dtype.bits)
     short = _DTYPES.get(given) if tensor.dtype.lanes == 1 else None

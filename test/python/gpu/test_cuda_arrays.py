@@ -72,7 +72,7 @@ def test_cupy_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _cuda.upload(array, "cupy", "cuda:0") == ("moved", array)
 
 
-def test_dlpack_of_cuda_arrays_waits_for_nothing() -> None:
+def test_dlpack_of_cupy_arrays_waits_for_nothing() -> None:
     from fovea import _dlpack
 
     asked = {}
@@ -82,10 +82,10 @@ def test_dlpack_of_cuda_arrays_waits_for_nothing() -> None:
             asked.update(options)
             return np.zeros(2).__dlpack__()
 
-    _dlpack._export(Array(), "q", "cuda")
+    _dlpack._export(Array(), "q", "cupy")
     assert asked == {"max_version": (1, 0), "stream": -1}
     asked.clear()
-    _dlpack._export(Array(), "q", "cpu")
+    _dlpack._export(Array(), "q", "jax")
     assert asked == {"max_version": (1, 0)}
 
 
