@@ -1,0 +1,122 @@
+"""The whole way from a variant to a launch, with a driver that notes it down."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fovea
+from fovea import _lib
+
+DRIVER = Path(fovea.__file__).parents[2] / "lib" / "libfovea-fake-cuda.so"
+
+pytestmark = [
+    pytest.mark.skipif(not DRIVER.exists(), reason="the unit tests build it"),
+    pytest.mark.skipif("not _has_ptxas()", reason="needs ptxas"),
+]
+
+
+def _has_ptxas() -> bool:
+    return bool(_lib.config().get("ptxas"))
+
+
+PROGRAM = """
+import ctypes, json, os
+import fovea
+from fovea._lib import config, native
+
+source = "attention alibi(slope: f32[H]) { score = s - slope[h] * (q - kv) }"
+kernel, origin, _ = native().compile(
+    source, kind="attn", dtype="bf16", head_dim=128, want_lse=1, target="cuda"
+)
+q = (4096, "bf16", (2, 4, 300, 128), (153600, 38400, 128, 1))
+k = (8192, "bf16", (1, 2, 77, 128), (19712, 9856, 128, 1))
+lse = (12288, "f32", (2, 4, 300), (1200, 300, 1))
+slope = (16384, "f32", (4,), (1,))
+none = (None,) * 6
+for stream in (7, 7, 8):
+    kernel.launch([q], [k], k, q, lse, [slope], [0.1], *none, 0, stream)
+errors = []
+for change in (
+    {"kv_lengths": [5, 5]},
+    {"scale": -1.0},
+    {"device": 3},
+    {"slope": (16384, "f32", (4, 1), (1, 1))},
+):
+    given = [None, None, None, change.get("kv_lengths"), None, None]
+    try:
+        kernel.launch(
+            [q], [k], k, q, lse, [change.get("slope", slope)],
+            [change.get("scale", 0.1)], *given, change.get("device", 0), 7,
+        )
+    except Exception as error:
+        errors.append(f"{type(error).__name__}: {error}")
+driver = ctypes.CDLL(os.environ["FOVEA_LIBCUDA"])
+log = (ctypes.c_char * 65536).in_dll(driver, "fakeLog").value.decode()
+print(json.dumps({
+    "origin": origin, "log": log.splitlines(), "errors": errors,
+    "gpus": config()["gpus"], "targets": config()["targets"],
+    "default": fovea.compile(D=128, dtype="bfloat16", target="cuda").ir("asm")[:200],
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """What two processes with one disk cache say."""
+    cache = str(tmp_path_factory.mktemp("cache"))
+    settings = {"FOVEA_LIBCUDA": str(DRIVER), "FOVEA_CACHE": "1"}
+    environment = {**os.environ, **settings, "FOVEA_CACHE_DIR": cache}
+    Path(cache).chmod(0o700)
+    texts = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            capture_output=True,
+            text=True,
+            env=environment,
+        )
+        assert done.returncode == 0, done.stderr
+        texts.append(json.loads(done.stdout))
+    return texts
+
+
+def test_devices_are_targets(said: list[dict]) -> None:
+    assert said[0]["gpus"] == ["cuda:0 Fake 0, sm_90, 132 multiprocessors"]
+    assert {"cuda", "sm_90a"} <= set(said[0]["targets"])
+    assert ".target sm_90a" in said[0]["default"]
+
+
+def test_cubins_are_kept_on_disk(said: list[dict]) -> None:
+    assert [one["origin"] for one in said] == ["compiled", "disk"]
+
+
+def test_launches(said: list[dict]) -> None:
+    log = said[0]["log"]
+    launches = [line for line in log if line.startswith("launch")]
+    assert launches == [
+        f"launch {2 * 4 * 3}x1x1 of 384x1x1, {launches[0].split()[4]} bytes,"
+        f" stream {stream}"
+        for stream in ("0x7", "0x7", "0x8")
+    ]
+    # Keys have one batch for both: their stride over it is 0.
+    keys = [line for line in log if line.startswith("map") and " 77/" in line]
+    assert keys and all(line.endswith("+256 +128 +19712 +0") for line in keys)
+    assert sum(line.startswith("load") for line in log) == 1
+    # One workspace a stream, tensor maps once.
+    assert sum(line.startswith("allocate") for line in log) == 2
+    assert sum(line.startswith("map") for line in log) == 4
+
+
+def test_launches_that_the_kernel_does_not_do(said: list[dict]) -> None:
+    assert said[0]["errors"] == [
+        "ValueError: kv_lengths: must be 77 on sm_90a, got 5",
+        "ValueError: scale: must be positive on sm_90a, got -1.00",
+        "ValueError: q: device must be one of 1, got cuda:3",
+        "ValueError: slope: rank must be 1, got 2",
+    ]
