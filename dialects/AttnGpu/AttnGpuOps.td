@@ -333,14 +333,16 @@ def AttnGpu_SpecializeOp : AttnGpu_Op<"specialize", [SingleBlock, NoTerminator,
      RecursiveMemoryEffects]> {
   let summary = "Roles that run side by side in one block of threads";
   let description = [{
+    `pin` is the schedule's, for -attn-gpu-place-awaits.
+
     Constraints:
     - (C19) holds roles alone: one that loads, then one that computes
 
     Example: `attn_gpu.specialize { attn_gpu.role load … attn_gpu.role mma … }`
   }];
-  let arguments = (ins);
+  let arguments = (ins DefaultValuedAttr<I64Attr, "0">:$pin);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "attr-dict-with-keyword $body";
+  let assemblyFormat = "(`pin` $pin^)? attr-dict-with-keyword $body";
   let hasVerifier = 1;
 }
 

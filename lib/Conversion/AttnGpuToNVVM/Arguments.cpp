@@ -81,6 +81,11 @@ void KernelEmitter::addTensor(Value memref) {
   std::string name = tensorName(memref);
   addArgument(e.global, json::Object{{"pointer", name}}, &it->second);
   unsigned rank = cast<MemRefType>(memref.getType()).getRank();
+  // S7 clamps an index to the nearest element: there has to be one.
+  for (unsigned dim = 0; dim < rank && name[0] == '@'; ++dim)
+    conditions.push_back(json::Object{
+        {"if", json::Array{"lt", 0, name + ".n" + std::to_string(dim)}},
+        {"else", name.substr(1) + ": sm_90a kernels take no empty captures"}});
   for (unsigned dim = 0; dim < rank; ++dim)
     addArgument(e.i64, json::Object{{"i64", name + ".s" + std::to_string(dim)}},
                 &strides[{tensorNumber(memref), dim}]);
@@ -201,6 +206,11 @@ std::string KernelEmitter::manifest() {
   conditions.push_back(
       json::Object{{"if", json::Array{"lt", tiles, 1 << 30}},
                    {"else", "q: more tiles than sm_90a kernels number"}});
+  for (StringRef size : {"M", "N"})
+    conditions.push_back(json::Object{
+        {"if", json::Array{"le", size.str(), kMaxPosition}},
+        {"else", (size == "M" ? "q" : "k") +
+                     std::string(": sm_90a kernels take lengths below 2^24")}});
   std::string text;
   llvm::raw_string_ostream os(text);
   json::Object object{

@@ -1,6 +1,7 @@
 //===- Kernel.cpp - The frame of a kernel and its control flow ------------===//
 
 #include "Kernel.h"
+#include "fovea/Target/NVVM/Layouts.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
 using namespace fovea::gpu;
@@ -97,7 +98,7 @@ FailureOr<Scalar> KernelEmitter::scalarOf(Value value) {
 LogicalResult KernelEmitter::emitScalar(Operation *op) {
   if (auto dim = dyn_cast<memref::DimOp>(op)) {
     Value size = getSize(dim.getSource(), *dim.getConstantIndex());
-    known[op->getResult(0)] = scalars.index(size, 0, (1 << 30) - 1);
+    known[op->getResult(0)] = scalars.index(size, 0, kMaxPosition);
     return success();
   }
   SmallVector<Scalar> operands;
@@ -187,9 +188,7 @@ LogicalResult KernelEmitter::emitRole(RoleOp role) {
     Value address = e.add(smem, info.tiles);
     if (info.isLhs)
       address = e.add(address, e.mul(group, kGroupRows * 128));
-    // Rows of 128 bytes in groups of 8: SBO 1024; boxes of 64 columns: LBO.
-    int64_t lbo = info.type.getRows() * 128, sbo = 1024;
-    int64_t bits = (lbo >> 4) << 16 | (sbo >> 4) << 32 | int64_t(1) << 62;
+    int64_t bits = int64_t(layouts::descriptor(info.type.getRows()));
     Value low = e.lshr(e.land(address, 0x3FFFF), 4);
     info.descriptor = e.lor(e.zext(low), e.c(bits, e.i64));
   }

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Kernel.h"
+#include "fovea/Target/NVVM/Layouts.h"
 
 using namespace fovea::gpu;
 
@@ -32,12 +33,6 @@ static std::string tied(size_t count) {
   return text;
 }
 
-/// Step of a descriptor, in units of 16 bytes, from one k-step of 16 to
-/// another: within a box of 64 columns 32 bytes, then the next box.
-static int64_t columnStep(int64_t k, int64_t rows) {
-  return ((k / 4) * rows * 128 + (k % 4) * 32) >> 4;
-}
-
 static std::string wgmma(int64_t columns, Type element) {
   std::string type = element.isBF16() ? "bf16" : "f16";
   return "wgmma.mma_async.sync.aligned.m64n" + std::to_string(columns) +
@@ -58,9 +53,9 @@ void KernelEmitter::emitStart(MmaStartOp op) {
     for (int64_t k = 0; k < lhs.getColumns() / 16; ++k) {
       if (k)
         text += "add.s64 a, " + a + ", " +
-                std::to_string(columnStep(k, lhs.getRows())) +
+                std::to_string(layouts::columnStep(k, lhs.getRows())) +
                 ";\nadd.s64 b, " + b + ", " +
-                std::to_string(columnStep(k, rhs.getRows())) + ";\n";
+                std::to_string(layouts::columnStep(k, rhs.getRows())) + ";\n";
       text += head + (k ? "a, b, 1" : a + ", " + b + ", 0") + ", 1, 1, 0, 0;\n";
     }
     text += "wgmma.commit_group.sync.aligned;\n}";
@@ -75,7 +70,8 @@ void KernelEmitter::emitStart(MmaStartOp op) {
   for (int64_t k = 0; k < rhs.getRows() / 16; ++k) {
     // Sixteen rows of 128 bytes.
     if (k)
-      text += "add.s64 b, " + b + ", " + std::to_string(k * 2048 >> 4) + ";\n";
+      text += "add.s64 b, " + b + ", " + std::to_string(layouts::rowStep(k)) +
+              ";\n";
     text += head + "{" + operandList(first + 4 * k, 4) + "}, " + (k ? "b" : b) +
             ", 1, 1, 1, 1;\n";
   }

@@ -41,18 +41,36 @@ struct Position {
   }
 };
 
-/// How a region's integers are made of m and n: `m + c`, `n + c`, `m − n + c`
-/// with c uniform.
-enum class Shape { None, M, N, MinusN };
+/// How a region's integers are made of m and n: `m + c`, `n + c`, `m − n + c`,
+/// `n − m + c` with c uniform.
+enum class Shape { None, M, N, MinusN, MinusM };
+
+/// What such a value is at a register beyond what it is at the first one.
+int64_t stepOf(Shape shape, Position position) {
+  int64_t rows = 8 * position.row, columns = position.column();
+  switch (shape) {
+  case Shape::None:
+    return 0;
+  case Shape::M:
+    return rows;
+  case Shape::N:
+    return columns;
+  case Shape::MinusN:
+    return rows - columns;
+  case Shape::MinusM:
+    return columns - rows;
+  }
+  llvm_unreachable("unknown shape");
+}
 
 /// Evaluates one region on all registers, each value once for all registers
 /// that share it.
 class RegionEvaluator {
 public:
   using Input = std::function<Scalar(Value argument, Position)>;
-  RegionEvaluator(ScalarEmitter &scalars, Block &block,
+  RegionEvaluator(Emitter &e, ScalarEmitter &scalars, Block &block,
                   std::function<FailureOr<Scalar>(Value)> outside, Input input)
-      : scalars(scalars), block(block), outside(outside), input(input) {}
+      : e(e), scalars(scalars), block(block), outside(outside), input(input) {}
 
   void setArgument(unsigned index, Dependence dependence, Shape shape) {
     dependences[block.getArgument(index)] = dependence;
@@ -65,11 +83,23 @@ public:
   DenseMap<Value, Shape> shapes;
 
 private:
+  Dependence dependenceOf(Value value) {
+    auto it = dependences.find(value);
+    return it == dependences.end() ? Dependence::Uniform : it->second;
+  }
+  FailureOr<Scalar> compute(Value value, size_t i);
+  FailureOr<Scalar> computeScaled(arith::MulFOp op, size_t i);
+  FailureOr<Scalar> computePosition(Value position, Value factor, size_t i);
+  Value splitFactors(Value value, SmallVectorImpl<Value> &factors);
+
+  Emitter &e;
   ScalarEmitter &scalars;
   Block &block;
   std::function<FailureOr<Scalar>(Value)> outside;
   Input input;
   std::map<std::pair<void *, Key>, Scalar> computed;
+  std::map<void *, Value> bases, products;
+  std::map<std::pair<void *, void *>, Value> scaledBases;
 };
 } // namespace
 
@@ -83,10 +113,6 @@ void RegionEvaluator::classify() {
   for (Operation &op : block.without_terminator()) {
     Dependence dependence = Dependence::Uniform;
     Shape shape = Shape::None;
-    auto dependenceOf = [&](Value value) {
-      auto it = dependences.find(value);
-      return it == dependences.end() ? Dependence::Uniform : it->second;
-    };
     for (Value operand : op.getOperands())
       dependence = join(dependence, dependenceOf(operand));
     if (isa<arith::AddIOp, arith::SubIOp, arith::CmpIOp>(op)) {
@@ -102,8 +128,8 @@ void RegionEvaluator::classify() {
           (a == Shape::M && b == Shape::N) || (a == Shape::N && b == Shape::M);
       if (difference && !isa<arith::AddIOp>(op)) {
         dependence = Dependence::Diagonal;
-        if (isa<arith::SubIOp>(op) && a == Shape::M)
-          shape = Shape::MinusN;
+        if (isa<arith::SubIOp>(op))
+          shape = a == Shape::M ? Shape::MinusN : Shape::MinusM;
       }
     }
     dependences[op.getResult(0)] = dependence;
@@ -112,38 +138,113 @@ void RegionEvaluator::classify() {
 }
 
 FailureOr<Scalar> RegionEvaluator::get(Value value, size_t i) {
-  Position position = Position::of(i);
-  auto it = dependences.find(value);
-  bool inside = value.getParentBlock() == &block;
-  if (!inside)
+  if (value.getParentBlock() != &block)
     return outside(value);
-  Key key = position.key(it->second);
+  Key key = Position::of(i).key(dependenceOf(value));
   auto known = computed.find({value.getAsOpaquePointer(), key});
   if (known != computed.end())
     return known->second;
-  Scalar result;
-  if (isa<BlockArgument>(value)) {
-    result = input(value, position);
-  } else {
-    SmallVector<Scalar> operands;
-    for (Value operand : value.getDefiningOp()->getOperands()) {
-      if (isa<MemRefType>(operand.getType())) {
-        operands.push_back({});
-        continue;
-      }
-      FailureOr<Scalar> scalar = get(operand, i);
-      if (failed(scalar))
-        return failure();
-      operands.push_back(*scalar);
-    }
-    FailureOr<Scalar> evaluated =
-        scalars.evaluate(value.getDefiningOp(), operands);
-    if (failed(evaluated))
-      return failure();
-    result = *evaluated;
-  }
-  computed[{value.getAsOpaquePointer(), key}] = result;
+  FailureOr<Scalar> result = compute(value, i);
+  if (succeeded(result))
+    computed[{value.getAsOpaquePointer(), key}] = *result;
   return result;
+}
+
+FailureOr<Scalar> RegionEvaluator::compute(Value value, size_t i) {
+  if (isa<BlockArgument>(value))
+    return input(value, Position::of(i));
+  Operation *op = value.getDefiningOp();
+  if (auto product = dyn_cast<arith::MulFOp>(op))
+    return computeScaled(product, i);
+  if (auto convert = dyn_cast<arith::SIToFPOp>(op))
+    if (shapes.lookup(convert.getIn()) != Shape::None)
+      return computePosition(convert.getIn(), Value(), i);
+  SmallVector<Scalar> operands;
+  for (Value operand : op->getOperands()) {
+    if (isa<MemRefType>(operand.getType())) {
+      operands.push_back({});
+      continue;
+    }
+    FailureOr<Scalar> scalar = get(operand, i);
+    if (failed(scalar))
+      return failure();
+    operands.push_back(*scalar);
+  }
+  return scalars.evaluate(op, operands);
+}
+
+/// Positions lie below 2^24 (a condition of the launch), so that their floats
+/// are exact: one conversion serves all registers. With a uniform factor u the
+/// product is one fused multiply-add of u and the register's constant.
+FailureOr<Scalar> RegionEvaluator::computePosition(Value position, Value factor,
+                                                   size_t i) {
+  FailureOr<Scalar> first = get(position, 0);
+  if (failed(first))
+    return failure();
+  auto base = bases.find(position.getAsOpaquePointer());
+  if (base == bases.end())
+    base =
+        bases
+            .insert({position.getAsOpaquePointer(),
+                     LLVM::SIToFPOp::create(e.b, e.loc, e.f32, first->value)})
+            .first;
+  Value step = e.cf(stepOf(shapes.lookup(position), Position::of(i)));
+  if (!factor)
+    return Scalar{e.fadd(base->second, step), {}};
+  FailureOr<Scalar> u = get(factor, i);
+  if (failed(u))
+    return failure();
+  Value &scaled =
+      scaledBases[{position.getAsOpaquePointer(), factor.getAsOpaquePointer()}];
+  if (!scaled)
+    scaled = e.fmul(base->second, u->value);
+  return Scalar{e.fma(u->value, step, scaled), {}};
+}
+
+/// The value without the uniform factors that it was multiplied by.
+Value RegionEvaluator::splitFactors(Value value,
+                                    SmallVectorImpl<Value> &factors) {
+  while (auto product = value.getDefiningOp<arith::MulFOp>()) {
+    if (product->getBlock() != &block)
+      break;
+    Value x = product.getLhs(), y = product.getRhs();
+    if (dependenceOf(y) != Dependence::Uniform)
+      std::swap(x, y);
+    if (dependenceOf(y) != Dependence::Uniform ||
+        dependenceOf(x) == Dependence::Uniform)
+      break;
+    factors.push_back(y);
+    value = x;
+  }
+  return value;
+}
+
+/// Uniform factors are multiplied first, once for all registers.
+FailureOr<Scalar> RegionEvaluator::computeScaled(arith::MulFOp op, size_t i) {
+  SmallVector<Value> factors;
+  Value root = splitFactors(op.getResult(), factors);
+  if (factors.size() == 1)
+    if (auto convert = root.getDefiningOp<arith::SIToFPOp>())
+      if (shapes.lookup(convert.getIn()) != Shape::None)
+        return computePosition(convert.getIn(), factors.front(), i);
+  if (factors.size() < 2) {
+    FailureOr<Scalar> x = get(op.getLhs(), i), y = get(op.getRhs(), i);
+    if (failed(x) || failed(y))
+      return failure();
+    return Scalar{e.fmul(x->value, y->value), {}};
+  }
+  Value &product = products[op.getResult().getAsOpaquePointer()];
+  if (!product)
+    for (Value factor : factors) {
+      FailureOr<Scalar> u = get(factor, i);
+      if (failed(u))
+        return failure();
+      product = product ? e.fmul(product, u->value) : u->value;
+    }
+  FailureOr<Scalar> x = get(root, i);
+  if (failed(x))
+    return failure();
+  return Scalar{e.fmul(x->value, product), {}};
 }
 
 //===----------------------------------------------------------------------===//
@@ -154,7 +255,7 @@ LogicalResult KernelEmitter::emitMap(MapOp op) {
   Block &block = op.getBody().front();
   bool isFrag = isa<FragType>(op.getType());
   unsigned positions = op.getOrigins().size();
-  Interval promised{0, (1 << 30) - 1};
+  Interval promised{0, kMaxPosition};
   // The lane's first row and column, as global positions.
   Value firstRow, firstColumn;
   if (positions > 0)
@@ -162,7 +263,7 @@ LogicalResult KernelEmitter::emitMap(MapOp op) {
   if (positions > 1)
     firstColumn = e.add(known[op.getOrigins()[1]].value, column);
   RegionEvaluator evaluator(
-      scalars, block, [&](Value value) { return scalarOf(value); },
+      e, scalars, block, [&](Value value) { return scalarOf(value); },
       [&](Value argument, Position position) -> Scalar {
         unsigned index = cast<BlockArgument>(argument).getArgNumber();
         if (index < positions)
@@ -215,10 +316,10 @@ LogicalResult KernelEmitter::emitMask(MaskOp op) {
   std::optional<RegionEvaluator> evaluator;
   Value firstRow = e.add(known[op.getM0()].value, row);
   Value firstColumn = e.add(known[op.getN0()].value, column);
-  Interval promised{0, (1 << 30) - 1};
+  Interval promised{0, kMaxPosition};
   if (!op.getBody().empty()) {
     evaluator.emplace(
-        scalars, op.getBody().front(),
+        e, scalars, op.getBody().front(),
         [&](Value value) { return scalarOf(value); },
         [&](Value argument, Position position) -> Scalar {
           bool isRow = cast<BlockArgument>(argument).getArgNumber() == 0;

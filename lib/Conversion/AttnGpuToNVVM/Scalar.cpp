@@ -192,6 +192,10 @@ FailureOr<Scalar> ScalarEmitter::evaluateFloat(Operation *op,
       .Case([&](arith::SubFOp) { return give(e.fsub(x[0].value, x[1].value)); })
       .Case([&](arith::MulFOp) { return give(e.fmul(x[0].value, x[1].value)); })
       .Case([&](arith::DivFOp) {
+        FloatAttr constant;
+        if (matchPattern(op->getOperand(1), m_Constant(&constant)))
+          return give(
+              e.fmul(x[0].value, e.cf(1.0 / constant.getValueAsDouble())));
         Value inverse = e.rcp(x[1].value);
         if (matchPattern(op->getOperand(0), m_OneFloat()))
           return give(inverse);

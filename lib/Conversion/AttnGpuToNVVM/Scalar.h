@@ -1,6 +1,6 @@
 //===- Scalar.h - Scalars of tiles and of regions ---------------*- C++ -*-===//
 //
-// Evaluates scalar ops. An index is 32 bits wide (positions lie below 2^30);
+// Evaluates scalar ops. An index is 32 bits wide (positions lie below 2^24);
 // an i64 is held in 32 bits where intervals prove that nothing is lost.
 //
 //===----------------------------------------------------------------------===//
@@ -11,6 +11,10 @@
 #include "fovea/Dialect/AttnGpu/IR/AttnGpu.h"
 
 namespace fovea::gpu {
+
+/// Positions and sizes are at most this, a condition of each launch; so are
+/// their floats exact.
+inline constexpr int64_t kMaxPosition = (int64_t(1) << 24) - 1;
 
 /// A closed interval of i64; everything where a bound would overflow.
 struct Interval {

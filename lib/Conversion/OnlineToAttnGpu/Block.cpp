@@ -1,6 +1,7 @@
 //===- Block.cpp - One key tile -------------------------------------------===//
 
 #include "Lowering.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace fovea::gpu;
 using namespace mlir::attn_gpu;
@@ -67,8 +68,50 @@ LogicalResult GridLowering::lowerMap(online::MapOp op) {
   YieldOp::create(b, loc, yield.getOperands());
   yield.erase();
   hoistUniform(mapped.getBody());
+  takeFactor(mapped);
   mapping.map(op.getResult(0), mapped.getResult());
   return success();
+}
+
+/// A division by a constant is a product, here and not in each element.
+static void multiplyByInverses(Region &region) {
+  for (auto division :
+       llvm::make_early_inc_range(region.front().getOps<arith::DivFOp>())) {
+    FloatAttr divisor;
+    if (!matchPattern(division.getRhs(), m_Constant(&divisor)))
+      continue;
+    OpBuilder b(division);
+    double inverse = 1.0 / divisor.getValueAsDouble();
+    Value factor = arith::ConstantOp::create(b, division.getLoc(),
+                                             b.getF32FloatAttr(inverse));
+    Value product =
+        arith::MulFOp::create(b, division.getLoc(), division.getLhs(), factor);
+    division.replaceAllUsesWith(product);
+    division.erase();
+  }
+}
+
+/// A last product with a positive constant keeps the order of scores: they stay
+/// without it, and it rides in the factor to log2 units.
+void GridLowering::takeFactor(MapOp map) {
+  multiplyByInverses(map.getBody());
+  Operation *yield = map.getBody().front().getTerminator();
+  auto product = yield->getOperand(0).getDefiningOp<arith::MulFOp>();
+  if (!product)
+    return;
+  Value kept = product.getLhs(), taken = product.getRhs();
+  FloatAttr factor;
+  if (!matchPattern(taken, m_Constant(&factor)))
+    std::swap(kept, taken);
+  if (!matchPattern(taken, m_Constant(&factor)))
+    return;
+  double value = factor.getValueAsDouble();
+  if (!(value > 0x1p-20 && value < 0x1p20))
+    return;
+  scoreFactor = value;
+  yield->setOperand(0, kept);
+  if (product->use_empty())
+    product->erase();
 }
 
 Value GridLowering::lowerMask(online::StepOp step, Value scores) {
@@ -89,11 +132,11 @@ Value GridLowering::lowerMask(online::StepOp step, Value scores) {
   return masked;
 }
 
-/// Online softmax on fragments. Scores stay as the product or the score region
-/// gave them; the factor to log2 units rides in the exponent.
+/// Scores stay as the product or the score region gave them; the factor to log2
+/// units rides in the exponent.
 LogicalResult GridLowering::lowerStep(online::StepOp op) {
-  if (!isa<attn::SoftmaxAttr>(op.getNormalizer()))
-    return unsupported(op, "normalisers other than softmax");
+  if (failed(checkNormalizer(op, op.getNormalizer())))
+    return failure();
   if (op.getRow() || op.getCol())
     return unsupported(op, "affine biases in a step");
   if (!op.getVisible() || !masks.count(op.getVisible()))
@@ -101,7 +144,9 @@ LogicalResult GridLowering::lowerStep(online::StepOp op) {
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPoint(blocks);
-    toLog2 = constant(M_LOG2E);
+    toLog2 = constant(M_LOG2E * scoreFactor);
+    if (scoreFactor != 1)
+      toNatural = constant(scoreFactor);
     if (op.getScale()) {
       toNatural = mapping.lookupOrDefault(op.getScale());
       toLog2 = arith::MulFOp::create(b, loc, toNatural, toLog2);
@@ -109,10 +154,28 @@ LogicalResult GridLowering::lowerStep(online::StepOp op) {
   }
   State state = states.lookup(op.getState());
   Value scores = lowerMask(op, mapping.lookupOrDefault(op.getScores()));
+  Value values = mapping.lookupOrDefault(op.getValues());
+  states[op.getResult()] = state.max ? stepSoftmax(state, scores, values)
+                                     : stepFree(op, state, scores, values);
+  return success();
+}
+
+Value GridLowering::addOutputs(Value out, Value weights, Value values) {
+  auto tile = cast<TileType>(values.getType());
+  auto operand = FragType::get(b.getContext(), kGroupRows, tile.getRows(),
+                               tile.getElementType(), Layout::QuadA);
+  Value packed = ConvertOp::create(b, loc, operand, weights);
+  return MmaOp::create(b, loc, out.getType(), packed, values, out, UnitAttr());
+}
+
+/// Online softmax on fragments.
+State GridLowering::stepSoftmax(const State &state, Value scores,
+                                Value values) {
   Value c = toLog2;
-  Value max =
+  State next;
+  next.max =
       ReduceOp::create(b, loc, rows(), ReduceKind::Max, scores, state.max);
-  Value offset = map(rows(), max, [&](OpBuilder &b, ValueRange x) {
+  Value offset = map(rows(), next.max, [&](OpBuilder &b, ValueRange x) {
     Value scaled = arith::MulFOp::create(b, loc, x[0], c);
     return arith::NegFOp::create(b, loc, scaled).getResult();
   });
@@ -125,19 +188,42 @@ LogicalResult GridLowering::lowerStep(online::StepOp op) {
   Type partial = rows(/*partial=*/true);
   Value sum =
       ReduceOp::create(b, loc, partial, ReduceKind::Sum, weights, Value());
-  State next;
-  next.max = max;
   next.sum = RescaleOp::create(b, loc, partial, state.sum, alpha, sum);
   Value out =
       RescaleOp::create(b, loc, state.out.getType(), state.out, alpha, Value());
-  auto values =
-      cast<TileType>(mapping.lookupOrDefault(op.getValues()).getType());
-  auto operand = FragType::get(b.getContext(), kGroupRows, values.getRows(),
-                               values.getElementType(), Layout::QuadA);
-  Value packed = ConvertOp::create(b, loc, operand, weights);
-  next.out =
-      MmaOp::create(b, loc, out.getType(), packed,
-                    mapping.lookupOrDefault(op.getValues()), out, UnitAttr());
-  states[op.getResult()] = next;
-  return success();
+  next.out = addOutputs(out, weights, values);
+  return next;
+}
+
+/// Weights that need neither a maximum nor a sum.
+State GridLowering::stepFree(online::StepOp op, const State &state,
+                             Value scores, Value values) {
+  auto weights = MapOp::create(b, loc, scores.getType(), scores,
+                               ValueRange{mapping.lookupOrDefault(op.getM0()),
+                                          mapping.lookupOrDefault(op.getN0())});
+  {
+    OpBuilder::InsertionGuard guard(b);
+    Block *block = b.createBlock(&weights.getBody());
+    Value m = block->addArgument(b.getI64Type(), loc);
+    Value n = block->addArgument(b.getI64Type(), loc);
+    Value x = block->addArgument(b.getF32Type(), loc);
+    Value natural = x;
+    if (toNatural)
+      natural = arith::MulFOp::create(b, loc, x, toNatural);
+    SmallVector<Value> results;
+    inlineRegion(b, normalizer.getWeight(),
+                 {natural, constant(0), mapping.lookupOrDefault(op.getB()),
+                  mapping.lookupOrDefault(op.getH()), m, n},
+                 op.getCaptures(), results);
+    // S9: an invisible key has no weight, whatever the function.
+    Value hidden = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, x,
+                                         constant(-INFINITY));
+    Value weight =
+        arith::SelectOp::create(b, loc, hidden, constant(0), results[0]);
+    YieldOp::create(b, loc, weight);
+  }
+  hoistUniform(weights.getBody());
+  State next;
+  next.out = addOutputs(state.out, weights, values);
+  return next;
 }

@@ -5,10 +5,6 @@
 using namespace fovea::gpu;
 using namespace mlir::attn_gpu;
 
-/// The running maximum before any key. Scores times log2(e) stay exact sums
-/// with it, so that exp2 of a masked score minus it is zero.
-static constexpr double kFloor = -0x1p100;
-
 LogicalResult GridLowering::run() {
   auto schedule = cast<ScheduleAttr>(grid.getScheduleAttr());
   if (grid.getBounds().size() != 3)
@@ -83,12 +79,15 @@ Value GridLowering::map(Type type, ValueRange inputs, Body body) {
 //===----------------------------------------------------------------------===//
 
 LogicalResult GridLowering::lowerInit(online::InitOp op) {
-  if (!isa<attn::SoftmaxAttr>(op.getNormalizer()))
-    return unsupported(op, "normalisers other than softmax");
+  if (failed(checkNormalizer(op, op.getNormalizer())))
+    return failure();
+  init = op;
   online::StateType type = op.getState().getType();
   State state;
-  state.max = SplatOp::create(b, loc, rows(), constant(kFloor));
-  state.sum = ZeroOp::create(b, loc, rows(/*partial=*/true));
+  if (type.getHasT()) {
+    state.max = SplatOp::create(b, loc, rows(), constant(kFloor));
+    state.sum = ZeroOp::create(b, loc, rows(/*partial=*/true));
+  }
   state.out = ZeroOp::create(b, loc, frag(type.getColumns()));
   states[op.getState()] = state;
   return success();
@@ -96,6 +95,10 @@ LogicalResult GridLowering::lowerInit(online::InitOp op) {
 
 LogicalResult GridLowering::lowerFinish(online::FinishOp op) {
   State state = states.lookup(op.getState());
+  if (!state.sum) {
+    mapping.map(op.getOut(), state.out);
+    return success();
+  }
   Value sum = QuadReduceOp::create(b, loc, rows(), ReduceKind::Sum, state.sum);
   Value zero = constant(0), one = constant(1), ln2 = constant(M_LN2);
   // S3: rows without a visible key.
@@ -144,7 +147,7 @@ LogicalResult GridLowering::lowerSweep(online::SweepOp op) {
     return unsupported(op, "walks without a segment");
   auto lookup = [&](Value value) { return mapping.lookupOrDefault(value); };
   State state = states[op.getInits()[0]];
-  SmallVector<Value> inits{state.max, state.sum, state.out};
+  SmallVector<Value> inits = state.flat();
   blocks = ForBlocksOp::create(b, loc, TypeRange(ValueRange(inits)),
                                llvm::map_to_vector(walk.getBegins(), lookup),
                                llvm::map_to_vector(walk.getEnds(), lookup),
@@ -158,17 +161,17 @@ LogicalResult GridLowering::lowerSweep(online::SweepOp op) {
     full = body->addArgument(b.getI1Type(), loc);
     for (Value init : inits)
       body->addArgument(init.getType(), loc);
-    states[op.getBody().getArgument(2)] = {
-        body->getArgument(3), body->getArgument(4), body->getArgument(5)};
+    states[op.getBody().getArgument(2)] =
+        state.like(body->getArguments().drop_front(3));
     for (Operation &inner : op.getBody().front().without_terminator()) {
       loc = inner.getLoc();
       if (failed(lowerInBlock(&inner)))
         return failure();
     }
     State next = states[op.getBody().front().getTerminator()->getOperand(0)];
-    YieldOp::create(b, loc, ValueRange{next.max, next.sum, next.out});
+    YieldOp::create(b, loc, next.flat());
   }
-  states[op.getResult(0)] = {blocks.getResult(0), blocks.getResult(1),
-                             blocks.getResult(2)};
+  states[op.getResult(0)] = state.like(blocks.getResults());
+  seed();
   return success();
 }

@@ -10,7 +10,30 @@ using namespace mlir;
 /// The running values of a normaliser; null where it has none of the kind.
 struct State {
   Value max, sum, out;
+
+  SmallVector<Value> flat() const {
+    SmallVector<Value> list;
+    for (Value value : {max, sum, out})
+      if (value)
+        list.push_back(value);
+    return list;
+  }
+  /// The same kinds from a list.
+  State like(ValueRange list) const {
+    State state;
+    size_t next = 0;
+    if (max)
+      state.max = list[next++];
+    if (sum)
+      state.sum = list[next++];
+    state.out = list[next];
+    return state;
+  }
 };
+
+/// The running maximum before any key. Scores times log2(e) stay exact sums
+/// with it, so that exp2 of a masked score minus it is zero.
+inline constexpr double kFloor = -0x1p100;
 
 /// Lowers one grid; says what this target does not do.
 class GridLowering {
@@ -32,7 +55,17 @@ private:
   LogicalResult lowerMap(online::MapOp op);
   LogicalResult lowerStep(online::StepOp op);
   Value lowerMask(online::StepOp step, Value scores);
+  State stepSoftmax(const State &state, Value scores, Value values);
+  State stepFree(online::StepOp op, const State &state, Value scores,
+                 Value values);
+  Value addOutputs(Value out, Value weights, Value values);
+  // Normalizer.cpp
+  LogicalResult checkNormalizer(Operation *op, Attribute symbol);
+  void seed();
+  void inlineRegion(OpBuilder &b, Region &region, ValueRange arguments,
+                    ValueRange captures, SmallVectorImpl<Value> &results);
   void hoistUniform(Region &region);
+  void takeFactor(attn_gpu::MapOp map);
 
   LogicalResult lowerLoad(online::LoadOp op);
   LogicalResult unsupported(Operation *op, const Twine &what) {
@@ -63,7 +96,11 @@ private:
   DenseMap<Value, online::MaskOp> masks;
   /// What takes scores at rest to log2 units, and to natural ones (null: 1).
   Value toLog2, toNatural;
+  double scoreFactor = 1;
   Value count, full;
+  /// Null: softmax without a seed.
+  attn::NormalizerOp normalizer;
+  online::InitOp init;
 };
 
 } // namespace fovea::gpu

@@ -19,10 +19,15 @@ struct AttnGpuPlaceAwaits
                                       : WalkResult::advance();
     });
     if (walk.wasInterrupted())
-      signalPassFailure();
+      return signalPassFailure();
+    getOperation().walk([&](SpecializeOp specialize) {
+      int64_t pin = specialize.getPin();
+      specialize.walk([&](scf::ForOp loop) { addPins(*loop.getBody(), pin); });
+    });
   }
 
   LogicalResult setKeeps(Block &block);
+  void addPins(Block &block, int64_t pin);
 };
 } // namespace
 
@@ -46,4 +51,44 @@ LogicalResult AttnGpuPlaceAwaits::setKeeps(Block &block) {
     inFlight.erase(inFlight.begin(), found + 1);
   }
   return success();
+}
+
+/// Round the last await of a block: 1 keeps it behind the row maxima, 4 keeps
+/// the exponentials behind it.
+void AttnGpuPlaceAwaits::addPins(Block &block, int64_t pin) {
+  AwaitOp last;
+  ReduceOp maximum;
+  for (Operation &op : block) {
+    if (auto await = dyn_cast<AwaitOp>(op))
+      last = await;
+    auto reduce = dyn_cast<ReduceOp>(op);
+    if (reduce && reduce.getKind() == ReduceKind::Max)
+      maximum = reduce;
+  }
+  if (!pin || !last || !maximum || !maximum->isBeforeInBlock(last))
+    return;
+  OpBuilder b(last);
+  if (pin & 4) {
+    // The offset of the exponents is the one map of the maxima alone.
+    MapOp offset;
+    for (Operation *user : maximum->getUsers())
+      if (auto map = dyn_cast<MapOp>(user))
+        if (map.getInputs().size() == 1 && isa<RowvecType>(map.getType()))
+          offset = map;
+    if (!offset)
+      return;
+    Operation *release = last->getNextNode();
+    last->moveAfter(offset);
+    if (isa_and_present<ReleaseOp>(release))
+      release->moveAfter(last);
+    b.setInsertionPointAfter(last);
+    auto pinned = PinOp::create(b, last.getLoc(), offset.getType(), UnitAttr(),
+                                offset.getResult());
+    offset.getResult().replaceAllUsesExcept(pinned.getResult(), pinned);
+  }
+  if (pin & 1) {
+    b.setInsertionPoint(last);
+    PinOp::create(b, last.getLoc(), maximum.getType(), b.getUnitAttr(),
+                  maximum.getResult());
+  }
 }

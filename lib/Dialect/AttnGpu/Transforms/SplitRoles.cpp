@@ -136,7 +136,7 @@ void AttnGpuSplitRoles::split(ForTilesOp tiles) {
   makeChannels(tiles);
   OpBuilder b(tiles);
   Location loc = tiles.getLoc();
-  auto specialize = SpecializeOp::create(b, loc);
+  auto specialize = SpecializeOp::create(b, loc, tiles.getSchedule().getPin());
   b.createBlock(&specialize.getBody());
   for (RoleKind kind : {RoleKind::Load, RoleKind::Mma}) {
     int64_t groups =

@@ -37,10 +37,14 @@ static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> makeMachine() {
       llvm::TargetRegistry::lookupTarget(triple, error);
   if (!target)
     return makeError(FOVEA_COMPILE_ERROR, error);
-  // The lowest PTX version that has everything sm_90a.
+  // Products and sums in users' regions may be fused (S10: rounding is the
+  // target's).
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Fast;
+  // The lowest PTX version that has all of sm_90a.
   std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(
-      triple, "sm_90a", "+ptx80", llvm::TargetOptions(), std::nullopt,
-      std::nullopt, llvm::CodeGenOptLevel::Aggressive));
+      triple, "sm_90a", "+ptx80", options, std::nullopt, std::nullopt,
+      llvm::CodeGenOptLevel::Aggressive));
   if (!machine)
     return makeError(FOVEA_COMPILE_ERROR, "LLVM has no code generator for PTX");
   return std::move(machine);

@@ -1,0 +1,31 @@
+// RUN: fovea-opt %s -split-input-file -verify-diagnostics -fovea-sm90a-pipeline
+
+!t = tensor<?x?x?x96xbf16>
+func.func @head_dim(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+  // expected-error @+1 {{sm_90a kernels have head dims 64, 128 and 256, the same for keys and values, got 96 and 96}}
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c) : (!t, !t, !t, f32) -> !t
+  return %o : !t
+}
+
+// -----
+
+!t = tensor<?x?x?x64xf32>
+func.func @f32(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+  // expected-error @+1 {{sm_90a kernels take f16 and bf16, got 'f32'}}
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c) : (!t, !t, !t, f32) -> !t
+  return %o : !t
+}
+
+// -----
+
+!t = tensor<?x?x?x64xbf16>
+func.func @sine(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c)
+    score {
+    ^bb0(%s: f32, %b: i64, %h: i64, %m: i64, %n: i64):
+      // expected-error @+1 {{sm_90a kernels do not have 'math.sin' on 'f32'}}
+      %x = math.sin %s : f32
+      attn.yield %x : f32
+    } : (!t, !t, !t, f32) -> !t
+  return %o : !t
+}
