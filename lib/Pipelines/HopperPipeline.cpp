@@ -38,9 +38,9 @@ void fovea::addAttnToAttnGpuPasses(OpPassManager &passes,
   functions.addPass(createCSEPass());
   functions.addPass(attn_gpu::createAttnGpuFlattenStream());
   simplify(functions);
-  functions.addPass(attn_gpu::createAttnGpuPlaceAwaits());
   functions.addPass(attn_gpu::createAttnGpuClassifyUniform());
   simplify(functions);
+  functions.addPass(attn_gpu::createAttnGpuPlaceAwaits());
   functions.addPass(attn_gpu::createAttnGpuBudget());
 }
 

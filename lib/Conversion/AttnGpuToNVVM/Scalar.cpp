@@ -102,9 +102,10 @@ FailureOr<Scalar> ScalarEmitter::evaluateInteger(Operation *op,
   };
   // Positions and sizes are promised to fit, index arithmetic on them too.
   auto clip = [&](Interval interval) {
-    if (op->getResult(0).getType().isIndex() && !interval.fits32())
-      return Interval{INT32_MIN, INT32_MAX};
-    return interval;
+    if (!op->getResult(0).getType().isIndex())
+      return interval;
+    return Interval{std::max(interval.lo, -kMaxIndex),
+                    std::min(interval.hi, kMaxIndex)};
   };
   auto bits = [&](auto tag) -> Scalar {
     using Op = decltype(tag);
@@ -166,7 +167,7 @@ FailureOr<Scalar> ScalarEmitter::evaluateInteger(Operation *op,
       })
       .Case([&](arith::IndexCastOp cast) -> FailureOr<Scalar> {
         if (cast.getType().isIndex() && x[0].value.getType() == e.i64)
-          return Scalar{e.trunc(x[0].value), {INT32_MIN, INT32_MAX}};
+          return index(e.trunc(x[0].value));
         return x[0];
       })
       .Case([&](math::AbsIOp) { return unsupported(op); })

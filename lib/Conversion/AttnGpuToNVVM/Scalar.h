@@ -16,6 +16,10 @@ namespace fovea::gpu {
 /// their floats exact.
 inline constexpr int64_t kMaxPosition = (int64_t(1) << 24) - 1;
 
+/// Index arithmetic (tile numbers, bounds) stays within this on either side, so
+/// that sums of two fit 32 bits.
+inline constexpr int64_t kMaxIndex = (int64_t(1) << 30) - 1;
+
 /// A closed interval of i64; everything where a bound would overflow.
 struct Interval {
   int64_t lo = INT64_MIN, hi = INT64_MAX;
@@ -49,7 +53,7 @@ public:
   /// Evaluates an op; fails with a diagnostic where this target has not got it.
   FailureOr<Scalar> evaluate(Operation *op, ArrayRef<Scalar> operands);
   /// A scalar of an index or i64 type that fits 32 bits.
-  Scalar index(Value value, int64_t lo = INT32_MIN, int64_t hi = INT32_MAX) {
+  Scalar index(Value value, int64_t lo = -kMaxIndex, int64_t hi = kMaxIndex) {
     return {value, {lo, hi}};
   }
   Value wide(const Scalar &x);

@@ -53,12 +53,14 @@ LogicalResult AttnGpuPlaceAwaits::setKeeps(Block &block) {
   return success();
 }
 
-/// Round the last await of a block: 1 keeps it behind the row maxima, 4 keeps
+/// Round the last await of a block without masks: 1 keeps it behind the row maxima, 4 keeps
 /// the exponentials behind it.
 void AttnGpuPlaceAwaits::addPins(Block &block, int64_t pin) {
   AwaitOp last;
   ReduceOp maximum;
   for (Operation &op : block) {
+    if (isa<MaskOp>(op)) // registers are short there
+      return;
     if (auto await = dyn_cast<AwaitOp>(op))
       last = await;
     auto reduce = dyn_cast<ReduceOp>(op);
