@@ -84,15 +84,18 @@ def Online_CPUScheduleAttr : Online_Attr<"CPUSchedule", "cpu_schedule", [
     in blocks of `n` keys. `lanes` queries make a vector of the score type.
     `exact` selects on v, so that a non-finite value reaches only rows that see
     it (S11). `index_bits` is the width that the kernel's indices are promised
-    to fit (32: all positions below 2³⁰).
+    to fit (32: all positions below 2³⁰). `pairs` takes both products of bf16
+    inputs by dot products of pairs, with weights rounded to bf16; without it
+    blocks of keys and values are widened.
 
     Example: `#online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>`
   }];
   let parameters = (ins "int64_t":$m, "int64_t":$n, "int64_t":$lanes,
-                        "bool":$exact, "int64_t":$indexBits);
+                        "bool":$exact, "int64_t":$indexBits,
+                        DefaultValuedParameter<"bool", "false">:$pairs);
   let assemblyFormat = [{
     `<` `m` `=` $m `,` `n` `=` $n `,` `lanes` `=` $lanes `,` `exact` `=` $exact `,`
-    `index_bits` `=` $indexBits `>`
+    `index_bits` `=` $indexBits (`,` `pairs` `=` $pairs^)? `>`
   }];
   let genVerifyDecl = 1;
 }

@@ -68,6 +68,7 @@ chooseSchedule(attn::AttentionOp op, const TargetModel &model,
   request.valueDim = cast<ShapedType>(op.getValue().getType()).getDimSize(3);
   request.elementBytes = op.getElementType().getIntOrFloatBitWidth() / 8;
   request.scoreBytes = op.getScoreType().getIntOrFloatBitWidth() / 8;
+  request.bf16 = op.getElementType().isBF16() && op.getScoreType().isF32();
   request.text = options.schedule;
   request.exact = options.exact;
   request.indexBits = options.indexBits;

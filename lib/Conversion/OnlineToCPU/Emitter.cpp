@@ -72,6 +72,59 @@ Value Emitter::fma(Value x, Value y, Value z) {
   return LLVM::FMAOp::create(b, loc, x.getType(), x, y, z);
 }
 
+Value Emitter::part(Value x, int64_t index) {
+  if (lanes == native)
+    return x;
+  SmallVector<int32_t> mask;
+  for (int64_t i = 0; i < native; ++i)
+    mask.push_back(index * native + i);
+  return LLVM::ShuffleVectorOp::create(b, loc, x, x, mask);
+}
+
+Value Emitter::join(ArrayRef<Value> parts) {
+  if (parts.size() == 1)
+    return parts[0];
+  assert(parts.size() == 2 && "a panel has one or two registers");
+  SmallVector<int32_t> mask;
+  for (int64_t i = 0; i < lanes; ++i)
+    mask.push_back(i);
+  return LLVM::ShuffleVectorOp::create(b, loc, parts[0], parts[1], mask);
+}
+
+Value Emitter::intrinsic(StringRef name, Type type, ValueRange operands) {
+  return LLVM::CallIntrinsicOp::create(b, loc, type, b.getStringAttr(name),
+                                       operands)
+      .getResult(0);
+}
+
+Value Emitter::dotPairs(Value pair, Value lanePairs, Value z) {
+  auto pairs = VectorType::get({2 * native}, b.getBF16Type());
+  Value all = LLVM::BitcastOp::create(b, loc, pairs, nativeSplat(pair));
+  Values parts;
+  for (int64_t i = 0; i < lanes / native; ++i) {
+    Value own = LLVM::BitcastOp::create(b, loc, pairs, part(lanePairs, i));
+    parts.push_back(intrinsic("llvm.x86.avx512bf16.dpbf16ps.512", nativeVec(f),
+                              {part(z, i), all, own}));
+  }
+  return join(parts);
+}
+
+Value Emitter::makePairs(Value x, Value y) {
+  auto pairs = VectorType::get({2 * native}, b.getBF16Type());
+  SmallVector<int32_t> mask;
+  for (int64_t i = 0; i < native; ++i)
+    mask.append({int32_t(i), int32_t(native + i)});
+  Values parts;
+  for (int64_t i = 0; i < lanes / native; ++i) {
+    // The second operand fills the lower half.
+    Value both = intrinsic("llvm.x86.avx512bf16.cvtne2ps2bf16.512", pairs,
+                           {part(y, i), part(x, i)});
+    both = LLVM::ShuffleVectorOp::create(b, loc, both, both, mask);
+    parts.push_back(LLVM::BitcastOp::create(b, loc, nativeVec(f), both));
+  }
+  return join(parts);
+}
+
 Value Emitter::fmaxDropNaN(Value x, Value y) {
   return select(fcmp(arith::CmpFPredicate::OGT, x, y), x, y);
 }

@@ -72,6 +72,11 @@ public:
   Value fdiv(Value x, Value y) { return make<arith::DivFOp>(x, y); }
   /// x·y + z, rounded once.
   Value fma(Value x, Value y, Value z);
+  /// z + x · y over pairs of bf16 (AVX512-BF16): one pair in an i32 with the
+  /// pairs of every lane, which travel as bits of a score vector.
+  Value dotPairs(Value pair, Value lanePairs, Value z);
+  /// Rounds x and y to bf16: the pair (x, y) of every lane.
+  Value makePairs(Value x, Value y);
   /// The larger; y where x is NaN: one vmaxps.
   Value fmaxDropNaN(Value x, Value y);
   Value select(Value cond, Value x, Value y) {
@@ -115,6 +120,10 @@ public:
   void when(Value cond, function_ref<void()> then);
 
 private:
+  /// A native part of a lane vector, and the vector of such parts.
+  Value part(Value x, int64_t index);
+  Value join(ArrayRef<Value> parts);
+  Value intrinsic(StringRef name, Type type, ValueRange operands);
   template <typename OpTy> Value make(Value x, Value y) {
     return b.createOrFold<OpTy>(loc, x, y);
   }

@@ -1,6 +1,6 @@
 //===- Helpers.cpp - Packing, transposing and storing rows ----------------===//
 //
-// Three small functions a kernel calls, so that their code exists once.
+// Small functions a kernel calls, so that their code exists once.
 //
 //===----------------------------------------------------------------------===//
 
@@ -46,7 +46,7 @@ static Value loadElements(Emitter &e, Value address, Type element) {
 }
 
 /// pack(source, row stride, column stride, rows, columns, destination,
-/// destination stride, padded rows): rows in the score type, zeros up to the
+/// destination stride, padded rows): rows in the packed type, zeros up to the
 /// destination's stride and the padded rows.
 void KernelEmitter::emitPackFunction() {
   HelperFunction function(
@@ -57,27 +57,74 @@ void KernelEmitter::emitPackFunction() {
         columnStride = function.argument(2), rows = function.argument(3),
         columns = function.argument(4), destination = function.argument(5),
         stride = function.argument(6), paddedRows = function.argument(7);
+  Type packed = packedType();
+  unsigned align = packed.getIntOrFloatBitWidth() / 8;
   Value unit = e.icmp(P::eq, columnStride, e.c(1));
   Value vectors =
       e.select(unit, e.sub(columns, e.urem(columns, e.c(e.native))), e.c(0));
-  Value zero = e.cf(0.0);
+  Value zero = arith::ConstantOp::create(e.b, e.loc, e.b.getZeroAttr(packed));
   e.loop(e.c(0), rows, 1, [&](Value r) {
     Value from = e.gep(source, e.mul(r, rowStride), element);
-    Value to = e.gep(destination, e.mul(r, stride), e.f);
+    Value to = e.gep(destination, e.mul(r, stride), packed);
     e.loop(e.c(0), vectors, e.native, [&](Value d) {
       Value v = loadElements(e, e.gep(from, d, element), element);
-      e.store(e.widen(v, e.f), e.gep(to, d, e.f), e.scoreBytes());
+      e.store(e.widen(v, packed), e.gep(to, d, packed), align);
     });
     e.loop(vectors, columns, 1, [&](Value d) {
       Value address = e.gep(from, e.mul(d, columnStride), element);
       Value v = e.load(element, address, element.getIntOrFloatBitWidth() / 8);
-      e.store(e.widen(v, e.f), e.gep(to, d, e.f));
+      e.store(e.widen(v, packed), e.gep(to, d, packed), align);
     });
     e.loop(columns, stride, 1,
-           [&](Value d) { e.store(zero, e.gep(to, d, e.f)); });
+           [&](Value d) { e.store(zero, e.gep(to, d, packed), align); });
   });
   e.loop(e.mul(rows, stride), e.mul(paddedRows, stride), 1,
-         [&](Value i) { e.store(zero, e.gep(destination, i, e.f)); });
+         [&](Value i) { e.store(zero, e.gep(destination, i, packed), align); });
+}
+
+/// interleave(source, row stride, column stride, rows, columns, destination,
+/// destination stride): rows 2 r and 2 r + 1 to one row of pairs; zeros up to
+/// the destination's stride and in place of a last row's partner.
+void KernelEmitter::emitInterleaveFunction() {
+  HelperFunction function(e, name + "_interleave",
+                          {e.ptr, e.i64, e.i64, e.i64, e.i64, e.ptr, e.i64});
+  Type element = spec.elementType, i16 = e.b.getIntegerType(16),
+       i32 = e.b.getI32Type();
+  Value source = function.argument(0), rowStride = function.argument(1),
+        columnStride = function.argument(2), rows = function.argument(3),
+        columns = function.argument(4), destination = function.argument(5),
+        stride = function.argument(6);
+  Value unit = e.icmp(P::eq, columnStride, e.c(1));
+  Value vectors =
+      e.select(unit, e.sub(columns, e.urem(columns, e.c(e.native))), e.c(0));
+  Value sixteen = arith::ConstantIntOp::create(e.b, e.loc, 16, 32);
+  Value none = arith::ConstantIntOp::create(e.b, e.loc, 0, 32);
+  Value all = arith::ConstantIntOp::create(e.b, e.loc, -1, 32);
+  e.loop(e.c(0), rows, 2, [&](Value r) {
+    Value has = e.icmp(P::slt, e.add(r, e.c(1)), rows);
+    Value first = e.gep(source, e.mul(r, rowStride), element);
+    Value second = e.select(has, e.gep(first, rowStride, element), first);
+    Value kept = e.select(has, all, none);
+    Value to = e.gep(destination, e.mul(e.udiv(r, e.c(2)), stride), i32);
+    auto copy = [&](Value d, Value offset, Type narrow, Type wide) {
+      auto like = [&](Value x) {
+        return isa<VectorType>(wide) ? e.nativeSplat(x) : x;
+      };
+      auto half = [&](Value row) -> Value {
+        Value v = e.load(narrow, e.gep(row, offset, element), 2);
+        return arith::ExtUIOp::create(e.b, e.loc, wide, v);
+      };
+      Value upper = e.land(half(second), like(kept));
+      upper = arith::ShLIOp::create(e.b, e.loc, upper, like(sixteen));
+      e.store(e.lor(half(first), upper), e.gep(to, d, i32), 4);
+    };
+    e.loop(e.c(0), vectors, e.native,
+           [&](Value d) { copy(d, d, e.nativeVec(i16), e.nativeVec(i32)); });
+    e.loop(vectors, columns, 1,
+           [&](Value d) { copy(d, e.mul(d, columnStride), i16, i32); });
+    e.loop(columns, stride, 1,
+           [&](Value d) { e.store(none, e.gep(to, d, i32), 4); });
+  });
 }
 
 /// unpack(source, source stride, rows, columns, destination, row stride, column
@@ -126,10 +173,11 @@ void KernelEmitter::emitTransposeFunction() {
     Value from = e.gep(source, e.mul(square, sourceStep), e.f);
     Value to = e.gep(destination, e.mul(square, toStep), e.f);
     Values a;
-    for (int64_t i = 0; i < e.native; ++i)
-      a.push_back(
-          e.fmul(loadElements(e, e.gep(from, e.mul(e.c(i), stride), e.f), e.f),
-                 factor));
+    for (int64_t i = 0; i < e.native; ++i) {
+      Value v = loadElements(e, e.gep(from, e.mul(e.c(i), stride), e.f), e.f);
+      // Pairs are bits that arithmetic must not touch.
+      a.push_back(pairs() ? v : e.fmul(v, factor));
+    }
     // Exchange off-diagonal blocks of 1, 2, 4, … elements.
     for (int64_t size = 1; size < e.native; size *= 2) {
       SmallVector<int32_t> low, high;
@@ -185,26 +233,31 @@ void KernelEmitter::callPack(Value source, const Buffer &buffer, Value rows,
                        e.c(columns), destination, e.c(stride), paddedRows});
 }
 
-/// Q^T of each panel, [d][lane], with the scale (and log2 e) folded in where no
-/// mod sees the plain scores.
+/// The scale (and log2 e) that multiplies every product where no mod sees the
+/// plain scores; null elsewhere.
+Value KernelEmitter::productFactor() {
+  if (!plainScores())
+    return {};
+  Value scale = spec.step.getScale();
+  Value factor = scale ? s->scalar(scale) : e.cf(1.0);
+  return direct() ? e.fmul(factor, e.cf(1.4426950408889634)) : factor;
+}
+
+/// Q^T of each panel, [d][lane], with the factor folded in; pairs as they are.
 void KernelEmitter::packQueries(Value panels) {
   for (unsigned i = 0; i < spec.dots.size(); ++i) {
     DotSpec &dot = spec.dots[i];
-    Value factor = e.cf(1.0);
-    if (plainScores()) {
-      if (Value scale = spec.step.getScale())
-        factor = s->scalar(scale);
-      if (direct())
-        factor = e.fmul(factor, e.cf(1.4426950408889634));
-    }
-    int64_t columns = padded(dot.dim, e.native);
+    Value factor = pairs() ? Value() : productFactor();
+    if (!factor)
+      factor = e.cf(1.0);
+    int64_t columns = packedSteps(dot.dim);
     Value start = s->scalar(dot.queryLoad.getRow());
     e.loop(e.c(0), panels, 1, [&](Value panel) {
       Value first = e.mul(panel, e.c(e.lanes));
       Value taken = e.min(e.sub(rows, first), e.c(e.lanes));
       Value buffer = at(at_.rowBuffer);
       callPack(tensorRows(dot.query, e.add(start, first)), bufferOf(dot.query),
-               taken, dot.dim, buffer, columns, e.c(e.lanes));
+               taken, dot.dim, buffer, columns * stepElements(), e.c(e.lanes));
       Value to =
           e.gep(at(at_.queries[i]), e.mul(panel, e.c(columns * e.lanes)), e.f);
       // One register of rows at a time becomes a register of lanes.
@@ -221,7 +274,7 @@ void KernelEmitter::packQueries(Value panels) {
 /// Rows that lie at multiples of 4096 bytes share one set of the L1 cache;
 /// anything but unit columns cannot be broadcast from memory in order.
 Value KernelEmitter::readsInPlace(const Buffer &buffer) {
-  int64_t bytes = e.scoreBytes();
+  int64_t bytes = packedType().getIntOrFloatBitWidth() / 8;
   Value unit = e.icmp(P::eq, buffer.strides[3], e.c(1));
   Value step = e.land(e.mul(buffer.strides[2], e.c(bytes)), e.c(4095));
   return e.land(unit, e.icmp(P::ne, step, e.c(0)));
@@ -230,7 +283,7 @@ Value KernelEmitter::readsInPlace(const Buffer &buffer) {
 BlockRows KernelEmitter::prepareKeys(const DotSpec &dot, unsigned index,
                                      Value n0) {
   const Buffer &buffer = bufferOf(dot.key);
-  int64_t stride = padded(dot.dim, e.native);
+  int64_t stride = packedSteps(dot.dim) * stepElements();
   Value source = tensorRows(dot.key, n0);
   Value packed = at(at_.packedKeys[index]);
   Value groups = e.c(e.group);
@@ -238,11 +291,12 @@ BlockRows KernelEmitter::prepareKeys(const DotSpec &dot, unsigned index,
   auto pack = [&]() -> Values {
     Value paddedRows = e.mul(e.ceilDiv(count, e.group), groups);
     callPack(source, buffer, count, dot.dim, packed, stride, paddedRows);
-    Value tail = e.gep(packed, e.mul(whole, e.c(stride)), e.f);
+    Value tail = e.gep(packed, e.mul(whole, e.c(stride)), packedType());
     return {packed, e.c(stride), tail};
   };
   Values result;
-  if (spec.elementType != e.f) {
+  // A pair that only half belongs to the row is not read in place.
+  if (spec.elementType != packedType() || dot.dim % stepElements() != 0) {
     result = pack();
   } else {
     result = e.branch(
@@ -250,9 +304,9 @@ BlockRows KernelEmitter::prepareKeys(const DotSpec &dot, unsigned index,
         [&]() -> Values {
           Value tail = at(at_.keyTail[index]);
           e.when(e.icmp(P::ne, whole, count), [&]() {
-            callPack(e.gep(source, e.mul(whole, buffer.strides[2]), e.f),
-                     buffer, e.sub(count, whole), dot.dim, tail, stride,
-                     groups);
+            callPack(
+                e.gep(source, e.mul(whole, buffer.strides[2]), packedType()),
+                buffer, e.sub(count, whole), dot.dim, tail, stride, groups);
           });
           return {source, buffer.strides[2], tail};
         },
@@ -265,6 +319,12 @@ BlockRows KernelEmitter::prepareValues(Value n0) {
   const Buffer &buffer = bufferOf(spec.value);
   Value source = tensorRows(spec.value, n0);
   Value packed = at(at_.packedValues);
+  if (pairs()) {
+    callHelper("_interleave",
+               {source, buffer.strides[2], buffer.strides[3], count,
+                e.c(spec.valueDim), packed, e.c(valuePadded())});
+    return BlockRows{packed, e.c(valuePadded()), {}, {}};
+  }
   auto pack = [&]() -> Values {
     callPack(source, buffer, count, spec.valueDim, packed, valuePadded(),
              count);

@@ -19,14 +19,15 @@ void KernelEmitter::layOutScratch() {
   int64_t widest = valuePadded();
   at_.zeros = layout.reserve(64);
   for (const DotSpec &dot : spec.dots) {
-    int64_t columns = padded(dot.dim, e.native);
+    int64_t columns = packedSteps(dot.dim);
     widest = std::max(widest, columns);
     at_.queries.push_back(layout.reserve(panels * columns * vector));
     at_.scores.push_back(layout.reserve(keys * vector));
     at_.packedKeys.push_back(layout.reserve(keys * columns * bytes));
     at_.keyTail.push_back(layout.reserve(e.group * columns * bytes));
   }
-  at_.packedValues = layout.reserve(keys * valuePadded() * bytes);
+  at_.packedValues =
+      layout.reserve(keys / stepElements() * valuePadded() * bytes);
   at_.output = layout.reserve(panels * valuePadded() * vector);
   at_.rowMax = layout.reserve(panels * vector);
   at_.rowSum = layout.reserve(panels * vector);
@@ -42,6 +43,8 @@ void KernelEmitter::layOutScratch() {
 LogicalResult KernelEmitter::run() {
   e.b.setInsertionPointToEnd(module.getBody());
   emitPackFunction();
+  if (pairs())
+    emitInterleaveFunction();
   emitUnpackFunction();
   emitTransposeFunction();
   if (failed(emitPlan()) || failed(emitRun()))

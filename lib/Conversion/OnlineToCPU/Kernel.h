@@ -5,6 +5,8 @@
 //   scores   S^T[key][lane] = K[key][d] (broadcast) · Q^T[d][lane]
 //   rows     mods, mask, running maximum, weights: lane-wise
 //   values   O^T[e][lane] += V[key][e] (broadcast) · P^T[key][lane]
+// With the schedule's `pairs`, bf16 inputs stay bf16: Q and K are read as pairs
+// along d, V is interleaved into and P rounded to pairs of keys.
 // Only Q is always packed; K and V are read in place where they lie well.
 //
 //===----------------------------------------------------------------------===//
@@ -31,7 +33,8 @@ private:
 };
 
 /// Rows of a tensor as the micro-kernels read them: element (r, d) of the block
-/// at base[r · stride + d], in the score type.
+/// at base[r · stride + d], of the packed type. Values in pairs: the pair (r,
+/// d) of rows 2 r and 2 r + 1, of 32 bits.
 struct BlockRows {
   Value base, stride;
   /// Where the last, incomplete group of rows is padded with zeros.
@@ -62,6 +65,7 @@ private:
 
   // Helpers.cpp
   void emitPackFunction();
+  void emitInterleaveFunction();
   void emitUnpackFunction();
   void emitTransposeFunction();
   Value tensorRows(online::ViewOp view, Value row);
@@ -70,6 +74,7 @@ private:
   void callPack(Value source, const Buffer &buffer, Value rows, int64_t columns,
                 Value destination, int64_t stride, Value paddedRows);
   void packQueries(Value panels);
+  Value productFactor();
   BlockRows prepareKeys(const DotSpec &dot, unsigned index, Value n0);
   BlockRows prepareValues(Value n0);
   Value readsInPlace(const Buffer &buffer);
@@ -91,6 +96,7 @@ private:
   LogicalResult emitMaskLoop(Value from, Value to, Value &rowMax);
   LogicalResult takeStat(Value score, Value &rowMax);
   LogicalResult emitWeights(Value panel, Value rowMax, Value &alpha);
+  LogicalResult takeWeight(Value key, Value t, Value &weight, Values &sum);
   LogicalResult emitWeight(Value key, Value score, Value t, Value &weight,
                            Value &denom);
 
@@ -116,6 +122,19 @@ private:
   bool plainScores() {
     return spec.scoresAreDot() && !spec.step.getRow() && !spec.step.getCol();
   }
+  bool pairs() { return spec.schedule.getPairs(); }
+  /// What queries and keys are packed in.
+  Type packedType() { return pairs() ? spec.elementType : e.f; }
+  /// What a step of the micro-kernels broadcasts, of the size of a score.
+  Type stepType() { return pairs() ? e.b.getI32Type() : e.f; }
+  unsigned stepAlign() { return pairs() ? 2 : e.scoreBytes(); }
+  /// Packed elements a step.
+  int64_t stepElements() { return pairs() ? 2 : 1; }
+  /// Steps of a row of queries or keys, and those of a packed row.
+  int64_t steps(int64_t dim) {
+    return (dim + stepElements() - 1) / stepElements();
+  }
+  int64_t packedSteps(int64_t dim) { return padded(steps(dim), e.native); }
   int64_t blockKeys() { return spec.schedule.getN(); }
   int64_t maxPanels() { return spec.schedule.getM() / e.lanes; }
   int64_t padded(int64_t n, int64_t unit) const {

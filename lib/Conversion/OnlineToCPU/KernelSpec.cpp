@@ -109,6 +109,11 @@ static LogicalResult checkSchedule(KernelSpec &spec) {
   if (spec.schedule.getN() <= 0 || spec.schedule.getN() % group != 0)
     return spec.grid.emitOpError("schedule's n must be a positive multiple of ")
            << group << ", got " << spec.schedule.getN();
+  if (spec.schedule.getPairs() &&
+      (!spec.elementType.isBF16() || !spec.scoreType.isF32() ||
+       lanes * bytes != 64))
+    return spec.grid.emitOpError("schedule's pairs need bf16 inputs, f32 "
+                                 "scores and 16 lanes");
   return success();
 }
 
@@ -160,10 +165,12 @@ FailureOr<KernelSpec> fovea::cpu::analyzeKernel(func::FuncOp func) {
   if (failed(analyzeDots(spec)) ||
       failed(resolveLoad(spec.step.getValues(), spec.valueLoad, spec.value,
                          spec.step)) ||
-      failed(analyzeStores(spec)) || failed(checkSchedule(spec)))
+      failed(analyzeStores(spec)))
     return failure();
   spec.elementType = cast<RankedTensorType>(spec.valueLoad.getTile().getType())
                          .getElementType();
+  if (failed(checkSchedule(spec)))
+    return failure();
   if (Value visible = spec.step.getVisible()) {
     spec.mask = visible.getDefiningOp<online::MaskOp>();
     if (!spec.mask)

@@ -14,29 +14,39 @@ using P = arith::CmpIPredicate;
 Values KernelEmitter::emitScoreGroup(unsigned index, const BlockRows &keys,
                                      Value panel, Value group) {
   const DotSpec &dot = spec.dots[index];
-  int64_t columns = padded(dot.dim, e.native);
+  int64_t columns = packedSteps(dot.dim);
   Value queries =
       e.gep(at(at_.queries[index]), e.mul(panel, e.c(columns * e.lanes)), e.f);
   // The rows of the last, incomplete group are a padded copy.
   Value tail = e.icmp(P::sgt, e.add(group, e.c(e.group)), count);
-  Value base = e.select(tail, keys.tailBase,
-                        e.gep(keys.base, e.mul(group, keys.stride), e.f));
+  Value base =
+      e.select(tail, keys.tailBase,
+               e.gep(keys.base, e.mul(group, keys.stride), packedType()));
   Value stride = e.select(tail, keys.tailStride, keys.stride);
   Values offsets;
   for (int64_t i = 0; i < e.group; ++i)
     offsets.push_back(e.mul(stride, e.c(i)));
   Values zero(e.group, e.vc(0.0));
-  return e.loop(e.c(0), e.c(dot.dim), e.c(1), zero,
-                [&](Value d, ValueRange acc) -> Values {
-                  Value q = e.loadRow(queries, d);
-                  Value column = e.gep(base, d, e.f);
-                  Values next;
-                  for (int64_t i = 0; i < e.group; ++i) {
-                    Value k = e.load(e.f, e.gep(column, offsets[i], e.f));
-                    next.push_back(e.fma(e.splat(k), q, acc[i]));
-                  }
-                  return next;
-                });
+  Values scores =
+      e.loop(e.c(0), e.c(steps(dot.dim)), e.c(1), zero,
+             [&](Value d, ValueRange acc) -> Values {
+               Value q = e.loadRow(queries, d);
+               Value column = e.gep(base, d, stepType());
+               Values next;
+               for (int64_t i = 0; i < e.group; ++i) {
+                 Value k =
+                     e.load(stepType(), e.gep(column, offsets[i], packedType()),
+                            stepAlign());
+                 next.push_back(pairs() ? e.dotPairs(k, q, acc[i])
+                                        : e.fma(e.splat(k), q, acc[i]));
+               }
+               return next;
+             });
+  // Folding the factor into Q would round it.
+  if (Value factor = pairs() ? productFactor() : Value())
+    for (Value &score : scores)
+      score = e.fmul(score, e.splat(factor));
+  return scores;
 }
 
 /// O^T ← alpha · O^T + V^T · P^T over the runs of live keys.
@@ -58,8 +68,13 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
         e.c(0), runCount, e.c(1), acc,
         [&](Value run, ValueRange outer) -> Values {
           std::pair<Value, Value> keys = loadRun(run);
+          Value from = keys.first, to = keys.second;
+          if (pairs()) {
+            from = e.udiv(from, e.c(2));
+            to = e.ceilDiv(to, 2);
+          }
           return e.loop(
-              keys.first, keys.second, e.c(1), outer,
+              from, to, e.c(1), outer,
               [&](Value key, ValueRange inner) -> Values {
                 Value p = e.loadRow(weights, key);
                 Value row = e.gep(base, e.mul(key, values.stride), e.f);
@@ -69,8 +84,9 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
                       e.word, e.gep(at(at_.visible), key, e.word), wordBytes));
                 Values next;
                 for (int64_t i = 0; i < e.group; ++i) {
-                  Value v = e.load(e.f, e.gep(row, i * e.scoreBytes()));
-                  Value sum = e.fma(e.splat(v), p, inner[i]);
+                  Value v = e.load(stepType(), e.gep(row, i * e.scoreBytes()));
+                  Value sum = pairs() ? e.dotPairs(v, p, inner[i])
+                                      : e.fma(e.splat(v), p, inner[i]);
                   next.push_back(exact ? e.select(visible, sum, inner[i])
                                        : sum);
                 }

@@ -42,7 +42,8 @@ private:
     FailureOr<fovea::cpu::KernelSpec> spec = fovea::cpu::analyzeKernel(func);
     if (failed(spec))
       return failure();
-    for (StringRef suffix : {"_plan", "_run", "_pack", "_unpack", "_transpose"})
+    for (StringRef suffix :
+         {"_plan", "_run", "_pack", "_unpack", "_transpose", "_interleave"})
       if (module.lookupSymbol((func.getName() + suffix).str()))
         return func.emitError("cannot be lowered: the module has a symbol '")
                << func.getName() << suffix << "' already";

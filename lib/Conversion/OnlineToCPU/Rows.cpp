@@ -177,36 +177,56 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
          failed(prepareRegion(spec.normalizer.getDenom(), 2, true, panel))))
       status = failure();
   }
-  unsigned wordBytes = e.word.getIntOrFloatBitWidth() / 8;
   Values init;
   if (sum)
     init.push_back(sum);
-  Values result =
-      e.loop(e.c(0), runCount, e.c(1), init,
-             [&](Value run, ValueRange outer) -> Values {
-               std::pair<Value, Value> keys = loadRun(run);
-               return e.loop(
-                   keys.first, keys.second, e.c(1), outer,
-                   [&](Value key, ValueRange carried) -> Values {
-                     Value score = e.loadRow(at(at_.scores[0]), key);
-                     Value weight, denom;
-                     if (failed(emitWeight(key, score, t, weight, denom))) {
-                       status = failure();
-                       return llvm::to_vector(carried);
-                     }
-                     e.storeRow(weight, at(at_.scores[0]), key);
-                     if (spec.schedule.getExact())
-                       e.store(e.maskToWord(e.lnot(isNegInf(e, score))),
-                               e.gep(at(at_.visible), key, e.word), wordBytes);
-                     if (carried.empty())
-                       return {};
-                     return {e.fadd(carried[0], denom)};
-                   });
-             });
+  Values result = e.loop(
+      e.c(0), runCount, e.c(1), init,
+      [&](Value run, ValueRange outer) -> Values {
+        std::pair<Value, Value> keys = loadRun(run);
+        // The partner of the last key of an odd run is invisible.
+        if (pairs())
+          e.when(e.icmp(P::ne, e.urem(keys.second, e.c(2)), e.c(0)), [&]() {
+            e.storeRow(e.vc(-INFINITY), at(at_.scores[0]), keys.second);
+          });
+        return e.loop(keys.first, keys.second, e.c(stepElements()), outer,
+                      [&](Value key, ValueRange carried) -> Values {
+                        Values taken = llvm::to_vector(carried);
+                        Value row = key, weight, partner;
+                        if (failed(takeWeight(key, t, weight, taken)) ||
+                            (pairs() && failed(takeWeight(e.add(key, e.c(1)), t,
+                                                          partner, taken)))) {
+                          status = failure();
+                          return llvm::to_vector(carried);
+                        }
+                        if (pairs()) {
+                          row = e.udiv(key, e.c(2));
+                          weight = e.makePairs(weight, partner);
+                        }
+                        e.storeRow(weight, at(at_.scores[0]), row);
+                        return taken;
+                      });
+      });
   s->pop();
   if (sum)
     e.storeRow(result[0], at(at_.rowSum), panel);
   return status;
+}
+
+/// The weight of one key; its denominator joins the sum, where there is one.
+LogicalResult KernelEmitter::takeWeight(Value key, Value t, Value &weight,
+                                        Values &sum) {
+  Value score = e.loadRow(at(at_.scores[0]), key), denom;
+  if (failed(emitWeight(key, score, t, weight, denom)))
+    return failure();
+  if (spec.schedule.getExact()) {
+    unsigned wordBytes = e.word.getIntOrFloatBitWidth() / 8;
+    e.store(e.maskToWord(e.lnot(isNegInf(e, score))),
+            e.gep(at(at_.visible), key, e.word), wordBytes);
+  }
+  if (!sum.empty())
+    sum[0] = e.fadd(sum[0], denom);
+  return success();
 }
 
 LogicalResult KernelEmitter::emitWeight(Value key, Value score, Value t,

@@ -150,6 +150,14 @@ llvm::Error fovea::optimizeForCPU(llvm::Module &module,
   llvm::raw_string_ostream os(broken);
   if (llvm::verifyModule(module, &os))
     return makeError(FOVEA_COMPILE_ERROR, "invalid LLVM IR: " + broken);
+  for (const llvm::Function &function : module)
+    if (function.getName().starts_with("llvm.x86.avx512bf16.") &&
+        !(*machine)->getMCSubtargetInfo()->checkFeatures("+avx512bf16"))
+      return makeError(FOVEA_COMPILE_ERROR,
+                       "the kernel's schedule takes bf16 in pairs, which needs "
+                       "avx512bf16; '" +
+                           target.cpu + "' with features '" + target.features +
+                           "' has not");
   DiagnosticScope scope(module.getContext());
   runPasses(module, **machine);
   return scope.take("optimising");

@@ -1,4 +1,6 @@
 // RUN: fovea-opt %s -convert-attn-to-online=cpu=x86-64-v4 | FileCheck %s --check-prefix=V4
+// RUN: fovea-opt %s -convert-attn-to-online='cpu=x86-64-v4 features=+avx512bf16' | FileCheck %s --check-prefix=PAIRS
+// RUN: fovea-opt %s -convert-attn-to-online='cpu=x86-64-v4 features=+avx512bf16 exact=true' | FileCheck %s --check-prefix=EXACT
 // RUN: fovea-opt %s -convert-attn-to-online=cpu=x86-64-v3 | FileCheck %s --check-prefix=V3
 // RUN: fovea-opt %s -convert-attn-to-online='schedule=m=32,n=64 exact=true index-bits=64' | FileCheck %s --check-prefix=GIVEN
 // RUN: not fovea-opt %s -convert-attn-to-online=schedule=k=3 2>&1 | FileCheck %s --check-prefix=KEY
@@ -25,7 +27,11 @@ func.func @f(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
 }
 
 // Long rows: fewer of them, and shorter blocks where they are widened.
-// V4: #online.cpu_schedule<m = 128, n = 64, lanes = 16
+// V4: #online.cpu_schedule<m = 128, n = 64, lanes = 16, exact = false, index_bits = 32>
+// Of bf16 alone, and not where a kernel selects on v.
+// PAIRS: #online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>
+// PAIRS: #online.cpu_schedule<m = 128, n = 64, lanes = 16, exact = false, index_bits = 32, pairs = true>
+// EXACT-COUNT-2: exact = true, index_bits = 32>
 !b = tensor<?x?x?x512xbf16>
 func.func @wide(%q: !b, %k: !b, %v: !b, %c: f32) -> !b {
   %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c) : (!b, !b, !b, f32) -> !b

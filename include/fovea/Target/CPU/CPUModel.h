@@ -19,6 +19,7 @@ struct CPUScheduleRequest {
   int64_t valueDim = 0;
   unsigned elementBytes = 4;
   unsigned scoreBytes = 4;
+  bool bf16 = false; ///< The element type is bf16 and the score type f32.
   /// "m=192,n=256"; what it leaves out is the cost model's choice.
   llvm::StringRef text;
   bool exact = false;

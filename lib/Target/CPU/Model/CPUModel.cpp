@@ -9,19 +9,32 @@
 
 using namespace fovea;
 
-static bool hasAVX512(llvm::StringRef cpu, llvm::StringRef features) {
+/// Whether a list such as "+avx512f,-avx512bf16" says something of a feature.
+static std::optional<bool> findFeature(llvm::StringRef features,
+                                       llvm::StringRef name) {
   for (llvm::StringRef rest = features; !rest.empty();) {
     auto [feature, tail] = rest.split(',');
-    if (feature == "+avx512f")
-      return true;
-    if (feature == "-avx512f")
-      return false;
+    if (feature.drop_front(feature.empty() ? 0 : 1) == name)
+      return feature.front() == '+';
     rest = tail;
   }
+  return std::nullopt;
+}
+
+static bool hasAVX512(llvm::StringRef cpu, llvm::StringRef features) {
+  if (std::optional<bool> said = findFeature(features, "avx512f"))
+    return *said;
   return cpu == "x86-64-v4" || cpu.starts_with("znver4") ||
          cpu.starts_with("znver5") || cpu.contains("skylake-avx512") ||
          cpu.contains("icelake-server") || cpu.contains("sapphirerapids") ||
          cpu.contains("graniterapids");
+}
+
+static bool hasBF16Dots(llvm::StringRef cpu, llvm::StringRef features) {
+  if (std::optional<bool> said = findFeature(features, "avx512bf16"))
+    return *said;
+  return cpu.starts_with("znver4") || cpu.starts_with("znver5") ||
+         cpu.contains("sapphirerapids") || cpu.contains("graniterapids");
 }
 
 TargetModel fovea::getCPUModel(llvm::StringRef cpu, llvm::StringRef features) {
@@ -29,6 +42,8 @@ TargetModel fovea::getCPUModel(llvm::StringRef cpu, llvm::StringRef features) {
   bool wide = hasAVX512(cpu, features);
   model.setLimit("vector_bytes", wide ? 64 : 32);
   model.setLimit("vector_registers", wide ? 32 : 16);
+  if (wide && hasBF16Dots(cpu, features))
+    model.setLimit("bf16_dots", 1);
   model.setLimit("l1_bytes", 32 << 10);
   // The least L2 among the cores of that level that are in use.
   model.setLimit("l2_bytes", wide ? 1 << 20 : 512 << 10);
@@ -89,7 +104,8 @@ llvm::FailureOr<mlir::online::CPUScheduleAttr> fovea::chooseCPUSchedule(
                        << " (the queries of a vector on " << model.getName()
                        << "), got " << m;
   auto schedule = mlir::online::CPUScheduleAttr::getChecked(
-      emitError, context, m, n, lanes, request.exact, request.indexBits);
+      emitError, context, m, n, lanes, request.exact, request.indexBits,
+      request.bf16 && !request.exact && model.getLimit("bf16_dots"));
   if (!schedule || llvm::failed(schedule.verifySchedule(
                        model, request.headDim, request.valueDim,
                        request.elementBytes, emitError)))
