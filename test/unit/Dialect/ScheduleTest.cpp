@@ -23,8 +23,8 @@ protected:
   }
 
   ScheduleAttrInterface get(int64_t m, int64_t n, int64_t lanes) {
-    return cast<ScheduleAttrInterface>(
-        Attribute(CPUScheduleAttr::get(&context, m, n, lanes, false, 32, false)));
+    return cast<ScheduleAttrInterface>(Attribute(
+        CPUScheduleAttr::get(&context, m, n, lanes, false, 32, false)));
   }
 
   bool fits(ScheduleAttrInterface schedule, unsigned elementBytes,
