@@ -298,12 +298,12 @@ LogicalResult GpuCoroutine::checkEnd(const GpuState &state) {
   if (hasTurn)
     return role.emitError() << name() << " ends with a turn that it has taken";
   for (auto &[index, reading] : readings)
-    if (!reading.held.empty()) {
-      auto [use, op] = *reading.held.begin();
-      return op->emitError()
-             << name() << " ends without the release of use " << use << " of "
-             << state.channels[index].name(use);
-    }
+    for (auto [use, op] : reading.held)
+      // What ends the stream need not come back.
+      if (state.channels[index].slot(use).hasTile)
+        return op->emitError()
+               << name() << " ends without the release of use " << use << " of "
+               << state.channels[index].name(use);
   return success();
 }
 

@@ -301,8 +301,8 @@ TEST_F(GpuProtocol, MissingReleaseOfTheLastUses) {
               "ends without the release of use 0 of channel 'k' "
               "(slot 0)",
               {2});
-  expectError({{"attn_gpu.release %qc[%end#0] : !qc", ""}},
-              "ends without the release of use 2 of channel 'q'");
+  expectError({{"attn_gpu.release %qc[%qi] : !qc", ""}},
+              "ends without the release of use 0 of channel 'q' (slot 0)", {2});
 }
 
 TEST_F(GpuProtocol, ReleaseWhileAProductReads) {

@@ -32,38 +32,6 @@ protected:
         << messages;
   }
 
-  static std::vector<OnlineArgument> arguments(TestLaunch &launch) {
-    LaunchView &view = launch.view;
-    std::vector<OnlineArgument> all;
-    auto add = [&](const TensorView &tensor) {
-      all.push_back(OnlineArgument::ofTensor(tensor));
-    };
-    llvm::for_each(view.queries, add);
-    llvm::for_each(view.keys, add);
-    add(view.value);
-    llvm::for_each(view.captures, add);
-    for (double scale : view.scales)
-      all.push_back(OnlineArgument::ofFloat(scale));
-    for (auto *list :
-         {&view.qOffset, &view.kvOffset, &view.qLengths, &view.kvLengths}) {
-      TensorView tensor;
-      tensor.data = list->data();
-      tensor.dtype = DType::I64;
-      tensor.sizes = {static_cast<int64_t>(list->size())};
-      tensor.strides = {1};
-      add(tensor);
-    }
-    if (view.blockClasses) {
-      add(*view.blockClasses);
-      all.push_back(OnlineArgument::ofInt(view.blockQ));
-      all.push_back(OnlineArgument::ofInt(view.blockKV));
-    }
-    add(view.out);
-    if (view.lse)
-      add(*view.lse);
-    return all;
-  }
-
   static std::vector<double> read(const TensorView &tensor) {
     std::vector<double> values;
     for (int64_t i = 0; i < tensor.numElements(); ++i)
@@ -105,7 +73,7 @@ protected:
                            view.kvOffset[b] + view.kvLengths[b]);
         },
         std::move(visible)};
-    ASSERT_TRUE(run(launch.program.name, arguments(launch), options))
+    ASSERT_TRUE(run(launch.program.name, launchArguments(launch.view), options))
         << messages;
     expectSame(read(view.out), out);
     if (view.lse)
@@ -220,7 +188,7 @@ TEST_F(OnlineLowering, CoverageSeesWhatIsLeftOutAndWhatIsNot) {
     auto all = [](int64_t) { return std::pair(int64_t(0), int64_t(9)); };
     messages.clear();
     EXPECT_FALSE(run(
-        "causal", arguments(launch),
+        "causal", launchArguments(launch.view),
         {std::nullopt, OnlineCoverage{1, 1, all, all, std::move(visible)}}));
     return messages;
   };
@@ -255,7 +223,7 @@ TEST_F(OnlineLowering, CoverageSeesWhatIsTakenTwice) {
                                 .getResult());
   });
   auto all = [](int64_t) { return std::pair(int64_t(0), int64_t(9)); };
-  EXPECT_FALSE(run("plain", arguments(launch),
+  EXPECT_FALSE(run("plain", launchArguments(launch.view),
                    {std::nullopt, OnlineCoverage{1, 1, all, all, always}}));
   EXPECT_NE(messages.find("m = 0, n = 0 is taken twice"), std::string::npos)
       << messages;
@@ -264,7 +232,7 @@ TEST_F(OnlineLowering, CoverageSeesWhatIsTakenTwice) {
 TEST_F(OnlineLowering, ArgumentsAreChecked) {
   TestLaunch launch("attention plain { score = s }", {1, 1, 1, 9, 9, 4, 4});
   lower(launch);
-  std::vector<OnlineArgument> all = arguments(launch);
+  std::vector<OnlineArgument> all = launchArguments(launch.view);
   EXPECT_FALSE(run("plain", llvm::ArrayRef(all).drop_back()));
   EXPECT_NE(messages.find("arguments, got"), std::string::npos) << messages;
   messages.clear();
@@ -288,7 +256,7 @@ TEST_F(OnlineLowering, ABrokenPromiseIsReported) {
     std::vector<int32_t> full(walk.getClasses().size(), 2);
     walk.setClasses(full);
   });
-  EXPECT_FALSE(run("causal", arguments(launch)));
+  EXPECT_FALSE(run("causal", launchArguments(launch.view)));
   EXPECT_NE(messages.find("class full promises a true mask, which is false at "
                           "m = 0, n = 1"),
             std::string::npos)
@@ -302,14 +270,14 @@ TEST_F(OnlineLowering, BadIndexOfAVisiblePairIsReported) {
   // Long enough for no pair further apart than 9.
   launch.view.captures = {launch.random({10}, DType::F32)};
   lower(launch);
-  EXPECT_FALSE(run("biased", arguments(launch)));
+  EXPECT_FALSE(run("biased", launchArguments(launch.view)));
   EXPECT_NE(messages.find("'bias' dimension 0: index 10 is outside 0..9"),
             std::string::npos)
       << messages;
   // Masked pairs (negative distances) are no error.
   messages.clear();
   launch.view.captures = {launch.random({12}, DType::F32)};
-  EXPECT_TRUE(run("biased", arguments(launch))) << messages;
+  EXPECT_TRUE(run("biased", launchArguments(launch.view))) << messages;
 }
 
 } // namespace
