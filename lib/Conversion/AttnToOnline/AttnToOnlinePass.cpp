@@ -47,6 +47,7 @@ chooseHopper(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
   request.valueDim = cast<ShapedType>(op.getValue().getType()).getDimSize(3);
   request.elementType = op.getElementType();
   request.hasScore = op.hasScore();
+  request.hasMask = op.hasMask();
   request.text = options.schedule;
   FailureOr<attn_gpu::ScheduleAttr> chosen = chooseHopperSchedule(
       op.getContext(), request, [&] { return op.emitError(); });

@@ -15,7 +15,7 @@ struct HopperScheduleRequest {
   llvm::SmallVector<int64_t> headDims; ///< of each (query, key) pair
   int64_t valueDim = 0;
   mlir::Type elementType;
-  bool hasScore = false;
+  bool hasScore = false, hasMask = false;
   /// "groups=2,n=128"; what it leaves out is the measured default.
   llvm::StringRef text;
 };

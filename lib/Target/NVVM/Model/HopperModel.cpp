@@ -36,7 +36,9 @@ struct Fields {
 /// wants the warpgroups to take turns.
 static std::optional<Fields> getDefaults(const HopperScheduleRequest &request) {
   if (request.valueDim == 64)
-    return Fields{3, 128, 2, 2, 1, request.hasScore ? 0 : 5, 1};
+    // With 160 registers a pin in the loop makes masked blocks spill.
+    return Fields{3, 128, 2, 2, 1, request.hasScore || request.hasMask ? 0 : 5,
+                  1};
   if (request.valueDim == 128)
     return Fields{2, 128, 2, 2, request.hasScore, request.hasScore, 1};
   if (request.valueDim == 256)
