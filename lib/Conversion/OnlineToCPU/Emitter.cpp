@@ -97,14 +97,16 @@ Value Emitter::intrinsic(StringRef name, Type type, ValueRange operands) {
       .getResult(0);
 }
 
-Value Emitter::dotPairs(Value pair, Value lanePairs, Value z) {
+Value Emitter::dotPairs(Value pair, Value lanePairs, Value z, Value kept) {
   auto pairs = VectorType::get({2 * native}, b.getBF16Type());
-  Value all = LLVM::BitcastOp::create(b, loc, pairs, nativeSplat(pair));
+  Value all = nativeSplat(pair);
   Values parts;
   for (int64_t i = 0; i < lanes / native; ++i) {
+    Value x = kept ? land(all, part(kept, i)) : all;
+    x = LLVM::BitcastOp::create(b, loc, pairs, x);
     Value own = LLVM::BitcastOp::create(b, loc, pairs, part(lanePairs, i));
     parts.push_back(intrinsic("llvm.x86.avx512bf16.dpbf16ps.512", nativeVec(f),
-                              {part(z, i), all, own}));
+                              {part(z, i), x, own}));
   }
   return join(parts);
 }

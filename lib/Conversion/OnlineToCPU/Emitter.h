@@ -73,8 +73,9 @@ public:
   /// x·y + z, rounded once.
   Value fma(Value x, Value y, Value z);
   /// z + x · y over pairs of bf16 (AVX512-BF16): one pair in an i32 with the
-  /// pairs of every lane, which travel as bits of a score vector.
-  Value dotPairs(Value pair, Value lanePairs, Value z);
+  /// pairs of every lane, which travel as bits of a score vector. `kept` has
+  /// the bits of x that a lane sees; null: all.
+  Value dotPairs(Value pair, Value lanePairs, Value z, Value kept = {});
   /// Rounds x and y to bf16: the pair (x, y) of every lane.
   Value makePairs(Value x, Value y);
   /// The larger; y where x is NaN: one vmaxps.

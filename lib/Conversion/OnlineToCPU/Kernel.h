@@ -83,6 +83,8 @@ private:
   Values emitScoreGroup(unsigned dot, const BlockRows &keys, Value panel,
                         Value group);
   void emitValues(const BlockRows &values, Value panel, Value alpha);
+  Value visibleLanes(Value key);
+  Value addValue(Value v, Value weight, Value visible, Value sum);
 
   // Masks.cpp
   void emitFullRuns();

@@ -49,6 +49,34 @@ Values KernelEmitter::emitScoreGroup(unsigned index, const BlockRows &keys,
   return scores;
 }
 
+/// Which lanes see a key; in pairs the bits of a pair of keys that a lane sees.
+Value KernelEmitter::visibleLanes(Value key) {
+  unsigned wordBytes = e.word.getIntOrFloatBitWidth() / 8;
+  auto load = [&](Value k) {
+    Value address = e.gep(at(at_.visible), k, e.word);
+    return e.wordToMask(e.load(e.word, address, wordBytes));
+  };
+  if (!pairs())
+    return load(key);
+  auto bits = [&](Value mask, int64_t value) {
+    auto constant = [&](int64_t c) {
+      return e.splat(arith::ConstantIntOp::create(e.b, e.loc, c, 32));
+    };
+    return e.select(mask, constant(value), constant(0));
+  };
+  Value first = e.mul(key, e.c(2));
+  return e.lor(bits(load(first), 0xffff),
+               bits(load(e.add(first, e.c(1))), -0x10000));
+}
+
+/// sum + v · weight, without v where it is not visible.
+Value KernelEmitter::addValue(Value v, Value weight, Value visible, Value sum) {
+  if (pairs())
+    return e.dotPairs(v, weight, sum, visible);
+  Value next = e.fma(e.splat(v), weight, sum);
+  return visible ? e.select(visible, next, sum) : next;
+}
+
 /// O^T ← alpha · O^T + V^T · P^T over the runs of live keys.
 void KernelEmitter::emitValues(const BlockRows &values, Value panel,
                                Value alpha) {
@@ -56,7 +84,6 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
   Value output =
       e.gep(at(at_.output), e.mul(panel, e.c(valuePadded() * e.lanes)), e.f);
   bool exact = spec.schedule.getExact();
-  unsigned wordBytes = e.word.getIntOrFloatBitWidth() / 8;
   e.loop(e.c(0), e.c(valuePadded()), e.group, [&](Value column) {
     Values acc;
     for (int64_t i = 0; i < e.group; ++i) {
@@ -64,35 +91,30 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
       acc.push_back(alpha ? e.fmul(o, alpha) : o);
     }
     Value base = e.gep(values.base, column, e.f);
-    acc = e.loop(
-        e.c(0), runCount, e.c(1), acc,
-        [&](Value run, ValueRange outer) -> Values {
-          std::pair<Value, Value> keys = loadRun(run);
-          Value from = keys.first, to = keys.second;
-          if (pairs()) {
-            from = e.udiv(from, e.c(2));
-            to = e.ceilDiv(to, 2);
-          }
-          return e.loop(
-              from, to, e.c(1), outer,
-              [&](Value key, ValueRange inner) -> Values {
-                Value p = e.loadRow(weights, key);
-                Value row = e.gep(base, e.mul(key, values.stride), e.f);
-                Value visible;
-                if (exact)
-                  visible = e.wordToMask(e.load(
-                      e.word, e.gep(at(at_.visible), key, e.word), wordBytes));
-                Values next;
-                for (int64_t i = 0; i < e.group; ++i) {
-                  Value v = e.load(stepType(), e.gep(row, i * e.scoreBytes()));
-                  Value sum = pairs() ? e.dotPairs(v, p, inner[i])
-                                      : e.fma(e.splat(v), p, inner[i]);
-                  next.push_back(exact ? e.select(visible, sum, inner[i])
-                                       : sum);
-                }
-                return next;
-              });
-        });
+    acc =
+        e.loop(e.c(0), runCount, e.c(1), acc,
+               [&](Value run, ValueRange outer) -> Values {
+                 std::pair<Value, Value> keys = loadRun(run);
+                 Value from = keys.first, to = keys.second;
+                 if (pairs()) {
+                   from = e.udiv(from, e.c(2));
+                   to = e.ceilDiv(to, 2);
+                 }
+                 return e.loop(
+                     from, to, e.c(1), outer,
+                     [&](Value key, ValueRange inner) -> Values {
+                       Value p = e.loadRow(weights, key);
+                       Value row = e.gep(base, e.mul(key, values.stride), e.f);
+                       Value visible = exact ? visibleLanes(key) : Value();
+                       Values next;
+                       for (int64_t i = 0; i < e.group; ++i) {
+                         Value v =
+                             e.load(stepType(), e.gep(row, i * e.scoreBytes()));
+                         next.push_back(addValue(v, p, visible, inner[i]));
+                       }
+                       return next;
+                     });
+               });
     for (int64_t i = 0; i < e.group; ++i)
       e.storeRow(acc[i], output, e.add(column, e.c(i)));
   });

@@ -28,10 +28,11 @@ func.func @f(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
 
 // Long rows: fewer of them, and shorter blocks where they are widened.
 // V4: #online.cpu_schedule<m = 128, n = 64, lanes = 16, exact = false, index_bits = 32>
-// Of bf16 alone, and not where a kernel selects on v.
+// Of bf16 alone.
 // PAIRS: #online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>
 // PAIRS: #online.cpu_schedule<m = 128, n = 64, lanes = 16, exact = false, index_bits = 32, pairs = true>
-// EXACT-COUNT-2: exact = true, index_bits = 32>
+// EXACT: exact = true, index_bits = 32>
+// EXACT: exact = true, index_bits = 32, pairs = true>
 !b = tensor<?x?x?x512xbf16>
 func.func @wide(%q: !b, %k: !b, %v: !b, %c: f32) -> !b {
   %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c) : (!b, !b, !b, f32) -> !b

@@ -972,12 +972,6 @@ func.func private @attribute() attributes {s = #online.cpu_schedule<m = 8, n = 8
 
 // -----
 
-// attribute: cpu_schedule
-// expected-error@+1 {{pairs and exact exclude each other}}
-func.func private @attribute() attributes {s = #online.cpu_schedule<m = 16, n = 16, lanes = 16, exact = true, index_bits = 32, pairs = true>}
-
-// -----
-
 // C7
 func.func @c7_element(%t: tensor<128x64xf32>, %v: !online.view<?x64xi32>, %i: index) {
   // expected-error@+1 {{cannot convert element type 'f32' of the tile to 'i32' of the view}}

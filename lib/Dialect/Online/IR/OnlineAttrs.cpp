@@ -30,8 +30,8 @@ static constexpr int64_t kMaxTile = int64_t(1) << 20;
 
 LogicalResult
 CPUScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t m,
-                        int64_t n, int64_t lanes, bool exact, int64_t indexBits,
-                        bool pairs) {
+                        int64_t n, int64_t lanes, bool, int64_t indexBits,
+                        bool) {
   for (auto [name, value] : {std::pair<StringRef, int64_t>{"m", m}, {"n", n}})
     if (value < 1 || value > kMaxTile)
       return emitError() << name << " must be within 1 and " << kMaxTile
@@ -40,9 +40,6 @@ CPUScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t m,
     return emitError() << "lanes must be a power of two, got " << lanes;
   if (indexBits != 32 && indexBits != 64)
     return emitError() << "index_bits must be 32 or 64, got " << indexBits;
-  if (pairs && exact)
-    return emitError() << "pairs and exact exclude each other: what selects on "
-                          "v takes one key at a time";
   return success();
 }
 

@@ -105,7 +105,7 @@ llvm::FailureOr<mlir::online::CPUScheduleAttr> fovea::chooseCPUSchedule(
                        << "), got " << m;
   auto schedule = mlir::online::CPUScheduleAttr::getChecked(
       emitError, context, m, n, lanes, request.exact, request.indexBits,
-      request.bf16 && !request.exact && model.getLimit("bf16_dots"));
+      request.bf16 && model.getLimit("bf16_dots"));
   if (!schedule || llvm::failed(schedule.verifySchedule(
                        model, request.headDim, request.valueDim,
                        request.elementBytes, emitError)))
