@@ -195,14 +195,58 @@ typedef struct fovea_mask_query {
   int64_t block_q, block_kv;
   int (*should_cancel)(void *context);
   void *cancel_context;
+  int32_t approximate; /* 1: tiles that the analysis leaves open are partial;
+                          0: their points are evaluated, classes are exact */
 } fovea_mask_query;
 
-/* classes: int8 [batch, heads, ceil(q/block_q), ceil(kv/block_kv)], contiguous,
- * exact: 0 empty, 1 partial, 2 full. Positions past a length count as masked.
- * O(tile) memory beside the result; runs on all threads. */
+/* classes: int8 [batch, heads, ceil(q/block_q), ceil(kv/block_kv)], contiguous:
+ * 0 empty, 1 partial, 2 full. Positions past a length count as masked. O(tile)
+ * memory beside the result; runs on all threads. */
 FOVEA_API fovea_status fovea_mask_classes(const fovea_mask_query *query,
                                           int8_t *classes,
                                           fovea_message *message);
+/* How many tiles there are of each class, and what decided them. */
+typedef struct fovea_mask_statistics {
+  size_t struct_size;
+  int64_t full, partial, empty; /* over all batches and heads */
+  /* Single tiles that bounds left open, each distinct one counted once, by what
+   * decided them: two points that differ, integer polyhedra, all points; or
+   * nothing (approximate). */
+  int64_t by_points, by_polyhedra, by_evaluation, undecided;
+  int64_t rectangles; /* whose bounds were taken */
+} fovea_mask_statistics;
+/* The counts without a list or array of tiles. */
+FOVEA_API fovea_status fovea_mask_counts(const fovea_mask_query *query,
+                                         fovea_mask_statistics *statistics,
+                                         fovea_message *message);
+
+/* Classes as runs of equal tiles. A run is 4 * end + class, where end is one
+ * past its last key tile; the runs of row r of tiles (rows of all batches and
+ * heads in order, or of one where all are alike) are runs[offsets[r]] to
+ * runs[offsets[r + 1] - 1], and cover the row. fovea_mask_runs_free releases
+ * them. */
+typedef struct fovea_mask_runs {
+  size_t struct_size;
+  int64_t rows, key_tiles;
+  int32_t shared; /* one batch and head stand for all */
+  const int64_t *offsets; /* rows + 1 */
+  const int32_t *runs;
+  int64_t num_runs;
+  fovea_mask_statistics statistics;
+  void *owner;
+} fovea_mask_runs;
+FOVEA_API fovea_status fovea_mask_find_runs(const fovea_mask_query *query,
+                                            fovea_mask_runs *runs,
+                                            fovea_message *message);
+FOVEA_API void fovea_mask_runs_free(fovea_mask_runs *runs);
+
+/* JSON of one batch and head: {"method": "everything" | "intervals" |
+ * "polyhedra" | "bounds" | "table", "keys": ["kv <= q", ...]}; keys are there
+ * for the first three. Block sizes do not matter. */
+FOVEA_API fovea_status fovea_mask_describe(const fovea_mask_query *query,
+                                           int64_t batch, int64_t head,
+                                           fovea_string *json,
+                                           fovea_message *message);
 /* dense: bytes 0/1 [batch, heads, q, kv], contiguous. The Program's mask, or
  * where it has none, "score is not -inf" at a dot product of 0. */
 FOVEA_API fovea_status fovea_mask_dense(const fovea_mask_query *query,

@@ -3,6 +3,10 @@
 #include "fovea/Interpreter/MaskEvaluator.h"
 #include "fovea/Runtime/CheckLaunch.h"
 
+#include "llvm/Support/JSON.h"
+
+#include <memory>
+
 using namespace fovea;
 using namespace fovea::capi;
 using llvm::Twine;
@@ -90,7 +94,111 @@ extern "C" fovea_status fovea_mask_classes(const fovea_mask_query *query,
     MaskEvaluator evaluator(request->program, request->captures,
                             request->domain);
     return finish(evaluator.classes(classes, query->block_q, query->block_kv,
-                                    request->options));
+                                    request->options,
+                                    /*exact=*/query->approximate == 0));
+  });
+}
+
+static void give(const MaskStatistics &from, fovea_mask_statistics &to) {
+  to = {sizeof to,         from.full,      from.partial,
+        from.empty,        from.byPoints,  from.byPolyhedra,
+        from.byEvaluation, from.undecided, from.rectangles};
+}
+
+extern "C" fovea_status fovea_mask_counts(const fovea_mask_query *query,
+                                          fovea_mask_statistics *statistics,
+                                          fovea_message *message) {
+  return guard(message, [&]() -> llvm::Error {
+    if (llvm::Error error = checkStruct(statistics, "statistics"))
+      return error;
+    auto request = checkQuery(query, /*tiled=*/true, statistics);
+    if (!request)
+      return request.takeError();
+    MaskEvaluator evaluator(request->program, request->captures,
+                            request->domain);
+    MaskStatistics found;
+    bool done = evaluator.counts(found, query->block_q, query->block_kv,
+                                 request->options, query->approximate == 0);
+    give(found, *statistics);
+    return finish(done);
+  });
+}
+
+extern "C" fovea_status fovea_mask_find_runs(const fovea_mask_query *query,
+                                             fovea_mask_runs *runs,
+                                             fovea_message *message) {
+  return guard(message, [&]() -> llvm::Error {
+    if (llvm::Error error = checkStruct(runs, "runs"))
+      return error;
+    auto request = checkQuery(query, /*tiled=*/true, runs);
+    if (!request)
+      return request.takeError();
+    MaskEvaluator evaluator(request->program, request->captures,
+                            request->domain);
+    constexpr int64_t most = INT32_MAX / 4;
+    if ((query->kv_length - 1) / query->block_kv >= most)
+      return invalid("KV_LEN: must be fewer than " + Twine(most) +
+                     " tiles, got " + Twine(query->kv_length));
+    auto owner = std::make_unique<MaskRuns>();
+    MaskStatistics found;
+    bool done = evaluator.runs(*owner, found, query->block_q, query->block_kv,
+                               request->options, query->approximate == 0);
+    if (!done)
+      return finish(done);
+    runs->rows = static_cast<int64_t>(owner->offsets.size()) - 1;
+    runs->key_tiles = owner->keyTiles;
+    runs->shared = owner->shared;
+    runs->offsets = owner->offsets.data();
+    runs->runs = owner->runs.data();
+    runs->num_runs = static_cast<int64_t>(owner->runs.size());
+    give(found, runs->statistics);
+    runs->owner = owner.release();
+    return llvm::Error::success();
+  });
+}
+
+extern "C" void fovea_mask_runs_free(fovea_mask_runs *runs) {
+  if (!runs)
+    return;
+  delete static_cast<MaskRuns *>(runs->owner);
+  runs->owner = nullptr;
+  runs->offsets = nullptr;
+  runs->runs = nullptr;
+}
+
+extern "C" fovea_status fovea_mask_describe(const fovea_mask_query *query,
+                                            int64_t batch, int64_t head,
+                                            fovea_string *json,
+                                            fovea_message *message) {
+  return guard(message, [&]() -> llvm::Error {
+    if (llvm::Error error = checkStruct(json, "json"))
+      return error;
+    auto request = checkQuery(query, /*tiled=*/false, json);
+    if (!request)
+      return request.takeError();
+    if (batch < 0 || batch >= query->batch)
+      return invalid("batch: must be below B (" + Twine(query->batch) +
+                     "), got " + Twine(batch));
+    if (head < 0 || head >= query->heads)
+      return invalid("head: must be below H (" + Twine(query->heads) +
+                     "), got " + Twine(head));
+    MaskEvaluator evaluator(request->program, request->captures,
+                            request->domain);
+    llvm::json::Array keys;
+    std::string lines = evaluator.describe(batch, head);
+    llvm::StringRef rest = lines;
+    while (!rest.empty()) {
+      auto [line, after] = rest.split('\n');
+      keys.push_back(line.str());
+      rest = after;
+    }
+    llvm::json::Object answer{
+        {"method", stringify(evaluator.method(batch, head)).str()},
+        {"keys", std::move(keys)}};
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    os << llvm::json::Value(std::move(answer));
+    return giveString(text, json);
   });
 }
 

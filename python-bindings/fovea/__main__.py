@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._variant import Variant
 
 _SIZES = ("B", "Hq", "Hk", "M", "N", "D", "E")
 
@@ -41,6 +45,61 @@ def _define(text: str) -> tuple[str, object]:
     raise _Usage(f"-D: {name} must be a number, true or false, got {value!r}")
 
 
+def _block_size(text: str) -> tuple[int, int]:
+    parts = text.split(",")
+    try:
+        sizes = [int(part) for part in parts]
+    except ValueError:
+        sizes = []
+    if len(sizes) not in (1, 2) or min(sizes) < 1:
+        raise _Usage(f"--block-size: must be Q or Q,KV, got {text!r}")
+    return sizes[0], sizes[-1]
+
+
+def _arrays(settings: list[str]) -> dict[str, object]:
+    import numpy as np
+
+    arrays = {}
+    for text in settings:
+        name, sign, path = text.partition("=")
+        if not sign or not name.isidentifier():
+            raise _Usage(f"--set: must look like slope=slope.npy, got {text!r}")
+        arrays[name] = np.load(path, allow_pickle=False)
+    return arrays
+
+
+def _explain_mask(
+    variant: Variant,
+    sizes: dict[str, int],
+    defines: dict[str, object],
+    arguments: argparse.Namespace,
+) -> None:
+    from ._explain_mask import png
+
+    sizes = {"B": 1, "Hq": 1, "E": sizes["D"], **sizes}
+    sizes.setdefault("Hk", sizes["Hq"])
+    for name, other in (("M", "N"), ("N", "M")):
+        sizes.setdefault(name, sizes.get(other, 0))
+    for name in ("B", "Hq", "Hk"):
+        if sizes[name] < 1:
+            raise _Usage(f"--shape: {name} must be at least 1, got {sizes[name]}")
+    report, notes = variant.explain_mask(
+        sizes,
+        dtype=arguments.dtype,
+        block_size=_block_size(arguments.block_size),
+        captures={**defines, **_arrays(arguments.set)},
+    )
+    for line in report.lines():
+        print(line)
+    for name, note in notes.items():
+        print(f"  {name}: {note}; give values with --set {name}={name}.npy")
+    print(report.picture())
+    if arguments.png:
+        with open(arguments.png, "wb") as file:
+            file.write(png(report.mask))
+        print(f"picture: {arguments.png}")
+
+
 def _explain(arguments: argparse.Namespace) -> None:
     from . import load
 
@@ -57,6 +116,10 @@ def _explain(arguments: argparse.Namespace) -> None:
             params=defines,
         )
     )
+    if "M" in sizes or "N" in sizes:
+        _explain_mask(variant, sizes, defines, arguments)
+    elif arguments.png or arguments.set:
+        raise _Usage("--png, --set: --shape must name M or N")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="fovea", description="Fovea's command line.")
     commands = parser.add_subparsers(dest="command", required=True)
     explain = commands.add_parser(
-        "explain", help="what a variant compiles to: schedule, captures, cost"
+        "explain", help="what a variant compiles to: schedule, captures, cost, mask"
     )
     explain.add_argument("file", metavar="FILE[:variant]")
     explain.add_argument("--shape", required=True, metavar="B=1,Hq=8,...,D=64")
@@ -72,6 +135,12 @@ def main(argv: list[str] | None = None) -> int:
         "--dtype", default="f32", choices=["f16", "bf16", "f32", "f64"]
     )
     explain.add_argument("--target", default=None)
+    explain.add_argument(
+        "--set", action="append", default=[], metavar="NAME=FILE.npy",
+        help="values of a capture, for the mask",
+    )  # fmt: skip
+    explain.add_argument("--block-size", default="128", metavar="Q[,KV]")
+    explain.add_argument("--png", metavar="FILE", help="the mask's tiles as a picture")
     explain.add_argument("-D", dest="define", action="append", default=[])
     arguments = parser.parse_args(argv)
     try:

@@ -1,11 +1,13 @@
 """Block masks: which tiles of the (query, key) plane a mask leaves.
 
-A `BlockMask` holds one class a tile (0 empty, 1 partial, 2 full) as int8; the
-lists that FlexAttention keeps are derived from it on demand.
+A `BlockMask` knows one class a tile (0 empty, 1 partial, 2 full), as runs of equal
+tiles or as an int8 array; the array and the lists that FlexAttention keeps are
+derived on demand.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 
 from . import _checks, _tensors
 from ._compose import run_of, shifted
+from ._mask_runs import TileRuns
 from ._tensors import TensorTuple, type_name
 
 EMPTY, PARTIAL, FULL = 0, 1, 2
@@ -87,7 +90,9 @@ class BlockMask:
         (Q_LEN, KV_LEN); positions beyond them count as masked.
     """
 
-    _classes: np.ndarray
+    _array: np.ndarray | None
+    _runs: TileRuns | None
+    _tiles: tuple[int, ...]
     _size: tuple[int, int]
     _seq_lengths: tuple[int, int]
     _mask_mod: Callable | None
@@ -104,14 +109,22 @@ class BlockMask:
     @classmethod
     def _make(
         cls,
-        classes: np.ndarray,
+        classes: np.ndarray | TileRuns,
         size: tuple[int, int],
         seq_lengths: tuple[int, int],
         mask_mod: Callable | None,
         bound_mod: Callable | None = None,
+        extent: tuple[int, int] | None = None,
     ) -> BlockMask:
+        """From classes; `extent` is (B, H) where runs stand for more than one."""
         self = object.__new__(cls)
-        self._classes = classes
+        self._array = self._runs = None
+        self._tiles = classes.shape
+        if isinstance(classes, TileRuns):
+            self._runs = classes
+            self._tiles = (*(extent or classes.shape[:2]), *classes.shape[2:])
+        else:
+            self._array = classes
         self._size = size
         self._seq_lengths = seq_lengths
         self._mask_mod = mask_mod
@@ -121,6 +134,13 @@ class BlockMask:
         return self
 
     # ---- What it is ---------------------------------------------------------
+
+    @property
+    def _classes(self) -> np.ndarray:
+        """Class of every tile; an array of them is made when first asked for."""
+        if self._array is None:
+            self._array = np.broadcast_to(self._runs.classes(), self._tiles)
+        return self._array
 
     @property
     def BLOCK_SIZE(self) -> tuple[int, int]:
@@ -134,7 +154,7 @@ class BlockMask:
 
     @seq_lengths.setter
     def seq_lengths(self, value: tuple[int, int]) -> None:
-        self._seq_lengths = _lengths_for(value, self._classes.shape, self._size)
+        self._seq_lengths = _lengths_for(value, self._tiles, self._size)
         self._launch = None
 
     @property
@@ -159,7 +179,7 @@ class BlockMask:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """(B, H, Q_LEN, KV_LEN)."""
-        return (*self._classes.shape[:2], *self._seq_lengths)
+        return (*self._tiles[:2], *self._seq_lengths)
 
     @property
     def kv_num_blocks(self) -> np.ndarray:
@@ -184,7 +204,7 @@ class BlockMask:
     def _list(self, kind: int) -> tuple[np.ndarray, np.ndarray]:
         found = self._lists.get(kind)
         if found is None:
-            _checks.fits("kv_indices", self._classes.size, 4)
+            _checks.fits("kv_indices", math.prod(self._tiles), 4)
             live = self._classes == kind
             counts = live.sum(axis=-1, dtype=np.int32)
             indices = np.argsort(~live, axis=-1, kind="stable").astype(np.int32)
@@ -197,6 +217,10 @@ class BlockMask:
 
     def counts(self) -> tuple[int, int, int]:
         """(full, partial, empty) tiles, summed over B and H."""
+        if self._runs is not None:
+            repeats = math.prod(self._tiles[:2]) // math.prod(self._runs.shape[:2])
+            full, partial, empty = self._runs.counts()
+            return full * repeats, partial * repeats, empty * repeats
         kept, repeats = self._distinct()
         full = int(np.count_nonzero(kept == FULL)) * repeats
         live = int(np.count_nonzero(kept)) * repeats
@@ -217,7 +241,7 @@ class BlockMask:
 
     def sparsity(self) -> float:
         """Tiles skipped, in per cent; 0 where there are no tiles."""
-        total = self._classes.size
+        total = math.prod(self._tiles)
         return 100.0 * self.counts()[2] / total if total else 0.0
 
     def as_tuple(self) -> tuple:
@@ -400,7 +424,7 @@ class BlockMask:
         key = (batch, heads, q_len, kv_len)
         if self._launch is not None and self._launch[0] == key:
             return self._launch[1], self._size
-        B, H = self._classes.shape[:2]
+        B, H = self._tiles[:2]
         if self._seq_lengths != (q_len, kv_len):
             raise ValueError(
                 f"block_mask: lengths must be those of q and k ({q_len}, {kv_len}),"

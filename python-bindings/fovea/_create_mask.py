@@ -17,6 +17,7 @@ from ._block_mask import (
     tiles_of,
 )
 from ._lib import native
+from ._mask_runs import TileRuns
 
 __all__ = ["create_block_mask", "create_mask"]
 
@@ -102,21 +103,51 @@ def create_block_mask(
     by_batch = traced.by_batch or len(shifts) > 1
     shape = (batch if by_batch else 1, heads if traced.by_head else 1, *tiles)
     _checks.fits("Q_LEN * KV_LEN in tiles", math.prod(shape))
-    classes = np.zeros(shape, np.int8)
-    for shift in shifts:
-        part = classes if len(shifts) == 1 else np.zeros(shape, np.int8)
-        if part.size:
-            native().mask_classes(
-                traced.text, traced.captures, (*shape[:2], q_len, kv_len), shift, size,
-                (part.__array_interface__["data"][0], "i8", shape,
-                 _tensors.strides_for(shape, (0, 1, 2, 3))),
-            )  # fmt: skip
-        if part is not classes:
-            chosen = [b for b in range(batch) if (q_off[b], kv_off[b]) == shift]
-            classes[chosen] = part[chosen]
-    whole = np.broadcast_to(classes, (batch, heads, *tiles))
     bound = _compiler.bind(mask_mod, captures)
+    if len(shifts) == 1 and math.prod(shape):
+        runs = find_runs(traced, shape, (q_len, kv_len), shifts[0], size, exact)
+        return BlockMask._make(
+            runs, size, (q_len, kv_len), mask_mod, bound, (batch, heads)
+        )
+    classes = np.zeros(shape, np.int8)
+    for shift in shifts if classes.size else ():
+        part = np.zeros(shape, np.int8)
+        native().mask_classes(
+            traced.text, traced.captures, (*shape[:2], q_len, kv_len), shift, size,
+            (part.__array_interface__["data"][0], "i8", shape,
+             _tensors.strides_for(shape, (0, 1, 2, 3))),
+            exact,
+        )  # fmt: skip
+        chosen = [b for b in range(batch) if (q_off[b], kv_off[b]) == shift]
+        classes[chosen] = part[chosen]
+    whole = np.broadcast_to(classes, (batch, heads, *tiles))
     return BlockMask._make(whole, size, (q_len, kv_len), mask_mod, bound)
+
+
+def trace_for_mask(traced: Any) -> _Traced:
+    """A traced variant as the mask functions of the library take it."""
+    return _Traced(traced, [])
+
+
+def find_runs(
+    traced: _Traced,
+    shape: tuple[int, int, int, int],
+    lengths: tuple[int, int],
+    shift: tuple[int, int],
+    size: tuple[int, int],
+    exact: bool,
+) -> TileRuns:
+    """Runs of equal tiles; `shape` is that of the classes."""
+    offsets, runs, shared, statistics = native().mask_runs(
+        traced.text, traced.captures, (*shape[:2], *lengths), shift, size, exact
+    )
+    kept = (1, 1) if shared else shape[:2]
+    return TileRuns(
+        np.frombuffer(offsets, np.int64),
+        np.frombuffer(runs, np.int32),
+        (*kept, *shape[2:]),
+        statistics,
+    )
 
 
 def _trace_mask(mask_mod: Any, captures: Mapping[str, Any] | None) -> _Traced:

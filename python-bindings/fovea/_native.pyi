@@ -63,7 +63,38 @@ def mask_classes(
     offsets: tuple[int, int],
     block_size: tuple[int, int],
     out: TensorTuple,  # int8 [B, H, Qb, KVb], contiguous
+    exact: bool = True,
 ) -> None: ...
+def mask_counts(
+    program: str,
+    captures: Sequence[TensorTuple],
+    sizes: tuple[int, int, int, int],
+    offsets: tuple[int, int],
+    block_size: tuple[int, int],
+    exact: bool = True,
+) -> dict[str, int]:
+    """Fields of fovea_mask_statistics."""
+
+def mask_runs(
+    program: str,
+    captures: Sequence[TensorTuple],
+    sizes: tuple[int, int, int, int],
+    offsets: tuple[int, int],
+    block_size: tuple[int, int],
+    exact: bool = True,
+) -> tuple[bytes, bytes, bool, dict[str, int]]:
+    """int64 offsets, int32 runs, whether shared, statistics (fovea_mask_runs)."""
+
+def mask_describe(
+    program: str,
+    captures: Sequence[TensorTuple],
+    sizes: tuple[int, int, int, int],
+    offsets: tuple[int, int],
+    batch: int = 0,
+    head: int = 0,
+) -> str:
+    """JSON of fovea_mask_describe."""
+
 def mask_dense(
     program: str,
     captures: Sequence[TensorTuple],

@@ -17,7 +17,7 @@ _ROWS = 32
 _PICTURES = 4
 #: What stands for an empty, a partial and a full tile, two characters wide.
 GLYPHS = ("  ", "\u2591\u2591", "\u2588\u2588")
-_COLOURS = ("#ffffff", "#9ecae1", "#08519c")
+COLOURS = ("#ffffff", "#9ecae1", "#08519c")
 _NAMES = ("empty", "partial", "full")
 
 
@@ -89,7 +89,7 @@ def html(mask: BlockMask) -> str:
     size = 6
     rects = [
         f'<rect x="{x * size}" y="{y * size}" width="{size}" height="{size}"'
-        f' fill="{_COLOURS[small[y, x]]}"/>'
+        f' fill="{COLOURS[small[y, x]]}"/>'
         for y in range(small.shape[0])
         for x in range(small.shape[1])
         if small[y, x]
@@ -119,7 +119,7 @@ def plot(mask: BlockMask, ax: Any, b: object, h: object) -> Any:
     rows, columns = mask._classes.shape[2:]
     ax.imshow(
         mask._classes[batch, head],
-        cmap=ListedColormap(list(_COLOURS)),
+        cmap=ListedColormap(list(COLOURS)),
         vmin=0,
         vmax=2,
         interpolation="nearest",
@@ -134,7 +134,7 @@ def plot(mask: BlockMask, ax: Any, b: object, h: object) -> Any:
     ax.legend(
         handles=[
             Patch(facecolor=colour, edgecolor="#888888", label=name)
-            for colour, name in zip(_COLOURS, _NAMES, strict=True)
+            for colour, name in zip(COLOURS, _NAMES, strict=True)
         ],
         loc="upper right",
     )

@@ -245,6 +245,40 @@ class Variant:
         compiled = _compiler.lookup(traced, short, D, E, False, False, checked, None)
         return _explain.text(compiled, traced, short, D, E)
 
+    def explain_mask(
+        self,
+        sizes: Mapping[str, int],
+        *,
+        dtype: Any = "float32",
+        block_size: tuple[int, int] = (128, 128),
+        captures: Mapping[str, Any] | None = None,
+    ) -> tuple[Any, dict[str, str]]:
+        """What the mask analysis finds; `fovea explain` prints it.
+
+        Parameters
+        ----------
+        sizes : mapping of str to int
+            B, Hq, Hk, M, N, D, E.
+        block_size : (int, int)
+            Query and key extent of a tile.
+        captures : mapping, optional
+            Captures and compile-time parameters; the others get seeded data.
+
+        Returns
+        -------
+        (MaskReport, dict of str to str)
+            The report, and what the captures without values were filled with.
+        """
+        from ._explain_mask import MaskReport, example_arrays
+
+        short = _checks.dtype(dtype)
+        source, arrays = self._split(_compiler.check_captures(captures) or {})
+        made, notes = example_arrays(source.program, sizes)
+        traced = source.trace(short, {**made, **arrays}, None)
+        itemsize = {"f16": 2, "bf16": 2, "f32": 4, "f64": 8}[short]
+        report = MaskReport(traced, sizes, block_size, itemsize)
+        return report, {n: note for n, note in notes.items() if n not in arrays}
+
     def __call__(
         self,
         q: Any,

@@ -504,15 +504,82 @@ void checkResult(const fovea_tensor &out, const fovea_mask_query &query,
     throw nb::value_error("out: must be contiguous and of the result's shape");
 }
 
-void maskClasses(nb::handle program, nb::handle captures, nb::handle sizes,
-                 nb::handle offsets, nb::handle blockSize, nb::handle out) {
-  Tensors c(captures);
-  Tensor o(out);
+fovea_mask_query makeTiledQuery(nb::handle program, const Tensors &captures,
+                                nb::handle sizes, nb::handle offsets,
+                                nb::handle blockSize, bool exact) {
   fovea_mask_query query =
-      makeQuery(readText(program, "program"), c, sizes, offsets);
+      makeQuery(readText(program, "program"), captures, sizes, offsets);
   std::tie(query.block_q, query.block_kv) = readPair(blockSize, "block_size");
   if (query.block_q < 1 || query.block_kv < 1)
     throw nb::value_error("block_size: must be at least 1");
+  query.approximate = !exact;
+  return query;
+}
+
+nb::dict giveStatistics(const fovea_mask_statistics &from) {
+  nb::dict out;
+  out["full"] = from.full;
+  out["partial"] = from.partial;
+  out["empty"] = from.empty;
+  out["by_points"] = from.by_points;
+  out["by_polyhedra"] = from.by_polyhedra;
+  out["by_evaluation"] = from.by_evaluation;
+  out["undecided"] = from.undecided;
+  out["rectangles"] = from.rectangles;
+  return out;
+}
+
+nb::dict maskCounts(nb::handle program, nb::handle captures, nb::handle sizes,
+                    nb::handle offsets, nb::handle blockSize, bool exact) {
+  Tensors c(captures);
+  fovea_mask_query query =
+      makeTiledQuery(program, c, sizes, offsets, blockSize, exact);
+  fovea_mask_statistics statistics = {};
+  statistics.struct_size = sizeof statistics;
+  check([&](fovea_message *message) {
+    nb::gil_scoped_release release;
+    return fovea_mask_counts(&query, &statistics, message);
+  });
+  return giveStatistics(statistics);
+}
+
+/// (offsets, runs, shared, statistics); offsets and runs as bytes.
+nb::tuple maskRuns(nb::handle program, nb::handle captures, nb::handle sizes,
+                   nb::handle offsets, nb::handle blockSize, bool exact) {
+  Tensors c(captures);
+  fovea_mask_query query =
+      makeTiledQuery(program, c, sizes, offsets, blockSize, exact);
+  fovea_mask_runs runs = {};
+  runs.struct_size = sizeof runs;
+  check([&](fovea_message *message) {
+    nb::gil_scoped_release release;
+    return fovea_mask_find_runs(&query, &runs, message);
+  });
+  std::unique_ptr<fovea_mask_runs, void (*)(fovea_mask_runs *)> owner(
+      &runs, fovea_mask_runs_free);
+  return nb::make_tuple(
+      nb::bytes(runs.offsets, (runs.rows + 1) * sizeof(int64_t)),
+      nb::bytes(runs.runs, runs.num_runs * sizeof(int32_t)), runs.shared != 0,
+      giveStatistics(runs.statistics));
+}
+
+nb::str maskDescribe(nb::handle program, nb::handle captures, nb::handle sizes,
+                     nb::handle offsets, int64_t batch, int64_t head) {
+  Tensors c(captures);
+  fovea_mask_query query =
+      makeQuery(readText(program, "program"), c, sizes, offsets);
+  return giveText([&](fovea_string *string, fovea_message *message) {
+    return fovea_mask_describe(&query, batch, head, string, message);
+  });
+}
+
+void maskClasses(nb::handle program, nb::handle captures, nb::handle sizes,
+                 nb::handle offsets, nb::handle blockSize, nb::handle out,
+                 bool exact) {
+  Tensors c(captures);
+  Tensor o(out);
+  fovea_mask_query query =
+      makeTiledQuery(program, c, sizes, offsets, blockSize, exact);
   checkResult(o.get(), query, query.block_q, query.block_kv, FOVEA_I8);
   check([&](fovea_message *message) {
     nb::gil_scoped_release release;
@@ -574,7 +641,13 @@ NB_MODULE(_native, m) {
         "schedule"_a = nb::none(), "want_lse"_a = -1, "want_block_mask"_a = -1,
         "defines"_a = nb::none());
   m.def("mask_classes", &maskClasses, "program"_a, "captures"_a, "sizes"_a,
-        "offsets"_a, "block_size"_a, "out"_a);
+        "offsets"_a, "block_size"_a, "out"_a, "exact"_a = true);
+  m.def("mask_counts", &maskCounts, "program"_a, "captures"_a, "sizes"_a,
+        "offsets"_a, "block_size"_a, "exact"_a = true);
+  m.def("mask_runs", &maskRuns, "program"_a, "captures"_a, "sizes"_a,
+        "offsets"_a, "block_size"_a, "exact"_a = true);
+  m.def("mask_describe", &maskDescribe, "program"_a, "captures"_a, "sizes"_a,
+        "offsets"_a, "batch"_a = 0, "head"_a = 0);
   m.def("mask_dense", &maskDense, "program"_a, "captures"_a, "sizes"_a,
         "offsets"_a, "out"_a);
   m.def("parse_attn", &parseAttn, "text"_a, "name"_a, "defines"_a = nb::none());

@@ -169,7 +169,7 @@ def _dense(program, captures, sizes, offsets):
     return np.broadcast_to(result, sizes)
 
 
-def mask_classes(program, captures, sizes, offsets, block_size, out):
+def _tile_classes(program, captures, sizes, offsets, block_size):
     dense = _dense(program, captures, sizes, offsets)
     B, H, M, N = sizes
     bq, bn = block_size
@@ -178,7 +178,20 @@ def mask_classes(program, captures, sizes, offsets, block_size, out):
     padded[:, :, :M, :N] = dense
     tiles = padded.reshape(B, H, Q, bq, K, bn)
     some, every = tiles.any((3, 5)), tiles.all((3, 5))
-    _array(out)[...] = np.where(every, 2, np.where(some, 1, 0))
+    return np.where(every, 2, np.where(some, 1, 0)).astype(np.int32)
+
+
+def mask_classes(program, captures, sizes, offsets, block_size, out, exact=True):
+    _array(out)[...] = _tile_classes(program, captures, sizes, offsets, block_size)
+
+
+def mask_runs(program, captures, sizes, offsets, block_size, exact=True):
+    """A run a tile."""
+    classes = _tile_classes(program, captures, sizes, offsets, block_size)
+    rows = classes.reshape(-1, classes.shape[-1])
+    ends = np.arange(1, rows.shape[1] + 1, dtype=np.int32)
+    starts = np.arange(len(rows) + 1, dtype=np.int64) * rows.shape[1]
+    return starts.tobytes(), (4 * ends + rows).astype(np.int32).tobytes(), False, {}
 
 
 def mask_dense(program, captures, sizes, offsets, out):

@@ -430,3 +430,38 @@ def test_and_masks_or_masks():
     np.testing.assert_array_equal(either, a | c)
     assert fovea.create_mask(fovea.and_masks(), 1, 1, 3, 3).all()
     assert not fovea.create_mask(fovea.or_masks(), 1, 1, 3, 3).any()
+
+
+def test_a_million_tokens_take_no_array():
+    """bm.counts() without building lists"""
+    N = 1 << 20
+    doc = np.arange(N, dtype=np.int32) // 65536
+
+    def packed(b, h, q, kv):
+        return (q >= kv) & (q - kv < 4096) & (doc[q] == doc[kv])
+
+    mask = fovea.create_block_mask(packed, 2, 4, N, N)
+    full, partial, empty = mask.counts()
+    rows = np.arange(8192) % 512  # tile rows within a document of 512
+    assert full == 8 * int(np.minimum(rows, 31).sum())
+    assert partial == 8 * int((1 + (rows >= 32)).sum())
+    assert full + partial + empty == 8 * 8192**2
+    assert mask._array is None
+    assert mask._runs.nbytes < 5_000_000
+    assert mask.sparsity() > 99
+
+
+def test_inexact_masks_keep_what_the_analysis_says():
+    """exact=False keeps the analysis' answer"""
+    rng = np.random.default_rng(0)
+    ids = np.array([0, 9])[rng.integers(0, 2, 64)]
+
+    def both(b, h, q, kv):  # bounds cannot tell that 0 + 9 is never 5
+        return (ids[q] + ids[kv] == 5) | (q < 8) & (kv < 8)
+
+    exact = fovea.create_block_mask(both, 1, 1, 64, 64, 8)
+    rough = fovea.create_block_mask(both, 1, 1, 64, 64, 8, exact=False)
+    assert exact.counts() == (1, 0, 63)
+    assert rough.counts() == (1, 63, 0)
+    affine = fovea.create_block_mask(causal, 1, 1, 64, 64, 8, exact=False)
+    assert affine.counts() == (28, 8, 28)

@@ -243,6 +243,42 @@ def test_explain_needs_no_captures(path):
     assert main(["explain", f"{path}:two", "--shape", "D=64"]) == 0
 
 
+def test_explain_shows_the_mask(path, tmp_path, capsys):
+    """fovea explain FILE[:variant] --shape ..."""
+    from fovea.__main__ import main
+
+    file = tmp_path / "mask.attn"
+    file.write_text(
+        "attention window(W: int = 128) { mask = 0 <= q - kv < W }\n"
+        "attention packed(doc: i32[S] in 0..S) { mask = doc[q] == doc[kv] }\n"
+        "attention by_score { score = s if q >= kv else -inf }\n"
+    )
+    shape = "B=2,Hq=4,M=1024,N=1024,D=64"
+    picture = tmp_path / "mask.png"
+    command = ["explain", f"{file}:window", "--shape", shape, "--png", str(picture)]
+    assert main([*command, "-D", "W=256"]) == 0
+    text = capsys.readouterr().out
+    assert "mask over M=1024, N=1024 in tiles of 128 x 128" in text
+    assert "  closed form: each row sees few intervals of keys" in text
+    assert "    visible: kv <= q, kv >= q - 255\n" in text
+    assert "  tiles: 56 full, 112 partial, 344 empty (67.19 % skipped)" in text
+    assert "\u2588\u2588\u2591\u2591" in text
+    data = picture.read_bytes()
+    assert data.startswith(b"\x89PNG\r\n\x1a\n")
+    assert data[16:24] == (1024).to_bytes(4, "big") * 2
+    doc = tmp_path / "doc.npy"
+    np.save(doc, np.arange(512, dtype=np.int32) // 128)
+    command = ["explain", f"{file}:packed", "--shape", "M=512,D=64"]
+    assert main([*command, "--set", f"doc={doc}"]) == 0
+    text = capsys.readouterr().out
+    assert "  intervals, congruences, minima and maxima of the captures" in text
+    assert "  tiles: 4 full, 0 partial, 12 empty" in text
+    assert main(command) == 0
+    assert "  doc: random, sorted; give values with --set" in capsys.readouterr().out
+    assert main(["explain", f"{file}:by_score", "--shape", "M=512,D=64"]) == 0
+    assert "    visible: kv <= q\n" in capsys.readouterr().out
+
+
 def test_the_command_line_refuses(path, capsys):
     """exit status 1 for bad input, 2 for bad usage"""
     from fovea.__main__ import main
@@ -255,6 +291,12 @@ def test_the_command_line_refuses(path, capsys):
     assert main(["explain", f"{path}:two", "--shape", "D=0"]) == 1
     assert main(["explain", f"{path}:window_sink", "--shape", "D=8", "-D", "W"]) == 2
     assert main(["explain", f"{path}:two", "--shape", "D=8", "-D", "W=3"]) == 1
+    sized = ["explain", f"{path}:two", "--shape", "D=8,M=64"]
+    assert main([*sized, "--block-size", "0"]) == 2
+    assert main([*sized, "--set", "doc"]) == 2
+    assert main([*sized, "--set", "doc=no.npy"]) == 1
+    assert main([*sized[:2], "--shape", "D=8,M=64,Hq=0"]) == 2
+    assert main([*sized[:2], "--shape", "D=8", "--png", "x.png"]) == 2
     for line in capsys.readouterr().err.splitlines():
         assert line.startswith("fovea: error: ")
     with pytest.raises(SystemExit) as caught:
