@@ -138,7 +138,12 @@ private:
         return TileClass::Partial;
       }
     }
-    if (AffineMask *mask = analysis->affine())
+    // Where divisions make polyhedra dear, the points of a tile are cheaper.
+    constexpr int64_t fewPoints = 1 << 16;
+    AffineMask *mask = analysis->affine();
+    bool preferPoints = exact && mask && mask->hasDivisions() &&
+                        (m1 - m0) * (n1 - n0) <= fewPoints;
+    if (mask && !preferPoints)
       if (auto found = mask->classify(positions)) {
         ++statistics.byPolyhedra;
         return *found == TileClass::Full && ragged ? TileClass::Partial

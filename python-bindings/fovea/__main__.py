@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._explain_mask import MaskReport
     from ._variant import Variant
 
 _SIZES = ("B", "Hq", "Hk", "M", "N", "D", "E")
@@ -68,14 +69,13 @@ def _arrays(settings: list[str]) -> dict[str, object]:
     return arrays
 
 
-def _explain_mask(
+def _report(
     variant: Variant,
     sizes: dict[str, int],
     defines: dict[str, object],
     arguments: argparse.Namespace,
-) -> None:
-    from ._explain_mask import png
-
+) -> tuple[list[str], MaskReport]:
+    """What is printed of the mask."""
     sizes = {"B": 1, "Hq": 1, "E": sizes["D"], **sizes}
     sizes.setdefault("Hk", sizes["Hq"])
     for name, other in (("M", "N"), ("N", "M")):
@@ -89,15 +89,10 @@ def _explain_mask(
         block_size=_block_size(arguments.block_size),
         captures={**defines, **_arrays(arguments.set)},
     )
-    for line in report.lines():
-        print(line)
+    lines = report.lines()
     for name, note in notes.items():
-        print(f"  {name}: {note}; give values with --set {name}={name}.npy")
-    print(report.picture())
-    if arguments.png:
-        with open(arguments.png, "wb") as file:
-            file.write(png(report.mask))
-        print(f"picture: {arguments.png}")
+        lines.append(f"  {name}: {note}; give values with --set {name}={name}.npy")
+    return [*lines, report.picture()], report
 
 
 def _explain(arguments: argparse.Namespace) -> None:
@@ -107,19 +102,34 @@ def _explain(arguments: argparse.Namespace) -> None:
     sizes = _shape(arguments.shape)
     defines = dict(_define(text) for text in arguments.define)
     variant = load(path, name or None)
-    print(
-        variant.explain(
-            D=sizes["D"],
-            E=sizes.get("E"),
-            dtype=arguments.dtype,
-            target=arguments.target,
-            params=defines,
-        )
-    )
+    options = {
+        "D": sizes["D"],
+        "E": sizes.get("E"),
+        "dtype": arguments.dtype,
+        "target": arguments.target,
+    }
+    lines, report = [variant.explain(params=defines, **options)], None
     if "M" in sizes or "N" in sizes:
-        _explain_mask(variant, sizes, defines, arguments)
+        more, report = _report(variant, sizes, defines, arguments)
+        lines += more
     elif arguments.png or arguments.set:
         raise _Usage("--png, --set: --shape must name M or N")
+    print("\n".join(lines))
+    if arguments.png:
+        from ._explain_mask import png
+
+        with open(arguments.png, "wb") as file:
+            file.write(png(report.mask))
+        print(f"picture: {arguments.png}")
+    if arguments.html:
+        from ._explain_html import page
+
+        kernel = variant.compile(captures=defines, **options)
+        mask = report.mask if report else None
+        text = page(variant.name, "\n".join(lines), mask, kernel.ir)
+        with open(arguments.html, "w", encoding="utf-8") as file:
+            file.write(text)
+        print(f"page: {arguments.html}")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -141,6 +151,9 @@ def main(argv: list[str] | None = None) -> int:
     )  # fmt: skip
     explain.add_argument("--block-size", default="128", metavar="Q[,KV]")
     explain.add_argument("--png", metavar="FILE", help="the mask's tiles as a picture")
+    explain.add_argument(
+        "--html", metavar="FILE", help="one page: mask, text, every level of the IR"
+    )
     explain.add_argument("-D", dest="define", action="append", default=[])
     arguments = parser.parse_args(argv)
     try:

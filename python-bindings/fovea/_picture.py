@@ -33,7 +33,7 @@ def condensed(classes: np.ndarray, rows: int, columns: int) -> np.ndarray:
     return np.where(low == high, low, 1).astype(np.int8)
 
 
-def _heads(mask: BlockMask) -> list[tuple[int, int]]:
+def distinct_heads(mask: BlockMask) -> list[tuple[int, int]]:
     """The (b, h) whose pictures differ by construction."""
     classes = mask._classes
     batches, heads = (
@@ -51,7 +51,7 @@ def text(mask: BlockMask) -> str:
         f" sparsity={mask.sparsity():.2f}%)",
         f"tiles: {full} full {GLYPHS[2]}, {partial} partial {GLYPHS[1]}, {empty} empty",
     ]
-    shown = _heads(mask)
+    shown = distinct_heads(mask)
     for b, h in shown[:_PICTURES]:
         cells = mask._classes[b, h]
         if not cells.size:

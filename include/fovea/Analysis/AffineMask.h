@@ -33,7 +33,7 @@ struct AffineLimits {
   unsigned inequalities = 4096;
   unsigned divisions = 32;
   /// Of building, and of the answers of one object together.
-  double milliseconds = 500;
+  double milliseconds = 2000;
 };
 
 class AffineMask {
@@ -58,6 +58,7 @@ public:
   bool isEverything() const {
     return visible.size() == 1 && visible.front().empty();
   }
+  bool hasDivisions() const { return !divisions.empty(); }
   unsigned numPolyhedra() const {
     return static_cast<unsigned>(visible.size());
   }

@@ -5,6 +5,7 @@
 #include "fovea/Analysis/Bounds.h"
 #include "fovea/Runtime/TensorView.h"
 
+#include <array>
 #include <vector>
 
 namespace fovea {
@@ -30,6 +31,13 @@ private:
   TensorView tensor;
   int64_t offset, stride, size;
   std::vector<std::vector<Block>> levels; // level i: blocks of radix^(i+1)
+  /// Halving rectangles asks for the same ranges again and again.
+  struct Answer {
+    int64_t first = -1, last = -1;
+    BoundsT bounds;
+  };
+  std::array<Answer, 256> answers;
+  BoundsT compute(int64_t first, int64_t last);
 };
 
 extern template class LineSummary<IntBounds>;

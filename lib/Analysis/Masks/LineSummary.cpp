@@ -89,6 +89,16 @@ const BoundsT &LineSummary<BoundsT>::block(size_t level, int64_t index) {
 
 template <typename BoundsT>
 BoundsT LineSummary<BoundsT>::query(int64_t first, int64_t last) {
+  auto hash = static_cast<uint64_t>(first) * 0x9e3779b97f4a7c15 ^
+              static_cast<uint64_t>(last) * 0xc2b2ae3d27d4eb4f;
+  Answer &answer = answers[hash >> 56];
+  if (answer.first != first || answer.last != last)
+    answer = {first, last, compute(first, last)};
+  return answer.bounds;
+}
+
+template <typename BoundsT>
+BoundsT LineSummary<BoundsT>::compute(int64_t first, int64_t last) {
   BoundsT bounds;
   bool any = false;
   auto add = [&](const BoundsT &more) {

@@ -275,8 +275,16 @@ def test_explain_shows_the_mask(path, tmp_path, capsys):
     assert "  tiles: 4 full, 0 partial, 12 empty" in text
     assert main(command) == 0
     assert "  doc: random, sorted; give values with --set" in capsys.readouterr().out
-    assert main(["explain", f"{file}:by_score", "--shape", "M=512,D=64"]) == 0
+    page = tmp_path / "mask.html"
+    command = ["explain", f"{file}:by_score", "--shape", "M=512,D=64"]
+    assert main([*command, "--html", str(page)]) == 0
     assert "    visible: kv <= q\n" in capsys.readouterr().out
+    text = page.read_text()
+    assert 'src="data:image/png;base64,' in text
+    assert "visible: kv &lt;= q" in text
+    assert "attn.attention" in text
+    assert "online.sweep" in text
+    assert "http" not in text  # self-contained
 
 
 def test_the_command_line_refuses(path, capsys):
