@@ -143,7 +143,7 @@ def show(rows: dict[str, Any], attention: dict[str, Any]) -> None:
 
     table = Table(title="block masks, tiles of 128 x 128")
     for column in ("mask", "N", "fovea", "torch", "faster", "fovea", "torch", "less"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for key, row in rows.items():
         name, length = key.split()
         own, other = row["fovea"], row.get("torch") or {}
@@ -159,7 +159,7 @@ def show(rows: dict[str, Any], attention: dict[str, Any]) -> None:
             name, length, f"{own['seconds'] * 1e3:.2f} ms", *cells[:2],
             f"{own['bytes'] / 2**20:.2f} MiB", *cells[2:],
         )  # fmt: skip
-    Console().print(table)
+    Console(width=110).print(table)
     if attention:
         print(
             f"attention, {MILLION:,} x {MILLION:,}, window {WINDOW}, one head, D = 64:"

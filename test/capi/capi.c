@@ -92,6 +92,11 @@ static int test_null_arguments(void) {
         FOVEA_INVALID_ARGUMENT);
   CHECK(fovea_mask_classes(NULL, NULL, &message) == FOVEA_INVALID_ARGUMENT);
   CHECK(fovea_mask_dense(NULL, NULL, &message) == FOVEA_INVALID_ARGUMENT);
+  CHECK(fovea_mask_counts(NULL, NULL, &message) == FOVEA_INVALID_ARGUMENT);
+  CHECK(fovea_mask_find_runs(NULL, NULL, &message) == FOVEA_INVALID_ARGUMENT);
+  CHECK(fovea_mask_describe(NULL, 0, 0, NULL, &message) ==
+        FOVEA_INVALID_ARGUMENT);
+  fovea_mask_runs_free(NULL);
   CHECK(fovea_parse_attn(NULL, 0, NULL, NULL, 0, &string, &message) ==
         FOVEA_INVALID_ARGUMENT);
   CHECK(fovea_parse_attn("", 0, NULL, NULL, 0, NULL, &message) ==
@@ -184,6 +189,63 @@ static int test_wrong_options(void) {
 
 /*===-- Masks
  * --------------------------------------------------------------===*/
+
+static int test_mask_analysis(void) {
+  fovea_message message = make_message();
+  fovea_mask_query query = {0};
+  fovea_mask_statistics statistics = {0};
+  fovea_mask_runs runs = {0};
+  fovea_string json = {0};
+  const int32_t expected[4] = {4 + 1, 8 + 0, 8 + 1, 0};
+
+  query.struct_size = sizeof query;
+  query.program = causal;
+  query.program_size = sizeof causal - 1;
+  query.batch = 2;
+  query.heads = 3;
+  query.q_length = 5;
+  query.kv_length = 6;
+  query.block_q = query.block_kv = 3;
+  CHECK(fovea_mask_counts(&query, &statistics, &message) ==
+        FOVEA_INVALID_ARGUMENT);
+  CHECK(SAYS("statistics: struct_size must be"));
+  statistics.struct_size = sizeof statistics;
+  CHECK(fovea_mask_counts(&query, &statistics, &message) == FOVEA_OK);
+  CHECK(statistics.full == 0);
+  CHECK(statistics.partial == 6 * 3);
+  CHECK(statistics.empty == 6);
+  CHECK(fovea_mask_find_runs(&query, &runs, &message) ==
+        FOVEA_INVALID_ARGUMENT);
+  runs.struct_size = sizeof runs;
+  CHECK(fovea_mask_find_runs(&query, &runs, &message) == FOVEA_OK);
+  CHECK(runs.rows == 2 && runs.key_tiles == 2 && runs.shared == 1);
+  CHECK(runs.num_runs == 3 && runs.offsets[1] == 2 && runs.offsets[2] == 3);
+  for (int i = 0; i < 3; ++i)
+    CHECK(runs.runs[i] == expected[i]);
+  CHECK(runs.statistics.partial == 6 * 3);
+  fovea_mask_runs_free(&runs);
+  CHECK(runs.owner == NULL && runs.runs == NULL);
+  fovea_mask_runs_free(&runs);
+  CHECK(fovea_mask_describe(&query, 0, 0, &json, &message) ==
+        FOVEA_INVALID_ARGUMENT);
+  json.struct_size = sizeof json;
+  CHECK(fovea_mask_describe(&query, 2, 0, &json, &message) ==
+        FOVEA_INVALID_ARGUMENT);
+  CHECK(SAYS("batch: must be below B (2), got 2"));
+  CHECK(fovea_mask_describe(&query, 1, -1, &json, &message) ==
+        FOVEA_INVALID_ARGUMENT);
+  CHECK(SAYS("head: must be below H (3), got -1"));
+  CHECK(fovea_mask_describe(&query, 1, 2, &json, &message) == FOVEA_OK);
+  CHECK(strcmp(json.data,
+               "{\"keys\":[\"kv <= q\"],\"method\":\"intervals\"}") == 0);
+  fovea_string_free(&json);
+  query.block_kv = 1;
+  query.kv_length = (int64_t)1 << 40;
+  CHECK(fovea_mask_find_runs(&query, &runs, &message) ==
+        FOVEA_INVALID_ARGUMENT);
+  CHECK(SAYS("KV_LEN: must be fewer than"));
+  return 0;
+}
 
 static int test_masks(void) {
   fovea_message message = make_message();
@@ -489,3 +551,16 @@ const struct capi_test capi_tests[] = {{"null arguments", test_null_arguments},
                                        {"two threads", test_two_threads},
                                        {"cancelling", test_cancel},
                                        {NULL, NULL}};
+const struct capi_test capi_tests[] = {
+    {"null arguments", test_null_arguments},
+    {"struct sizes", test_struct_sizes},
+    {"wrong options", test_wrong_options},
+    {"masks", test_masks},
+    {"mask_analysis", test_mask_analysis},
+    {"configuration", test_config},
+    {"the interpreter", test_interpreter},
+    {"the CPU", test_cpu},
+    {"levels", test_levels},
+    {"two threads", test_two_threads},
+    {"cancelling", test_cancel},
+    {NULL, NULL}};
