@@ -20,7 +20,8 @@ public:
   BoundsT query(int64_t first, int64_t last);
 
 private:
-  static constexpr int64_t radix = 64;
+  /// Elements of a block of level 0, blocks of one of the next level.
+  static constexpr int64_t leafRadix = 64, radix = 8;
   struct Block {
     BoundsT bounds;
     bool known = false;
@@ -30,7 +31,7 @@ private:
 
   TensorView tensor;
   int64_t offset, stride, size;
-  std::vector<std::vector<Block>> levels; // level i: blocks of radix^(i+1)
+  std::vector<std::vector<Block>> levels; // blocks of blocks
   /// Halving rectangles asks for the same ranges again and again.
   struct Answer {
     int64_t first = -1, last = -1;

@@ -11,8 +11,8 @@ LineSummary<BoundsT>::LineSummary(const TensorView &tensor, int64_t offset,
                                   unsigned dim)
     : tensor(tensor), offset(offset), stride(tensor.strides[dim]),
       size(tensor.sizes[dim]) {
-  for (int64_t below = size; below > radix;) {
-    below = (below + radix - 1) / radix;
+  for (int64_t below = size, step = leafRadix; below > step; step = radix) {
+    below = (below + step - 1) / step;
     levels.emplace_back(static_cast<size_t>(below));
   }
 }
@@ -74,13 +74,13 @@ const BoundsT &LineSummary<BoundsT>::block(size_t level, int64_t index) {
   Block &found = levels[level][index];
   if (found.known)
     return found.bounds;
-  int64_t first = index * radix;
+  int64_t step = level == 0 ? leafRadix : radix, first = index * step;
   if (level == 0) {
-    found.bounds = leaves(first, std::min(first + radix, size) - 1);
+    found.bounds = leaves(first, std::min(first + step, size) - 1);
   } else {
     auto below = static_cast<int64_t>(levels[level - 1].size());
     found.bounds = block(level - 1, first);
-    for (int64_t i = first + 1; i < std::min(first + radix, below); ++i)
+    for (int64_t i = first + 1; i < std::min(first + step, below); ++i)
       found.bounds = join(found.bounds, block(level - 1, i));
   }
   found.known = true;
@@ -108,8 +108,9 @@ BoundsT LineSummary<BoundsT>::compute(int64_t first, int64_t last) {
   for (size_t level = 0; first <= last; ++level) {
     // Whole blocks are left to the level above.
     bool top = level == levels.size();
-    int64_t head = top ? last + 1 : (first + radix - 1) / radix * radix;
-    int64_t tail = top ? last + 1 : (last + 1) / radix * radix;
+    int64_t step = level == 0 ? leafRadix : radix;
+    int64_t head = top ? last + 1 : (first + step - 1) / step * step;
+    int64_t tail = top ? last + 1 : (last + 1) / step * step;
     if (head > tail)
       head = tail = last + 1;
     if (level == 0) {
@@ -123,8 +124,8 @@ BoundsT LineSummary<BoundsT>::compute(int64_t first, int64_t last) {
       for (int64_t i = tail; i <= last; ++i)
         add(block(level - 1, i));
     }
-    first = head / radix;
-    last = tail / radix - 1;
+    first = head / step;
+    last = tail / step - 1;
   }
   return bounds;
 }
