@@ -69,3 +69,15 @@ def test_readme_has_a_place_for_every_table(module):
     text = readme_table.README.read_text()
     for kind in readme_table.TABLES:
         assert f"<!-- results: {kind} -->" in text
+
+
+def test_masks_are_the_same_for_both_libraries(module):
+    masks = module("masks")
+    doc = np.arange(256) // 16
+    near = abs(np.subtract.outer(np.arange(256), np.arange(256))) < 1024
+    for wrap in (lambda array: array, lambda array: array.tolist()):
+        mod = masks.mods("document", 256, wrap, fovea.ops)
+        got = [[bool(mod(0, 0, q, kv)) for kv in range(256)] for q in range(256)]
+        np.testing.assert_array_equal(
+            got, np.tri(256, dtype=bool) & np.equal.outer(doc, doc) & near
+        )
