@@ -540,23 +540,12 @@ static int test_config(void) {
   return 0;
 }
 
-const struct capi_test capi_tests[] = {{"null arguments", test_null_arguments},
-                                       {"struct sizes", test_struct_sizes},
-                                       {"wrong options", test_wrong_options},
-                                       {"masks", test_masks},
-                                       {"configuration", test_config},
-                                       {"the interpreter", test_interpreter},
-                                       {"the CPU", test_cpu},
-                                       {"levels", test_levels},
-                                       {"two threads", test_two_threads},
-                                       {"cancelling", test_cancel},
-                                       {NULL, NULL}};
 const struct capi_test capi_tests[] = {
     {"null arguments", test_null_arguments},
     {"struct sizes", test_struct_sizes},
     {"wrong options", test_wrong_options},
     {"masks", test_masks},
-    {"mask_analysis", test_mask_analysis},
+    {"mask analysis", test_mask_analysis},
     {"configuration", test_config},
     {"the interpreter", test_interpreter},
     {"the CPU", test_cpu},
