@@ -447,8 +447,11 @@ llvm::Error Checker::checkBlocks() {
     }
   }
   view.blockClasses = std::move(*classes);
-  view.blockQ = launch.block_q;
-  view.blockKV = launch.block_kv;
+  // A tile beyond the length is that of the length; kernels may then add tile
+  // ends without wrapping.
+  view.blockQ =
+      std::min(launch.block_q, std::max<int64_t>(view.queryLength, 1));
+  view.blockKV = std::min(launch.block_kv, std::max<int64_t>(view.kvLength, 1));
   return llvm::Error::success();
 }
 
