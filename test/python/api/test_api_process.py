@@ -24,7 +24,15 @@ def long_inputs():
     return q, q, q
 
 
-def test_ctrl_c_ends_a_long_call():
+@pytest.fixture
+def interruptible():
+    """Python's own handler: a shell's background jobs start with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_a_long_call(interruptible):
     """Ctrl-C ends a long call with KeyboardInterrupt within a second."""
     q, k, v = long_inputs()
     kernel = fovea.compile(D=128)
