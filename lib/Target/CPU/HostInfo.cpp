@@ -24,6 +24,8 @@ constexpr Architecture architectures[] = {
      "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,f16c,bmi,bmi2,"
      "lzcnt,movbe"},
     {"x86-64-v3", "x86-64-v3", "avx2,fma,f16c,bmi,bmi2,lzcnt,movbe"},
+    {"x86-64-v2", "x86-64-v2", "sse4.2,popcnt,ssse3"},
+    {"x86-64", "x86-64", ""},
 #elif defined(__aarch64__)
     {"armv8-a", "generic", ""},
 #endif
