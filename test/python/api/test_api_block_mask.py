@@ -465,3 +465,12 @@ def test_inexact_masks_keep_what_the_analysis_says():
     assert rough.counts() == (1, 63, 0)
     affine = fovea.create_block_mask(causal, 1, 1, 64, 64, 8, exact=False)
     assert affine.counts() == (28, 8, 28)
+
+
+@pytest.mark.parametrize("size", [21, 2**31, 2**62])
+def test_tiles_beyond_the_lengths(size):
+    """BLOCK_SIZE is given as an int or (q, kv), ≥ 1"""
+    q, k, v = (np.random.default_rng(0).standard_normal((3, 1, 2, 20, 8))).astype("f4")
+    block_mask = fovea.create_block_mask(causal, 1, 1, 20, 20, BLOCK_SIZE=size)
+    out = fovea.attention(q, k, v, block_mask=block_mask)
+    np.testing.assert_array_equal(out, fovea.attention(q, k, v, None, causal))
