@@ -26,7 +26,7 @@ def count(path: Path) -> tuple[int, int, int]:
 def main() -> int:
     totals = [0, 0, 0]
     empty = []
-    files = sorted(Path(sys.argv[1]).glob("*.xml"))
+    files = sorted(Path(sys.argv[1]).rglob("*.xml"))
     for path in files:
         counts = count(path)
         print(

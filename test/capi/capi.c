@@ -323,10 +323,10 @@ static struct problem *make_problem(void) {
   p->lse_strides[1] = M;
   p->lse_strides[2] = 1;
   for (int i = 0; i < H * M * D; ++i)
-    p->q[i] = (float)((i * 7919) % 101) / 50 - 1;
+    p->q[i] = (float)((i % 101 * 7919) % 101) / 50 - 1;
   for (int i = 0; i < H * N * D; ++i) {
-    p->k[i] = (float)((i * 104729) % 97) / 48 - 1;
-    p->v[i] = (float)((i * 1299709) % 89) / 44 - 1;
+    p->k[i] = (float)((i % 97 * 104729) % 97) / 48 - 1;
+    p->v[i] = (float)((i % 89 * 1299709) % 89) / 44 - 1;
   }
   set_tensor(&p->tensors[0], p->q, 4, p->q_sizes, p->q_strides);
   set_tensor(&p->tensors[1], p->k, 4, p->k_sizes, p->k_strides);
@@ -540,16 +540,15 @@ static int test_config(void) {
   return 0;
 }
 
-const struct capi_test capi_tests[] = {
-    {"null arguments", test_null_arguments},
-    {"struct sizes", test_struct_sizes},
-    {"wrong options", test_wrong_options},
-    {"masks", test_masks},
-    {"mask analysis", test_mask_analysis},
-    {"configuration", test_config},
-    {"the interpreter", test_interpreter},
-    {"the CPU", test_cpu},
-    {"levels", test_levels},
-    {"two threads", test_two_threads},
-    {"cancelling", test_cancel},
-    {NULL, NULL}};
+const struct capi_test capi_tests[] = {{"null arguments", test_null_arguments},
+                                       {"struct sizes", test_struct_sizes},
+                                       {"wrong options", test_wrong_options},
+                                       {"masks", test_masks},
+                                       {"mask analysis", test_mask_analysis},
+                                       {"configuration", test_config},
+                                       {"the interpreter", test_interpreter},
+                                       {"the CPU", test_cpu},
+                                       {"levels", test_levels},
+                                       {"two threads", test_two_threads},
+                                       {"cancelling", test_cancel},
+                                       {NULL, NULL}};

@@ -531,7 +531,8 @@ AffineBuilder::makeInteger(unsigned index) {
   const Node &node = region.nodes[index];
   if (bounds.isUniform(index)) {
     auto constant = constantOf(index);
-    if (!constant || std::abs(*constant) >= largestConstant)
+    if (!constant || *constant >= largestConstant ||
+        *constant <= -largestConstant)
       return std::nullopt;
     return Pieces{{{}, Sum{0, 0, *constant, {}}}};
   }
