@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
 import platform
@@ -181,6 +182,7 @@ def machine(threads: int) -> dict[str, Any]:
     except OSError:
         pass
     return {
+        "date": datetime.date.today().isoformat(),
         "cpu": name,
         "threads": threads,
         "python": platform.python_version(),

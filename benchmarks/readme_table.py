@@ -11,10 +11,10 @@ is written that was not measured.
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import statistics
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ README = Path(__file__).resolve().parents[1] / "README.md"
 
 def _where(machine: dict[str, Any]) -> str:
     peers = f", torch {machine['torch']}" if machine.get("torch") else ""
-    return f"{machine['cpu']}, {machine['threads']} threads{peers}"
+    return f"{machine['date']}, {machine['cpu']}, {machine['threads']} threads{peers}"
 
 
 def cpu_table(results: dict[str, Any]) -> str:
@@ -99,18 +99,16 @@ def insert(text: str, kind: str, table: str) -> str:
     return text
 
 
-def main() -> int:
-    if not sys.argv[1:]:
-        print(__doc__, file=sys.stderr)
-        return 2
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("files", nargs="+", metavar="FILE", type=Path)
     text = README.read_text()
-    for name in sys.argv[1:]:
-        results = json.loads(Path(name).read_text())
+    for file in parser.parse_args().files:
+        results = json.loads(file.read_text())
         kind = kind_of(results)
         text = insert(text, kind, TABLES[kind](results))
     README.write_text(text)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
