@@ -53,10 +53,12 @@ def test_tables_go_to_their_places(module):
     text = "a\n<!-- results: cpu -->\nold\n<!-- end -->\nb\n"
     row = {"variant": "noop", "dtype": "float32", "D": 64, "N": 8}
     row |= {"fovea_ms": 2.0, "sdpa_ms": 3.0}
-    results = {"machine": {"cpu": "X", "threads": 2}, "rows": [row]}
+    machine = {"date": "2026-01-31", "cpu": "X", "threads": 2}
+    results = {"machine": machine, "rows": [row]}
     assert readme_table.kind_of(results) == "cpu"
     new = readme_table.insert(text, "cpu", readme_table.cpu_table(results))
     assert "| float32 | 64 | 8 | noop | 2.00 ms |  | 3.00 ms (x 1.50) |  |" in new
+    assert "2026-01-31, X, 2 threads;" in new
     assert new.startswith("a\n")
     assert new.endswith("<!-- end -->\nb\n")
     assert "old" not in new
