@@ -10,9 +10,17 @@ files, with their equations: ``fovea.load(fovea.zoo.path("alibi"))``.
 -1.0
 """
 
-from . import masks, scores
+from . import documents, grids, masks, scores
+from .documents import *  # noqa: F403
 from .files import path
+from .grids import *  # noqa: F403
 from .masks import *  # noqa: F403
 from .scores import *  # noqa: F403
 
-__all__ = [*scores.__all__, *masks.__all__, "path"]
+__all__ = [
+    *scores.__all__,
+    *masks.__all__,
+    *documents.__all__,
+    *grids.__all__,
+    "path",
+]
