@@ -14,6 +14,7 @@ from ._block_mask import BlockMask, expect_block_mask, refuse_block_mask
 from ._compiler import Compiled, Source
 from ._program import TracedProgram, check_dims
 from ._tensors import SCORE, Tensor, TensorTuple
+from .dsl.diagnose import refuse_in_mod, running_mods
 
 __all__ = ["Kernel", "attention", "compile"]
 
@@ -82,14 +83,28 @@ def read_inputs(q: Any, k: Any, v: Any) -> Inputs:
     return Inputs(found, tq.tuple, tk.tuple, tv.tuple, tq, (tq, tk, tv))
 
 
+def _read_capture(array: Any, label: str, home: str) -> Tensor:
+    try:
+        return _tensors.read(array, label, _tensors.ANY)
+    except (TypeError, ValueError) as error:
+        if not home:
+            raise
+        rule = str(error).removeprefix(f"{label}: ")
+        raise type(error)(f"{home}: captured array {label!r}: {rule}") from None
+
+
 def capture_tuples(
     arrays: list,
     labels: tuple[str, ...],
     device: str,
     keep: list,
     library: str = "numpy",
+    homes: tuple[str, ...] = (),
 ) -> list[TensorTuple]:
-    """Read the captures of one call; what must stay alive goes to `keep`."""
+    """Read the captures of one call; what must stay alive goes to `keep`.
+
+    `homes` are the mods that they belong to, for messages.
+    """
     result = []
     if device != "cpu":
         arrays = [_cuda.upload(array, library, device) for array in arrays]
@@ -102,7 +117,7 @@ def capture_tuples(
                 if not address % array.itemsize:
                     result.append((address, *found))
                     continue
-        tensor = _tensors.read(array, labels[index], _tensors.ANY)
+        tensor = _read_capture(array, labels[index], homes[index] if homes else "")
         if tensor.device != device:
             raise ValueError(
                 f"{labels[index]}: a capture must be where q is ({device}),"
@@ -155,8 +170,8 @@ def read_positions(
     ):
         return _NOWHERE
     return (
-        _checks.offset(q_offset, "q_offset", g.B, g.M),
-        _checks.offset(kv_offset, "kv_offset", g.B, g.N),
+        _checks.offset(q_offset, "q_offset", g.B),
+        _checks.offset(kv_offset, "kv_offset", g.B),
         _checks.lengths(q_lengths, "q_lengths", g.B, g.M),
         _checks.lengths(kv_lengths, "kv_lengths", g.B, g.N),
     )
@@ -166,7 +181,9 @@ def read_captures(traced: Any, g: _checks.Geometry, keep: list) -> list[TensorTu
     """Read the captures of one call and check them against its sizes."""
     if not traced.arrays:
         return []
-    captures = capture_tuples(traced.arrays, traced.labels, g.device, keep, g.library)
+    captures = capture_tuples(
+        traced.arrays, traced.labels, g.device, keep, g.library, traced.homes
+    )
     if type(traced) is TracedProgram:
         check_dims(traced.program["captures"], captures, g)
     for capture in captures:
@@ -307,7 +324,8 @@ def attention(
     captures : mapping of str to array, optional
         Arrays for keyword-only parameters of the mods.
     q_offset, kv_offset : int or integer array [B]
-        What the mods' positions start at.
+        What the mods' positions start at, within -2**62...2**62; arrays of any
+        integer type.
     q_lengths, kv_lengths : int or integer array [B], optional
         Rows and keys that exist, within 0...M and 0...N.
     schedule : str or mapping, optional
@@ -327,6 +345,8 @@ def attention(
     ValueError
         For a wrong value, such as head dims that differ.
     """
+    if running_mods:
+        refuse_in_mod("fovea.attention")
     inputs = read_inputs(q, k, v)
     g = inputs.geometry
     if scale is not None:
@@ -388,6 +408,8 @@ def compile(
     Kernel
         Called as ``kernel(q, k, v)``.
     """
+    if running_mods:
+        refuse_in_mod("fovea.compile")
     short = _checks.dtype(dtype)
     D = _checks.head_dim(D, "D", 1)
     E = D if E is None else _checks.head_dim(E, "E", 0)
@@ -466,8 +488,12 @@ class Kernel:
         self, captures: Mapping | None = None, block_mask: BlockMask | None = None
     ) -> tuple[Any, Compiled]:
         """Trace again (a comparison, where nothing changed)."""
-        traced = self._source.trace(self._dtype, captures, block_mask)
         before, compiled = self._state
+        if captures is None and block_mask is None:
+            same = self._source.again(before)
+            if same is not None:
+                return same, compiled
+        traced = self._source.trace(self._dtype, captures, block_mask)
         if traced.core is not before.core:
             compiled = self._lookup(traced)
         self._state = (traced, compiled)
@@ -487,6 +513,8 @@ class Kernel:
         kv_lengths: Any = None,
     ) -> Any:
         """Run; see `attention` for the parameters and the result."""
+        if running_mods:
+            refuse_in_mod("a fovea.Kernel")
         inputs = read_inputs(q, k, v)
         g = inputs.geometry
         if g.dtype != self._dtype or g.D != self.D or g.E != self.E:

@@ -18,7 +18,8 @@ from . import _tensors
 from ._tensors import INTEGERS, ITEMSIZE, NAMES, SHORT, type_name
 
 MAX_HEAD_DIM = 512
-_INT64 = 1 << 63
+#: Offsets lie within -2**62...2**62: positions are then int64 at any length.
+_FARTHEST = 1 << 62
 _F32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -162,18 +163,18 @@ def per_batch(
     value: object,
     name: str,
     batch: int,
-    low: int | None = None,
-    high: int | None = None,
-    span: int = 0,
+    low: int,
+    high: int,
+    rule: str | None = None,
 ) -> list[int]:
     """Read an int or an integer array [B] as a list of ints.
 
     Parameters
     ----------
-    low, high : int, optional
-        The inclusive range of every entry; int64 without.
-    span : int
-        What is added to an offset, which must still be an int64.
+    low, high : int
+        The inclusive range of every entry.
+    rule : str, optional
+        How messages write that range.
     """
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name}: must be an int or an integer array, got bool")
@@ -200,18 +201,17 @@ def per_batch(
         )
     for index, entry in enumerate(entries):
         where = f" at b={index}" if many else ""
-        if low is not None and not low <= entry <= high:  # type: ignore[operator]
-            raise ValueError(f"{name}: must be in {low}...{high}, got {entry}{where}")
-        if not entry >= -_INT64 or not entry + span < _INT64:
-            raise ValueError(f"{name}: positions must fit in int64, got {entry}{where}")
+        if not low <= entry <= high:
+            limits = rule or f"{low}...{high}"
+            raise ValueError(f"{name}: must be in {limits}, got {entry}{where}")
     return entries if many else entries * batch
 
 
-def offset(value: object, name: str, batch: int, span: int) -> list[int] | None:
+def offset(value: object, name: str, batch: int) -> list[int] | None:
     """Read q_offset or kv_offset; None where all are 0."""
     if type(value) is int and value == 0:
         return None
-    entries = per_batch(value, name, batch, span=span)
+    entries = per_batch(value, name, batch, -_FARTHEST, _FARTHEST, "-2**62...2**62")
     return entries if any(entries) else None
 
 

@@ -33,6 +33,8 @@ class Source(Protocol):
         self, dtype: str, captures: Mapping[str, Any] | None, block_mask: Any
     ) -> Any: ...
 
+    def again(self, before: Any) -> Any: ...
+
     def first(self, dtype: str) -> Any: ...
 
     def live(self, dtype: str) -> tuple[Any, dict[str, Any]]: ...
@@ -104,6 +106,12 @@ class ModSource:
                 score_mod, mask_mod, captures = self._bind_all(captures)
             score_mod, mask_mod = masked_score(score_mod, mask_mod), None
         return trace_variant(score_mod, mask_mod, self.normalizer, captures, dtype)
+
+    def again(self, before: Any) -> Any:
+        """The variant with today's arrays, where it is still the one before."""
+        if self.captures:
+            return None
+        return before.again((self.score_mod, self.mask_mod, self.normalizer, {}))
 
     def first(self, dtype: str) -> Any:
         """What to compile ahead of the first call."""

@@ -18,6 +18,7 @@ from ._block_mask import (
 )
 from ._lib import native
 from ._mask_runs import TileRuns
+from .dsl.diagnose import refuse_in_mod, running_mods
 
 __all__ = ["create_block_mask", "create_mask"]
 
@@ -33,7 +34,9 @@ class _Traced:
         from ._attention import capture_tuples
 
         self.keep = keep
-        self.captures = capture_tuples(traced.arrays, traced.labels, "cpu", keep)
+        self.captures = capture_tuples(
+            traced.arrays, traced.labels, "cpu", keep, homes=traced.homes
+        )
         for capture, label in zip(self.captures, traced.labels, strict=True):
             if 0 in capture[2]:
                 raise ValueError(
@@ -76,7 +79,7 @@ def create_block_mask(
     captures : mapping of str to array, optional
         Arrays for keyword-only parameters of the mask_mod.
     q_offset, kv_offset : int or integer array [B]
-        What the positions start at.
+        What the positions start at, within -2**62...2**62.
     device : optional
         Where the mask will live; None or "cpu".
     exact : bool
@@ -87,6 +90,8 @@ def create_block_mask(
     -------
     BlockMask
     """
+    if running_mods:
+        refuse_in_mod("fovea.create_block_mask")
     if isinstance(mask_mod, BlockMask):
         refuse_block_mask(mask_mod)
     size = block_size(BLOCK_SIZE)
@@ -95,8 +100,8 @@ def create_block_mask(
     kv_len = _checks.integer(KV_LEN, "KV_LEN", 0)
     expect_cpu(device)
     _checks.boolean(exact, "exact")
-    q_off = _checks.offset(q_offset, "q_offset", batch, q_len) or [0] * batch
-    kv_off = _checks.offset(kv_offset, "kv_offset", batch, kv_len) or [0] * batch
+    q_off = _checks.offset(q_offset, "q_offset", batch) or [0] * batch
+    kv_off = _checks.offset(kv_offset, "kv_offset", batch) or [0] * batch
     traced = _trace_mask(mask_mod, captures)
     tiles = (tiles_of(q_len, size[0]), tiles_of(kv_len, size[1]))
     shifts = sorted(set(zip(q_off, kv_off, strict=True)))
@@ -188,6 +193,8 @@ def create_mask(
     """
     from .dsl import mod_kind, trace_variant
 
+    if running_mods:
+        refuse_in_mod("fovea.create_mask")
     if isinstance(mod, BlockMask):
         raise TypeError(
             "mod: must be a function, got a BlockMask (its tiles are .block_classes())"

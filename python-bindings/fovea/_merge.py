@@ -9,6 +9,7 @@ import numpy as np
 
 from . import _outputs, _tensors
 from ._tensors import NAMES, SCORE, Tensor, type_name
+from .dsl.diagnose import refuse_in_mod, running_mods
 
 __all__ = ["merge"]
 
@@ -49,6 +50,8 @@ def merge(outs: Sequence[Any], lses: Sequence[Any]) -> tuple[Any, Any]:
     lse : array, shape [B, H, M]
         -inf, with an out of 0, where every part is dead.
     """
+    if running_mods:
+        refuse_in_mod("fovea.merge")
     parts = _read_all(outs, "outs")
     sums = _read_all(lses, "lses")
     if not parts:
@@ -114,7 +117,25 @@ def _merge(outs: list, lses: list) -> tuple[np.ndarray, np.ndarray]:
         lse = anchor + np.log(total)
         alive = (total != 0)[..., None]
         safe = np.where(total == 0, total.dtype.type(1), total)[..., None]
-        return np.where(alive, result / safe, result.dtype.type(0)), lse
+        result = np.where(alive, result / safe, result.dtype.type(0))
+        if not np.isfinite(result).all():
+            result = _merge_again(outs, lses, lse, result)
+        return result, lse
+
+
+def _merge_again(
+    outs: list, lses: list, lse: np.ndarray, result: np.ndarray
+) -> np.ndarray:
+    """Sums that overflowed, with shares that add up to a half."""
+    half = np.zeros_like(result)
+    for out, part in zip(outs, lses, strict=True):
+        share = np.exp(part - lse)[..., None] * result.dtype.type(0.5)
+        half += np.where(np.isneginf(part)[..., None], 0, share * out)
+    # Rounding may take a sum a little beyond the largest number.
+    limit = np.finfo(result.dtype).max / 2
+    near = np.abs(half) <= limit * (1 + 2**-10)
+    half = np.where(near, np.clip(half, -limit, limit), half) * 2
+    return np.where(np.isfinite(result) | np.isnan(half), result, half)
 
 
 def _store(like: Tensor, values: np.ndarray, order: tuple[int, ...], short: str) -> Any:

@@ -32,6 +32,8 @@ class TracedProgram:
     """
 
     __slots__ = ("_texts", "arrays", "core", "labels", "names", "program")
+    #: Which mod each capture belongs to: a Program has none.
+    homes = ()
 
     def __init__(self, program, arrays, core, labels=None):
         self.program = program
@@ -163,6 +165,10 @@ class ProgramSource:
             arrays.append(array)
             kinds.append(kind)
         return self._variant(kinds, arrays)
+
+    def again(self, before: TracedProgram) -> None:
+        """Nothing is quicker here than `trace`."""
+        return None
 
     def first(self, dtype: str) -> TracedProgram:
         """What to compile ahead of the first call; arrays may still be missing."""

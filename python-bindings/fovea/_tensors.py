@@ -31,7 +31,7 @@ NAMES = {
     "f32": "float32",
     "f64": "float64",
 }
-SHORT = {long: short for short, long in NAMES.items()}
+SHORT = {long: short for short, long in NAMES.items()} | {"uint64": "ui64"}
 ITEMSIZE = {
     "i1": 1,
     "i8": 1,
@@ -41,17 +41,19 @@ ITEMSIZE = {
     "i32": 4,
     "ui32": 4,
     "i64": 8,
+    "ui64": 8,
     "f16": 2,
     "bf16": 2,
     "f32": 4,
     "f64": 8,
 }
 FLOATS = ("f16", "bf16", "f32", "f64")
-INTEGERS = ("i8", "ui8", "i16", "ui16", "i32", "ui32", "i64")
+#: Of offsets and lengths, which are read at once: kernels know no uint64.
+INTEGERS = ("i8", "ui8", "i16", "ui16", "i32", "ui32", "i64", "ui64")
 ANY = tuple(NAMES)
 SCORE = {"f16": "f32", "bf16": "f32", "f32": "f32", "f64": "f64"}
 
-_NUMPY = {np.dtype(long): short for short, long in NAMES.items() if long != "bfloat16"}
+_NUMPY = {np.dtype(long): short for long, short in SHORT.items() if long != "bfloat16"}
 _TORCH: dict[Any, str | None] = {}
 _FLOAT_TEXT = "float16, bfloat16, float32 or float64"
 _ANY_TEXT = "bool, (u)int8-32, int64, float16, bfloat16, float32 or float64"
@@ -144,7 +146,7 @@ def _read_numpy(obj: np.ndarray, name: str, dtypes: tuple[str, ...]) -> Tensor:
                 f" (use .astype({name}.dtype.newbyteorder('=')))"
             )
         raise _dtype_rule(name, dtypes, dtype)
-    address = obj.__array_interface__["data"][0]
+    begin = obj.__array_interface__["data"][0]
     size = dtype.itemsize
     strides = []
     for extent, stride in zip(obj.shape, obj.strides, strict=True):
@@ -155,11 +157,11 @@ def _read_numpy(obj: np.ndarray, name: str, dtypes: tuple[str, ...]) -> Tensor:
                 f" {size} bytes), got stride {stride}"
             )
         strides.append(steps if not rest else 0)
-    if address % size and obj.size:
+    if begin % size and obj.size:
         raise TypeError(
-            f"{name}: data must be aligned to {size} bytes, got address {address:#x}"
+            f"{name}: data must be aligned to {size} bytes, got address {begin:#x}"
         )
-    return Tensor(obj, address, short, obj.shape, tuple(strides), "numpy", "cpu", obj)
+    return Tensor(obj, begin, short, obj.shape, tuple(strides), "numpy", "cpu", obj)
 
 
 def _torch_dtype(dtype: Any) -> str | None:

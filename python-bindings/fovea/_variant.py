@@ -13,6 +13,7 @@ from . import _attention, _checks, _compiler
 from ._lib import native
 from ._program import Core, ProgramSource, TracedProgram, functions, params_of
 from ._tensors import type_name
+from .dsl.diagnose import refuse_in_mod, running_mods
 
 __all__ = ["Variant", "load"]
 
@@ -290,6 +291,8 @@ class Variant:
         **captures_and_params: Any,
     ) -> Any:
         """Run; see `fovea.attention`."""
+        if running_mods:
+            refuse_in_mod("a fovea.Variant")
         inputs = _attention.read_inputs(q, k, v)
         g = inputs.geometry
         return_lse = _checks.boolean(return_lse, "return_lse")

@@ -8,13 +8,25 @@ import os
 import sys
 import sysconfig
 from dis import opname
+from threading import get_ident
 from types import CodeType, FrameType
 
 import numpy as np
 
 from ..errors import TraceError
 
-__all__ = ["code_place", "frame_error", "is_library_file", "plain_error", "user_frame"]
+__all__ = [
+    "code_place",
+    "frame_error",
+    "is_library_file",
+    "plain_error",
+    "refuse_in_mod",
+    "running_mods",
+    "user_frame",
+]
+
+#: The mod that each thread is tracing, by its identity.
+running_mods: dict[int, str] = {}
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _PACKAGE = os.path.dirname(_HERE)
@@ -132,6 +144,17 @@ def frame_error(
     if hint:
         text += f"\n  write instead: {hint}"
     return kind(text)
+
+
+def refuse_in_mod(name: str) -> None:
+    """TraceError where this thread is tracing a mod, which must not call `name`."""
+    where = running_mods.get(get_ident())
+    if where is not None:
+        raise frame_error(
+            where,
+            f"{name}() cannot be called inside a mod",
+            "a call outside the mod, and its result as a captured array: table[q_idx]",
+        )
 
 
 def _span(frame: FrameType) -> tuple[int, int, int, int] | None:

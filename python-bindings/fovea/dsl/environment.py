@@ -225,7 +225,7 @@ class Environment:
             test = recheck.has_type if why else _looks_like
             expected = type(value) if why else (type(value), dtype, rank)
             slot = self.record(path, value, test, expected)
-        capture = Capture(slot, label, dtype, rank)
+        capture = Capture(slot, label, dtype, rank, self.where)
         self.captures.append(capture)
         if why:
             return UnreadableArray(self, capture, why)

@@ -41,16 +41,21 @@ class Capture:
         Where the re-check finds the live object.
     label : str
         How the user's code reaches it, for messages.
+    where : str
+        The mod that reached it first, as `Region.where`.
     dtype : str
         Program's name of its element type.
     rank : int
     """
 
-    __slots__ = ("dtype", "label", "rank", "slot", "type")
+    __slots__ = ("dtype", "label", "rank", "slot", "type", "where")
 
-    def __init__(self, slot: int, label: str, dtype: str, rank: int) -> None:
+    def __init__(
+        self, slot: int, label: str, dtype: str, rank: int, where: str
+    ) -> None:
         self.slot = slot
         self.label = label
+        self.where = where
         self.dtype = dtype
         self.rank = rank
         if dtype == "i1":

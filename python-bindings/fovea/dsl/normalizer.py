@@ -144,6 +144,20 @@ def named(name: str, arguments: dict, **fields: Any) -> Normalizer:
     return made
 
 
+def _describe(value: Any) -> str:
+    """What was given for a normaliser, and how to make one of it."""
+    name = getattr(value, "__name__", "")
+    if value is Normalizer:
+        return "the class Normalizer; make one: fovea.Normalizer(weight=…)"
+    if isinstance(value, type):
+        return f"the class {name}"
+    if getattr(value, "__module__", None) == "fovea.normalizers":
+        return f"the function {name}; call it: fovea.normalizers.{name}(…)"
+    if callable(value) and name:
+        return f"the function {name}; make one: fovea.Normalizer(weight={name})"
+    return "None" if value is None else type(value).__name__
+
+
 _by_name: dict[str, Normalizer] = {}
 
 
@@ -158,9 +172,9 @@ def resolve_normalizer(normalizer: Any) -> Normalizer:
     if isinstance(normalizer, Normalizer):
         return normalizer
     if not isinstance(normalizer, str):
-        given = getattr(normalizer, "__name__", type(normalizer).__name__)
         raise TypeError(
-            f"normalizer: must be a name or a fovea.Normalizer, got {given}"
+            "normalizer: must be a name or a fovea.Normalizer, got"
+            f" {_describe(normalizer)}"
         )
     if not _by_name:
         from .. import normalizers

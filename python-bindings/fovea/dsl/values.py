@@ -105,6 +105,13 @@ class Traced:
     def __rdivmod__(self, other: Any) -> Any:
         return _binary("floordiv", other, self), _binary("mod", other, self)
 
+    def __matmul__(self, other: Any) -> Any:
+        if isinstance(other, ArrayLike):
+            return NotImplemented
+        raise _not_that(self, "`@` multiplies arrays", hint="x * y")
+
+    __rmatmul__ = __matmul__
+
     def __pow__(self, other: Any, modulus: Any = None) -> Any:
         if modulus is not None:
             raise _misuse(self, "pow() with a modulus", "x ** y % z")
@@ -281,7 +288,10 @@ def _misuse(
 
 
 def _not_that(
-    value: Traced, problem: str, kind: type[TraceError] = TraceError
+    value: Traced,
+    problem: str,
+    kind: type[TraceError] = TraceError,
+    hint: str = "Python's operators and the functions of fovea.ops",
 ) -> TraceError:
     """An error about what a number is not for."""
     region = value._region
@@ -290,7 +300,7 @@ def _not_that(
     return frame_error(
         region.where,
         f"{value!r} is one number, known only in the kernel, and {problem}",
-        "Python's operators and the functions of fovea.ops",
+        hint,
         kind=kind,
     )
 

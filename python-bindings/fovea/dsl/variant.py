@@ -50,21 +50,23 @@ class VariantCore:
         "_texts",
         "dtype",
         "has_denom",
+        "homes",
         "key",
         "labels",
         "names",
         "program",
     )
 
-    def __init__(self, program, labels, has_denom, dtype, plan, slots) -> None:
+    def __init__(self, program, order, has_denom, dtype, plan) -> None:
         self.program: dict[str, Any] = program
         self.names = tuple(c["name"] for c in program["captures"])
-        self.labels: tuple[str, ...] = labels
+        self.labels: tuple[str, ...] = tuple(capture.label for capture in order)
+        self.homes: tuple[str, ...] = tuple(capture.where for capture in order)
         self.has_denom: bool = has_denom
         self.dtype: str = dtype
         self.key = canonical(program) + dtype
         self._plan: list[recheck.Step] = plan
-        self._slots: tuple[int, ...] = slots
+        self._slots: tuple[int, ...] = tuple(capture.slot for capture in order)
         self._texts: dict[tuple, str] = {}
 
     def program_json(
@@ -101,10 +103,19 @@ class TracedVariant:
         self.core = core
         self.arrays = arrays
 
+    def again(self, roots: tuple) -> TracedVariant | None:
+        """What `trace_variant` gives for these roots, where nothing has changed."""
+        core = self.core
+        found = recheck.run_plan(core._plan, roots)
+        if found is None:
+            return None
+        return TracedVariant(core, [found[slot] for slot in core._slots])
+
     program = property(lambda self: self.core.program)
     key = property(lambda self: self.core.key)
     names = property(lambda self: self.core.names)
     labels = property(lambda self: self.core.labels)
+    homes = property(lambda self: self.core.homes)
     has_denom = property(lambda self: self.core.has_denom)
     program_json = property(lambda self: self.core.program_json)
 
@@ -256,16 +267,8 @@ def _assemble(env: Environment, roots: tuple, normalizer: Normalizer, dtype: str
         "block_mask": False,
         "locations": _locations(score_mod, mask_mod),
     }
-    slots = tuple(capture.slot for capture in order)
-    core = VariantCore(
-        program,
-        tuple(capture.label for capture in order),
-        normalizer.denom is not None,
-        dtype,
-        env.plan,
-        slots,
-    )
-    return core, [env.objects[slot] for slot in slots]
+    core = VariantCore(program, order, normalizer.denom is not None, dtype, env.plan)
+    return core, [env.objects[slot] for slot in core._slots]
 
 
 def _is_softmax(value: Any, expected: Any) -> bool:

@@ -279,6 +279,25 @@ def test_a_changed_constant_makes_another_variant():
     close(fovea.attention(q, k, v, mask_mod=near), want())
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "uint32", "uint64"])
+def test_offsets_and_lengths_of_every_integer_type(dtype):
+    """Offsets, lengths are an int or an integer array [B]"""
+    q, k, v = inputs(B=2, M=6, N=10)
+    for kind in (np.dtype(dtype).type, int):
+        given = {
+            "q_offset": np.array([3, 5], dtype),
+            "kv_offset": kind(2),
+            "q_lengths": np.array(6, dtype),
+            "kv_lengths": np.array([10, 7], dtype),
+        }
+        out = fovea.attention(q, k, v, None, causal, **given)
+        want = fovea.attention(
+            q, k, v, None, causal,
+            q_offset=np.array([3, 5]), kv_offset=2, kv_lengths=np.array([10, 7]),
+        )  # fmt: skip
+        np.testing.assert_array_equal(out, want)
+
+
 def test_offsets_and_lengths():
     """q_idx = m + q_offset[b], kv_idx = n + kv_offset[b]; keys n >= kv_lengths[b] are
     invisible, rows m >= q_lengths[b] dead"""

@@ -1,0 +1,136 @@
+"""Negative checks of mods: what they call, and what they reach."""
+
+import inspect
+
+import numpy as np
+import pytest
+from api_common import inputs
+
+import fovea
+
+q, k, v = inputs()
+kernel = fovea.compile(D=8)
+table = np.arange(10.0)
+
+
+def refused(mod, **rest):
+    with pytest.raises(TypeError) as caught:
+        fovea.attention(q, k, v, mod, **rest)
+    fovea.attention(q, k, v)
+    return str(caught.value)
+
+
+CALLS = {
+    "fovea.attention": lambda s, b, h, m, n: fovea.attention(q, k, v)[0, 0, 0, 0],
+    "fovea.compile": lambda s, b, h, m, n: fovea.compile(D=8),
+    "a fovea.Kernel": lambda s, b, h, m, n: kernel(q, k, v),
+    "fovea.create_block_mask": lambda s, b, h, m, n: fovea.create_block_mask(
+        s, 1, 1, 4, 4
+    ),
+    "fovea.create_mask": lambda s, b, h, m, n: fovea.create_mask(s, 1, 1, 4, 4),
+    "fovea.merge": lambda s, b, h, m, n: fovea.merge([q], [q]),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_kernels_cannot_be_called_inside_mods(name):
+    """TypeError naming the mod, file, line, source text and what to write instead"""
+    mod = CALLS[name]
+    line = inspect.getsourcelines(mod)[1]
+    text = refused(mod)
+    assert text.startswith(
+        f"score_mod '<lambda>' ({__file__}:{line}): {name}() cannot be called inside a"
+        " mod\n"
+    )
+    assert text.endswith(
+        "\n  write instead: a call outside the mod, and its result as a captured array:"
+        " table[q_idx]"
+    )
+    assert isinstance(fovea.compile(None, lambda b, h, m, n: m >= n, D=8), fovea.Kernel)
+
+
+def test_variants_cannot_be_called_inside_mods(tmp_path):
+    """TypeError naming the mod"""
+    path = tmp_path / "causal.attn"
+    path.write_text("attention causal { mask = q >= kv }\n")
+    variant = fovea.load(path)
+    text = refused(lambda s, b, h, m, n: variant(q, k, v))
+    assert "a fovea.Variant() cannot be called inside a mod" in text
+
+
+@pytest.mark.parametrize(
+    "mod",
+    [lambda s, b, h, m, n: s @ s, lambda s, b, h, m, n: 2 @ s],
+    ids=["traced", "number"],
+)
+def test_matrix_products_of_numbers(mod):
+    """TypeError naming the mod, file, line, source text and what to write instead"""
+    text = refused(mod)
+    assert text.startswith(f"score_mod '<lambda>' ({__file__}:")
+    assert (
+        "s is one number, known only in the kernel, and `@` multiplies arrays" in text
+    )
+    assert text.endswith("write instead: x * y")
+
+
+def test_matrix_products_of_arrays_name_the_capture():
+    """whole-array arithmetic: TypeError naming the capture"""
+    text = refused(lambda s, b, h, m, n: s @ table)
+    assert "captured array 'table': whole-array arithmetic is not available" in text
+
+
+class Biased:
+    def __init__(self, bias):
+        self.bias = bias
+
+    def __call__(self, score, b, h, q_idx, kv_idx):
+        return score + self.bias[q_idx]
+
+
+def test_captures_that_cannot_be_read_name_the_mod():
+    """A form that is not supported is refused naming the mod and the variable"""
+    bias = np.zeros(12 * 8 + 1, np.uint8)[1:].view(np.float64)
+    address = bias.__array_interface__["data"][0]
+    rule = f"data must be aligned to 8 bytes, got address {address:#x}"
+    text = refused(lambda s, b, h, m, n: s + bias[m])
+    assert text == f"score_mod '<lambda>': captured array 'bias': {rule}"
+    text = refused(Biased(bias))
+    assert text == f"score_mod 'Biased': captured array 'Biased.bias': {rule}"
+    with pytest.raises(TypeError) as caught:
+        fovea.create_block_mask(lambda b, h, m, n: bias[m] > n, 1, 1, 4, 4)
+    assert str(caught.value) == f"mask_mod '<lambda>': captured array 'bias': {rule}"
+
+
+class Plain:
+    pass
+
+
+@pytest.mark.parametrize(
+    "normalizer, given",
+    [
+        (
+            fovea.Normalizer,
+            "the class Normalizer; make one: fovea.Normalizer(weight=…)",
+        ),
+        (Plain, "the class Plain"),
+        (
+            fovea.normalizers.sink,
+            "the function sink; call it: fovea.normalizers.sink(…)",
+        ),
+        (refused, "the function refused; make one: fovea.Normalizer(weight=refused)"),
+        (None, "None"),
+        (3, "int"),
+        (Plain(), "Plain"),
+    ],
+    ids=str,
+)
+def test_normalizers_of_the_wrong_kind(normalizer, given):
+    """TypeError for a wrong kind"""
+    wanted = f"normalizer: must be a name or a fovea.Normalizer, got {given}"
+    for call in (
+        lambda: fovea.attention(q, k, v, normalizer=normalizer),
+        lambda: fovea.compile(D=8, normalizer=normalizer),
+    ):
+        with pytest.raises(TypeError) as caught:
+            call()
+        assert str(caught.value) == wanted
