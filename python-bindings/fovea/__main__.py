@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from ._variant import Variant
 
 _SIZES = ("B", "Hq", "Hk", "M", "N", "D", "E")
+_LARGEST = 1 << 40
 
 
 class _Usage(Exception):
@@ -27,6 +29,8 @@ def _shape(text: str) -> dict[str, int]:
             sizes[name] = int(number)
         except ValueError:
             raise _Usage(f"--shape: {name} must be an int, got {number!r}") from None
+        if not 0 <= sizes[name] <= _LARGEST:
+            raise _Usage(f"--shape: {name} must be in 0...2^40, got {sizes[name]}")
     if "D" not in sizes:
         raise _Usage(f"--shape: must name D, got {text!r}")
     return sizes
@@ -83,6 +87,11 @@ def _report(
     for name in ("B", "Hq", "Hk"):
         if sizes[name] < 1:
             raise _Usage(f"--shape: {name} must be at least 1, got {sizes[name]}")
+    if sizes["Hq"] % sizes["Hk"]:
+        raise _Usage(
+            "--shape: Hq must be a multiple of Hk, "
+            f"got Hq={sizes['Hq']} and Hk={sizes['Hk']}"
+        )
     report, notes = variant.explain_mask(
         sizes,
         dtype=arguments.dtype,
@@ -95,13 +104,26 @@ def _report(
     return [*lines, report.picture()], report
 
 
-def _explain(arguments: argparse.Namespace) -> None:
-    from . import load
+def _load(file: str) -> Variant:
+    """What FILE[:variant] names; "-" is standard input."""
+    from ._variant import load, read
 
-    path, _, name = arguments.file.partition(":")
+    path, name = file, ""
+    if ":" in file and not os.path.exists(file):
+        path, _, name = file.rpartition(":")
+    if path.endswith((".mlir", ".mlirbc")):
+        raise ValueError(
+            f"{path}: must be a .attn file; fovea-translate --export-attn writes one"
+        )
+    if path == "-":
+        return read(sys.stdin.buffer, "<stdin>", name or None)
+    return load(path, name or None)
+
+
+def _explain(arguments: argparse.Namespace) -> None:
     sizes = _shape(arguments.shape)
     defines = dict(_define(text) for text in arguments.define)
-    variant = load(path, name or None)
+    variant = _load(arguments.file)
     options = {
         "D": sizes["D"],
         "E": sizes.get("E"),
@@ -156,6 +178,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     explain.add_argument("-D", dest="define", action="append", default=[])
     arguments = parser.parse_args(argv)
+    if sys.stdout is None:
+        print("fovea: error: standard output is closed", file=sys.stderr)
+        return 1
     try:
         _explain(arguments)
         sys.stdout.flush()
@@ -165,7 +190,7 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
-    except (OSError, TypeError, ValueError, RuntimeError) as error:
+    except (OSError, TypeError, ValueError, RuntimeError, MemoryError) as error:
         print(f"fovea: error: {error}", file=sys.stderr)
         return 1
     return 0

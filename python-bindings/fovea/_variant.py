@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -50,12 +50,15 @@ def load(path: Any, name: str | None = None) -> Variant:
         raise TypeError(f"name: must be a str or None, got {type_name(name)}")
     place = os.fspath(path)
     with open(place, "rb") as file:
-        text = file.read(_MAX_BYTES + 1)
+        return read(file, os.fsdecode(place), name)
+
+
+def read(file: BinaryIO, filename: str, name: str | None) -> Variant:
+    """Read a variant from an open file; `filename` is for messages."""
+    text = file.read(_MAX_BYTES + 1)
     if len(text) > _MAX_BYTES:
-        raise ValueError(
-            f"{os.fsdecode(place)}: must have at most {_MAX_BYTES} bytes, got more"
-        )
-    return Variant._make(text, os.fsdecode(place), name)
+        raise ValueError(f"{filename}: must have at most {_MAX_BYTES} bytes, got more")
+    return Variant._make(text, filename, name)
 
 
 def _parse(text: bytes, filename: str, defines: Mapping[str, str]) -> list[dict]:

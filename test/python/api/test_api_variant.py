@@ -1,6 +1,7 @@
 """Variants from `.attn` files as Python objects."""
 
 import copy
+import io
 import pickle
 
 import numpy as np
@@ -385,3 +386,51 @@ def test_a_variant_refuses(case, path):
     with pytest.raises(kind) as caught:
         fovea.load(path, name)(q, k, v, **arguments)
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    ("shape", "status", "text"),
+    [
+        ("D=8,M=64,Hq=4,Hk=3", 2, "--shape: Hq must be a multiple of Hk, got Hq=4"),
+        ("D=8,M=64,Hq=2,Hk=4", 2, "--shape: Hq must be a multiple of Hk, got Hq=2"),
+        ("D=8,M=1099511627777", 2, "--shape: M must be in 0...2^40"),
+        ("D=8,M=-1", 2, "--shape: M must be in 0...2^40, got -1"),
+        ("D=8,M=1099511627776", 1, "doc: must fit in memory"),
+    ],
+)
+def test_explain_refuses_impossible_shapes(tmp_path, capsys, shape, status, text):
+    """fovea explain FILE[:variant] --shape …: exit status 1 or 2, no traceback."""
+    from fovea.__main__ import main
+
+    file = tmp_path / "doc.attn"
+    file.write_text("attention d(doc: i32[S]) { mask = doc[q] == doc[kv] }")
+    assert main(["explain", str(file), "--shape", shape]) == status
+    assert capsys.readouterr().err.startswith(f"fovea: error: {text}")
+
+
+def test_explain_reads_standard_input_and_names_with_colons(
+    tmp_path, capsys, monkeypatch
+):
+    """FILE is .attn text, `-` is standard input."""
+    from fovea.__main__ import main
+
+    text = "attention d { mask = q >= kv }"
+    file = tmp_path / "a:b.attn"
+    file.write_text(text)
+    assert main(["explain", str(file), "--shape", "D=8"]) == 0
+    assert main(["explain", f"{file}:d", "--shape", "D=8"]) == 0
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert main(["explain", "-", "--shape", "D=8"]) == 0
+    assert capsys.readouterr().out.count("variant d\n") == 3
+    assert main(["explain", "x.mlir", "--shape", "D=8"]) == 1
+    assert "x.mlir: must be a .attn file" in capsys.readouterr().err
+
+
+def test_explain_with_standard_output_closed(path, capsys, monkeypatch):
+    """Closed stdout: a line and exit status 1."""
+    from fovea.__main__ import main
+
+    monkeypatch.setattr("sys.stdout", None)
+    assert main(["explain", f"{path}:two", "--shape", "D=8"]) == 1
+    assert capsys.readouterr().err == "fovea: error: standard output is closed\n"
+
