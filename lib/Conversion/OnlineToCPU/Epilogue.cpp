@@ -25,12 +25,73 @@ LogicalResult KernelEmitter::emitFinish(Value panels, Value &nonFinite) {
   return status;
 }
 
+/// The lanes that the second pass finishes: o overflowed, or met what is not
+/// finite, and the second sum is a number.
+Value KernelEmitter::secondIsBetter(Value first, Value second) {
+  Value zero = e.vc(0.0);
+  Value product = e.fmul(first, zero);
+  Value overflowed = e.fcmp(arith::CmpFPredicate::UNO, product, product);
+  Value number = e.fcmp(arith::CmpFPredicate::ORD, second, second);
+  return e.land(e.land(overflowed, number), e.splat(inSecondPass));
+}
+
+/// 2 · half. What lies beyond the largest number by no more than rounding may
+/// give counts as that number.
+Value KernelEmitter::twice(Value half) {
+  using C = arith::CmpFPredicate;
+  const llvm::fltSemantics &type = cast<FloatType>(e.f).getFloatSemantics();
+  double limit = llvm::APFloat::getLargest(type).convertToDouble() / 2;
+  double slack = limit * (1 + 0x1p-10);
+  auto bound = [&](C beyond, C near, double sign) {
+    Value inside = e.land(e.fcmp(beyond, half, e.vc(sign * limit)),
+                          e.fcmp(near, half, e.vc(sign * slack)));
+    half = e.select(inside, e.vc(sign * limit), half);
+  };
+  bound(C::OGT, C::OLE, 1);
+  bound(C::OLT, C::OGE, -1);
+  return e.fmul(half, e.vc(2.0));
+}
+
+/// o / l, or o where there is no denominator.
+Value KernelEmitter::finishPlain(Value o, Value inverse, Value again,
+                                 Value half) {
+  Value result = inverse ? e.fmul(o, inverse) : o;
+  return again ? e.select(again, twice(half), result) : result;
+}
+
+/// The region of the normaliser. Where it is linear in o the factor of a second
+/// pass is taken out of its result; else it gets o as the score type holds it.
+LogicalResult KernelEmitter::finishCustom(Value o, Value l, Value t, Value d,
+                                          Value again, Value half,
+                                          Value &result) {
+  bool linear = again && finishIsLinear();
+  if (again)
+    o = e.select(again, linear ? half : twice(e.fmul(half, l)), o);
+  Values results;
+  s->push();
+  LogicalResult status =
+      callRegion(spec.normalizer.getFinish(), {o, l, t}, true, d, results);
+  s->pop();
+  if (failed(status))
+    return failure();
+  result = results[0];
+  if (linear)
+    result = e.select(again, twice(e.fmul(result, l)), result);
+  return success();
+}
+
 LogicalResult KernelEmitter::finishPanel(Value panel, Value taken, Value &bad) {
   Value zero = e.vc(0.0);
   Value t = spec.hasStat() ? e.loadRow(at(at_.rowMax), panel) : zero;
   if (direct())
     t = e.fmul(t, e.vc(kLn2));
   Value l = spec.hasDenom() ? e.loadRow(at(at_.rowSum), panel) : zero;
+  if (hasTwoPasses()) {
+    l = e.select(inSecondPass, e.loadRow(at(at_.firstSum), panel), l);
+    e.storeRow(l, at(at_.firstSum), panel);
+    e.storeRow(e.loadRow(at(at_.rowMax), panel), at(at_.firstMax), panel);
+    e.storeRow(e.fdiv(e.vc(0.5), l), at(at_.factor), panel);
+  }
   bool custom = spec.normalizer && !spec.normalizer.getFinish().empty();
   if (custom &&
       failed(prepareRegion(spec.normalizer.getFinish(), 3, true, panel)))
@@ -40,31 +101,37 @@ LogicalResult KernelEmitter::finishPanel(Value panel, Value taken, Value &bad) {
     empty = e.fcmp(arith::CmpFPredicate::OEQ, l, zero);
     inverse = e.fdiv(e.vc(1.0), l);
   }
-  Value output =
-      e.gep(at(at_.output), e.mul(panel, e.c(valuePadded() * e.lanes)), e.f);
+  Value place = e.mul(panel, e.c(valuePadded() * e.lanes));
+  Value output = e.gep(at(at_.output), place, e.f);
   LogicalResult status = success();
-  // x · 0 is 0 for finite x alone.
+  auto finishElement = [&](Value d, Value finite) -> Value {
+    Value o = e.loadRow(output, d), again, half, result;
+    if (hasTwoPasses()) {
+      Value first = e.gep(at(at_.firstOutput), place, e.f);
+      half = o;
+      o = e.select(inSecondPass, e.loadRow(first, d), o);
+      e.storeRow(o, first, d);
+      again = secondIsBetter(o, half);
+    }
+    if (custom) {
+      if (failed(finishCustom(o, l, t, d, again, half, result)))
+        status = failure();
+    } else {
+      result = finishPlain(o, inverse, again, half);
+    }
+    if (failed(status))
+      return finite;
+    if (empty)
+      result = e.select(empty, zero, result);
+    e.storeRow(result, output, d);
+    // x · 0 is 0 for finite x alone.
+    return e.fma(o, zero, finite);
+  };
   Value finite = e.loop(e.c(0), e.c(spec.valueDim), e.c(1), {e.fmul(l, zero)},
                         [&](Value d, ValueRange carried) -> Values {
-                          Value o = e.loadRow(output, d), result = o;
-                          if (custom) {
-                            Values results;
-                            s->push();
-                            if (failed(callRegion(spec.normalizer.getFinish(),
-                                                  {o, l, t}, true, d, results)))
-                              status = failure();
-                            else
-                              result = results[0];
-                            s->pop();
-                          } else if (inverse) {
-                            result = e.fmul(o, inverse);
-                          }
-                          if (empty)
-                            result = e.select(empty, zero, result);
-                          e.storeRow(result, output, d);
-                          return {e.fma(o, zero, carried[0])};
+                          return {finishElement(d, carried[0])};
                         })[0];
-  if (!spec.schedule.getExact()) {
+  if (!spec.schedule.getExact() || hasTwoPasses()) {
     Value nan = e.fcmp(arith::CmpFPredicate::UNO, finite, finite);
     Value word = e.maskToWord(e.land(nan, e.lanesBelow(taken)));
     Value none =

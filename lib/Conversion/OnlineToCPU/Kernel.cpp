@@ -2,6 +2,8 @@
 
 #include "Kernel.h"
 
+#include <cmath>
+
 using namespace fovea::cpu;
 using P = arith::CmpIPredicate;
 
@@ -31,6 +33,11 @@ void KernelEmitter::layOutScratch() {
   at_.output = layout.reserve(panels * valuePadded() * vector);
   at_.rowMax = layout.reserve(panels * vector);
   at_.rowSum = layout.reserve(panels * vector);
+  if (hasTwoPasses()) {
+    at_.firstOutput = layout.reserve(panels * valuePadded() * vector);
+    for (int64_t *row : {&at_.firstSum, &at_.firstMax, &at_.factor})
+      *row = layout.reserve(panels * vector);
+  }
   if (spec.schedule.getExact())
     at_.visible = layout.reserve(keys * e.word.getIntOrFloatBitWidth() / 8);
   at_.words = layout.reserve(keys * e.word.getIntOrFloatBitWidth() / 8);
@@ -258,9 +265,38 @@ LogicalResult KernelEmitter::emitItem(Value, Value &nonFinite) {
       e.max(e.min(e.sub(limit, firstRow), e.c(spec.schedule.getM())), e.c(0));
   Value panels = e.ceilDiv(rows, e.lanes);
   packQueries(panels);
+  return hasTwoPasses() ? emitTwoPasses(panels) : emitPass(panels, nonFinite);
+}
+
+LogicalResult KernelEmitter::emitPass(Value panels, Value &nonFinite) {
   if (failed(emitInit(panels)) || failed(emitWalk()))
     return failure();
   return emitFinish(panels, nonFinite);
+}
+
+/// One pass as the fast kernel makes it and, where it ends non-finite, another.
+LogicalResult KernelEmitter::emitTwoPasses(Value panels) {
+  e.loop(e.c(0), panels, 1, [&](Value panel) {
+    e.storeRow(e.vc(-INFINITY), at(at_.firstMax), panel);
+    e.storeRow(e.vc(1.0), at(at_.factor), panel);
+  });
+  LogicalResult status = success();
+  e.loop(e.c(0), e.c(2), e.c(1), {e.c(1)},
+         [&](Value pass, ValueRange wanted) -> Values {
+           inSecondPass = e.icmp(P::ne, pass, e.c(0));
+           return e.branch(
+               e.icmp(P::ne, wanted[0], e.c(0)), {e.i64},
+               [&]() -> Values {
+                 Value nonFinite = e.c(0);
+                 s->push();
+                 if (failed(emitPass(panels, nonFinite)))
+                   status = failure();
+                 s->pop();
+                 return {nonFinite};
+               },
+               [&]() -> Values { return {e.c(0)}; });
+         });
+  return status;
 }
 
 //===----------------------------------------------------------------------===//

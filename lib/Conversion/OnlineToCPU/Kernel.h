@@ -51,6 +51,8 @@ private:
   LogicalResult emitPlan();
   LogicalResult emitRun();
   LogicalResult emitItem(Value item, Value &nonFinite);
+  LogicalResult emitPass(Value panels, Value &nonFinite);
+  LogicalResult emitTwoPasses(Value panels);
   LogicalResult bindItem(Value item, ArrayRef<Value> bounds);
   FailureOr<Values> emitBounds();
   LogicalResult runTiles(unsigned available);
@@ -110,10 +112,16 @@ private:
                            bool positions, Value last, Values &results);
   LogicalResult emitInit(Value panels);
   LogicalResult initPanel(Value panel);
+  bool finishIsLinear();
 
   // Epilogue.cpp
   LogicalResult emitFinish(Value panels, Value &nonFinite);
   LogicalResult finishPanel(Value panel, Value taken, Value &bad);
+  Value finishPlain(Value o, Value inverse, Value again, Value half);
+  LogicalResult finishCustom(Value o, Value l, Value t, Value d, Value again,
+                             Value half, Value &result);
+  Value secondIsBetter(Value first, Value second);
+  Value twice(Value half);
   void storePanel(Value panel, Value taken);
   void storeLse(Value panel, Value taken, Value l, Value t);
 
@@ -125,6 +133,9 @@ private:
     return spec.scoresAreDot() && !spec.step.getRow() && !spec.step.getCol();
   }
   bool pairs() { return spec.schedule.getPairs(); }
+  /// Exact kernels sum a row that overflowed again, with weights that are
+  /// divided by 2 l first: what the normaliser then gives may well be finite.
+  bool hasTwoPasses() { return spec.schedule.getExact() && spec.hasDenom(); }
   /// What queries and keys are packed in.
   Type packedType() { return pairs() ? spec.elementType : e.f; }
   /// What a step of the micro-kernels broadcasts, of the size of a score.
@@ -157,6 +168,8 @@ private:
   struct {
     int64_t zeros, output, rowMax, rowSum, packedValues, words, visible,
         classes, runs, segments, rowBuffer;
+    // Of the first of two passes: o, l, t; what the weights are multiplied by.
+    int64_t firstOutput, firstSum, firstMax, factor;
     SmallVector<int64_t> queries, scores, packedKeys, keyTail;
   } at_;
   ScratchLayout layout;
@@ -169,6 +182,8 @@ private:
 
   // Per item.
   Value firstRow, rows;
+  /// Whether the second of two passes runs.
+  Value inSecondPass;
   // Per block.
   Value blockStart, count;
   SmallVector<BlockRows> keyRows;

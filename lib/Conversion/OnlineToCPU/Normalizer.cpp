@@ -101,6 +101,7 @@ LogicalResult KernelEmitter::initPanel(Value panel) {
          [&](Value d) { e.storeRow(e.vc(0.0), output, d); });
   if (!seededValue)
     return success();
+  Value factor = hasTwoPasses() ? e.loadRow(at(at_.factor), panel) : Value();
   e.loop(e.c(0), e.c(spec.valueDim), 1, [&](Value d) {
     Values results;
     s->push();
@@ -108,8 +109,31 @@ LogicalResult KernelEmitter::initPanel(Value panel) {
             callRegion(spec.normalizer.getSeedValue(), {}, true, d, results)))
       status = failure();
     else
-      e.storeRow(results[0], output, d);
+      e.storeRow(factor ? e.fmul(results[0], factor) : results[0], output, d);
     s->pop();
   });
   return status;
+}
+
+/// Whether finish(c · o) = c · finish(o) whatever c, by the form of the region.
+bool KernelEmitter::finishIsLinear() {
+  Block &block = spec.normalizer.getFinish().front();
+  llvm::SmallDenseSet<Value, 8> linear{block.getArgument(0)};
+  for (Operation &op : block.without_terminator()) {
+    unsigned scaled = llvm::count_if(
+        op.getOperands(), [&](Value v) { return linear.contains(v); });
+    if (scaled == 0)
+      continue;
+    bool good = isa<arith::NegFOp>(op) ||
+                (isa<arith::AddFOp, arith::SubFOp>(op) && scaled == 2) ||
+                (isa<arith::MulFOp>(op) && scaled == 1) ||
+                (isa<arith::DivFOp>(op) && scaled == 1 &&
+                 linear.contains(op.getOperand(0))) ||
+                (isa<arith::SelectOp>(op) && scaled == 2 &&
+                 !linear.contains(op.getOperand(0)));
+    if (!good)
+      return false;
+    linear.insert(op.getResult(0));
+  }
+  return linear.contains(block.getTerminator()->getOperand(0));
 }

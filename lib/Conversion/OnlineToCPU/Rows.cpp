@@ -22,6 +22,9 @@ static Value isNegInf(Emitter &e, Value x) {
 LogicalResult KernelEmitter::emitScores(Value panel, Value &rowMax) {
   LogicalResult status = success();
   Value before = e.loadRow(at(at_.rowMax), panel);
+  // A second pass knows the row's maximum: no weight is larger than at the end.
+  if (hasTwoPasses() && spec.hasStat())
+    before = e.fmaxDropNaN(e.loadRow(at(at_.firstMax), panel), before);
   auto emitGroup = [&](Value g, Value maximum) -> Value {
     Value plainMax = maximum;
     for (auto [i, dot] : llvm::enumerate(spec.dots)) {
@@ -180,6 +183,7 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
   Values init;
   if (sum)
     init.push_back(sum);
+  Value factor = hasTwoPasses() ? e.loadRow(at(at_.factor), panel) : Value();
   Values result = e.loop(
       e.c(0), runCount, e.c(1), init,
       [&](Value run, ValueRange outer) -> Values {
@@ -198,6 +202,11 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
                                                           partner, taken)))) {
                           status = failure();
                           return llvm::to_vector(carried);
+                        }
+                        if (factor) {
+                          weight = e.fmul(weight, factor);
+                          if (pairs())
+                            partner = e.fmul(partner, factor);
                         }
                         if (pairs()) {
                           row = e.udiv(key, e.c(2));

@@ -55,3 +55,111 @@ def test_sine_of_huge_numbers(name):
     x = np.float32([1e8, 1e15, 6577775162949632, 1e20, 1e25, 1e30, -3e38])
     got = scores(lambda s, b, h, q, n: getattr(ops, name)(x[q]), len(x))
     np.testing.assert_allclose(got, getattr(np, name)(x.astype(float)), rtol=1e-6)
+
+
+def softmax_sum(scores, v):
+    """The convex combination in extended precision; scores [M, N], v [N, E]."""
+    weights = np.exp(np.longdouble(scores) - scores.max(-1, keepdims=True))
+    return (weights / weights.sum(-1, keepdims=True)) @ np.longdouble(v)
+
+
+@pytest.mark.parametrize("target", [None, "interpreter"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_values_near_the_largest_number_give_their_mean(dtype, target):
+    """S11: no infinity that the formula does not give, though its sums overflow."""
+    dtype = np.dtype(pytest.importorskip("ml_dtypes").bfloat16 if dtype == "bfloat16"
+                     else dtype)  # fmt: skip
+    largest = float(np.finfo("float64" if dtype.itemsize == 8 else "float32").max)
+    if dtype.itemsize == 2:
+        largest = (2 - 2**-7) * 2.0**127
+    rng = np.random.default_rng(0)
+    M, N, E = 37, 300, 5
+    q = rng.standard_normal((1, 1, M, 8)).astype(dtype)
+    k = rng.standard_normal((1, 1, N, 8)).astype(dtype)
+    v = np.ones((1, 1, N, E))
+    v[..., 0] = largest
+    v[..., 1] = -largest
+    v[..., 2] = np.where(np.arange(N) % 2, largest, -largest)
+    v[..., 3] = 3
+    v[..., 4] = np.where(np.arange(N) < 5, largest, 1e-3)
+    v = v.astype(dtype)
+    out = fovea.attention(q, k, v, target=target)[0, 0].astype("float64")
+    scores = np.longdouble(q[0, 0]) @ np.longdouble(k[0, 0]).T / np.sqrt(8)
+    want = softmax_sum(scores, v[0, 0].astype("float64"))
+    assert np.isfinite(out).all()
+    tolerance = {8: 1e-13, 4: 3e-6, 2: 1e-2}[dtype.itemsize]
+    bound = tolerance * np.abs(v[0, 0].astype("float64")).max(0)
+    assert (np.abs(out - want) <= bound).all()
+
+
+def test_rows_beside_an_overflow_keep_their_bits():
+    rng = np.random.default_rng(1)
+    q, k, v = rng.standard_normal((3, 1, 1, 64, 16)).astype("float32")
+    doc = np.arange(64) // 20
+    plain = fovea.attention(q, k, v, None, lambda b, h, q, n: doc[q] == doc[n])
+    v[..., 20:40, 3] = 3e38
+    out = fovea.attention(q, k, v, None, lambda b, h, q, n: doc[q] == doc[n])
+    assert np.isfinite(out).all()
+    touched = np.zeros(out.shape, bool)
+    touched[..., 20:40, 3] = True
+    np.testing.assert_array_equal(out[~touched], plain[~touched])
+    np.testing.assert_allclose(out[touched], np.float32(3e38), rtol=1e-6)
+
+
+def test_infinities_that_rows_see_stay_beside_overflows():
+    q = k = np.zeros((1, 1, 8, 4), "float32")
+    v = np.full((1, 1, 8, 3), 3e38, "float32")
+    v[0, 0, 5] = np.inf, -np.inf, np.nan
+    out = fovea.attention(q, k, v, None, lambda b, h, q, n: n <= q)[0, 0]
+    np.testing.assert_allclose(out[:5], np.float32(3e38), rtol=1e-6)
+    assert (out[5:, 0] == np.inf).all()
+    assert (out[5:, 1] == -np.inf).all()
+    assert np.isnan(out[5:, 2]).all()
+
+
+def test_a_sum_without_a_denominator_may_overflow():
+    """relu() has nothing to divide by: its sum itself is beyond float32."""
+    q = k = np.ones((1, 1, 4, 4), "float32")
+    v = np.full((1, 1, 4, 1), 3e38, "float32")
+    assert (fovea.attention(q, k, v, normalizer="relu") == np.inf).all()
+
+
+def finish_gain(gain):
+    return lambda o, l, t, b, h, q, e: gain[e] * o / l  # noqa: E741
+
+
+def test_overflows_with_a_sink_and_a_finish_of_ones_own():
+    rng = np.random.default_rng(2)
+    q, k = rng.standard_normal((2, 1, 2, 50, 8)).astype("float32")
+    v = np.full((1, 2, 50, 2), 3e38, "float32")
+    sink = np.float32([0.5, -1])
+    value = np.full((2, 2), 1e38, "float32")
+    gain = np.float32([0.5, 1.0])
+    for normalizer in (
+        fovea.normalizers.sink(sink, value),
+        fovea.Normalizer(
+            stat=lambda s: s,
+            weight=lambda s, t, b, h, q, n: ops.exp(s - t),
+            denom=lambda s, t, b, h, q, n: ops.exp(s - t),
+            finish=finish_gain(gain),
+        ),
+    ):
+        out = fovea.attention(q, k, v, normalizer=normalizer)
+        want = fovea.attention(q, k, v / 2**20, normalizer=normalizer)
+        if "sink" in str(normalizer.name):
+            half = fovea.normalizers.sink(sink, value / 2**20)
+            want = fovea.attention(q, k, v / 2**20, normalizer=half)
+        np.testing.assert_allclose(out, want * 2**20, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_merging_near_the_largest_number(dtype):
+    largest = np.finfo(dtype).max
+    outs = [np.full((1, 1, 2, 1), x * largest, dtype) for x in (1, 1, 1)]
+    lses = [np.zeros((1, 1, 2), dtype) for _ in outs]
+    out, lse = fovea.merge(outs, lses)
+    np.testing.assert_allclose(out, largest, rtol=1e-6)
+    assert np.isfinite(out).all()
+    np.testing.assert_allclose(lse, np.log(3), rtol=1e-6)
+    outs[1][..., 0, :] = np.inf
+    assert fovea.merge(outs, lses)[0][0, 0, 0, 0] == np.inf
