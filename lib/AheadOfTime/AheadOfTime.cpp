@@ -78,13 +78,10 @@ fovea::compileAheadOfTime(const Program &program,
   llvm::LLVMContext context;
   llvm::Module whole(name, context);
   // Versions carry their features per function; the rest suits any processor.
-  auto base = resolveCPUTarget(hostTargets().back(), /*mustRun=*/true);
-  if (!base)
-    return base.takeError();
   for (size_t i = 0; i < sorted.size(); ++i)
     if (llvm::Error error = addVersion(program, sorted[i], name, i, whole))
       return std::move(error);
-  auto object = emitForCPU(whole, *base, CodeKind::Object);
+  auto object = emitForCPU(whole, baselineCPUTarget(), CodeKind::Object);
   if (!object)
     return object.takeError();
   return AheadOfTimeOutput{(*object)->getBuffer().str(),

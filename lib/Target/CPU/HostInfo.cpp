@@ -16,6 +16,9 @@ struct Architecture {
   const char *name;
   const char *cpu;
   const char *needs; // comma-separated LLVM features
+  /// Whether its kernels call no mathematical library and so can be loaded; the
+  /// others are for objects that are linked with one.
+  bool isLoadable = true;
 };
 
 constexpr Architecture architectures[] = {
@@ -24,8 +27,8 @@ constexpr Architecture architectures[] = {
      "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,f16c,bmi,bmi2,"
      "lzcnt,movbe"},
     {"x86-64-v3", "x86-64-v3", "avx2,fma,f16c,bmi,bmi2,lzcnt,movbe"},
-    {"x86-64-v2", "x86-64-v2", "sse4.2,popcnt,ssse3"},
-    {"x86-64", "x86-64", ""},
+    {"x86-64-v2", "x86-64-v2", "sse4.2,popcnt,ssse3", /*isLoadable=*/false},
+    {"x86-64", "x86-64", "", /*isLoadable=*/false},
 #elif defined(__aarch64__)
     {"armv8-a", "generic", ""},
 #endif
@@ -64,7 +67,7 @@ bool hostHasAll(llvm::StringRef list) {
 std::vector<std::string> findHostTargets() {
   std::vector<std::string> targets;
   for (const Architecture &arch : architectures) {
-    if (!hostHasAll(arch.needs))
+    if (!arch.isLoadable || !hostHasAll(arch.needs))
       continue;
     // Only the widest architecture is worth listing with its extensions.
     if (targets.empty()) {
@@ -80,11 +83,22 @@ std::vector<std::string> findHostTargets() {
   return targets;
 }
 
-llvm::Error unknownTarget(llvm::StringRef name, llvm::StringRef why) {
-  return makeError(FOVEA_INVALID_ARGUMENT, "target: " + why + " '" + name +
-                                               "'; this machine runs cpu, " +
-                                               llvm::join(hostTargets(), ", ") +
-                                               ", interpreter");
+llvm::Error unknownTarget(llvm::StringRef name, llvm::StringRef why,
+                          bool mustRun) {
+  auto refuse = [&](const llvm::Twine &known) {
+    return makeError(FOVEA_INVALID_ARGUMENT,
+                     "target: " + why + " '" + name + "'; " + known);
+  };
+  if (mustRun)
+    return refuse("this machine runs cpu, " + llvm::join(hostTargets(), ", ") +
+                  ", interpreter");
+  std::string names = "cpu", features;
+  for (const Architecture &arch : architectures)
+    names += std::string(", ") + arch.name;
+  for (const char *extension : extensions)
+    features += std::string(features.empty() ? "+" : ", +") + extension;
+  return refuse("objects are made for " + names +
+                ", with features added: " + features);
 }
 } // namespace
 
@@ -103,11 +117,18 @@ const std::vector<std::string> &fovea::hostTargets() {
   return targets;
 }
 
+CPUTarget fovea::baselineCPUTarget() {
+  const Architecture &least = *std::prev(std::end(architectures));
+  return {least.name, llvm::sys::getProcessTriple(), least.cpu,
+          /*features=*/""};
+}
+
 llvm::Expected<CPUTarget> fovea::resolveCPUTarget(llvm::StringRef name,
                                                   bool mustRun) {
   if (name.empty() || name == "cpu") {
     if (hostTargets().empty())
-      return unknownTarget("cpu", "no CPU target fits this machine, wanted");
+      return unknownTarget("cpu", "no CPU target fits this machine, wanted",
+                           mustRun);
     name = hostTargets().front();
   }
   llvm::SmallVector<llvm::StringRef, 4> parts;
@@ -116,18 +137,20 @@ llvm::Expected<CPUTarget> fovea::resolveCPUTarget(llvm::StringRef name,
     return parts.front() == a.name;
   });
   if (arch == std::end(architectures))
-    return unknownTarget(name, "unknown target");
+    return unknownTarget(name, "unknown target", mustRun);
+  if (mustRun && !arch->isLoadable)
+    return unknownTarget(name, "only foveac makes kernels for", mustRun);
   if (mustRun && !hostHasAll(arch->needs))
-    return unknownTarget(name, "this machine does not run");
+    return unknownTarget(name, "this machine does not run", mustRun);
 
   std::vector<std::string> added;
   for (llvm::StringRef feature : llvm::drop_begin(parts)) {
     bool known =
         llvm::any_of(extensions, [&](const char *e) { return feature == e; });
     if (!known)
-      return unknownTarget(name, "unknown feature in");
+      return unknownTarget(name, "unknown feature in", mustRun);
     if (mustRun && !hostHas(feature))
-      return unknownTarget(name, "this machine does not run");
+      return unknownTarget(name, "this machine does not run", mustRun);
     added.push_back(feature.str());
   }
   llvm::sort(added);

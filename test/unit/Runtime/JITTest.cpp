@@ -5,6 +5,8 @@
 #include "fovea/Target/CPU/HostInfo.h"
 #include "fovea/Target/CPU/ObjectEmitter.h"
 
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/AsmParser/Parser.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
@@ -30,13 +32,14 @@ define i64 @k_run(ptr %args, i64 %first, i64 %last, ptr %scratch) {
 )";
 
 llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>>
-build(const char *text, CodeKind kind = CodeKind::Object) {
+build(const char *text, CodeKind kind = CodeKind::Object,
+      llvm::StringRef name = "cpu") {
   llvm::LLVMContext context;
   llvm::SMDiagnostic diagnostic;
   auto module = llvm::parseAssemblyString(text, diagnostic, context);
   if (!module)
     return makeError(FOVEA_PARSE_ERROR, diagnostic.getMessage());
-  auto target = resolveCPUTarget("cpu", true);
+  auto target = resolveCPUTarget(name, true);
   if (!target)
     return target.takeError();
   if (llvm::Error error = optimizeForCPU(*module, *target))
@@ -63,6 +66,40 @@ TEST(HostInfo, UnknownTargetsAreToldWhatThereIs) {
     std::string text = textOf(target.takeError());
     EXPECT_NE(text.find(name), std::string::npos) << text;
     EXPECT_NE(text.find(hostTargets().front()), std::string::npos) << text;
+  }
+}
+
+TEST(HostInfo, SomeTargetsServeAheadOfTimeOnly) {
+#if defined(__x86_64__)
+  for (const char *name : {"x86-64-v2", "x86-64"}) {
+    EXPECT_FALSE(llvm::is_contained(hostTargets(), name));
+    auto loaded = resolveCPUTarget(name, /*mustRun=*/true);
+    ASSERT_FALSE(bool(loaded)) << name;
+    EXPECT_EQ(textOf(loaded.takeError()),
+              "target: only foveac makes kernels for '" + std::string(name) +
+                  "'; this machine runs cpu, " +
+                  llvm::join(hostTargets(), ", ") + ", interpreter");
+    auto object = resolveCPUTarget(name, /*mustRun=*/false);
+    ASSERT_TRUE(bool(object)) << textOf(object.takeError());
+    EXPECT_EQ(object->cpu, name);
+  }
+  EXPECT_EQ(baselineCPUTarget().name, "x86-64");
+  auto unknown = resolveCPUTarget("x86-64-v9", /*mustRun=*/false);
+  ASSERT_FALSE(bool(unknown));
+  EXPECT_EQ(textOf(unknown.takeError()),
+            "target: unknown target 'x86-64-v9'; objects are made for cpu, "
+            "x86-64-v4, x86-64-v3, x86-64-v2, x86-64, with features added: "
+            "+avx512bf16, +avx512fp16, +amx-tile, +amx-bf16, +avxvnni");
+#endif
+}
+
+TEST(HostInfo, EveryListedTargetLoadsAndRuns) {
+  for (const std::string &name : hostTargets()) {
+    auto object = build(kernelText, CodeKind::Object, name);
+    ASSERT_TRUE(bool(object)) << textOf(object.takeError());
+    auto code = loadObject(**object, "k");
+    ASSERT_TRUE(bool(code)) << textOf(code.takeError());
+    EXPECT_EQ((*code)->run(nullptr, 2, 3, nullptr), 5);
   }
 }
 

@@ -24,13 +24,18 @@ struct CPUTarget {
 const std::string &hostCPUName();
 const std::vector<std::string> &hostCPUFeatures();
 
-/// The target names that this host runs, best first ("cpu" left out).
+/// The target names whose kernels this host can load and run, best first ("cpu"
+/// left out).
 const std::vector<std::string> &hostTargets();
 
 /// Resolves "cpu" (the best of hostTargets), an architecture ("x86-64-v3") or
 /// one with features added ("x86-64-v4+avx512bf16"). With mustRun the target
-/// has to run on this host. Errors list what there is.
+/// has to be loaded and run on this host; without, objects are made for it.
+/// Errors list what there is.
 llvm::Expected<CPUTarget> resolveCPUTarget(llvm::StringRef name, bool mustRun);
+
+/// What every processor of this host's family runs.
+CPUTarget baselineCPUTarget();
 
 } // namespace fovea
 
