@@ -50,10 +50,15 @@ private:
     }();
     return registry;
   }
-  /// "file:line:col: error: …" where the place is known.
+  /// "file:line:col: error: …" where the place is known. A schedule has none:
+  /// it came as an argument.
   void append(mlir::Diagnostic &diagnostic) {
     std::string message = diagnostic.str();
-    aboutSchedule |= errors.empty() && message.rfind("schedule", 0) == 0;
+    if (errors.empty() && llvm::StringRef(message).starts_with("schedule")) {
+      aboutSchedule = true;
+      errors = message;
+      return;
+    }
     unsupported |=
         errors.empty() && llvm::StringRef(message).starts_with("sm_90a ");
     llvm::raw_string_ostream os(errors);

@@ -1,6 +1,7 @@
 //===- KernelSpec.cpp -----------------------------------------------------===//
 
 #include "KernelSpec.h"
+#include "fovea/Target/CPU/CPUModel.h"
 
 using namespace fovea::cpu;
 
@@ -102,7 +103,7 @@ static LogicalResult checkSchedule(KernelSpec &spec) {
     return spec.grid.emitOpError("schedule's lanes must fill 32 or 64 bytes "
                                  "with scores of ")
            << bytes << " bytes, got " << lanes;
-  int64_t group = lanes * bytes == 64 ? 16 : 8;
+  int64_t group = fovea::keyGroup(lanes * bytes);
   if (spec.schedule.getM() <= 0 || spec.schedule.getM() % lanes != 0)
     return spec.grid.emitOpError("schedule's m must be a positive multiple of ")
            << lanes << ", got " << spec.schedule.getM();

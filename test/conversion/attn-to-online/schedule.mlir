@@ -6,14 +6,18 @@
 // RUN: not fovea-opt %s -convert-attn-to-online=schedule=k=3 2>&1 | FileCheck %s --check-prefix=KEY
 // RUN: not fovea-opt %s -convert-attn-to-online=schedule=m=zero 2>&1 | FileCheck %s --check-prefix=NUMBER
 // RUN: not fovea-opt %s -convert-attn-to-online=schedule=m=20 2>&1 | FileCheck %s --check-prefix=LANES
+// RUN: not fovea-opt %s -convert-attn-to-online=schedule=n=20 2>&1 | FileCheck %s --check-prefix=GROUP
+// RUN: not fovea-opt %s -convert-attn-to-online='schedule=m=8,m=16' 2>&1 | FileCheck %s --check-prefix=TWICE
 // RUN: not fovea-opt %s -convert-attn-to-online=schedule=m=4096 2>&1 | FileCheck %s --check-prefix=L2
 // RUN: not fovea-opt %s -convert-attn-to-online=target=gpu 2>&1 | FileCheck %s --check-prefix=TARGET
 // RUN: not fovea-opt %s -convert-attn-to-online=index-bits=16 2>&1 | FileCheck %s --check-prefix=BITS
 
-// KEY: error: schedule has no entry 'k', a CPU schedule has m and n
-// NUMBER: error: schedule entry 'm' must be a number from 1 to 1048576, got 'zero'
-// LANES: error: schedule entry 'm' must be a multiple of 8 (the queries of a vector on x86-64-v3), got 20
-// L2: error: schedule #online.cpu_schedule<m = 4096, n = 256, lanes = 8, exact = false, index_bits = 32> asks for {{[0-9]+}} of l2_bytes, the limit of 'x86-64-v3' is 524288
+// KEY: error: schedule: a CPU schedule has m and n, got 'k=3'
+// NUMBER: error: schedule: m must be a number from 1 to 1048576, got 'm=zero'
+// LANES: error: schedule: m must be a multiple of 8 (the queries of a vector on x86-64-v3), got 20
+// GROUP: error: schedule: n must be a multiple of 8 (the keys of a group on x86-64-v3), got 20
+// TWICE: error: schedule: m must be given once, got 'm=8,m=16'
+// L2: error: schedule: m=4096,n=256 asks for {{[0-9]+}} of l2_bytes, the limit of 'x86-64-v3' is 524288
 // TARGET: error: no schedules for the target family 'gpu', there are: cpu, sm_90a
 // BITS: error: index_bits must be 32 or 64, got 16
 

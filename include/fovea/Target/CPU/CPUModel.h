@@ -13,6 +13,11 @@ namespace fovea {
 /// so that a schedule, and with it every rounding, is the same on all machines.
 TargetModel getCPUModel(llvm::StringRef cpu, llvm::StringRef features);
 
+/// Keys whose products a micro-kernel makes at once: a block has whole groups.
+inline int64_t keyGroup(int64_t vectorBytes) {
+  return vectorBytes == 64 ? 16 : 8;
+}
+
 /// What a schedule is chosen for.
 struct CPUScheduleRequest {
   int64_t headDim = 0; ///< of all (query, key) pairs together

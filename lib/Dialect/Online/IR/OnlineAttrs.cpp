@@ -74,8 +74,9 @@ LogicalResult CPUScheduleAttr::verifySchedule(
     std::optional<int64_t> limit = target.getLimit(resource);
     int64_t asked = footprint(resource, headDim, valueDim, elementBytes);
     if (limit && asked > *limit)
-      return emitError() << "schedule " << *this << " asks for " << asked
-                         << " of " << resource << ", the limit of '"
+      return emitError() << "schedule: m=" << getM() << ",n=" << getN()
+                         << " asks for " << asked << " of " << resource
+                         << ", the limit of '"
                          << target.getName() << "' is " << *limit;
   }
   return success();

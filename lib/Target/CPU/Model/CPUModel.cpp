@@ -67,13 +67,17 @@ parseSchedule(llvm::StringRef text,
     auto [key, value] = entry.trim().split('=');
     int64_t number = 0;
     if (key != "m" && key != "n")
-      return emitError() << "schedule has no entry '" << key
-                         << "', a CPU schedule has m and n";
+      return emitError() << "schedule: a CPU schedule has m and n, got '"
+                         << entry << "'";
     if (value.getAsInteger(10, number) || number < 1 || number > 1 << 20)
-      return emitError() << "schedule entry '" << key
-                         << "' must be a number from 1 to 1048576, got '"
-                         << value << "'";
-    (key == "m" ? choice.m : choice.n) = number;
+      return emitError() << "schedule: " << key
+                         << " must be a number from 1 to 1048576, got '"
+                         << entry << "'";
+    std::optional<int64_t> &chosen = key == "m" ? choice.m : choice.n;
+    if (chosen)
+      return emitError() << "schedule: " << key << " must be given once, got '"
+                         << text << "'";
+    chosen = number;
   }
   return choice;
 }
@@ -100,9 +104,14 @@ llvm::FailureOr<mlir::online::CPUScheduleAttr> fovea::chooseCPUSchedule(
   keys = std::max(lanes, keys / lanes * lanes);
   int64_t m = choice->m.value_or(rows), n = choice->n.value_or(keys);
   if (m % lanes != 0)
-    return emitError() << "schedule entry 'm' must be a multiple of " << lanes
+    return emitError() << "schedule: m must be a multiple of " << lanes
                        << " (the queries of a vector on " << model.getName()
                        << "), got " << m;
+  int64_t group = keyGroup(*model.getLimit("vector_bytes"));
+  if (n % group != 0)
+    return emitError() << "schedule: n must be a multiple of " << group
+                       << " (the keys of a group on " << model.getName()
+                       << "), got " << n;
   auto schedule = mlir::online::CPUScheduleAttr::getChecked(
       emitError, context, m, n, lanes, request.exact, request.indexBits,
       request.bf16 && model.getLimit("bf16_dots"));
