@@ -1,5 +1,6 @@
 //===- Header.cpp - The C header of an object -----------------------------===//
 #include "fovea/AheadOfTime/AheadOfTime.h"
+#include "fovea/Frontend/ConstantIndices.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallVector.h"
@@ -20,7 +21,8 @@ class HeaderWriter {
 public:
   HeaderWriter(const Program &program, llvm::ArrayRef<CPUTarget> targets,
                llvm::StringRef name)
-      : program(program), targets(targets), name(name), os(text) {
+      : program(program), constantIndices(findConstantIndices(program)),
+        targets(targets), name(name), os(text) {
     for (size_t i = 0; i < program.headDims.size(); ++i) {
       queries.push_back(unique(i ? "q" + std::to_string(i + 1) : "q"));
       keys.push_back(unique(i ? "k" + std::to_string(i + 1) : "k"));
@@ -77,6 +79,7 @@ private:
   void writeCapture(size_t index);
 
   const Program &program;
+  std::vector<ConstantIndex> constantIndices;
   llvm::ArrayRef<CPUTarget> targets;
   llvm::StringRef name;
   llvm::StringSet<> used;
@@ -173,6 +176,11 @@ void HeaderWriter::writeCapture(size_t index) {
      << "->data;\n  fovea_aot_captures[" << index
      << "].sizes = " << captures[index] << "->sizes;\n  fovea_aot_captures["
      << index << "].strides = " << captures[index] << "->strides;\n";
+  for (const ConstantIndex &at : constantIndices)
+    if (at.capture == index)
+      os << "  if (!fovea_aot_index(&call, " << captures[index] << ", \""
+         << captures[index] << "\", " << at.dim << ", " << at.index
+         << "))\n    return call.status;\n";
 }
 
 void HeaderWriter::writeFunction() {

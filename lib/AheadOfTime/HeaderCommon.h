@@ -42,40 +42,11 @@ typedef struct fovea_aot_options {
   size_t message_size;
 } fovea_aot_options;
 
-#ifndef FOVEA_TARGET_CPU_KERNELABI_H
-#define FOVEA_TARGET_CPU_KERNELABI_H
-typedef struct fovea_cpu_tensor {
-  void *data;
-  int64_t strides[4];
-} fovea_cpu_tensor;
-typedef struct fovea_cpu_capture {
-  const void *data;
-  const int64_t *sizes;
-  const int64_t *strides;
-} fovea_cpu_capture;
-typedef struct fovea_cpu_block_mask {
-  const int8_t *classes;
-  int64_t strides[4];
-  int64_t query_tile, key_tile;
-} fovea_cpu_block_mask;
-typedef struct fovea_cpu_args {
-  int64_t batch, query_heads, kv_heads, query_length, kv_length;
-  const fovea_cpu_tensor *queries;
-  const fovea_cpu_tensor *keys;
-  const double *scales;
-  fovea_cpu_tensor value;
-  fovea_cpu_tensor out;
-  fovea_cpu_tensor lse;
-  const fovea_cpu_capture *captures;
-  const int64_t *q_offset, *kv_offset;
-  const int64_t *q_lengths, *kv_lengths;
-  const fovea_cpu_block_mask *block_mask;
-} fovea_cpu_args;
-#endif
+#include "fovea/Target/CPU/KernelABI.h"
 
 typedef struct fovea_aot_kernel {
-  int64_t (*plan)(const fovea_cpu_args *, int64_t *);
-  int64_t (*run)(const fovea_cpu_args *, int64_t, int64_t, void *);
+  fovea_cpu_plan_fn plan;
+  fovea_cpu_run_fn run;
 } fovea_aot_kernel;
 
 typedef struct fovea_aot_call {
@@ -143,6 +114,18 @@ static inline int fovea_aot_tensor(fovea_aot_call *call,
     return fovea_aot_fail(call, 1, name, "must have at least one element", 0,
                           0);
   return 1;
+}
+
+/* Where nothing is read, there may be nothing at a constant index. */
+static inline int fovea_aot_index(fovea_aot_call *call,
+                                  const fovea_tensor *tensor, const char *name,
+                                  int32_t dim, int64_t index) {
+  int64_t extent = tensor->sizes[dim];
+  if (!call->args.batch || !call->args.query_length || !call->args.kv_length ||
+      (index < 0 ? index >= -extent : index < extent))
+    return 1;
+  return fovea_aot_fail(call, 1, name, "a constant index must be within extent",
+                        extent, index);
 }
 
 static inline int fovea_aot_size(fovea_aot_call *call, const char *name,

@@ -78,6 +78,18 @@ fovea_device deviceOf(const Kernel &kernel) {
   return kernel.getGPUTarget() ? FOVEA_CUDA : FOVEA_CPU;
 }
 
+llvm::Expected<LaunchView> checkCall(const Kernel &kernel,
+                                     const fovea_launch &launch) {
+  auto view = checkLaunch(kernel.getProgram(), launch, deviceOf(kernel));
+  // Where there is no pair, nothing is read.
+  if (!view || !view->batch || !view->queryLength || !view->kvLength)
+    return view;
+  if (llvm::Error error = checkConstantIndices(
+          kernel.getProgram(), kernel.getConstantIndices(), view->captures))
+    return std::move(error);
+  return view;
+}
+
 llvm::Error runLaunch(Kernel &kernel, const LaunchView &view) {
   if (kernel.getGPUTarget()) {
     auto cuda = kernel.getCudaKernel();
@@ -176,8 +188,7 @@ extern "C" fovea_status fovea_kernel_launch(fovea_kernel *kernel,
       return error;
     if (llvm::Error error = checkStruct(launch, "launch"))
       return error;
-    auto view = checkLaunch(kernel->kernel->getProgram(), *launch,
-                            deviceOf(*kernel->kernel));
+    auto view = checkCall(*kernel->kernel, *launch);
     return view ? runLaunch(*kernel->kernel, *view) : view.takeError();
   });
 }
@@ -193,8 +204,7 @@ extern "C" fovea_status fovea_kernel_workspace(fovea_kernel *kernel,
       return error;
     if (!bytes)
       return invalid("bytes: must not be null");
-    auto view = checkLaunch(kernel->kernel->getProgram(), *launch,
-                            deviceOf(*kernel->kernel));
+    auto view = checkCall(*kernel->kernel, *launch);
     if (!view)
       return view.takeError();
     *bytes = 0;

@@ -73,6 +73,11 @@ llvm::Expected<MaskRequest> checkQuery(const fovea_mask_query *query,
           checkCaptures(request.program, query->captures, query->num_captures,
                         /*read=*/!empty, request.captures))
     return std::move(error);
+  if (!empty)
+    if (llvm::Error error = checkConstantIndices(
+            request.program, findConstantIndices(request.program),
+            request.captures))
+      return std::move(error);
   request.options.shouldCancel = query->should_cancel;
   request.options.cancelContext = query->cancel_context;
   return std::move(request);

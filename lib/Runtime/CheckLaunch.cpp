@@ -109,6 +109,22 @@ llvm::Error fovea::checkCaptures(const Program &program,
   return llvm::Error::success();
 }
 
+llvm::Error fovea::checkConstantIndices(const Program &program,
+                                        llvm::ArrayRef<ConstantIndex> indices,
+                                        llvm::ArrayRef<TensorView> captures) {
+  for (const ConstantIndex &at : indices) {
+    int64_t extent = captures[at.capture].sizes[at.dim];
+    if (at.index < 0 ? at.index < -extent : at.index >= extent)
+      return makeError(FOVEA_INDEX_ERROR,
+                       program.captures[at.capture].name +
+                           ": a constant index of dim " + Twine(at.dim) +
+                           " must be in " + Twine(-extent) + "..." +
+                           Twine(extent - 1) + " (extent " + Twine(extent) +
+                           "), got " + Twine(at.index));
+  }
+  return llvm::Error::success();
+}
+
 namespace {
 /// The checks of one launch, in the order in which the arguments are named.
 class Checker {

@@ -130,6 +130,10 @@ makeKernel(Program program, llvm::StringRef name, llvm::StringRef schedule) {
                                     schedule.str());
   }
   std::optional<CPUTarget> target;
+  if (name == "interpreter" && !schedule.empty())
+    return makeError(FOVEA_INVALID_ARGUMENT,
+                     "schedule: the interpreter has none, got '" + schedule +
+                         "'");
   if (name != "interpreter") {
     auto resolved = resolveCPUTarget(name, /*mustRun=*/true);
     if (!resolved)
@@ -281,15 +285,15 @@ std::pair<std::string, std::string> CompileService::getDiskCache() {
 
 Kernel::Kernel(Program given, std::optional<CPUTarget> target,
                std::string schedule)
-    : program(std::move(given)), target(std::move(target)),
-      schedule(std::move(schedule)) {
+    : program(std::move(given)), constantIndices(findConstantIndices(program)),
+      target(std::move(target)), schedule(std::move(schedule)) {
   identify(this->target ? this->target->name + " " + this->target->triple
                         : "interpreter");
 }
 
 Kernel::Kernel(Program given, GPUTarget target, std::string schedule)
-    : program(std::move(given)), gpu(std::move(target)),
-      schedule(std::move(schedule)) {
+    : program(std::move(given)), constantIndices(findConstantIndices(program)),
+      gpu(std::move(target)), schedule(std::move(schedule)) {
   identify(gpu->name + " by " + gpu->assembler());
 }
 

@@ -3,6 +3,7 @@
 #include "fovea/Tools/RunTool.h"
 #include "fovea/Interpreter/Interpreter.h"
 #include "fovea/Interpreter/Judge.h"
+#include "fovea/Runtime/CheckLaunch.h"
 #include "fovea/Runtime/CompileService.h"
 #include "fovea/Runtime/Error.h"
 #include "fovea/Tools/CommandLine.h"
@@ -153,6 +154,10 @@ static llvm::Error runKernel(const Program &program, const RunOptions &options,
 static llvm::Expected<RunReport>
 run(const Program &program, const RunOptions &options, const LaunchView &view) {
   RunReport report;
+  if (view.queryLength && view.kvLength)
+    if (llvm::Error error = checkConstantIndices(
+            program, findConstantIndices(program), view.captures))
+      return std::move(error);
   poison(view.out);
   if (view.lse)
     poison(*view.lse);

@@ -4,6 +4,7 @@
 #define FOVEA_RUNTIME_CHECKLAUNCH_H
 
 #include "fovea-c/fovea.h"
+#include "fovea/Frontend/ConstantIndices.h"
 #include "fovea/Frontend/Program.h"
 #include "fovea/Runtime/Launch.h"
 
@@ -28,6 +29,12 @@ llvm::Error checkCaptures(const Program &program, const fovea_tensor *captures,
                           size_t count, bool read,
                           llvm::SmallVectorImpl<TensorView> &out,
                           fovea_device device = FOVEA_CPU);
+
+/// An error of FOVEA_INDEX_ERROR where a capture has no element at a constant
+/// index.
+llvm::Error checkConstantIndices(const Program &program,
+                                 llvm::ArrayRef<ConstantIndex> indices,
+                                 llvm::ArrayRef<TensorView> captures);
 
 /// The score type: f64 for f64 inputs, else f32.
 inline DType scoreType(const Program &program) {

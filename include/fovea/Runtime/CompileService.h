@@ -3,6 +3,7 @@
 #ifndef FOVEA_RUNTIME_COMPILESERVICE_H
 #define FOVEA_RUNTIME_COMPILESERVICE_H
 
+#include "fovea/Frontend/ConstantIndices.h"
 #include "fovea/Frontend/Program.h"
 #include "fovea/Runtime/CompileGPU.h"
 #include "fovea/Runtime/Cuda.h"
@@ -48,6 +49,9 @@ public:
   ~Kernel();
 
   const Program &getProgram() const { return program; }
+  llvm::ArrayRef<ConstantIndex> getConstantIndices() const {
+    return constantIndices;
+  }
   /// None for the interpreter and for GPUs.
   const std::optional<CPUTarget> &getTarget() const { return target; }
   const std::optional<GPUTarget> &getGPUTarget() const { return gpu; }
@@ -77,6 +81,7 @@ private:
   llvm::Error loadArtifact(Loaded &into) const;
 
   Program program;
+  std::vector<ConstantIndex> constantIndices;
   std::optional<CPUTarget> target;
   std::optional<GPUTarget> gpu;
   std::string schedule, identity;

@@ -76,8 +76,14 @@ class RegionMaker:
 
     def read(self, types: list[str], depth: int) -> int:
         rank = int(self.rng.integers(0, 4))
-        indices = [self.integer(depth - 1) for _ in range(rank)]
+        indices = [self.computed(self.integer(depth - 1)) for _ in range(rank)]
         return self.add("read", self.capture(types, rank), *indices)
+
+    def computed(self, number: int) -> int:
+        """An index that is clamped: constant ones out of range are refused."""
+        if self.nodes[number][0] != "const":
+            return number
+        return self.add("iadd", number, self.add("size", "B"))
 
     def constant(self) -> int:
         small = [0, 1, 2, 3, 5, 7, 16, 33, 64, -1, -2, -7]

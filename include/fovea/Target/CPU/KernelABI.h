@@ -1,9 +1,8 @@
-/*===- KernelABI.h - The contract between generated CPU code and its drivers
- * ===//
+/*===- KernelABI.h - Between generated CPU code and its drivers -----------===//
  *
  * Plain C: this file is read by the runtime, by the code generator (which takes
- * the field offsets from it) and is reproduced in the headers that foveac
- * writes. All strides count elements, not bytes, and may be zero or negative.
+ * the field offsets from it) and is a part of the headers that foveac writes.
+ * All strides count elements, not bytes, and may be zero or negative.
  *
  *===----------------------------------------------------------------------===*/
 #ifndef FOVEA_TARGET_CPU_KERNELABI_H
