@@ -57,9 +57,8 @@ def read_inputs(q: Any, k: Any, v: Any) -> Inputs:
         )  # fmt: skip
         found = _geometries.get(key)
         if found is not None:
-            a = q.__array_interface__["data"][0]
-            b = k.__array_interface__["data"][0]
-            c = v.__array_interface__["data"][0]
+            address = _tensors.address
+            a, b, c = address(q), address(k), address(v)
             if not (a | b | c) & found.misaligned:
                 return Inputs(
                     found, (a, *found.q), (b, *found.k), (c, *found.v), None, (q, k, v)
@@ -113,7 +112,7 @@ def capture_tuples(
             key = (array.dtype, array.shape, array.strides)
             found = _captures_seen.get(key)
             if found is not None:
-                address = array.__array_interface__["data"][0]
+                address = _tensors.address(array)
                 if not address % array.itemsize:
                     result.append((address, *found))
                     continue
@@ -147,7 +146,7 @@ def _without_empty(
                     f"{label}: a capture must have at least one element,"
                     f" got shape {shape}"
                 )
-            address = _one_element.__array_interface__["data"][0]
+            address = _tensors.address(_one_element)
             shape = tuple(max(extent, 1) for extent in shape)
             capture = (address, dtype, shape, (0,) * len(shape))
         result.append(capture)
@@ -203,7 +202,7 @@ def _allocate(inputs: Inputs, return_lse: bool) -> tuple:
         else:
             out = _outputs.numpy_empty(g.out_shape, g.out_order, q.dtype)
         out_strides = g.out_strides
-        address = out.__array_interface__["data"][0]
+        address = _tensors.address(out)
     else:
         address, out_strides, out, _ = _outputs.allocate(
             like, g.out_shape, g.out_order, g.dtype
@@ -213,7 +212,7 @@ def _allocate(inputs: Inputs, return_lse: bool) -> tuple:
         score = SCORE[g.dtype]
         if like is None:
             lse = np.empty(g.lse_shape, np.float64 if score == "f64" else np.float32)
-            at = lse.__array_interface__["data"][0]
+            at = _tensors.address(lse)
             strides = g.lse_strides
         else:
             at, strides, lse, _ = _outputs.allocate(

@@ -440,7 +440,7 @@ class BlockMask:
             )
         classes = self._classes
         found = (
-            classes.__array_interface__["data"][0],
+            _tensors.address(classes),
             "i8",
             classes.shape,
             classes.strides,

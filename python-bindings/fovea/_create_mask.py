@@ -119,7 +119,7 @@ def create_block_mask(
         part = np.zeros(shape, np.int8)
         native().mask_classes(
             traced.text, traced.captures, (*shape[:2], q_len, kv_len), shift, size,
-            (part.__array_interface__["data"][0], "i8", shape,
+            (_tensors.address(part), "i8", shape,
              _tensors.strides_for(shape, (0, 1, 2, 3))),
             exact,
         )  # fmt: skip
@@ -213,7 +213,7 @@ def create_mask(
     if dense.size:
         native().mask_dense(
             traced.text, traced.captures, shape, (0, 0),
-            (dense.__array_interface__["data"][0], "i1", shape,
+            (_tensors.address(dense), "i1", shape,
              _tensors.strides_for(shape, (0, 1, 2, 3))),
         )  # fmt: skip
     return dense

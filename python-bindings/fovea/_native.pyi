@@ -9,6 +9,8 @@ still refuses is raised as the class that `set_exceptions` registered for it.
 
 from collections.abc import Mapping, Sequence
 
+import numpy
+
 TensorTuple = tuple[int, str, tuple[int, ...], tuple[int, ...]]
 
 class Kernel:
@@ -38,6 +40,9 @@ class Kernel:
     def info(self) -> str:
         """JSON of fovea_kernel_info."""
     def object(self) -> bytes: ...
+
+def address(array: numpy.ndarray) -> int:
+    """Where the data of an array begin."""
 
 def compile(
     source: str | bytes,

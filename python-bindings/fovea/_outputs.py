@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from . import _tensors
 from ._tensors import NAMES, Tensor, strides_for, type_name
 
 Allocation = tuple[int, tuple[int, ...], Any, Any]
@@ -71,7 +72,7 @@ def allocate(
     array = numpy_empty(shape, order, dtype)
     size = dtype.itemsize
     strides = tuple(s // size for s in array.strides)
-    return array.__array_interface__["data"][0], strides, array, array
+    return _tensors.address(array), strides, array, array
 
 
 def _allocate_cupy(

@@ -220,6 +220,10 @@ def parse_attn(text, name, defines=None):
     return _compiled().parse_attn(text, name, defines)
 
 
+def address(array):
+    return array.__array_interface__["data"][0]
+
+
 def set_num_threads(n):
     global _threads
     _threads = n or 2

@@ -134,3 +134,69 @@ def test_normalizers_of_the_wrong_kind(normalizer, given):
         with pytest.raises(TypeError) as caught:
             call()
         assert str(caught.value) == wanted
+
+
+# -- constant indices ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("index", [10, 2**40, -11, -(2**62)])
+@pytest.mark.parametrize("target", [None, "interpreter"])
+def test_constant_indices_are_checked_at_each_call(index, target):
+    """IndexError naming capture, index and extent"""
+    array = np.arange(10.0)
+    with pytest.raises(IndexError) as caught:
+        fovea.attention(q, k, v, lambda s, b, h, m, n: s + array[index], target=target)
+    wanted = "a constant index of dim 0 must be in -10...9 (extent 10), got"
+    assert str(caught.value) == f"array: {wanted} {index}"
+    with pytest.raises(IndexError, match=f"^array: {wanted}"):
+        fovea.create_mask(lambda b, h, m, n: array[index] > m, 1, 1, 4, 4)
+
+
+def test_constant_indices_within_the_extent():
+    """a constant below 0 counts from the end, a traced index is clamped"""
+    array = np.arange(20.0).reshape(2, 10)
+    want = fovea.attention(q, k, v)
+    mod = lambda s, b, h, m, n: s + array[-2, 9] - array[0][-1] + 0 * array[0, n + 99]
+    np.testing.assert_allclose(fovea.attention(q, k, v, mod), want, rtol=1e-5)
+
+
+def test_arrays_that_shrink_between_calls():
+    """Arrays are live: shape is read at each call"""
+    holder = {"bias": np.zeros(5)}
+
+    def mod(s, b, h, m, n):
+        return s + holder["bias"][4]
+
+    shrinking = fovea.compile(mod, D=8)
+    shrinking(q, k, v)
+    compiles = fovea.cache_info().compiles
+    holder["bias"] = np.zeros(4)
+    with pytest.raises(IndexError) as caught:
+        shrinking(q, k, v)
+    assert str(caught.value) == (
+        "holder_bias: a constant index of dim 0 must be in -4...3 (extent 4), got 4"
+    )
+    holder["bias"] = np.zeros(9)
+    shrinking(q, k, v)
+    assert fovea.cache_info().compiles == compiles
+    # Where there is no pair, nothing is read.
+    holder["bias"] = np.zeros(4)
+    shrinking(q, k[:, :, :0], v[:, :, :0])
+
+
+def test_constant_indices_of_files(tmp_path):
+    """.attn: IndexError naming capture, index and extent"""
+    path = tmp_path / "x.attn"
+    path.write_text(
+        "attention x(t: f32[R, C], W: int = 3) {\n  score = s + t[-2, W]\n}\n"
+    )
+    variant = fovea.load(path)
+    variant(q, k, v, t=np.zeros((2, 4), np.float32))
+    for shape, wrong, W in (((1, 4), -2, 3), ((2, 3), 3, 3), ((2, 4), 7, 7)):
+        extent = shape[0] if wrong < 0 else shape[1]
+        with pytest.raises(IndexError) as caught:
+            variant(q, k, v, t=np.zeros(shape, np.float32), W=W)
+        assert str(caught.value) == (
+            f"t: a constant index of dim {int(wrong > 0)} must be in"
+            f" {-extent}...{extent - 1} (extent {extent}), got {wrong}"
+        )

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -206,3 +207,20 @@ def test_version():
     assert fovea.__version__ == declared["version"]
     assert declared["dependencies"] == ["numpy>=1.26"]
     assert set(declared["optional-dependencies"]) == {"bf16", "plot", "torch", "jax"}
+
+
+def test_dev_env_gives_the_console_command(tmp_path):
+    """`fovea explain` as after pip install"""
+    root = Path(__file__).resolve().parents[3]
+    build = Path(fovea.__file__).parents[2]
+    source = tmp_path / "causal.attn"
+    source.write_text("attention causal { mask = q >= kv }\n")
+    done = subprocess.run(
+        ["bash", "-c", 'eval "$(./dev env)"; command -v fovea; fovea explain "$0"'
+         " --shape N=64,M=64,D=16", str(source)],
+        env={"PATH": os.environ["PATH"], "FOVEA_BUILD_DIR": os.path.relpath(build, root)},
+        cwd=root, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{build / 'bin' / 'fovea'}\n")
+    assert "causal" in done.stdout

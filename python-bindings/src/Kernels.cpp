@@ -1,0 +1,190 @@
+//===- Kernels.cpp - Compiling and launching ------------------------------===//
+#include "Support.h"
+
+using namespace fovea::python;
+
+namespace {
+/// Per-batch numbers; the C interface reads one for each batch.
+class Positions {
+public:
+  Positions(nb::handle sequence, const char *name, int64_t batch) {
+    if (sequence.is_none())
+      return;
+    values = readNumbers<int64_t>(sequence, readInt);
+    if (static_cast<int64_t>(values.size()) != batch)
+      throw nb::value_error(
+          (std::string(name) + ": must have one entry for each batch").c_str());
+    values.push_back(0); // never empty
+    given = true;
+  }
+  const int64_t *get() const { return given ? values.data() : nullptr; }
+
+private:
+  std::vector<int64_t> values;
+  bool given = false;
+};
+
+class PyKernel {
+public:
+  explicit PyKernel(fovea_kernel *kernel) : kernel(kernel) {}
+  ~PyKernel() { fovea_kernel_free(kernel); }
+  PyKernel(const PyKernel &) = delete;
+  PyKernel &operator=(const PyKernel &) = delete;
+
+  void launch(nb::handle queries, nb::handle keys, nb::handle value,
+              nb::handle out, nb::handle lse, nb::handle captures,
+              nb::handle scales, nb::handle qOffset, nb::handle kvOffset,
+              nb::handle qLengths, nb::handle kvLengths,
+              nb::handle blockClasses, nb::handle blockSize,
+              std::optional<int32_t> cuda, uintptr_t stream);
+  nb::str ir(const char *level) {
+    return giveText([&](fovea_string *string, fovea_message *message) {
+      return fovea_kernel_ir(kernel, level, string, message);
+    });
+  }
+  nb::str info() {
+    return giveText([&](fovea_string *string, fovea_message *message) {
+      return fovea_kernel_info(kernel, string, message);
+    });
+  }
+  nb::bytes object() {
+    LibraryString string;
+    check([&](fovea_message *message) {
+      nb::gil_scoped_release release;
+      return fovea_kernel_object(kernel, string.out(), message);
+    });
+    return string.bytes();
+  }
+
+private:
+  fovea_kernel *kernel;
+};
+
+void PyKernel::launch(nb::handle queries, nb::handle keys, nb::handle value,
+                      nb::handle out, nb::handle lse, nb::handle captures,
+                      nb::handle scales, nb::handle qOffset,
+                      nb::handle kvOffset, nb::handle qLengths,
+                      nb::handle kvLengths, nb::handle blockClasses,
+                      nb::handle blockSize, std::optional<int32_t> cuda,
+                      uintptr_t stream) {
+  Tensors q(queries), k(keys), c(captures);
+  Tensor v(value), o(out), l, classes;
+  if (q.size() != k.size())
+    throw nb::value_error("keys: must be as many as queries");
+  if (q.size() == 0 || q.data()->rank < 1)
+    throw nb::value_error("queries: must have at least one tensor of rank 4");
+  int64_t batch = q.data()->sizes[0];
+  std::vector<double> scale = readNumbers<double>(scales, readDouble);
+  if (scale.size() != q.size())
+    throw nb::value_error("scales: must be as many as queries");
+  Positions qo(qOffset, "q_offset", batch), ko(kvOffset, "kv_offset", batch);
+  Positions ql(qLengths, "q_lengths", batch),
+      kl(kvLengths, "kv_lengths", batch);
+
+  fovea_launch launch = {};
+  launch.struct_size = sizeof launch;
+  launch.queries = q.data();
+  launch.keys = k.data();
+  launch.num_pairs = q.size();
+  launch.value = &v.get();
+  launch.out = &o.get();
+  if (!lse.is_none()) {
+    l.read(lse.ptr());
+    launch.lse = &l.get();
+  }
+  launch.captures = c.data();
+  launch.num_captures = c.size();
+  launch.scales = scale.data();
+  launch.q_offset = qo.get();
+  launch.kv_offset = ko.get();
+  launch.q_lengths = ql.get();
+  launch.kv_lengths = kl.get();
+  if (!blockClasses.is_none()) {
+    classes.read(blockClasses.ptr());
+    launch.block_classes = &classes.get();
+    std::tie(launch.block_q, launch.block_kv) =
+        readPair(blockSize, "block_size");
+  }
+  launch.should_cancel = signalsPending;
+  if (cuda) {
+    for (Tensors *tensors : {&q, &k, &c})
+      tensors->place(FOVEA_CUDA, *cuda);
+    for (Tensor *tensor : {&v, &o, &l, &classes})
+      tensor->place(FOVEA_CUDA, *cuda);
+    launch.stream = reinterpret_cast<void *>(stream);
+  }
+  check([&](fovea_message *message) {
+    nb::gil_scoped_release release;
+    return fovea_kernel_launch(kernel, &launch, message);
+  });
+}
+
+int32_t findKind(const std::string &kind) {
+  if (kind == "program")
+    return FOVEA_SOURCE_PROGRAM;
+  if (kind == "attn")
+    return FOVEA_SOURCE_ATTN;
+  if (kind == "mlir")
+    return FOVEA_SOURCE_MLIR;
+  throw nb::value_error("kind: must be program, attn or mlir");
+}
+
+const char *orNull(const std::optional<std::string> &text) {
+  return text ? text->c_str() : nullptr;
+}
+
+nb::tuple compile(nb::handle source, const std::string &kind,
+                  std::optional<std::string> name,
+                  std::optional<std::string> variant,
+                  std::optional<std::string> dtype, int64_t headDim,
+                  int64_t valueDim, std::optional<std::string> target,
+                  std::optional<std::string> schedule, int32_t wantLse,
+                  int32_t wantBlockMask, std::optional<nb::dict> defines) {
+  std::string_view text = readText(source, "source");
+  Defines definitions(defines);
+  fovea_compile_options options = {};
+  options.struct_size = sizeof options;
+  options.source_kind = findKind(kind);
+  options.source = text.data();
+  options.source_size = text.size();
+  options.source_name = orNull(name);
+  options.variant = orNull(variant);
+  options.dtype = orNull(dtype);
+  options.head_dim = headDim;
+  options.value_dim = valueDim;
+  options.target = orNull(target);
+  options.schedule = orNull(schedule);
+  options.want_lse = wantLse;
+  options.want_block_mask = wantBlockMask;
+  options.defines = definitions.data();
+  options.num_defines = definitions.size();
+  fovea_compile_result result = {};
+  result.struct_size = sizeof result;
+  fovea_kernel *kernel = nullptr;
+  check([&](fovea_message *message) {
+    nb::gil_scoped_release release;
+    return fovea_compile(&options, &kernel, &result, message);
+  });
+  const char *origins[] = {"compiled", "memory", "disk"};
+  nb::object object =
+      nb::cast(new PyKernel(kernel), nb::rv_policy::take_ownership);
+  return nb::make_tuple(object, origins[result.origin], result.milliseconds);
+}
+} // namespace
+
+void fovea::python::addKernels(nb::module_ &m) {
+  nb::class_<PyKernel>(m, "Kernel")
+      .def("launch", &PyKernel::launch, "queries"_a, "keys"_a, "value"_a,
+           "out"_a, "lse"_a.none(), "captures"_a, "scales"_a,
+           "q_offset"_a.none(), "kv_offset"_a.none(), "q_lengths"_a.none(),
+           "kv_lengths"_a.none(), "block_classes"_a.none(),
+           "block_size"_a.none(), "cuda"_a = nb::none(), "stream"_a = 0)
+      .def("ir", &PyKernel::ir, "level"_a)
+      .def("info", &PyKernel::info)
+      .def("object", &PyKernel::object);
+  m.def("compile", &compile, "source"_a, nb::kw_only(), "kind"_a = "program",
+        "name"_a = nb::none(), "variant"_a = nb::none(), "dtype"_a = nb::none(),
+        "head_dim"_a = 0, "value_dim"_a = -1, "target"_a = nb::none(),
+        "schedule"_a = nb::none(), "want_lse"_a = -1, "want_block_mask"_a = -1,
+        "defines"_a = nb::none());
+}
