@@ -326,8 +326,6 @@ void RowInterpreter::weightChunk(int64_t first, unsigned count, double t,
     const double *value = valueRow(first + i);
     for (int64_t e = 0; e < launch.valueDim; ++e)
       accumulators[e] = score(accumulators[e] + weight * value[e]);
-    for (size_t e = 0; e < wideSums.size(); ++e)
-      wideSums[e] += static_cast<long double>(weight) * value[e];
   }
 }
 
@@ -341,33 +339,11 @@ void RowInterpreter::runWeights(State &state) {
       accumulator *= factor;
   }
   state.t = t;
-  wideSums.clear();
-  std::vector<double> seeds = accumulators;
-  double seedSum = state.l;
-  addWeights(state);
-  // o may overflow where o / l does not.
-  auto isFinite = [](double x) { return std::isfinite(x); };
-  if (!variant.hasDenom || llvm::all_of(accumulators, isFinite))
-    return;
-  wideSums.assign(seeds.begin(), seeds.end());
-  State again{t, seedSum};
-  addWeights(again);
-}
-
-void RowInterpreter::addWeights(State &state) {
   for (int64_t first = 0; first < keyCount; first += RegionFrame::lanes)
     weightChunk(first,
                 static_cast<unsigned>(
                     std::min<int64_t>(RegionFrame::lanes, keyCount - first)),
-                state.t, state.l);
-}
-
-/// o / l of one element.
-double RowInterpreter::divide(size_t e, double l) const {
-  bool overflowed = !wideSums.empty() && !std::isfinite(accumulators[e]) &&
-                    !std::isnan(wideSums[e]);
-  return overflowed ? static_cast<double>(wideSums[e] / l)
-                    : accumulators[e] / l;
+                t, state.l);
 }
 
 void RowInterpreter::finishRow(const State &state) {
@@ -396,7 +372,7 @@ void RowInterpreter::finishRow(const State &state) {
         if (!isZero)
           noteBad(*finishFrame, i, std::nullopt);
       } else if (variant.finishKind == FinishKind::OverL) {
-        value = divide(first + i, state.l);
+        value /= state.l;
       }
       value = isZero ? 0 : work(value);
       out.storeFloat(at + (first + i) * out.strides[3], value);

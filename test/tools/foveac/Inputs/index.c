@@ -44,7 +44,7 @@ static void try(int64_t length, int64_t rows, int64_t columns) {
 int main(void) {
   try(1, 2, 4);
   try(1, 1, 4);
-  try(1, 2, 3);
+  try(1, 2, 2);
   try(0, 1, 3);
   return 0;
 }
