@@ -135,6 +135,7 @@ void ExprPrinter::findChains() {
     if (left[1] != right[0] || converts)
       continue;
     item.isChain = true;
+    items[a].isLink = items[b].isLink = true;
     --items[left[1]].uses;
   }
 }
@@ -150,9 +151,9 @@ void ExprPrinter::printLets(raw_ostream &os, StringRef indent) {
       continue;
     bool isTransparent = isConversion(item.node.kind);
     bool isLong = item.text.size() > maxLength || item.depth > maxDepth;
-    item.isLet =
-        !item.node.name.empty() ||
-        (!isTransparent && (item.uses > 1 || (isLong && !item.isResult)));
+    item.isLet = !item.node.name.empty() ||
+                 (!isTransparent && !item.isLink &&
+                  (item.uses > 1 || (isLong && !item.isResult)));
     if (!item.isLet)
       continue;
     std::string wanted = item.node.name;

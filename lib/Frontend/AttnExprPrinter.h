@@ -54,6 +54,7 @@ private:
     bool isResult = false;
     bool isLet = false;
     bool isChain = false; ///< a < b and b < c, printed as a < b < c
+    bool isLink = false;  ///< a comparison of a chain
     /// An int that becomes a float where it stands.
     bool isBare = false;
     std::string text;
