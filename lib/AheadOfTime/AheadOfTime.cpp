@@ -63,6 +63,9 @@ fovea::compileAheadOfTime(const Program &program,
   if (!isIdentifier(name))
     return makeError(FOVEA_INVALID_ARGUMENT,
                      "name: must be a C identifier, got '" + name + "'");
+  if (isTakenInC(name))
+    return makeError(FOVEA_INVALID_ARGUMENT,
+                     "name: must be free in C and C++, got '" + name + "'");
   if (targets.empty())
     return makeError(FOVEA_INVALID_ARGUMENT, "target: must name at least one");
   if (program.blockMask)

@@ -37,8 +37,6 @@ struct Options {
   llvm::cl::list<std::string> defines{
       "D", llvm::cl::Prefix, llvm::cl::cat(category),
       llvm::cl::desc("Compile-time parameter"), llvm::cl::value_desc("W=64")};
-  llvm::cl::opt<bool> lse{"lse", llvm::cl::cat(category),
-                          llvm::cl::desc("Also give the log-sum-exp")};
 };
 
 llvm::Error ioError(llvm::StringRef path, std::error_code code) {
@@ -79,7 +77,8 @@ llvm::Expected<Program> readProgram(const Options &options) {
   auto program = readSourceFile(options.input, source, llvm::errs());
   if (!program)
     return program.takeError();
-  program->returnLse |= options.lse;
+  // Whether the log-sum-exp is wanted shows at the call.
+  program->returnLse = !program->normalizer || program->normalizer->denom;
   program->blockMask = false;
   if (llvm::Error error = verifyProgram(*program))
     return std::move(error);

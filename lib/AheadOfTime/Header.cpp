@@ -53,20 +53,10 @@ public:
 
 private:
   std::string unique(std::string wanted) {
-    static const char *const keywords[] = {
-        "auto",    "bool",     "break",    "case",    "char",     "class",
-        "const",   "continue", "default",  "delete",  "do",       "double",
-        "else",    "enum",     "extern",   "float",   "for",      "goto",
-        "if",      "inline",   "int",      "long",    "new",      "private",
-        "public",  "register", "restrict", "return",  "short",    "signed",
-        "sizeof",  "static",   "struct",   "switch",  "template", "this",
-        "typedef", "union",    "unsigned", "virtual", "void",     "volatile",
-        "while"};
     for (char &c : wanted)
       if (!llvm::isAlnum(c))
         c = '_';
-    while (used.contains(wanted) ||
-           llvm::is_contained(keywords, llvm::StringRef(wanted)))
+    while (used.contains(wanted) || isTakenInC(wanted))
       wanted += "_";
     used.insert(wanted);
     return wanted;
@@ -89,6 +79,34 @@ private:
   llvm::raw_string_ostream os;
 };
 } // namespace
+
+bool fovea::isTakenInC(llvm::StringRef name) {
+  static const llvm::StringSet<> words = {
+      "alignas", "alignof", "and", "and_eq", "asm", "auto", "bitand", "bitor",
+      "bool", "break", "case", "catch", "char", "char16_t", "char32_t",
+      "char8_t", "class", "co_await", "co_return", "co_yield", "compl",
+      "concept", "const", "const_cast", "consteval", "constexpr", "constinit",
+      "continue", "decltype", "default", "delete", "do", "double",
+      "dynamic_cast", "else", "enum", "explicit", "export", "extern", "false",
+      "float", "for", "friend", "goto", "if", "inline", "int", "long",
+      "mutable", "namespace", "new", "noexcept", "not", "not_eq", "nullptr",
+      "operator", "or", "or_eq", "private", "protected", "public", "register",
+      "reinterpret_cast", "requires", "restrict", "return", "short", "signed",
+      "sizeof", "static", "static_assert", "static_cast", "struct", "switch",
+      "template", "this", "thread_local", "throw", "true", "try", "typedef",
+      "typeid", "typename", "typeof", "typeof_unqual", "union", "unsigned",
+      "using", "virtual", "void", "volatile", "wchar_t", "while", "xor",
+      "xor_eq",
+      // Macros of the headers and of compilers, and what a program defines.
+      "BUFSIZ", "EOF", "FILE", "L_tmpnam", "NULL", "SEEK_CUR", "SEEK_END",
+      "SEEK_SET", "errno", "i386", "linux", "main", "offsetof", "stderr",
+      "stdin", "stdout", "unix"};
+  return words.contains(name) || name.starts_with("fovea_") ||
+         name.starts_with("FOVEA_") || name.starts_with("__") ||
+         (name.starts_with("_") && name.size() > 1 && llvm::isUpper(name[1])) ||
+         name.ends_with("_t") || name.ends_with("_MAX") ||
+         name.ends_with("_MIN");
+}
 
 /// The processor test of a version, in the spelling of GCC and Clang.
 void HeaderWriter::writeTest(const CPUTarget &target) {
@@ -215,15 +233,17 @@ void HeaderWriter::writeFunction() {
        << static_cast<int>(score)
        << ", 3, 0, &call.args.lse))\n    return call.status;\n";
   else
-    os << "  if (lse) {\n    fovea_aot_fail(&call, 1, \"lse\", \"the kernel "
-          "was compiled without it\", 0, 0);\n    return call.status;\n  }\n";
+    os << "  if (lse) {\n    fovea_aot_fail(&call, 1, \"lse\", \"the "
+          "normalizer has no denominator\", 0, 0);\n    return "
+          "call.status;\n  }\n";
   for (size_t i = 0; i < captures.size(); ++i)
     writeCapture(i);
   os << "  call.args.queries = fovea_aot_queries;\n"
         "  call.args.keys = fovea_aot_keys;\n"
         "  call.args.captures = fovea_aot_captures;\n"
-     << (pairs == 1 ? "  call.args.scales = &scale;\n"
-                    : "  call.args.scales = scales;\n")
+        "  if (!fovea_aot_scales(&call, "
+     << (pairs == 1 ? "\"scale\", &scale, " : "\"scales\", scales, ") << pairs
+     << "))\n    return call.status;\n"
      << "  return fovea_aot_run(&call, " << name
      << "_kernels(), \"this object has ";
   llvm::interleave(

@@ -82,9 +82,30 @@ static inline void fovea_aot_begin(fovea_aot_call *call,
   call->options = options;
 }
 
+/* Whether elements and the places they lie in can be counted: products of the
+   sizes below stay in 64 bits. */
+static inline int fovea_aot_fits(const fovea_tensor *tensor) {
+  const int64_t limit = (int64_t)1 << 56;
+  int64_t count = 1, reach = 0;
+  int32_t i;
+  for (i = 0; i < tensor->rank; ++i) {
+    int64_t size = tensor->sizes[i] ? tensor->sizes[i] : 1;
+    int64_t stride = tensor->strides[i];
+    if (stride < -limit || stride > limit || size > limit / count)
+      return 0;
+    count *= size;
+    stride = stride < 0 ? -stride : stride;
+    if (stride > 0 && size - 1 > (limit - reach) / stride)
+      return 0;
+    reach += (size - 1) * stride;
+  }
+  return 1;
+}
+
 static inline int fovea_aot_tensor(fovea_aot_call *call,
                                    const fovea_tensor *tensor, const char *name,
                                    int32_t dtype, int32_t rank) {
+  static const unsigned char bytes[] = {1, 1, 1, 2, 2, 4, 4, 8, 2, 2, 4, 8};
   int32_t i;
   int empty = 0;
   if (!tensor)
@@ -110,6 +131,12 @@ static inline int fovea_aot_tensor(fovea_aot_call *call,
   }
   if (!tensor->data && !empty)
     return fovea_aot_fail(call, 1, name, "data must not be null", 0, 0);
+  if ((uintptr_t)tensor->data % bytes[dtype] != 0)
+    return fovea_aot_fail(call, 1, name, "data must be aligned to its elements",
+                          0, 0);
+  if (!fovea_aot_fits(tensor))
+    return fovea_aot_fail(call, 1, name,
+                          "sizes and strides reach beyond 2^56 elements", 0, 0);
   if (rank != 4 && empty && call->args.batch > 0 && call->args.query_length > 0)
     return fovea_aot_fail(call, 1, name, "must have at least one element", 0,
                           0);
@@ -206,6 +233,18 @@ static inline int fovea_aot_out(fovea_aot_call *call, const fovea_tensor *out,
                         out->sizes[2]) &&
          (rank == 3 ||
           fovea_aot_size(call, name, "head dim must be", dim, out->sizes[3]));
+}
+
+static inline int fovea_aot_scales(fovea_aot_call *call, const char *name,
+                                   const double *scales, int count) {
+  int i;
+  call->args.scales = scales;
+  if (!scales)
+    return fovea_aot_fail(call, 1, name, "must not be null", 0, 0);
+  for (i = 0; i < count; ++i)
+    if (!(scales[i] - scales[i] == 0))
+      return fovea_aot_fail(call, 1, name, "must be finite", 0, 0);
+  return 1;
 }
 
 static inline void fovea_aot_item(void *context, int64_t item, int64_t worker) {
@@ -329,6 +368,12 @@ static inline int fovea_aot_run(fovea_aot_call *call,
   for (form = 0; form < 4; ++form)
     fovea_aot_plan(call, &kernels[form], &items, &scratch);
   call->scratch_bytes = (int64_t)fovea_aot_round(scratch);
+  if (call->scratch_bytes > 0 &&
+      workers > ((int64_t)1 << 60) / call->scratch_bytes) {
+    fovea_aot_fail(call, 1, "workers", "number must be at most",
+                   ((int64_t)1 << 60) / call->scratch_bytes, workers);
+    return call->status;
+  }
   needed = 64 + number_bytes + fovea_aot_round(items) +
            (size_t)workers * (size_t)call->scratch_bytes;
   if (!workspace) {

@@ -18,6 +18,9 @@ struct AheadOfTimeOutput {
   std::string header; /// C; needs nothing of Fovea where it is used
 };
 
+/// Whether C or C++, or a header that these headers include, takes the name.
+bool isTakenInC(llvm::StringRef name);
+
 /// Compiles a complete program for each target. The header defines one function
 /// `name`, which takes the best version that the processor runs.
 llvm::Expected<AheadOfTimeOutput>

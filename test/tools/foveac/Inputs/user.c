@@ -62,6 +62,39 @@ static void backwards(void *pool, int64_t count,
     body(task, i, i % 3);
 }
 
+/* What would end in memory that is not the caller's. */
+static void refuse(const fovea_tensor *q, const fovea_tensor *k,
+                   const fovea_tensor *v, const fovea_tensor *slope,
+                   const fovea_tensor *o, const fovea_tensor *l,
+                   void *workspace, size_t bytes) {
+  const int64_t many[4] = {(int64_t)1 << 61, H, M, D}, still[4] = {0, 0, 0, 1};
+  fovea_tensor wrong = *slope;
+  fovea_aot_options options;
+  char message[256] = "";
+  memset(&options, 0, sizeof options);
+  options.message = message;
+  options.message_size = sizeof message;
+  wrong.data = (char *)slope->data + 1;
+  printf("%d ",
+         window(q, k, v, &wrong, o, l, 0.25, workspace, &bytes, &options));
+  printf("%s\n", message);
+  printf("%d ",
+         window(q, k, v, slope, o, l, HUGE_VAL, workspace, &bytes, &options));
+  printf("%s\n", message);
+  wrong = *q;
+  wrong.sizes = many;
+  wrong.strides = still;
+  printf("%d ",
+         window(&wrong, k, v, slope, o, l, 0.25, NULL, &bytes, &options));
+  printf("%s\n", message);
+  options.parallel_for = backwards;
+  options.workers = INT64_MAX;
+  printf("%d ", window(q, k, v, slope, o, l, 0.25, NULL, &bytes, &options));
+  printf("%s\n", message);
+  printf("without lse: %d\n",
+         window(q, k, v, slope, o, NULL, 0.25, workspace, &bytes, NULL));
+}
+
 int main(void) {
   const int64_t qs[4] = {B, H, M, D}, ks[4] = {B, HK, N, D}, ls[3] = {B, H, M};
   const int64_t qt[4] = {H * M * D, M * D, D, 1};
@@ -133,6 +166,7 @@ int main(void) {
   printf("%d ", window(&tq, &tk, &tv, NULL, &to, &tl, 0.25, workspace, &bytes,
                        &options));
   printf("%s\n", message);
+  refuse(&tq, &tk, &tv, &ts, &to, &tl, workspace, bytes);
   free(workspace);
   return 0;
 }
