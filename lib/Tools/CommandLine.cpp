@@ -87,7 +87,9 @@ CommandLine::Outcome CommandLine::parse(llvm::ArrayRef<const char *> arguments,
       optionsEnded = true;
       continue;
     }
-    if (!optionsEnded && argument.size() > 1 && argument.starts_with("-")) {
+    // "-:variant" is standard input.
+    if (!optionsEnded && argument.size() > 1 && argument.starts_with("-") &&
+        !argument.starts_with("-:")) {
       if (!take(argument, arguments, errors))
         return Outcome::BadUsage;
       continue;

@@ -33,7 +33,17 @@ struct Header {
 };
 } // namespace
 
-OwnedArray OwnedArray::make(DType dtype, llvm::ArrayRef<int64_t> sizes) {
+llvm::Expected<OwnedArray> OwnedArray::make(StringRef name, DType dtype,
+                                            llvm::ArrayRef<int64_t> sizes) {
+  int64_t bytes = getBytes(dtype);
+  bool isEmpty = false;
+  for (int64_t size : sizes) {
+    isEmpty |= size == 0;
+    if (__builtin_mul_overflow(bytes, std::max<int64_t>(size, 1), &bytes) ||
+        bytes > (int64_t(1) << 36))
+      return makeError(FOVEA_INVALID_ARGUMENT,
+                       name + ": is larger than 64 GiB");
+  }
   OwnedArray array;
   array.view.dtype = dtype;
   array.view.sizes.assign(sizes.begin(), sizes.end());
@@ -43,10 +53,13 @@ OwnedArray OwnedArray::make(DType dtype, llvm::ArrayRef<int64_t> sizes) {
     array.view.strides[i] = count;
     count *= sizes[i];
   }
-  array.storage.resize(count * getBytes(dtype) + 64);
-  auto address = reinterpret_cast<uintptr_t>(array.storage.data());
-  array.view.data = array.storage.data() + (64 - address % 64) % 64;
-  return array;
+  size_t rounded = isEmpty ? 64 : (static_cast<size_t>(bytes) + 63) / 64 * 64;
+  array.storage.reset(std::aligned_alloc(64, rounded));
+  if (!array.storage)
+    return makeError(FOVEA_OUT_OF_MEMORY,
+                     name + ": no memory for " + Twine(rounded) + " bytes");
+  array.view.data = array.storage.get();
+  return std::move(array);
 }
 
 /// The value behind 'key': in the header's Python dictionary.
@@ -83,16 +96,6 @@ static std::optional<Header> parseHeader(StringRef text) {
   return header;
 }
 
-/// Number of elements, or none where it overflows.
-static std::optional<int64_t> countElements(llvm::ArrayRef<int64_t> shape) {
-  int64_t count = 1;
-  for (int64_t size : shape)
-    if (__builtin_mul_overflow(count, size, &count) ||
-        count > (int64_t(1) << 48))
-      return std::nullopt;
-  return count;
-}
-
 llvm::Expected<OwnedArray> fovea::readNpy(StringRef path) {
   auto fail = [&](const Twine &what) {
     return makeError(FOVEA_IO_ERROR, path + ": " + what);
@@ -123,16 +126,17 @@ llvm::Expected<OwnedArray> fovea::readNpy(StringRef path) {
   });
   if (type == std::end(typeCodes))
     return fail("has dtype " + header->descr + ", which Fovea does not read");
-  std::optional<int64_t> count = countElements(header->shape);
-  if (!count ||
-      static_cast<int64_t>(data.size()) < *count * getBytes(type->dtype))
+  auto array = OwnedArray::make(path, type->dtype, header->shape);
+  if (!array)
+    return array.takeError();
+  size_t bytes = array->view.numElements() * getBytes(type->dtype);
+  if (data.size() < bytes)
     return fail("ends within its data");
-  OwnedArray array = OwnedArray::make(type->dtype, header->shape);
-  std::memcpy(array.view.data, data.data(), *count * getBytes(type->dtype));
+  std::memcpy(array->view.data, data.data(), bytes);
   if (header->fortran) {
     int64_t stride = 1;
     for (size_t i = 0; i < header->shape.size(); ++i) {
-      array.view.strides[i] = stride;
+      array->view.strides[i] = stride;
       stride *= header->shape[i];
     }
   }

@@ -4,6 +4,8 @@
 #include "fovea/Interpreter/RegionEvaluator.h"
 #include "fovea/Runtime/Error.h"
 
+#include "llvm/ADT/StringSet.h"
+
 #include <cmath>
 
 using namespace fovea;
@@ -18,20 +20,20 @@ llvm::Expected<RunShape> RunShape::parse(StringRef text) {
   RunShape shape;
   llvm::SmallVector<StringRef> entries;
   text.split(entries, ',', -1, /*KeepEmpty=*/false);
-  bool hasKeyHeads = false, hasKeys = false;
+  llvm::StringSet<> given;
   for (StringRef entry : entries) {
     auto assignment = splitAssignment(entry, "--shape");
     if (!assignment)
       return assignment.takeError();
     StringRef name = assignment->first;
     int64_t size;
+    unsigned bits = name == "B" ? 24 : 40; // offsets are kept for each batch
     if (StringRef(assignment->second).getAsInteger(10, size) || size < 0 ||
-        size > (int64_t(1) << 40))
-      return invalid("--shape: " + name +
-                     " must be a number from 0 to 2^40, got '" +
-                     assignment->second + "'");
-    hasKeyHeads |= name == "Hk";
-    hasKeys |= name == "N";
+        size > (int64_t(1) << bits))
+      return invalid("--shape: " + name + " must be a number from 0 to 2^" +
+                     Twine(bits) + ", got '" + assignment->second + "'");
+    if (!given.insert(name == "H" ? "Hq" : name).second)
+      return invalid("--shape: " + name + " is given twice");
     if (name == "B")
       shape.B = size;
     else if (name == "Hq" || name == "H")
@@ -49,9 +51,9 @@ llvm::Expected<RunShape> RunShape::parse(StringRef text) {
     else
       shape.others[name] = size;
   }
-  if (!hasKeyHeads)
+  if (!given.contains("Hk"))
     shape.Hk = shape.Hq;
-  if (!hasKeys)
+  if (!given.contains("N"))
     shape.N = shape.M;
   if (shape.Hq < 1 || shape.Hk < 1 || shape.Hq % shape.Hk != 0)
     return invalid("--shape: Hq must be a positive multiple of Hk, got Hq=" +
@@ -105,6 +107,7 @@ public:
   llvm::Expected<RunData> run();
 
 private:
+  llvm::Error checkSizes();
   llvm::Expected<TensorView> input(StringRef name, DType dtype,
                                    llvm::ArrayRef<int64_t> wanted);
   llvm::Expected<TensorView> capture(const Capture &capture);
@@ -147,12 +150,10 @@ int64_t DataBuilder::sizeOf(const Dim &dim) {
 
 llvm::Expected<TensorView> DataBuilder::make(StringRef name, DType dtype,
                                              llvm::ArrayRef<int64_t> wanted) {
-  int64_t bytes = getBytes(dtype);
-  for (int64_t size : wanted)
-    if (__builtin_mul_overflow(bytes, size, &bytes) ||
-        bytes > (int64_t(1) << 36))
-      return invalid(name + ": is larger than 64 GiB");
-  data.arrays.push_back(OwnedArray::make(dtype, wanted));
+  auto array = OwnedArray::make(name, dtype, wanted);
+  if (!array)
+    return array.takeError();
+  data.arrays.push_back(std::move(*array));
   return data.arrays.back().view;
 }
 
@@ -244,7 +245,26 @@ double DataBuilder::scale() {
   return frame.resultFloat(0, 0);
 }
 
+/// What --shape names beside the sizes of q, k and v must be a size of a
+/// capture.
+llvm::Error DataBuilder::checkSizes() {
+  std::string known = "B, Hq, Hk, M, N, D, E";
+  llvm::StringSet<> names;
+  for (const Capture &entry : program.captures)
+    for (const Dim &dim : entry.dims)
+      if (!sizes.contains(dim.size) || shape.others.contains(dim.size))
+        if (!dim.size.empty() && names.insert(dim.size).second)
+          known += ", " + dim.size;
+  for (const auto &entry : shape.others)
+    if (!names.contains(entry.first()))
+      return invalid("--shape: '" + program.name + "' has no size '" +
+                     entry.first() + "', there are: " + known);
+  return llvm::Error::success();
+}
+
 llvm::Expected<RunData> DataBuilder::run() {
+  if (llvm::Error error = checkSizes())
+    return std::move(error);
   DType dtype = *program.dtype;
   LaunchView &view = data.view;
   view.batch = shape.B;
@@ -293,6 +313,9 @@ llvm::Expected<RunData> DataBuilder::run() {
     view.lse = *lse;
   }
   view.scales.assign(program.headDims.size(), scale());
+  if (!std::isfinite(view.scales.front()))
+    return invalid("scale: must be finite, the variant gives " +
+                   Twine(std::isnan(view.scales.front()) ? "nan" : "inf"));
   view.qOffset.assign(shape.B, 0);
   view.kvOffset.assign(shape.B, 0);
   view.qLengths.assign(shape.B, shape.M);

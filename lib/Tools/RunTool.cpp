@@ -252,36 +252,33 @@ static bool hasDenominator(const Program &program) {
 }
 
 /// 0 or 1, or an error.
-static llvm::Expected<int> runAll(const CommandLine &line,
+static llvm::Expected<int> runAll(const RunOptions &options,
                                   llvm::raw_ostream &out,
                                   llvm::raw_ostream &errors) {
-  auto options = readOptions(line);
-  if (!options)
-    return options.takeError();
-  auto program = readSourceFile(options->file, options->source, errors);
+  auto program = readSourceFile(options.file, options.source, errors);
   if (!program)
     return program.takeError();
   if (program->blockMask)
     return invalid("'" + program->name +
                    "' takes a block mask, which this tool has none for");
-  if (!options->lseFile.empty() && !hasDenominator(*program))
+  if (!options.lseFile.empty() && !hasDenominator(*program))
     return invalid("--lse: the normalizer '" + program->normalizer->name +
                    "' has no denominator");
   program->returnLse |=
-      !options->lseFile.empty() || (options->check && hasDenominator(*program));
-  auto data = makeRunData(*program, *options);
+      !options.lseFile.empty() || (options.check && hasDenominator(*program));
+  auto data = makeRunData(*program, options);
   if (!data)
     return data.takeError();
-  auto report = run(*program, *options, data->view);
+  auto report = run(*program, options, data->view);
   if (!report)
     return report.takeError();
-  if (!options->outFile.empty())
-    if (llvm::Error error = writeNpy(options->outFile, data->view.out))
+  if (!options.outFile.empty())
+    if (llvm::Error error = writeNpy(options.outFile, data->view.out))
       return std::move(error);
-  if (!options->lseFile.empty())
-    if (llvm::Error error = writeNpy(options->lseFile, *data->view.lse))
+  if (!options.lseFile.empty())
+    if (llvm::Error error = writeNpy(options.lseFile, *data->view.lse))
       return std::move(error);
-  (options->json ? printJSON : printText)(*program, *options, *report, out);
+  (options.json ? printJSON : printText)(*program, options, *report, out);
   return report->judgement && !report->judgement->passed() ? 1 : 0;
 }
 
@@ -299,12 +296,20 @@ int fovea::runFoveaRun(int argc, const char *const *argv,
   case CommandLine::Outcome::Run:
     break;
   }
-  auto status = runAll(line, out, errors);
+  auto report = [&](llvm::Error error) {
+    std::string text = takeStatus(std::move(error)).second;
+    if (!text.empty())
+      errors << "fovea-run: " << text << "\n";
+  };
+  auto options = readOptions(line);
+  if (!options) {
+    report(options.takeError());
+    return 2;
+  }
+  auto status = runAll(*options, out, errors);
   if (status)
     return *status;
-  auto [kind, text] = takeStatus(status.takeError());
-  if (!text.empty())
-    errors << "fovea-run: " << text << "\n";
+  report(status.takeError());
   return 1;
 }
 

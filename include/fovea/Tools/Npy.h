@@ -6,16 +6,24 @@
 
 #include "llvm/Support/Error.h"
 
-#include <vector>
+#include <cstdlib>
+#include <memory>
 
 namespace fovea {
 
 /// An array that owns its memory, aligned to 64 bytes.
 struct OwnedArray {
-  TensorView view;
-  std::vector<char> storage;
+  struct Free {
+    void operator()(void *memory) const { std::free(memory); }
+  };
 
-  static OwnedArray make(DType dtype, llvm::ArrayRef<int64_t> sizes);
+  TensorView view;
+  std::unique_ptr<void, Free> storage;
+
+  /// An array without values; the name is for the error of one that is larger
+  /// than 64 GiB or than the memory there is.
+  static llvm::Expected<OwnedArray> make(llvm::StringRef name, DType dtype,
+                                         llvm::ArrayRef<int64_t> sizes);
 };
 
 /// Reads an array of a type that Fovea has, in C or Fortran order. bfloat16 is

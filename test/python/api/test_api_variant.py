@@ -433,4 +433,3 @@ def test_explain_with_standard_output_closed(path, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout", None)
     assert main(["explain", f"{path}:two", "--shape", "D=8"]) == 1
     assert capsys.readouterr().err == "fovea: error: standard output is closed\n"
-
