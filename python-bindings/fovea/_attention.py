@@ -12,7 +12,7 @@ import numpy as np
 from . import _checks, _compiler, _cuda, _outputs, _tensors
 from ._block_mask import BlockMask, expect_block_mask, refuse_block_mask
 from ._compiler import Compiled, Source
-from ._program import TracedProgram, check_dims
+from ._program import check_dims
 from ._tensors import SCORE, Tensor, TensorTuple
 from .dsl.diagnose import refuse_in_mod, running_mods
 
@@ -134,14 +134,19 @@ _one_element = np.zeros(1, np.float64)
 
 
 def _without_empty(
-    captures: list[TensorTuple], labels: tuple[str, ...], geometry: _checks.Geometry
+    captures: list[TensorTuple], traced: Any, geometry: _checks.Geometry
 ) -> list[TensorTuple]:
-    """Refuse empty captures, unless there is no (query, key) pair to read them."""
+    """Refuse empty captures, unless there is nothing that would read them.
+
+    That is where there is no (query, key) pair, or no feature of a seed's value.
+    """
     result = []
-    for label, capture in zip(labels, captures, strict=True):
+    pairs = geometry.B * geometry.M * geometry.N
+    declared = traced.program["captures"]
+    for label, capture, known in zip(traced.labels, captures, declared, strict=True):
         _, dtype, shape, _ = capture
         if 0 in shape:
-            if geometry.B * geometry.M * geometry.N:
+            if pairs and (geometry.E or "E" not in known.get("dims", ())):
                 raise ValueError(
                     f"{label}: a capture must have at least one element,"
                     f" got shape {shape}"
@@ -183,11 +188,11 @@ def read_captures(traced: Any, g: _checks.Geometry, keep: list) -> list[TensorTu
     captures = capture_tuples(
         traced.arrays, traced.labels, g.device, keep, g.library, traced.homes
     )
-    if type(traced) is TracedProgram:
+    if traced.has_dims:
         check_dims(traced.program["captures"], captures, g)
     for capture in captures:
         if 0 in capture[2]:
-            return _without_empty(captures, traced.labels, g)
+            return _without_empty(captures, traced, g)
     return captures
 
 
@@ -242,7 +247,7 @@ def _launch(
         needed = math.prod(g.out_shape) * (g.misaligned + 1)
         raise MemoryError(f"out: must fit in memory, got {needed:,} bytes") from None
     like = inputs.like
-    if not g.empty:
+    if not g.empty and (g.E or return_lse):
         compiled.native.launch(
             [inputs.q],
             [inputs.k],

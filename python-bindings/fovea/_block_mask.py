@@ -19,6 +19,8 @@ from ._mask_runs import TileRuns
 from ._tensors import TensorTuple, type_name
 
 EMPTY, PARTIAL, FULL = 0, 1, 2
+# Of a BLOCK_SIZE: positions are 64-bit.
+_LARGEST = 1 << 62
 
 
 def expect_block_mask(value: object, name: str = "block_mask") -> None:
@@ -38,6 +40,13 @@ def refuse_block_mask(mask_mod: object) -> None:
         )
 
 
+def _tile_extent(value: object, name: str) -> int:
+    extent = _checks.integer(value, name, 1)
+    if extent > _LARGEST:
+        raise ValueError(f"{name}: must be at most 2^62, got {extent}")
+    return extent
+
+
 def block_size(value: object) -> tuple[int, int]:
     """Accept an int or a pair of ints (q, kv), each at least 1."""
     if isinstance(value, str) or (hasattr(value, "type") and hasattr(value, "index")):
@@ -52,10 +61,10 @@ def block_size(value: object) -> tuple[int, int]:
             )
         q, kv = value
         return (
-            _checks.integer(q, "BLOCK_SIZE[0]", 1),
-            _checks.integer(kv, "BLOCK_SIZE[1]", 1),
+            _tile_extent(q, "BLOCK_SIZE[0]"),
+            _tile_extent(kv, "BLOCK_SIZE[1]"),
         )
-    size = _checks.integer(value, "BLOCK_SIZE", 1)
+    size = _tile_extent(value, "BLOCK_SIZE")
     return size, size
 
 
@@ -213,6 +222,7 @@ class BlockMask:
 
     def block_classes(self) -> np.ndarray:
         """Class of every tile, int8 [B, H, Qb, KVb]: 0 empty, 1 partial, 2 full."""
+        _checks.fits("block_classes", math.prod(self._tiles))
         return self._classes.copy()
 
     def counts(self) -> tuple[int, int, int]:
@@ -263,7 +273,7 @@ class BlockMask:
         The mask_mod of the result sees the positions that it saw before: batch,
         head and query indices are shifted by what was cut away.
         """
-        parts = index if isinstance(index, tuple) else (index,)
+        parts = _without_ellipsis(index if isinstance(index, tuple) else (index,))
         if len(parts) > 3:
             raise IndexError(
                 "BlockMask: index must have at most 3 parts (B, H, row of tiles),"
@@ -521,6 +531,18 @@ def _lengths_for(
                 f" ({have} of {size[i]}), got {result[i]}"
             )
     return result  # type: ignore[return-value]
+
+
+def _without_ellipsis(parts: tuple) -> tuple:
+    """An index with the slices that its ``...`` stands for."""
+    places = [i for i, part in enumerate(parts) if part is Ellipsis]
+    if len(places) > 1:
+        raise IndexError("BlockMask: index must have at most one ellipsis")
+    if not places:
+        return parts
+    at = places[0]
+    rest = parts[at + 1 :]
+    return (*parts[:at], *(slice(None),) * (3 - at - len(rest)), *rest)
 
 
 def _selection(part: Any, extent: int, name: str) -> list[int]:

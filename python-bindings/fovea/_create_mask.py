@@ -100,6 +100,7 @@ def create_block_mask(
     kv_len = _checks.integer(KV_LEN, "KV_LEN", 0)
     expect_cpu(device)
     _checks.boolean(exact, "exact")
+    _checks.fits("B", batch, 8)
     q_off = _checks.offset(q_offset, "q_offset", batch) or [0] * batch
     kv_off = _checks.offset(kv_offset, "kv_offset", batch) or [0] * batch
     traced = _trace_mask(mask_mod, captures)

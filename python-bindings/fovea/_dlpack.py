@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-from ._tensors import ITEMSIZE, Tensor, _dtype_rule, type_name
+from ._tensors import ITEMSIZE, Tensor, _dtype_rule, strides_for, type_name
 
 
 class _Device(ctypes.Structure):
@@ -70,6 +70,8 @@ _DTYPES = {
     (6, 8): "i1",
 }
 _CODES = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex", 6: "bool"}
+_MAX_RANK = 64
+_MAX_OFFSET = 1 << 62
 # Page-locked host memory (3, 11) is ordinary memory to the processor.
 _DEVICES = {1: "cpu", 2: "cuda", 3: "cpu", 10: "hip", 11: "cpu", 13: "cuda"}
 
@@ -123,6 +125,21 @@ def _device_of(obj: Any, name: str) -> tuple[str, int]:
     return _DEVICES[kind], index
 
 
+def _extents(tensor: _DLTensor, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Shape and strides; what no array can have is refused before it is read."""
+    rank = tensor.ndim
+    if not 0 <= rank <= _MAX_RANK:
+        raise ValueError(f"{name}: DLPack rank must be in 0...{_MAX_RANK}, got {rank}")
+    if rank and not tensor.shape:
+        raise ValueError(f"{name}: DLPack shape must not be null")
+    shape = tuple(tensor.shape[i] for i in range(rank))
+    if any(extent < 0 for extent in shape):
+        raise ValueError(f"{name}: shape must not be negative, got {shape}")
+    if tensor.strides:
+        return shape, tuple(tensor.strides[i] for i in range(rank))
+    return shape, strides_for(shape, tuple(range(rank)))
+
+
 def read(obj: Any, name: str, dtypes: tuple[str, ...], library: str) -> Tensor:
     """Read `obj` through DLPack; see `fovea._tensors.read`."""
     device, index = _device_of(obj, name)
@@ -135,18 +152,19 @@ def read(obj: Any, name: str, dtypes: tuple[str, ...], library: str) -> Tensor:
     short = _DTYPES.get(given) if tensor.dtype.lanes == 1 else None
     if short is None or short not in dtypes:
         code = _CODES.get(given[0], f"code {given[0]} ")
-        raise _dtype_rule(name, dtypes, f"{code}{given[1]}")
-    rank = tensor.ndim
-    shape = tuple(tensor.shape[i] for i in range(rank))
-    if tensor.strides:
-        strides = tuple(tensor.strides[i] for i in range(rank))
-    else:
-        dense = []
-        step = 1
-        for extent in reversed(shape):
-            dense.append(step)
-            step *= max(extent, 1)
-        strides = tuple(reversed(dense))
+        lanes = "" if tensor.dtype.lanes == 1 else f" x {tensor.dtype.lanes} lanes"
+        raise _dtype_rule(name, dtypes, f"{code}{given[1]}{lanes}")
+    if device == "cpu" != _DEVICES.get(tensor.device.type):
+        raise TypeError(
+            f"{name}: __dlpack__ must give a tensor on the device that"
+            f" __dlpack_device__ says (cpu), got DLPack device {tensor.device.type}"
+        )
+    shape, strides = _extents(tensor, name)
+    if tensor.byte_offset >= _MAX_OFFSET:
+        raise ValueError(
+            f"{name}: DLPack byte_offset must be less than 2^62,"
+            f" got {tensor.byte_offset}"
+        )
     address = (tensor.data or 0) + tensor.byte_offset
     if address % ITEMSIZE[short] and 0 not in shape:
         raise TypeError(

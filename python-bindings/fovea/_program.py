@@ -34,6 +34,8 @@ class TracedProgram:
     __slots__ = ("_texts", "arrays", "core", "labels", "names", "program")
     #: Which mod each capture belongs to: a Program has none.
     homes = ()
+    #: Whether sizes of captures are to be checked.
+    has_dims = True
 
     def __init__(self, program, arrays, core, labels=None):
         self.program = program
@@ -93,6 +95,8 @@ def check_dims(
     for capture, tensor in zip(declared, tensors, strict=True):
         for dim, size in enumerate(capture.get("dims", ())):
             have = tensor[2][dim]
+            if size is None:
+                continue
             if isinstance(size, int):
                 want, rule = size, str(size)
             elif size in _SIZES:

@@ -59,6 +59,36 @@ def _thaw_mask_mod(frozen: tuple[str, list[np.ndarray]] | None) -> Callable | No
     return functools.partial(mod, **wanted) if wanted else mod
 
 
+def freeze_normalizer(normalizer: Any) -> tuple[str, list[np.ndarray]]:
+    """A Normalizer as a Program and copies of its captures."""
+    from .dsl import trace_variant
+
+    traced = trace_variant(None, None, normalizer, None, "f32")
+    arrays = [
+        freeze(array, label)
+        for array, label in zip(traced.arrays, traced.labels, strict=True)
+    ]
+    return traced.program_json(D=1, E=1, dtype="f32"), arrays
+
+
+def rebuild_normalizer(text: str, arrays: Sequence[np.ndarray]) -> Any:
+    """What a pickle of a Normalizer calls."""
+    from .dsl import Normalizer
+
+    program = json.loads(text)
+    made = functions(program)["normalizer"]
+    names = [capture["name"] for capture in program["captures"]]
+    given = dict(zip(names, arrays, strict=True))
+    fields = {}
+    for field in ("weight", "denom", "stat", "seed", "seed_value", "finish"):
+        part = getattr(made, field)
+        if callable(part):
+            wanted = {n: given[n] for n in sorted(_compiler.keyword_only(part))}
+            part = functools.partial(part, **wanted) if wanted else part
+        fields[field] = part
+    return Normalizer(**fields)
+
+
 def rebuild_block_mask(
     classes: np.ndarray,
     shape: tuple[int, ...],
@@ -176,9 +206,12 @@ def load_kernel(path: Any) -> _attention.Kernel:
                 )
                 for i in range(len(recipe["given"]))
             ]
-    except (OSError, MemoryError):
+    except MemoryError:
         raise
     except Exception as error:
+        # A seek to where a damaged directory points is an OSError of no file.
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
         raise ValueError(
             f"{place}: must be a file that Kernel.save wrote, got"
             f" {type(error).__name__}: {error}"

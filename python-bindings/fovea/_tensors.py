@@ -201,6 +201,8 @@ def _read_torch(
         raise TypeError(
             f"{name}: must be a dense tensor, got layout {obj.layout} (use .to_dense())"
         )
+    if getattr(obj, "is_nested", False):
+        raise TypeError(f"{name}: must be a dense tensor, got a nested one (pad it)")
     device = _torch_device(obj.device)
     if device == "meta":
         raise TypeError(f"{name}: must have data, got a tensor on device meta")

@@ -7,7 +7,10 @@ live: its values are read at each call.
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
+
+import numpy as np
 
 from . import ops
 from .dsl.captures import array_dtype, array_rank, is_array
@@ -48,7 +51,8 @@ def _exponential(s: Any, t: Any, b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any
 
 def _check(argument: str, value: Any, ranks: tuple[int, ...], shape: str) -> None:
     """Refuse what is neither an array of these ranks nor, with 0, a number."""
-    if 0 in ranks and isinstance(value, (int, float)) and not isinstance(value, bool):
+    number = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+    if 0 in ranks and number:
         return
     if not is_array(value):
         raise TypeError(f"{argument}: must be {shape}, got {type(value).__name__}")
@@ -97,6 +101,7 @@ def sink(sink: Any, value: Any = None) -> Normalizer:
         stat=_stat,
         seed=seed,
         seed_value=value,
+        dims={"sink": ("H",)},
     )
 
 
@@ -162,7 +167,7 @@ def sigmoid(bias: Any = 0.0) -> Normalizer:
         def weight(s: Any, t: Any, b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
             return ops.sigmoid(s + bias)
 
-    return named("sigmoid", {"bias": bias}, weight=weight)
+    return named("sigmoid", {"bias": bias}, weight=weight, dims={"bias": ("H",)})
 
 
 def _relu_weight(s: Any, t: Any, b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
@@ -219,8 +224,8 @@ def positional_product(table: Any, offset: Any) -> Normalizer:
     """
     _check("table", table, (1,), "an array [R]")
     _check("offset", offset, (0,), "an int")
-    if isinstance(offset, float):
-        raise TypeError("offset: must be an int, got float")
+    if not is_array(offset) and not isinstance(offset, numbers.Integral):
+        raise TypeError(f"offset: must be an int, got {type(offset).__name__}")
 
     def weight(s: Any, t: Any, b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
         return ops.exp(s - t) * table[q_idx - kv_idx + offset]

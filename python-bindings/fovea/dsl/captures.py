@@ -317,7 +317,7 @@ class CaptureScalar(Traced):
         return Traced(self._region, self._id)
 
     def __getitem__(self, index: Any) -> Traced:
-        if index == () or index is Ellipsis:
+        if index is Ellipsis or (isinstance(index, tuple) and not index):
             return self.item()
         raise frame_error(
             self._env.where,

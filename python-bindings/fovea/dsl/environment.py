@@ -372,7 +372,7 @@ class Environment:
             slot = self.record(path, value, recheck.has_keys, recheck.keys_of(value))
             result: Any = empty_like(kind)
             self._holders[id(value)] = slot, result
-            for key in value:
+            for key in tuple(value):
                 item = self.reach(slot, recheck.get_item, key, f"{label}[{key!r}]")
                 put_item(result, key, item)
         else:

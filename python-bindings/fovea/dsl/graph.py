@@ -46,9 +46,11 @@ class Capture:
     dtype : str
         Program's name of its element type.
     rank : int
+    dims : tuple
+        Sizes that it must have by their names, None where any will do.
     """
 
-    __slots__ = ("dtype", "label", "rank", "slot", "type", "where")
+    __slots__ = ("dims", "dtype", "label", "rank", "slot", "type", "where")
 
     def __init__(
         self, slot: int, label: str, dtype: str, rank: int, where: str
@@ -58,6 +60,7 @@ class Capture:
         self.where = where
         self.dtype = dtype
         self.rank = rank
+        self.dims: tuple[str | None, ...] = ()
         if dtype == "i1":
             self.type = "i1"
         else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -51,7 +53,9 @@ class Normalizer:
     is exact only where weight and denom are exp(-t) times something free of t.
     """
 
-    __slots__ = (*(f"_{name}" for name in _FIELDS), "_name", "_recipe", "__weakref__")
+    __slots__ = (
+        *(f"_{name}" for name in _FIELDS), "_dims", "_name", "_recipe", "__weakref__"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -78,6 +82,10 @@ class Normalizer:
                 )
             if finish == "o/l" and denom is None:
                 raise ValueError('finish: "o/l" divides by l, but there is no denom')
+        elif not callable(finish):
+            raise TypeError(
+                f'finish: must be "o/l", "o" or a function, got {type(finish).__name__}'
+            )
         else:
             check_mod("finish", finish)
         values = (weight, denom, stat, seed, seed_value, finish)
@@ -85,6 +93,7 @@ class Normalizer:
             object.__setattr__(self, f"_{name}", value)
         object.__setattr__(self, "_name", "custom")
         object.__setattr__(self, "_recipe", None)
+        object.__setattr__(self, "_dims", {})
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError("a Normalizer does not change; make another")
@@ -106,7 +115,30 @@ class Normalizer:
     def __reduce__(self) -> tuple:
         if self._recipe is not None:
             return _from_recipe, self._recipe
-        return _from_fields, ({name: getattr(self, name) for name in _FIELDS},)
+        fields = self._fields()
+        try:
+            pickle.dumps(fields)
+        except Exception:
+            # Functions that no import finds go as what they compute.
+            from .. import _recipe
+
+            return _recipe.rebuild_normalizer, _recipe.freeze_normalizer(self)
+        return _from_fields, (fields,)
+
+    def __copy__(self) -> Normalizer:
+        return self
+
+    def __deepcopy__(self, memo: dict) -> Normalizer:
+        if self._recipe is not None:
+            return _from_recipe(*copy.deepcopy(self._recipe, memo))
+        return _from_fields(copy.deepcopy(self._fields(), memo))
+
+    def _fields(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _FIELDS}
+
+
+def _from_fields(fields: dict) -> Normalizer:
+    return Normalizer(**fields)
 
 
 def _check_seed_value(value: Any) -> None:
@@ -126,19 +158,25 @@ def _check_seed_value(value: Any) -> None:
         )
 
 
-def _from_fields(fields: dict) -> Normalizer:
-    return Normalizer(**fields)
-
-
 def _from_recipe(name: str, arguments: dict) -> Normalizer:
     from .. import normalizers
 
     return getattr(normalizers, name)(**arguments)
 
 
-def named(name: str, arguments: dict, **fields: Any) -> Normalizer:
-    """A Normalizer that pickles as the call ``normalizers.name(**arguments)``."""
+def named(
+    name: str,
+    arguments: dict,
+    *,
+    dims: Mapping[str, tuple[str, ...]] | None = None,
+    **fields: Any,
+) -> Normalizer:
+    """A Normalizer that pickles as the call ``normalizers.name(**arguments)``.
+
+    `dims` are the sizes that arguments which are arrays must have.
+    """
     made = Normalizer(**fields)
+    object.__setattr__(made, "_dims", dims or {})
     object.__setattr__(made, "_name", name)
     object.__setattr__(made, "_recipe", (name, arguments))
     return made
@@ -215,12 +253,22 @@ def trace_normalizer(
             traced[name] = _trace_seed_array(env, slot)
         else:
             traced[name] = env.reach(slot, getattr, name, name)
+    _declare(env, normalizer)
     if normalizer.stat is not None:
         for name in ("weight", "denom"):
             part = traced[name]
             if isinstance(part, ModTrace):
                 check_factor(name, part.region, part.results[0])
     return traced
+
+
+def _declare(env: Environment, normalizer: Normalizer) -> None:
+    """Note the sizes that arrays given to a ready-made normaliser must have."""
+    for argument, dims in normalizer._dims.items():
+        array = normalizer._recipe[1][argument]
+        for capture in env.captures:
+            if env.objects[capture.slot] is array and capture.rank == len(dims):
+                capture.dims = dims
 
 
 def _trace_seed_array(env: Environment, slot: int) -> ModTrace:
@@ -231,6 +279,10 @@ def _trace_seed_array(env: Environment, slot: int) -> ModTrace:
     index = {2: (h, e), 3: (b, h, e), 4: (b, h, q, e)}[value.ndim]
     number = region.read(value._capture, index)
     region.active = False
+    # Queries count from q_offset, so that there may be more rows than M.
+    value._capture.dims = {
+        2: ("H", "E"), 3: ("B", "H", "E"), 4: ("B", "H", None, "E")
+    }[value.ndim]  # fmt: skip
     return ModTrace(region, [region.convert(number, "f")])
 
 

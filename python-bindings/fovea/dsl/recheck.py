@@ -143,16 +143,16 @@ def has_length(value: Any, expected: tuple[type, int]) -> bool:
 
 
 def has_keys(value: Any, expected: tuple[type, tuple, tuple]) -> bool:
-    return (
-        type(value) is expected[0]
-        and tuple(value) == expected[1]
-        and tuple(map(type, value)) == expected[2]
-    )
+    if type(value) is not expected[0]:
+        return False
+    keys = tuple(value)
+    return keys == expected[1] and tuple(map(type, keys)) == expected[2]
 
 
 def keys_of(value: dict) -> tuple[type, tuple, tuple]:
     """What `has_keys` expects: 1, 1.0 and True are different keys here."""
-    return type(value), tuple(value), tuple(map(type, value))
+    keys = tuple(value)
+    return type(value), keys, tuple(map(type, keys))
 
 
 def is_frozen(value: Any, expected: Any) -> bool:
@@ -208,15 +208,17 @@ def freeze(value: Any, depth: int = 0) -> Any:
     if kind in (list, tuple):
         return _parts(kind, tuple(freeze(item, depth) for item in value))
     if kind is dict:
-        keys = _parts(kind, tuple(freeze(key, depth) for key in value))
-        items = _parts(kind, tuple(freeze(item, depth) for item in value.values()))
+        # Copies first: another thread may add to the dict meanwhile.
+        keys = _parts(kind, tuple(freeze(key, depth) for key in tuple(value)))
+        entries = tuple(value.values())
+        items = _parts(kind, tuple(freeze(item, depth) for item in entries))
         return _parts(kind, (keys, items))
     if kind is bytearray:
         return kind, bytes(value)
     if kind is array.array:
         return kind, value.typecode, value.tobytes()
     if kind in (set, frozenset):
-        parts = _parts(kind, tuple(freeze(item, depth) for item in value))
+        parts = _parts(kind, tuple(freeze(item, depth) for item in tuple(value)))
         return parts and (kind, frozenset(parts[1]))
     return None
 

@@ -50,6 +50,7 @@ class VariantCore:
         "_texts",
         "dtype",
         "has_denom",
+        "has_dims",
         "homes",
         "key",
         "labels",
@@ -63,6 +64,7 @@ class VariantCore:
         self.labels: tuple[str, ...] = tuple(capture.label for capture in order)
         self.homes: tuple[str, ...] = tuple(capture.where for capture in order)
         self.has_denom: bool = has_denom
+        self.has_dims = any(capture.dims for capture in order)
         self.dtype: str = dtype
         self.key = canonical(program) + dtype
         self._plan: list[recheck.Step] = plan
@@ -117,6 +119,7 @@ class TracedVariant:
     labels = property(lambda self: self.core.labels)
     homes = property(lambda self: self.core.homes)
     has_denom = property(lambda self: self.core.has_denom)
+    has_dims = property(lambda self: self.core.has_dims)
     program_json = property(lambda self: self.core.program_json)
 
 
@@ -255,7 +258,7 @@ def _assemble(env: Environment, roots: tuple, normalizer: Normalizer, dtype: str
         "fovea": 1,
         "name": _program_name(score_mod, mask_mod),
         "captures": [
-            {"name": name, "dtype": capture.dtype, "rank": capture.rank}
+            _declaration(name, capture)
             for name, capture in zip(names, order, strict=True)
         ],
         "params": [],
@@ -269,6 +272,11 @@ def _assemble(env: Environment, roots: tuple, normalizer: Normalizer, dtype: str
     }
     core = VariantCore(program, order, normalizer.denom is not None, dtype, env.plan)
     return core, [env.objects[slot] for slot in core._slots]
+
+
+def _declaration(name: str, capture: Any) -> dict[str, Any]:
+    declared = {"name": name, "dtype": capture.dtype, "rank": capture.rank}
+    return declared | {"dims": list(capture.dims)} if capture.dims else declared
 
 
 def _is_softmax(value: Any, expected: Any) -> bool:

@@ -106,6 +106,8 @@ def test_torch_kinds_are_refused(torch):
         fovea.attention(q, k.to_sparse(), v)
     with pytest.raises(TypeError, match="^v: dtype must be float16, .*, got complex64"):
         fovea.attention(q, k, v.to(torch.complex64))
+    with pytest.raises(TypeError, match="^q: must be a dense tensor, got a nested one"):
+        fovea.attention(torch.nested.nested_tensor([q[0], q[0]]), k, v)
 
 
 def test_torch_merge_and_lists(torch):
