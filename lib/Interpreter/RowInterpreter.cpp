@@ -326,6 +326,8 @@ void RowInterpreter::weightChunk(int64_t first, unsigned count, double t,
     const double *value = valueRow(first + i);
     for (int64_t e = 0; e < launch.valueDim; ++e)
       accumulators[e] = score(accumulators[e] + weight * value[e]);
+    for (size_t e = 0; e < wideSums.size(); ++e)
+      wideSums[e] += static_cast<long double>(weight) * value[e];
   }
 }
 
@@ -339,11 +341,40 @@ void RowInterpreter::runWeights(State &state) {
       accumulator *= factor;
   }
   state.t = t;
+  wideSums.clear();
+  std::vector<double> seeds = accumulators;
+  double seedSum = state.l;
+  addWeights(state);
+  // o may overflow where o / l does not.
+  auto isFinite = [](double x) { return std::isfinite(x); };
+  if (!variant.hasDenom || llvm::all_of(accumulators, isFinite))
+    return;
+  wideSums.assign(seeds.begin(), seeds.end());
+  std::vector<double> first = accumulators;
+  State again{t, seedSum};
+  addWeights(again);
+  accumulators = std::move(first);
+}
+
+void RowInterpreter::addWeights(State &state) {
   for (int64_t first = 0; first < keyCount; first += RegionFrame::lanes)
     weightChunk(first,
                 static_cast<unsigned>(
                     std::min<int64_t>(RegionFrame::lanes, keyCount - first)),
-                t, state.l);
+                state.t, state.l);
+}
+
+/// o / l of one element.
+double RowInterpreter::divide(size_t e, double l) const {
+  if (wideSums.empty() || std::isfinite(accumulators[e]) ||
+      std::isnan(wideSums[e]))
+    return accumulators[e] / l;
+  // Rounding may take a mean a little beyond the largest number.
+  constexpr long double largest = std::numeric_limits<double>::max();
+  long double result = wideSums[e] / l;
+  if (std::fabs(result) <= largest * (1 + 0x1p-40L))
+    result = std::clamp(result, -largest, largest);
+  return static_cast<double>(result);
 }
 
 void RowInterpreter::finishRow(const State &state) {
@@ -372,7 +403,7 @@ void RowInterpreter::finishRow(const State &state) {
         if (!isZero)
           noteBad(*finishFrame, i, std::nullopt);
       } else if (variant.finishKind == FinishKind::OverL) {
-        value /= state.l;
+        value = divide(first + i, state.l);
       }
       value = isZero ? 0 : work(value);
       out.storeFloat(at + (first + i) * out.strides[3], value);

@@ -63,6 +63,8 @@ private:
   State runSeed();
   double runStat(double t);
   void runWeights(State &state);
+  void addWeights(State &state);
+  double divide(size_t e, double l) const;
   void weightChunk(int64_t first, unsigned count, double t, double &l);
   void finishRow(const State &state);
   void noteBad(const Frame &frame, unsigned lane, std::optional<int64_t> key);
@@ -80,6 +82,8 @@ private:
   std::unique_ptr<Frame> scoreFrame, maskFrame, statFrame, weightFrame,
       denomFrame, seedFrame, seedValueFrame, finishFrame;
   std::vector<double> scores, accumulators, queryData, rowBuffer;
+  /// Sums of a row whose accumulators overflowed, of a wider range.
+  std::vector<long double> wideSums;
   std::vector<uint8_t> visible;
   /// Keys and values of the head in f64, where they are few enough.
   std::vector<double> headKeys, headValues;

@@ -63,7 +63,7 @@ def softmax_sum(scores, v):
     return (weights / weights.sum(-1, keepdims=True)) @ np.longdouble(v)
 
 
-@pytest.mark.parametrize("target", [None, "x86-64-v3"])
+@pytest.mark.parametrize("target", [None, "x86-64-v3", "interpreter"])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 def test_values_near_the_largest_number_give_their_mean(dtype, target):
     """S11: no infinity that the formula does not give, though its sums overflow."""
