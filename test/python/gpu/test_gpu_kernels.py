@@ -116,3 +116,37 @@ def test_a_compiled_kernel_is_launched_on_a_device_alone() -> None:
     if not config()["gpus"]:
         with pytest.raises(ValueError, match="no NVIDIA driver on this machine"):
             kernel.launch(*arguments, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rule"),
+    [
+        ("n=1", "n must be a multiple of 16 from 16 to 256, got 1"),
+        ("groups=9", "groups must be 1 to 3, got 9"),
+        ("stages=-3", "stages must be 2 to 8, got -3"),
+        ("pin=99", "pin must be 0, 1, 4 or 5, got 99"),
+        ("ping_pong=7", "ping_pong must be 0 or 1, got 7"),
+        ("n=64,n=128", "n must be given once, got 'n=64,n=128'"),
+        (
+            "m=64",
+            "a schedule of sm_90a has groups, n, stages, q_stages, ping_pong, pin and"
+            " staged, numbers, got 'm=64'",
+        ),
+        (
+            "stages=8,n=256",
+            "asks for 1147904 of shared_memory, the limit of 'sm_90a' is 232448",
+        ),
+    ],
+)
+def test_schedules_that_sm_90a_does_not_take(schedule: str, rule: str) -> None:
+    """Bad input: schedule. ValueError: argument, rule, given"""
+    with pytest.raises(ValueError) as caught:
+        native().compile(
+            VARIANTS["noop"].source,
+            kind="attn",
+            dtype="bf16",
+            head_dim=128,
+            target="sm_90a",
+            schedule=schedule,
+        )
+    assert str(caught.value) == f"schedule: {rule}"

@@ -209,9 +209,9 @@ LogicalResult ScheduleAttr::verifySchedule(const fovea::TargetModel &target,
       limit = getGroups() == 3 ? 160 : std::min<int64_t>(*limit, 240);
     int64_t asked = footprint(name, headDim, valueDim, elementBytes);
     if (limit && asked > *limit)
-      return emitError() << "schedule " << *this << " asks for " << asked
-                         << " of " << name << ", the limit of '"
-                         << target.getName() << "' is " << *limit;
+      return emitError() << "asks for " << asked << " of " << name
+                         << ", the limit of '" << target.getName() << "' is "
+                         << *limit;
   }
   return success();
 }

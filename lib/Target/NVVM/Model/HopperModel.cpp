@@ -50,13 +50,21 @@ static LogicalResult parseFields(StringRef text, Fields &fields,
                                  function_ref<InFlightDiagnostic()> emitError) {
   SmallVector<StringRef> entries;
   text.split(entries, ',', -1, /*KeepEmpty=*/false);
+  SmallVector<StringRef> seen;
   for (StringRef entry : entries) {
-    auto [name, value] = entry.split('=');
-    int64_t *field = fields.find(name.trim());
+    auto [left, value] = entry.split('=');
+    StringRef name = left.trim();
+    int64_t *field = fields.find(name);
     if (!field || value.trim().getAsInteger(10, *field))
-      return emitError() << "schedule entry '" << entry
-                         << "' is none of groups, n, stages, q_stages, "
-                            "ping_pong, pin and staged with a number";
+      return emitError() << "a schedule of sm_90a has groups, n, stages, "
+                            "q_stages, ping_pong, pin and staged, numbers, "
+                            "got '"
+                         << entry << "'";
+    if ((name == "ping_pong" || name == "staged") && *field != 0 && *field != 1)
+      return emitError() << name << " must be 0 or 1, got " << *field;
+    if (llvm::is_contained(seen, name))
+      return emitError() << name << " must be given once, got '" << text << "'";
+    seen.push_back(name);
   }
   return success();
 }
@@ -76,14 +84,19 @@ fovea::chooseHopperSchedule(MLIRContext *context,
     return emitError() << "sm_90a kernels have head dims 64, 128 and 256, the "
                           "same for keys and values, got "
                        << request.headDims[0] << " and " << request.valueDim;
-  if (failed(parseFields(request.text, *fields, emitError)))
+  auto refuse = [&]() {
+    InFlightDiagnostic diagnostic = emitError();
+    diagnostic << "schedule: ";
+    return diagnostic;
+  };
+  if (failed(parseFields(request.text, *fields, refuse)))
     return failure();
   auto schedule = attn_gpu::ScheduleAttr::getChecked(
-      emitError, context, fields->groups, fields->n, fields->stages,
+      refuse, context, fields->groups, fields->n, fields->stages,
       fields->qStages, fields->pingPong != 0, fields->pin, fields->staged != 0);
   if (!schedule ||
       failed(schedule.verifySchedule(getHopperModel(), request.headDims[0],
-                                     request.valueDim, 2, emitError)))
+                                     request.valueDim, 2, refuse)))
     return failure();
   return schedule;
 }
