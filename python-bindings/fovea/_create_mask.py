@@ -16,6 +16,7 @@ from ._block_mask import (
     refuse_block_mask,
     tiles_of,
 )
+from ._inputs import capture_tuples
 from ._lib import native
 from ._mask_runs import TileRuns
 from .dsl.diagnose import refuse_in_mod, running_mods
@@ -31,8 +32,6 @@ class _Traced:
     """A traced mod with its captures read, and which indices it looks at."""
 
     def __init__(self, traced: Any, keep: list):
-        from ._attention import capture_tuples
-
         self.keep = keep
         self.captures = capture_tuples(
             traced.arrays, traced.labels, "cpu", keep, homes=traced.homes

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from . import _attention, _checks, _compiler
+from . import _attention, _checks, _compiler, _inputs
 from ._lib import native
 from ._program import Core, ProgramSource, TracedProgram, functions, params_of
 from ._tensors import type_name
@@ -296,7 +296,7 @@ class Variant:
         """Run; see `fovea.attention`."""
         if running_mods:
             refuse_in_mod("a fovea.Variant")
-        inputs = _attention.read_inputs(q, k, v)
+        inputs = _inputs.read_inputs(q, k, v)
         g = inputs.geometry
         return_lse = _checks.boolean(return_lse, "return_lse")
         target = _compiler.target_for(target, g.device)
@@ -305,12 +305,12 @@ class Variant:
         if return_lse:
             _attention._expect_lse(traced, return_lse)
         keep: list = []
-        captures = _attention.read_captures(traced, g, keep)
+        captures = _inputs.read_captures(traced, g, keep)
         compiled = _compiler.lookup(
             traced, g.dtype, g.D, g.E, return_lse, False, target, None
         )
         return _attention._launch(
-            compiled, inputs, captures, None, None, _attention._NOWHERE, return_lse
+            compiled, inputs, captures, None, None, _inputs.NOWHERE, return_lse
         )
 
     def __reduce__(self):

@@ -1,0 +1,187 @@
+"""What a call gets: q, k and v, captures, offsets and lengths, checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import _checks, _cuda, _tensors
+from ._program import check_dims
+from ._tensors import Tensor, TensorTuple
+
+_ndarray = np.ndarray
+_geometries: dict[tuple, _checks.Geometry] = {}
+_captures_seen: dict[tuple, tuple[str, tuple[int, ...], tuple[int, ...]]] = {}
+_LIMIT = 4096
+
+
+class Inputs:
+    """q, k and v of one call, checked."""
+
+    __slots__ = ("geometry", "k", "keep", "like", "q", "v")
+
+    def __init__(self, geometry, q, k, v, like, keep):
+        self.geometry: _checks.Geometry = geometry
+        self.q: TensorTuple = q
+        self.k: TensorTuple = k
+        self.v: TensorTuple = v
+        self.like: Tensor | None = like
+        self.keep = keep
+
+
+def _remember(memo: dict, key: tuple, value: Any) -> None:
+    if len(memo) >= _LIMIT:
+        memo.clear()
+    memo[key] = value
+
+
+def read_inputs(q: Any, k: Any, v: Any) -> Inputs:
+    """Check q, k, v; a repeated (shape, strides, dtype) is checked by a look-up."""
+    key: tuple
+    plain = type(q) is _ndarray and type(k) is _ndarray and type(v) is _ndarray
+    if plain:
+        key = (
+            q.shape, q.strides, q.dtype,
+            k.shape, k.strides, k.dtype,
+            v.shape, v.strides, v.dtype,
+        )  # fmt: skip
+        found = _geometries.get(key)
+        if found is not None:
+            address = _tensors.address
+            a, b, c = address(q), address(k), address(v)
+            if not (a | b | c) & found.misaligned:
+                return Inputs(
+                    found, (a, *found.q), (b, *found.k), (c, *found.v), None, (q, k, v)
+                )
+    tq = _tensors.read(q, "q")
+    tk = _tensors.read(k, "k")
+    tv = _tensors.read(v, "v")
+    if plain:
+        found = _checks.geometry(tq, tk, tv)
+        _remember(_geometries, key, found)
+    else:
+        key = (
+            tq.library, tq.device, tq.dtype, tq.shape, tq.strides,
+            tk.library, tk.device, tk.dtype, tk.shape, tk.strides,
+            tv.library, tv.device, tv.dtype, tv.shape, tv.strides,
+        )  # fmt: skip
+        found = _geometries.get(key)
+        if found is None:
+            found = _checks.geometry(tq, tk, tv)
+            _remember(_geometries, key, found)
+    return Inputs(found, tq.tuple, tk.tuple, tv.tuple, tq, (tq, tk, tv))
+
+
+def _read_capture(array: Any, label: str, home: str) -> Tensor:
+    try:
+        return _tensors.read(array, label, _tensors.ANY)
+    except (TypeError, ValueError) as error:
+        if not home:
+            raise
+        rule = str(error).removeprefix(f"{label}: ")
+        raise type(error)(f"{home}: captured array {label!r}: {rule}") from None
+
+
+def capture_tuples(
+    arrays: list,
+    labels: tuple[str, ...],
+    device: str,
+    keep: list,
+    library: str = "numpy",
+    homes: tuple[str, ...] = (),
+) -> list[TensorTuple]:
+    """Read the captures of one call; what must stay alive goes to `keep`.
+
+    `homes` are the mods that they belong to, for messages.
+    """
+    result = []
+    if device != "cpu":
+        arrays = [_cuda.upload(array, library, device) for array in arrays]
+    for index, array in enumerate(arrays):
+        if type(array) is _ndarray:
+            key = (array.dtype, array.shape, array.strides)
+            found = _captures_seen.get(key)
+            if found is not None:
+                address = _tensors.address(array)
+                if not address % array.itemsize:
+                    result.append((address, *found))
+                    continue
+        tensor = _read_capture(array, labels[index], homes[index] if homes else "")
+        if tensor.device != device:
+            raise ValueError(
+                f"{labels[index]}: a capture must be where q is ({device}),"
+                f" got {tensor.device}"
+            )
+        keep.append(tensor)
+        if type(array) is _ndarray:
+            _remember(_captures_seen, key, (tensor.dtype, tensor.shape, tensor.strides))
+        result.append(tensor.tuple)
+    return result
+
+
+# What an empty capture is replaced by where nothing reads it.
+_one_element = np.zeros(1, np.float64)
+
+
+def _without_empty(
+    captures: list[TensorTuple], traced: Any, geometry: _checks.Geometry
+) -> list[TensorTuple]:
+    """Refuse empty captures, unless there is nothing that would read them.
+
+    That is where there is no (query, key) pair, or no feature of a seed's value.
+    """
+    result = []
+    pairs = geometry.B * geometry.M * geometry.N
+    declared = traced.program["captures"]
+    for label, capture, known in zip(traced.labels, captures, declared, strict=True):
+        _, dtype, shape, _ = capture
+        if 0 in shape:
+            if pairs and (geometry.E or "E" not in known.get("dims", ())):
+                raise ValueError(
+                    f"{label}: a capture must have at least one element,"
+                    f" got shape {shape}"
+                )
+            address = _tensors.address(_one_element)
+            shape = tuple(max(extent, 1) for extent in shape)
+            capture = (address, dtype, shape, (0,) * len(shape))
+        result.append(capture)
+    return result
+
+
+NOWHERE = (None, None, None, None)
+
+
+def read_positions(
+    g: _checks.Geometry, q_offset: Any, kv_offset: Any, q_lengths: Any, kv_lengths: Any
+) -> tuple:
+    """Check offsets and lengths; None stands for zeros and for whole lengths."""
+    if (
+        q_lengths is None
+        and kv_lengths is None
+        and type(q_offset) is int
+        and type(kv_offset) is int
+        and q_offset == 0 == kv_offset
+    ):
+        return NOWHERE
+    return (
+        _checks.offset(q_offset, "q_offset", g.B),
+        _checks.offset(kv_offset, "kv_offset", g.B),
+        _checks.lengths(q_lengths, "q_lengths", g.B, g.M),
+        _checks.lengths(kv_lengths, "kv_lengths", g.B, g.N),
+    )
+
+
+def read_captures(traced: Any, g: _checks.Geometry, keep: list) -> list[TensorTuple]:
+    """Read the captures of one call and check them against its sizes."""
+    if not traced.arrays:
+        return []
+    captures = capture_tuples(
+        traced.arrays, traced.labels, g.device, keep, g.library, traced.homes
+    )
+    if traced.has_dims:
+        check_dims(traced.program["captures"], captures, g)
+    for capture in captures:
+        if 0 in capture[2]:
+            return _without_empty(captures, traced, g)
+    return captures
