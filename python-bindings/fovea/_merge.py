@@ -132,8 +132,9 @@ def _merge_again(
         share = np.exp(part - lse)[..., None] * result.dtype.type(0.5)
         half += np.where(np.isneginf(part)[..., None], 0, share * out)
     # Rounding may take a sum a little beyond the largest number.
-    limit = np.finfo(result.dtype).max / 2
-    near = np.abs(half) <= limit * (1 + 2**-10)
+    kind = np.finfo(result.dtype)
+    limit = kind.max / 2
+    near = np.abs(half) <= limit * (1 + (len(outs) + 4) * kind.eps)
     half = np.where(near, np.clip(half, -limit, limit), half) * 2
     return np.where(np.isfinite(result) | np.isnan(half), result, half)
 

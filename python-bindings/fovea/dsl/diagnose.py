@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import linecache
 import os
 import sys
 import sysconfig
+from collections.abc import Iterator
 from dis import opname
 from threading import get_ident
 from types import CodeType, FrameType
@@ -21,6 +23,7 @@ __all__ = [
     "is_library_file",
     "plain_error",
     "refuse_in_mod",
+    "running",
     "running_mods",
     "user_frame",
 ]
@@ -144,6 +147,21 @@ def frame_error(
     if hint:
         text += f"\n  write instead: {hint}"
     return kind(text)
+
+
+@contextlib.contextmanager
+def running(where: str) -> Iterator[None]:
+    """While a mod runs; what it asks for may trace another one."""
+    thread = get_ident()
+    outer = running_mods.get(thread)
+    running_mods[thread] = where
+    try:
+        yield
+    finally:
+        if outer is None:
+            del running_mods[thread]
+        else:
+            running_mods[thread] = outer
 
 
 def refuse_in_mod(name: str) -> None:

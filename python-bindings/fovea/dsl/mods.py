@@ -6,7 +6,6 @@ import functools
 import inspect
 import traceback
 from collections.abc import Callable, Mapping
-from threading import get_ident
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from ..errors import TraceError
 from . import recheck
-from .diagnose import code_place, is_library_file, plain_error, running_mods
+from .diagnose import code_place, is_library_file, plain_error, running
 from .environment import Environment
 from .graph import Region
 from .values import ArrayLike, Traced, operand
@@ -181,14 +180,12 @@ def trace_mod(
     callee = env.reach(*path, mod_name(mod))
     arguments = [Traced(region, number) for number in region.arg_ids]
     env.region = region
-    running_mods[get_ident()] = where
     try:
-        result = callee(*arguments, **keywords)
+        with running(where):
+            result = callee(*arguments, **keywords)
     except BaseException as error:
         _note(error, where, function)
         raise
-    finally:
-        del running_mods[get_ident()]
     try:
         return ModTrace(
             region, _results(region, role, result, code_place(function.__code__))

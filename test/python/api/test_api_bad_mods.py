@@ -49,6 +49,23 @@ def test_kernels_cannot_be_called_inside_mods(name):
     assert isinstance(fovea.compile(None, lambda b, h, m, n: m >= n, D=8), fovea.Kernel)
 
 
+def test_what_a_mod_may_ask_of_a_kernel():
+    """What traces again while a mod runs leaves the outer one as it was"""
+    holder = {"width": 1}
+    inner = fovea.compile(None, lambda b, h, m, n: m - n < holder["width"], D=8)
+
+    def mod(s, b, h, m, n):
+        holder["width"] += 1
+        return s * len(inner.captures)
+
+    np.testing.assert_allclose(
+        fovea.attention(q, k, v, mod), fovea.attention(q, k, v, scale=0), atol=1e-6
+    )
+    assert "cannot be called inside" in refused(
+        lambda s, b, h, m, n: s * len(inner.captures) + kernel(q, k, v)
+    )
+
+
 def test_variants_cannot_be_called_inside_mods(tmp_path):
     """TypeError naming the mod"""
     path = tmp_path / "causal.attn"
