@@ -173,6 +173,8 @@ def attention(
         For a wrong kind of argument, or a mod that cannot be traced.
     ValueError
         For a wrong value, such as head dims that differ.
+    IndexError
+        For a constant index that a captured array does not have.
     """
     if running_mods:
         refuse_in_mod("fovea.attention")
