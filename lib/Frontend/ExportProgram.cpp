@@ -45,6 +45,7 @@ private:
   llvm::Error readRegion(RegionKind kind, mlir::Region &source,
                          ArrayRef<unsigned> captures,
                          std::optional<Region> &target);
+  StringRef getNormalizerName(attn::NormalizerOp normalizer);
   llvm::Error readNormalizer();
   SmallVector<unsigned> getCaptureIndices(ValueRange values);
   std::string getArgumentName(BlockArgument argument);
@@ -238,6 +239,23 @@ SmallVector<unsigned> VariantReader::getCaptureIndices(ValueRange values) {
   return indices;
 }
 
+/// The name in the program: where another symbol had it first, the module says
+/// it after that of the function.
+StringRef VariantReader::getNormalizerName(attn::NormalizerOp normalizer) {
+  StringRef name = normalizer.getSymName();
+  auto module = func->getParentOfType<ModuleOp>();
+  for (StringRef rest = name;
+       rest.consume_front(func.getName()) && rest.consume_front("_");) {
+    Operation *other = module.lookupSymbol(rest);
+    bool isTaken = other && other->getBlock() == normalizer->getBlock() &&
+                   (other == func || other->isBeforeInBlock(normalizer));
+    if (!isTaken)
+      break;
+    name = rest;
+  }
+  return name;
+}
+
 llvm::Error VariantReader::readNormalizer() {
   if (isa<attn::SoftmaxAttr>(op.getNormalizer()))
     return llvm::Error::success();
@@ -247,7 +265,7 @@ llvm::Error VariantReader::readNormalizer() {
   SmallVector<unsigned> captures =
       getCaptureIndices(op.getNormalizerCaptures());
   NormalizerSpec &spec = program.normalizer.emplace();
-  spec.name = normalizer.getSymName().str();
+  spec.name = getNormalizerName(normalizer).str();
   std::optional<Region> weight, finish;
   if (llvm::Error error = readRegion(RegionKind::Stat, normalizer.getStat(),
                                      captures, spec.stat))

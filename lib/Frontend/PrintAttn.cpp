@@ -33,6 +33,9 @@ private:
   Error formatParam(const Param &param, std::string &text);
   Error printClauses();
   Error printNormalizer();
+  SmallVector<std::string, 2> formatArgument(const Region &region,
+                                             unsigned node);
+  void guessCalls(SmallVectorImpl<std::string> &calls);
   std::optional<std::string> findBuiltin();
   bool isBuiltin(StringRef call);
 
@@ -152,8 +155,13 @@ Error VariantPrinter::printHeader() {
       return error;
     params.push_back(formatted);
   }
+  // A variant may have the name of a region's argument.
+  StringRef name = program.name;
+  bool isName = !name.empty() && name.size() <= AttnLimits::nameBytes &&
+                !isDigit(name.front()) &&
+                all_of(name, [](char c) { return isAlnum(c) || c == '_'; });
   PrintNames own;
-  header = "attention " + own.makeUnique(program.name);
+  header = "attention " + (isName ? program.name : own.makeUnique(name.str()));
   if (!params.empty()) {
     std::string line = header + "(" + join(params, ", ") + ")";
     header = line.size() + 2 <= maxLength
@@ -201,27 +209,89 @@ bool VariantPrinter::isBuiltin(StringRef call) {
   return getKey(*parsed->front().normalizer) == getKey(*program.normalizer);
 }
 
-std::optional<std::string> VariantPrinter::findBuiltin() {
-  for (StringRef name : getPlainNormalizers())
-    if (isBuiltin(name))
-      return name.str();
-  auto getCapture = [&](RegionKind kind) -> std::optional<std::string> {
-    const Region *region = getRegion(program, kind);
-    if (!region)
-      return std::nullopt;
-    const Node &node = region->nodes[region->results[0]];
-    if (node.kind != NodeKind::Read)
-      return std::nullopt;
-    return names.captures[node.capture];
+/// What can stand for a node as an argument: the name of a capture for its
+/// element, or an expression that needs no let.
+SmallVector<std::string, 2> VariantPrinter::formatArgument(const Region &region,
+                                                           unsigned node) {
+  SmallVector<std::string, 2> found;
+  if (region.nodes[node].kind == NodeKind::Read)
+    found.push_back(names.captures[region.nodes[node].capture]);
+  std::vector<bool> isNeeded(node + 1);
+  isNeeded[node] = true;
+  for (unsigned id = node + 1; id-- > 0;)
+    for (unsigned operand : region.nodes[id].operands)
+      isNeeded[operand] = isNeeded[operand] || isNeeded[id];
+  Region part;
+  part.args = region.args;
+  std::vector<unsigned> ids(node + 1);
+  for (unsigned id = 0; id <= node; ++id) {
+    if (!isNeeded[id])
+      continue;
+    ids[id] = part.nodes.size();
+    Node &copy = part.nodes.emplace_back(region.nodes[id]);
+    copy.name.clear();
+    for (unsigned &operand : copy.operands)
+      operand = ids[operand];
+  }
+  part.results = {ids[node]};
+  PrintNames scratch = names;
+  ExprPrinter printer(scratch);
+  unsigned handle = printer.addRegion(part)[0];
+  std::string lets;
+  raw_string_ostream letStream(lets);
+  printer.printLets(letStream, "");
+  if (lets.empty() && !printer.hasNaN())
+    found.push_back(printer.getText(handle).str());
+  return found;
+}
+
+/// Calls that the weight, or the seed, looks like; the last word has isBuiltin.
+void VariantPrinter::guessCalls(SmallVectorImpl<std::string> &calls) {
+  auto guess = [&](StringRef name, const Region &region, unsigned node,
+                   StringRef before = "") {
+    for (const std::string &text : formatArgument(region, node))
+      calls.push_back((name + "(" + before + text + ")").str());
   };
-  std::optional<std::string> sigma = getCapture(RegionKind::Seed);
-  if (!sigma)
+  const Region &weight = program.normalizer->weight;
+  const Node &root = weight.nodes[weight.results[0]];
+  auto operandsOf = [&](unsigned id) -> ArrayRef<unsigned> {
+    return weight.nodes[id].operands;
+  };
+  if (root.kind == NodeKind::Sigmoid)
+    for (unsigned operand : operandsOf(root.operands[0]))
+      guess("sigmoid", weight, operand);
+  if (root.kind == NodeKind::Softplus)
+    for (unsigned operand : operandsOf(root.operands[0]))
+      guess("softplus", weight, operand);
+  if (root.kind == NodeKind::FDiv)
+    guess("mean", weight, root.operands[1]);
+  if (root.kind == NodeKind::FMul)
+    for (unsigned factor : root.operands) {
+      const Node &read = weight.nodes[factor];
+      if (read.kind == NodeKind::Read && read.operands.size() == 1)
+        for (unsigned term : operandsOf(read.operands[0]))
+          guess("positional_product", weight, term,
+                names.captures[read.capture] + ", ");
+    }
+  const Region *seed = getRegion(program, RegionKind::Seed);
+  if (!seed)
+    return;
+  const Region *value = getRegion(program, RegionKind::SeedValue);
+  for (const std::string &sigma : formatArgument(*seed, seed->results[0]))
+    if (value)
+      guess("sink", *value, value->results[0], sigma + ", ");
+    else
+      calls.push_back("sink(" + sigma + ")");
+}
+
+std::optional<std::string> VariantPrinter::findBuiltin() {
+  SmallVector<std::string> calls(getPlainNormalizers().begin(),
+                                 getPlainNormalizers().end());
+  guessCalls(calls);
+  auto found = find_if(calls, [&](StringRef call) { return isBuiltin(call); });
+  if (found == calls.end())
     return std::nullopt;
-  std::optional<std::string> value = getCapture(RegionKind::SeedValue);
-  std::string call = "sink(" + *sigma + (value ? ", " + *value : "") + ")";
-  if (isBuiltin(call))
-    return call;
-  return std::nullopt;
+  return *found;
 }
 
 Error VariantPrinter::printNormalizer() {
