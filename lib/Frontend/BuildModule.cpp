@@ -319,7 +319,12 @@ buildAttnModule(ArrayRef<Program> programs, MLIRContext &context) {
     llvm::raw_string_ostream os(text);
     if (!text.empty())
       os << "; ";
-    if (auto file = dyn_cast<FileLineColLoc>(diagnostic.getLocation()))
+    auto file = dyn_cast<FileLineColLoc>(diagnostic.getLocation());
+    // A normalizer has no place of its own, its clauses do.
+    for (Diagnostic &note : diagnostic.getNotes())
+      if (!file)
+        file = note.getLocation()->findInstanceOf<FileLineColLoc>();
+    if (file)
       os << file.getFilename().getValue() << ':' << file.getLine() << ':'
          << file.getColumn() << ": error: ";
     os << diagnostic.str();

@@ -30,15 +30,20 @@ public:
     SmallVector<Value> results;
     for (unsigned result : region.results)
       results.push_back(values[result]);
-    attn::YieldOp::create(builder, builder.getUnknownLoc(), results);
+    // A value has its place, even where it is an argument.
+    Location place = getPlace(region.nodes[region.results.front()]);
+    attn::YieldOp::create(builder, place, results);
   }
 
 private:
+  Location getPlace(const Node &node) {
+    if (node.line == 0)
+      return builder.getUnknownLoc();
+    return FileLineColLoc::get(builder.getContext(), program.file, node.line,
+                               node.column);
+  }
   Location getLocation(const Node &node) {
-    Location place = builder.getUnknownLoc();
-    if (node.line != 0)
-      place = FileLineColLoc::get(builder.getContext(), program.file, node.line,
-                                  node.column);
+    Location place = getPlace(node);
     if (node.name.empty())
       return place;
     return NameLoc::get(builder.getStringAttr(node.name), place);

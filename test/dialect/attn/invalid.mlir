@@ -305,6 +305,7 @@ attn.normalizer @c13 score_type f32
   } weight {
   ^bb0(%s: f32, %t: f32, %b: i64, %h: i64, %m: i64, %n: i64):
     %d = arith.subf %s, %t : f32
+    // expected-note@+1 {{the weight is given here}}
     attn.yield %d : f32
   }
 
@@ -325,6 +326,7 @@ attn.normalizer @c13_sign score_type f32
   ^bb0(%s: f32, %t: f32, %b: i64, %h: i64, %m: i64, %n: i64):
     %d = arith.subf %t, %s : f32
     %p = math.exp %d : f32
+    // expected-note@+1 {{the denom is given here}}
     attn.yield %p : f32
   }
 
@@ -341,6 +343,7 @@ attn.normalizer @c13_square score_type f32
     %d = arith.subf %s, %t : f32
     %p = math.exp %d : f32
     %pp = arith.mulf %p, %p : f32
+    // expected-note@+1 {{the weight is given here}}
     attn.yield %pp : f32
   }
 
@@ -352,6 +355,7 @@ attn.normalizer @c13_no_stat score_type f32
   weight {
   ^bb0(%s: f32, %t: f32, %b: i64, %h: i64, %m: i64, %n: i64):
     %d = arith.subf %s, %t : f32
+    // expected-note@+1 {{the weight is given here}}
     attn.yield %d : f32
   }
 

@@ -131,15 +131,18 @@ LogicalResult mlir::attn::verifyRescalable(Operation *op, StringRef name,
       dependence[result] = classifyWithT(inner, t, in);
   }
   Dependence result = dependence.lookup(block.getTerminator()->getOperand(0));
+  auto fail = [&](StringRef message) {
+    InFlightDiagnostic diagnostic = op->emitOpError() << name << message;
+    diagnostic.attachNote(block.getTerminator()->getLoc())
+        << "the " << name << " is given here";
+    return diagnostic;
+  };
   // C13
   if (hasStat && !isOneOf(result, Dependence::Factor, Dependence::Zero))
-    return op->emitOpError()
-           << name
-           << " must be a multiple of exp(-t): t may enter it only as "
-              "exp(x - t) times something free of t";
+    return fail(" must be a multiple of exp(-t): t may enter it only as "
+                "exp(x - t) times something free of t");
   if (!hasStat && !isOneOf(result, Dependence::Independent, Dependence::Zero))
-    return op->emitOpError()
-           << name << " must not use t: this normalizer has no stat";
+    return fail(" must not use t: this normalizer has no stat");
   return success();
 }
 
