@@ -34,7 +34,8 @@ private:
   LogicalResult runFromLists(attn::BlockMaskFromListsOp op);
   LogicalResult runTranspose(attn::BlockMaskTransposeOp op);
   const TensorView &tensor(Value value) { return *values[value].tensor; }
-  AttnValue makeTensor(DType dtype, llvm::ArrayRef<int64_t> sizes);
+  FailureOr<AttnValue> makeTensor(Operation *op, DType dtype,
+                                  llvm::ArrayRef<int64_t> sizes);
   void fillLaunch(attn::AttentionOp op, LaunchView &view);
 
   DenseMap<Value, AttnValue> values;
@@ -58,14 +59,20 @@ std::optional<DType> dtypeOf(Type type) {
 }
 } // namespace
 
-AttnValue Runner::makeTensor(DType dtype, llvm::ArrayRef<int64_t> sizes) {
+FailureOr<AttnValue> Runner::makeTensor(Operation *op, DType dtype,
+                                        llvm::ArrayRef<int64_t> sizes) {
+  constexpr int64_t limit = int64_t(1) << 28;
   AttnValue value;
   TensorView view;
   view.dtype = dtype;
   view.sizes.assign(sizes.begin(), sizes.end());
   view.strides.resize(sizes.size());
-  int64_t count = 1;
+  int64_t count = 1, places = 1;
   for (size_t i = sizes.size(); i-- > 0;) {
+    if (sizes[i] > limit / places)
+      return op->emitError("makes a tensor of more than 2^28 elements, which "
+                           "the interpreter does not hold");
+    places *= std::max<int64_t>(1, sizes[i]);
     view.strides[i] = count;
     count *= sizes[i];
   }
@@ -83,8 +90,10 @@ LogicalResult Runner::runConstant(arith::ConstantOp op) {
   std::optional<DType> dtype = dtypeOf(type.getElementType());
   if (!dtype)
     return op.emitError("has an element type that captures do not have");
-  AttnValue value = makeTensor(*dtype, type.getShape());
-  const TensorView &view = *value.tensor;
+  FailureOr<AttnValue> value = makeTensor(op, *dtype, type.getShape());
+  if (failed(value))
+    return failure();
+  const TensorView &view = *value->tensor;
   if (!readElements(op.getValue(), [&](size_t at, ScalarValue element) {
         if (isFloat(*dtype))
           view.storeFloat(at, element.f);
@@ -92,7 +101,7 @@ LogicalResult Runner::runConstant(arith::ConstantOp op) {
           view.storeInt(at, element.i);
       }))
     return op.emitError("needs dense elements");
-  values[op.getResult()] = std::move(value);
+  values[op.getResult()] = std::move(*value);
   return success();
 }
 
@@ -188,15 +197,21 @@ LogicalResult Runner::runAttention(attn::AttentionOp op) {
   LaunchView view;
   fillLaunch(op, view);
   DType stored = view.value.dtype;
-  AttnValue out = makeTensor(
-      stored, {view.batch, view.queryHeads, view.queryLength, view.valueDim});
-  view.out = *out.tensor;
-  values[op.getOut()] = std::move(out);
+  FailureOr<AttnValue> out = makeTensor(
+      op, stored,
+      {view.batch, view.queryHeads, view.queryLength, view.valueDim});
+  if (failed(out))
+    return failure();
+  view.out = *out->tensor;
+  values[op.getOut()] = std::move(*out);
   if (op.getLse()) {
-    AttnValue lse = makeTensor(stored == DType::F64 ? DType::F64 : DType::F32,
-                               {view.batch, view.queryHeads, view.queryLength});
-    view.lse = *lse.tensor;
-    values[op.getLse()] = std::move(lse);
+    FailureOr<AttnValue> lse =
+        makeTensor(op, stored == DType::F64 ? DType::F64 : DType::F32,
+                   {view.batch, view.queryHeads, view.queryLength});
+    if (failed(lse))
+      return failure();
+    view.lse = *lse->tensor;
+    values[op.getLse()] = std::move(*lse);
   }
   auto [status, text] = takeStatus(interpretProgram(*program, view));
   if (status != FOVEA_OK)
@@ -214,8 +229,10 @@ LogicalResult Runner::runMerge(attn::MergeOp op) {
         tensor(lsePart).sizes != firstLse.sizes ||
         !llvm::equal(llvm::ArrayRef(first.sizes).take_front(3), firstLse.sizes))
       return op.emitError("parts have different shapes");
-  AttnValue out = makeTensor(first.dtype, first.sizes);
-  AttnValue lse = makeTensor(firstLse.dtype, firstLse.sizes);
+  FailureOr<AttnValue> out = makeTensor(op, first.dtype, first.sizes);
+  FailureOr<AttnValue> lse = makeTensor(op, firstLse.dtype, firstLse.sizes);
+  if (failed(out) || failed(lse))
+    return failure();
   SmallVector<int64_t, 4> row(3, 0);
   if (firstLse.numElements() > 0)
     do {
@@ -229,7 +246,7 @@ LogicalResult Runner::runMerge(attn::MergeOp op) {
         if (lseOf(part) != -HUGE_VAL)
           sum += std::exp(lseOf(part) - top);
       double joined = sum == 0 ? -HUGE_VAL : top + std::log(sum);
-      lse.tensor->storeFloat(lse.tensor->offset(row), joined);
+      lse->tensor->storeFloat(lse->tensor->offset(row), joined);
       for (int64_t e = 0; e < first.sizes[3]; ++e) {
         double value = 0;
         for (auto [part, lsePart] : llvm::zip(op.getOuts(), op.getLses()))
@@ -237,12 +254,12 @@ LogicalResult Runner::runMerge(attn::MergeOp op) {
             value += std::exp(lseOf(lsePart) - joined) *
                      tensor(part).loadFloat(
                          tensor(part).offset({row[0], row[1], row[2], e}));
-        out.tensor->storeFloat(out.tensor->offset({row[0], row[1], row[2], e}),
-                               value);
+        out->tensor->storeFloat(
+            out->tensor->offset({row[0], row[1], row[2], e}), value);
       }
     } while (advance(row, firstLse.sizes));
-  values[op.getOut()] = std::move(out);
-  values[op.getLse()] = std::move(lse);
+  values[op.getOut()] = std::move(*out);
+  values[op.getLse()] = std::move(*lse);
   return success();
 }
 
@@ -260,6 +277,9 @@ LogicalResult Runner::runCreate(attn::BlockMaskCreateOp op) {
   for (int64_t size : sizes)
     if (size < 0)
       return op.emitError() << "has a negative size: " << size;
+  auto tiles = [](int64_t size, int64_t tile) {
+    return size / tile + (size % tile != 0);
+  };
   llvm::FailureOr<ScalarProgram> program = ScalarProgram::compile(op.getMask());
   if (failed(program))
     return failure();
@@ -275,10 +295,12 @@ LogicalResult Runner::runCreate(attn::BlockMaskCreateOp op) {
   if (!frame)
     return op.emitError(llvm::toString(frame.takeError()));
   int64_t qt = type.getQueryTile(), kt = type.getKeyTile();
-  AttnValue result =
-      makeTensor(DType::I8, {sizes[0], sizes[1], (sizes[2] + qt - 1) / qt,
-                             (sizes[3] + kt - 1) / kt});
-  const TensorView &classes = *result.tensor;
+  FailureOr<AttnValue> result = makeTensor(
+      op, DType::I8,
+      {sizes[0], sizes[1], tiles(sizes[2], qt), tiles(sizes[3], kt)});
+  if (failed(result))
+    return failure();
+  const TensorView &classes = *result->tensor;
   SmallVector<int64_t, 4> tile(4, 0);
   if (classes.numElements() > 0)
     do {
@@ -295,17 +317,19 @@ LogicalResult Runner::runCreate(attn::BlockMaskCreateOp op) {
                                              : seen == qt * kt ? 2
                                                                : 1);
     } while (advance(tile, classes.sizes));
-  result.queryTile = qt;
-  result.keyTile = kt;
-  values[op.getResult()] = std::move(result);
+  result->queryTile = qt;
+  result->keyTile = kt;
+  values[op.getResult()] = std::move(*result);
   return success();
 }
 
 LogicalResult Runner::runFromLists(attn::BlockMaskFromListsOp op) {
   auto type = cast<attn::BlockMaskType>(op.getType());
   const TensorView &indices = tensor(op.getIndices());
-  AttnValue result = makeTensor(DType::I8, indices.sizes);
-  const TensorView &classes = *result.tensor;
+  FailureOr<AttnValue> result = makeTensor(op, DType::I8, indices.sizes);
+  if (failed(result))
+    return failure();
+  const TensorView &classes = *result->tensor;
   auto mark = [&](Value numValue, Value indexValue,
                   int64_t kind) -> LogicalResult {
     const TensorView &num = tensor(numValue), &list = tensor(indexValue);
@@ -334,9 +358,9 @@ LogicalResult Runner::runFromLists(attn::BlockMaskFromListsOp op) {
       (op.getFullNum() &&
        failed(mark(op.getFullNum(), op.getFullIndices(), 2))))
     return failure();
-  result.queryTile = type.getQueryTile();
-  result.keyTile = type.getKeyTile();
-  values[op.getResult()] = std::move(result);
+  result->queryTile = type.getQueryTile();
+  result->keyTile = type.getKeyTile();
+  values[op.getResult()] = std::move(*result);
   return success();
 }
 

@@ -77,7 +77,7 @@ std::shared_ptr<TensorView> OnlineEngine::allocate(MemRefType type,
   auto tensor = std::make_shared<TensorView>();
   tensor->dtype = *dtype;
   int64_t elements = 1;
-  constexpr int64_t limit = int64_t(1) << 32;
+  constexpr int64_t limit = int64_t(1) << 28;
   for (int64_t size : type.getShape()) {
     if (ShapedType::isDynamic(size)) {
       size = dynamic.front();

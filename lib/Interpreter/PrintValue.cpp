@@ -5,14 +5,24 @@
 #include "mlir/IR/BuiltinTypes.h"
 #include "llvm/Support/Format.h"
 
+#include <cmath>
+
 using namespace fovea;
 using namespace mlir;
+
+/// NaN has no sign here.
+static void printFloat(llvm::raw_ostream &os, double value) {
+  if (std::isnan(value))
+    os << "nan";
+  else
+    os << llvm::format("%.6g", value);
+}
 
 static void printTensor(llvm::raw_ostream &os, const TensorView &tensor,
                         int64_t dim, int64_t offset) {
   if (dim == tensor.rank()) {
     if (isFloat(tensor.dtype))
-      os << llvm::format("%.6g", tensor.loadFloat(offset));
+      printFloat(os, tensor.loadFloat(offset));
     else
       os << tensor.loadInt(offset);
     return;
@@ -31,7 +41,7 @@ void fovea::printValue(llvm::raw_ostream &os,
   if (tensor)
     printTensor(os, *tensor, 0, 0);
   else if (isa<FloatType>(type))
-    os << llvm::format("%.6g", scalar.f);
+    printFloat(os, scalar.f);
   else
     os << scalar.i;
 }

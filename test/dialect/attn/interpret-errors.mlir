@@ -96,3 +96,33 @@ func.func @size() -> !attn.block_mask<2x2> {
   } : !attn.block_mask<2x2>
   return %bm : !attn.block_mask<2x2>
 }
+
+// -----
+
+func.func @large() -> tensor<1x1x4611686018427387904x8xf32> {
+  // expected-error @below {{makes a tensor of more than 2^28 elements, which the interpreter does not hold}}
+  %q = arith.constant dense<1.0> : tensor<1x1x4611686018427387904x8xf32>
+  return %q : tensor<1x1x4611686018427387904x8xf32>
+}
+
+// -----
+
+func.func @empty() -> tensor<4611686018427387904x8x0x8xf32> {
+  // expected-error @below {{makes a tensor of more than 2^28 elements}}
+  %q = arith.constant dense<1.0> : tensor<4611686018427387904x8x0x8xf32>
+  return %q : tensor<4611686018427387904x8x0x8xf32>
+}
+
+// -----
+
+func.func @tiles() -> !attn.block_mask<2x2> {
+  %n = arith.constant 1 : i64
+  %x = arith.constant 9223372036854775807 : i64
+  // expected-error @below {{makes a tensor of more than 2^28 elements}}
+  %bm = attn.block_mask.create sizes(%n, %n, %x, %n) {
+  ^bb0(%b: i64, %h: i64, %i: i64, %j: i64):
+    %keep = arith.cmpi sge, %i, %j : i64
+    attn.yield %keep : i1
+  } : !attn.block_mask<2x2>
+  return %bm : !attn.block_mask<2x2>
+}
