@@ -91,6 +91,8 @@ llvm::Expected<LaunchView> checkCall(const Kernel &kernel,
 }
 
 llvm::Error runLaunch(Kernel &kernel, const LaunchView &view) {
+  if (isEmptyLaunch(view))
+    return llvm::Error::success();
   if (kernel.getGPUTarget()) {
     auto cuda = kernel.getCudaKernel();
     return cuda ? (*cuda)->launch(view) : cuda.takeError();

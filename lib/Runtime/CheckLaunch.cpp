@@ -1,5 +1,6 @@
 //===- CheckLaunch.cpp - From the C ABI's launch to a LaunchView ----------===//
 #include "fovea/Runtime/CheckLaunch.h"
+#include "fovea/Runtime/Driver.h"
 #include "fovea/Runtime/Error.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -399,25 +400,31 @@ llvm::Error Checker::checkScales() {
 llvm::Error Checker::checkPositions() {
   constexpr int64_t limit = int64_t(1) << 62;
   size_t batch = static_cast<size_t>(view.batch);
+  // Batches without elements may be more than memory could hold.
+  size_t kept = isEmptyLaunch(view) ? 0 : batch;
+  if (kept > size_t(1) << 31)
+    return invalid("q: batch must be at most 2^31, got " + Twine(view.batch));
   auto offsets = [&](const int64_t *given, llvm::StringRef name,
                      llvm::SmallVectorImpl<int64_t> &out) -> llvm::Error {
-    out.assign(batch, 0);
+    out.assign(kept, 0);
     for (size_t b = 0; given && b < batch; ++b) {
       if (given[b] > limit || given[b] < -limit)
         return invalid(name + ": must lie within -2^62 and 2^62, got " +
                        Twine(given[b]));
-      out[b] = given[b];
+      if (b < kept)
+        out[b] = given[b];
     }
     return llvm::Error::success();
   };
   auto lengths = [&](const int64_t *given, llvm::StringRef name, int64_t whole,
                      llvm::SmallVectorImpl<int64_t> &out) -> llvm::Error {
-    out.assign(batch, whole);
+    out.assign(kept, whole);
     for (size_t b = 0; given && b < batch; ++b) {
       if (given[b] < 0 || given[b] > whole)
         return invalid(name + ": must lie within 0 and " + Twine(whole) +
                        ", got " + Twine(given[b]) + " for batch " + Twine(b));
-      out[b] = given[b];
+      if (b < kept)
+        out[b] = given[b];
     }
     return llvm::Error::success();
   };

@@ -53,6 +53,11 @@ KernelArguments::KernelArguments(const LaunchView &view) {
   }
 }
 
+bool fovea::isEmptyLaunch(const LaunchView &view) {
+  return view.out.numElements() == 0 &&
+         (!view.lse || view.lse->numElements() == 0);
+}
+
 bool fovea::fitsNarrowIndices(const LaunchView &view) {
   constexpr int64_t limit = int64_t(1) << 30;
   auto fits = [&](llvm::ArrayRef<int64_t> offsets, int64_t length) {
@@ -175,8 +180,7 @@ llvm::Error
 fovea::runKernel(const LaunchView &view, KernelCode fast,
                  llvm::function_ref<llvm::Expected<KernelCode>()> exact) {
   // A kernel has items for rows of no length, as many as batches and heads.
-  if (view.out.numElements() == 0 &&
-      (!view.lse || view.lse->numElements() == 0))
+  if (isEmptyLaunch(view))
     return llvm::Error::success();
   KernelArguments arguments(view);
   auto pass = plan(arguments, fast);

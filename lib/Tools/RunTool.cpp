@@ -78,6 +78,10 @@ static llvm::Expected<RunOptions> readOptions(const CommandLine &line) {
     auto array = splitAssignment(text, "--set");
     if (!array)
       return array.takeError();
+    if (llvm::any_of(options.arrays, [&](const auto &other) {
+          return other.first == array->first;
+        }))
+      return invalid("--set: '" + array->first + "' is given twice");
     options.arrays.push_back(*array);
   }
   auto shape = RunShape::parse(line.get("--shape").value_or(""));

@@ -396,6 +396,21 @@ static int run_target(const char *target) {
   CHECK(fovea_compile(&options, &again, &result, &message) == FOVEA_OK);
   CHECK(result.origin == FOVEA_FROM_MEMORY);
 
+  /* Nothing to compute, however many batches. */
+  p->q_sizes[0] = p->lse_sizes[0] = (int64_t)1 << 50;
+  p->q_sizes[2] = p->lse_sizes[2] = 0;
+  CHECK(fovea_kernel_launch(kernel, &p->launch, &message) == FOVEA_OK);
+  CHECK(fovea_kernel_workspace(kernel, &p->launch, &bytes, &message) ==
+        FOVEA_OK);
+  p->q_sizes[2] = p->lse_sizes[2] = M;
+  p->q_strides[0] = p->lse_strides[0] = 1;
+  CHECK(fovea_kernel_launch(kernel, &p->launch, &message) ==
+        FOVEA_INVALID_ARGUMENT);
+  CHECK(SAYS("q: batch must be at most 2^31, got 1125899906842624"));
+  p->q_sizes[0] = p->lse_sizes[0] = 1;
+  p->q_strides[0] = H * M * D;
+  p->lse_strides[0] = H * M;
+
   p->tensors[1].rank = 3;
   CHECK(fovea_kernel_launch(kernel, &p->launch, &message) ==
         FOVEA_INVALID_ARGUMENT);

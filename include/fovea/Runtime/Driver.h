@@ -34,6 +34,10 @@ private:
   fovea_cpu_block_mask blockMask = {};
 };
 
+/// Whether the launch gives out no element: there is nothing to compute, and
+/// it carries no offsets and lengths.
+bool isEmptyLaunch(const LaunchView &view);
+
 /// Whether every position of the launch is within 0 … 2^30, which the kernels
 /// of 32 index bits need.
 bool fitsNarrowIndices(const LaunchView &view);
