@@ -11,8 +11,10 @@ them to one fused kernel and runs it.
 (1, 2, 8, 4)
 """
 
+import importlib as _importlib
 from typing import TYPE_CHECKING
 
+from . import _loading
 from ._version import __version__
 from .errors import CompileError, Error, ParseError, PerformanceWarning, TraceError
 
@@ -81,14 +83,13 @@ _MODULES = ("dsl", "normalizers", "ops", "zoo")
 
 
 def __getattr__(name: str) -> object:
-    from importlib import import_module
-
-    if name in _MODULES:
-        return import_module(f".{name}", __name__)
     home = _HOMES.get(name)
-    if home is None:
+    if home is None and name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{home}", __name__), name)
+    with _loading.loading():
+        if home is None:
+            return _importlib.import_module(f".{name}", __name__)
+        value = getattr(_importlib.import_module(f".{home}", __name__), name)
     globals()[name] = value
     return value
 

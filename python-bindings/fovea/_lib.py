@@ -7,11 +7,14 @@ import json
 import site
 from types import ModuleType
 
+from ._loading import loading
+
 
 @functools.cache
 def native() -> ModuleType:
     """The compiled module, with this package's error classes registered."""
-    from . import _native, errors
+    with loading():
+        from . import _native, errors
 
     for folder in (*site.getsitepackages(), site.getusersitepackages()):
         _native.add_site_packages(folder)

@@ -144,8 +144,14 @@ def numpy_dtype(dtype: np.dtype) -> str | None:
     return found
 
 
+def is_masked(obj: object) -> bool:
+    """Whether `obj` is a masked array; whoever made it has imported numpy.ma."""
+    module = sys.modules.get("numpy.ma")
+    return module is not None and isinstance(obj, getattr(module, "MaskedArray", ()))
+
+
 def _read_numpy(obj: np.ndarray, name: str, dtypes: tuple[str, ...]) -> Tensor:
-    if isinstance(obj, np.ma.MaskedArray):
+    if is_masked(obj):
         raise TypeError(
             f"{name}: must be a plain array, got a masked array (fill it first)"
         )

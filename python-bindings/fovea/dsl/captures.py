@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from .._tensors import is_masked
 from ..errors import TraceError
 from .diagnose import frame_error
 from .graph import Capture, Region
@@ -73,7 +74,7 @@ def array_dtype(value: Any) -> str:
         For a kind of array or element that Fovea does not read; the text
         continues a sentence that begins with the array's name.
     """
-    if isinstance(value, np.ma.MaskedArray):
+    if is_masked(value):
         raise TypeError("is a masked array; pass the data and the mask as two arrays")
     kind = type(value)
     if hasattr(kind, "tocsr"):

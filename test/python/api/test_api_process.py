@@ -98,6 +98,32 @@ def test_after_fork_the_child_works():
     np.testing.assert_array_equal(fovea.attention(q, k, v, mask_mod=causal), want)
 
 
+def test_a_fork_waits_for_an_import_in_another_thread():
+    """After fork() the child works"""
+    from test_api_package import run
+
+    code = """
+import os, signal, sys, threading, time
+import numpy as np, fovea
+started = threading.Event()
+class Slow:
+    def find_spec(self, name, path, target=None):
+        if name == "fovea._attention":
+            started.set()
+            time.sleep(0.5)
+sys.meta_path.insert(0, Slow())
+threading.Thread(target=lambda: fovea.attention).start()
+started.wait()
+child = os.fork()
+q = np.ones((1, 1, 4, 8), np.float32)
+if child == 0:
+    signal.alarm(20)
+    os._exit(0 if np.all(fovea.attention(q, q, q) == 1) else 1)
+print(os.waitpid(child, 0)[1])
+"""
+    assert run(code).strip() == "0"
+
+
 def test_results_do_not_depend_on_threads():
     """results do not depend on the number of threads"""
     q, k, v = inputs(B=2, Hq=4, M=700, N=900, D=32)
