@@ -23,8 +23,10 @@ def _shape(text: str) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for part in text.split(","):
         name, sign, number = part.strip().partition("=")
-        if name not in _SIZES or not sign:
+        if not name.isidentifier() or not sign:
             raise _Usage(f"--shape: must look like B=1,Hq=8,...,D=64, got {part!r}")
+        if name in sizes:
+            raise _Usage(f"--shape: {name} is given twice")
         try:
             sizes[name] = int(number)
         except ValueError:
@@ -134,6 +136,8 @@ def _explain(arguments: argparse.Namespace) -> None:
     if "M" in sizes or "N" in sizes:
         more, report = _report(variant, sizes, defines, arguments)
         lines += more
+    elif others := [name for name in sizes if name not in _SIZES]:
+        raise _Usage(f"--shape: must name M or N beside {others[0]}")
     elif arguments.png or arguments.set:
         raise _Usage("--png, --set: --shape must name M or N")
     print("\n".join(lines))

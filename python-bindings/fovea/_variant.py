@@ -262,7 +262,7 @@ class Variant:
         Parameters
         ----------
         sizes : mapping of str to int
-            B, Hq, Hk, M, N, D, E.
+            B, Hq, Hk, M, N, D, E, and sizes that captures name.
         block_size : (int, int)
             Query and key extent of a tile.
         captures : mapping, optional
@@ -277,6 +277,18 @@ class Variant:
 
         short = _checks.dtype(dtype)
         source, arrays = self._split(_compiler.check_captures(captures) or {})
+        named = {
+            dim
+            for capture in source.program["captures"]
+            for dim in capture.get("dims") or ()
+            if isinstance(dim, str)
+        }
+        known = ["B", "Hq", "Hk", "M", "N", "D", "E", *sorted(named - set("BHMNDE"))]
+        for name in sizes:
+            if name not in known:
+                raise ValueError(
+                    f"sizes: must be among {', '.join(known)}, got {name!r}"
+                )
         made, notes = example_arrays(source.program, sizes)
         traced = source.trace(short, {**made, **arrays}, None)
         itemsize = {"f16": 2, "bf16": 2, "f32": 4, "f64": 8}[short]

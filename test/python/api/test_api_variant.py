@@ -393,6 +393,9 @@ def test_a_variant_refuses(case, path):
     [
         ("D=8,M=64,Hq=4,Hk=3", 2, "--shape: Hq must be a multiple of Hk, got Hq=4"),
         ("D=8,M=64,Hq=2,Hk=4", 2, "--shape: Hq must be a multiple of Hk, got Hq=2"),
+        ("D=8,M=64,Nk=3", 1, "sizes: must be among B, Hq, Hk, M, N, D, E, S, got 'Nk'"),
+        ("D=8,S=3", 2, "--shape: must name M or N beside S"),
+        ("D=8,M=64,M=32", 2, "--shape: M is given twice"),
         ("D=8,M=1099511627777", 2, "--shape: M must be in 0...2^40"),
         ("D=8,M=-1", 2, "--shape: M must be in 0...2^40, got -1"),
         ("D=8,M=1099511627776", 1, "doc: must fit in memory"),
@@ -415,6 +418,9 @@ def test_explain_reads_standard_input_and_names_with_colons(
     from fovea.__main__ import main
 
     text = "attention d { mask = q >= kv }"
+    file = tmp_path / "s.attn"
+    file.write_text("attention s(c: i32[S]) { mask = c[q] == 0 }")
+    assert main(["explain", str(file), "--shape", "D=8,M=64,S=70"]) == 0
     file = tmp_path / "a:b.attn"
     file.write_text(text)
     assert main(["explain", str(file), "--shape", "D=8"]) == 0
