@@ -50,7 +50,7 @@ public:
   nb::bytes object() {
     LibraryString string;
     check([&](fovea_message *message) {
-      nb::gil_scoped_release release;
+      WithoutGIL released;
       return fovea_kernel_object(kernel, string.out(), message);
     });
     return string.bytes();
@@ -114,7 +114,7 @@ void PyKernel::launch(nb::handle queries, nb::handle keys, nb::handle value,
     launch.stream = reinterpret_cast<void *>(stream);
   }
   check([&](fovea_message *message) {
-    nb::gil_scoped_release release;
+    WithoutGIL released;
     return fovea_kernel_launch(kernel, &launch, message);
   });
 }
@@ -133,6 +133,31 @@ const char *orNull(const std::optional<std::string> &text) {
   return text ? text->c_str() : nullptr;
 }
 
+/// A call of the compiler and all that it reads and gives.
+struct CompileCall {
+  CompileCall(nb::handle source, const std::optional<nb::dict> &defines)
+      : text(readText(source, "source")), definitions(defines) {
+    options.struct_size = sizeof options;
+    options.source = text.data();
+    options.source_size = text.size();
+    options.defines = definitions.data();
+    options.num_defines = definitions.size();
+    result.struct_size = sizeof result;
+    message.struct_size = sizeof message;
+  }
+  ~CompileCall() { fovea_kernel_free(kernel); }
+  CompileCall(const CompileCall &) = delete;
+  CompileCall &operator=(const CompileCall &) = delete;
+
+  std::string text;
+  Defines definitions;
+  std::optional<std::string> name, variant, dtype, target, schedule;
+  fovea_compile_options options = {};
+  fovea_compile_result result = {};
+  fovea_message message = {};
+  fovea_kernel *kernel = nullptr;
+};
+
 nb::tuple compile(nb::handle source, const std::string &kind,
                   std::optional<std::string> name,
                   std::optional<std::string> variant,
@@ -140,35 +165,38 @@ nb::tuple compile(nb::handle source, const std::string &kind,
                   int64_t valueDim, std::optional<std::string> target,
                   std::optional<std::string> schedule, int32_t wantLse,
                   int32_t wantBlockMask, std::optional<nb::dict> defines) {
-  std::string_view text = readText(source, "source");
-  Defines definitions(defines);
-  fovea_compile_options options = {};
-  options.struct_size = sizeof options;
+  auto call = std::make_shared<CompileCall>(source, defines);
+  call->name = std::move(name);
+  call->variant = std::move(variant);
+  call->dtype = std::move(dtype);
+  call->target = std::move(target);
+  call->schedule = std::move(schedule);
+  fovea_compile_options &options = call->options;
   options.source_kind = findKind(kind);
-  options.source = text.data();
-  options.source_size = text.size();
-  options.source_name = orNull(name);
-  options.variant = orNull(variant);
-  options.dtype = orNull(dtype);
+  options.source_name = orNull(call->name);
+  options.variant = orNull(call->variant);
+  options.dtype = orNull(call->dtype);
   options.head_dim = headDim;
   options.value_dim = valueDim;
-  options.target = orNull(target);
-  options.schedule = orNull(schedule);
+  options.target = orNull(call->target);
+  options.schedule = orNull(call->schedule);
   options.want_lse = wantLse;
   options.want_block_mask = wantBlockMask;
-  options.defines = definitions.data();
-  options.num_defines = definitions.size();
-  fovea_compile_result result = {};
-  result.struct_size = sizeof result;
-  fovea_kernel *kernel = nullptr;
   check([&](fovea_message *message) {
-    nb::gil_scoped_release release;
-    return fovea_compile(&options, &kernel, &result, message);
+    fovea_status status = runInterruptibly([call] {
+      return fovea_compile(&call->options, &call->kernel, &call->result,
+                           &call->message);
+    });
+    if (status != FOVEA_CANCELLED)
+      *message = call->message;
+    return status;
   });
   const char *origins[] = {"compiled", "memory", "disk"};
   nb::object object =
-      nb::cast(new PyKernel(kernel), nb::rv_policy::take_ownership);
-  return nb::make_tuple(object, origins[result.origin], result.milliseconds);
+      nb::cast(new PyKernel(std::exchange(call->kernel, nullptr)),
+               nb::rv_policy::take_ownership);
+  return nb::make_tuple(object, origins[call->result.origin],
+                        call->result.milliseconds);
 }
 } // namespace
 

@@ -78,7 +78,7 @@ nb::dict maskCounts(nb::handle program, nb::handle captures, nb::handle sizes,
   fovea_mask_statistics statistics = {};
   statistics.struct_size = sizeof statistics;
   check([&](fovea_message *message) {
-    nb::gil_scoped_release release;
+    WithoutGIL released;
     return fovea_mask_counts(&query, &statistics, message);
   });
   return giveStatistics(statistics);
@@ -93,7 +93,7 @@ nb::tuple maskRuns(nb::handle program, nb::handle captures, nb::handle sizes,
   fovea_mask_runs runs = {};
   runs.struct_size = sizeof runs;
   check([&](fovea_message *message) {
-    nb::gil_scoped_release release;
+    WithoutGIL released;
     return fovea_mask_find_runs(&query, &runs, message);
   });
   std::unique_ptr<fovea_mask_runs, void (*)(fovea_mask_runs *)> owner(
@@ -123,7 +123,7 @@ void maskClasses(nb::handle program, nb::handle captures, nb::handle sizes,
       makeTiledQuery(program, c, sizes, offsets, blockSize, exact);
   checkResult(o.get(), query, query.block_q, query.block_kv, FOVEA_I8);
   check([&](fovea_message *message) {
-    nb::gil_scoped_release release;
+    WithoutGIL released;
     return fovea_mask_classes(&query, static_cast<int8_t *>(o.get().data),
                               message);
   });
@@ -137,7 +137,7 @@ void maskDense(nb::handle program, nb::handle captures, nb::handle sizes,
       makeQuery(readText(program, "program"), c, sizes, offsets);
   checkResult(o.get(), query, 1, 1, FOVEA_I1);
   check([&](fovea_message *message) {
-    nb::gil_scoped_release release;
+    WithoutGIL released;
     return fovea_mask_dense(&query, static_cast<uint8_t *>(o.get().data),
                             message);
   });

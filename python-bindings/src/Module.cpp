@@ -33,6 +33,7 @@ nb::tuple cacheInfo() {
 
 NB_MODULE(_native, m) {
   m.doc() = "The compiled part of fovea.";
+  fovea::python::watchExit();
   addKernels(m);
   addMasks(m);
   m.def("address", &addressOf, "array"_a);

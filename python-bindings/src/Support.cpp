@@ -51,11 +51,6 @@ void fovea::python::raise(fovea_status status, const char *text) {
 }
 
 /// Asked by the library on the calling thread, which runs without the GIL.
-int fovea::python::signalsPending(void *) {
-  nb::gil_scoped_acquire gil;
-  return PyErr_CheckSignals() != 0;
-}
-
 void fovea::python::setExceptions(nb::dict classes) {
   const std::pair<const char *, fovea_status> names[] = {
       {"parse", FOVEA_PARSE_ERROR},

@@ -7,6 +7,7 @@
 #ifndef FOVEA_PYTHON_SUPPORT_H
 #define FOVEA_PYTHON_SUPPORT_H
 
+#include "Calls.h"
 #include "fovea-c/fovea.h"
 
 #include <nanobind/nanobind.h>
@@ -37,9 +38,6 @@ template <typename Call> void check(Call call) {
   if (fovea_status status = call(&message); status != FOVEA_OK)
     raise(status, message.text);
 }
-
-/// Asked by the library on the calling thread, which runs without the GIL.
-int signalsPending(void *);
 
 void setExceptions(nb::dict classes);
 
@@ -145,7 +143,7 @@ private:
 template <typename Call> nb::str giveText(Call call) {
   LibraryString string;
   check([&](fovea_message *message) {
-    nb::gil_scoped_release release;
+    WithoutGIL released;
     return call(string.out(), message);
   });
   return string.text();

@@ -53,6 +53,60 @@ def test_ctrl_c_ends_a_long_call(interruptible):
     np.testing.assert_allclose(fovea.attention(*small), plain(*small), atol=2e-6)
 
 
+def test_ctrl_c_ends_a_long_compilation():
+    """Ctrl-C ends a long call ...; After any error the next call works"""
+    from test_api_package import run
+
+    code = """
+import os, signal, threading, time
+import numpy as np, fovea
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def deep(s, b, h, m, n):
+    for i in range(2500):
+        s = np.tanh(s) + i
+    return s
+q = np.ones((1, 1, 4, 64), np.float32)
+fovea.attention(q, q, q)
+sent = []
+def interrupt():
+    sent.append(time.perf_counter())
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Timer(0.5, interrupt).start()
+try:
+    fovea.compile(deep, D=64)
+except KeyboardInterrupt:
+    print(time.perf_counter() - sent[0])
+print(fovea.attention(q, q, q, lambda s, b, h, m, n: s + n).shape)
+"""
+    took, shape = run(code, FOVEA_CACHE="0").splitlines()
+    assert float(took) < 1
+    assert shape == "(1, 1, 4, 64)"
+
+
+@pytest.mark.parametrize("work", ["attention(q, q, q)", "compile(deep, D=64)"])
+def test_a_process_may_end_while_daemon_threads_compute(work):
+    """Never a crash, abort, hang"""
+    from test_api_package import run
+
+    code = f"""
+import threading, time
+import numpy as np, fovea
+def deep(s, b, h, m, n):
+    for i in range(600):
+        s = np.tanh(s) + i + time.time()
+    return s
+q = np.ones((1, 8, 3000, 64), np.float32)
+def loop():
+    while True:
+        fovea.{work}
+for _ in range(3):
+    threading.Thread(target=loop, daemon=True).start()
+time.sleep(0.4)
+print("end")
+"""
+    assert run(code, FOVEA_CACHE="0").strip() == "end"
+
+
 def test_the_gil_is_released():
     """the GIL is released while compiling and computing"""
     q, k, v = (x[:, :2, :8192] for x in long_inputs())
