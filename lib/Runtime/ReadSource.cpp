@@ -167,6 +167,12 @@ static bool isMLIR(llvm::StringRef text, llvm::StringRef name) {
   return !name.ends_with(".attn") && text.contains("func.func");
 }
 
+bool fovea::isEndless(llvm::StringRef path) {
+  llvm::sys::fs::file_status status;
+  return !llvm::sys::fs::status(path, status) &&
+         status.type() == llvm::sys::fs::file_type::character_file;
+}
+
 llvm::Expected<SourceFile> fovea::openSource(llvm::StringRef file) {
   SourceFile source;
   source.name = file.str();
@@ -178,6 +184,8 @@ llvm::Expected<SourceFile> fovea::openSource(llvm::StringRef file) {
   }
   if (source.name != "-" && llvm::sys::fs::is_directory(source.name))
     return makeError(FOVEA_IO_ERROR, source.name + ": is a directory");
+  if (source.name != "-" && isEndless(source.name))
+    return makeError(FOVEA_IO_ERROR, source.name + ": is a device");
   auto buffer = llvm::MemoryBuffer::getFileOrSTDIN(source.name);
   if (!buffer)
     return makeError(FOVEA_IO_ERROR,

@@ -2,6 +2,7 @@
 
 #include "fovea/Tools/Npy.h"
 #include "fovea/Runtime/Error.h"
+#include "fovea/Runtime/ReadSource.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
@@ -100,6 +101,8 @@ llvm::Expected<OwnedArray> fovea::readNpy(StringRef path) {
   auto fail = [&](const Twine &what) {
     return makeError(FOVEA_IO_ERROR, path + ": " + what);
   };
+  if (isEndless(path))
+    return fail("is a device");
   auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false,
                                             /*RequiresNullTerminator=*/false);
   if (!buffer)

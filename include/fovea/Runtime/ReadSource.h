@@ -55,6 +55,9 @@ struct SourceFile {
   std::unique_ptr<llvm::MemoryBuffer> buffer;
 };
 
+/// Whether the path is a device such as /dev/zero, which may never end.
+bool isEndless(llvm::StringRef path);
+
 /// Opens FILE[:variant]; `-` is standard input. The file is .attn, MLIR text
 /// or bytecode, told apart by content.
 llvm::Expected<SourceFile> openSource(llvm::StringRef file);
