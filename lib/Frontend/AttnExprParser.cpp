@@ -185,13 +185,11 @@ Expr *AttnParser::parseParenthesized() {
 }
 
 Expr *AttnParser::parseNameOrCall() {
-  static constexpr StringLiteral reserved[] = {"if",    "else",     "and", "or",
-                                               "not",   "in",       "let", "fn",
-                                               "const", "attention"};
   Token name = take();
-  if (any_of(reserved, [&](StringRef word) { return name.text == word; }))
+  bool isTruth = name.text == "true" || name.text == "false";
+  if (isGrammarWord(name.text) && !isTruth)
     return fail(name, "expected an expression, got '" + name.text + "'");
-  if (name.text == "true" || name.text == "false") {
+  if (isTruth) {
     Expr *expr = make(Expr::Bool, name);
     expr->token.integer = name.text == "true";
     return expr;

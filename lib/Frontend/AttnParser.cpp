@@ -44,7 +44,7 @@ LogicalResult AttnParser::parseAssignment(Clause &clause) {
 LogicalResult AttnParser::parseLet(std::vector<LetDecl> &lets) {
   take();
   LetDecl let;
-  if (failed(parseName(let.name, "a name after 'let'")) ||
+  if (failed(parseNewName(let.name, "a name after 'let'")) ||
       failed(expect("=", "after the name")))
     return failure();
   let.value = parseExpr();
@@ -202,7 +202,7 @@ LogicalResult AttnParser::parseBound(BoundDecl &bound) {
 }
 
 LogicalResult AttnParser::parseParam(ParamDecl &param) {
-  if (failed(parseName(param.name, "the name of a parameter")) ||
+  if (failed(parseNewName(param.name, "the name of a parameter")) ||
       failed(expect(":", "after the parameter's name")) ||
       failed(parseName(param.type, "a type")))
     return failure();
@@ -264,12 +264,12 @@ LogicalResult AttnParser::parseVariant(FileDecl &file, std::string doc) {
 LogicalResult AttnParser::parseFn(FileDecl &file) {
   take();
   FnDecl fn;
-  if (failed(parseName(fn.name, "a name after 'fn'")) ||
+  if (failed(parseNewName(fn.name, "a name after 'fn'")) ||
       failed(expect("(", "after the name")))
     return failure();
   while (!peek().is(")")) {
     Token name;
-    if (failed(parseName(name, "a parameter")))
+    if (failed(parseNewName(name, "a parameter")))
       return failure();
     fn.params.push_back(name);
     if (fn.params.size() > AttnLimits::fnParams)
@@ -291,7 +291,7 @@ LogicalResult AttnParser::parseFn(FileDecl &file) {
 LogicalResult AttnParser::parseConst(FileDecl &file) {
   take();
   ConstDecl constant;
-  if (failed(parseName(constant.name, "a name after 'const'")) ||
+  if (failed(parseNewName(constant.name, "a name after 'const'")) ||
       failed(expect(":", "after the name")) ||
       failed(parseName(constant.type, "a type")) ||
       failed(expect("=", "before the value")))

@@ -65,6 +65,24 @@ private:
     return llvm::success();
   }
 
+  /// The name of something new: no word of the grammar, which could not be used
+  /// in an expression.
+  llvm::LogicalResult parseNewName(Token &name, llvm::StringRef what) {
+    if (failed(parseName(name, what)))
+      return llvm::failure();
+    if (isGrammarWord(name.text))
+      return error(name, "'" + name.text +
+                             "' has a meaning of its own and cannot be "
+                             "redefined");
+    return llvm::success();
+  }
+  static bool isGrammarWord(llvm::StringRef text) {
+    static constexpr llvm::StringLiteral words[] = {
+        "if",  "else", "and",   "or",        "not",  "in",
+        "let", "fn",   "const", "attention", "true", "false"};
+    return llvm::is_contained(words, text);
+  }
+
   // Declarations.
   llvm::LogicalResult parseFn(FileDecl &file);
   llvm::LogicalResult parseConst(FileDecl &file);
