@@ -85,23 +85,24 @@ def find_bars(rows: Sequence[Row], processors: int) -> list[Row]:
             share = best["tflops"] / causal["tflops"]
             name = f"{size} of own causal"
             found.append(_bar(name, share, CAUSAL_BARS[variant]))
-        if variant.startswith("window") and "visited" in best:
-            plain = _plain(groups, D)
+        if variant.startswith(("window", "lists")) and "visited" in best:
+            plain = _plain(groups, D, best["tile"])
             if plain is not None:
                 share = walk_bound(best, plain, processors) / best["ms"]
                 found.append(_bar(f"{size} of the walk bound", share, 1.0))
     return found
 
 
-def _plain(groups: dict[tuple, list[Row]], D: int) -> Row | None:
-    """Our noop of the longest sequence at a head dim."""
+def _plain(groups: dict[tuple, list[Row]], D: int, tile: list[int]) -> Row | None:
+    """Our noop of a tile and the longest sequence at a head dim."""
     rows = [
-        best
+        row
         for key, group in groups.items()
-        if key[0] == "noop" and key[2] == D and (best := _ours(group))
+        if key[0].startswith("noop") and key[2] == D
+        for row in group
+        if row["impl"].split(":")[0] == "fovea" and row.get("tile") == tile
     ]
-    fitting = [row for row in rows if "visited" in row]
-    return max(fitting, key=lambda row: row["N"], default=None)
+    return max(rows, key=lambda row: (row["N"], row["tflops"]), default=None)
 
 
 def print_bars(bars: Sequence[Row]) -> None:

@@ -49,23 +49,82 @@ def AttnGpu_ForBlocksOp : AttnGpu_Op<"for_blocks", [SingleBlock, AttrSizedOperan
     elements of full segments, then the others. Where there is none the body
     runs once with no key belonging.
 
+    `list` takes the elements from one row of a block mask instead, as
+    `list.count` and `list.element` number them.
+
     Constraints:
     - (C3) body arguments are (index, index, i1, carried types…), the yield gives
       the carried types, and so do the results
-    - (C4) one begin, end and class per segment, at least one
+    - (C4) one begin, end and class per segment, at least one; none beside a list
+    - (C29) as `list.count`
 
     Example:
     ```mlir
     %o = attn_gpu.for_blocks (%n0, %count, %full) in [%c0, %end) full step 128
         iter(%acc = %zero) -> (!attn_gpu.frag<64x128xf32, quad>) { … }
+    attn_gpu.for_blocks (%n0, %count, %full) in list %classes[%b, %h, %row] tile(%kt) length(%n)
+        : memref<?x?x?x?xi8> step 128 { … }
     ```
   }];
-  let arguments = (ins Variadic<Index>:$begins, Variadic<Index>:$ends, Variadic<AnyType>:$inits,
-                       DenseI32ArrayAttr:$classes, I64Attr:$step);
+  let arguments = (ins Variadic<Index>:$begins, Variadic<Index>:$ends,
+                       Optional<MemRefRankOf<[I8], [4]>>:$list, Variadic<Index>:$row,
+                       Optional<Index>:$keyTile, Optional<Index>:$length,
+                       Variadic<AnyType>:$inits, DenseI32ArrayAttr:$classes, I64Attr:$step);
   let results = (outs Variadic<AnyType>:$results);
   let regions = (region SizedRegion<1>:$body);
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
+}
+
+class AttnGpu_ListOp<string mnemonic, dag more, dag results_> : AttnGpu_Op<mnemonic, [Pure]> {
+  let arguments = !con((ins MemRefRankOf<[I8], [4]>:$list, Variadic<Index>:$row, Index:$keyTile,
+                            Index:$length, I64Attr:$step), more);
+  let results = results_;
+  let hasVerifier = 1;
+}
+
+def AttnGpu_ListCountOp : AttnGpu_ListOp<"list.count", (ins), (outs Index:$whole, Index:$total)> {
+  let summary = "How many elements a row of a block mask has";
+  let description = [{
+    `list` holds 0 (empty), 1 (partial) or 2 (full) per (batch, head, query tile,
+    key tile); `row` picks a row. Its elements are `step` keys wide, cut at
+    `length`. `whole` counts those of full tiles that `length` does not cut,
+    `total` all of tiles that are not empty.
+
+    Constraints:
+    - (C29) three indices; step is positive
+
+    Example:
+    ```mlir
+    %whole, %total = attn_gpu.list.count %classes[%b, %h, %row] tile(%kt) length(%n) step 128
+      : memref<?x?x?x?xi8>
+    ```
+  }];
+  let assemblyFormat = [{
+    $list `[` $row `]` `tile` `(` $keyTile `)` `length` `(` $length `)` `step` $step attr-dict `:`
+    type($list)
+  }];
+}
+
+def AttnGpu_ListElementOp : AttnGpu_ListOp<"list.element", (ins Index:$element), (outs Index:$n0)> {
+  let summary = "The first key of an element of a row of a block mask";
+  let description = [{
+    The whole elements of full tiles come first, then the others, both in the
+    order of the keys. `length` for element 0 of a row that has none.
+
+    Constraints:
+    - (C29) as `list.count`
+
+    Example:
+    ```mlir
+    %n0 = attn_gpu.list.element %i of %classes[%b, %h, %row] tile(%kt) length(%n) step 128
+      : memref<?x?x?x?xi8>
+    ```
+  }];
+  let assemblyFormat = [{
+    $element `of` $list `[` $row `]` `tile` `(` $keyTile `)` `length` `(` $length `)` `step` $step
+    attr-dict `:` type($list)
+  }];
 }
 
 def AttnGpu_YieldOp : AttnGpu_Op<"yield", [Pure, Terminator, ReturnLike]> {

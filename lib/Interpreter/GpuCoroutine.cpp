@@ -115,6 +115,8 @@ LogicalResult GpuCoroutine::runLocal(GpuState &state, Operation *op) {
         set(op, ScalarValue::ofInt(gpu->section));
         return success();
       })
+      .Case<ListCountOp>([&](auto op) { return runListCount(op); })
+      .Case<ListElementOp>([&](auto op) { return runListElement(op); })
       .Case<online::ViewOp>([&](auto op) { return runView(op); })
       .Case<attn::ReadOp>([&](auto op) { return runBodyRead(op); })
       .Default([&](Operation *op) {
@@ -167,9 +169,71 @@ static int64_t groupsOf(ForTilesOp op) {
   return op->getParentOfType<RoleOp>() ? 1 : op.getSchedule().getGroups();
 }
 
+/// The elements of a row of a block mask as their ops number them: whole ones
+/// of full tiles, then the others, which need their mask.
+template <typename Op>
+static FailureOr<Walk> sort(Op op, FailureOr<Walk> walk) {
+  if (failed(walk))
+    return failure();
+  for (WalkElement &element : *walk)
+    if (element.count < int64_t(op.getStep()))
+      element.kind = online::ClassKind::Partial;
+  auto isFull = [](const WalkElement &element) {
+    return element.kind == online::ClassKind::Full;
+  };
+  Walk sorted;
+  llvm::copy_if(*walk, std::back_inserter(sorted), isFull);
+  llvm::copy_if(*walk, std::back_inserter(sorted), std::not_fn(isFull));
+  return sorted;
+}
+
+FailureOr<Walk> GpuCoroutine::sortedList(Operation *op) {
+  return llvm::TypeSwitch<Operation *, FailureOr<Walk>>(op)
+      .Case<ForBlocksOp, ListCountOp, ListElementOp>(
+          [&](auto op) -> FailureOr<Walk> {
+            int64_t tile = integer(op.getKeyTile()), step = op.getStep();
+            int64_t length = integer(op.getLength());
+            if (tile < length && tile % step != 0)
+              return op->emitError() << "key tile " << tile
+                                     << " is not a multiple of step " << step;
+            return sort(op, readList(op, op.getList(), op.getRow(), tile,
+                                     length, step));
+          });
+}
+
+LogicalResult GpuCoroutine::runListCount(ListCountOp op) {
+  FailureOr<Walk> list = sortedList(op);
+  if (failed(list))
+    return failure();
+  int64_t whole = llvm::count_if(*list, [](const WalkElement &element) {
+    return element.kind == online::ClassKind::Full;
+  });
+  set(op.getWhole(), ScalarValue::ofInt(whole));
+  set(op.getTotal(), ScalarValue::ofInt(list->size()));
+  return success();
+}
+
+LogicalResult GpuCoroutine::runListElement(ListElementOp op) {
+  FailureOr<Walk> list = sortedList(op);
+  if (failed(list))
+    return failure();
+  int64_t element = integer(op.getElement()), size = list->size();
+  if (element < 0 || element >= std::max<int64_t>(size, 1))
+    return op.emitError() << "element " << element << " of a list of " << size;
+  set(op.getN0(), ScalarValue::ofInt(size ? (*list)[element].first
+                                          : integer(op.getLength())));
+  return success();
+}
+
 std::shared_ptr<const Walk> GpuCoroutine::orderBlocks(ForBlocksOp op) {
   Walk all;
   int64_t step = op.getStep();
+  if (op.getList()) {
+    FailureOr<Walk> list = sortedList(op);
+    if (failed(list))
+      return nullptr;
+    all = *list;
+  }
   for (auto [index, begin, end] :
        llvm::enumerate(op.getBegins(), op.getEnds())) {
     auto kind = static_cast<online::ClassKind>(op.getClasses()[index]);
@@ -273,6 +337,8 @@ LogicalResult GpuCoroutine::enter(Operation *op) {
   }
   auto blocks = cast<ForBlocksOp>(op);
   frame.walk = orderBlocks(blocks);
+  if (!frame.walk)
+    return failure();
   frame.end = frame.walk->size();
   enterLoop(frame, blocks.getInits());
   return success();

@@ -158,6 +158,9 @@ private:
   void enterBlock(GpuFrame frame);
   void assign(mlir::ValueRange to, mlir::ValueRange from);
   std::shared_ptr<const Walk> orderBlocks(mlir::attn_gpu::ForBlocksOp op);
+  llvm::FailureOr<Walk> sortedList(mlir::Operation *op);
+  llvm::LogicalResult runListCount(mlir::attn_gpu::ListCountOp op);
+  llvm::LogicalResult runListElement(mlir::attn_gpu::ListElementOp op);
   llvm::LogicalResult runF32(mlir::Operation *op);
 
   // Meeting (GpuChannels.cpp)

@@ -129,6 +129,10 @@ protected:
   // Walks
   llvm::LogicalResult runWalk(mlir::Operation *op);
   llvm::LogicalResult runWalkList(mlir::online::WalkListOp op);
+  /// The elements of one row of a block mask.
+  llvm::FailureOr<Walk> readList(mlir::Operation *op, mlir::Value classes,
+                                 mlir::ValueRange row, int64_t width,
+                                 int64_t length, int64_t step);
   llvm::LogicalResult runWalkScan(mlir::online::WalkScanOp op);
 
   // Tiles

@@ -43,30 +43,40 @@ LogicalResult OnlineEngine::runWalk(Operation *op) {
   return success();
 }
 
-LogicalResult OnlineEngine::runWalkList(WalkListOp op) {
-  const TensorView &classes = getMemRef(op.getClasses());
+FailureOr<Walk> OnlineEngine::readList(Operation *op, Value classesValue,
+                                       ValueRange row, int64_t width,
+                                       int64_t length, int64_t step) {
+  const TensorView &classes = getMemRef(classesValue);
   int64_t offset = 0;
-  for (auto [dim, operand] : llvm::enumerate(op.getIndices())) {
+  for (auto [dim, operand] : llvm::enumerate(row)) {
     int64_t index = getInt(operand);
     if (index < 0 || index >= classes.sizes[dim])
-      return op.emitError() << "index " << index << " of dimension " << dim
-                            << " is outside 0.." << classes.sizes[dim] - 1;
+      return op->emitError() << "index " << index << " of dimension " << dim
+                             << " is outside 0.." << classes.sizes[dim] - 1;
     offset += index * classes.strides[dim];
   }
-  int64_t width = getInt(op.getKeyTile()), length = getInt(op.getLength());
   if (width < 1)
-    return op.emitError() << "key tile must be positive, got " << width;
-  auto walk = std::make_shared<Walk>();
+    return op->emitError() << "key tile must be positive, got " << width;
+  Walk walk;
   for (int64_t tile = 0; tile < classes.sizes[3]; ++tile) {
     int64_t kind = classes.loadInt(offset + tile * classes.strides[3]);
     if (kind < 0 || kind > 2)
-      return op.emitError() << "class of key tile " << tile
-                            << " must be 0, 1 or 2, got " << kind;
+      return op->emitError() << "class of key tile " << tile
+                             << " must be 0, 1 or 2, got " << kind;
     if (kind != 0)
-      cut(*walk, tile * width, std::min((tile + 1) * width, length),
-          op.getStep(), static_cast<ClassKind>(kind));
+      cut(walk, tile * width, std::min((tile + 1) * width, length), step,
+          static_cast<ClassKind>(kind));
   }
-  set(op.getWalk(), walk);
+  return walk;
+}
+
+LogicalResult OnlineEngine::runWalkList(WalkListOp op) {
+  FailureOr<Walk> walk =
+      readList(op, op.getClasses(), op.getIndices(), getInt(op.getKeyTile()),
+               getInt(op.getLength()), op.getStep());
+  if (failed(walk))
+    return failure();
+  set(op.getWalk(), std::make_shared<Walk>(std::move(*walk)));
   return success();
 }
 

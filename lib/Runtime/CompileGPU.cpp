@@ -7,6 +7,7 @@
 #include "fovea/Pipelines/Pipelines.h"
 #include "fovea/Runtime/CompileService.h"
 #include "fovea/Runtime/Cuda.h"
+#include "fovea/Target/NVVM/HopperModel.h"
 #include "fovea/Target/NVVM/PTX.h"
 
 #include "mlir/Pass/PassManager.h"
@@ -119,16 +120,19 @@ static llvm::Expected<std::string> addRegisters(StringRef manifest,
   return llvm::formatv("{0}", *value).str();
 }
 
-llvm::Expected<Artifact> fovea::compileProgramForGPU(const Program &program,
-                                                     const GPUTarget &target,
-                                                     StringRef schedule) {
+/// One schedule; `spills` says whether registers were what it failed by.
+static llvm::Expected<Artifact> compileOnce(const Program &program,
+                                            const GPUTarget &target,
+                                            StringRef schedule, bool &spills) {
+  spills = false;
   auto kernel = lowerToPTX(program, schedule);
   if (!kernel)
     return kernel.takeError();
   Artifact artifact;
   artifact.manifest = kernel->manifest;
   if (target.ptxas) {
-    auto assembly = assemblePTX(*target.ptxas, kernel->ptx, target.name);
+    auto assembly =
+        assemblePTX(*target.ptxas, kernel->ptx, target.name, &spills);
     if (!assembly)
       return assembly.takeError();
     auto manifest = addRegisters(kernel->manifest, assembly->registers);
@@ -154,6 +158,30 @@ llvm::Expected<Artifact> fovea::compileProgramForGPU(const Program &program,
   artifact.schedule = manifest->schedule;
   artifact.remarks += manifest->remarks;
   return std::move(artifact);
+}
+
+/// The schedule of the caller, or the first one that does not spill registers.
+llvm::Expected<Artifact> fovea::compileProgramForGPU(const Program &program,
+                                                     const GPUTarget &target,
+                                                     StringRef schedule) {
+  bool spills = false;
+  auto made = compileOnce(program, target, schedule, spills);
+  if (made || !spills || !schedule.empty())
+    return made;
+  for (StringRef other :
+       getHopperFallbacks(program.valueDim.value_or(0), program.blockMask)) {
+    bool otherSpills = false;
+    auto second = compileOnce(program, target, other, otherSpills);
+    if (second) {
+      llvm::consumeError(made.takeError());
+      second->remarks +=
+          ("schedule " + other + ": the default one spills registers\n").str();
+      return second;
+    }
+    // What went wrong first is what the caller hears of.
+    llvm::consumeError(second.takeError());
+  }
+  return made;
 }
 
 /// The first passes of addAttnToAttnGpuPasses.

@@ -374,8 +374,16 @@ llvm::Expected<std::string> Kernel::getIR(llvm::StringRef level) {
                      "level: must be program, attn, online, target, llvm or "
                      "asm, got '" +
                          level + "'");
-  if (gpu && level != "attn")
-    return printGPULevel(program, schedule, level);
+  if (gpu && level != "attn") {
+    // The schedule that it has become; the wanted one where it does not
+    // compile.
+    std::string chosen = schedule;
+    if (auto object = getObject())
+      chosen = loaded[0].load(std::memory_order_acquire)->artifact.schedule;
+    else
+      llvm::consumeError(object.takeError());
+    return printGPULevel(program, chosen, level);
+  }
   return printLevel(program, target ? &*target : nullptr, schedule, level);
 }
 

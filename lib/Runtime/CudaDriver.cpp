@@ -19,7 +19,13 @@ struct CudaDriver::State {
   struct Workspace {
     uint64_t address = 0, bytes = 0;
   };
-  std::map<std::pair<int, void *>, Workspace> workspaces;
+  using Memory = std::map<std::pair<int, void *>, Workspace>;
+  Memory workspaces, scratch;
+  std::mutex scratchMutex;
+
+  /// The memory of a stream, made or made larger.
+  llvm::Expected<uint64_t> get(CudaDriver &driver, Memory &memory, int device,
+                               void *stream, uint64_t bytes, const char *what);
 };
 
 std::string CudaDevice::arch() const {
@@ -162,28 +168,44 @@ llvm::Expected<CudaDriver::Scope> CudaDriver::enter(int device) {
   return Scope(this);
 }
 
-llvm::Expected<uint64_t> CudaDriver::getWorkspace(int device, void *stream,
-                                                  uint64_t bytes) {
+llvm::Expected<uint64_t> CudaDriver::State::get(CudaDriver &driver,
+                                                Memory &memory, int device,
+                                                void *stream, uint64_t bytes,
+                                                const char *what) {
   if (bytes == 0)
     return 0;
-  std::lock_guard<std::mutex> lock(state->mutex);
-  State::Workspace &found = state->workspaces[{device, stream}];
+  const CudaFunctions &cuda = driver.functions();
+  std::lock_guard<std::mutex> lock(mutex);
+  Workspace &found = memory[{device, stream}];
   if (found.bytes >= bytes)
     return found.address;
-  State::Workspace made;
+  Workspace made;
   made.bytes = std::max<uint64_t>(bytes, 4096);
   if (llvm::Error error =
-          check(table->memoryAllocate(&made.address, made.bytes),
-                "workspace of " + Twine(made.bytes) + " bytes"))
+          driver.check(cuda.memoryAllocate(&made.address, made.bytes),
+                       Twine(what) + " of " + Twine(made.bytes) + " bytes"))
     return std::move(error);
-  if (llvm::Error error = check(
-          table->memorySet(made.address, 0, made.bytes, stream), "workspace")) {
-    table->memoryFree(made.address);
+  if (llvm::Error error = driver.check(
+          cuda.memorySet(made.address, 0, made.bytes, stream), what)) {
+    cuda.memoryFree(made.address);
     return std::move(error);
   }
   // Freeing waits for the kernels that use the old one.
   if (found.address)
-    table->memoryFree(found.address);
+    cuda.memoryFree(found.address);
   found = made;
   return found.address;
 }
+
+llvm::Expected<uint64_t> CudaDriver::getWorkspace(int device, void *stream,
+                                                  uint64_t bytes) {
+  return state->get(*this, state->workspaces, device, stream, bytes,
+                    "workspace");
+}
+
+llvm::Expected<uint64_t> CudaDriver::getScratch(int device, void *stream,
+                                                uint64_t bytes) {
+  return state->get(*this, state->scratch, device, stream, bytes, "scratch");
+}
+
+std::mutex &CudaDriver::scratchMutex() { return state->scratchMutex; }

@@ -5,7 +5,8 @@
 #include "fovea/Runtime/Error.h"
 
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/Support/FormatVariadic.h"
+
+#include <cmath>
 
 using namespace fovea;
 using llvm::StringRef;
@@ -17,6 +18,7 @@ struct CudaKernel::Loaded {
   int device = 0;
   void *module = nullptr;
   void *function = nullptr;
+  llvm::SmallVector<void *, 1> before; // functions, as in the manifest
 };
 
 struct CudaKernel::MapCache : public TensorMapCache {};
@@ -86,6 +88,14 @@ CudaKernel::load(CudaDriver &driver, const CudaDevice &device) {
       cuda.moduleUnload(made->module);
       return std::move(error);
     }
+  for (const KernelPrologue &kernel : manifest.before)
+    if (llvm::Error error = driver.check(
+            cuda.moduleGetFunction(&made->before.emplace_back(), made->module,
+                                   kernel.symbol.c_str()),
+            what)) {
+      cuda.moduleUnload(made->module);
+      return std::move(error);
+    }
   std::string problem;
   if (local != 0)
     problem = "it uses " + std::to_string(local) + " bytes of local memory";
@@ -108,6 +118,13 @@ static LaunchValues::Tensor describe(const TensorView &tensor) {
   return out;
 }
 
+/// A tile of a block mask; one that holds the whole length is a multiple of
+/// any.
+static int64_t tileOf(int64_t tile, int64_t length) {
+  constexpr int64_t whole = int64_t(3) << 24;
+  return tile >= std::max<int64_t>(length, 1) ? whole : tile;
+}
+
 static LaunchValues makeValues(const LaunchView &view, int processors) {
   LaunchValues values;
   auto set = [&](LaunchValues::Size size, int64_t value) {
@@ -121,9 +138,17 @@ static LaunchValues makeValues(const LaunchView &view, int processors) {
   set(LaunchValues::D, view.queries[0].sizes[3]);
   set(LaunchValues::E, view.valueDim);
   set(LaunchValues::SM, processors);
+  set(LaunchValues::BQ, tileOf(view.blockQ, view.queryLength));
+  set(LaunchValues::BKV, tileOf(view.blockKV, view.kvLength));
+  float scale = static_cast<float>(view.scales[0]);
+  set(LaunchValues::SIGN, (scale > 0) - (scale < 0));
+  auto optional = [](const std::optional<TensorView> &tensor) {
+    return tensor ? describe(*tensor) : LaunchValues::Tensor();
+  };
   values.tensors = {describe(view.queries[0]), describe(view.keys[0]),
-                    describe(view.value), describe(view.out),
-                    view.lse ? describe(*view.lse) : LaunchValues::Tensor()};
+                    describe(view.value),      describe(view.out),
+                    optional(view.lse),        optional(view.blockClasses),
+                    describe(view.queries[0])};
   for (const TensorView &capture : view.captures)
     values.tensors.push_back(describe(capture));
   return values;
@@ -139,6 +164,9 @@ llvm::Error CudaKernel::checkPromises(const LaunchView &view,
                   " kernels take one (query, key) pair");
   if (view.blockClasses && !manifest.blockMask)
     return refuse("block_mask: the kernel was compiled without one");
+  if (!view.blockClasses && manifest.blockMask)
+    return refuse(
+        "block_mask: must be given, the kernel was compiled with one");
   if (manifest.returnLse && !view.lse)
     return refuse("lse: must be given on " + manifest.arch +
                   ", the kernel was compiled with it");
@@ -152,11 +180,6 @@ llvm::Error CudaKernel::checkPromises(const LaunchView &view,
         if (value != whole)
           return refuse(Twine(name) + ": must be " + Twine(whole) + " on " +
                         manifest.arch + ", got " + Twine(value));
-  if (manifest.positiveScale)
-    for (double scale : view.scales)
-      if (!(static_cast<float>(scale) > 0))
-        return refuse("scale: must be positive on " + manifest.arch + ", got " +
-                      llvm::formatv("{0}", scale).str());
   for (const LaunchCondition &condition : manifest.conditions)
     if (!condition.holds.evaluate(values))
       return refuse(condition.sentence);
@@ -190,7 +213,129 @@ private:
 } // namespace
 
 llvm::Expected<int64_t> CudaKernel::getWorkspace(const LaunchView &view) const {
-  return manifest.workspace.evaluate(makeValues(view, 1));
+  LaunchValues values = makeValues(view, 1);
+  return manifest.workspace.evaluate(values) +
+         manifest.scratch.evaluate(values);
+}
+
+/// One launch, checked and with its memory.
+class CudaKernel::Launcher {
+public:
+  Launcher(CudaKernel &kernel, CudaDriver &driver, const LaunchView &view,
+           LaunchValues values)
+      : kernel(kernel), manifest(kernel.manifest), driver(driver), view(view),
+        values(std::move(values)) {}
+  llvm::Error run(const Loaded &loaded, int64_t grid);
+
+private:
+  llvm::Error addMemory();
+  llvm::Error pack(llvm::ArrayRef<KernelArgument> list, ArgumentBuffer &out);
+  llvm::Error launch(void *function, llvm::ArrayRef<KernelArgument> list,
+                     int64_t grid, unsigned threads, unsigned sharedMemory);
+
+  CudaKernel &kernel;
+  const KernelManifest &manifest;
+  CudaDriver &driver;
+  const LaunchView &view;
+  LaunchValues values;
+  uint64_t workspace = 0, scratch = 0;
+};
+
+llvm::Error CudaKernel::Launcher::addMemory() {
+  auto bytes = [&](const LaunchExpr &size) {
+    return static_cast<uint64_t>(std::max<int64_t>(size.evaluate(values), 0));
+  };
+  auto made = driver.getWorkspace(view.deviceId, view.stream,
+                                  bytes(manifest.workspace));
+  if (!made)
+    return made.takeError();
+  workspace = *made;
+  auto more =
+      driver.getScratch(view.deviceId, view.stream, bytes(manifest.scratch));
+  if (!more)
+    return more.takeError();
+  scratch = *more;
+  if (values.sizes[LaunchValues::SIGN] < 1) {
+    // A kernel that takes the sign from the queries finds them here.
+    LaunchValues::Tensor &copy = values.tensors[SignedQTensor];
+    copy.address = static_cast<int64_t>(scratch);
+    int64_t step = 1;
+    for (size_t dim = copy.sizes.size(); dim-- > 0; step *= copy.sizes[dim])
+      copy.strides[dim] = step;
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error CudaKernel::Launcher::pack(llvm::ArrayRef<KernelArgument> list,
+                                       ArgumentBuffer &out) {
+  for (const KernelArgument &argument : list) {
+    switch (argument.kind) {
+    case Kind::TensorMap: {
+      TensorMap map;
+      if (llvm::Error error =
+              kernel.maps->find(driver, manifest, argument, values, map))
+        return error;
+      out.add(map.bytes, sizeof map.bytes);
+      break;
+    }
+    case Kind::Pointer:
+      out.add(values.tensors[argument.tensor].address);
+      break;
+    case Kind::Workspace:
+      out.add<uint64_t>(workspace + argument.value.evaluate(values));
+      break;
+    case Kind::Scratch:
+      out.add<uint64_t>(scratch + argument.value.evaluate(values));
+      break;
+    case Kind::I32:
+      out.add(static_cast<int32_t>(argument.value.evaluate(values)));
+      break;
+    case Kind::I64:
+      out.add(argument.value.evaluate(values));
+      break;
+    case Kind::Scale:
+      out.add(static_cast<float>(view.scales[argument.pair]));
+      break;
+    case Kind::ScaleSize: {
+      float scale = static_cast<float>(view.scales[argument.pair]);
+      out.add(scale == 0 ? 1.0f : std::fabs(scale));
+      break;
+    }
+    }
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error CudaKernel::Launcher::launch(void *function,
+                                         llvm::ArrayRef<KernelArgument> list,
+                                         int64_t grid, unsigned threads,
+                                         unsigned sharedMemory) {
+  ArgumentBuffer arguments(list.size());
+  if (llvm::Error error = pack(list, arguments))
+    return error;
+  int status = driver.functions().launchKernel(
+      function, static_cast<unsigned>(grid), 1, 1, threads, 1, 1, sharedMemory,
+      view.stream, arguments.pointers(), nullptr);
+  return driver.check(status, "launching kernel '" + manifest.name + "' (" +
+                                  describe(view) + ")");
+}
+
+llvm::Error CudaKernel::Launcher::run(const Loaded &loaded, int64_t grid) {
+  std::unique_lock<std::mutex> lock(driver.scratchMutex(), std::defer_lock);
+  if (!manifest.before.empty())
+    lock.lock();
+  if (llvm::Error error = addMemory())
+    return error;
+  for (auto [first, function] : llvm::zip(manifest.before, loaded.before)) {
+    int64_t blocks = first.grid.evaluate(values);
+    if (blocks <= 0)
+      continue;
+    if (llvm::Error error =
+            launch(function, first.arguments, blocks, first.threads, 0))
+      return error;
+  }
+  return launch(loaded.function, manifest.arguments, grid, manifest.threads,
+                manifest.sharedMemory);
 }
 
 llvm::Error CudaKernel::launch(const LaunchView &view) {
@@ -212,44 +357,5 @@ llvm::Error CudaKernel::launch(const LaunchView &view) {
   auto kernel = load(**driver, **device);
   if (!kernel)
     return kernel.takeError();
-  int64_t bytes = manifest.workspace.evaluate(values);
-  auto workspace = (*driver)->getWorkspace(
-      view.deviceId, view.stream,
-      static_cast<uint64_t>(std::max<int64_t>(bytes, 0)));
-  if (!workspace)
-    return workspace.takeError();
-
-  ArgumentBuffer arguments(manifest.arguments.size());
-  for (const KernelArgument &argument : manifest.arguments) {
-    switch (argument.kind) {
-    case Kind::TensorMap: {
-      TensorMap map;
-      if (llvm::Error error =
-              maps->find(**driver, manifest, argument, values, map))
-        return error;
-      arguments.add(map.bytes, sizeof map.bytes);
-      break;
-    }
-    case Kind::Pointer:
-      arguments.add(values.tensors[argument.tensor].address);
-      break;
-    case Kind::Workspace:
-      arguments.add<uint64_t>(*workspace + argument.value.evaluate(values));
-      break;
-    case Kind::I32:
-      arguments.add(static_cast<int32_t>(argument.value.evaluate(values)));
-      break;
-    case Kind::I64:
-      arguments.add(argument.value.evaluate(values));
-      break;
-    case Kind::Scale:
-      arguments.add(static_cast<float>(view.scales[argument.pair]));
-      break;
-    }
-  }
-  int status = (*driver)->functions().launchKernel(
-      (*kernel)->function, static_cast<unsigned>(grid), 1, 1, manifest.threads,
-      1, 1, manifest.sharedMemory, view.stream, arguments.pointers(), nullptr);
-  return (*driver)->check(status, "launching kernel '" + manifest.name + "' (" +
-                                      describe(view) + ")");
+  return Launcher(*this, **driver, view, values).run(**kernel, grid);
 }

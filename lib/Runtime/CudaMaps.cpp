@@ -12,7 +12,8 @@ constexpr int64_t alignment = 16; // bytes, of address and strides
 constexpr int64_t strideLimit = int64_t(1) << 40; // bytes
 
 std::string tensorName(const KernelManifest &manifest, unsigned tensor) {
-  constexpr const char *names[] = {"q", "k", "v", "out", "lse"};
+  constexpr const char *names[] = {"q",   "k",          "v", "out",
+                                   "lse", "block_mask", "q"};
   return tensor < FirstCapture ? names[tensor]
                                : manifest.captures[tensor - FirstCapture];
 }

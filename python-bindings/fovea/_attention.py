@@ -66,6 +66,8 @@ def _launch(
     classes = size = None
     if block_mask is not None:
         classes, size = block_mask.for_launch(g.B, g.Hq, g.M, g.N)
+        if g.device != "cpu":
+            classes = _cuda.block_classes(block_mask, g.device, inputs.like.library)
     try:
         out, lse, out_tuple, lse_tuple = _allocate(inputs, return_lse)
     except MemoryError:
@@ -91,6 +93,15 @@ def _launch(
         if return_lse:
             lse = _outputs.deliver(lse, like, SCORE[g.dtype])
     return (out, lse) if return_lse else out
+
+
+def _schedule_for(
+    schedule: str | None, block_mask: BlockMask, g: _checks.Geometry
+) -> str | None:
+    """The caller's schedule, or on a GPU one whose tiles divide the mask's."""
+    if schedule is not None or g.device == "cpu":
+        return schedule
+    return _cuda.block_schedule(block_mask.BLOCK_SIZE, (g.M, g.N), g.D)
 
 
 def _expect_lse(traced: Any, return_lse: bool) -> None:
@@ -190,6 +201,7 @@ def attention(
     if block_mask is not None:
         expect_block_mask(block_mask)
         block_mask.for_launch(g.B, g.Hq, g.M, g.N)
+        schedule = _schedule_for(schedule, block_mask, g)
     if isinstance(mask_mod, BlockMask):
         refuse_block_mask(mask_mod)
     positions = read_positions(g, q_offset, kv_offset, q_lengths, kv_lengths)
@@ -288,7 +300,7 @@ class Kernel:
     _want_lse: bool
     _want_mask: bool
     # The last trace and its kernel, in one object: threads see both or neither.
-    _state: tuple[Any, Compiled]
+    _state: tuple[Any, Compiled, str | None]
 
     def __init__(self) -> None:
         raise TypeError(
@@ -306,28 +318,32 @@ class Kernel:
         traced = source.first(dtype)
         if want_lse:
             _expect_lse(traced, want_lse)
-        self._state = (traced, self._lookup(traced))
+        self._state = (traced, self._lookup(traced, schedule), schedule)
         return self
 
-    def _lookup(self, traced: Any) -> Compiled:
+    def _lookup(self, traced: Any, schedule: str | None) -> Compiled:
         return _compiler.lookup(
             traced, self._dtype, self.D, self.E, self._want_lse, self._want_mask,
-            self.target, self._schedule,
+            self.target, schedule,
         )  # fmt: skip
 
     def _current(
-        self, captures: Mapping | None = None, block_mask: BlockMask | None = None
+        self,
+        captures: Mapping | None = None,
+        block_mask: BlockMask | None = None,
+        schedule: str | None = None,
     ) -> tuple[Any, Compiled]:
         """Trace again (a comparison, where nothing changed)."""
-        before, compiled = self._state
+        before, compiled, compiled_for = self._state
         if captures is None and block_mask is None:
             same = self._source.again(before)
             if same is not None:
                 return same, compiled
         traced = self._source.trace(self._dtype, captures, block_mask)
-        if traced.core is not before.core:
-            compiled = self._lookup(traced)
-        self._state = (traced, compiled)
+        schedule = schedule or self._schedule
+        if traced.core is not before.core or schedule != compiled_for:
+            compiled = self._lookup(traced, schedule)
+        self._state = (traced, compiled, schedule)
         return traced, compiled
 
     def __call__(
@@ -356,13 +372,15 @@ class Kernel:
                 f" block_mask=True, got {_tensors.type_name(block_mask)} for a kernel"
                 f" compiled with block_mask={self._want_mask}"
             )
+        schedule = self._schedule
         if block_mask is not None:
             expect_block_mask(block_mask)
             block_mask.for_launch(g.B, g.Hq, g.M, g.N)
+            schedule = _schedule_for(schedule, block_mask, g)
         if g.device != "cpu":
             _compiler.target_for(None, g.device)
         positions = read_positions(g, q_offset, kv_offset, q_lengths, kv_lengths)
-        traced, compiled = self._current(captures, block_mask)
+        traced, compiled = self._current(captures, block_mask, schedule)
         keep: list = []
         arrays = read_captures(traced, g, keep)
         return _launch(

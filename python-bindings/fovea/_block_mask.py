@@ -108,6 +108,8 @@ class BlockMask:
     _bound_mod: Callable | None
     _lists: dict[int, tuple[np.ndarray, np.ndarray]]
     _launch: tuple[tuple[int, ...], TensorTuple] | None
+    #: Where and how the classes lie on a device, and what keeps them there.
+    _uploaded: tuple | None
 
     def __init__(self) -> None:
         raise TypeError(
@@ -140,6 +142,7 @@ class BlockMask:
         self._bound_mod = mask_mod if bound_mod is None else bound_mod
         self._lists = {}
         self._launch = None
+        self._uploaded = None
         return self
 
     # ---- What it is ---------------------------------------------------------

@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["place", "stream_of", "upload"]
+from . import _tensors
+from ._tensors import TensorTuple
+
+__all__ = ["block_classes", "block_schedule", "place", "stream_of", "upload"]
 
 
 def stream_of(library: str, index: int) -> int:
@@ -41,6 +44,61 @@ def place(device: str, library: str) -> tuple[int, int]:
         raise ValueError(f"q: must be on the CPU or a CUDA device, got {device}")
     index = int(number or 0)
     return index, stream_of(library, index)
+
+
+def block_schedule(
+    size: tuple[int, int], lengths: tuple[int, int], D: int
+) -> str | None:
+    """The schedule whose tiles divide those of a block mask.
+
+    Parameters
+    ----------
+    size : tuple of int
+        (query, key) extent of the mask's tiles.
+    lengths : tuple of int
+        Those of q and k; a tile that holds the whole length may have any extent.
+
+    Returns
+    -------
+    str or None
+        What differs from the default; None where that divides, and where no
+        schedule does: the launch then says what would.
+    """
+    entries = []
+    for extent, length, unit, entry in (
+        (size[0], lengths[0], 128, "groups=1"),
+        (size[1], lengths[1], 64 if D == 256 else 128, "n=64"),
+    ):
+        if extent < length and extent % unit:
+            if extent % 64:
+                return None
+            entries.append(entry)
+    return ",".join(entries) or None
+
+
+def block_classes(block_mask: Any, device: str, library: str) -> TensorTuple:
+    """The classes of a block mask beside q, uploaded once for a stream."""
+    index, stream = place(device, library)
+    key = (library, index, stream)
+    if block_mask._uploaded is None or block_mask._uploaded[0] != key:
+        classes = block_mask._classes
+        # What all batches or heads share is uploaded once.
+        own = tuple(
+            slice(0, 1) if step == 0 else slice(None) for step in classes.strides
+        )
+        tensor = _tensors.read(
+            upload(classes[own], library, device), "block_mask", ("i8",)
+        )
+        steps = tuple(
+            0 if step == 0 else there
+            for step, there in zip(classes.strides, tensor.strides, strict=True)
+        )
+        block_mask._uploaded = (
+            key,
+            (tensor.address, "i8", classes.shape, steps),
+            tensor,
+        )
+    return block_mask._uploaded[1]
 
 
 def upload(array: Any, library: str, device: str) -> Any:

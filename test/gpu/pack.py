@@ -62,8 +62,9 @@ def compile_fovea(
         dtype=dtype,
         head_dim=D,
         want_lse=int(lse),
+        want_block_mask=int(VARIANTS[variant].blocks is not None),
         target="sm_90a",
-        schedule=schedule,
+        schedule=schedule or VARIANTS[variant].schedule,
     )
     manifest = json.loads(kernel.info())["manifest"]
     tail = f"_{schedule.replace('=', '').replace(',', '_')}" if schedule else ""

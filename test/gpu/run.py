@@ -3,6 +3,7 @@
 
     python test/gpu/run.py gpu_carry/pack.tar.xz            check, then time
     python test/gpu/run.py gpu_carry/pack.tar.xz --mode check --only causal
+    python test/gpu/run.py gpu_carry/pack.tar.xz --mode check --sanitizer
     python test/gpu/run.py gpu_carry/pack.tar.xz --dry-run   no GPU, no torch
 
 Needs Python 3.11, NumPy, torch and the NVIDIA driver; no LLVM, no Fovea. Writes
@@ -26,13 +27,19 @@ from fovea_gpu.driver import LoadedKernel, load_driver
 from fovea_gpu.dry_run import describe_launch
 from fovea_gpu.manifest import Kernel, load_pack
 from fovea_gpu.measure import Group, make_groups, measure_group
+from fovea_gpu.memcheck import memcheck, touch
 from fovea_gpu.report import print_checks, print_times
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pack", type=Path, help="a folder or .tar.xz of pack.py")
-    parser.add_argument("--mode", choices=("check", "time", "all"), default="all")
+    modes = ("check", "time", "all", "memcheck", "touch")
+    parser.add_argument("--mode", choices=modes, default="all")
+    parser.add_argument("--id", action="append", default=[], help="names, exactly")
+    parser.add_argument(
+        "--sanitizer", action="store_true", help="also under compute-sanitizer"
+    )
     parser.add_argument("--only", action="append", default=[], help="texts in names")
     parser.add_argument("--peers", default="cudnn,flex,fa4")
     parser.add_argument("--quick", action="store_true", help="fewer shapes and rounds")
@@ -143,6 +150,14 @@ class Session:
         for kernel in self.kernels:
             self.child("check", kernel.id, check_kernel, (kernel, self.options.quick))
 
+    def memcheck(self, pack: Path) -> None:
+        """All kernels under compute-sanitizer, in what is left of the budget."""
+        start = time.monotonic()
+        timeout = max(10.0, self.end - start)
+        for row in memcheck(pack, self.kernels, timeout):
+            self.log.add({"kind": "memcheck"} | row)
+        print(f"memcheck: {time.monotonic() - start:.1f} s", flush=True)
+
     def passed(self) -> list[Kernel]:
         """Kernels without a failed case; all where nothing was checked."""
         rows = [row for row in self.log.rows if row["kind"] == "check"]
@@ -174,13 +189,21 @@ def main() -> int:
     options = parse_arguments()
     kernels = load_pack(options.pack)
     checked = [k for k in kernels if all(text in k.id for text in options.only)]
+    if options.id:
+        checked = [k for k in checked if k.id in options.id]
     if options.dry_run:
         return dry_run(checked, options.quick)
+    if options.mode == "touch":
+        torch, driver, processors = _start()
+        touch(torch, driver, checked, processors)
+        return 0
     session = Session(options, checked if options.mode != "time" else kernels)
     session.child("machine", "machine", describe_machine, ())
-    if options.mode != "time":
+    if options.mode in ("check", "all"):
         session.check()
-    if options.mode != "check":
+    if options.sanitizer or options.mode == "memcheck":
+        session.memcheck(options.pack)
+    if options.mode in ("time", "all"):
         session.time(options.only if options.mode == "time" else [])
     rows = session.log.rows
     print_times(rows)

@@ -61,6 +61,10 @@ public:
   /// Memory of a stream: zero when it is made, kernels leave it zero.
   llvm::Expected<uint64_t> getWorkspace(int device, void *stream,
                                         uint64_t bytes);
+  /// Memory of a stream that its kernels write before they read. Launches that
+  /// use it come in whole: they hold the lock until the last one is on its way.
+  llvm::Expected<uint64_t> getScratch(int device, void *stream, uint64_t bytes);
+  std::mutex &scratchMutex();
   ~CudaDriver();
 
 private:
@@ -87,6 +91,7 @@ public:
 private:
   struct Loaded;
   struct MapCache;
+  class Launcher;
   llvm::Expected<Loaded *> load(CudaDriver &driver, const CudaDevice &device);
   llvm::Error checkPromises(const LaunchView &view,
                             const LaunchValues &values) const;

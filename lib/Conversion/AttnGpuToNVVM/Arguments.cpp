@@ -1,6 +1,7 @@
 //===- Arguments.cpp - Launch arguments and the manifest ------------------===//
 
 #include "Kernel.h"
+#include "fovea/Target/NVVM/HopperModel.h"
 
 using namespace fovea::gpu;
 namespace json = llvm::json;
@@ -9,7 +10,8 @@ unsigned KernelEmitter::tensorNumber(Value memref) {
   return cast<BlockArgument>(memref).getArgNumber();
 }
 
-/// As manifests name tensors: "q", "k", "v", "out", "lse", "@capture".
+/// As manifests name tensors: "q", "k", "v", "out", "lse", "@capture". (That of
+/// a block mask's classes is in Lists.cpp.)
 std::string KernelEmitter::tensorName(Value memref) {
   unsigned number = tensorNumber(memref), last = func.getNumArguments() - 1;
   auto name = func.getArgAttrOfType<StringAttr>(number, "attn.name");
@@ -53,6 +55,8 @@ void KernelEmitter::addMap(Value memref, int64_t rows, int64_t columns) {
   if (!isNew)
     return;
   std::string name = tensorName(memref);
+  if (name == "q" && takesSign())
+    name = "signed_q";
   auto stride = [&](int dim) { return name + ".s" + std::to_string(dim); };
   json::Object object{
       {"tensor_map", name},
@@ -61,6 +65,7 @@ void KernelEmitter::addMap(Value memref, int64_t rows, int64_t columns) {
       {"strides", json::Array{stride(2), 64, stride(1), stride(0)}},
       {"box", json::Array{64, rows, columns / 64, 1, 1}}};
   addArgument(e.ptr, std::move(object), &it->second);
+  name = tensorName(memref); // what the caller gave
   auto condition = [&](json::Value holds, const Twine &sentence) {
     conditions.push_back(
         json::Object{{"if", std::move(holds)}, {"else", sentence.str()}});
@@ -129,10 +134,21 @@ void KernelEmitter::collectArguments() {
         addSize(memref, dim);
     }
   });
-  for (BlockArgument argument : func.getArguments())
-    if (argument.getType().isF32() && !argument.use_empty())
-      addArgument(e.f32, json::Object{{"scale", 0}},
-                  &scalarArguments[argument.getArgNumber()]);
+  collectList();
+  for (BlockArgument argument : func.getArguments()) {
+    if (argument.use_empty())
+      continue;
+    Value *slot = &scalarArguments[argument.getArgNumber()];
+    if (argument.getType().isF32())
+      addArgument(
+          e.f32, json::Object{{takesSign() ? "scale_size" : "scale", 0}}, slot);
+    auto name =
+        func.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "attn.name");
+    if (argument.getType().isIndex())
+      addArgument(e.i32,
+                  json::Object{{"i32", name == "query_tile" ? "BQ" : "BKV"}},
+                  slot);
+  }
   // Heads walked together: under a mask enough for four waves of tiles.
   bool masked = false;
   func.walk([&](MaskOp mask) { masked |= !mask.getBody().empty(); });
@@ -154,7 +170,13 @@ void KernelEmitter::createFunction() {
   kernel->setAttr("nvvm.kernel", e.b.getUnitAttr());
   kernel->setAttr("nvvm.maxntid",
                   e.b.getDenseI32ArrayAttr({int32_t(threads), 1, 1}));
-  kernel->setAttr("nvvm.minctasm", e.b.getI32IntegerAttr(1));
+  auto blocks = func->getAttrOfType<IntegerAttr>("attn_gpu.blocks").getInt();
+  if (groups == 1 && blocks == 1)
+    // Enough for the products, and less than what the computing role then
+    // takes.
+    kernel->setAttr("nvvm.maxnreg", e.b.getI32IntegerAttr(168));
+  else
+    kernel->setAttr("nvvm.minctasm", e.b.getI32IntegerAttr(blocks));
   auto bytes = LLVM::LLVMArrayType::get(e.b.getI8Type(), 128);
   Block *entry = kernel.addEntryBlock(e.b);
   for (size_t i = 0; i < argumentTypes.size(); ++i) {
@@ -223,15 +245,18 @@ std::string KernelEmitter::manifest() {
       {"E", queries.getColumns()},
       {"captures", std::move(captures)},
       {"return_lse", hasLseArgument()},
-      {"block_mask", false},
       {"tile", json::Object{{"m", rows}, {"n", keys.getRows()}}},
       {"threads", attr("attn_gpu.threads")},
       {"shared_memory", attr("attn_gpu.shared_memory")},
-      {"grid", json::Array{"min", tiles, "SM"}},
+      {"grid", json::Array{"min", tiles,
+                           json::Array{"mul", "SM", attr("attn_gpu.blocks")}}},
       {"workspace", 256},
-      {"promises", json::Array{"whole_sequences", "positive_scale"}},
+      {"promises", json::Array{"whole_sequences"}},
       {"conditions", std::move(conditions)},
       {"arguments", std::move(entries)}};
+  if (auto schedule = func->getAttrOfType<ScheduleAttr>("attn_gpu.schedule"))
+    object["schedule"] = printHopperSchedule(schedule);
+  describePrologues(object, queries);
   os << json::Value(std::move(object));
   return text;
 }

@@ -20,6 +20,8 @@ void KernelEmitter::layOutChannels() {
     offset =
         info.records + llvm::alignTo(info.type.getRecords() * 4, 16) * stages;
     for (Operation *user : channel->getUsers())
+      info.hasEnd |= isa<PublishOp>(user);
+    for (Operation *user : channel->getUsers())
       if (auto wait = dyn_cast<WaitOp>(user))
         for (OpOperand &use : wait->getUses()) {
           auto start = dyn_cast<MmaStartOp>(use.getOwner());
@@ -116,11 +118,24 @@ void KernelEmitter::emitPublish(PublishOp op) {
              address(channel.full, slot, 8));
 }
 
+/// Whether the tile of a record's use was waited for above it.
+static bool waitsBefore(RecordOp record) {
+  for (auto wait : record->getBlock()->getOps<WaitOp>())
+    if (wait.getChannel() == record.getChannel() &&
+        wait.getUse() == record.getUse())
+      return wait->isBeforeInBlock(record);
+  return false;
+}
+
 /// A reduction over the warp puts what all lanes read into uniform registers.
-void KernelEmitter::emitRecord(RecordOp op) {
+LogicalResult KernelEmitter::emitRecord(RecordOp op) {
   ChannelInfo &channel = channels[op.getChannel()];
   auto [slot, phase] = slotAndPhase(channel, known[op.getUse()].value);
-  waitBarrier(address(channel.full, slot, 8), phase);
+  if (!channel.hasEnd && !waitsBefore(op))
+    return op.emitError("reads the records of a use that it has not waited "
+                        "for in this block");
+  if (channel.hasEnd)
+    waitBarrier(address(channel.full, slot, 8), phase);
   int64_t bytes = llvm::alignTo(channel.type.getRecords() * 4, 16);
   Value base = address(channel.records, slot, bytes);
   for (auto [index, record] : llvm::enumerate(op.getRecords())) {
@@ -132,13 +147,15 @@ void KernelEmitter::emitRecord(RecordOp op) {
                     "=r,r,~{memory}", e.add(base, int64_t(4 * index)), e.i32);
     known[record] = scalars.index(value);
   }
+  return success();
 }
 
 void KernelEmitter::emitWait(WaitOp op) {
   ChannelInfo &channel = channels[op.getChannel()];
   auto [slot, phase] = slotAndPhase(channel, known[op.getUse()].value);
-  // Reading the records of the use has waited for the tile already.
-  if (channel.type.getRecords() == 0)
+  // Where the stream may end, the records of the use have been read before, to
+  // know that there is a tile.
+  if (!channel.hasEnd)
     waitBarrier(address(channel.full, slot, 8), phase);
   Value descriptor = channel.descriptor;
   if (channel.type.getStages() > 1)

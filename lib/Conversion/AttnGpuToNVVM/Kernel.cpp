@@ -90,8 +90,13 @@ FailureOr<Scalar> KernelEmitter::scalarOf(Value value) {
   if (it != known.end())
     return it->second;
   if (auto argument = dyn_cast<BlockArgument>(value))
-    if (argument.getOwner()->getParentOp() == func)
-      return Scalar{scalarArguments[argument.getArgNumber()], {}};
+    if (argument.getOwner()->getParentOp() == func) {
+      Value given = scalarArguments[argument.getArgNumber()];
+      // Of index arguments there are the sizes of tiles.
+      if (argument.getType().isIndex())
+        return scalars.index(given, 1, kMaxIndex);
+      return Scalar{given, {}};
+    }
   return value.getDefiningOp()->emitError("has not been computed here");
 }
 
@@ -236,7 +241,7 @@ LogicalResult KernelEmitter::emit(Operation *op) {
       .Case([&](scf::WhileOp loop) { return emitWhile(loop); })
       .Case([&](FillOp fill) { return emitFill(fill); })
       .Case<PublishOp>(with(&KernelEmitter::emitPublish))
-      .Case<RecordOp>(with(&KernelEmitter::emitRecord))
+      .Case([&](RecordOp record) { return emitRecord(record); })
       .Case<WaitOp>(with(&KernelEmitter::emitWait))
       .Case<ReleaseOp>(with(&KernelEmitter::emitRelease))
       .Case<TurnOp>(with(&KernelEmitter::emitTurn))
@@ -248,6 +253,8 @@ LogicalResult KernelEmitter::emit(Operation *op) {
       .Case<QuadReduceOp>(with(&KernelEmitter::emitQuadReduce))
       .Case<RescaleOp>(with(&KernelEmitter::emitRescale))
       .Case<PinOp>(with(&KernelEmitter::emitPin))
+      .Case<ListCountOp>(with(&KernelEmitter::emitListCount))
+      .Case<ListElementOp>(with(&KernelEmitter::emitListElement))
       .Case([&](MapOp map) { return emitMap(map); })
       .Case([&](MaskOp mask) { return emitMask(mask); })
       .Case([&](StoreTileOp store) { return emitStoreTile(store); })

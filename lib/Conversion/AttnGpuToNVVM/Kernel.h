@@ -17,7 +17,11 @@ struct ChannelInfo {
   Value descriptor;
   /// Read as lhs: each group takes its own 64 rows.
   bool isLhs = false;
+  /// Has uses without a tile, which end the stream.
+  bool hasEnd = false;
 };
+
+class PrologueKernel;
 
 /// Emits one function as a kernel.
 class KernelEmitter : TensorAccess {
@@ -42,6 +46,22 @@ private:
   Value getSize(Value memref, unsigned dim) override;
   std::string manifest();
 
+  // Lists.cpp
+  ListCountOp findList();
+  void collectList();
+  Value listRow(ValueRange row);
+  Value loadListWord(Value offset);
+  void emitListCount(ListCountOp op);
+  void emitListElement(ListElementOp op);
+  std::unique_ptr<PrologueKernel> makeListKernel();
+  llvm::json::Value listOffset();
+  llvm::json::Value listBytes();
+
+  // Prologue.cpp
+  /// Whether the sign of the scale rides in the queries.
+  bool takesSign();
+  void describePrologues(llvm::json::Object &manifest, ChannelType queries);
+
   // Kernel.cpp: the frame and control flow.
   LogicalResult emitPrologue();
   LogicalResult emitRole(RoleOp role);
@@ -65,7 +85,7 @@ private:
   LogicalResult emitFill(FillOp op);
   void writeRecords(ChannelInfo &channel, Value slot, ValueRange records);
   void emitPublish(PublishOp op);
-  void emitRecord(RecordOp op);
+  LogicalResult emitRecord(RecordOp op);
   void emitWait(WaitOp op);
   void emitRelease(ReleaseOp op);
   void emitTurn(TurnOp op);
@@ -113,6 +133,8 @@ private:
   std::map<std::pair<unsigned, unsigned>, Value> strides, sizes;
   std::map<unsigned, Value> scalarArguments;
   Value counter, section;
+  /// The sorted lists of a block mask.
+  Value listBase, listStrides[3];
 
   // Of the thread.
   Value smem, tid, lane, warp, group, column, row;

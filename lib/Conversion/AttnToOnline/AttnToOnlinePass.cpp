@@ -48,6 +48,7 @@ chooseHopper(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
   request.elementType = op.getElementType();
   request.hasScore = op.hasScore();
   request.hasMask = op.hasMask();
+  request.hasBlocks = bool(op.getBlockMask());
   request.text = options.schedule;
   FailureOr<attn_gpu::ScheduleAttr> chosen = chooseHopperSchedule(
       op.getContext(), request, [&] { return op.emitError(); });
@@ -56,6 +57,7 @@ chooseHopper(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
   AttnToOnlineSchedule schedule{online::ScheduleAttrInterface(*chosen)};
   schedule.segmentAlignment = chosen->getN();
   schedule.wholeSequences = true;
+  schedule.dividesTiles = true;
   return schedule;
 }
 

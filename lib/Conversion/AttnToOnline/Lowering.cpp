@@ -67,6 +67,8 @@ private:
     return arith::IndexCastOp::create(builder, loc, builder.getIndexType(),
                                       value);
   }
+  /// Query tiles of the mask begin anywhere in those of the schedule.
+  bool cutsQueryTiles() { return arguments.classes && !schedule.dividesTiles; }
   bool hasQueryLengths() {
     return op.getQLengths() && !schedule.wholeSequences;
   }
@@ -177,7 +179,7 @@ LogicalResult BodyBuilder::build() {
 /// sequence's end begin a tile of their own.
 void BodyBuilder::buildGrid() {
   Value tiles, one = index(1);
-  if (arguments.classes) {
+  if (cutsQueryTiles()) {
     tilesPerRow = ceilDiv(arguments.queryTile, index(rows));
     Value blockRows = ceilDiv(sizes.queryLength, arguments.queryTile);
     tiles = make<arith::AddIOp>(make<arith::MulIOp>(blockRows, tilesPerRow),
@@ -226,7 +228,7 @@ void BodyBuilder::readItem(Value tileIndex) {
 
 void BodyBuilder::readRows(Value tileIndex) {
   Value tileRows = index(rows), liveTiles, end = qLength;
-  if (arguments.classes) {
+  if (cutsQueryTiles()) {
     blockRow = make<arith::DivUIOp>(tileIndex, tilesPerRow);
     Value first = make<arith::MulIOp>(blockRow, arguments.queryTile);
     Value part = make<arith::RemUIOp>(tileIndex, tilesPerRow);
@@ -238,8 +240,14 @@ void BodyBuilder::readRows(Value tileIndex) {
   } else {
     row = make<arith::MulIOp>(tileIndex, tileRows);
     liveTiles = ceilDiv(qLength, tileRows);
+    if (arguments.classes)
+      blockRow = make<arith::DivUIOp>(row, arguments.queryTile);
   }
   rowEnd = end;
+  if (schedule.wholeSequences && !cutsQueryTiles()) {
+    keyEnd = kvLength; // every tile begins inside of the sequence
+    return;
+  }
   Value seesKeys = below(row, end);
   if (hasQueryLengths()) {
     // Dead rows (S3, S6): tiles from q_lengths[b] on that see no key.

@@ -148,6 +148,10 @@ LogicalResult GridLowering::lowerStep(online::StepOp op) {
     if (scoreFactor != 1)
       toNatural = constant(scoreFactor);
     if (op.getScale()) {
+      // The maximum of scores at rest is that of scaled ones where it is.
+      if (op.getState().getType().getHasT())
+        tiles->getParentOfType<func::FuncOp>()->setAttr(
+            "attn_gpu.positive_scale", b.getUnitAttr());
       toNatural = mapping.lookupOrDefault(op.getScale());
       toLog2 = arith::MulFOp::create(b, loc, toNatural, toLog2);
     }

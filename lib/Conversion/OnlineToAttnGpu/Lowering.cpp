@@ -10,6 +10,7 @@ LogicalResult GridLowering::run() {
   if (grid.getBounds().size() != 3)
     return unsupported(grid, "grids of other than three bounds");
   tiles = ForTilesOp::create(b, loc, grid.getBounds(), schedule);
+  grid->getParentOfType<func::FuncOp>()->setAttr("attn_gpu.schedule", schedule);
   Block *body = b.createBlock(&tiles.getBody());
   for (BlockArgument argument : grid.getBody().getArguments())
     mapping.map(argument, body->addArgument(b.getIndexType(), loc));
@@ -29,11 +30,11 @@ LogicalResult GridLowering::lower(Operation *op) {
       .Case([&](online::SweepOp sweep) { return lowerSweep(sweep); })
       .Case([&](online::FinishOp finish) { return lowerFinish(finish); })
       .Case([&](online::StoreOp store) { return lowerStore(store); })
-      .Case([&](online::WalkSegmentsOp) { return success(); })
+      .Case<online::WalkSegmentsOp, online::WalkListOp>(
+          [&](auto) { return success(); })
       .Case([&](online::WalkScanOp) {
         return unsupported(op, "masks without closed-form bounds");
       })
-      .Case([&](online::WalkListOp) { return unsupported(op, "block masks"); })
       .Default([&](Operation *other) -> LogicalResult {
         if (isa<online::OnlineDialect>(other->getDialect()) &&
             !isa<online::ViewOp>(other))
@@ -139,19 +140,35 @@ LogicalResult GridLowering::lowerStore(online::StoreOp op) {
   return success();
 }
 
-LogicalResult GridLowering::lowerSweep(online::SweepOp op) {
-  auto walk = op.getWalk().getDefiningOp<online::WalkSegmentsOp>();
-  if (!walk || op.getInits().size() != 1 || !states.count(op.getInits()[0]))
-    return unsupported(op, "sweeps over other than segments and one state");
-  if (walk.getBegins().empty())
-    return unsupported(op, "walks without a segment");
+/// The loop over the elements of a walk; null where there is none of the kind.
+ForBlocksOp GridLowering::createBlocks(Operation *walk, ValueRange inits) {
   auto lookup = [&](Value value) { return mapping.lookupOrDefault(value); };
+  TypeRange types(inits);
+  if (auto list = dyn_cast_if_present<online::WalkListOp>(walk))
+    return ForBlocksOp::create(
+        b, loc, types, ValueRange(), ValueRange(), lookup(list.getClasses()),
+        llvm::map_to_vector(list.getIndices(), lookup),
+        lookup(list.getKeyTile()), lookup(list.getLength()), inits,
+        ArrayRef<int32_t>(), list.getStep());
+  auto segments = dyn_cast_if_present<online::WalkSegmentsOp>(walk);
+  if (!segments || segments.getBegins().empty())
+    return {};
+  return ForBlocksOp::create(b, loc, types,
+                             llvm::map_to_vector(segments.getBegins(), lookup),
+                             llvm::map_to_vector(segments.getEnds(), lookup),
+                             /*list=*/Value(), /*row=*/ValueRange(),
+                             /*keyTile=*/Value(), /*length=*/Value(), inits,
+                             segments.getClasses(), segments.getStep());
+}
+
+LogicalResult GridLowering::lowerSweep(online::SweepOp op) {
+  if (op.getInits().size() != 1 || !states.count(op.getInits()[0]))
+    return unsupported(op, "sweeps over other than one state");
   State state = states[op.getInits()[0]];
   SmallVector<Value> inits = state.flat();
-  blocks = ForBlocksOp::create(b, loc, TypeRange(ValueRange(inits)),
-                               llvm::map_to_vector(walk.getBegins(), lookup),
-                               llvm::map_to_vector(walk.getEnds(), lookup),
-                               inits, walk.getClasses(), walk.getStep());
+  blocks = createBlocks(op.getWalk().getDefiningOp(), inits);
+  if (!blocks)
+    return unsupported(op, "sweeps over other than segments or a list");
   {
     OpBuilder::InsertionGuard guard(b);
     Block *body = b.createBlock(&blocks.getBody());

@@ -46,6 +46,7 @@ private:
   // The body of the grid.
   LogicalResult lower(Operation *op);
   LogicalResult lowerSweep(online::SweepOp op);
+  attn_gpu::ForBlocksOp createBlocks(Operation *walk, ValueRange inits);
   LogicalResult lowerInit(online::InitOp op);
   LogicalResult lowerFinish(online::FinishOp op);
   LogicalResult lowerStore(online::StoreOp op);

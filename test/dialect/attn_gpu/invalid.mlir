@@ -221,3 +221,201 @@ func.func @c28() {
   attn_gpu.turn "skip"
   return
 }
+
+// -----
+
+// C29
+func.func @c29(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+  // expected-error @+1 {{takes (batch, head, row) of a block mask, got 2 indices}}
+  %w, %t = attn_gpu.list.count %c[%b, %b] tile(%n) length(%n) step 128 : memref<?x?x?x?xi8>
+  return
+}
+
+// -----
+
+// C29
+func.func @c29_step(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+  // expected-error @+1 {{step must be positive, got 0}}
+  %n0 = attn_gpu.list.element %b of %c[%b, %b, %b] tile(%n) length(%n) step 0 : memref<?x?x?x?xi8>
+  return
+}
+
+// -----
+
+// C29
+func.func @c29_loop(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+  // expected-error @+1 {{takes (batch, head, row) of a block mask, got 1 indices}}
+  attn_gpu.for_blocks (%n0, %count, %full) in list %c[%b] tile(%n) length(%n) : memref<?x?x?x?xi8> step 128 {
+    attn_gpu.yield
+  }
+  return
+}
+
+// -----
+
+// C4
+func.func @c4_list(%c: memref<?x?x?x?xi8>, %n: index) {
+  // expected-error @+1 {{takes segments, or a list with its tile and length}}
+  "attn_gpu.for_blocks"(%n, %n, %c, %n, %n, %n, %n, %n) <{classes = array<i32: 1>, operandSegmentSizes = array<i32: 1, 1, 1, 3, 1, 1, 0>, step = 128 : i64}> ({
+  ^bb0(%n0: index, %count: index, %full: i1):
+    "attn_gpu.yield"() : () -> ()
+  }) : (index, index, memref<?x?x?x?xi8>, index, index, index, index, index) -> ()
+  return
+}
+
+// -----
+
+// C4
+func.func @c4(%n: index) {
+  // expected-error @+1 {{needs one begin, end and class per segment, got 1, 1 and 2}}
+  "attn_gpu.for_blocks"(%n, %n) <{classes = array<i32: 1, 2>, operandSegmentSizes = array<i32: 1, 1, 0, 0, 0, 0, 0>, step = 128 : i64}> ({
+  ^bb0(%n0: index, %count: index, %full: i1):
+    "attn_gpu.yield"() : () -> ()
+  }) : (index, index) -> ()
+  return
+}
+
+// -----
+
+// C5
+func.func @c5(%m: memref<?x?x?x64xbf16, strided<[?, ?, ?, ?], offset: ?>>, %b: index) {
+  %v = online.view %m[%b, %b] len(%b) : memref<?x?x?x64xbf16, strided<[?, ?, ?, ?], offset: ?>> -> !online.view<?x64xbf16, ragged>
+  // expected-error @+1 {{must have columns and elements of '!online.view<?x64xbf16, ragged>', got 128x'bf16'}}
+  %t = attn_gpu.load %v[%b] : !online.view<?x64xbf16, ragged> -> !attn_gpu.tile<128x128xbf16>
+  return
+}
+
+// -----
+
+// C9
+func.func @c9(%s: !attn_gpu.frag<64x64xf32, quad>) {
+  // expected-error @+1 {{region must take ('f32'), got ('f32', 'f32')}}
+  %t = attn_gpu.map (%s) {
+  ^bb0(%x: f32, %y: f32):
+    attn_gpu.yield %x : f32
+  } : (!attn_gpu.frag<64x64xf32, quad>) -> !attn_gpu.frag<64x64xf32, quad>
+  return
+}
+
+// -----
+
+// C9
+func.func @c9_yield(%s: !attn_gpu.frag<64x64xf32, quad>, %n: index) {
+  // expected-error @+1 {{region must end with an 'attn_gpu.yield' of 'f32'}}
+  %t = attn_gpu.map (%s) {
+  ^bb0(%x: f32):
+    attn_gpu.yield %n : index
+  } : (!attn_gpu.frag<64x64xf32, quad>) -> !attn_gpu.frag<64x64xf32, quad>
+  return
+}
+
+// -----
+
+// C11
+func.func @c11(%s: !attn_gpu.frag<64x64xf32, quad>, %m: memref<f32>) {
+  // expected-note @+1 {{region of this op}}
+  %t = attn_gpu.map (%s) {
+  ^bb0(%x: f32):
+    // expected-error @+1 {{is not allowed in a scalar region}}
+    %y = memref.load %m[] : memref<f32>
+    attn_gpu.yield %y : f32
+  } : (!attn_gpu.frag<64x64xf32, quad>) -> !attn_gpu.frag<64x64xf32, quad>
+  return
+}
+
+// -----
+
+// C12
+func.func @c12(%s: !attn_gpu.frag<64x64xf32, quad>, %n: index, %full: i1) {
+  // expected-error @+1 {{region must end with an 'attn_gpu.yield' of 'i1'}}
+  %t = attn_gpu.mask %s at(%n, %n) count(%n) full(%full) {
+  ^bb0(%m: i64, %k: i64):
+    attn_gpu.yield %m : i64
+  } : !attn_gpu.frag<64x64xf32, quad>
+  return
+}
+
+// -----
+
+// C13
+func.func @c13(%s: !attn_gpu.frag<64x64xf32, quad>, %m: !attn_gpu.rowvec<64xf32, partial>) {
+  // expected-error @+1 {{init must be '!attn_gpu.rowvec<64xf32>', got '!attn_gpu.rowvec<64xf32, partial>'}}
+  %t = attn_gpu.reduce max %s init(%m : !attn_gpu.rowvec<64xf32, partial>) : !attn_gpu.frag<64x64xf32, quad> -> !attn_gpu.rowvec<64xf32>
+  return
+}
+
+// -----
+
+// C13
+func.func @c13_layout(%s: !attn_gpu.frag<64x64xbf16, quad_a>) {
+  // expected-error @+1 {{works on fragments of layout quad}}
+  %t = attn_gpu.reduce max %s : !attn_gpu.frag<64x64xbf16, quad_a> -> !attn_gpu.rowvec<64xf32>
+  return
+}
+
+// -----
+
+// C15
+func.func @c15(%s: !attn_gpu.frag<64x64xf32, quad>, %a: !attn_gpu.rowvec<64xf32, partial>) {
+  // expected-error @+1 {{alpha must not be partial}}
+  %t = attn_gpu.rescale %s by %a : !attn_gpu.frag<64x64xf32, quad>, !attn_gpu.rowvec<64xf32, partial>
+  return
+}
+
+// -----
+
+// C15
+func.func @c15_addend(%s: !attn_gpu.rowvec<64xf32, partial>, %a: !attn_gpu.rowvec<64xf32>) {
+  // expected-error @+1 {{addend must be '!attn_gpu.rowvec<64xf32, partial>', got '!attn_gpu.rowvec<64xf32>'}}
+  %t = attn_gpu.rescale %s by %a plus %a : !attn_gpu.rowvec<64xf32> : !attn_gpu.rowvec<64xf32, partial>, !attn_gpu.rowvec<64xf32>
+  return
+}
+
+// -----
+
+// C17
+func.func @c17(%s: !attn_gpu.frag<64x64xf32, quad>, %m: memref<?x?x?x64xf32, strided<[?, ?, ?, ?], offset: ?>>, %b: index) {
+  %v = online.view %m[%b, %b] len(%b) : memref<?x?x?x64xf32, strided<[?, ?, ?, ?], offset: ?>> -> !online.view<?x64xf32, ragged>
+  // expected-error @+1 {{stores a quad fragment of the view's columns to f16 or bf16, got '!attn_gpu.frag<64x64xf32, quad>' and '!online.view<?x64xf32, ragged>'}}
+  attn_gpu.store_tile %s, %v[%b] : !attn_gpu.frag<64x64xf32, quad>, !online.view<?x64xf32, ragged>
+  return
+}
+
+// -----
+
+// C18
+func.func @c18(%s: !attn_gpu.rowvec<64xf32, partial>, %m: memref<?x?x?xf32, strided<[?, ?, ?], offset: ?>>, %b: index) {
+  %v = online.view %m[%b, %b] len(%b) : memref<?x?x?xf32, strided<[?, ?, ?], offset: ?>> -> !online.view<?xf32, ragged>
+  // expected-error @+1 {{stores a rowvec that is not partial to f32 scalars}}
+  attn_gpu.store_rows %s, %v[%b] : !attn_gpu.rowvec<64xf32, partial>, !online.view<?xf32, ragged>
+  return
+}
+
+// -----
+
+// C22
+func.func @c22(%m: memref<?x?x?x64xbf16, strided<[?, ?, ?, ?], offset: ?>>, %b: index) {
+  %v = online.view %m[%b, %b] len(%b) : memref<?x?x?x64xbf16, strided<[?, ?, ?, ?], offset: ?>> -> !online.view<?x64xbf16, ragged>
+  %c = attn_gpu.channel "k" : !attn_gpu.channel<128x64xf16, stages = 2, records = 0>
+  // expected-error @+1 {{must have columns and elements of '!online.view<?x64xbf16, ragged>', got 64x'f16'}}
+  attn_gpu.fill %c[%b], %v[%b] : !attn_gpu.channel<128x64xf16, stages = 2, records = 0>, !online.view<?x64xbf16, ragged>
+  return
+}
+
+// -----
+
+// C26
+func.func @c26(%p: !attn_gpu.pending<!attn_gpu.frag<64x64xf32, quad>>) {
+  // expected-error @+1 {{result must be '!attn_gpu.frag<64x64xf32, quad>', got '!attn_gpu.frag<64x128xf32, quad>'}}
+  %s = attn_gpu.await %p : !attn_gpu.pending<!attn_gpu.frag<64x64xf32, quad>> -> !attn_gpu.frag<64x128xf32, quad>
+  return
+}
+
+// -----
+
+// C27
+func.func @c27(%p: !attn_gpu.pending<!attn_gpu.frag<64x64xf32, quad>>) {
+  // expected-error @+1 {{keep must lie in 0 ... 7, got 8}}
+  %s = attn_gpu.await %p keep 8 : !attn_gpu.pending<!attn_gpu.frag<64x64xf32, quad>> -> !attn_gpu.frag<64x64xf32, quad>
+  return
+}

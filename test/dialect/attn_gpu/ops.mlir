@@ -78,3 +78,16 @@ func.func @roles(%k: !memref, %n: index) {
   }
   return
 }
+
+// CHECK-LABEL: func @lists
+func.func @lists(%c: memref<?x?x?x?xi8>, %b: index, %tile: index, %n: index) {
+  // CHECK: attn_gpu.for_blocks (%{{.*}}, %{{.*}}, %{{.*}}) in list %{{.*}}[%{{.*}}, %{{.*}}, %{{.*}}] tile(%{{.*}}) length(%{{.*}}) : memref<?x?x?x?xi8> step 128 {
+  attn_gpu.for_blocks (%n0, %count, %full) in list %c[%b, %b, %b] tile(%tile) length(%n) : memref<?x?x?x?xi8> step 128 {
+    attn_gpu.yield
+  }
+  // CHECK: attn_gpu.list.count %{{.*}}[%{{.*}}, %{{.*}}, %{{.*}}] tile(%{{.*}}) length(%{{.*}}) step 128 : memref<?x?x?x?xi8>
+  %whole, %total = attn_gpu.list.count %c[%b, %b, %b] tile(%tile) length(%n) step 128 : memref<?x?x?x?xi8>
+  // CHECK: attn_gpu.list.element %{{.*}} of %{{.*}}[%{{.*}}, %{{.*}}, %{{.*}}] tile(%{{.*}}) length(%{{.*}}) step 128 : memref<?x?x?x?xi8>
+  %first = attn_gpu.list.element %whole of %c[%b, %b, %b] tile(%tile) length(%n) step 128 : memref<?x?x?x?xi8>
+  return
+}

@@ -8,7 +8,7 @@ from typing import Any
 
 from .driver import LoadedKernel, Packed
 from .manifest import Kernel, LaunchTensor, LaunchValues
-from .variants import VARIANTS, Captures
+from .variants import VARIANTS, Blocks, Captures
 
 __all__ = ["Inputs", "Outputs", "Shape", "make_inputs", "make_outputs", "prepare"]
 
@@ -25,10 +25,12 @@ class Shape:
     M: int
     N: int
     layout: str = "bhsd"
+    sign: int = 1  # of the scale; 0: no scale
 
     def __str__(self) -> str:
         heads = str(self.H) if self.Hk == self.H else f"{self.H}/{self.Hk}"
-        return f"B{self.B} H{heads} M{self.M} N{self.N} {self.layout}"
+        sign = "" if self.sign == 1 else f" sign {self.sign}"
+        return f"B{self.B} H{heads} M{self.M} N{self.N} {self.layout}{sign}"
 
 
 @dataclass
@@ -40,6 +42,7 @@ class Inputs:
     v: Any
     captures: Captures
     scale: float
+    blocks: Blocks | None = None
 
 
 @dataclass
@@ -91,7 +94,9 @@ def make_inputs(
     q, k, v = (_arrange(x, shape.layout) for x in (q, k, v))
     variant = VARIANTS[kernel.variant]
     captures = variant.make_captures(torch, shape.H, shape.N, generator)
-    return Inputs(q, k, v, captures, 1 / math.sqrt(D))
+    lengths = (shape.B, shape.H, shape.M, shape.N)
+    blocks = variant.make_blocks(torch, *lengths, generator)
+    return Inputs(q, k, v, captures, shape.sign / math.sqrt(D), blocks)
 
 
 def make_outputs(
@@ -145,6 +150,26 @@ def _kernel_captures(torch: Any, kernel: Kernel, captures: Captures) -> Captures
     return handed
 
 
+_ANY_TILE = 3 << 24  # a tile that holds a whole length is a multiple of any
+
+
+def _describe_blocks(blocks: Blocks, B: int, H: int) -> LaunchTensor:
+    """The classes of all heads, by stride 0 where they share them."""
+    classes = blocks.classes
+    steps = tuple(
+        0 if extent == 1 else step
+        for extent, step in zip(classes.shape[:2], classes.stride()[:2], strict=True)
+    )
+    strides = (*steps, *classes.stride()[2:])
+    return LaunchTensor(classes.data_ptr(), (B, H, *classes.shape[2:]), strides)
+
+
+def tile_sizes(tile: tuple[int, int] | None, M: int, N: int) -> dict[str, int]:
+    """BQ and BKV of a launch with a block mask of such tiles, or without one."""
+    pairs = zip(("BQ", "BKV"), tile or (M, N), (M, N), strict=True)
+    return {name: _ANY_TILE if size >= length else size for name, size, length in pairs}
+
+
 def prepare(
     torch: Any,
     loaded: LoadedKernel,
@@ -165,17 +190,24 @@ def prepare(
         "D": D,
         "E": inputs.v.shape[3],
         "SM": processors,
-    }
+        "SIGN": (inputs.scale > 0) - (inputs.scale < 0),
+    } | tile_sizes(
+        None if inputs.blocks is None else inputs.blocks.size, M, inputs.k.shape[2]
+    )
     tensors = {"q": inputs.q, "k": inputs.k, "v": inputs.v, "out": outputs.out}
     if outputs.lse is not None:
         tensors["lse"] = outputs.lse
     handed = _kernel_captures(torch, kernel, inputs.captures)
     tensors |= {f"@{name}": tensor for name, tensor in handed.items()}
     described = {name: _describe(tensor) for name, tensor in tensors.items()}
+    if inputs.blocks is not None:
+        described["block_mask"] = _describe_blocks(inputs.blocks, B, H)
     values = LaunchValues(sizes, described, (inputs.scale,))
     size = loaded.workspace_bytes(values)
     workspace = torch.zeros(max(1, -(-size // 4)), dtype=torch.int32, device=device)
-    packed = loaded.pack(values, workspace.data_ptr())
-    packed.keep += [workspace, handed, inputs, outputs]
+    size = loaded.scratch_bytes(values)
+    scratch = torch.full((max(16, size),), 0x5A, dtype=torch.int8, device=device)
+    packed = loaded.pack(values, workspace.data_ptr(), scratch.data_ptr())
+    packed.keep += [workspace, scratch, handed, inputs, outputs]
     packed.workspace = workspace
     return packed

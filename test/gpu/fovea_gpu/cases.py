@@ -5,7 +5,7 @@ from __future__ import annotations
 from .call import Shape
 from .manifest import Kernel
 
-__all__ = ["check_shapes"]
+__all__ = ["check_shapes", "fits"]
 
 _SHAPES = (
     Shape(1, 1, 1, 1, 1),
@@ -17,25 +17,28 @@ _SHAPES = (
     Shape(1, 4, 2, 333, 640),
     Shape(2, 4, 2, 640, 333, "bshd"),
     Shape(3, 5, 5, 256, 256),
+    Shape(2, 4, 2, 130, 200, "bshd", sign=-1),
+    Shape(1, 2, 1, 200, 300, sign=0),
     Shape(1, 2, 2, 1536, 1536),
     Shape(1, 8, 2, 4096, 4096, "bshd"),
     Shape(1, 16, 16, 4096, 4096),
 )
 
 
-def check_shapes(kernel: Kernel, quick: bool = False) -> list[Shape]:
-    """The shapes within a kernel's limits, small ones first."""
+def fits(kernel: Kernel, shape: Shape) -> bool:
+    """Whether the limits of a kernel allow a shape."""
     limits = kernel.limits
     multiple = int(limits.get("multiple", 1))
-    found = []
-    for shape in _SHAPES:
-        if limits.get("square") and shape.M != shape.N:
-            continue
-        if limits.get("contiguous") and shape.layout != "bhsd":
-            continue
-        if limits.get("square") and shape.Hk != shape.H:
-            continue
-        if shape.M % multiple or shape.N % multiple:
-            continue
-        found.append(shape)
+    square = shape.M == shape.N and shape.Hk == shape.H and shape.sign == 1
+    return (
+        (square or not limits.get("square"))
+        and (shape.layout == "bhsd" or not limits.get("contiguous"))
+        and shape.M % multiple == 0
+        and shape.N % multiple == 0
+    )
+
+
+def check_shapes(kernel: Kernel, quick: bool = False) -> list[Shape]:
+    """The shapes within a kernel's limits, small ones first."""
+    found = [shape for shape in _SHAPES if fits(kernel, shape)]
     return found[:: max(1, len(found) // 3)] if quick else found

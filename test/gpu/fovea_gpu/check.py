@@ -36,8 +36,8 @@ def compare(
     rows = _rows(torch, inputs.q.shape[2], str(inputs.q.device))
     qkv = (inputs.q, inputs.k, inputs.v)
     arguments = (torch, variant, qkv, inputs.captures, inputs.scale, rows)
-    exact, exact_lse = attention(*arguments)
-    plain, plain_lse = attention(*arguments, plain=True)
+    exact, exact_lse = attention(*arguments, blocks=inputs.blocks)
+    plain, plain_lse = attention(*arguments, plain=True, blocks=inputs.blocks)
     verdicts: list[tuple[str, Verdict]] = [
         ("out", judge(torch, outputs.out[:, :, rows], exact, plain, kernel.dtype))
     ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes as c
+import math
+from dataclasses import replace
 from typing import Any
 
 from .manifest import Kernel, LaunchTensor, LaunchValues, evaluate
@@ -43,6 +45,8 @@ class Packed:
         self.pointers: list[int] = []
         self.grid = 0
         self.workspace: Any = None
+        #: Function, grid, threads and arguments of what runs before.
+        self.before: list[tuple[Any, int, int, Packed]] = []
 
     def add(self, value: Any) -> None:
         self.keep.append(value)
@@ -58,11 +62,11 @@ class LoadedKernel:
     def __init__(self, driver: Any, kernel: Kernel):
         self.driver, self.kernel = driver, kernel
         self.manifest = kernel.manifest
-        self.module, self.function = c.c_void_p(), c.c_void_p()
+        self.module = c.c_void_p()
         image = kernel.cubin.read_bytes()
         self._call("cuModuleLoadData", c.byref(self.module), image)
-        symbol = self.manifest["symbol"].encode()
-        self._call("cuModuleGetFunction", c.byref(self.function), self.module, symbol)
+        self.function = self._function(self.manifest["symbol"])
+        self.before = [self._function(k["symbol"]) for k in self._prologue()]
         local, registers = self._get(_LOCAL_SIZE_BYTES), self._get(_NUM_REGS)
         if local:
             raise DriverError(f"{kernel.id}: uses {local} bytes of local memory")
@@ -79,6 +83,15 @@ class LoadedKernel:
             c.c_int(self.manifest["shared_memory"]),
         )
 
+    def _prologue(self) -> list[dict[str, Any]]:
+        return list(self.manifest.get("before", ()))
+
+    def _function(self, symbol: str) -> Any:
+        function = c.c_void_p()
+        name = symbol.encode()
+        self._call("cuModuleGetFunction", c.byref(function), self.module, name)
+        return function
+
     def _call(self, name: str, *arguments: Any) -> None:
         status = getattr(self.driver, name)(*arguments)
         _check(self.driver, status, f"{self.kernel.id}: {name}")
@@ -92,7 +105,8 @@ class LoadedKernel:
         """An encoded tensor map, 128 bytes at a multiple of 64."""
         name = argument["tensor_map"]
         tensor: LaunchTensor = values.tensors[name]
-        dtype = self.kernel.dtype if name in ("q", "k", "v", "out") else "f32"
+        own = name in ("q", "signed_q", "k", "v", "out")
+        dtype = self.kernel.dtype if own else "f32"
         sizes = [evaluate(e, values) for e in argument["sizes"]]
         strides = [evaluate(e, values) * _BYTES[dtype] for e in argument["strides"]]
         rank = len(sizes)
@@ -118,68 +132,94 @@ class LoadedKernel:
     def workspace_bytes(self, values: LaunchValues) -> int:
         return evaluate(self.manifest.get("workspace", 0), values)
 
-    def pack(self, values: LaunchValues, workspace: int) -> Packed:
+    def scratch_bytes(self, values: LaunchValues) -> int:
+        return evaluate(self.manifest.get("scratch", 0), values)
+
+    def pack(self, values: LaunchValues, workspace: int, scratch: int = 0) -> Packed:
         """The arguments of a launch, once for any number of launches."""
         sentence = self.kernel.failed_condition(values)
         if sentence:
             raise ValueError(sentence)
+        memory = (workspace, scratch)
+        values = self._with_sign(values, scratch)
+        packed = self._pack(self.manifest, values, memory)
+        for function, kernel in zip(self.before, self._prologue(), strict=True):
+            first = self._pack(kernel, values, memory)
+            packed.before.append((function, first.grid, kernel["threads"], first))
+        return packed
+
+    def _with_sign(self, values: LaunchValues, scratch: int) -> LaunchValues:
+        """With q as kernels find it that take the sign of the scale from it."""
+        q = values.tensors["q"]
+        if values.sizes["SIGN"] < 1:
+            steps = tuple(math.prod(q.sizes[i + 1 :]) for i in range(len(q.sizes)))
+            q = LaunchTensor(scratch, q.sizes, steps)
+        tensors = values.tensors | {"signed_q": q}
+        return replace(values, tensors=tensors)
+
+    def _pack(
+        self, kernel: dict[str, Any], values: LaunchValues, memory: tuple[int, int]
+    ) -> Packed:
         packed = Packed()
-        for argument in self.manifest["arguments"]:
-            packed.add(self._argument(argument, values, workspace))
-        packed.grid = evaluate(self.manifest["grid"], values)
+        for argument in kernel["arguments"]:
+            packed.add(self._argument(argument, values, memory))
+        packed.grid = evaluate(kernel["grid"], values)
         return packed
 
     def _argument(
-        self, argument: dict[str, Any], values: LaunchValues, workspace: int
+        self, argument: dict[str, Any], values: LaunchValues, memory: tuple[int, int]
     ) -> Any:
         if "tensor_map" in argument:
             return self._map(argument, values)
         if "pointer" in argument:
             tensor = values.tensors.get(argument["pointer"])
             return c.c_uint64(tensor.address if tensor else 0)
-        if "workspace" in argument:
-            return c.c_uint64(workspace + evaluate(argument["workspace"], values))
+        for kind, address in zip(("workspace", "scratch"), memory, strict=True):
+            if kind in argument:
+                return c.c_uint64(address + evaluate(argument[kind], values))
         if "i32" in argument:
             return c.c_int32(evaluate(argument["i32"], values))
         if "i64" in argument:
             return c.c_int64(evaluate(argument["i64"], values))
         if "scale" in argument:
             return c.c_float(values.scales[argument["scale"]])
+        if "scale_size" in argument:
+            return c.c_float(abs(values.scales[argument["scale_size"]]) or 1.0)
         raise ValueError(f"unknown argument {argument}")
+
+    def _launches(self, packed: Packed, stream: int) -> list[tuple[Any, ...]]:
+        """The arguments of each cuLaunchKernel, in order."""
+        if packed.grid <= 0:
+            return []
+        shared = self.manifest["shared_memory"]
+        kernels = [(*kernel, 0) for kernel in packed.before if kernel[1] > 0]
+        threads = self.manifest["threads"]
+        kernels.append((self.function, packed.grid, threads, packed, shared))
+        return [
+            (
+                function,
+                *(c.c_uint(grid), c.c_uint(1), c.c_uint(1)),
+                *(c.c_uint(threads), c.c_uint(1), c.c_uint(1)),
+                c.c_uint(size),
+                c.c_void_p(stream),
+                arguments.array(),
+                None,
+            )
+            for function, grid, threads, arguments, size in kernels
+        ]
 
     def launch(self, packed: Packed, stream: int) -> None:
         """Launch on a stream; does not wait."""
-        if packed.grid <= 0:
-            return
-        array = packed.array()
-        self._call(
-            "cuLaunchKernel",
-            self.function,
-            *(c.c_uint(packed.grid), c.c_uint(1), c.c_uint(1)),
-            *(c.c_uint(self.manifest["threads"]), c.c_uint(1), c.c_uint(1)),
-            c.c_uint(self.manifest["shared_memory"]),
-            c.c_void_p(stream),
-            array,
-            None,
-        )
+        for arguments in self._launches(packed, stream):
+            self._call("cuLaunchKernel", *arguments)
 
     def launcher(self, packed: Packed, stream: int) -> Any:
         """A function without arguments that launches, for timing."""
-        array, function = packed.array(), self.driver.cuLaunchKernel
-        arguments = (
-            self.function,
-            *(c.c_uint(packed.grid), c.c_uint(1), c.c_uint(1)),
-            *(c.c_uint(self.manifest["threads"]), c.c_uint(1), c.c_uint(1)),
-            c.c_uint(self.manifest["shared_memory"]),
-            c.c_void_p(stream),
-            array,
-            None,
-        )
-
-        if packed.grid <= 0:
-            return lambda: None
+        function = self.driver.cuLaunchKernel
+        launches = self._launches(packed, stream)
 
         def launch(packed: Packed = packed) -> None:
-            _check(self.driver, function(*arguments), f"{self.kernel.id}: launch")
+            for arguments in launches:
+                _check(self.driver, function(*arguments), f"{self.kernel.id}: launch")
 
         return launch

@@ -6,7 +6,7 @@ import ctypes as c
 import math
 from typing import Any
 
-from .call import Shape
+from .call import Shape, tile_sizes
 from .driver import LoadedKernel
 from .manifest import Kernel, LaunchTensor, LaunchValues
 from .variants import VARIANTS
@@ -65,7 +65,12 @@ def fake_values(kernel: Kernel, shape: Shape, processors: int = 132) -> LaunchVa
         size = (H, 2 * N)[:rank] if rank <= 2 else (H,) * rank
         address = 0xA0000000 + 0x1000000 * i
         tensors[f"@{capture['name']}"] = LaunchTensor(address, size, _dense(size))
-    return LaunchValues(sizes | {"SM": processors}, tensors, (1 / math.sqrt(D),))
+    size = VARIANTS[kernel.variant].blocks
+    if size is not None:
+        tiles = (B, H, -(-M // size[0]), -(-N // size[1]))
+        tensors["block_mask"] = LaunchTensor(0xC0000000, tiles, _dense(tiles))
+    sizes |= {"SM": processors, "SIGN": shape.sign} | tile_sizes(size, M, N)
+    return LaunchValues(sizes, tensors, (shape.sign / math.sqrt(D),))
 
 
 def describe_launch(kernel: Kernel, shape: Shape) -> dict[str, Any]:

@@ -25,7 +25,7 @@ SIZES: tuple[tuple[int, int, int, int, int, tuple[str, ...]], ...] = (
     (64, 4, 32, 32, 4096, _CORE),
     (256, 2, 8, 8, 8192, ()),
     (256, 1, 8, 8, 16384, _PLAIN),
-    (128, 2, 32, 8, 4096, _PLAIN),
+    (128, 2, 32, 8, 4096, _CORE),
     (128, 1, 32, 8, 16384, _PLAIN),
 )
 
@@ -106,7 +106,8 @@ def measure_group(
         tile = kernel.manifest.get("tile")
         if tile:
             tiles[label] = (int(tile["m"]), int(tile["n"]))
-    kept = count_kept(torch, variant, shape.M, shape.N)
+    blocks = inputs.blocks
+    kept = count_kept(torch, variant, shape.M, shape.N, blocks)
     flops = 4 * shape.B * shape.H * group.D * kept
     times = bursts(torch, runs, 6 if shape.N > 5000 else 16, rounds)
     rows = []
@@ -115,9 +116,13 @@ def measure_group(
         if with_sustained:
             row["sustained_tflops"] = flops / sustained(torch, runs[name]) / 1e9
         if name in tiles:
-            m, n = tiles[name]
-            counts = count_visited(torch, variant, shape.M, shape.N, m, n)
-            row |= {"tile": [m, n], "query_tiles": len(counts), "visited": sum(counts)}
+            tile = tiles[name]
+            counts = count_visited(torch, variant, shape.M, shape.N, tile, blocks)
+            row |= {
+                "tile": list(tile),
+                "query_tiles": len(counts),
+                "visited": sum(counts),
+            }
         rows.append(row)
     rows += [_row(group, name) | {"error": text} for name, text in errors.items()]
     return rows

@@ -34,7 +34,7 @@ def _cudnn(torch: Any, variant: Variant, inputs: Inputs) -> Run | None:
 
 
 def _flex(torch: Any, variant: Variant, inputs: Inputs) -> Run | None:
-    if variant.normalizer != "softmax":
+    if variant.normalizer != "softmax" or variant.blocks is not None:
         return None
     from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .variants import Captures, Variant
+from .variants import Blocks, Captures, Variant
 
 __all__ = ["Verdict", "attention", "judge"]
 
@@ -55,6 +55,7 @@ def attention(
     scale: float,
     rows: Any,
     plain: bool = False,
+    blocks: Blocks | None = None,
 ) -> tuple[Any, Any]:
     """Output and lse (None without one) of some rows, in f64.
 
@@ -81,10 +82,13 @@ def attention(
     converted = {name: x.to(work) for name, x in captures.items()}
     if variant.score is not None:
         s = variant.score(s, b, h, m, n, converted)
-    hidden = None
+    keep = None
     if variant.mask is not None:
-        hidden = ~variant.mask(b, h, m, n, converted)
-        s = s.masked_fill(hidden, float("-inf"))
+        keep = variant.mask(b, h, m, n, converted)
+    if blocks is not None:
+        keep = blocks.keep(torch, b, h, m, n, keep)
+    if keep is not None:
+        s = s.masked_fill(~keep, float("-inf"))
     p, total, lse = _normalize(torch, variant, s, captures)
     if plain:
         p = p.to(q.dtype).to(work)

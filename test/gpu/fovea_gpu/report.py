@@ -12,7 +12,7 @@ Row = dict[str, Any]
 
 def print_checks(rows: Sequence[Row]) -> int:
     """Print one line a kernel; returns how many cases failed."""
-    checks = [row for row in rows if row["kind"] == "check"]
+    checks = [row for row in rows if row["kind"] in ("check", "memcheck")]
     names = dict.fromkeys(row["name"] for row in checks)
     failures = 0
     for name in names:
@@ -27,9 +27,11 @@ def print_checks(rows: Sequence[Row]) -> int:
             ),
             default=0.0,
         )
+        checked = sum(row["kind"] == "memcheck" for row in own)
         print(
-            f"check {name}: {len(own) - len(failed)} of {len(own)} cases pass,"
-            f" error at most {worst:.2f} of the allowed"
+            f"check {name}: {len(own) - len(failed)} of {len(own)} cases pass"
+            + (f" ({checked} of memory)" if checked else "")
+            + f", error at most {worst:.2f} of the allowed"
         )
         for row in failed[:6]:
             where = f" [{row['where']}]" if "where" in row else ""

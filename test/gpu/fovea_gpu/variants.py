@@ -10,9 +10,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["VARIANTS", "Variant", "count_kept", "count_visited"]
+__all__ = ["VARIANTS", "Blocks", "Variant", "count_kept", "count_visited"]
 
 Captures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A block mask: int8 classes [B or 1, H or 1, tiles of M, tiles of N]."""
+
+    classes: Any
+    size: tuple[int, int]
+
+    def keep(self, torch: Any, b: Any, h: Any, m: Any, n: Any, mask: Any) -> Any:
+        """What is visible of scores for which a mask function holds (or None)."""
+        B, H = self.classes.shape[:2]
+        at = (b % B, h % H, m // self.size[0], n // self.size[1])
+        kind = self.classes[torch.broadcast_tensors(*at)]
+        inside = kind == 1 if mask is None else (kind == 1) & mask
+        return inside | (kind == 2)
 
 
 @dataclass(frozen=True)
@@ -26,6 +42,8 @@ class Variant:
     mask : f(b, h, m, n, c) or None
     captures : f(torch, H, N, generator) -> {name: tensor}, in order
     normalizer : "softmax", "sink" (logit c["sigma"][h]) or "sigmoid"
+    blocks : (query, key) extent of the tiles of a block mask made by hand, or None
+    schedule : what its kernels are compiled with
     """
 
     name: str
@@ -34,9 +52,40 @@ class Variant:
     mask: Callable[..., Any] | None = None
     captures: Callable[..., Captures] | None = None
     normalizer: str = "softmax"
+    blocks: tuple[int, int] | None = None
+    schedule: str | None = None
 
     def make_captures(self, torch: Any, H: int, N: int, generator: Any) -> Captures:
         return self.captures(torch, H, N, generator) if self.captures else {}
+
+    def make_blocks(
+        self, torch: Any, B: int, H: int, M: int, N: int, generator: Any
+    ) -> Blocks | None:
+        """Tiles of every class anywhere, the classes of long ones shared by all
+        heads; rows of tiles without any among them."""
+        if self.blocks is None:
+            return None
+        size, device = self.blocks, generator.device
+        tiles = (-(-M // size[0]), -(-N // size[1]))
+        own = (B, H) if max(M, N) <= 2048 else (1, 1)
+        chance = torch.rand(*own, *tiles, generator=generator, device=device)
+        present = chance < 0.4
+        present &= (
+            torch.rand(*own, tiles[0], 1, generator=generator, device=device) > 0.1
+        )
+        inside = torch.ones(*tiles, dtype=torch.bool, device=device)
+        if self.mask is not None:
+            first = [
+                torch.arange(t, device=device) * s
+                for t, s in zip(tiles, size, strict=True)
+            ]
+            top, left = first[0][:, None], first[1][None, :]
+            # Causal masks alone: whole tiles lie left of their first row.
+            present &= left <= top + size[0] - 1
+            inside = left + size[1] - 1 <= top
+        full = present & inside & (chance < 0.25)
+        classes = present.to(torch.int8) + full.to(torch.int8)
+        return Blocks(classes, size)
 
 
 def _slopes(torch: Any, H: int, N: int, generator: Any) -> Captures:
@@ -146,35 +195,62 @@ def _all() -> list[Variant]:
                 mask=prefix(length),
             )
         )
+    # A step of the tiles that small tiles of a block mask take.
+    small = "groups=1,n=64"
+    variants.append(Variant("noop_small", "attention noop_small {}", schedule=small))
+    for q, kv, schedule in ((128, 128, None), (64, 64, small), (192, 128, small)):
+        name = f"lists{q}x{kv}"
+        source = f"attention {name} {{}}"
+        variants.append(Variant(name, source, blocks=(q, kv), schedule=schedule))
+        source = f"attention {name}_causal {{ mask = kv <= q }}"
+        variants.append(
+            Variant(
+                f"{name}_causal", source, mask=causal, blocks=(q, kv), schedule=schedule
+            )
+        )
     return variants
 
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for variant in _all()}
 
 
-def _mask_rows(torch: Any, variant: Variant, M: int, N: int, step: int) -> Any:
+def _mask_rows(
+    torch: Any, variant: Variant, M: int, N: int, step: int, blocks: Blocks | None
+) -> Any:
     """Row blocks of the mask of head 0, as boolean tensors."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     n = torch.arange(N, device=device)[None, :]
     for start in range(0, M, step):
         m = torch.arange(start, min(M, start + step), device=device)[:, None]
         keep = torch.ones(m.shape[0], N, dtype=torch.bool, device=device)
-        yield keep if variant.mask is None else keep & variant.mask(0, 0, m, n, {})
+        if variant.mask is not None:
+            keep &= variant.mask(0, 0, m, n, {})
+        if blocks is not None:
+            head = torch.zeros_like(m)
+            keep = blocks.keep(torch, head, head, m, n, keep)
+        yield keep
 
 
-def count_kept(torch: Any, variant: Variant, M: int, N: int) -> int:
+def count_kept(
+    torch: Any, variant: Variant, M: int, N: int, blocks: Blocks | None = None
+) -> int:
     """Scores that the mask keeps, a head."""
-    if variant.mask is None:
+    if variant.mask is None and blocks is None:
         return M * N
-    return sum(int(x.sum()) for x in _mask_rows(torch, variant, M, N, 1024))
+    return sum(int(x.sum()) for x in _mask_rows(torch, variant, M, N, 1024, blocks))
 
 
 def count_visited(
-    torch: Any, variant: Variant, M: int, N: int, tile_m: int, tile_n: int
+    torch: Any,
+    variant: Variant,
+    M: int,
+    N: int,
+    tile: tuple[int, int],
+    blocks: Blocks | None = None,
 ) -> list[int]:
     """Key tiles that hold a kept score, for each query tile of a head."""
-    counts = []
-    for rows in _mask_rows(torch, variant, M, N, tile_m):
+    counts, tile_n = [], tile[1]
+    for rows in _mask_rows(torch, variant, M, N, tile[0], blocks):
         columns = rows.any(dim=0)
         padded = torch.nn.functional.pad(columns, (0, -N % tile_n))
         counts.append(int(padded.view(-1, tile_n).any(dim=1).sum()))

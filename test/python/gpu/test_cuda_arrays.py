@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fovea
-from fovea import _cuda, _lib
+from fovea import _cuda, _lib, _tensors
 
 
 class _Stream:
@@ -114,3 +114,44 @@ def test_compiling_for_the_cpu_never_asks_the_driver() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("size", "lengths", "D", "expected"),
+    [
+        ((128, 128), (4096, 4096), 128, None),
+        ((64, 64), (4096, 4096), 128, "groups=1,n=64"),
+        ((192, 384), (4096, 4096), 64, "groups=1"),
+        ((128, 64), (4096, 4096), 256, None),
+        ((128, 64), (4096, 4096), 64, "n=64"),
+        ((100, 128), (4096, 4096), 128, None),  # the launch says what would do
+        ((100, 100), (90, 100), 128, None),
+    ],
+)
+def test_schedules_of_block_masks(
+    size: tuple[int, int], lengths: tuple[int, int], D: int, expected: str | None
+) -> None:
+    assert _cuda.block_schedule(size, lengths, D) == expected
+
+
+def test_block_classes_are_uploaded_once_a_stream(
+    torch: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = fovea.create_block_mask(lambda b, h, q, kv: q >= kv, 2, 4, 512, 512)
+    read = []
+
+    def record(tensor: object, name: str, dtypes: tuple[str, ...]) -> _tensors.Tensor:
+        read.append(tensor.array)
+        shape = tensor.array.shape
+        steps = tuple(s // tensor.array.itemsize for s in tensor.array.strides)
+        return _tensors.Tensor(
+            tensor, 4096 * len(read), "i8", shape, steps, "torch", "cuda:0", tensor
+        )
+
+    monkeypatch.setattr(_tensors, "read", record)
+    first = _cuda.block_classes(mask, "cuda:0", "torch")
+    assert first == (4096, "i8", (2, 4, 4, 4), (0, 0, 4, 1))
+    assert read[0].shape == (1, 1, 4, 4)
+    assert read[0].tolist() == mask._classes[:1, :1].tolist()
+    assert _cuda.block_classes(mask, "cuda:0", "torch") == first
+    assert len(read) == 1

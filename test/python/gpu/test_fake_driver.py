@@ -44,7 +44,6 @@ for stream in (7, 7, 8):
 errors = []
 for change in (
     {"kv_lengths": [5, 5]},
-    {"scale": -1.0},
     {"device": 3},
     {"slope": (16384, "f32", (4, 1), (1, 1))},
 ):
@@ -56,10 +55,22 @@ for change in (
         )
     except Exception as error:
         errors.append(f"{type(error).__name__}: {error}")
+classes = [(20480, "i8", (1, 1, 5, 2), (10, 10, 2, 1)), (64, 64)]
+blocks = {}
+for schedule in ("groups=1,n=64", None):
+    listed, _, _ = native().compile(
+        "attention listed { mask = kv <= q }", kind="attn", dtype="bf16",
+        head_dim=128, want_block_mask=1, target="cuda", schedule=schedule,
+    )
+    blocks[schedule or "default"] = json.loads(listed.info())["manifest"]
+    try:
+        listed.launch([q], [k], k, q, None, [], [0.1], *none[:4], *classes, 0, 7)
+    except Exception as error:
+        errors.append(f"{type(error).__name__}: {error}")
 driver = ctypes.CDLL(os.environ["FOVEA_LIBCUDA"])
 log = (ctypes.c_char * 65536).in_dll(driver, "fakeLog").value.decode()
 print(json.dumps({
-    "origin": origin, "log": log.splitlines(), "errors": errors,
+    "origin": origin, "blocks": blocks, "log": log.splitlines(), "errors": errors,
     "gpus": config()["gpus"], "targets": config()["targets"],
     "default": fovea.compile(D=128, dtype="bfloat16", target="cuda").ir("asm")[:200],
 }))
@@ -99,7 +110,7 @@ def test_cubins_are_kept_on_disk(said: list[dict]) -> None:
 def test_launches(said: list[dict]) -> None:
     log = said[0]["log"]
     launches = [line for line in log if line.startswith("launch")]
-    assert launches == [
+    assert launches[:3] == [
         f"launch {2 * 4 * 3}x1x1 of 384x1x1, {launches[0].split()[4]} bytes,"
         f" stream {stream}"
         for stream in ("0x7", "0x7", "0x8")
@@ -107,16 +118,31 @@ def test_launches(said: list[dict]) -> None:
     # Keys have one batch for both: their stride over it is 0.
     keys = [line for line in log if line.startswith("map") and " 77/" in line]
     assert keys and all(line.endswith("+256 +128 +19712 +0") for line in keys)
-    assert sum(line.startswith("load") for line in log) == 1
+    log = log[: log.index(launches[3])]
+    assert sum(line.startswith("load") for line in log) == 2
     # One workspace a stream, tensor maps once.
-    assert sum(line.startswith("allocate") for line in log) == 2
+    assert sum(line == "allocate 4096" for line in log) == 2
     assert sum(line.startswith("map") for line in log) == 4
+
+
+def test_block_masks_are_sorted_before_a_launch(said: list[dict]) -> None:
+    launches = [line for line in said[0]["log"] if line.startswith("launch")]
+    # One list of each row of tiles for all heads; 5 query tiles of 64 a head.
+    assert launches[3] == "launch 5x1x1 of 32x1x1, 0 bytes, stream 0x7"
+    assert launches[4].startswith("launch 40x1x1 of 256x1x1, ")
+    assert len(launches) == 5
+    manifest = said[0]["blocks"]["groups=1,n=64"]
+    assert manifest["block_mask"] is True
+    assert manifest["tile"] == {"m": 64, "n": 64}
+    assert said[0]["blocks"]["default"]["tile"] == {"m": 128, "n": 128}
 
 
 def test_launches_that_the_kernel_does_not_do(said: list[dict]) -> None:
     assert said[0]["errors"] == [
         "ValueError: kv_lengths: must be 77 on sm_90a, got 5",
-        "ValueError: scale: must be positive on sm_90a, got -1.00",
         "ValueError: q: device must be one of 1, got cuda:3",
         "ValueError: slope: rank must be 1, got 2",
+        "ValueError: block_mask: this sm_90a kernel takes tiles that are multiples"
+        " of 128 x 128; retile the mask (retile), or compile for its tiles (schedule"
+        " groups=1,n=64 takes multiples of 64 x 64)",
     ]

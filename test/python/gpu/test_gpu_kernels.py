@@ -32,9 +32,10 @@ CASES = [
     *((name, 128) for name in ("noop", "causal", "alibi_causal", "softcap_causal")),
     *((name, 128) for name in ("table_causal", "window1024", "prefix1024")),
     *((name, D) for name in ("noop", "causal") for D in (64, 256)),
+    *(("lists128x128_causal", D) for D in (64, 128, 256)),
+    *(("lists64x64_causal", D) for D in (64, 128, 256)),
+    *(("lists128x128", D) for D in (128,)),
 ]
-#: Products of one full tile: QK and PV, by head dim.
-PRODUCTS = {64: 12, 128: 16, 256: 21}
 
 
 @functools.cache
@@ -46,6 +47,8 @@ def compiled(variant: str, D: int) -> tuple[dict, bytes]:
         dtype="bf16",
         head_dim=D,
         want_lse=1,
+        want_block_mask=int(VARIANTS[variant].blocks is not None),
+        schedule=VARIANTS[variant].schedule,
         target="sm_90a",
     )
     return json.loads(kernel.info())["manifest"], kernel.object()
@@ -60,15 +63,24 @@ def found(variant: str, D: int, tmp_path: Path) -> dict:
 
 
 @pytest.mark.parametrize(("variant", "D"), CASES)
-def test_machine_code(found: dict, D: int) -> None:
+def test_machine_code(found: dict, variant: str, D: int) -> None:
     assert found["hazards"] == []
     assert found["local_accesses"] == 0
     full = found["loops"][0]
-    assert full["products"] == PRODUCTS[D]
+    n = compiled(variant, D)[0]["tile"]["n"]
+    assert full["products"] == D // 16 + n // 16
     assert full["shared_stores"] == 0 and full["local_accesses"] == 0
 
 
-@pytest.mark.parametrize(("variant", "D"), [("noop", 128), ("causal", 128)])
+@pytest.mark.parametrize(
+    ("variant", "D"),
+    [
+        ("noop", 128),
+        ("causal", 128),
+        ("lists128x128", 128),
+        ("lists128x128_causal", 128),
+    ],
+)
 def test_full_tiles(found: dict) -> None:
     full = found["loops"][0]
     assert full["r2ur"] == 0

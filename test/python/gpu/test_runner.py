@@ -334,11 +334,37 @@ def test_every_variant_has_a_reference() -> None:
     rows = torch.arange(40)
     for variant in VARIANTS.values():
         captures = variant.make_captures(torch, 2, 40, generator)
-        exact, lse = attention(torch, variant, qkv, captures, 0.125, rows)
-        plain, _ = attention(torch, variant, qkv, captures, 0.125, rows, plain=True)
+        blocks = variant.make_blocks(torch, 1, 2, 40, 40, generator)
+        arguments = (torch, variant, qkv, captures, 0.125, rows)
+        exact, lse = attention(*arguments, blocks=blocks)
+        plain, _ = attention(*arguments, plain=True, blocks=blocks)
         assert torch.isfinite(exact).all(), variant.name
         assert (lse is None) == (variant.normalizer == "sigmoid")
         assert judge(torch, plain, exact, plain, "bf16").passed
+
+
+def test_block_masks_have_tiles_of_every_class() -> None:
+    torch = pytest.importorskip("torch")
+    from fovea_gpu.variants import count_kept, count_visited
+
+    generator = torch.Generator().manual_seed(3)
+    variant = VARIANTS["lists64x64_causal"]
+    blocks = variant.make_blocks(torch, 1, 1, 700, 650, generator)
+    assert blocks.classes.shape == (1, 1, 11, 11)
+    assert set(blocks.classes.unique().tolist()) == {0, 1, 2}
+    assert bool((blocks.classes.amax(-1) == 0).any())
+    keep = np.zeros((700, 650), bool)
+    for m in range(700):
+        for n in range(650):
+            kind = blocks.classes[0, 0, m // 64, n // 64]
+            keep[m, n] = kind == 2 or (kind == 1 and n <= m)
+            assert kind != 2 or n <= m  # full is a promise
+    assert count_kept(torch, variant, 700, 650, blocks) == keep.sum()
+    visited = count_visited(torch, variant, 700, 650, (128, 64), blocks)
+    assert visited == [
+        sum(keep[m : m + 128, n : n + 64].any() for n in range(0, 650, 64))
+        for m in range(0, 700, 128)
+    ]
 
 
 def test_bars_of_the_benchmark() -> None:
@@ -349,6 +375,7 @@ def test_bars_of_the_benchmark() -> None:
         base = {"kind": "time", "variant": variant, "dtype": "bf16", "D": 128}
         base |= {"B": 1, "H": 16, "Hk": 16, "N": 16384}
         tiles = {"query_tiles": 128, "visited": 128 * 64, "ms": 1.5}
+        tiles["tile"] = [64, 64] if variant == "lists64x64" else [128, 128]
         return [base | {"impl": k, "tflops": v} | tiles for k, v in tflops.items()]
 
     found = gpu.find_bars(
@@ -357,6 +384,8 @@ def test_bars_of_the_benchmark() -> None:
             *rows("alibi_causal", fovea=690.0, flex=400.0),
             *rows("noop", fovea=700.0, cudnn=690.0),
             *rows("window1024", fovea=500.0),
+            *rows("lists128x128", fovea=500.0),
+            *rows("lists64x64", fovea=500.0),  # no step of its tiles is known
         ],
         132,
     )
@@ -367,4 +396,49 @@ def test_bars_of_the_benchmark() -> None:
         "alibi_causal D128 N16384 of own causal": False,
         "noop D128 N16384 over cuDNN": False,
         "window1024 D128 N16384 of the walk bound": True,
+        "lists128x128 D128 N16384 of the walk bound": True,
     }
+
+
+def test_reports_of_the_sanitizer(kernel: Kernel) -> None:
+    from fovea_gpu.memcheck import SHAPES, read_report
+
+    touched = [f"touched {kernel.id} {shape}" for shape in SHAPES]
+    good = "\n".join([*touched, "========= ERROR SUMMARY: 0 errors"])
+    rows = list(read_report(good, [kernel]))
+    assert len(rows) == len(SHAPES) and all(row["passed"] for row in rows)
+    bad = good.replace("0 errors", "1 error").replace(
+        "========= ERR",
+        "========= Invalid __global__ write of size 4 bytes\n====== ERR",
+    )
+    rows = list(read_report(bad, [kernel]))
+    assert rows[0]["reason"] == (
+        "compute-sanitizer: 1 errors Invalid __global__ write of size 4 bytes"
+    )
+    rows = list(read_report("\n".join(touched[:1]) + "\nno end within 5 s", [kernel]))
+    assert rows[0]["reason"] == "compute-sanitizer: no summary"
+    assert rows[1]["reason"].startswith("not launched: ") and "no end" in str(rows[1])
+
+
+def test_a_missing_sanitizer_is_a_failure(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from fovea_gpu import memcheck
+
+    monkeypatch.setattr(memcheck, "find_sanitizer", lambda: None)
+    (row,) = memcheck.memcheck(tmp_path, [kernel], 1.0)
+    assert not row["passed"] and row["reason"].startswith("no compute-sanitizer")
+
+
+def test_memory_is_checked_in_a_process_of_its_own(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from fovea_gpu import memcheck
+
+    tool = tmp_path / "compute-sanitizer"
+    tool.write_text('#!/bin/sh\necho "$PYTORCH_NO_CUDA_MEMORY_CACHING $@"\n')
+    tool.chmod(0o755)
+    monkeypatch.setattr(memcheck, "find_sanitizer", lambda: str(tool))
+    row = next(iter(memcheck.memcheck(tmp_path, [kernel], 30.0)))
+    said = row["reason"].removeprefix("not launched: ")
+    assert said.startswith("1 --tool memcheck ") and "--mode touch" in said

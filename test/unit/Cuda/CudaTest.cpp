@@ -169,6 +169,79 @@ TEST_F(Cuda, EveryStreamHasAWorkspaceOfItsOwn) {
   EXPECT_EQ(*reinterpret_cast<uint64_t *>(first), 0u);
 }
 
+TEST_F(Cuda, KernelsThatRunBefore) {
+  CudaKernel kernel("cubin", makeManifest(R"("block_mask": true,
+    "scratch": 8192, "before": [{"symbol": "alibi_lists", "threads": 32,
+    "grid": ["mul", "B", ["ceildiv", "M", "BQ"]], "arguments": [
+    {"pointer": "block_mask"}, {"scratch": 64}, {"i32": "BKV"}]}], )"));
+  LaunchView launch = view();
+  EXPECT_EQ(textOf(kernel.launch(launch)),
+            "block_mask: must be given, the kernel was compiled with one");
+  TensorView classes;
+  classes.data = reinterpret_cast<void *>(uintptr_t(0x50000));
+  classes.dtype = DType::I8;
+  classes.sizes = {2, 4, 5, 1};
+  classes.strides = {0, 0, 1, 1};
+  launch.blockClasses = classes;
+  launch.blockQ = 64;
+  launch.blockKV = 77; // the whole length
+  *get<int>("fakeParameterCount") = 3;
+  *get<const char *>("fakeFailing") = "cuLaunchKernel"; // the first one
+  EXPECT_NE(textOf(kernel.launch(launch)), "");
+  EXPECT_NE(log().find("function alibi_kernel\nfunction alibi_lists\n"
+                       "attribute"),
+            std::string::npos)
+      << log();
+  EXPECT_EQ(count("launch "), 1u);
+  EXPECT_NE(log().find("launch 10x1x1 of 32x1x1, 0 bytes, stream 0x30"),
+            std::string::npos)
+      << log();
+  auto *parameters = get<uint64_t>("fakeParameters");
+  EXPECT_EQ(parameters[0], 0x50000u);
+  EXPECT_EQ(parameters[1] % 16, 0u); // into the scratch memory
+  EXPECT_EQ(static_cast<int32_t>(parameters[2]), 3 << 24);
+  *get<const char *>("fakeFailing") = "";
+  EXPECT_EQ(textOf(kernel.launch(launch)), "");
+  EXPECT_EQ(count("launch "), 3u);
+  EXPECT_EQ(count("allocate 8192"), 1u);
+}
+
+TEST_F(Cuda, TheSignOfTheScaleRidesInTheQueries) {
+  KernelManifest manifest = makeManifest(R"("scratch": ["mul", ["lt", "SIGN",
+    1], 614400], "before": [{"symbol": "alibi_sign", "threads": 256,
+    "grid": ["mul", ["lt", "SIGN", 1], 150], "arguments": [{"i32": "SIGN"}]}],
+    )");
+  std::string text = manifest.text;
+  auto replace = [&](llvm::StringRef from, llvm::StringRef to) {
+    size_t at = text.find(from.str());
+    ASSERT_NE(at, std::string::npos) << from.str();
+    text.replace(at, from.size(), to.str());
+  };
+  replace("\"tensor_map\": \"q\"", "\"tensor_map\": \"signed_q\"");
+  for (int i = 0; i < 3; ++i)
+    replace("\"q.s", "\"signed_q.s");
+  replace("{\"scale\": 0}", "{\"scale_size\": 0}");
+  auto signedQ = parseManifest(text);
+  ASSERT_TRUE(static_cast<bool>(signedQ)) << textOf(signedQ.takeError());
+  CudaKernel kernel("cubin", std::move(*signedQ));
+  *get<int>("fakeParameterCount") = 1;
+  auto launch = [&](double scale) {
+    LaunchView launch = view(/*bshd=*/true);
+    launch.scales[0] = scale;
+    get<char>("fakeLog")[0] = 0;
+    EXPECT_EQ(textOf(kernel.launch(launch)), "");
+    *get<int>("fakeParameterCount") = 1;
+  };
+  launch(0.5);
+  EXPECT_EQ(count("launch "), 1u);
+  launch(-0.25);
+  EXPECT_EQ(count("launch "), 2u);
+  EXPECT_NE(log().find("launch 150x1x1 of 256x1x1, 0 bytes"), std::string::npos)
+      << log();
+  // The copy is dense whatever q was.
+  EXPECT_NE(log().find("+256 +128 +76800 +307200"), std::string::npos) << log();
+}
+
 TEST_F(Cuda, ChecksWhatWasLoaded) {
   CudaKernel kernel("cubin", makeManifest());
   *get<int>("fakeRegisters") = 160;
@@ -201,8 +274,8 @@ TEST_F(Cuda, ErrorsNameTheLaunch) {
 }
 
 TEST_F(Cuda, RefusesWhatTheKernelDoesNotDo) {
-  CudaKernel kernel("cubin", makeManifest(R"("promises": ["whole_sequences",
-    "positive_scale"], "conditions": [{"if": ["le", "N", 1000],
+  CudaKernel kernel("cubin", makeManifest(R"("promises": ["whole_sequences"],
+    "conditions": [{"if": ["le", "N", 1000],
     "else": "k: at most 1000 keys"}], )"));
   LaunchView launch = view();
   launch.kvLengths[1] = 5;
@@ -216,10 +289,6 @@ TEST_F(Cuda, RefusesWhatTheKernelDoesNotDo) {
   launch.lse.reset();
   EXPECT_EQ(textOf(kernel.launch(launch)),
             "lse: must be given on sm_90a, the kernel was compiled with it");
-  launch = view();
-  launch.scales[0] = -1;
-  EXPECT_NE(textOf(kernel.launch(launch)).find("scale: must be positive"),
-            std::string::npos);
   launch = view();
   launch.kvLength = 1001;
   launch.kvLengths = {1001, 1001};

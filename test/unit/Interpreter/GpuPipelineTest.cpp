@@ -64,12 +64,13 @@ protected:
   static void narrow(TestLaunch &launch, DType type) {
     const Shape &s = launch.shape;
     launch.program.dtype = type;
-    launch.program.returnLse = true;
+    launch.program.returnLse = launch.view.lse.has_value();
     launch.view.queries = {launch.random({s.B, s.H, s.M, s.D}, type)};
     launch.view.keys = {launch.random({s.B, s.Hk, s.N, s.D}, type)};
     launch.view.value = launch.random({s.B, s.Hk, s.N, s.E}, type);
     launch.view.out = launch.tensor({s.B, s.H, s.M, s.E}, type);
-    launch.view.lse = launch.tensor({s.B, s.H, s.M}, DType::F32);
+    if (launch.view.lse)
+      launch.view.lse = launch.tensor({s.B, s.H, s.M}, DType::F32);
   }
 
   void build(TestLaunch &launch) {
@@ -95,28 +96,37 @@ protected:
   void expectRight(TestLaunch &launch, const GpuOptions &options,
                    const std::string &when) {
     poison(launch.view.out);
-    poison(*launch.view.lse);
+    if (launch.view.lse)
+      poison(*launch.view.lse);
     messages.clear();
     ASSERT_TRUE(interpret(launch, options)) << when << ": " << messages;
     llvm::Expected<LaunchJudgement> judged =
         judgeLaunch(launch.program, launch.view);
     ASSERT_TRUE(bool(judged)) << llvm::toString(judged.takeError());
     EXPECT_TRUE(judged->out.passed) << when << ": " << judged->out.reason;
-    EXPECT_TRUE(judged->lse.passed) << when << ": " << judged->lse.reason;
+    if (launch.view.lse)
+      EXPECT_TRUE(judged->lse.passed) << when << ": " << judged->lse.reason;
+  }
+
+  static std::string withSchedule(std::string passes,
+                                  const std::string &schedule) {
+    if (size_t at = passes.find("sm_90a}"); at != std::string::npos)
+      passes.replace(at, 7, "sm_90a schedule=" + schedule + "}");
+    return passes;
   }
 
   void lowerAll(const std::string &schedule = "") {
-    for (std::string passes : kSteps) {
-      if (size_t at = passes.find("sm_90a}"); at != std::string::npos)
-        passes.replace(at, 7, "sm_90a schedule=" + schedule + "}");
-      ASSERT_TRUE(lower(passes)) << messages;
-    }
+    for (const char *passes : kSteps)
+      ASSERT_TRUE(lower(withSchedule(passes, schedule))) << messages;
   }
 
   /// All orders of the roles at the end of the pipeline; N keys make 0, 1, …
   /// blocks a tile.
   void explore(const char *text, Shape shape, const std::string &schedule) {
     TestLaunch launch(text, shape);
+    explore(launch, schedule);
+  }
+  void explore(TestLaunch &launch, const std::string &schedule) {
     narrow(launch, DType::BF16);
     build(launch);
     lowerAll(schedule);
@@ -129,13 +139,31 @@ protected:
     EXPECT_GT(summary.states, 100u);
   }
 
+  /// Classes of tiles, row by row, for all heads of the launch.
+  static void setBlocks(TestLaunch &launch, int64_t q, int64_t kv,
+                        llvm::ArrayRef<int8_t> classes) {
+    const Shape &s = launch.shape;
+    int64_t rows = (s.M + q - 1) / q, columns = (s.N + kv - 1) / kv;
+    TensorView tensor = launch.tensor({1, 1, rows, columns}, DType::I8);
+    ASSERT_EQ(rows * columns, int64_t(classes.size()));
+    llvm::copy(classes, static_cast<int8_t *>(tensor.data));
+    tensor.sizes[0] = s.B;
+    tensor.sizes[1] = s.H;
+    tensor.strides[0] = tensor.strides[1] = 0;
+    launch.program.blockMask = true;
+    launch.view.blockClasses = tensor;
+    launch.view.blockQ = q;
+    launch.view.blockKV = kv;
+  }
+
   /// All steps; after the roles have split also by chance and in several blocks
   /// of threads.
-  void check(TestLaunch &launch, DType type = DType::BF16) {
+  void check(TestLaunch &launch, DType type = DType::BF16,
+             const std::string &schedule = "") {
     narrow(launch, type);
     build(launch);
     for (auto [index, passes] : llvm::enumerate(kSteps)) {
-      ASSERT_TRUE(lower(passes)) << messages;
+      ASSERT_TRUE(lower(withSchedule(passes, schedule))) << messages;
       std::string when = "step " + std::to_string(index);
       GpuOptions options;
       expectRight(launch, options, when);
@@ -233,6 +261,38 @@ TEST_F(GpuPipeline, Prefix) {
   check(launch);
 }
 
+/// The sink is more than some rows' maximum, less than others'.
+TEST_F(GpuPipeline, Sink) {
+  TestLaunch launch("attention sink(sigma: f32[H]) {\n  mask = q >= kv\n"
+                    "  normalizer = sink(sigma)\n}",
+                    shapeOf(200, 200, 64, 4));
+  launch.view.captures = {launch.floats({-30, 0.5, 3, 40})};
+  check(launch);
+}
+
+TEST_F(GpuPipeline, SinkOfRowsThatSeeNothing) {
+  TestLaunch launch("attention late(sigma: f32[H]) {\n  mask = kv > q + 50\n"
+                    "  normalizer = sink(sigma)\n}",
+                    shapeOf(150, 100, 128));
+  launch.view.captures = {launch.floats({0.5, -2})};
+  check(launch);
+}
+
+TEST_F(GpuPipeline, Sigmoid) {
+  TestLaunch launch("attention gate { normalizer = sigmoid() }",
+                    shapeOf(130, 200, 128));
+  launch.view.lse.reset();
+  check(launch);
+}
+
+TEST_F(GpuPipeline, SigmoidUnderAMask) {
+  TestLaunch launch("attention gate {\n  mask = q >= kv\n"
+                    "  normalizer = sigmoid()\n}",
+                    shapeOf(200, 250, 64));
+  launch.view.lse.reset();
+  check(launch);
+}
+
 TEST_F(GpuPipeline, DeadRows) {
   TestLaunch launch("attention late { mask = kv > q + 50 }",
                     shapeOf(200, 150, 64));
@@ -245,6 +305,86 @@ TEST_F(GpuPipeline, ScoreThatIsMinusInfinity) {
       shapeOf(70, 140, 64));
   check(launch);
 }
+
+//===----------------------------------------------------------------------===//
+// Block masks
+//===----------------------------------------------------------------------===//
+
+/// Full and partial tiles in any order, a row without any, a cut full tile.
+TEST_F(GpuPipeline, Blocks) {
+  TestLaunch launch(kCausal, shapeOf(500, 450, 64));
+  setBlocks(launch, 128, 128,
+            {1, 0, 0, 0, //
+             2, 1, 0, 0, //
+             0, 0, 0, 0, //
+             2, 1, 2, 1});
+  check(launch);
+}
+
+TEST_F(GpuPipeline, BlocksWithoutAMaskAreSeenWhole) {
+  TestLaunch launch(kNoop, shapeOf(250, 300, 128, 4, 2, 2));
+  setBlocks(launch, 128, 128,
+            {0, 1, 2, //
+             2, 2, 0});
+  check(launch);
+}
+
+TEST_F(GpuPipeline, BlocksWithPositions) {
+  TestLaunch launch(kAlibi, shapeOf(260, 260, 128));
+  launch.view.captures = {launch.floats({0.5, 0.25})};
+  setBlocks(launch, 128, 128,
+            {1, 0, 0, //
+             2, 1, 0, //
+             1, 2, 1});
+  check(launch);
+}
+
+TEST_F(GpuPipeline, SmallBlocks) {
+  TestLaunch launch(kCausal, shapeOf(200, 200, 64));
+  setBlocks(launch, 64, 64,
+            {1, 0, 0, 0, //
+             0, 1, 0, 0, //
+             2, 2, 1, 0, //
+             2, 0, 1, 1});
+  check(launch, DType::BF16, "\"groups=1,n=64\"");
+}
+
+/// Tiles of the schedule within larger ones; one that exceeds the length.
+TEST_F(GpuPipeline, LargeBlocks) {
+  TestLaunch launch(kWindow, shapeOf(400, 400, 256, 1, 1));
+  setBlocks(launch, 256, 192,
+            {1, 1, 0, //
+             1, 1, 1});
+  check(launch);
+  TestLaunch whole(kCausal, shapeOf(100, 90, 128));
+  setBlocks(whole, 1000, 1000, {1});
+  check(whole);
+}
+
+TEST_F(GpuPipeline, EveryOrderOfBlocks) {
+  TestLaunch launch(kCausal, shapeOf(256, 320, 64, 1, 1));
+  setBlocks(launch, 64, 64, {0, 0, 0, 0, 0, //
+                             2, 0, 0, 0, 1, //
+                             2, 2, 1, 1, 0, //
+                             2, 2, 2, 1, 1});
+  explore(launch, "groups=1,n=64,stages=2,q_stages=1,ping_pong=0");
+}
+
+TEST_F(GpuPipeline, BlocksThatTheTilesDoNotDivideAreReported) {
+  TestLaunch launch(kNoop, shapeOf(128, 200, 64));
+  setBlocks(launch, 128, 96, {1, 1, 1});
+  narrow(launch, DType::BF16);
+  build(launch);
+  lowerAll();
+  EXPECT_FALSE(interpret(launch, {}));
+  EXPECT_NE(messages.find("key tile 96 is not a multiple of step 128"),
+            std::string::npos)
+      << messages;
+}
+
+//===----------------------------------------------------------------------===//
+// What is reported
+//===----------------------------------------------------------------------===//
 
 TEST_F(GpuPipeline, ABrokenPromiseIsReported) {
   TestLaunch launch(kCausal, shapeOf(200, 200, 64));

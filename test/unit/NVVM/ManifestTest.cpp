@@ -41,7 +41,7 @@ std::string errorWith(const std::string &from, const std::string &to) {
 
 LaunchValues values() {
   LaunchValues out;
-  int64_t sizes[] = {2, 3, 1, 1000, 777, 128, 128, 132};
+  int64_t sizes[] = {2, 3, 1, 1000, 777, 128, 128, 132, 128, 64, -1};
   std::copy(std::begin(sizes), std::end(sizes), out.sizes);
   out.tensors.resize(FirstCapture + 1);
   out.tensors[QTensor] = {4096, {2, 3, 1000, 128}, {384000, 128000, 128, 1}};
@@ -56,7 +56,6 @@ TEST(Manifest, ReadsEverything) {
   EXPECT_EQ(manifest->threads, 384u);
   EXPECT_EQ(manifest->registers, 168u);
   EXPECT_TRUE(manifest->wholeSequences);
-  EXPECT_FALSE(manifest->positiveScale);
   EXPECT_EQ(manifest->grid.evaluate(values()), 48);
   EXPECT_EQ(manifest->workspace.evaluate(values()), 256);
   ASSERT_EQ(manifest->arguments.size(), 7u);
@@ -89,6 +88,38 @@ TEST(Manifest, Expressions) {
   EXPECT_EQ(value(R"("q.n1")"), 3);
   EXPECT_EQ(value(R"(["section", 16, 128, 512])"), 4);
   EXPECT_EQ(value(R"(["section", 6, 1, 512])"), 6);
+  EXPECT_EQ(value(R"(["mul", ["ceildiv", "M", "BQ"], "BKV"])"), 8 * 64);
+  EXPECT_EQ(value(R"("block_mask.s0")"), 0);
+}
+
+TEST(Manifest, KernelsThatRunBefore) {
+  const std::string before =
+      R"("scratch": ["mul", 4, "N"], "before": [{"symbol": "lists",
+      "threads": 32, "grid": ["mul", "B", "H"], "arguments": [
+      {"pointer": "block_mask"}, {"scratch": 64}]}], "threads": 384)";
+  auto manifest = parseManifest(with("\"threads\": 384", before));
+  ASSERT_TRUE(static_cast<bool>(manifest)) << textOf(manifest.takeError());
+  EXPECT_EQ(manifest->scratch.evaluate(values()), 4 * 777);
+  ASSERT_EQ(manifest->before.size(), 1u);
+  const KernelPrologue &first = manifest->before[0];
+  EXPECT_EQ(first.symbol, "lists");
+  EXPECT_EQ(first.threads, 32u);
+  EXPECT_EQ(first.grid.evaluate(values()), 6);
+  EXPECT_EQ(first.arguments[0].tensor, unsigned(BlockMaskTensor));
+  EXPECT_EQ(first.arguments[1].kind, KernelArgument::Kind::Scratch);
+  auto wrong = [&](const std::string &from, const std::string &to) {
+    std::string text = before;
+    return errorWith("\"threads\": 384",
+                     text.replace(text.find(from), from.size(), to));
+  };
+  EXPECT_EQ(wrong("\"threads\": 32", "\"threads\": 0"),
+            "manifest: a kernel 'before' needs a symbol and 1 to 1024 threads");
+  EXPECT_EQ(wrong("{\"scratch\": 64}",
+                  R"({"tensor_map": "q", "sizes": [64], "strides": [],
+                      "box": [64]})"),
+            "manifest: a kernel 'before' takes no tensor map");
+  EXPECT_EQ(wrong("[{\"symbol\"", "[3, {\"symbol\""),
+            "manifest: 'before' must hold objects");
 }
 
 TEST(Manifest, RefusesWhatItCannotLaunch) {
@@ -117,8 +148,8 @@ TEST(Manifest, RefusesWhatItCannotLaunch) {
   EXPECT_EQ(errorWith("\"scale\": 0", "\"scale\": 1"),
             "manifest: 'scale' must be the number of a pair");
   EXPECT_EQ(errorWith("{\"scale\": 0}", "{\"f64\": 1}"),
-            "manifest: an argument is a tensor_map, pointer, workspace, i32, "
-            "i64 or scale");
+            "manifest: an argument is a tensor_map, pointer, workspace, "
+            "scratch, i32, i64, scale or scale_size");
   EXPECT_EQ(errorWith("whole_sequences", "everything"),
             "manifest: unknown promise 'everything'");
   std::string deep = "1";

@@ -26,6 +26,9 @@ struct AttnToOnlineSchedule {
   /// Promised: offsets are zero and lengths are those of the tensors. The
   /// arguments stay, unused.
   bool wholeSequences = false;
+  /// Promised, with whole sequences: the tiles of block masks are multiples of
+  /// the schedule's.
+  bool dividesTiles = false;
 };
 
 /// Replaces a function around one attn.attention by a level-2 function of the

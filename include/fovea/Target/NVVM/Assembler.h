@@ -75,7 +75,8 @@ llvm::Error readPtxasMessages(llvm::StringRef text, Assembly &out);
 
 /// Assembles in a temporary folder.
 llvm::Expected<Assembly> assemblePTX(const Ptxas &ptxas, llvm::StringRef ptx,
-                                     llvm::StringRef arch);
+                                     llvm::StringRef arch,
+                                     bool *spills = nullptr);
 
 } // namespace fovea
 

@@ -16,6 +16,7 @@ struct HopperScheduleRequest {
   int64_t valueDim = 0;
   mlir::Type elementType;
   bool hasScore = false, hasMask = false;
+  bool hasBlocks = false; ///< called with a block mask
   /// "groups=2,n=128"; what it leaves out is the measured default.
   llvm::StringRef text;
 };
@@ -25,6 +26,14 @@ llvm::FailureOr<mlir::attn_gpu::ScheduleAttr>
 chooseHopperSchedule(mlir::MLIRContext *context,
                      const HopperScheduleRequest &request,
                      llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
+
+/// What to try in turn where the default schedule of a variant spills
+/// registers: as HopperScheduleRequest::text, the fastest first.
+llvm::ArrayRef<llvm::StringLiteral> getHopperFallbacks(int64_t valueDim,
+                                                       bool hasBlocks);
+
+/// As HopperScheduleRequest::text.
+std::string printHopperSchedule(mlir::attn_gpu::ScheduleAttr schedule);
 
 } // namespace fovea
 

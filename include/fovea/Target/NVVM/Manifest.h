@@ -28,18 +28,21 @@ enum LaunchTensor : unsigned {
   VTensor,
   OutTensor,
   LseTensor,
+  BlockMaskTensor, ///< the classes
+  SignedQTensor,   ///< q times the sign of the scale, see the manifest
   FirstCapture
 };
 
 /// The numbers of one launch, which expressions read.
 struct LaunchValues {
-  enum Size : unsigned { B, H, Hk, M, N, D, E, SM, numSizes };
+  /// BQ, BKV: the tile of a block mask; SIGN: of the first scale.
+  enum Size : unsigned { B, H, Hk, M, N, D, E, SM, BQ, BKV, SIGN, numSizes };
   int64_t sizes[numSizes] = {};
   struct Tensor {
     int64_t address = 0;
     llvm::SmallVector<int64_t, 4> sizes, strides; ///< in elements
   };
-  /// In the order of LaunchTensor; an absent lse has address 0.
+  /// In the order of LaunchTensor; an absent lse or mask has address 0.
   llvm::SmallVector<Tensor, 8> tensors;
 };
 
@@ -88,11 +91,20 @@ private:
 };
 
 struct KernelArgument {
-  enum class Kind { TensorMap, Pointer, Workspace, I32, I64, Scale };
+  enum class Kind {
+    TensorMap,
+    Pointer,
+    Workspace,
+    Scratch,
+    I32,
+    I64,
+    Scale,
+    ScaleSize ///< without its sign; 1 for 0
+  };
   Kind kind = Kind::I32;
   unsigned tensor = 0; ///< TensorMap, Pointer
-  LaunchExpr value;    ///< Workspace (an offset), I32, I64
-  unsigned pair = 0;   ///< Scale
+  LaunchExpr value;    ///< Workspace, Scratch (an offset), I32, I64
+  unsigned pair = 0;   ///< Scale, ScaleSize
   /// Of a tensor map, fastest dimension first; strides are in elements and
   /// leave out the first, which is 1.
   std::vector<LaunchExpr> sizes, strides;
@@ -105,19 +117,29 @@ struct LaunchCondition {
   std::string sentence; ///< what a launch that does not meet it is told
 };
 
+/// A kernel of the same image that runs before, on the same stream.
+struct KernelPrologue {
+  std::string symbol;
+  unsigned threads = 0;
+  LaunchExpr grid;
+  std::vector<KernelArgument> arguments;
+};
+
 struct KernelManifest {
   std::string name, symbol, arch, dtype, schedule, remarks;
   std::vector<int64_t> headDims;
   int64_t valueDim = 0;
   std::vector<std::string> captures;
   bool returnLse = false, blockMask = false;
-  /// What launches must keep: offsets 0 and whole lengths; a scale above 0.
-  bool wholeSequences = false, positiveScale = false;
+  /// What launches must keep: offsets 0 and whole lengths.
+  bool wholeSequences = false;
   unsigned threads = 0;
   unsigned sharedMemory = 0;
   unsigned registers = 0; ///< at launch, a thread; 0: not known
   LaunchExpr grid;
   LaunchExpr workspace; ///< bytes; zero on entry, left zero
+  LaunchExpr scratch;   ///< bytes; anything on entry, until the kernel ends
+  std::vector<KernelPrologue> before;
   std::vector<KernelArgument> arguments;
   std::vector<LaunchCondition> conditions;
   std::string text; ///< the JSON that it was read from

@@ -84,12 +84,30 @@ static ParseResult parseSegments(OpAsmParser &parser, Operands &begins,
   return success();
 }
 
+/// `list %classes[%b, %h, %row] tile(%kt) length(%n) : memref<…>`
+static ParseResult parseList(OpAsmParser &parser, Operands &operands,
+                             unsigned &indices, Type &type) {
+  Operands row;
+  if (parser.parseOperand(operands.emplace_back()) ||
+      parser.parseOperandList(row, OpAsmParser::Delimiter::Square))
+    return failure();
+  indices = row.size();
+  llvm::append_range(operands, row);
+  for (StringRef word : {"tile", "length"})
+    if (parser.parseKeyword(word) || parser.parseLParen() ||
+        parser.parseOperand(operands.emplace_back()) || parser.parseRParen())
+      return failure();
+  return parser.parseColonType(type);
+}
+
 ParseResult ForBlocksOp::parse(OpAsmParser &parser, OperationState &result) {
   Builder &builder = parser.getBuilder();
   Type index = builder.getIndexType();
   SmallVector<OpAsmParser::Argument> arguments;
-  Operands begins, ends, inits;
+  Operands begins, ends, list, inits;
   SmallVector<int32_t> classes;
+  unsigned indices = 0;
+  Type listType;
   int64_t step;
   if (parser.parseArgumentList(arguments, OpAsmParser::Delimiter::Paren))
     return failure();
@@ -97,9 +115,13 @@ ParseResult ForBlocksOp::parse(OpAsmParser &parser, OperationState &result) {
     return parser.emitError(parser.getCurrentLocation(),
                             "expected (origin, count, full) before 'in', got ")
            << arguments.size() << " names";
-  if (parser.parseKeyword("in") ||
-      parseSegments(parser, begins, ends, classes) ||
-      parser.parseKeyword("step") || parser.parseInteger(step))
+  if (parser.parseKeyword("in"))
+    return failure();
+  bool isList = succeeded(parser.parseOptionalKeyword("list"));
+  if (isList ? parseList(parser, list, indices, listType)
+             : parseSegments(parser, begins, ends, classes))
+    return failure();
+  if (parser.parseKeyword("step") || parser.parseInteger(step))
     return failure();
   arguments[0].type = arguments[1].type = index;
   arguments[2].type = builder.getI1Type();
@@ -113,12 +135,17 @@ ParseResult ForBlocksOp::parse(OpAsmParser &parser, OperationState &result) {
     argument.type = type;
   if (parser.resolveOperands(begins, index, result.operands) ||
       parser.resolveOperands(ends, index, result.operands) ||
+      (isList &&
+       parser.resolveOperand(list.front(), listType, result.operands)) ||
+      parser.resolveOperands(ArrayRef(list).drop_front(isList), index,
+                             result.operands) ||
       parser.resolveOperands(inits, result.types, loc, result.operands))
     return failure();
   auto count = [](const Operands &list) { return int32_t(list.size()); };
-  result.addAttribute(
-      "operandSegmentSizes",
-      builder.getDenseI32ArrayAttr({count(begins), count(ends), count(inits)}));
+  result.addAttribute("operandSegmentSizes",
+                      builder.getDenseI32ArrayAttr(
+                          {count(begins), count(ends), isList, int32_t(indices),
+                           isList, isList, count(inits)}));
   result.addAttribute(getClassesAttrName(result.name),
                       builder.getDenseI32ArrayAttr(classes));
   result.addAttribute(getStepAttrName(result.name),
@@ -136,6 +163,12 @@ void ForBlocksOp::print(OpAsmPrinter &printer) {
     printer << (index ? ", [" : "[") << begin << ", " << end << ") "
             << online::stringifyClassKind(
                    static_cast<online::ClassKind>(getClasses()[index]));
+  if (getList()) {
+    printer << "list " << getList() << '[';
+    printer.printOperands(getRow());
+    printer << "] tile(" << getKeyTile() << ") length(" << getLength()
+            << ") : " << getList().getType();
+  }
   printer << " step " << getStep();
   if (!getInits().empty()) {
     printer << " iter(";

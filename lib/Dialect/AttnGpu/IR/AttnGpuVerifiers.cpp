@@ -49,6 +49,24 @@ LogicalResult ForTilesOp::verify() {
   return success();
 }
 
+// C29
+static LogicalResult verifyList(Operation *op, unsigned indices, int64_t step) {
+  if (indices != 3)
+    return op->emitOpError() << "takes (batch, head, row) of a block mask, got "
+                             << indices << " indices";
+  if (step < 1)
+    return op->emitOpError() << "step must be positive, got " << step;
+  return success();
+}
+
+LogicalResult ListCountOp::verify() {
+  return verifyList(*this, getRow().size(), getStep());
+}
+
+LogicalResult ListElementOp::verify() {
+  return verifyList(*this, getRow().size(), getStep());
+}
+
 LogicalResult ForBlocksOp::verify() {
   // C3
   Builder builder(getContext());
@@ -64,6 +82,12 @@ LogicalResult ForBlocksOp::verify() {
       getInits().getTypes() != getResultTypes())
     return emitOpError("inits, yielded values and results must agree");
   // C4
+  if (getList()) {
+    if (!getBegins().empty() || !getEnds().empty() || !getClasses().empty() ||
+        !getKeyTile() || !getLength())
+      return emitOpError("takes segments, or a list with its tile and length");
+    return verifyList(*this, getRow().size(), getStep());
+  }
   if (getBegins().empty() || getBegins().size() != getEnds().size() ||
       getBegins().size() != getClasses().size())
     return emitOpError() << "needs one begin, end and class per segment, got "

@@ -11,15 +11,17 @@ namespace mlir::attn_gpu {
 using namespace mlir;
 using namespace mlir::attn_gpu;
 
-/// What one block of threads has on sm_90.
+/// What one block of threads has on sm_90; of a multiprocessor's 228 KiB each
+/// block takes 1 KiB for itself.
 static constexpr int64_t kSharedMemory = 232448, kRegisters = 65536,
-                         kThreadsPerGroup = 128, kBarriers = 16;
+                         kThreadsPerGroup = 128, kBarriers = 16,
+                         kMultiprocessorMemory = 233472, kOwnMemory = 1024;
 
 namespace {
 struct AttnGpuBudget : attn_gpu::impl::AttnGpuBudgetBase<AttnGpuBudget> {
   void runOnOperation() override {
     for (auto specialize : getOperation().getOps<SpecializeOp>())
-      if (failed(setRegisters(specialize)) || failed(setOffsets(specialize)))
+      if (failed(setOffsets(specialize)) || failed(setRegisters(specialize)))
         return signalPassFailure();
   }
 
@@ -30,11 +32,13 @@ struct AttnGpuBudget : attn_gpu::impl::AttnGpuBudgetBase<AttnGpuBudget> {
 
 /// Registers a thread of the loading and of the computing groups: multiples of
 /// 8 whose sum over all threads fits, and with which the launch, at the same
-/// number for all, fits too.
-static std::pair<int64_t, int64_t> chooseRegisters(int64_t groups) {
+/// number for all, fits too. Blocks of one computing group come in pairs where
+/// their memory fits: the products of one hide the exponentials of the other.
+static std::pair<int64_t, int64_t> chooseRegisters(int64_t groups, bool pairs) {
   switch (groups) {
   case 1:
-    return {56, 240};
+    return pairs ? std::pair<int64_t, int64_t>{40, 216}
+                 : std::pair<int64_t, int64_t>{56, 240};
   case 2:
     return {40, 232};
   default:
@@ -45,11 +49,15 @@ static std::pair<int64_t, int64_t> chooseRegisters(int64_t groups) {
 LogicalResult AttnGpuBudget::setRegisters(SpecializeOp specialize) {
   auto roles = llvm::to_vector(specialize.getBody().getOps<RoleOp>());
   int64_t groups = roles[1].getGroups();
-  auto [load, mma] = chooseRegisters(groups);
+  bool pairs =
+      getOperation()->getAttrOfType<IntegerAttr>("attn_gpu.blocks").getInt() ==
+      2;
+  auto [load, mma] = chooseRegisters(groups, pairs);
   int64_t sum = (load + groups * mma) * kThreadsPerGroup;
-  if (sum > kRegisters)
+  int64_t limit = pairs ? kRegisters / 2 : kRegisters;
+  if (sum > limit)
     return specialize.emitError()
-           << "asks for " << sum << " registers, the limit is " << kRegisters;
+           << "asks for " << sum << " registers, the limit is " << limit;
   // The accumulators, operands and scores that live at once in a step.
   int64_t live = 0;
   roles[1].walk([&](scf::ForOp loop) {
@@ -111,5 +119,11 @@ LogicalResult AttnGpuBudget::setOffsets(SpecializeOp specialize) {
            << kSharedMemory;
   getOperation()->setAttr("attn_gpu.shared_memory",
                           b.getI64IntegerAttr(offset));
+  // How many blocks one multiprocessor runs at once.
+  auto roles = llvm::to_vector(specialize.getBody().getOps<RoleOp>());
+  bool pairs = roles[1].getGroups() == 1 &&
+               2 * (offset + kOwnMemory) <= kMultiprocessorMemory;
+  getOperation()->setAttr("attn_gpu.blocks",
+                          b.getI64IntegerAttr(pairs ? 2 : 1));
   return success();
 }

@@ -23,7 +23,9 @@ private:
   };
   Tile decode(Value number);
   FillOp findFill(ChannelOp channel);
-  void fill(Tile &tile, ChannelOp channel, Value use, Value n0);
+  void fill(Tile &tile, ChannelOp channel, Value use, Value n0,
+            ValueRange records = {});
+  void fillKeys(Tile &tile, Value use, Value n0);
   void fillQueries(Tile &tile, Value use);
   void setRecordTypes(Tile &tile);
   SmallVector<Value> getRecords(Tile &tile);
@@ -73,12 +75,19 @@ FillOp LoaderBuilder::findFill(ChannelOp channel) {
 }
 
 /// The fill of a block: what its row reads is computed for the block's n0.
-void LoaderBuilder::fill(Tile &tile, ChannelOp channel, Value use, Value n0) {
+void LoaderBuilder::fill(Tile &tile, ChannelOp channel, Value use, Value n0,
+                         ValueRange records) {
   FillOp fill = findFill(channel);
   Slice slice = tile.load;
   slice.set(stream.loadBlocks.getBody().getArgument(0), n0);
   FillOp::create(b, loc, channel, use, slice.get(b, fill.getView()),
-                 slice.get(b, fill.getRow()), ValueRange());
+                 slice.get(b, fill.getRow()), records);
+}
+
+/// Where a listed block begins travels beside its keys.
+void LoaderBuilder::fillKeys(Tile &tile, Value use, Value n0) {
+  fill(tile, stream.k, use, n0,
+       tile.places.isListed() ? ValueRange(n0) : ValueRange());
 }
 
 SmallVector<Value> LoaderBuilder::getRecords(Tile &tile) {
@@ -97,11 +106,14 @@ void LoaderBuilder::fillQueries(Tile &tile, Value use) {
 }
 
 void LoaderBuilder::setRecordTypes(Tile &tile) {
-  int64_t records = 1 + stream.records.size() + tile.places.values().size();
-  ChannelType old = stream.q.getChannel().getType();
-  stream.q.getChannel().setType(
-      ChannelType::get(b.getContext(), old.getRows(), old.getColumns(),
-                       old.getElementType(), old.getStages(), records));
+  auto set = [&](ChannelOp channel, int64_t records) {
+    ChannelType old = channel.getChannel().getType();
+    channel.getChannel().setType(
+        ChannelType::get(b.getContext(), old.getRows(), old.getColumns(),
+                         old.getElementType(), old.getStages(), records));
+  };
+  set(stream.q, 1 + stream.records.size() + tile.places.values().size());
+  set(stream.k, tile.places.isListed() ? 1 : 0);
 }
 
 void LoaderBuilder::build() {
@@ -110,7 +122,7 @@ void LoaderBuilder::build() {
   Tile tile = decode(firstTile);
   setRecordTypes(tile);
   Value n0 = tile.places.first(b).n0;
-  fill(tile, stream.k, zero, n0);
+  fillKeys(tile, zero, n0);
   fillQueries(tile, zero);
   // Next uses of K and Q, the tile, its first block.
   SmallVector<Value> last = createWhile(
@@ -124,7 +136,7 @@ void LoaderBuilder::build() {
                         OpBuilder::InsertionGuard guard(b);
                         b.restoreInsertionPoint(inner.saveInsertionPoint());
                         Value n0 = tile.places.at(b, place).n0;
-                        fill(tile, stream.k, carried[0], n0);
+                        fillKeys(tile, carried[0], n0);
                         fill(tile, stream.v, decrement(carried[0]), carried[1]);
                         SmallVector<Value> result{increment(carried[0]), n0};
                         inner.restoreInsertionPoint(b.saveInsertionPoint());
@@ -138,7 +150,7 @@ void LoaderBuilder::build() {
         Tile old = decode(x[2]), tile = decode(x[4]);
         Value n0 = tile.places.first(b).n0;
         fillQueries(tile, x[1]);
-        fill(tile, stream.k, x[0], n0);
+        fillKeys(tile, x[0], n0);
         fill(old, stream.v, decrement(x[0]), x[3]);
         return SmallVector<Value>{increment(x[0]), increment(x[1]), x[4], n0};
       });

@@ -44,6 +44,7 @@ private:
   Tile makeTile(ValueRange records, Value queries);
   Value waitQueries(Value use);
   Value startScores(Value queries, Value use);
+  Value readOrigin(Tile &tile, Value use);
   Value startOutputs(Value out, Value weights, Value use);
   Value awaitResult(Value pending, Value held = Value());
   void turn(StringRef kind);
@@ -55,7 +56,7 @@ private:
                     ArrayRef<Value> state);
   /// What follows that await: the outputs rescaled, the weights packed.
   std::pair<Value, Carried> finishUpdate(Slice slice, Value out);
-  Carried firstUpdate(Tile &tile, Value scores);
+  Carried firstUpdate(Tile &tile, Value scores, Value use);
   void finishTile(Tile &tile, Value out, ArrayRef<Value> state);
   SmallVector<Value> initialState(Tile &tile);
   SmallVector<Value> runBlocks(Tile &tile, Value use, const Carried &carried);
@@ -162,6 +163,16 @@ Value ComputerBuilder::startScores(Value queries, Value use) {
                             queries, keys, /*acc=*/Value(), b.getUnitAttr());
 }
 
+/// Where a listed block begins, as the loader says beside its keys; null
+/// where the order says it.
+Value ComputerBuilder::readOrigin(Tile &tile, Value use) {
+  if (!tile.places.isListed())
+    return {};
+  return RecordOp::create(b, loc, b.getIndexType(), stream.k, use)
+      .getRecords()
+      .front();
+}
+
 Value ComputerBuilder::startOutputs(Value out, Value weights, Value use) {
   Value values = WaitOp::create(
       b, loc, stream.v.getChannel().getType().getTileType(), stream.v, use);
@@ -219,9 +230,10 @@ std::pair<Value, Carried> ComputerBuilder::finishUpdate(Slice slice,
 }
 
 /// The first block of a tile, whose outputs are zero so far.
-Carried ComputerBuilder::firstUpdate(Tile &tile, Value scoresValue) {
-  Slice slice =
-      cloneUpdate(tile, scoresValue, tile.places.first(b), initialState(tile));
+Carried ComputerBuilder::firstUpdate(Tile &tile, Value scoresValue, Value use) {
+  Places::Block block = tile.places.first(b, readOrigin(tile, use));
+  release(stream.k, use);
+  Slice slice = cloneUpdate(tile, scoresValue, block, initialState(tile));
   Value none = ZeroOp::create(b, loc, outputs.getType());
   return finishUpdate(slice, none).second;
 }
@@ -242,10 +254,11 @@ SmallVector<Value> ComputerBuilder::runBlocks(Tile &tile, Value use,
                          startOutputs(x[0], previous.weights, valueUse);
                      turn("pass");
                      Value scoresValue = awaitResult(pendingScores);
+                     Places::Block block =
+                         tile.places.at(b, place, readOrigin(tile, keyUse));
                      release(stream.k, keyUse);
                      Slice slice =
-                         cloneUpdate(tile, scoresValue,
-                                     tile.places.at(b, place), previous.state);
+                         cloneUpdate(tile, scoresValue, block, previous.state);
                      Value out = awaitResult(pendingOut, previous.weights);
                      release(stream.v, valueUse);
                      auto [scaled, next] = finishUpdate(slice, out);
@@ -265,8 +278,7 @@ void ComputerBuilder::build() {
   Value pending = startScores(first.queries, zero);
   turn("pass");
   Value scoresValue = awaitResult(pending);
-  release(stream.k, zero);
-  Carried carried = firstUpdate(first, scoresValue);
+  Carried carried = firstUpdate(first, scoresValue, zero);
   size_t records = first.records.size();
 
   // The next uses of K and of Q, the queries, what the first block left, the
@@ -302,8 +314,7 @@ void ComputerBuilder::build() {
         Value pendingOut = startOutputs(x[2], previous.weights, lastUse);
         turn("pass");
         Value scoresValue = awaitResult(pendingScores);
-        release(stream.k, x[0]);
-        Carried carried = firstUpdate(next, scoresValue);
+        Carried carried = firstUpdate(next, scoresValue, x[0]);
         Value out = awaitResult(pendingOut, previous.weights);
         release(stream.v, lastUse);
         Tile old = makeTile(x.slice(3 + states, records), Value());

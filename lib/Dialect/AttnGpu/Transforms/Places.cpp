@@ -6,10 +6,28 @@
 using namespace mlir;
 using namespace mlir::attn_gpu;
 
+void Places::computeList(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
+  Scalars s(b, loop.getLoc());
+  list = slice.get(b, loop.getList());
+  for (Value index : loop.getRow())
+    row.push_back(slice.get(b, index));
+  keyTile = slice.get(b, loop.getKeyTile());
+  length = slice.get(b, loop.getLength());
+  auto count = ListCountOp::create(b, loop.getLoc(), list, row, keyTile, length,
+                                   uint64_t(step));
+  wholeTotal = count.getWhole();
+  total = s.max(count.getTotal(), s.index(1));
+  fullEnd = s.min(s.add(wholeTotal, s.index(1)), total);
+}
+
 Places Places::compute(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
   Scalars s(b, loop.getLoc());
   Places places;
   places.step = loop.getStep();
+  if (loop.getList()) {
+    places.computeList(b, loop, slice);
+    return places;
+  }
   Value step = s.index(places.step), zero = s.index(0), next = zero;
   SmallVector<Group> tails;
   SmallVector<Value> tailCounts;
@@ -48,11 +66,13 @@ Places Places::compute(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
 }
 
 SmallVector<Value *> Places::values() {
-  SmallVector<Value *> list{&total, &fullEnd, &wholeTotal};
+  SmallVector<Value *> values{&total, &fullEnd, &wholeTotal};
   for (SmallVector<Group> *groups : {&whole, &others})
     for (Group &group : *groups)
-      list.append({&group.base, &group.end, &group.start});
-  return list;
+      values.append({&group.base, &group.end, &group.start});
+  if (list)
+    values.push_back(&length);
+  return values;
 }
 
 Value Places::select(OpBuilder &b, ArrayRef<Group> groups, Value element,
@@ -64,9 +84,18 @@ Value Places::select(OpBuilder &b, ArrayRef<Group> groups, Value element,
   return result;
 }
 
-Places::Block Places::find(OpBuilder &b, Value element, Value full) {
+Places::Block Places::find(OpBuilder &b, Value element, Value full,
+                           Value listed) {
   Scalars s(b, element.getLoc());
   Value width = s.index(step);
+  if (list) {
+    Value n0 = listed;
+    if (!n0)
+      n0 = ListElementOp::create(b, element.getLoc(), list, row, keyTile,
+                                 length, step, element);
+    Value left = s.min(s.sub(length, n0), width);
+    return {n0, s.select(full, width, left), full};
+  }
   auto origin = [&](const Group &group) {
     return s.add(group.base, s.mul(s.sub(element, group.start), width));
   };
@@ -85,15 +114,15 @@ Places::Block Places::find(OpBuilder &b, Value element, Value full) {
   return {n0, count, full};
 }
 
-Places::Block Places::first(OpBuilder &b) {
+Places::Block Places::first(OpBuilder &b, Value listed) {
   Scalars s(b, total.getLoc());
   Value element = s.sub(total, s.index(1));
-  Block block = find(b, element, s.slt(element, wholeTotal));
+  Block block = find(b, element, s.slt(element, wholeTotal), listed);
   block.full = s.boolean(false);
   return block;
 }
 
-Places::Block Places::at(OpBuilder &b, Value place) {
+Places::Block Places::at(OpBuilder &b, Value place, Value listed) {
   Scalars s(b, place.getLoc());
-  return find(b, s.sub(place, s.index(1)), s.slt(place, fullEnd));
+  return find(b, s.sub(place, s.index(1)), s.slt(place, fullEnd), listed);
 }

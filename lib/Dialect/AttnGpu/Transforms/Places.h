@@ -8,10 +8,15 @@ namespace mlir::attn_gpu {
 
 /// Blocks in the order: last one, whole ones of full segments, others. Place 0
 /// is the last one of the list, place t > 0 the list's element t − 1.
+///
+/// The elements of a block mask's list lie in memory: the loading role reads
+/// where one begins, and hands it on beside the keys.
 class Places {
 public:
-  /// Computes the order of a loop from its segments.
+  /// Computes the order of a loop from its segments or its list.
   static Places compute(OpBuilder &b, ForBlocksOp loop, Slice &slice);
+  /// Whether blocks begin where a list says.
+  bool isListed() const { return bool(list); }
 
   /// All that the order is made of, to travel as records.
   SmallVector<Value *> values();
@@ -25,20 +30,25 @@ public:
   struct Block {
     Value n0, count, full;
   };
-  Block first(OpBuilder &b);
-  Block at(OpBuilder &b, Value place);
+  /// `listed`: where the block begins, for who has been told.
+  Block first(OpBuilder &b, Value listed = Value());
+  Block at(OpBuilder &b, Value place, Value listed = Value());
 
 private:
   struct Group {
     Value base, end, start;
   };
-  Block find(OpBuilder &b, Value element, Value full);
+  void computeList(OpBuilder &b, ForBlocksOp loop, Slice &slice);
+  Block find(OpBuilder &b, Value element, Value full, Value listed);
   Value select(OpBuilder &b, ArrayRef<Group> groups, Value element,
                function_ref<Value(const Group &)> value);
 
   SmallVector<Group> whole, others;
   Value wholeTotal;
   int64_t step = 0;
+  /// Of a list: its operands.
+  Value list, keyTile, length;
+  SmallVector<Value, 3> row;
 };
 
 } // namespace mlir::attn_gpu

@@ -89,6 +89,7 @@ void AttnGpuSplitRoles::makeLoader(ForTilesOp tiles) {
     OpBuilder b(loop);
     auto bare = ForBlocksOp::create(
         b, loop.getLoc(), TypeRange(), loop.getBegins(), loop.getEnds(),
+        loop.getList(), loop.getRow(), loop.getKeyTile(), loop.getLength(),
         ValueRange(), loop.getClasses(), loop.getStep());
     Block *body = b.createBlock(&bare.getBody());
     SmallVector<Value> arguments;

@@ -127,7 +127,7 @@ static llvm::Error writeFile(StringRef name, StringRef text) {
 }
 
 llvm::Expected<Assembly> fovea::assemblePTX(const Ptxas &ptxas, StringRef ptx,
-                                            StringRef arch) {
+                                            StringRef arch, bool *spills) {
   auto folder = TemporaryFolder::create();
   if (!folder)
     return folder.takeError();
@@ -141,7 +141,10 @@ llvm::Expected<Assembly> fovea::assemblePTX(const Ptxas &ptxas, StringRef ptx,
   if (!ran)
     return ran.takeError();
   Assembly out;
-  if (llvm::Error error = readPtxasMessages(ran->output, out))
+  llvm::Error error = readPtxasMessages(ran->output, out);
+  if (spills)
+    *spills = out.spillBytes != 0;
+  if (error)
     return std::move(error);
   auto cubin = llvm::MemoryBuffer::getFile(target);
   if (ran->status != 0 || !cubin)

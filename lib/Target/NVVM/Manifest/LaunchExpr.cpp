@@ -31,12 +31,15 @@ std::optional<unsigned> findTensor(StringRef name,
                         .Case("v", VTensor)
                         .Case("out", OutTensor)
                         .Case("lse", LseTensor)
+                        .Case("block_mask", BlockMaskTensor)
+                        .Case("signed_q", SignedQTensor)
                         .Default(FirstCapture);
   return tensor == FirstCapture ? std::nullopt : std::optional(tensor);
 }
 
 std::optional<unsigned> findSize(StringRef name) {
-  constexpr const char *names[] = {"B", "H", "Hk", "M", "N", "D", "E", "SM"};
+  constexpr const char *names[] = {"B", "H",  "Hk", "M",   "N",   "D",
+                                   "E", "SM", "BQ", "BKV", "SIGN"};
   for (auto [i, known] : llvm::enumerate(names))
     if (name == known)
       return i;

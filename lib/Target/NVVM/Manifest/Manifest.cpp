@@ -26,7 +26,12 @@ private:
   llvm::Error readTexts(const json::Object &object);
   llvm::Error readNumbers(const json::Object &object);
   llvm::Error readCaptures(const json::Object &object);
-  llvm::Error readArguments(const json::Object &object);
+  llvm::Error readArguments(const json::Object &object,
+                            std::vector<KernelArgument> &out);
+  llvm::Error readMainArguments(const json::Object &object) {
+    return readArguments(object, manifest.arguments);
+  }
+  llvm::Error readBefore(const json::Object &object);
   llvm::Error readConditions(const json::Object &object);
   llvm::Error readPromises(const json::Object &object);
   llvm::Error readArgument(const json::Object &object, KernelArgument &out);
@@ -122,7 +127,8 @@ llvm::Error Reader::readCaptures(const json::Object &object) {
 }
 
 llvm::Error Reader::readTensor(StringRef name, unsigned &out) {
-  constexpr const char *fixed[] = {"q", "k", "v", "out", "lse"};
+  constexpr const char *fixed[] = {"q",   "k",          "v",       "out",
+                                   "lse", "block_mask", "signed_q"};
   for (auto [i, known] : llvm::enumerate(fixed))
     if (name == known) {
       out = i;
@@ -195,25 +201,29 @@ llvm::Error Reader::readArgument(const json::Object &object,
     out.kind = Kind::Pointer;
     return readTensor(*tensor, out.tensor);
   }
-  if (std::optional<int64_t> pair = object.getInteger("scale")) {
-    if (*pair < 0 || *pair >= static_cast<int64_t>(manifest.headDims.size()))
-      return bad("'scale' must be the number of a pair");
-    out.kind = Kind::Scale;
-    out.pair = static_cast<unsigned>(*pair);
-    return llvm::Error::success();
-  }
+  for (auto [key, kind] : {std::pair("scale", Kind::Scale),
+                           std::pair("scale_size", Kind::ScaleSize)})
+    if (std::optional<int64_t> pair = object.getInteger(key)) {
+      if (*pair < 0 || *pair >= static_cast<int64_t>(manifest.headDims.size()))
+        return bad(Twine("'") + key + "' must be the number of a pair");
+      out.kind = kind;
+      out.pair = static_cast<unsigned>(*pair);
+      return llvm::Error::success();
+    }
   for (auto [key, kind] :
-       {std::pair("workspace", Kind::Workspace), std::pair("i32", Kind::I32),
+       {std::pair("workspace", Kind::Workspace),
+        std::pair("scratch", Kind::Scratch), std::pair("i32", Kind::I32),
         std::pair("i64", Kind::I64)})
     if (object.get(key)) {
       out.kind = kind;
       return readExpr(object, key, out.value);
     }
-  return bad("an argument is a tensor_map, pointer, workspace, i32, i64 or "
-             "scale");
+  return bad("an argument is a tensor_map, pointer, workspace, scratch, i32, "
+             "i64, scale or scale_size");
 }
 
-llvm::Error Reader::readArguments(const json::Object &object) {
+llvm::Error Reader::readArguments(const json::Object &object,
+                                  std::vector<KernelArgument> &out) {
   const json::Array *list = object.getArray("arguments");
   if (!list)
     return bad("'arguments' must be a list");
@@ -221,9 +231,34 @@ llvm::Error Reader::readArguments(const json::Object &object) {
     const json::Object *argument = value.getAsObject();
     if (!argument)
       return bad("'arguments' must hold objects");
-    if (llvm::Error error =
-            readArgument(*argument, manifest.arguments.emplace_back()))
+    if (llvm::Error error = readArgument(*argument, out.emplace_back()))
       return error;
+  }
+  return llvm::Error::success();
+}
+
+/// Kernels without shared memory that prepare what this one reads.
+llvm::Error Reader::readBefore(const json::Object &object) {
+  const json::Array *list = object.getArray("before");
+  for (size_t i = 0; list && i < list->size(); ++i) {
+    const json::Object *kernel = (*list)[i].getAsObject();
+    if (!kernel)
+      return bad("'before' must hold objects");
+    KernelPrologue &made = manifest.before.emplace_back();
+    std::optional<StringRef> symbol = kernel->getString("symbol");
+    int64_t threads = kernel->getInteger("threads").value_or(0);
+    if (!symbol || symbol->empty() || threads < 1 || threads > maxThreads)
+      return bad("a kernel 'before' needs a symbol and 1 to " +
+                 Twine(maxThreads) + " threads");
+    made.symbol = symbol->str();
+    made.threads = static_cast<unsigned>(threads);
+    if (llvm::Error error = readExpr(*kernel, "grid", made.grid))
+      return error;
+    if (llvm::Error error = readArguments(*kernel, made.arguments))
+      return error;
+    for (const KernelArgument &argument : made.arguments)
+      if (argument.kind == KernelArgument::Kind::TensorMap)
+        return bad("a kernel 'before' takes no tensor map");
   }
   return llvm::Error::success();
 }
@@ -234,8 +269,6 @@ llvm::Error Reader::readPromises(const json::Object &object) {
     StringRef promise = (*list)[i].getAsString().value_or("");
     if (promise == "whole_sequences")
       manifest.wholeSequences = true;
-    else if (promise == "positive_scale")
-      manifest.positiveScale = true;
     else
       return bad("unknown promise '" + promise + "'");
   }
@@ -270,14 +303,17 @@ llvm::Expected<KernelManifest> Reader::run(StringRef text) {
   manifest.text = text.str();
   for (auto step :
        {&Reader::readTexts, &Reader::readNumbers, &Reader::readCaptures,
-        &Reader::readArguments, &Reader::readConditions, &Reader::readPromises})
+        &Reader::readMainArguments, &Reader::readBefore,
+        &Reader::readConditions, &Reader::readPromises})
     if (llvm::Error error = (this->*step)(*object))
       return std::move(error);
   if (llvm::Error error = readExpr(*object, "grid", manifest.grid))
     return std::move(error);
-  if (object->get("workspace"))
-    if (llvm::Error error = readExpr(*object, "workspace", manifest.workspace))
-      return std::move(error);
+  for (auto [key, out] : {std::pair("workspace", &manifest.workspace),
+                          std::pair("scratch", &manifest.scratch)})
+    if (object->get(key))
+      if (llvm::Error error = readExpr(*object, key, *out))
+        return std::move(error);
   return std::move(manifest);
 }
 

@@ -35,6 +35,12 @@ struct Fields {
 /// Measured on an H100 for each head dim; a score mod that adds arithmetic
 /// wants the warpgroups to take turns.
 static std::optional<Fields> getDefaults(const HopperScheduleRequest &request) {
+  // Tiles of a block mask are multiples of the schedule's: 128 × 128 is what
+  // most masks have.
+  if (request.hasBlocks && request.valueDim == 64)
+    return Fields{2, 128, 2, 2, 1, 0, 1};
+  if (request.hasBlocks && request.valueDim == 256)
+    return Fields{2, 64, 2, 1, 1, 0, 0};
   if (request.valueDim == 64)
     // With 160 registers a pin in the loop makes masked blocks spill.
     return Fields{3, 128, 2, 2, 1, request.hasScore || request.hasMask ? 0 : 5,
@@ -99,4 +105,35 @@ fovea::chooseHopperSchedule(MLIRContext *context,
                                      request.valueDim, 2, refuse)))
     return failure();
   return schedule;
+}
+
+llvm::ArrayRef<llvm::StringLiteral> fovea::getHopperFallbacks(int64_t valueDim,
+                                                              bool hasBlocks) {
+  static constexpr llvm::StringLiteral narrow[] = {"groups=2", "groups=2,n=96"};
+  static constexpr llvm::StringLiteral middle[] = {"pin=0", "n=112,pin=0",
+                                                   "n=96,pin=0", "n=80,pin=0"};
+  static constexpr llvm::StringLiteral wide[] = {"n=64", "n=48"};
+  // Tiles of a block mask stay multiples of the schedule's.
+  static constexpr llvm::StringLiteral blocks[] = {"pin=0", "n=64,pin=0"};
+  static constexpr llvm::StringLiteral wideBlocks[] = {"n=32"};
+  if (hasBlocks)
+    return valueDim == 256 ? llvm::ArrayRef(wideBlocks)
+                           : llvm::ArrayRef(blocks);
+  return valueDim == 64    ? llvm::ArrayRef(narrow)
+         : valueDim == 128 ? llvm::ArrayRef(middle)
+                           : llvm::ArrayRef(wide);
+}
+
+std::string fovea::printHopperSchedule(attn_gpu::ScheduleAttr schedule) {
+  std::string text;
+  for (auto [name, value] : {std::pair("groups", schedule.getGroups()),
+                             {"n", schedule.getN()},
+                             {"stages", schedule.getStages()},
+                             {"q_stages", schedule.getQStages()},
+                             {"ping_pong", int64_t(schedule.getPingPong())},
+                             {"pin", schedule.getPin()},
+                             {"staged", int64_t(schedule.getStaged())}})
+    text += (text.empty() ? "" : ",") + std::string(name) + "=" +
+            std::to_string(value);
+  return text;
 }

@@ -1,0 +1,244 @@
+//===- Lists.cpp - Elements of a block mask, sorted ahead of the kernel ---===//
+//
+// A kernel of one warp a row runs before and writes, for each row of tiles, how
+// many elements are whole, how many there are, and where each begins: whole
+// ones of full tiles first, and the length behind the last one.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Kernel.h"
+#include "Prologue.h"
+
+using namespace fovea::gpu;
+namespace json = llvm::json;
+
+/// Words in front of a row's elements, and of the length behind them.
+static constexpr int64_t kHeadWords = 2, kTailWords = 1;
+
+/// How large the lists of a launch are, as expressions of the manifest.
+namespace {
+struct ListSizes {
+  explicit ListSizes(int64_t step)
+      : rows(json::Array{"ceildiv", "M", "BQ"}),
+        elements(json::Array{"ceildiv", "N", step}),
+        pitch(json::Array{"add", kHeadWords + kTailWords, elements}),
+        hasBatch(json::Array{"ne", "block_mask.s0", 0}),
+        hasHead(json::Array{"ne", "block_mask.s1", 0}),
+        batches(json::Array{"max", 1, json::Array{"mul", "B", hasBatch}}),
+        heads(json::Array{"max", 1, json::Array{"mul", "H", hasHead}}),
+        lists(json::Array{"mul", batches, heads, rows}) {}
+
+  /// One list serves all heads, or all batches, of a mask that has no own ones.
+  json::Value stride(unsigned dim) const {
+    switch (dim) {
+    case 0:
+      return json::Array{"mul", hasBatch, heads, rows, pitch};
+    case 1:
+      return json::Array{"mul", hasHead, rows, pitch};
+    default:
+      return pitch;
+    }
+  }
+
+  json::Value rows, elements, pitch, hasBatch, hasHead, batches, heads, lists;
+};
+} // namespace
+
+ListCountOp KernelEmitter::findList() {
+  ListCountOp found;
+  func.walk([&](ListCountOp op) { found = op; });
+  return found;
+}
+
+void KernelEmitter::collectList() {
+  ListCountOp list = findList();
+  if (!list)
+    return;
+  ListSizes sizes(list.getStep());
+  addArgument(e.global, json::Object{{"scratch", listOffset()}}, &listBase);
+  for (unsigned dim = 0; dim < 3; ++dim)
+    addArgument(e.i64, json::Object{{"i64", sizes.stride(dim)}},
+                &listStrides[dim]);
+  int64_t rows = groups * kGroupRows, step = list.getStep();
+  std::string pair = std::to_string(rows) + " x " + std::to_string(step);
+  for (auto [size, tile] : {std::pair("BQ", rows), std::pair("BKV", step)})
+    conditions.push_back(json::Object{
+        {"if", json::Array{"eq", json::Array{"mod", size, tile}, 0}},
+        {"else", "block_mask: this sm_90a kernel takes tiles that are "
+                 "multiples of " +
+                     pair +
+                     "; retile the mask (retile), or compile for its tiles "
+                     "(schedule groups=1,n=64 takes multiples of 64 x 64)"}});
+}
+
+/// Where the words of the row of an op begin.
+Value KernelEmitter::listRow(ValueRange row) {
+  Value offset = e.c(0, e.i64);
+  for (auto [index, stride] : llvm::zip(row, listStrides))
+    offset = e.add(offset, e.mul(e.sext(known[index].value), stride));
+  return offset;
+}
+
+Value KernelEmitter::loadListWord(Value offset) {
+  Value address = LLVM::GEPOp::create(e.b, e.loc, e.global, e.i32, listBase,
+                                      ArrayRef<LLVM::GEPArg>{offset});
+  auto load = LLVM::LoadOp::create(e.b, e.loc, e.i32, address, 4);
+  load.setInvariant(true);
+  return load;
+}
+
+void KernelEmitter::emitListCount(ListCountOp op) {
+  Value offset = listRow(op.getRow());
+  known[op.getWhole()] = scalars.index(loadListWord(offset), 0, kMaxPosition);
+  known[op.getTotal()] =
+      scalars.index(loadListWord(e.add(offset, 1)), 0, kMaxPosition);
+}
+
+void KernelEmitter::emitListElement(ListElementOp op) {
+  Value offset = e.add(listRow(op.getRow()),
+                       e.sext(e.add(known[op.getElement()].value, kHeadWords)));
+  known[op.getN0()] = scalars.index(loadListWord(offset), 0, kMaxPosition);
+}
+
+//===----------------------------------------------------------------------===//
+// The kernel that writes the lists
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// One warp's work on one row of tiles.
+class ListKernel : public PrologueKernel {
+public:
+  ListKernel(MLIRContext *context, int64_t step, json::Value offset)
+      : PrologueKernel(context), sizes(step), step(step), offset(offset) {
+    grid = sizes.lists;
+  }
+
+private:
+  void addArguments() override;
+  void emitBody() override;
+  void findRow();
+  Value classAt(Value element);
+  Value loop(bool whole, Value start);
+  Value scan(bool whole, Value place, Value first);
+  void store(Value condition, Value word, Value value);
+
+  ListSizes sizes;
+  int64_t step;
+  json::Value offset;
+  Value classes, strides[4], keyTile, length, elements, rows, heads, lists,
+      pitch;
+  /// Where the row's classes and its list begin.
+  Value source, target, lane;
+};
+} // namespace
+
+void ListKernel::addArguments() {
+  addArgument(e.global, json::Object{{"pointer", "block_mask"}}, classes);
+  for (unsigned dim = 0; dim < 4; ++dim)
+    addArgument(e.i64,
+                json::Object{{"i64", "block_mask.s" + std::to_string(dim)}},
+                strides[dim]);
+  for (auto [value, slot] : {std::pair<json::Value, Value *>{"BKV", &keyTile},
+                             {"N", &length},
+                             {sizes.elements, &elements},
+                             {sizes.rows, &rows},
+                             {sizes.heads, &heads}})
+    addArgument(e.i32, json::Object{{"i32", value}}, *slot);
+  addArgument(e.global, json::Object{{"scratch", offset}}, lists);
+  addArgument(e.i64, json::Object{{"i64", sizes.pitch}}, pitch);
+}
+
+void ListKernel::findRow() {
+  Value number = e.intrinsic("llvm.nvvm.read.ptx.sreg.ctaid.x", e.i32, {});
+  lane = e.intrinsic("llvm.nvvm.read.ptx.sreg.tid.x", e.i32, {});
+  Value rest = e.udiv(number, rows);
+  Value row = e.sub(number, e.mul(rest, rows));
+  Value batch = e.udiv(rest, heads);
+  Value head = e.sub(rest, e.mul(batch, heads));
+  Value at = e.c(0, e.i64);
+  for (auto [index, stride] :
+       {std::pair(batch, strides[0]), {head, strides[1]}, {row, strides[2]}})
+    at = e.add(at, e.mul(e.sext(index), stride));
+  source = gep(e.b.getI8Type(), classes, at);
+  target = gep(e.i32, lists, e.mul(e.sext(number), pitch));
+}
+
+/// The class of the tile that an element, or the last one, lies in.
+Value ListKernel::classAt(Value element) {
+  Value inside = e.smin(element, e.add(elements, -1));
+  Value tile = e.udiv(e.mul(inside, step), keyTile);
+  Type byte = e.b.getI8Type();
+  Value address = gep(byte, source, e.mul(e.sext(tile), strides[3]));
+  auto load = LLVM::LoadOp::create(e.b, e.loc, byte, address, 1);
+  return LLVM::ZExtOp::create(e.b, e.loc, e.i32, load);
+}
+
+void ListKernel::store(Value condition, Value word, Value value) {
+  e.when(condition, [&] {
+    Value address = gep(e.i32, target, e.sext(word));
+    LLVM::StoreOp::create(e.b, e.loc, value, address, 4);
+  });
+}
+
+/// 32 elements from `first` on: those of the kind go to the places from `place`
+/// on. Returns the place behind them.
+Value ListKernel::scan(bool whole, Value place, Value first) {
+  Value element = e.add(first, lane);
+  Value n0 = e.mul(element, step);
+  Value kind = classAt(element);
+  using P = LLVM::ICmpPredicate;
+  Value isFull = e.land(e.icmp(P::eq, kind, e.c(2)),
+                        e.icmp(P::sle, e.add(n0, step), length));
+  Value belongs = isFull;
+  if (!whole)
+    belongs = e.land(e.icmp(P::ne, kind, e.c(0)), e.lxor(isFull, e.c(1, e.i1)));
+  belongs = e.land(belongs, e.icmp(P::slt, element, elements));
+  Value word =
+      e.intrinsic("llvm.nvvm.vote.ballot.sync", e.i32, {e.c(-1), belongs});
+  Value below = e.intrinsic("llvm.nvvm.read.ptx.sreg.lanemask.lt", e.i32, {});
+  auto count = [&](Value bits) {
+    return e.intrinsic("llvm.ctpop.i32", e.i32, bits);
+  };
+  store(belongs, e.add(e.add(place, count(e.land(word, below))), kHeadWords),
+        n0);
+  return e.add(place, count(word));
+}
+
+/// All elements of one kind; returns the place behind the last one.
+Value ListKernel::loop(bool whole, Value start) {
+  Block *head = e.block({e.i32, e.i32}), *body = e.block(), *exit = e.block();
+  e.br(head, {e.c(0), start});
+  e.enter(head);
+  Value first = head->getArgument(0), place = head->getArgument(1);
+  e.condBr(e.icmp(LLVM::ICmpPredicate::slt, first, elements), body, {}, exit,
+           {});
+  e.enter(body);
+  Value next = scan(whole, place, first);
+  e.br(head, {e.add(first, 32), next});
+  e.enter(exit);
+  return place;
+}
+
+void ListKernel::emitBody() {
+  findRow();
+  Value whole = loop(/*whole=*/true, e.c(0));
+  Value total = loop(/*whole=*/false, whole);
+  Value leads = e.icmp(LLVM::ICmpPredicate::eq, lane, e.c(0));
+  store(leads, e.c(0), whole);
+  store(leads, e.c(1), total);
+  store(leads, e.add(total, kHeadWords), length);
+}
+
+/// Null where there is no block mask.
+std::unique_ptr<PrologueKernel> KernelEmitter::makeListKernel() {
+  ListCountOp list = findList();
+  if (!list)
+    return nullptr;
+  return std::make_unique<ListKernel>(func.getContext(), list.getStep(),
+                                      listOffset());
+}
+
+json::Value KernelEmitter::listBytes() {
+  ListSizes sizes(findList().getStep());
+  return json::Array{"mul", 4, sizes.lists, sizes.pitch};
+}

@@ -1,0 +1,46 @@
+//===- Prologue.h - Kernels that run before -----------------------*- C++
+//-*-===//
+#ifndef FOVEA_LIB_CONVERSION_ATTNGPUTONVVM_PROLOGUE_H
+#define FOVEA_LIB_CONVERSION_ATTNGPUTONVVM_PROLOGUE_H
+
+#include "Emitter.h"
+#include "llvm/Support/JSON.h"
+
+namespace fovea::gpu {
+
+/// Emits one kernel without shared memory, and its manifest entry.
+class PrologueKernel {
+public:
+  explicit PrologueKernel(MLIRContext *context) : e(context) {}
+  virtual ~PrologueKernel() = default;
+
+  llvm::json::Value emit(OpBuilder::InsertPoint place, Location loc,
+                         StringRef name);
+
+protected:
+  virtual void addArguments() = 0;
+  virtual void emitBody() = 0;
+  void addArgument(Type type, llvm::json::Object entry, Value &slot) {
+    types.push_back(type);
+    entries.push_back(std::move(entry));
+    slots.push_back(&slot);
+  }
+  Value gep(Type element, Value base, Value offset) {
+    return LLVM::GEPOp::create(e.b, e.loc, e.global, element, base,
+                               ArrayRef<LLVM::GEPArg>{offset});
+  }
+
+  Emitter e;
+  int32_t threads = 32;
+  /// Blocks of threads, an expression.
+  llvm::json::Value grid = 1;
+
+private:
+  SmallVector<Type> types;
+  SmallVector<Value *> slots;
+  llvm::json::Array entries;
+};
+
+} // namespace fovea::gpu
+
+#endif // FOVEA_LIB_CONVERSION_ATTNGPUTONVVM_PROLOGUE_H
