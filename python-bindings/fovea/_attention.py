@@ -321,10 +321,10 @@ class Kernel:
         self._state = (traced, self._lookup(traced, schedule), schedule)
         return self
 
-    def _lookup(self, traced: Any, schedule: str | None) -> Compiled:
+    def _lookup(self, traced: Any, schedule: str | None = None) -> Compiled:
         return _compiler.lookup(
             traced, self._dtype, self.D, self.E, self._want_lse, self._want_mask,
-            self.target, schedule,
+            self.target, schedule or self._schedule,
         )  # fmt: skip
 
     def _current(

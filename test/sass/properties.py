@@ -163,10 +163,17 @@ def disassemble(cubin: Path) -> str:
     return done.stdout
 
 
+def _main_kernel(text: str) -> str:
+    """The part of the kernel with matrix products; all, where none has any."""
+    parts = re.split(r"^//-+ \.text\.", text, flags=re.MULTILINE)
+    return next((part for part in parts if "HGMMA" in part), text)
+
+
 def parse(text: str) -> Listing:
-    """Read what `nvdisasm -c` prints for a cubin of one kernel."""
+    """Read what `nvdisasm -c` prints for a cubin: of its one kernel with matrix
+    products, beside those that run before."""
     listing = Listing()
-    for line in text.splitlines():
+    for line in _main_kernel(text).splitlines():
         found = _INSTRUCTION.match(line)
         if found:
             body, guard = found.group(2), ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +57,8 @@ for change in (
         )
     except Exception as error:
         errors.append(f"{type(error).__name__}: {error}")
+driver = ctypes.CDLL(os.environ["FOVEA_LIBCUDA"])
+registers = ctypes.c_int.in_dll(driver, "fakeRegisters")
 classes = [(20480, "i8", (1, 1, 5, 2), (10, 10, 2, 1)), (64, 64)]
 blocks = {}
 for schedule in ("groups=1,n=64", None):
@@ -63,11 +67,11 @@ for schedule in ("groups=1,n=64", None):
         head_dim=128, want_block_mask=1, target="cuda", schedule=schedule,
     )
     blocks[schedule or "default"] = json.loads(listed.info())["manifest"]
+    registers.value = blocks[schedule or "default"]["registers"]
     try:
         listed.launch([q], [k], k, q, None, [], [0.1], *none[:4], *classes, 0, 7)
     except Exception as error:
         errors.append(f"{type(error).__name__}: {error}")
-driver = ctypes.CDLL(os.environ["FOVEA_LIBCUDA"])
 log = (ctypes.c_char * 65536).in_dll(driver, "fakeLog").value.decode()
 print(json.dumps({
     "origin": origin, "blocks": blocks, "log": log.splitlines(), "errors": errors,
@@ -118,8 +122,8 @@ def test_launches(said: list[dict]) -> None:
     # Keys have one batch for both: their stride over it is 0.
     keys = [line for line in log if line.startswith("map") and " 77/" in line]
     assert keys and all(line.endswith("+256 +128 +19712 +0") for line in keys)
-    log = log[: log.index(launches[3])]
-    assert sum(line.startswith("load") for line in log) == 2
+    log = log[: log.index(launches[2]) + 1]
+    assert sum(line.startswith("load") for line in log) == 1
     # One workspace a stream, tensor maps once.
     assert sum(line == "allocate 4096" for line in log) == 2
     assert sum(line.startswith("map") for line in log) == 4
@@ -146,3 +150,22 @@ def test_launches_that_the_kernel_does_not_do(said: list[dict]) -> None:
         " of 128 x 128; retile the mask (retile), or compile for its tiles (schedule"
         " groups=1,n=64 takes multiples of 64 x 64)",
     ]
+
+
+@pytest.mark.skipif(not (shutil.which("cc") or shutil.which("gcc")), reason="no cc")
+def test_launches_from_c_can_be_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "benchmarks"))
+    gpu_cost = importlib.import_module("gpu_cost")
+    times = gpu_cost.launch_from_c(str(DRIVER))
+    assert 0 < times["best_us"] <= times["median_us"]
+
+
+def test_the_bars_of_costs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "benchmarks"))
+    gpu_cost = importlib.import_module("gpu_cost")
+    compiling = {"cold": {"a": 0.5, "b": 0.9}, "cached": {"a": 6e-3, "b": 9e-3}}
+    gpu_cost.print_bars({"compile": compiling, "launch_c": {"median_us": 6.0}})
+    said = [line.split()[-1] for line in capsys.readouterr().out.splitlines()]
+    assert said == ["holds", "MISSED", "MISSED"]

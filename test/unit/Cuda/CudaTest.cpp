@@ -188,10 +188,7 @@ TEST_F(Cuda, KernelsThatRunBefore) {
   *get<int>("fakeParameterCount") = 3;
   *get<const char *>("fakeFailing") = "cuLaunchKernel"; // the first one
   EXPECT_NE(textOf(kernel.launch(launch)), "");
-  EXPECT_NE(log().find("function alibi_kernel\nfunction alibi_lists\n"
-                       "attribute"),
-            std::string::npos)
-      << log();
+  EXPECT_EQ(count("function alibi_lists"), 1u);
   EXPECT_EQ(count("launch "), 1u);
   EXPECT_NE(log().find("launch 10x1x1 of 32x1x1, 0 bytes, stream 0x30"),
             std::string::npos)
