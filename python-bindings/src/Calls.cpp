@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 using namespace fovea::python;
@@ -20,6 +21,12 @@ namespace {
 std::atomic<int> inside{0};
 
 bool isMainThread() { return gettid() == getpid(); }
+
+/// The heap of a thread reserves 64 MiB of addresses.
+bool areAddressesLimited() {
+  rlimit limit;
+  return getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
 
 void takeGIL(PyThreadState *state) {
   try {
@@ -108,7 +115,7 @@ int fovea::python::signalsPending(void *) {
 fovea_status
 fovea::python::runInterruptibly(std::function<fovea_status()> work) {
   WithoutGIL released;
-  if (!isMainThread())
+  if (!isMainThread() || areAddressesLimited())
     return work();
   auto task = std::make_shared<Task>();
   task->work = std::move(work);

@@ -35,8 +35,9 @@ private:
 int signalsPending(void *);
 
 /// Runs `work` without the GIL. On the main thread, where signals arrive, it
-/// runs in a thread of its own, so that a signal's exception ends the call with
-/// FOVEA_CANCELLED at once: `work` then goes on unheard, and owns all it uses.
+/// runs in a thread of its own (unless addresses are limited), so that a
+/// signal's exception ends the call with FOVEA_CANCELLED at once: `work` then
+/// goes on unheard, and owns all it uses.
 fovea_status runInterruptibly(std::function<fovea_status()> work);
 
 /// To be called once: a process that ends while a thread is inside the library

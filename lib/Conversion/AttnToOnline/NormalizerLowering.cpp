@@ -1,6 +1,8 @@
 //===- NormalizerLowering.cpp - Normalisers on memrefs --------------------===//
 
 #include "Lowering.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/SymbolTable.h"
 
 using namespace mlir;
@@ -56,6 +58,41 @@ static void replaceSizes(attn::NormalizerOp normalizer, Type query, Type key,
   }
 }
 
+/// States of a sweep hold l only where keys add to it. Elsewhere it is the
+/// seed's: l0 · exp(t0 − t), spelt out where the finish region reads it.
+static void spellOutSeedSum(attn::NormalizerOp normalizer) {
+  if (normalizer.hasDenom() || normalizer.getSeed().empty() ||
+      normalizer.getFinish().empty())
+    return;
+  Block &finish = normalizer.getFinish().front();
+  Block &seed = normalizer.getSeed().front();
+  Value l = finish.getArgument(1), t = finish.getArgument(2);
+  if (l.use_empty())
+    return;
+  IRMapping mapping;
+  mapping.map(seed.getArguments().take_front(3),
+              finish.getArguments().slice(3, 3));
+  mapping.map(seed.getArguments().drop_front(3),
+              finish.getArguments().drop_front(7));
+  OpBuilder builder = OpBuilder::atBlockBegin(&finish);
+  for (Operation &op : seed.without_terminator())
+    builder.clone(op, mapping);
+  Operation *yield = seed.getTerminator();
+  Value t0 = mapping.lookupOrDefault(yield->getOperand(0));
+  Value sum = mapping.lookupOrDefault(yield->getOperand(1));
+  if (normalizer.hasStat()) {
+    // Without a key t is t0, −inf included.
+    Location loc = normalizer.getLoc();
+    Value same =
+        arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OEQ, t0, t);
+    Value shift = arith::SubFOp::create(builder, loc, t0, t);
+    Value factor = math::ExpOp::create(builder, loc, shift);
+    Value scaled = arith::MulFOp::create(builder, loc, sum, factor);
+    sum = arith::SelectOp::create(builder, loc, same, sum, scaled);
+  }
+  l.replaceAllUsesWith(sum);
+}
+
 LoweredNormalizer fovea::lowerNormalizer(attn::AttentionOp op,
                                          const LoweredArguments &arguments,
                                          const LoweredSizes &sizes,
@@ -80,6 +117,7 @@ LoweredNormalizer fovea::lowerNormalizer(attn::AttentionOp op,
     for (auto [argument, capture] : llvm::zip(trailing, result.captures))
       argument.setType(capture.getType());
   }
+  spellOutSeedSum(clone);
   if (usesSizes) {
     Value query = arguments.queries[0], key = arguments.keys[0];
     replaceSizes(clone, query.getType(), key.getType(), sizes);

@@ -182,6 +182,34 @@ def test_numpy_numbers_are_numbers():
         Normalizer(weight=exponential, finish=3)
 
 
+@pytest.mark.parametrize("target", ["cpu", "interpreter"])
+@pytest.mark.parametrize("t0", [0.5, -np.inf])
+@pytest.mark.parametrize("stat", [True, False])
+def test_the_seed_counts_without_a_denom(target, t0, stat):
+    """denom: None adds nothing; seed(b, h, q_idx) -> (t0, l0)"""
+    normalizer = Normalizer(
+        weight=(lambda s, t, b, h, q_idx, kv_idx: ops.exp(s - t))
+        if stat
+        else (lambda s, t, b, h, q_idx, kv_idx: s),
+        stat=(lambda s: s) if stat else None,
+        seed=lambda b, h, q_idx: (t0, 2.0 + h),
+        finish=lambda o, total, t, b, h, q_idx, e_idx: total,
+    )
+    got = fovea.attention(
+        q, k, v,
+        mask_mod=lambda b, h, q_idx, kv_idx: q_idx != 1,
+        normalizer=normalizer,
+        target=target,
+    )  # fmt: skip
+    s = np.einsum("bhmd,bhnd->bhmn", q.astype(np.float64), k) / np.sqrt(D)
+    want = np.broadcast_to(2.0 + np.arange(H)[:, None], (B, H, M)).copy()
+    if stat:
+        factor = np.exp(t0 - np.maximum(s.max(-1), t0))
+        factor[:, :, 1] = 1
+        want *= factor
+    close(got, np.broadcast_to(want[..., None], got.shape))
+
+
 def test_normalizers_of_lambdas_pickle():
     """Normalizer pickle and deepcopy (recipe and captures)"""
     gain = np.array([1.0, 2.0, 3.0])
