@@ -372,7 +372,8 @@ double RowInterpreter::divide(size_t e, double l) const {
   // Rounding may take a mean a little beyond the largest number.
   constexpr long double largest = std::numeric_limits<double>::max();
   long double result = wideSums[e] / l;
-  if (std::fabs(result) <= largest * (1 + 0x1p-40L))
+  long double slack = (2 * static_cast<long double>(keyCount) + 8) * 0x1p-53L;
+  if (std::fabs(result) <= largest * (1 + slack))
     result = std::clamp(result, -largest, largest);
   return static_cast<double>(result);
 }

@@ -35,16 +35,21 @@ Value KernelEmitter::secondIsBetter(Value first, Value second) {
   return e.land(e.land(overflowed, number), e.splat(inSecondPass));
 }
 
-/// 2 · half. What lies beyond the largest number by no more than rounding may
-/// give counts as that number.
+/// 2 · half. What lies beyond the largest number by no more than the rounding
+/// of sums over the keys may give counts as that number.
 Value KernelEmitter::twice(Value half) {
   using C = arith::CmpFPredicate;
   const llvm::fltSemantics &type = cast<FloatType>(e.f).getFloatSemantics();
   double limit = llvm::APFloat::getLargest(type).convertToDouble() / 2;
-  double slack = limit * (1 + 0x1p-10);
+  double unit = std::ldexp(1.0, -int(llvm::APFloat::semanticsPrecision(type)));
+  Value keys =
+      arith::SIToFPOp::create(e.b, e.loc, e.f, bufferOf(spec.value).sizes[2]);
+  Value slack = e.splat(e.fadd(e.fmul(keys, e.cf(2 * unit * limit)),
+                               e.cf(limit * (1 + 8 * unit))));
   auto bound = [&](C beyond, C near, double sign) {
+    Value bounded = e.fmul(slack, e.vc(sign));
     Value inside = e.land(e.fcmp(beyond, half, e.vc(sign * limit)),
-                          e.fcmp(near, half, e.vc(sign * slack)));
+                          e.fcmp(near, half, bounded));
     half = e.select(inside, e.vc(sign * limit), half);
   };
   bound(C::OGT, C::OLE, 1);
