@@ -126,7 +126,9 @@ typedef struct fovea_compile_result {
 } fovea_compile_result;
 
 /* Kernels are reference counted and shared: compiling the same thing twice,
- * also from two threads at once, gives the same kernel. result may be null. */
+ * also from two threads at once, gives the same kernel, under two handles. A
+ * handle may be freed while another thread uses it; one that was freed, or
+ * never given, is refused. result may be null. */
 FOVEA_API fovea_status fovea_compile(const fovea_compile_options *options,
                                      fovea_kernel **kernel,
                                      fovea_compile_result *result,
@@ -228,7 +230,7 @@ FOVEA_API fovea_status fovea_mask_counts(const fovea_mask_query *query,
 typedef struct fovea_mask_runs {
   size_t struct_size;
   int64_t rows, key_tiles;
-  int32_t shared; /* one batch and head stand for all */
+  int32_t shared;         /* one batch and head stand for all */
   const int64_t *offsets; /* rows + 1 */
   const int32_t *runs;
   int64_t num_runs;

@@ -60,7 +60,7 @@ llvm::Error compile(const fovea_compile_options &options, fovea_kernel **out,
       options.schedule ? options.schedule : "");
   if (!compiled)
     return compiled.takeError();
-  *out = new fovea_kernel{std::move(compiled->first)};
+  *out = makeHandle(std::move(compiled->first));
   if (result) {
     result->origin = static_cast<int32_t>(compiled->second);
     result->milliseconds = std::chrono::duration<double, std::milli>(
@@ -68,10 +68,6 @@ llvm::Error compile(const fovea_compile_options &options, fovea_kernel **out,
                                .count();
   }
   return llvm::Error::success();
-}
-
-llvm::Error checkKernel(const fovea_kernel *kernel) {
-  return kernel ? llvm::Error::success() : invalid("kernel: must not be null");
 }
 
 fovea_device deviceOf(const Kernel &kernel) {
@@ -123,13 +119,14 @@ fovea_status
 giveText(fovea_kernel *kernel, fovea_string *out, fovea_message *message,
          llvm::function_ref<llvm::Expected<std::string>(Kernel &)> text) {
   return guard(message, [&]() -> llvm::Error {
-    if (llvm::Error error = checkKernel(kernel))
-      return error;
+    auto found = findKernel(kernel);
+    if (!found)
+      return found.takeError();
     if (llvm::Error error = checkStruct(out, "string"))
       return error;
     if (llvm::Error error = probeMemory(compileMemory))
       return error;
-    auto made = text(*kernel->kernel);
+    auto made = text(**found);
     return made ? giveString(*made, out) : made.takeError();
   });
 }
@@ -152,7 +149,7 @@ extern "C" fovea_status fovea_compile(const fovea_compile_options *options,
   });
 }
 
-extern "C" void fovea_kernel_free(fovea_kernel *kernel) { delete kernel; }
+extern "C" void fovea_kernel_free(fovea_kernel *kernel) { dropHandle(kernel); }
 
 extern "C" fovea_status fovea_kernel_ir(fovea_kernel *kernel, const char *level,
                                         fovea_string *text,
@@ -186,12 +183,13 @@ extern "C" fovea_status fovea_kernel_launch(fovea_kernel *kernel,
                                             const fovea_launch *launch,
                                             fovea_message *message) {
   return guard(message, [&]() -> llvm::Error {
-    if (llvm::Error error = checkKernel(kernel))
-      return error;
+    auto found = findKernel(kernel);
+    if (!found)
+      return found.takeError();
     if (llvm::Error error = checkStruct(launch, "launch"))
       return error;
-    auto view = checkCall(*kernel->kernel, *launch);
-    return view ? runLaunch(*kernel->kernel, *view) : view.takeError();
+    auto view = checkCall(**found, *launch);
+    return view ? runLaunch(**found, *view) : view.takeError();
   });
 }
 
@@ -200,21 +198,22 @@ extern "C" fovea_status fovea_kernel_workspace(fovea_kernel *kernel,
                                                size_t *bytes,
                                                fovea_message *message) {
   return guard(message, [&]() -> llvm::Error {
-    if (llvm::Error error = checkKernel(kernel))
-      return error;
+    auto found = findKernel(kernel);
+    if (!found)
+      return found.takeError();
     if (llvm::Error error = checkStruct(launch, "launch"))
       return error;
     if (!bytes)
       return invalid("bytes: must not be null");
-    auto view = checkCall(*kernel->kernel, *launch);
+    auto view = checkCall(**found, *launch);
     if (!view)
       return view.takeError();
     *bytes = 0;
-    if (kernel->kernel->getGPUTarget())
-      return cudaWorkspace(*kernel->kernel, *view, *bytes);
-    if (!kernel->kernel->getTarget())
+    if ((*found)->getGPUTarget())
+      return cudaWorkspace(**found, *view, *bytes);
+    if (!(*found)->getTarget())
       return llvm::Error::success();
-    auto code = kernel->kernel->getCode(
+    auto code = (*found)->getCode(
         {fitsNarrowIndices(*view) ? 32 : 64, /*exact=*/false});
     if (!code)
       return code.takeError();

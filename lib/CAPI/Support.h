@@ -16,10 +16,6 @@
 #include <utility>
 #include <vector>
 
-struct fovea_kernel {
-  std::shared_ptr<fovea::Kernel> kernel;
-};
-
 namespace fovea::capi {
 
 /// Runs the body of an entry point in the default floating-point environment;
@@ -28,6 +24,12 @@ fovea_status guard(fovea_message *message,
                    llvm::function_ref<llvm::Error()> body);
 
 llvm::Error invalid(const llvm::Twine &text);
+
+// A `fovea_kernel *` is a number that is never used twice, so that a kernel
+// that was freed, and a pointer that never was one, are told from the others.
+fovea_kernel *makeHandle(std::shared_ptr<Kernel> kernel);
+llvm::Expected<std::shared_ptr<Kernel>> findKernel(const fovea_kernel *handle);
+void dropHandle(const fovea_kernel *handle);
 
 /// "argument: must not be null", "argument: struct_size must be …".
 template <typename T>

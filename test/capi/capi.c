@@ -428,6 +428,39 @@ static int run_target(const char *target) {
 static int test_cpu(void) { return run_target("cpu"); }
 static int test_interpreter(void) { return run_target("interpreter"); }
 
+static int test_handles(void) {
+  fovea_message message = make_message();
+  fovea_compile_options options = make_options();
+  fovea_kernel *kernel = NULL, *other = NULL;
+  fovea_launch launch = {0};
+  fovea_string string = {0};
+  size_t bytes = 0;
+  launch.struct_size = sizeof launch;
+  string.struct_size = sizeof string;
+  CHECK(fovea_compile(&options, &kernel, NULL, &message) == FOVEA_OK);
+  fovea_kernel_free(kernel);
+  CHECK(fovea_compile(&options, &other, NULL, &message) == FOVEA_OK);
+  CHECK(other != kernel);
+  fovea_kernel *bad[] = {kernel, (fovea_kernel *)8, (fovea_kernel *)&launch,
+                         (fovea_kernel *)UINTPTR_MAX};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
+    fovea_kernel_free(bad[i]);
+    CHECK(fovea_kernel_info(bad[i], &string, &message) ==
+          FOVEA_INVALID_ARGUMENT);
+    CHECK(SAYS("kernel: must be one that fovea_compile gave"));
+    CHECK(fovea_kernel_launch(bad[i], &launch, &message) ==
+          FOVEA_INVALID_ARGUMENT);
+    CHECK(SAYS("kernel: must be one that fovea_compile gave"));
+    CHECK(fovea_kernel_workspace(bad[i], &launch, &bytes, &message) ==
+          FOVEA_INVALID_ARGUMENT);
+    CHECK(SAYS("kernel: must be one that fovea_compile gave"));
+  }
+  CHECK(fovea_kernel_info(other, &string, &message) == FOVEA_OK);
+  fovea_string_free(&string);
+  fovea_kernel_free(other);
+  return 0;
+}
+
 static int test_levels(void) {
   fovea_message message = make_message();
   fovea_compile_options options = make_options();
@@ -563,6 +596,7 @@ const struct capi_test capi_tests[] = {{"null arguments", test_null_arguments},
                                        {"configuration", test_config},
                                        {"the interpreter", test_interpreter},
                                        {"the CPU", test_cpu},
+                                       {"handles", test_handles},
                                        {"levels", test_levels},
                                        {"two threads", test_two_threads},
                                        {"cancelling", test_cancel},
