@@ -88,7 +88,7 @@ LogicalResult KernelEmitter::finishCustom(Value o, Value l, Value t, Value d,
 LogicalResult KernelEmitter::finishPanel(Value panel, Value taken, Value &bad) {
   Value zero = e.vc(0.0);
   Value t = spec.hasStat() ? e.loadRow(at(at_.rowMax), panel) : zero;
-  if (direct())
+  if (log2Units())
     t = e.fmul(t, e.vc(kLn2));
   Value l = spec.hasDenom() ? e.loadRow(at(at_.rowSum), panel) : zero;
   if (hasTwoPasses()) {

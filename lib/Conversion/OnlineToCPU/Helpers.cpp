@@ -245,7 +245,7 @@ Value KernelEmitter::productFactor() {
     return {};
   Value scale = spec.step.getScale();
   Value factor = scale ? s->scalar(scale) : e.cf(1.0);
-  return direct() ? e.fmul(factor, e.cf(1.4426950408889634)) : factor;
+  return log2Units() ? e.fmul(factor, e.cf(1.4426950408889634)) : factor;
 }
 
 /// Q^T of each panel, [d][lane], with the factor folded in; pairs as they are.

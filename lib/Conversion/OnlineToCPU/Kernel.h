@@ -126,8 +126,10 @@ private:
   void storeLse(Value panel, Value taken, Value l, Value t);
 
   bool softmax() { return !spec.normalizer; }
-  /// Scores are dot products and the normaliser softmax: kept in log2 units.
-  bool direct() { return softmax() && plainScores(); }
+  /// Scores of a softmax that log2 e cannot overflow are kept in log2 units.
+  bool log2Units() {
+    return softmax() && (plainScores() || spec.scoresAreBounded());
+  }
   /// Scores need no pass of their own: scale is folded into Q.
   bool plainScores() {
     return spec.scoresAreDot() && !spec.step.getRow() && !spec.step.getCol();

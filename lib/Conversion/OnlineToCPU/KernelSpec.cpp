@@ -2,8 +2,30 @@
 
 #include "KernelSpec.h"
 #include "fovea/Target/CPU/CPUModel.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
+
+#include <cmath>
 
 using namespace fovea::cpu;
+
+bool KernelSpec::scoresAreBounded() {
+  auto map = step.getScores().getDefiningOp<online::MapOp>();
+  if (!map || step.getScale() || step.getRow() || step.getCol())
+    return false;
+  unsigned index = cast<OpResult>(step.getScores()).getResultNumber();
+  Value score = map.getBody().front().getTerminator()->getOperand(index);
+  if (auto mul = score.getDefiningOp<arith::MulFOp>()) {
+    FloatAttr factor;
+    bool right = matchPattern(mul.getRhs(), m_Constant(&factor));
+    if (!right && !matchPattern(mul.getLhs(), m_Constant(&factor)))
+      return false;
+    if (!(std::fabs(factor.getValueAsDouble()) < 1e6))
+      return false;
+    score = right ? mul.getLhs() : mul.getRhs();
+  }
+  return score.getDefiningOp<math::TanhOp>() != nullptr;
+}
 
 /// The only op of a kind in a block, or a diagnostic.
 template <typename OpTy>

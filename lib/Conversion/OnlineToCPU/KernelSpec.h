@@ -45,6 +45,8 @@ struct KernelSpec {
   bool scoresAreDot() {
     return dots.size() == 1 && step.getScores() == dots[0].op.getResult();
   }
+  /// What the step takes is a constant times a tanh.
+  bool scoresAreBounded();
 };
 
 /// Finds the kernel in a function; emits a diagnostic where it is not of the

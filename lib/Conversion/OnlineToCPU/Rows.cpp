@@ -88,7 +88,10 @@ LogicalResult KernelEmitter::emitScoreLoop(Value from, Value to,
             !s->has(spec.step.getScores())) {
           status = failure();
         } else {
-          Value score = s->vector(spec.step.getScores());
+          Value scores = spec.step.getScores();
+          Value score = log2Units() && !plainScores()
+                            ? s->vectorTimes(scores, kLog2E)
+                            : s->vector(scores);
           if (!plainScores()) {
             if (Value scale = spec.step.getScale())
               score = e.fmul(score, s->vector(scale));
@@ -162,7 +165,7 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
     // Before any visible key the maximum is −inf; any finite t serves.
     t = e.select(isNegInf(e, rowMax), t, rowMax);
     Value difference = e.fsub(before, t);
-    if (!direct())
+    if (!log2Units())
       difference = e.fmul(difference, e.vc(kLog2E));
     alpha = e.math().exp2NonPositive(difference);
     e.storeRow(rowMax, at(at_.rowMax), panel);
@@ -244,7 +247,7 @@ LogicalResult KernelEmitter::emitWeight(Value key, Value score, Value t,
     // The difference first: it is exact near the maximum, where an FMA with a
     // rounded t · log2(e) would not give a lone key the weight 1.
     Value exponent = e.fsub(score, t);
-    if (!direct())
+    if (!log2Units())
       exponent = e.fmul(exponent, e.vc(kLog2E));
     weight = denom = e.math().exp2NonPositive(exponent);
     return success();

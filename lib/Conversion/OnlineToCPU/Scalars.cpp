@@ -37,7 +37,7 @@ LogicalResult ScalarEmitter::runOp(Operation &op, unsigned available) {
 void ScalarEmitter::forward(Value result, Value yielded) {
   deps[result] = deps.lookup(yielded);
   if (has(yielded) && !values.count(result))
-    set(result, get(yielded));
+    set(result, getScaled(yielded));
 }
 
 const Buffer *ScalarEmitter::buffer(Value source) const {
@@ -56,7 +56,16 @@ void ScalarEmitter::pop() {
     values.erase(value);
 }
 
-Lane ScalarEmitter::get(Value value) {
+Lane ScalarEmitter::get(Value value) { return settle(getScaled(value)); }
+
+Lane ScalarEmitter::settle(Lane lane) {
+  if (lane.factor)
+    lane.v = e.fmul(lane.v, e.splat(lane.factor));
+  lane.factor = nullptr;
+  return lane;
+}
+
+Lane ScalarEmitter::getScaled(Value value) {
   if (Value scalar = arguments.lookupScalar(value))
     return Lane{scalar, {}, {}, 0};
   auto it = values.find(value);
@@ -85,6 +94,14 @@ Value ScalarEmitter::scalar(Value value) {
 Value ScalarEmitter::vector(Value value) {
   Lane lane = get(value);
   return toVector(lane, getElementTypeOrSelf(lane.v.getType()));
+}
+
+Value ScalarEmitter::vectorTimes(Value value, double constant) {
+  Lane lane = getScaled(value);
+  Value factor = e.cf(constant);
+  if (lane.factor)
+    factor = e.fmul(lane.factor, factor);
+  return e.fmul(toVector(lane, e.f), e.splat(factor));
 }
 
 Value ScalarEmitter::toVector(Lane lane, Type element) {

@@ -47,6 +47,8 @@ struct Lane {
   /// Set where lane i holds step·i + base, step = ±1: contiguous reads.
   Value base;
   int step = 0;
+  /// Set where the value is v times this scalar, not yet multiplied.
+  Value factor = nullptr;
   bool isVector() const { return isa<VectorType>(v.getType()); }
 };
 
@@ -91,6 +93,8 @@ public:
   }
   Value scalar(Value value);
   Value vector(Value value);
+  /// A value of lanes times a constant.
+  Value vectorTimes(Value value, double constant);
   unsigned dependence(Value value) const { return deps.lookup(value); }
   /// The libm functions that were called, with their number of arguments.
   const llvm::StringMap<unsigned> &libmCalls() const { return libm; }
@@ -102,6 +106,9 @@ public:
 
 private:
   LogicalResult emit(Operation *op);
+  /// An evaluated value whose factor may be pending, and the product.
+  Lane getScaled(Value value);
+  Lane settle(Lane lane);
   void set(Value value, Lane lane);
   Value toVector(Lane lane, Type element);
 
@@ -123,6 +130,7 @@ private:
 
   // Floats (ScalarsFloat.cpp).
   bool emitFloat(Operation *op);
+  bool emitScaled(Operation *op);
   Lane elementwise(ArrayRef<Lane> operands,
                    function_ref<Value(ValueRange)> build);
   Lane function(ArrayRef<Lane> operands, StringRef libmName,

@@ -106,6 +106,54 @@ static std::optional<double> reciprocal(arith::DivFOp div) {
   return 1.0 / c;
 }
 
+/// Whether a factor is a constant that neither over- nor underflows with
+/// others.
+static bool isOrdinary(Value factor) {
+  FloatAttr value;
+  if (!matchPattern(factor, m_Constant(&value)))
+    return false;
+  double magnitude = std::fabs(value.getValueAsDouble());
+  return magnitude > 1e-6 && magnitude < 1e6;
+}
+
+/// Lanes times a scalar keep the scalar aside: a chain of constants is then one
+/// product, and tanh takes it into its own.
+bool ScalarEmitter::emitScaled(Operation *op) {
+  Lane x, y;
+  if (isa<math::TanhOp>(op)) {
+    x = getScaled(op->getOperand(0));
+    if (!x.factor || e.f.isF64())
+      return false;
+    Value result = e.math().tanh(x.v, e.splat(x.factor));
+    set(op->getResult(0), Lane{result, {}, {}, 0});
+    return true;
+  }
+  if (!isa<arith::MulFOp, arith::DivFOp>(op) || !op->getResult(0).hasOneUse())
+    return false;
+  x = getScaled(op->getOperand(0));
+  if (auto div = dyn_cast<arith::DivFOp>(op)) {
+    std::optional<double> inverse = reciprocal(div);
+    if (!inverse)
+      return false;
+    y.v = e.cf(*inverse);
+  } else {
+    y = getScaled(op->getOperand(1));
+    if (!x.isVector())
+      std::swap(x, y);
+  }
+  if (!x.isVector() || y.isVector())
+    return false;
+  if (x.factor) {
+    bool merged = staysContinuous(op) && isOrdinary(y.v);
+    if (merged)
+      y.v = e.fmul(x.factor, y.v);
+    else
+      x = settle(x);
+  }
+  set(op->getResult(0), Lane{x.v, {}, {}, 0, y.v});
+  return true;
+}
+
 static Value minMax(Emitter &e, Value x, Value y, bool wantMax) {
   // NaN wins (S13): the comparison is false for NaN, then the sum carries it.
   auto predicate =
@@ -118,6 +166,8 @@ static Value minMax(Emitter &e, Value x, Value y, bool wantMax) {
 bool ScalarEmitter::emitFloat(Operation *op) {
   if (op->getNumResults() != 1)
     return false;
+  if (emitScaled(op))
+    return true;
   Value result = op->getResult(0);
   SmallVector<Lane> in;
   for (Value operand : op->getOperands())

@@ -7,8 +7,32 @@
 // CHECK-NOT: tanh
 // CHECK-LABEL: capped_run:
 // CHECK-COUNT-16: vfmadd231ps %zmm
+// Scale, cap and the unit of tanh are one product of a score, r² and the odd
+// polynomial two more; cap and log2 e are one product.
+// CHECK: vmulps (%{{.*}}), %zmm
+// CHECK-NEXT: vmulps 64(%{{.*}}), %zmm
+// CHECK-NOT: vmulps
+// CHECK: vrndscaleps
+// CHECK: vsubps
+// CHECK-NEXT: vsubps
+// CHECK-NEXT: vmulps
+// CHECK-NEXT: vmulps
+// CHECK-NOT: vmulps
+// CHECK: vfmadd213ps
+// CHECK: vmulps
+// CHECK-NEXT: vmulps
+// CHECK-NOT: vmulps
 // CHECK: vscalefps
 // CHECK: vdivps
+// CHECK-NOT: vmulps
+// CHECK: vdivps
+// CHECK-NEXT: vmulps
+// CHECK-NEXT: vmulps
+// CHECK: jne
+// The weights: a difference in log2 units, no product before 2^x.
+// CHECK: vsubps %zmm{{[0-9]+}}, %zmm{{[0-9]+}}, %zmm
+// CHECK-NOT: vmulps
+// CHECK: vrndscaleps
 // CHECK-NOT: PLT
 // CHECK: .Lfunc_end
 

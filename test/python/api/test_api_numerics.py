@@ -57,6 +57,25 @@ def test_sine_of_huge_numbers(name):
     np.testing.assert_allclose(got, getattr(np, name)(x.astype(float)), rtol=1e-6)
 
 
+@pytest.mark.parametrize("cap", [1e-3, 30.0, 5e5, 3e38])
+def test_soft_caps_of_any_size(cap):
+    """The cap's product with log2 e must not overflow; small scores stay exact."""
+    x = np.float32([-3e38, -45, -1, 1e-6, 0, 0.3, 7, 1e4, 3e38])
+    x = x[(x == 0) | (abs(x) > cap * 2.0**-120)]  # quotients without underflow
+    got = scores(lambda s, b, h, q, n: cap * ops.tanh(x[q] / cap), len(x))
+    want = cap * np.tanh(x.astype(float) / cap)
+    np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-12)
+
+
+def test_scores_near_the_lowest_number_are_visible():
+    """A user's finite minus infinity: keys that all have it share the row."""
+    q, k = np.zeros((1, 1, 3, 4), "float32"), np.zeros((1, 1, 5, 4), "float32")
+    v = np.arange(20, dtype="float32").reshape(1, 1, 5, 4)
+    lowest = float(np.finfo("float32").min)
+    got = fovea.attention(q, k, v, lambda s, b, h, m, n: ops.where(n < 9, lowest, s))
+    np.testing.assert_allclose(got[0, 0], np.tile(v[0, 0].mean(0), (3, 1)), rtol=1e-6)
+
+
 def softmax_sum(scores, v):
     """The convex combination in extended precision; scores [M, N], v [N, E]."""
     weights = np.exp(np.longdouble(scores) - scores.max(-1, keepdims=True))

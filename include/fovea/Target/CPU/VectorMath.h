@@ -29,7 +29,8 @@ public:
   mlir::Value log2(mlir::Value x);
   mlir::Value log(mlir::Value x);
   mlir::Value log1p(mlir::Value x);
-  mlir::Value tanh(mlir::Value x);
+  /// tanh(factor · x), or tanh(x) without a factor: 3.5 ulp; of −0: +0.
+  mlir::Value tanh(mlir::Value x, mlir::Value factor = {});
   mlir::Value sin(mlir::Value x);
   mlir::Value cos(mlir::Value x);
   mlir::Value erf(mlir::Value x);
@@ -42,6 +43,8 @@ private:
   mlir::Value exp2MinusOneOverX(mlir::Value r);
   mlir::Value exp2Polynomial(mlir::Value r);
   mlir::Value scaleByPowerOfTwo(mlir::Value x, mlir::Value n);
+  /// 2^n for an integral n that gives a normal number.
+  mlir::Value powerOfTwo(mlir::Value n);
   mlir::Value reduceAndEvaluate(mlir::Value x, unsigned quarterTurns);
   /// log2(x) = exponent + series in f; returns (exponent, 2·atanh(f)).
   std::pair<mlir::Value, mlir::Value> splitLog(mlir::Value x);

@@ -132,9 +132,22 @@ Value VectorMath::scaleByPowerOfTwo(Value x, Value n) {
   return x;
 }
 
-/// Clamps to [lo, hi] and keeps NaN.
-static Value clampKeepNaN(OpBuilder &b, Location loc, Value x, Value lo,
-                          Value hi) {
+Value VectorMath::powerOfTwo(Value n) {
+  if (avx512)
+    return scalef(b, loc, constant(n.getType(), 1.0), n);
+  // n + bias lands in the exponent field.
+  Format format = formatOf(n.getType());
+  Value magic = constant(n.getType(), format.magic + double(format.bias));
+  Value shifted = arith::AddFOp::create(b, loc, n, magic);
+  Value bits =
+      LLVM::BitcastOp::create(b, loc, integersLike(n.getType()), shifted);
+  bits = arith::ShLIOp::create(b, loc, bits,
+                               integer(n.getType(), format.mantissa));
+  return LLVM::BitcastOp::create(b, loc, n.getType(), bits);
+}
+
+Value fovea::cpu::clampKeepNaN(OpBuilder &b, Location loc, Value x, Value lo,
+                               Value hi) {
   Value below = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT, x, lo);
   x = arith::SelectOp::create(b, loc, below, lo, x);
   Value above = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, x, hi);

@@ -64,23 +64,26 @@ Value VectorMath::log1p(Value x) {
   return o.select(tiny, x, result);
 }
 
-/// tanh |x| = m / (m + 2) with m = e^(2|x|) − 1 = 2^n · (2^r − 1) + (2^n − 1),
-/// where 2^r − 1 is a polynomial without a constant: no cancellation anywhere.
-Value VectorMath::tanh(Value x) {
+/// With y = 2x/ln 2 = n + r: tanh x = (A + t) / (1 + A t), A = (2^n − 1) /
+/// (2^n + 1) and t = tanh(r ln2/2), an odd polynomial: no cancellation
+/// anywhere, and half of the operations are sums, which do not compete with
+/// products.
+Value VectorMath::tanh(Value x, Value factor) {
   Ops o{b, loc};
   Type type = x.getType();
-  // Beyond 10 the result rounds to 1. NaN stays.
-  Value ten = constant(type, 10.0), a = o.abs(x);
-  a = o.select(o.cmp(PF::OGT, a, ten), ten, a);
-  Value y = o.mul(a, constant(type, 2.8853900817779268));
+  Value unit = constant(type, 2.8853900817779268);
+  Value y = o.mul(x, factor ? o.mul(factor, unit) : unit);
+  // Beyond 9.01 the result rounds to 1. NaN stays.
+  y = clampKeepNaN(b, loc, y, constant(type, -26.0), constant(type, 26.0));
   Value n = LLVM::RoundEvenOp::create(b, loc, y);
   Value r = o.sub(y, n);
-  Value q = o.mul(r, exp2MinusOneOverX(r));
-  Value one = constant(type, 1.0);
-  Value power = scaleByPowerOfTwo(one, n);
-  Value m = o.fma(q, power, o.sub(power, one));
-  Value result = o.div(m, o.add(m, constant(type, 2.0)));
-  return o.copySign(result, x);
+  // Minimax in the relative error of t: 4.5e-8.
+  Value t = o.mul(
+      r, polynomial(o.mul(r, r), {0.3465735747554252, -0.013874907973494357,
+                                  0.0006546898650420835}));
+  Value one = constant(type, 1.0), power = powerOfTwo(n);
+  Value less = o.sub(power, one), more = o.add(power, one);
+  return o.div(o.fma(t, more, less), o.fma(t, less, more));
 }
 
 /// Integers of f32 beyond 2⁴⁰ become far smaller ones that have the same sine:

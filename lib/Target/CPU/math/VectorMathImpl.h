@@ -9,6 +9,9 @@
 namespace fovea::cpu {
 /// The vector of integers with as many bits as a vector of floats.
 mlir::Type integersLike(mlir::Type type);
+/// Clamps to [lo, hi] and keeps NaN.
+mlir::Value clampKeepNaN(mlir::OpBuilder &b, mlir::Location loc, mlir::Value x,
+                         mlir::Value lo, mlir::Value hi);
 } // namespace fovea::cpu
 
 #endif // FOVEA_LIB_TARGET_CPU_MATH_VECTORMATHIMPL_H
