@@ -50,7 +50,7 @@ def AttnGpu_ForBlocksOp : AttnGpu_Op<"for_blocks", [SingleBlock, AttrSizedOperan
     runs once with no key belonging.
 
     `list` takes the elements from one row of a block mask instead, as
-    `list.count` and `list.element` number them.
+    `list.count` and `list.element` number them; `unmasked` is as theirs.
 
     Constraints:
     - (C3) body arguments are (index, index, i1, carried types…), the yield gives
@@ -69,7 +69,8 @@ def AttnGpu_ForBlocksOp : AttnGpu_Op<"for_blocks", [SingleBlock, AttrSizedOperan
   let arguments = (ins Variadic<Index>:$begins, Variadic<Index>:$ends,
                        Optional<MemRefRankOf<[I8], [4]>>:$list, Variadic<Index>:$row,
                        Optional<Index>:$keyTile, Optional<Index>:$length,
-                       Variadic<AnyType>:$inits, DenseI32ArrayAttr:$classes, I64Attr:$step);
+                       Variadic<AnyType>:$inits, DenseI32ArrayAttr:$classes, I64Attr:$step,
+                       UnitAttr:$unmasked);
   let results = (outs Variadic<AnyType>:$results);
   let regions = (region SizedRegion<1>:$body);
   let hasCustomAssemblyFormat = 1;
@@ -78,7 +79,7 @@ def AttnGpu_ForBlocksOp : AttnGpu_Op<"for_blocks", [SingleBlock, AttrSizedOperan
 
 class AttnGpu_ListOp<string mnemonic, dag more, dag results_> : AttnGpu_Op<mnemonic, [Pure]> {
   let arguments = !con((ins MemRefRankOf<[I8], [4]>:$list, Variadic<Index>:$row, Index:$keyTile,
-                            Index:$length, I64Attr:$step), more);
+                            Index:$length, I64Attr:$step, UnitAttr:$unmasked), more);
   let results = results_;
   let hasVerifier = 1;
 }
@@ -89,7 +90,8 @@ def AttnGpu_ListCountOp : AttnGpu_ListOp<"list.count", (ins), (outs Index:$whole
     `list` holds 0 (empty), 1 (partial) or 2 (full) per (batch, head, query tile,
     key tile); `row` picks a row. Its elements are `step` keys wide, cut at
     `length`. `whole` counts those of full tiles that `length` does not cut,
-    `total` all of tiles that are not empty.
+    `total` all of tiles that are not empty. Where no mask is asked
+    (`unmasked`) partial tiles are as full ones.
 
     Constraints:
     - (C29) three indices; step is positive

@@ -178,6 +178,8 @@ static FailureOr<Walk> sort(Op op, FailureOr<Walk> walk) {
   for (WalkElement &element : *walk)
     if (element.count < int64_t(op.getStep()))
       element.kind = online::ClassKind::Partial;
+    else if (op.getUnmasked())
+      element.kind = online::ClassKind::Full;
   auto isFull = [](const WalkElement &element) {
     return element.kind == online::ClassKind::Full;
   };

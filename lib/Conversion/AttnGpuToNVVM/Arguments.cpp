@@ -150,7 +150,7 @@ void KernelEmitter::collectArguments() {
                   slot);
   }
   // Heads walked together: under a mask enough for four waves of tiles.
-  bool masked = false;
+  bool masked = bool(findList());
   func.walk([&](MaskOp mask) { masked |= !mask.getBody().empty(); });
   json::Value heads = 1;
   if (masked)

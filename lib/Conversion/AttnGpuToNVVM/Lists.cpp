@@ -108,8 +108,9 @@ namespace {
 /// One warp's work on one row of tiles.
 class ListKernel : public PrologueKernel {
 public:
-  ListKernel(MLIRContext *context, int64_t step, json::Value offset)
-      : PrologueKernel(context), sizes(step), step(step), offset(offset) {
+  ListKernel(ListCountOp list, json::Value offset)
+      : PrologueKernel(list.getContext()), sizes(list.getStep()),
+        step(list.getStep()), unmasked(list.getUnmasked()), offset(offset) {
     grid = sizes.lists;
   }
 
@@ -124,6 +125,7 @@ private:
 
   ListSizes sizes;
   int64_t step;
+  bool unmasked;
   json::Value offset;
   Value classes, strides[4], keyTile, length, elements, rows, heads, lists,
       pitch;
@@ -187,11 +189,13 @@ Value ListKernel::scan(bool whole, Value place, Value first) {
   Value n0 = e.mul(element, step);
   Value kind = classAt(element);
   using P = LLVM::ICmpPredicate;
-  Value isFull = e.land(e.icmp(P::eq, kind, e.c(2)),
-                        e.icmp(P::sle, e.add(n0, step), length));
+  Value isUncut = e.icmp(P::sle, e.add(n0, step), length);
+  Value isSeen = e.icmp(P::ne, kind, e.c(0));
+  Value isFull =
+      e.land(unmasked ? isSeen : e.icmp(P::eq, kind, e.c(2)), isUncut);
   Value belongs = isFull;
   if (!whole)
-    belongs = e.land(e.icmp(P::ne, kind, e.c(0)), e.lxor(isFull, e.c(1, e.i1)));
+    belongs = e.land(isSeen, e.lxor(isFull, e.c(1, e.i1)));
   belongs = e.land(belongs, e.icmp(P::slt, element, elements));
   Value word =
       e.intrinsic("llvm.nvvm.vote.ballot.sync", e.i32, {e.c(-1), belongs});
@@ -234,8 +238,7 @@ std::unique_ptr<PrologueKernel> KernelEmitter::makeListKernel() {
   ListCountOp list = findList();
   if (!list)
     return nullptr;
-  return std::make_unique<ListKernel>(func.getContext(), list.getStep(),
-                                      listOffset());
+  return std::make_unique<ListKernel>(list, listOffset());
 }
 
 json::Value KernelEmitter::listBytes() {

@@ -33,7 +33,8 @@ LogicalResult GridLowering::lower(Operation *op) {
       .Case<online::WalkSegmentsOp, online::WalkListOp>(
           [&](auto) { return success(); })
       .Case([&](online::WalkScanOp) {
-        return unsupported(op, "masks without closed-form bounds");
+        return unsupported(op, "masks without closed-form bounds; with a block "
+                               "mask they run");
       })
       .Default([&](Operation *other) -> LogicalResult {
         if (isa<online::OnlineDialect>(other->getDialect()) &&
@@ -141,15 +142,20 @@ LogicalResult GridLowering::lowerStore(online::StoreOp op) {
 }
 
 /// The loop over the elements of a walk; null where there is none of the kind.
-ForBlocksOp GridLowering::createBlocks(Operation *walk, ValueRange inits) {
+ForBlocksOp GridLowering::createBlocks(online::SweepOp op, ValueRange inits) {
+  Operation *walk = op.getWalk().getDefiningOp();
   auto lookup = [&](Value value) { return mapping.lookupOrDefault(value); };
   TypeRange types(inits);
-  if (auto list = dyn_cast_if_present<online::WalkListOp>(walk))
+  if (auto list = dyn_cast_if_present<online::WalkListOp>(walk)) {
+    bool isMasked = llvm::any_of(
+        op.getBody().front().getOps<online::MaskOp>(),
+        [](online::MaskOp mask) { return !mask.getBody().empty(); });
     return ForBlocksOp::create(
         b, loc, types, ValueRange(), ValueRange(), lookup(list.getClasses()),
         llvm::map_to_vector(list.getIndices(), lookup),
         lookup(list.getKeyTile()), lookup(list.getLength()), inits,
-        ArrayRef<int32_t>(), list.getStep());
+        ArrayRef<int32_t>(), list.getStep(), /*unmasked=*/!isMasked);
+  }
   auto segments = dyn_cast_if_present<online::WalkSegmentsOp>(walk);
   if (!segments || segments.getBegins().empty())
     return {};
@@ -166,7 +172,7 @@ LogicalResult GridLowering::lowerSweep(online::SweepOp op) {
     return unsupported(op, "sweeps over other than one state");
   State state = states[op.getInits()[0]];
   SmallVector<Value> inits = state.flat();
-  blocks = createBlocks(op.getWalk().getDefiningOp(), inits);
+  blocks = createBlocks(op, inits);
   if (!blocks)
     return unsupported(op, "sweeps over other than segments or a list");
   {

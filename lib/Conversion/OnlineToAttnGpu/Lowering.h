@@ -46,7 +46,7 @@ private:
   // The body of the grid.
   LogicalResult lower(Operation *op);
   LogicalResult lowerSweep(online::SweepOp op);
-  attn_gpu::ForBlocksOp createBlocks(Operation *walk, ValueRange inits);
+  attn_gpu::ForBlocksOp createBlocks(online::SweepOp op, ValueRange inits);
   LogicalResult lowerInit(online::InitOp op);
   LogicalResult lowerFinish(online::FinishOp op);
   LogicalResult lowerStore(online::StoreOp op);

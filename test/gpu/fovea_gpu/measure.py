@@ -106,8 +106,8 @@ def measure_group(
         tile = kernel.manifest.get("tile")
         if tile:
             tiles[label] = (int(tile["m"]), int(tile["n"]))
-    blocks = inputs.blocks
-    kept = count_kept(torch, variant, shape.M, shape.N, blocks)
+    given = (inputs.blocks, inputs.captures)
+    kept = count_kept(torch, variant, shape.M, shape.N, given)
     flops = 4 * shape.B * shape.H * group.D * kept
     times = bursts(torch, runs, 6 if shape.N > 5000 else 16, rounds)
     rows = []
@@ -117,7 +117,7 @@ def measure_group(
             row["sustained_tflops"] = flops / sustained(torch, runs[name]) / 1e9
         if name in tiles:
             tile = tiles[name]
-            counts = count_visited(torch, variant, shape.M, shape.N, tile, blocks)
+            counts = count_visited(torch, variant, shape.M, shape.N, tile, given)
             row |= {
                 "tile": list(tile),
                 "query_tiles": len(counts),

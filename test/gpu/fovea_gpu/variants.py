@@ -43,6 +43,7 @@ class Variant:
     captures : f(torch, H, N, generator) -> {name: tensor}, in order
     normalizer : "softmax", "sink" (logit c["sigma"][h]) or "sigmoid"
     blocks : (query, key) extent of the tiles of a block mask made by hand, or None
+    full : whether the block mask has full tiles
     schedule : what its kernels are compiled with
     """
 
@@ -53,6 +54,7 @@ class Variant:
     captures: Callable[..., Captures] | None = None
     normalizer: str = "softmax"
     blocks: tuple[int, int] | None = None
+    full: bool = True
     schedule: str | None = None
 
     def make_captures(self, torch: Any, H: int, N: int, generator: Any) -> Captures:
@@ -83,7 +85,7 @@ class Variant:
             # Causal masks alone: whole tiles lie left of their first row.
             present &= left <= top + size[0] - 1
             inside = left + size[1] - 1 <= top
-        full = present & inside & (chance < 0.25)
+        full = present & inside & (chance < (0.25 if self.full else 0))
         classes = present.to(torch.int8) + full.to(torch.int8)
         return Blocks(classes, size)
 
@@ -100,6 +102,12 @@ def _normal(name: str, *shape: str) -> Callable[..., Captures]:
         return {name: torch.randn(*sizes, generator=generator, device=device)}
 
     return make
+
+
+def _documents(torch: Any, H: int, N: int, generator: Any) -> Captures:
+    """Ids of documents of some hundred positions, for queries and keys."""
+    ids = torch.arange(2 * N + 4096, device=generator.device) // 170
+    return {"doc": ids.int()}
 
 
 def causal(b: Any, h: Any, m: Any, n: Any, c: Captures) -> Any:
@@ -195,6 +203,17 @@ def _all() -> list[Variant]:
                 mask=prefix(length),
             )
         )
+    variants.append(
+        Variant(
+            "lists_documents",
+            "attention lists_documents(doc: i32[S]) {\n"
+            "  mask = doc[q] == doc[kv] and kv <= q\n}",
+            mask=lambda b, h, m, n, c: (c["doc"][m] == c["doc"][n]) & (n <= m),
+            captures=_documents,
+            blocks=(128, 128),
+            full=False,
+        )
+    )
     # A step of the tiles that small tiles of a block mask take.
     small = "groups=1,n=64"
     variants.append(Variant("noop_small", "attention noop_small {}", schedule=small))
@@ -214,17 +233,22 @@ def _all() -> list[Variant]:
 VARIANTS: dict[str, Variant] = {variant.name: variant for variant in _all()}
 
 
+Given = tuple["Blocks | None", Captures]
+_NOTHING: Given = (None, {})
+
+
 def _mask_rows(
-    torch: Any, variant: Variant, M: int, N: int, step: int, blocks: Blocks | None
+    torch: Any, variant: Variant, M: int, N: int, step: int, given: Given
 ) -> Any:
     """Row blocks of the mask of head 0, as boolean tensors."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    blocks, captures = given
     n = torch.arange(N, device=device)[None, :]
     for start in range(0, M, step):
         m = torch.arange(start, min(M, start + step), device=device)[:, None]
         keep = torch.ones(m.shape[0], N, dtype=torch.bool, device=device)
         if variant.mask is not None:
-            keep &= variant.mask(0, 0, m, n, {})
+            keep &= variant.mask(0, 0, m, n, captures)
         if blocks is not None:
             head = torch.zeros_like(m)
             keep = blocks.keep(torch, head, head, m, n, keep)
@@ -232,12 +256,12 @@ def _mask_rows(
 
 
 def count_kept(
-    torch: Any, variant: Variant, M: int, N: int, blocks: Blocks | None = None
+    torch: Any, variant: Variant, M: int, N: int, given: Given = _NOTHING
 ) -> int:
-    """Scores that the mask keeps, a head."""
-    if variant.mask is None and blocks is None:
+    """Scores that the mask keeps, a head; `given`: block mask and captures."""
+    if variant.mask is None and given[0] is None:
         return M * N
-    return sum(int(x.sum()) for x in _mask_rows(torch, variant, M, N, 1024, blocks))
+    return sum(int(x.sum()) for x in _mask_rows(torch, variant, M, N, 1024, given))
 
 
 def count_visited(
@@ -246,11 +270,11 @@ def count_visited(
     M: int,
     N: int,
     tile: tuple[int, int],
-    blocks: Blocks | None = None,
+    given: Given = _NOTHING,
 ) -> list[int]:
     """Key tiles that hold a kept score, for each query tile of a head."""
     counts, tile_n = [], tile[1]
-    for rows in _mask_rows(torch, variant, M, N, tile[0], blocks):
+    for rows in _mask_rows(torch, variant, M, N, tile[0], given):
         columns = rows.any(dim=0)
         padded = torch.nn.functional.pad(columns, (0, -N % tile_n))
         counts.append(int(padded.view(-1, tile_n).any(dim=1).sum()))

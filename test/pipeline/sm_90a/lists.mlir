@@ -11,9 +11,12 @@
 // CHECK: attn_gpu.list.count %{{.*}}[%{{.*}}, %{{.*}}, %{{.*}}] tile(%{{.*}}) length(%{{.*}}) step 128
 // CHECK: %[[FIRST:.*]] = attn_gpu.list.element
 // CHECK: attn_gpu.fill %[[K]][%{{.*}}], %{{.*}}[%[[FIRST]]] records(%[[FIRST]])
-// CHECK: scf.for
-// CHECK: %[[N0:.*]] = attn_gpu.list.element
+// The next element is read a round ahead.
+// CHECK: %[[START:.*]] = attn_gpu.list.element %c0
+// CHECK: scf.for {{.*}}iter_args(%{{.*}} = %{{.*}}, %{{.*}} = %{{.*}}, %[[N0:.*]] = %[[START]])
+// CHECK: %[[AHEAD:.*]] = attn_gpu.list.element
 // CHECK: attn_gpu.fill %[[K]][%{{.*}}], %{{.*}}[%[[N0]]] records(%[[N0]])
+// CHECK: scf.yield %{{.*}}, %[[N0]], %[[AHEAD]]
 // CHECK: attn_gpu.role mma
 // CHECK-NOT: attn_gpu.list
 // CHECK: attn_gpu.record %[[Q]]

@@ -359,8 +359,8 @@ def test_block_masks_have_tiles_of_every_class() -> None:
             kind = blocks.classes[0, 0, m // 64, n // 64]
             keep[m, n] = kind == 2 or (kind == 1 and n <= m)
             assert kind != 2 or n <= m  # full is a promise
-    assert count_kept(torch, variant, 700, 650, blocks) == keep.sum()
-    visited = count_visited(torch, variant, 700, 650, (128, 64), blocks)
+    assert count_kept(torch, variant, 700, 650, (blocks, {})) == keep.sum()
+    visited = count_visited(torch, variant, 700, 650, (128, 64), (blocks, {}))
     assert visited == [
         sum(keep[m : m + 128, n : n + 64].any() for n in range(0, 650, 64))
         for m in range(0, 700, 128)

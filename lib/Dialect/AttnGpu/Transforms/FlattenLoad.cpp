@@ -26,6 +26,7 @@ private:
   void fill(Tile &tile, ChannelOp channel, Value use, Value n0,
             ValueRange records = {});
   void fillKeys(Tile &tile, Value use, Value n0);
+  SmallVector<Value> fillBlocks(Tile &tile, Value use, Value before);
   void fillQueries(Tile &tile, Value use);
   void setRecordTypes(Tile &tile);
   SmallVector<Value> getRecords(Tile &tile);
@@ -116,6 +117,31 @@ void LoaderBuilder::setRecordTypes(Tile &tile) {
   set(stream.k, tile.places.isListed() ? 1 : 0);
 }
 
+/// The blocks of a tile but for the first one: K of each, V of the one before,
+/// which begins at `before`. Where a listed one begins is read a round ahead,
+/// as a copy should not wait for it.
+SmallVector<Value> LoaderBuilder::fillBlocks(Tile &tile, Value use,
+                                             Value before) {
+  SmallVector<Value> inits{use, before};
+  if (tile.places.isListed())
+    inits.push_back(tile.places.element(b, index(0)));
+  return createFor(
+      b, loc, tile.places.total, inits,
+      [&](OpBuilder &inner, Value place, ValueRange carried) {
+        OpBuilder::InsertionGuard guard(b);
+        b.restoreInsertionPoint(inner.saveInsertionPoint());
+        bool isListed = tile.places.isListed();
+        Value n0 = tile.places.at(b, place, isListed ? carried[2] : Value()).n0;
+        SmallVector<Value> result{increment(carried[0]), n0};
+        if (isListed)
+          result.push_back(tile.places.element(b, place));
+        fillKeys(tile, carried[0], n0);
+        fill(tile, stream.v, decrement(carried[0]), carried[1]);
+        inner.restoreInsertionPoint(b.saveInsertionPoint());
+        return result;
+      });
+}
+
 void LoaderBuilder::build() {
   Value zero = index(0), one = index(1);
   Value firstTile = TileFirstOp::create(b, loc);
@@ -130,18 +156,7 @@ void LoaderBuilder::build() {
       [&](OpBuilder &, ValueRange x) {
         Value next = TileFetchOp::create(b, loc, stream.tiles);
         Tile tile = decode(x[2]);
-        SmallVector<Value> done =
-            createFor(b, loc, tile.places.total, {x[0], x[3]},
-                      [&](OpBuilder &inner, Value place, ValueRange carried) {
-                        OpBuilder::InsertionGuard guard(b);
-                        b.restoreInsertionPoint(inner.saveInsertionPoint());
-                        Value n0 = tile.places.at(b, place).n0;
-                        fillKeys(tile, carried[0], n0);
-                        fill(tile, stream.v, decrement(carried[0]), carried[1]);
-                        SmallVector<Value> result{increment(carried[0]), n0};
-                        inner.restoreInsertionPoint(b.saveInsertionPoint());
-                        return result;
-                      });
+        SmallVector<Value> done = fillBlocks(tile, x[0], x[3]);
         Value more = Scalars(b, loc).slt(next, stream.tiles);
         return std::make_pair(
             more, SmallVector<Value>{done[0], x[1], x[2], done[1], next});

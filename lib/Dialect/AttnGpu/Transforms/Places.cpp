@@ -13,8 +13,9 @@ void Places::computeList(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
     row.push_back(slice.get(b, index));
   keyTile = slice.get(b, loop.getKeyTile());
   length = slice.get(b, loop.getLength());
+  unmasked = loop.getUnmasked();
   auto count = ListCountOp::create(b, loop.getLoc(), list, row, keyTile, length,
-                                   uint64_t(step));
+                                   uint64_t(step), unmasked);
   wholeTotal = count.getWhole();
   total = s.max(count.getTotal(), s.index(1));
   fullEnd = s.min(s.add(wholeTotal, s.index(1)), total);
@@ -89,10 +90,7 @@ Places::Block Places::find(OpBuilder &b, Value element, Value full,
   Scalars s(b, element.getLoc());
   Value width = s.index(step);
   if (list) {
-    Value n0 = listed;
-    if (!n0)
-      n0 = ListElementOp::create(b, element.getLoc(), list, row, keyTile,
-                                 length, step, element);
+    Value n0 = listed ? listed : this->element(b, element);
     Value left = s.min(s.sub(length, n0), width);
     return {n0, s.select(full, width, left), full};
   }
@@ -112,6 +110,11 @@ Places::Block Places::find(OpBuilder &b, Value element, Value full,
     count = s.select(full, width, count);
   }
   return {n0, count, full};
+}
+
+Value Places::element(OpBuilder &b, Value number) {
+  return ListElementOp::create(b, number.getLoc(), list, row, keyTile, length,
+                               uint64_t(step), unmasked, number);
 }
 
 Places::Block Places::first(OpBuilder &b, Value listed) {

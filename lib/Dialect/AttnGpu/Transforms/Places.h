@@ -33,6 +33,8 @@ public:
   /// `listed`: where the block begins, for who has been told.
   Block first(OpBuilder &b, Value listed = Value());
   Block at(OpBuilder &b, Value place, Value listed = Value());
+  /// Where an element of a list begins; that of place t is t − 1.
+  Value element(OpBuilder &b, Value number);
 
 private:
   struct Group {
@@ -48,6 +50,7 @@ private:
   int64_t step = 0;
   /// Of a list: its operands.
   Value list, keyTile, length;
+  bool unmasked = false;
   SmallVector<Value, 3> row;
 };
 

@@ -90,7 +90,7 @@ void AttnGpuSplitRoles::makeLoader(ForTilesOp tiles) {
     auto bare = ForBlocksOp::create(
         b, loop.getLoc(), TypeRange(), loop.getBegins(), loop.getEnds(),
         loop.getList(), loop.getRow(), loop.getKeyTile(), loop.getLength(),
-        ValueRange(), loop.getClasses(), loop.getStep());
+        ValueRange(), loop.getClasses(), loop.getStep(), loop.getUnmasked());
     Block *body = b.createBlock(&bare.getBody());
     SmallVector<Value> arguments;
     for (BlockArgument argument : loop.getBody().getArguments().take_front(3))
