@@ -1,8 +1,9 @@
-"""``fovea explain FILE[:variant] --shape B=1,Hq=8,Hk=8,M=1024,N=1024,D=64``."""
+"""``fovea explain|tune FILE[:variant] --shape B=1,Hq=8,Hk=8,M=1024,N=1024,D=64``."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -75,13 +76,8 @@ def _arrays(settings: list[str]) -> dict[str, object]:
     return arrays
 
 
-def _report(
-    variant: Variant,
-    sizes: dict[str, int],
-    defines: dict[str, object],
-    arguments: argparse.Namespace,
-) -> tuple[list[str], MaskReport]:
-    """What is printed of the mask."""
+def _complete(sizes: dict[str, int]) -> dict[str, int]:
+    """All sizes of a shape that names M or N."""
     sizes = {"B": 1, "Hq": 1, "E": sizes["D"], **sizes}
     sizes.setdefault("Hk", sizes["Hq"])
     for name, other in (("M", "N"), ("N", "M")):
@@ -94,6 +90,17 @@ def _report(
             "--shape: Hq must be a multiple of Hk, "
             f"got Hq={sizes['Hq']} and Hk={sizes['Hk']}"
         )
+    return sizes
+
+
+def _report(
+    variant: Variant,
+    sizes: dict[str, int],
+    defines: dict[str, object],
+    arguments: argparse.Namespace,
+) -> tuple[list[str], MaskReport]:
+    """What is printed of the mask."""
+    sizes = _complete(sizes)
     report, notes = variant.explain_mask(
         sizes,
         dtype=arguments.dtype,
@@ -158,6 +165,32 @@ def _explain(arguments: argparse.Namespace) -> None:
         print(f"page: {arguments.html}")
 
 
+def _tune(arguments: argparse.Namespace) -> None:
+    from ._tune import lines, tune
+
+    sizes = _shape(arguments.shape)
+    if "M" not in sizes and "N" not in sizes:
+        raise _Usage(f"--shape: must name M or N, got {arguments.shape!r}")
+    if others := [name for name in sizes if name not in _SIZES]:
+        raise _Usage(f"--shape: must name {', '.join(_SIZES)} alone, got {others[0]}")
+    if not 0 < arguments.seconds <= 3600:
+        raise _Usage(f"--seconds: must be in 0...3600, got {arguments.seconds}")
+    defines = dict(_define(text) for text in arguments.define)
+    found = tune(
+        _load(arguments.file),
+        _complete(sizes),
+        dtype=arguments.dtype,
+        target=arguments.target,
+        captures={**defines, **_arrays(arguments.set)},
+        seconds=arguments.seconds,
+    )
+    print("\n".join(lines(found)))
+    if arguments.output:
+        with open(arguments.output, "w", encoding="utf-8") as file:
+            file.write(json.dumps(found, indent=1) + "\n")
+        print(f"tuning: {arguments.output}")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="fovea", description="Fovea's command line.")
@@ -165,28 +198,36 @@ def main(argv: list[str] | None = None) -> int:
     explain = commands.add_parser(
         "explain", help="what a variant compiles to: schedule, captures, cost, mask"
     )
-    explain.add_argument("file", metavar="FILE[:variant]")
-    explain.add_argument("--shape", required=True, metavar="B=1,Hq=8,...,D=64")
-    explain.add_argument(
-        "--dtype", default="f32", choices=["f16", "bf16", "f32", "f64"]
+    tuner = commands.add_parser(
+        "tune", help="measure schedules of the CPU on one shape, beside the default"
     )
-    explain.add_argument("--target", default=None)
-    explain.add_argument(
-        "--set", action="append", default=[], metavar="NAME=FILE.npy",
-        help="values of a capture, for the mask",
-    )  # fmt: skip
+    for command in (explain, tuner):
+        command.add_argument("file", metavar="FILE[:variant]")
+        command.add_argument("--shape", required=True, metavar="B=1,Hq=8,...,D=64")
+        command.add_argument(
+            "--dtype", default="f32", choices=["f16", "bf16", "f32", "f64"]
+        )
+        command.add_argument("--target", default=None)
+        command.add_argument(
+            "--set", action="append", default=[], metavar="NAME=FILE.npy",
+            help="values of a capture",
+        )  # fmt: skip
+        command.add_argument("-D", dest="define", action="append", default=[])
+    explain.set_defaults(run=_explain)
+    tuner.set_defaults(run=_tune)
+    tuner.add_argument("--seconds", type=float, default=10.0, help="how long")
+    tuner.add_argument("--output", metavar="FILE", help="the measurements as JSON")
     explain.add_argument("--block-size", default="128", metavar="Q[,KV]")
     explain.add_argument("--png", metavar="FILE", help="the mask's tiles as a picture")
     explain.add_argument(
         "--html", metavar="FILE", help="one page: mask, text, every level of the IR"
     )
-    explain.add_argument("-D", dest="define", action="append", default=[])
     arguments = parser.parse_args(argv)
     if sys.stdout is None:
         print("fovea: error: standard output is closed", file=sys.stderr)
         return 1
     try:
-        _explain(arguments)
+        arguments.run(arguments)
         sys.stdout.flush()
     except _Usage as error:
         print(f"fovea: error: {error}", file=sys.stderr)

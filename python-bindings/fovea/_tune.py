@@ -1,0 +1,151 @@
+"""Schedules of the CPU, measured: a bounded set, and a file to review."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ._variant import Variant
+
+__all__ = ["KEYS", "ROWS", "lines", "tune"]
+
+ROWS = (32, 64, 96, 192, 384)
+KEYS = (64, 128, 256, 512)
+_GAIN = 1.02  # another schedule than the cost model's must be this much faster
+_SHORTEST = 2e-3  # seconds; shorter calls are repeated within a sample
+
+
+def _inputs(sizes: Mapping[str, int], dtype: str) -> list[np.ndarray]:
+    """Normal numbers for q, k and v, aligned to cache lines."""
+    import ml_dtypes
+
+    kind = np.dtype(
+        {"bf16": ml_dtypes.bfloat16, "f16": "f2", "f32": "f4", "f64": "f8"}[dtype]
+    )
+    rng = np.random.default_rng(0)
+    arrays = []
+    for heads, length, dim in (("Hq", "M", "D"), ("Hk", "N", "D"), ("Hk", "N", "E")):
+        shape = tuple(sizes[name] for name in ("B", heads, length, dim))
+        buffer = np.empty(math.prod(shape) * kind.itemsize + 64, np.uint8)
+        start = -buffer.ctypes.data % 64
+        array = buffer[start : start + buffer.size - 64].view(kind).reshape(shape)
+        array[...] = rng.standard_normal(shape, dtype=np.float32).astype(kind)
+        arrays.append(array)
+    return arrays
+
+
+def _sample(run: Callable[[], Any], calls: int) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        run()
+    return (time.perf_counter() - start) / calls
+
+
+def _measure(runs: Mapping[str, Callable[[], Any]], seconds: float) -> list[dict]:
+    """Seconds of every schedule, by rounds in which all take their turn."""
+    calls = {}
+    for name, run in runs.items():
+        run()
+        calls[name] = max(1, math.ceil(_SHORTEST / max(_sample(run, 1), 1e-7)))
+    rounds: list[dict[str, float]] = []
+    end = time.perf_counter() + seconds
+    while len(rounds) < 3 or time.perf_counter() < end:
+        rounds.append({name: _sample(run, calls[name]) for name, run in runs.items()})
+    return rounds
+
+
+def tune(
+    variant: Variant,
+    sizes: Mapping[str, int],
+    *,
+    dtype: str = "f32",
+    target: str | None = None,
+    captures: Mapping[str, Any] | None = None,
+    seconds: float = 10.0,
+) -> dict[str, Any]:
+    """Measure the schedules of ROWS x KEYS on one shape.
+
+    Parameters
+    ----------
+    variant : Variant
+        What is compiled.
+    sizes : mapping of str to int
+        B, Hq, Hk, M, N, D and E.
+    dtype : str
+        Of q, k and v: f16, bf16, f32 or f64.
+    target : str, optional
+        A CPU target; this machine's without.
+    captures : mapping, optional
+        Captures and compile-time parameters; the others get seeded data.
+    seconds : float
+        How long to measure; at least three rounds are.
+
+    Returns
+    -------
+    dict
+        What the file holds: ``schedule`` is the fastest one, or the cost model's
+        where no other is 2 % faster. Speeds are medians, over rounds, of the
+        ratio to the cost model's schedule in the same round.
+    """
+    from ._explain_mask import example_arrays
+
+    given = dict(captures or {})
+    made, _ = example_arrays(variant.program, sizes)
+    options: dict[str, Any] = {
+        "D": sizes["D"], "E": sizes["E"], "dtype": dtype, "target": target,
+        "captures": {**made, **given},
+    }  # fmt: skip
+    default = variant.compile(**options)
+    kernels, refused = {default.schedule: default}, {}
+    for m, n in product(ROWS, KEYS):
+        name = f"m={m},n={n}"
+        try:
+            kernels.setdefault(name, variant.compile(**options, schedule=name))
+        except ValueError as error:
+            refused[name] = str(error)
+    qkv = _inputs(sizes, dtype)
+    rounds = _measure({n: lambda k=k: k(*qkv) for n, k in kernels.items()}, seconds)
+    speed = {
+        name: statistics.median(r[default.schedule] / r[name] for r in rounds)
+        for name in kernels
+    }
+    best = max(kernels, key=lambda name: speed[name])
+    if speed[best] < _GAIN:
+        best = default.schedule
+    return {
+        "fovea_tuning": 1,
+        "variant": variant.name,
+        "dtype": dtype,
+        "target": default.target or "cpu",
+        "sizes": dict(sizes),
+        "rounds": len(rounds),
+        "cost_model": default.schedule,
+        "schedule": best,
+        "measured": [
+            {
+                "schedule": name,
+                "speed": round(speed[name], 3),
+                "ms": round(statistics.median(r[name] for r in rounds) * 1e3, 4),
+            }
+            for name in sorted(kernels, key=lambda name: -speed[name])
+        ],
+        "refused": refused,
+    }
+
+
+def lines(tuning: Mapping[str, Any]) -> list[str]:
+    """The result as a table."""
+    shown = [f"{'schedule':<16}{'ms':>10}  speed"]
+    for row in tuning["measured"]:
+        mark = " (cost model)" if row["schedule"] == tuning["cost_model"] else ""
+        shown.append(
+            f"{row['schedule']:<16}{row['ms']:>10.3f}  {row['speed']:.3f}{mark}"
+        )
+    return [*shown, f"schedule: {tuning['schedule']}"]

@@ -1,0 +1,91 @@
+"""fovea tune: a bounded set of schedules, measured, and the file it writes."""
+
+import json
+
+import numpy as np
+import pytest
+
+import fovea
+from fovea import _tune
+from fovea.__main__ import main
+
+TEXT = """
+attention shifted(bias: f32[H]) {
+  score = s + bias[h]
+  mask = q >= kv
+}
+"""
+SHAPE = "B=1,Hq=2,M=48,N=40,D=16"
+
+
+@pytest.fixture
+def path(tmp_path, reads_attn):
+    if not reads_attn:
+        pytest.skip("the stand-in reads no .attn files")
+    place = tmp_path / "shifted.attn"
+    place.write_text(TEXT)
+    return place
+
+
+def test_the_file_says_what_was_measured(path, tmp_path, capsys):
+    """Every schedule of the set is measured or refused; the choice is one of them."""
+    file = tmp_path / "tuning.json"
+    command = ["tune", str(path), "--shape", SHAPE, "--seconds", "0.01"]
+    assert main([*command, "--output", str(file)]) == 0
+    found = json.loads(file.read_text())
+    names = [row["schedule"] for row in found["measured"]]
+    assert found["cost_model"] in names and found["schedule"] in names
+    every = {f"m={m},n={n}" for m in _tune.ROWS for n in _tune.KEYS}
+    assert {*names, *found["refused"]} == every | {found["cost_model"]}
+    assert found["rounds"] >= 3 and found["sizes"]["Hk"] == 2
+    speeds = {row["schedule"]: row["speed"] for row in found["measured"]}
+    assert speeds[found["cost_model"]] == 1
+    assert found["schedule"] == found["cost_model"] or speeds[found["schedule"]] >= 1.02
+    shown = capsys.readouterr().out
+    assert f"schedule: {found['schedule']}" in shown and "(cost model)" in shown
+    # What the file says is a schedule as users give it.
+    kernel = fovea.load(path).compile(
+        D=16, captures={"bias": np.zeros(2, "f4")}, schedule=found["schedule"]
+    )
+    assert kernel.schedule == found["schedule"]
+
+
+def test_the_cost_model_stays_where_nothing_is_faster(path, monkeypatch):
+    sizes = {"B": 1, "Hq": 2, "Hk": 2, "M": 48, "N": 40, "D": 16, "E": 16}
+
+    def slower(runs, seconds):
+        """Every other schedule is 1 % faster: less than what decides."""
+        first = next(iter(runs))
+        return [{name: 1.0 if name == first else 0.99 for name in runs}] * 3
+
+    monkeypatch.setattr(_tune, "_measure", slower)
+    found = _tune.tune(fovea.load(path), sizes)
+    assert found["schedule"] == found["cost_model"]
+    monkeypatch.setattr(
+        _tune, "_measure", lambda runs, seconds: [{n: len(n) for n in runs}] * 3
+    )
+    found = _tune.tune(fovea.load(path), sizes)
+    assert len(found["schedule"]) == min(len(r["schedule"]) for r in found["measured"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--shape", "D=16"], "--shape: must name M or N, got 'D=16'"),
+        (
+            ["--shape", "M=8,D=16,S=3"],
+            "--shape: must name B, Hq, Hk, M, N, D, E alone, got S",
+        ),
+        (
+            ["--shape", SHAPE, "--seconds", "0"],
+            "--seconds: must be in 0...3600, got 0.0",
+        ),
+        (
+            ["--shape", "M=8,D=16,Hq=3,Hk=2"],
+            "--shape: Hq must be a multiple of Hk, got Hq=3 and Hk=2",
+        ),
+    ],
+)
+def test_wrong_options(path, capsys, options, message):
+    assert main(["tune", str(path), *options]) == 2
+    assert capsys.readouterr().err == f"fovea: error: {message}\n"
