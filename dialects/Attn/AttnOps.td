@@ -47,7 +47,7 @@ def Attn_AttentionOp : Attn_Op<"attention",
     b, h, m, n are the global indices: m and n include `q_offset[b]` and
     `kv_offset[b]` (S6). Rows m ≥ `q_lengths[b]` are dead. An absent region is
     the identity (score) or all-true (mask). A (query, key) pair more adds its
-    dot product to the score.
+    dot product to the score. Types at the end stand in the order of the operands.
     With a block mask the keys of an empty tile are invisible, those of a full
     tile visible without asking the mask, those of a partial one ask it.
 

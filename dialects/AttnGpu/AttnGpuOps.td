@@ -242,7 +242,7 @@ def AttnGpu_MaskOp : AttnGpu_Op<"mask", [Pure, AllTypesMatch<["scores", "result"
 
     Constraints:
     - (C12) the region, where present, takes (m: i64, n: i64) and yields one i1
-    - (C11) its ops are scalar and of the set that `attn` allows
+    - (C11) the region's ops are scalar and of the set that `attn` allows
 
     Example:
     ```mlir
@@ -472,7 +472,7 @@ def AttnGpu_RecordOp : AttnGpu_Op<"record", [MemoryEffects<[MemRead]>]> {
   let summary = "Waits for a use and reads its records";
   let description = [{
     Constraints:
-    - (C23) as many results as the channel's type says records
+    - (C23) as `fill`: a result for each record of the channel
 
     Example: `%live, %m0 = attn_gpu.record %qc[%qi] : !attn_gpu.channel<…> -> index, index`
   }];

@@ -1,10 +1,13 @@
 """Every entry's Python form, traced and evaluated, equals the dense formula."""
 
+import inspect
+
 import numpy as np
 import pytest
 from reference import reference_attention
 from zoo_cases import cases, dense_attention, inputs
 
+import fovea
 from fovea.dsl import trace_variant
 
 ALL = [(case, sizes) for case in cases().values() for sizes in case.sizes]
@@ -51,3 +54,20 @@ def test_mods_can_be_called_by_hand(case):
             np.testing.assert_allclose(
                 got, expected, rtol=1e-5, atol=1e-6
             )  # f32 arrays
+
+
+@pytest.mark.parametrize(
+    "factory, parameters",
+    [
+        ("alibi", ["H"]),
+        ("softcap", ["soft_cap"]),
+        ("sliding_window", ["window_size"]),
+        ("dilated_sliding_window", ["window_size", "dilation"]),
+        ("prefix_lm", ["prefix_length"]),
+        ("document", ["mask_mod", "offsets"]),
+        ("neighborhood_2d", ["canvas_w", "canvas_h", "kernel_w", "kernel_h"]),
+    ],
+)
+def test_factories_have_attention_gyms_argument_order(factory, parameters):
+    signature = inspect.signature(getattr(fovea.zoo, factory))
+    assert list(signature.parameters) == parameters
