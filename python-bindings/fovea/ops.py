@@ -25,6 +25,7 @@ __all__ = [
     "floor",
     "gelu",
     "log",
+    "log1p",
     "log2",
     "maximum",
     "minimum",
@@ -109,6 +110,11 @@ def log(x: Any) -> Any:
 def log2(x: Any) -> Any:
     """The logarithm to base 2."""
     return _by_hand("log2", np.log2, x)
+
+
+def log1p(x: Any) -> Any:
+    """log(1 + x), also exact near 0."""
+    return _by_hand("log1p", np.log1p, x)
 
 
 def tanh(x: Any) -> Any:

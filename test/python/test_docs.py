@@ -69,6 +69,12 @@ def test_variants_of_the_pages_run(tmp_path, page, number, block):
     assert np.allclose(variant(q, q, q, **arrays), 1)
 
 
+def test_functions_of_attn_files_are_those_of_ops():
+    text = (ROOT / "docs/attn.md").read_text()
+    names = re.search(r"^- Functions: ([\w ]+)\.", text, re.MULTILINE)[1].split()
+    assert set(names) == {*fovea.ops.__all__, "int", "float"}
+
+
 def test_python_of_the_zoo_page_runs(monkeypatch):
     (code,) = blocks("zoo/README.md", "python")
     monkeypatch.chdir(ROOT)

@@ -366,6 +366,7 @@ _OPS = frozenset(
         "exp2",
         "log",
         "log2",
+        "log1p",
         "tanh",
         "sin",
         "cos",

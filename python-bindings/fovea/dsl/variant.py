@@ -27,8 +27,8 @@ _RESERVED = {
     "s", "b", "h", "q", "kv", "t", "e", "o", "l", "B", "H", "Hk", "M", "N", "D", "E",
     "k", "v", "target", "return_lse", "inf", "pi", "true", "false", "score", "q_idx",
     "kv_idx", "e_idx", "int", "ops", "abs", "clamp", "cos", "erf", "exp", "exp2",
-    "floor", "gelu", "log", "log2", "maximum", "minimum", "pow", "rsqrt", "sigmoid",
-    "silu", "sin", "softplus", "sqrt", "tanh", "to_int", "where",
+    "floor", "gelu", "log", "log1p", "log2", "maximum", "minimum", "pow", "rsqrt",
+    "sigmoid", "silu", "sin", "softplus", "sqrt", "tanh", "to_int", "where",
 }  # fmt: skip
 
 _REGIONS = ("stat", "weight", "denom", "seed", "seed_value", "finish")

@@ -87,6 +87,7 @@ PYTHON = [
     (lambda b, h, q, k: sum(range(q)) > 2, "`range()`", "arithmetic on the index"),
     (lambda b, h, q, k: math.exp(q) > 2, "`math.exp()`", "fovea.ops.exp(q)"),
     (lambda b, h, q, k: math.log2(q - k) > 2, "`math.log2()`", "fovea.ops.log2(q - k)"),
+    (lambda b, h, q, k: math.log1p(q) > 2, "`math.log1p()`", "fovea.ops.log1p(q)"),
     (lambda b, h, q, k: math.floor(q / 2) > 2, "`math.floor()`", "fovea.ops.floor(x)"),
     (lambda b, h, q, k: math.ceil(q / 2) > 2, "`math.ceil()`", "-fovea.ops.floor(-x)"),
     (lambda b, h, q, k: math.trunc(q / 2) > 2, "`math.trunc()`", "fovea.ops.to_int(x)"),

@@ -158,7 +158,7 @@ SCORES = {
     "minmax_numpy": lambda s, b, h, q, k: np.minimum(s, 0.25) + np.maximum(q, k),
     "exps": lambda s, b, h, q, k: ops.exp(s) + ops.exp2(s) + ops.log(abs(s) + 1),
     "logs": lambda s, b, h, q, k: (
-        ops.log2(abs(s) + 1) + np.log1p(abs(s)) + np.exp(q / 9)
+        ops.log2(abs(s) + 1) + np.log1p(abs(s)) + ops.log1p(q / 9) + np.exp(q / 9)
     ),
     "trig": lambda s, b, h, q, k: ops.sin(s) * ops.cos(q) + np.sin(q) + np.cos(s),
     "roots": lambda s, b, h, q, k: ops.sqrt(q) + ops.rsqrt(q + 1) + np.sqrt(abs(s)),
@@ -422,6 +422,7 @@ def test_ops_by_hand():
     assert abs(ops.gelu(1.0) - 0.8413447460685429) < 1e-15
     assert abs(ops.softplus(0.0) - math.log(2)) < 1e-16
     assert ops.softplus(1000.0) == 1000.0 and ops.softplus(-1000.0) == 0.0
+    assert ops.log1p(1e-20) == 1e-20 and ops.log1p(-1) == -math.inf
     assert ops.sigmoid(-1000.0) == 0.0 and ops.silu(-1000.0) == 0.0
     assert ops.exp(np.ones(2, np.float32)).dtype == np.float32
 
