@@ -53,8 +53,8 @@ LogicalResult AttnGpuPlaceAwaits::setKeeps(Block &block) {
   return success();
 }
 
-/// Round the last await of a block without masks: 1 keeps it behind the row maxima, 4 keeps
-/// the exponentials behind it.
+/// Round the last await of a block without masks: 1 keeps it behind the row
+/// maxima, 4 keeps the exponentials behind it.
 void AttnGpuPlaceAwaits::addPins(Block &block, int64_t pin) {
   AwaitOp last;
   ReduceOp maximum;

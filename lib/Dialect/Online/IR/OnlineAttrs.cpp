@@ -76,8 +76,8 @@ LogicalResult CPUScheduleAttr::verifySchedule(
     if (limit && asked > *limit)
       return emitError() << "schedule: m=" << getM() << ",n=" << getN()
                          << " asks for " << asked << " of " << resource
-                         << ", the limit of '"
-                         << target.getName() << "' is " << *limit;
+                         << ", the limit of '" << target.getName() << "' is "
+                         << *limit;
   }
   return success();
 }

@@ -36,7 +36,8 @@ static void try(int64_t length, int64_t rows, int64_t columns) {
   status = fixed(&tq, &tk, &tk, &t, &to, NULL, 0.5, NULL, &bytes, &options);
   workspace = malloc(bytes ? bytes : 1);
   if (!status)
-    status = fixed(&tq, &tk, &tk, &t, &to, NULL, 0.5, workspace, &bytes, &options);
+    status =
+        fixed(&tq, &tk, &tk, &t, &to, NULL, 0.5, workspace, &bytes, &options);
   free(workspace);
   printf("%d %s\n", status, message);
 }
