@@ -4,7 +4,8 @@
 Each measurement runs in a process of its own after a small warm-up; memory is
 the growth of the resident peak. torch evaluates the mask at every pair, so it is
 measured at one length only; Fovea up to a million tokens, where the attention of
-a window is run and checked on sampled rows as well.
+a window is run and checked on sampled rows as well. The second table says how far
+sparse attention costs more than its share of the dense time.
 
     python benchmarks/masks.py [--quick] [--length N]
 """
@@ -31,6 +32,7 @@ from common import (
 NAMES = ("causal", "window", "document", "prefix_lm", "neighbourhood")
 LENGTHS = (32768, 131072, 1048576)
 WINDOW, PACKED, MILLION = 1024, "window_document", 1 << 20
+DOCUMENT = 64
 
 
 def mods(name: str, length: int, wrap: Callable[[np.ndarray], Any], ops: Any) -> Any:
@@ -137,7 +139,73 @@ def attention_child(length: int) -> dict[str, Any]:
     }
 
 
-def show(rows: dict[str, Any], attention: dict[str, Any]) -> None:
+def shares_child(length: int) -> dict[str, Any]:
+    """How far attention costs more than the share of pairs that it keeps.
+
+    Dense attention runs between the others; each time is the least of many.
+    """
+    import fovea
+
+    rng = np.random.default_rng(0)
+    q, k, v = (
+        rng.standard_normal((1, 4, length, 64), dtype=np.float32) for _ in range(3)
+    )
+    packed = np.arange(length) // DOCUMENT
+    # Lengths of documents as they come: 1 to 127 tokens, 64 in the mean.
+    loose = np.repeat(np.arange(length), rng.integers(1, 128, length))[:length]
+
+    def documents(b, h, q, kv):
+        return packed[q] == packed[kv]
+
+    def ragged(b, h, q, kv):
+        return loose[q] == loose[kv]
+
+    window = mods("window", length, lambda array: array, fovea.ops)
+    runs = np.bincount(loose).astype(np.float64)
+    kept = {
+        "window": WINDOW * length - WINDOW * (WINDOW - 1) / 2,
+        "documents": DOCUMENT * length,
+        "documents, block mask": DOCUMENT * length,
+        "ragged documents": float((runs**2).sum()),
+    }
+    blocks = fovea.create_block_mask(documents, 1, 1, length, length, DOCUMENT)
+    calls = {
+        "window": (fovea.compile(mask_mod=window, D=64), {}),
+        "documents": (fovea.compile(mask_mod=documents, D=64), {}),
+        "documents, block mask": (
+            fovea.compile(mask_mod=documents, D=64, block_mask=True),
+            {"block_mask": blocks},
+        ),
+        "ragged documents": (fovea.compile(mask_mod=ragged, D=64), {}),
+    }
+    dense = fovea.compile(D=64)
+
+    def least(kernel: Any, repeats: int, **options: Any) -> float:
+        times = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            kernel(q, k, v, **options)
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    best = {name: float("inf") for name in ("dense", *calls)}
+    for _ in range(4):
+        best["dense"] = min(best["dense"], least(dense, 1))
+        for name, (kernel, options) in calls.items():
+            best[name] = min(best[name], least(kernel, 20, **options))
+    return {
+        name: {
+            "seconds": best[name],
+            "share": kept[name] / length**2,
+            "ratio": best[name] / (best["dense"] * kept[name] / length**2),
+        }
+        for name in calls
+    } | {"dense": {"seconds": best["dense"], "share": 1.0, "ratio": 1.0}}
+
+
+def show(
+    rows: dict[str, Any], attention: dict[str, Any], shares: dict[str, Any], length: int
+) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -160,6 +228,18 @@ def show(rows: dict[str, Any], attention: dict[str, Any]) -> None:
             f"{own['bytes'] / 2**20:.2f} MiB", *cells[2:],
         )  # fmt: skip
     Console(width=110).print(table)
+    if shares:
+        table = Table(title=f"attention, {length:,} x {length:,}, 4 heads, D = 64, f32")
+        for column in ("mask", "time", "share of pairs", "time / its share"):
+            table.add_column(column, justify="right", no_wrap=True)
+        for name, row in shares.items():
+            table.add_row(
+                name,
+                f"{row['seconds'] * 1e3:.2f} ms",
+                f"{100 * row['share']:.3f} %",
+                f"{row['ratio']:.2f}",
+            )
+        Console(width=110).print(table)
     if attention:
         print(
             f"attention, {MILLION:,} x {MILLION:,}, window {WINDOW}, one head, D = 64:"
@@ -181,6 +261,8 @@ def main() -> int:
             result = fovea_child(name, int(size))
         elif who == "torch":
             result = torch_child(name, int(size), given.threads)
+        elif who == "shares":
+            result = shares_child(int(size))
         else:
             result = attention_child(int(size))
         print(json.dumps(result))
@@ -201,12 +283,17 @@ def main() -> int:
         }
         for length in LENGTHS[:1] if given.quick else LENGTHS:
             rows[f"{name} {length}"] = {"fovea": run("fovea", name, length)}
-    attention = {}
+    attention, shares = {}, run("shares", "all", given.length)
     if not given.quick:
         rows[f"{PACKED} {MILLION}"] = {"fovea": run("fovea", PACKED, MILLION)}
         attention = run("attention", "window", MILLION)
-    show(rows, attention)
-    results = {"machine": machine(given.threads), "rows": rows, "attention": attention}
+    show(rows, attention, shares, given.length)
+    results = {
+        "machine": machine(given.threads),
+        "rows": rows,
+        "attention": attention,
+        "shares": shares,
+    }
     write_json(given.json, results)
     return 0
 

@@ -193,7 +193,8 @@ def Online_WalkScanOp : Online_Op<"walk.scan", [Pure]> {
     Cuts [begin, end) into elements of `step` keys and classifies each by
     evaluating the region on `rows` × `step` positions from the global (m0, n0):
     tiles without a visible pair are left out. `kv_shift` is added to a key's
-    local position to give its global one.
+    local position to give its global one. `reason` says why the mask has no
+    closed form; it has no effect.
 
     Constraints:
     - (C11) the region takes (m: i64, n: i64) and yields one i1; rows and step
@@ -209,12 +210,13 @@ def Online_WalkScanOp : Online_Op<"walk.scan", [Pure]> {
     ```
   }];
   let arguments = (ins Index:$rowOrigin, Index:$kvShift, Index:$begin, Index:$end,
-                       I64Attr:$rows, I64Attr:$step);
+                       I64Attr:$rows, I64Attr:$step,
+                       OptionalAttr<StrAttr>:$reason);
   let results = (outs Online_WalkType:$walk);
   let regions = (region SizedRegion<1>:$mask);
   let assemblyFormat = [{
     `rows` $rows `step` $step `at` `(` $rowOrigin `)` `shift` `(` $kvShift `)`
-    `[` $begin `,` $end `)` $mask attr-dict
+    `[` $begin `,` $end `)` (`because` $reason^)? $mask attr-dict
   }];
   let hasVerifier = 1;
 }

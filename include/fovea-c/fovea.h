@@ -151,6 +151,18 @@ FOVEA_API fovea_status fovea_kernel_object(fovea_kernel *kernel,
 
 /* ---- Running ---------------------------------------------------------- */
 
+/* A block mask as runs of equal tiles, as fovea_mask_find_runs gives them: a
+ * run is 4 * end + class; the runs of row r of tiles, of all batches and heads
+ * in order, are runs[offsets[r]] to runs[offsets[r + 1] - 1]. */
+typedef struct fovea_block_runs {
+  size_t struct_size;
+  int64_t batch, heads; /* B or 1, Hq or 1 */
+  int64_t query_tiles, key_tiles;
+  const int64_t *offsets; /* batch * heads * query_tiles + 1 */
+  const int32_t *runs;
+  int64_t num_runs;
+} fovea_block_runs;
+
 typedef struct fovea_launch {
   size_t struct_size;
   const fovea_tensor *queries; /* [B,Hq,M,D], one per pair */
@@ -167,13 +179,15 @@ typedef struct fovea_launch {
   const int64_t *q_lengths;          /* [B] or null (M) */
   const int64_t *kv_lengths;         /* [B] or null (N) */
   const fovea_tensor *block_classes; /* int8 [B or 1,H or 1,Qb,KVb] or null */
-  int64_t block_q, block_kv;         /* tile size of block_classes */
+  int64_t block_q, block_kv;         /* tile size of the block mask */
   void *stream;                      /* CUstream of GPU targets, which do not
                                         wait for it; null on the CPU */
   /* Called on the calling thread at most every 50 ms; non-zero stops the
    * launch, which then returns FOVEA_CANCELLED. May be null. */
   int (*should_cancel)(void *context);
   void *cancel_context;
+  const fovea_block_runs *block_runs; /* in place of block_classes, on the CPU;
+                                         may be null */
 } fovea_launch;
 
 FOVEA_API fovea_status fovea_kernel_launch(fovea_kernel *kernel,

@@ -533,6 +533,8 @@ KeyBounds MaskBounds::emit(OpBuilder &builder, Location loc, Value firstRow,
   Parts parts = emitter.emit(facts->root);
   KeyBounds bounds;
   bounds.isClosedForm = parts.isClosedForm;
+  if (!bounds.isClosedForm)
+    bounds.reason = facts->whyOpen();
   for (const Part &part : parts.list)
     bounds.parts.push_back(emitter.finish(part, firstKey, endKey));
   return bounds;

@@ -93,6 +93,30 @@ const ValueFact &MaskFacts::get(Value value) {
   return facts[value] = fact;
 }
 
+llvm::StringRef MaskFacts::whyOpen() {
+  bool readsKeys = false, readsRows = false, divides = false;
+  for (Operation &op : mask.front().without_terminator()) {
+    ValueFact all;
+    for (Value operand : op.getOperands()) {
+      all.onRow |= get(operand).onRow;
+      all.onKey |= get(operand).onKey;
+    }
+    if (isa<attn::ReadOp>(op)) {
+      if (all.onRow && all.onKey)
+        return "the mask reads a capture at (query, key) positions";
+      readsKeys |= all.onKey;
+      readsRows |= all.onRow;
+    }
+    divides |= isa<attn::ModOp, attn::FloorDivOp>(op) && all.onKey;
+  }
+  if (readsKeys)
+    return "the mask reads a capture at key positions";
+  if (readsRows)
+    return "the mask reads a capture at query positions";
+  return divides ? "the mask divides key positions"
+                 : "the mask has no closed form of few intervals a row";
+}
+
 unsigned MaskFacts::bitsFromAbove(Value value) {
   Operation *op = value.getDefiningOp();
   if (!op)

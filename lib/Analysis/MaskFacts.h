@@ -59,6 +59,8 @@ struct MaskFacts {
   MaskFacts(mlir::Region &mask, unsigned positionBits);
 
   const ValueFact &get(mlir::Value value);
+  /// What of the region is the likeliest to keep it from a closed form.
+  llvm::StringRef whyOpen();
 
   mlir::Region &mask;
   unsigned positionBits;

@@ -1,6 +1,7 @@
 //===- Compile.cpp - C ABI: kernels ---------------------------------------===//
 #include "Support.h"
 #include "fovea/Interpreter/Interpreter.h"
+#include "fovea/Interpreter/LaunchMask.h"
 #include "fovea/Runtime/CheckLaunch.h"
 #include "fovea/Runtime/ReadSource.h"
 
@@ -86,7 +87,7 @@ llvm::Expected<LaunchView> checkCall(const Kernel &kernel,
   return view;
 }
 
-llvm::Error runLaunch(Kernel &kernel, const LaunchView &view) {
+llvm::Error runLaunch(Kernel &kernel, LaunchView &view) {
   if (isEmptyLaunch(view))
     return llvm::Error::success();
   if (kernel.getGPUTarget()) {
@@ -99,6 +100,11 @@ llvm::Error runLaunch(Kernel &kernel, const LaunchView &view) {
   auto fast = kernel.getCode({indexBits, /*exact=*/false});
   if (!fast)
     return fast.takeError();
+  MaskRuns runs;
+  if (fast->scansKeys)
+    if (llvm::Error error =
+            analyzeLaunchMask(kernel.getProgram(), fast->itemRows, view, runs))
+      return error;
   return runKernel(view, *fast,
                    [&] { return kernel.getCode({indexBits, /*exact=*/true}); });
 }

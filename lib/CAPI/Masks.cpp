@@ -83,6 +83,10 @@ llvm::Expected<MaskRequest> checkQuery(const fovea_mask_query *query,
   return std::move(request);
 }
 
+MaskEffort effortOf(const fovea_mask_query &query) {
+  return query.approximate == 0 ? MaskEffort::Exact : MaskEffort::Analysis;
+}
+
 llvm::Error finish(bool done) {
   return done ? llvm::Error::success()
               : makeError(FOVEA_CANCELLED, "the call was cancelled");
@@ -99,8 +103,7 @@ extern "C" fovea_status fovea_mask_classes(const fovea_mask_query *query,
     MaskEvaluator evaluator(request->program, request->captures,
                             request->domain);
     return finish(evaluator.classes(classes, query->block_q, query->block_kv,
-                                    request->options,
-                                    /*exact=*/query->approximate == 0));
+                                    request->options, effortOf(*query)));
   });
 }
 
@@ -123,7 +126,7 @@ extern "C" fovea_status fovea_mask_counts(const fovea_mask_query *query,
                             request->domain);
     MaskStatistics found;
     bool done = evaluator.counts(found, query->block_q, query->block_kv,
-                                 request->options, query->approximate == 0);
+                                 request->options, effortOf(*query));
     give(found, *statistics);
     return finish(done);
   });
@@ -147,7 +150,7 @@ extern "C" fovea_status fovea_mask_find_runs(const fovea_mask_query *query,
     auto owner = std::make_unique<MaskRuns>();
     MaskStatistics found;
     bool done = evaluator.runs(*owner, found, query->block_q, query->block_kv,
-                               request->options, query->approximate == 0);
+                               request->options, effortOf(*query));
     if (!done)
       return finish(done);
     runs->rows = static_cast<int64_t>(owner->offsets.size()) - 1;

@@ -35,13 +35,14 @@ struct MaskEvaluator::Sink {
 class MaskEvaluator::Classifier {
 public:
   Classifier(const MaskEvaluator &owner, int64_t blockQ, int64_t blockKV,
-             bool exact, Sink &sink, unsigned worker)
-      : domain(owner.domain), blockQ(blockQ), blockKV(blockKV),
-        keyTiles(tilesOf(domain.keys, blockKV)), exact(exact), sink(sink),
+             MaskEffort effort, Sink &sink, unsigned worker)
+      : owner(owner), domain(owner.domain), blockQ(blockQ), blockKV(blockKV),
+        keyTiles(tilesOf(domain.keys, blockKV)), effort(effort), sink(sink),
         worker(worker) {
     if (!owner.compiled)
       return;
-    row.emplace(owner);
+    if (effort != MaskEffort::Bounds)
+      row.emplace(owner);
     analysis.emplace(owner.program, owner.environment());
   }
 
@@ -49,10 +50,13 @@ public:
   void classify(int64_t b, int64_t h, int64_t first, int64_t last,
                 int64_t toPlane) {
     plane = toPlane;
-    if (row && (b != batch || h != head)) {
+    if (analysis && (b != batch || h != head)) {
       batch = b;
       head = h;
-      row->enter(b, h, 0);
+      queryOffset = owner.queryOffset(b);
+      keyOffset = owner.keyOffset(b);
+      if (row)
+        row->enter(b, h, 0);
       analysis->enter(b, h);
     }
     pending.assign(1, {first, last, 0, keyTiles});
@@ -70,9 +74,8 @@ private:
     int64_t m0 = r.row * blockQ, n0 = r.column * blockKV;
     int64_t m1 = std::min(r.rowEnd * blockQ, domain.queries);
     int64_t n1 = std::min(r.columnEnd * blockKV, domain.keys);
-    MaskRectangle positions{
-        {m0 + domain.queryOffset, m1 - 1 + domain.queryOffset},
-        {n0 + domain.keyOffset, n1 - 1 + domain.keyOffset}};
+    MaskRectangle positions{{m0 + queryOffset, m1 - 1 + queryOffset},
+                            {n0 + keyOffset, n1 - 1 + keyOffset}};
     ++statistics.rectangles;
     TileClass found =
         analysis ? analysis->classifyByBounds(positions) : TileClass::Full;
@@ -126,7 +129,11 @@ private:
   /// A tile that bounds leave open.
   TileClass single(int64_t m0, int64_t m1, int64_t n0, int64_t n1,
                    const MaskRectangle &positions, bool ragged) {
-    bool on = false, off = ragged;
+    if (effort == MaskEffort::Bounds) {
+      ++statistics.undecided;
+      return TileClass::Partial;
+    }
+    bool on = false, off = ragged, exact = effort == MaskEffort::Exact;
     const int64_t keys[3] = {positions.kv.low,
                              positions.kv.low + (n1 - 1 - n0) / 2,
                              positions.kv.high};
@@ -176,15 +183,17 @@ private:
     return anyOn ? TileClass::Full : TileClass::Empty;
   }
 
+  const MaskEvaluator &owner;
   const MaskDomain &domain;
   int64_t blockQ, blockKV, keyTiles;
-  bool exact;
+  MaskEffort effort;
   Sink &sink;
   unsigned worker;
   std::optional<Row> row;
   std::optional<MaskAnalysis> analysis;
   std::vector<TileRectangle> pending;
   int64_t batch = -1, head = -1, plane = 0;
+  int64_t queryOffset = 0, keyOffset = 0;
 };
 
 //===----------------------------------------------------------------------===//
@@ -194,7 +203,7 @@ private:
 static constexpr int64_t band = 32; // tile rows of one item
 
 bool MaskEvaluator::walk(Sink &sink, int64_t blockQ, int64_t blockKV,
-                         const ParallelOptions &given, bool exact,
+                         const ParallelOptions &given, MaskEffort effort,
                          MaskStatistics *statistics) const {
   // No tile is larger than what there is; saturating keeps products in range.
   constexpr int64_t largest = int64_t(1) << 40;
@@ -212,7 +221,7 @@ bool MaskEvaluator::walk(Sink &sink, int64_t blockQ, int64_t blockKV,
       (isShared() ? 1 : planes) * bands, options,
       [&](int64_t begin, int64_t end, unsigned worker) {
         Classifier &classifier =
-            workers.get(worker, *this, blockQ, blockKV, exact, sink, worker);
+            workers.get(worker, *this, blockQ, blockKV, effort, sink, worker);
         for (int64_t i = begin; i < end; ++i) {
           int64_t bh = i / bands, first = i % bands * band;
           classifier.classify(bh / domain.heads, bh % domain.heads, first,
@@ -227,7 +236,7 @@ bool MaskEvaluator::walk(Sink &sink, int64_t blockQ, int64_t blockKV,
 }
 
 bool MaskEvaluator::classes(int8_t *out, int64_t blockQ, int64_t blockKV,
-                            const ParallelOptions &options, bool exact,
+                            const ParallelOptions &options, MaskEffort effort,
                             MaskStatistics *statistics) const {
   struct ArraySink final : Sink {
     int8_t *out;
@@ -243,18 +252,19 @@ bool MaskEvaluator::classes(int8_t *out, int64_t blockQ, int64_t blockKV,
   sink.out = out;
   sink.rowTiles = tilesOf(domain.queries, blockQ);
   sink.keyTiles = tilesOf(domain.keys, blockKV);
-  bool done = walk(sink, blockQ, blockKV, options, exact, statistics);
+  bool done = walk(sink, blockQ, blockKV, options, effort, statistics);
   if (done && isShared())
     repeat(out, sink.rowTiles * sink.keyTiles, domain.batch * domain.heads);
   return done;
 }
 
 bool MaskEvaluator::counts(MaskStatistics &out, int64_t blockQ, int64_t blockKV,
-                           const ParallelOptions &options, bool exact) const {
+                           const ParallelOptions &options,
+                           MaskEffort effort) const {
   struct NoSink final : Sink {
     void take(int64_t, const TileRectangle &, int8_t, unsigned) override {}
   } sink;
-  return walk(sink, blockQ, blockKV, options, exact, &out);
+  return walk(sink, blockQ, blockKV, options, effort, &out);
 }
 
 namespace {
@@ -276,7 +286,8 @@ public:
 
 bool MaskEvaluator::runs(MaskRuns &out, MaskStatistics &statistics,
                          int64_t blockQ, int64_t blockKV,
-                         const ParallelOptions &options, bool exact) const {
+                         const ParallelOptions &options,
+                         MaskEffort effort) const {
   out.rowTiles = tilesOf(domain.queries, blockQ);
   out.keyTiles = tilesOf(domain.keys, blockKV);
   out.shared = isShared();
@@ -292,7 +303,7 @@ bool MaskEvaluator::runs(MaskRuns &out, MaskStatistics &statistics,
     }
   } sink(rows);
   sink.rowTiles = out.rowTiles;
-  if (!walk(sink, blockQ, blockKV, options, exact, &statistics))
+  if (!walk(sink, blockQ, blockKV, options, effort, &statistics))
     return false;
   out.offsets.assign(1, 0);
   out.offsets.reserve(static_cast<size_t>(rows) + 1);

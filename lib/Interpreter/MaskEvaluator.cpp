@@ -1,6 +1,8 @@
 //===- MaskEvaluator.cpp - Masks of a Program, point by point -------------===//
 #include "MaskRow.h"
 
+#include "llvm/ADT/STLExtras.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -20,7 +22,19 @@ MaskEvaluator::MaskEvaluator(const Program &program,
     compiled = RegionProgram::compile(program, *region, {"kv"});
 }
 
+int64_t MaskEvaluator::queryOffset(int64_t batch) const {
+  bool perBatch = !domain.queryOffsets.empty();
+  return domain.queryOffset + (perBatch ? domain.queryOffsets[batch] : 0);
+}
+
+int64_t MaskEvaluator::keyOffset(int64_t batch) const {
+  bool perBatch = !domain.keyOffsets.empty();
+  return domain.keyOffset + (perBatch ? domain.keyOffsets[batch] : 0);
+}
+
 RegionSizes MaskEvaluator::sizes() const {
+  if (domain.sizes)
+    return *domain.sizes;
   RegionSizes out;
   out.B = domain.batch;
   out.H = out.Hk = domain.heads;
@@ -33,12 +47,15 @@ RegionEnvironment MaskEvaluator::environment() const {
   RegionEnvironment out;
   out.captures = captures;
   out.sizes = sizes();
+  out.score = domain.score;
   return out;
 }
 
 bool MaskEvaluator::isShared() const {
+  bool alike = llvm::all_equal(domain.queryOffsets) &&
+               llvm::all_equal(domain.keyOffsets);
   return !compiled ||
-         (compiled->findArg("b") < 0 && compiled->findArg("h") < 0);
+         (alike && compiled->findArg("b") < 0 && compiled->findArg("h") < 0);
 }
 
 bool MaskEvaluator::dense(uint8_t *out, const ParallelOptions &given) const {

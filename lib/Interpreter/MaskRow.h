@@ -26,17 +26,17 @@ public:
   void enter(int64_t batch, int64_t head, int64_t query) {
     frame.setInt(b, batch);
     frame.setInt(h, head);
-    frame.setInt(q, query + owner.domain.queryOffset);
+    queryOffset = owner.queryOffset(batch);
+    keyOffset = owner.keyOffset(batch);
+    move(query);
   }
 
   /// Another query of the same head.
-  void move(int64_t query) {
-    frame.setInt(q, query + owner.domain.queryOffset);
-  }
+  void move(int64_t query) { frame.setInt(q, query + queryOffset); }
 
   /// Bytes 0/1 of keys first … first + count, at most RegionFrame::lanes.
   void visible(int64_t first, unsigned count, uint8_t *out) {
-    frame.fillIota(kv, first + owner.domain.keyOffset, count);
+    frame.fillIota(kv, first + keyOffset, count);
     frame.run(count);
     if (!frame.resultVaries(0)) {
       bool on = owner.isScore ? frame.resultFloat(0, 0) != -HUGE_VAL
@@ -72,6 +72,7 @@ private:
   const MaskEvaluator &owner;
   RegionFrame frame;
   int b, h, q, kv;
+  int64_t queryOffset = 0, keyOffset = 0;
 };
 
 /// Frames of the workers, made as they turn up.

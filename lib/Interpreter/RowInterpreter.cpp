@@ -195,6 +195,11 @@ void RowInterpreter::noteBad(const Frame &frame, unsigned lane,
 /// then the mask on what they leave open.
 void RowInterpreter::maskChunk(int64_t first, unsigned count) {
   auto classOf = [&](int64_t n) -> int64_t {
+    if (launch.tileRuns)
+      return launch.tileRuns->classAt(
+          launch.tileRuns->row(position.b, position.h,
+                               position.m / launch.blockQ),
+          n / launch.blockKV);
     if (!launch.blockClasses)
       return 1;
     return launch.blockClasses->loadInt(launch.blockClasses->offset(

@@ -24,7 +24,12 @@ static std::string describeWalk(Operation *walk) {
   }
   if (isa<online::WalkListOp>(walk))
     return "keys: the tiles of a block mask";
-  return "keys: an interval whose mask is evaluated tile by tile";
+  auto scan = cast<online::WalkScanOp>(walk);
+  return ("keys: a scan, as " +
+          scan.getReason().value_or("there is no closed form") +
+          "; calls that are large enough analyse it first and visit the tiles "
+          "that are left")
+      .str();
 }
 
 static void fillReport(ModuleOp module, CPUCompileReport &report) {
@@ -34,6 +39,7 @@ static void fillReport(ModuleOp module, CPUCompileReport &report) {
     if (!schedule)
       return;
     report.schedule = printCPUSchedule(schedule);
+    report.itemRows = schedule.getM();
     report.remarks +=
         llvm::formatv("schedule: {0} query rows an item, {1} keys a block, {2} "
                       "queries a vector\n",
@@ -43,6 +49,7 @@ static void fillReport(ModuleOp module, CPUCompileReport &report) {
       if (isa<online::WalkSegmentsOp, online::WalkListOp, online::WalkScanOp>(
               op))
         report.remarks += describeWalk(op) + "\n";
+      report.scansKeys |= isa<online::WalkScanOp>(op);
     });
   });
 }

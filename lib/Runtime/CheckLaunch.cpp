@@ -159,6 +159,8 @@ private:
   llvm::Error checkScales();
   llvm::Error checkPositions();
   llvm::Error checkBlocks();
+  llvm::Error checkClasses(llvm::ArrayRef<int64_t> wanted);
+  llvm::Error checkRuns(llvm::ArrayRef<int64_t> wanted);
   llvm::Error checkDevice();
   llvm::Expected<TensorView> tensor(const fovea_tensor *given,
                                     llvm::StringRef name, int64_t rank,
@@ -440,41 +442,103 @@ llvm::Error Checker::checkPositions() {
 }
 
 llvm::Error Checker::checkBlocks() {
-  if (!launch.block_classes) {
+  if (!launch.block_classes && !launch.block_runs) {
     if (program.blockMask)
       return invalid("block_mask: the kernel was compiled with one");
     return llvm::Error::success();
   }
   if (!program.blockMask)
     return invalid("block_mask: the kernel was compiled without one");
+  if (launch.block_classes && launch.block_runs)
+    return invalid("block_mask: must be classes or runs, got both");
   if (launch.block_q < 1 || launch.block_kv < 1)
     return invalid("block_mask: block sizes must be at least 1, got (" +
                    Twine(launch.block_q) + ", " + Twine(launch.block_kv) + ")");
-  auto classes = tensor(launch.block_classes, "block_mask", 4, DType::I8);
-  if (!classes)
-    return classes.takeError();
   auto tiles = [](int64_t length, int64_t block) {
     return length / block + (length % block != 0);
   };
   int64_t wanted[] = {view.batch, view.queryHeads,
                       tiles(view.queryLength, launch.block_q),
                       tiles(view.kvLength, launch.block_kv)};
-  for (int i = 0; i < 4; ++i) {
-    bool broadcast = i < 2 && classes->sizes[i] == 1;
-    if (classes->sizes[i] != wanted[i] && !broadcast)
-      return invalid("block_mask: shape must be " + dims(wanted) + ", got " +
-                     dims(classes->sizes));
-    if (broadcast && wanted[i] != 1) {
-      classes->sizes[i] = wanted[i];
-      classes->strides[i] = 0;
-    }
-  }
-  view.blockClasses = std::move(*classes);
+  if (llvm::Error error =
+          launch.block_runs ? checkRuns(wanted) : checkClasses(wanted))
+    return error;
   // A tile beyond the length is that of the length; kernels may then add tile
   // ends without wrapping.
   view.blockQ =
       std::min(launch.block_q, std::max<int64_t>(view.queryLength, 1));
   view.blockKV = std::min(launch.block_kv, std::max<int64_t>(view.kvLength, 1));
+  return llvm::Error::success();
+}
+
+/// A shape of which batch and heads may be 1 for all.
+static llvm::Error checkTiles(llvm::ArrayRef<int64_t> wanted,
+                              llvm::ArrayRef<int64_t> given) {
+  for (size_t i = 0; i < 4; ++i)
+    if (given[i] != wanted[i] && !(i < 2 && given[i] == 1))
+      return invalid("block_mask: shape must be " + dims(wanted) + ", got " +
+                     dims(given));
+  if (wanted[3] >= TileRuns::maxKeyTiles)
+    return invalid("block_mask: must have fewer than " +
+                   Twine(TileRuns::maxKeyTiles) + " key tiles, got " +
+                   Twine(wanted[3]));
+  return llvm::Error::success();
+}
+
+llvm::Error Checker::checkClasses(llvm::ArrayRef<int64_t> wanted) {
+  auto classes = tensor(launch.block_classes, "block_mask", 4, DType::I8);
+  if (!classes)
+    return classes.takeError();
+  if (llvm::Error error = checkTiles(wanted, classes->sizes))
+    return error;
+  for (size_t i = 0; i < 2; ++i)
+    if (wanted[i] != classes->sizes[i]) {
+      classes->sizes[i] = wanted[i];
+      classes->strides[i] = 0;
+    }
+  view.blockClasses = std::move(*classes);
+  return llvm::Error::success();
+}
+
+/// Rows may be repeated, but none reaches beyond the runs, and each one's ends
+/// ascend to at most the number of tiles.
+llvm::Error Checker::checkRuns(llvm::ArrayRef<int64_t> wanted) {
+  const fovea_block_runs &given = *launch.block_runs;
+  if (given.struct_size != sizeof given)
+    return invalid("block_mask: struct_size of the runs must be " +
+                   Twine(sizeof given) + ", got " + Twine(given.struct_size));
+  if (device != FOVEA_CPU)
+    return invalid("block_mask: must be given as classes on a GPU");
+  if (llvm::Error error =
+          checkTiles(wanted, {given.batch, given.heads, given.query_tiles,
+                              given.key_tiles}))
+    return error;
+  if (given.num_runs < 0 || !given.offsets || (given.num_runs && !given.runs))
+    return invalid("block_mask: offsets and runs must not be null");
+  int64_t rows;
+  if (__builtin_mul_overflow(given.batch, given.heads, &rows) ||
+      __builtin_mul_overflow(rows, given.query_tiles, &rows))
+    return invalid("block_mask: has more than 2^63 rows of tiles");
+  TileRuns runs;
+  runs.offsets = {given.offsets, static_cast<size_t>(rows) + 1};
+  runs.runs = {given.runs, static_cast<size_t>(given.num_runs)};
+  runs.batchStride = given.batch == 1 ? 0 : given.heads * given.query_tiles;
+  runs.headStride = given.heads == 1 ? 0 : given.query_tiles;
+  for (int64_t row = 0; row < rows; ++row) {
+    int64_t first = runs.offsets[row], last = runs.offsets[row + 1], before = 0;
+    bool good = 0 <= first && first <= last && last <= given.num_runs;
+    for (int64_t i = first; good && i < last; ++i) {
+      int64_t end = TileRuns::endOf(runs.runs[i]);
+      good = end > before && end <= given.key_tiles &&
+             TileRuns::classOf(runs.runs[i]) <= 2;
+      before = end;
+    }
+    if (!good)
+      return invalid("block_mask: runs of row " + Twine(row) +
+                     " of tiles must ascend to at most " +
+                     Twine(given.key_tiles) + ", with classes of 0, 1 or 2");
+  }
+  view.tileRuns = runs;
   return llvm::Error::success();
 }
 

@@ -56,8 +56,12 @@ llvm::Expected<Artifact> fovea::compileProgram(const Program &program,
   auto object = emitForCPU(**module, target, CodeKind::Object);
   if (!object)
     return object.takeError();
-  return Artifact{(*object)->getBuffer().str(), report.schedule, report.remarks,
-                  /*manifest=*/""};
+  return Artifact{(*object)->getBuffer().str(),
+                  report.schedule,
+                  report.remarks,
+                  /*manifest=*/"",
+                  report.itemRows,
+                  report.scansKeys};
 }
 
 llvm::Expected<std::string> fovea::printLevel(const Program &program,

@@ -27,9 +27,11 @@ std::string formName(KernelForm form) {
   return "i" + std::to_string(form.indexBits) + (form.exact ? "exact" : "");
 }
 
-/// Entries are texts behind their lengths.
+/// Entries are two numbers, then texts behind their lengths.
 std::string pack(const Artifact &artifact) {
   std::string out;
+  for (int64_t number : {artifact.itemRows, int64_t(artifact.scansKeys)})
+    out.append(reinterpret_cast<const char *>(&number), sizeof number);
   for (const std::string *part : {&artifact.schedule, &artifact.remarks,
                                   &artifact.manifest, &artifact.object}) {
     uint64_t size = part->size();
@@ -41,6 +43,13 @@ std::string pack(const Artifact &artifact) {
 
 std::optional<Artifact> unpack(llvm::StringRef data) {
   Artifact artifact;
+  int64_t numbers[2];
+  if (data.size() < sizeof numbers)
+    return std::nullopt;
+  std::memcpy(numbers, data.data(), sizeof numbers);
+  data = data.drop_front(sizeof numbers);
+  artifact.itemRows = numbers[0];
+  artifact.scansKeys = numbers[1] != 0;
   for (std::string *part : {&artifact.schedule, &artifact.remarks,
                             &artifact.manifest, &artifact.object}) {
     uint64_t size;
@@ -342,7 +351,8 @@ llvm::Expected<KernelCode> Kernel::getCode(KernelForm form) {
       return made.takeError();
     found = *made;
   }
-  return KernelCode{found->code->plan, found->code->run};
+  return KernelCode{found->code->plan, found->code->run,
+                    found->artifact.itemRows, found->artifact.scansKeys};
 }
 
 llvm::Expected<CudaKernel *> Kernel::getCudaKernel() {

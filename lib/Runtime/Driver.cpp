@@ -1,5 +1,6 @@
 //===- Driver.cpp - Runs a CPU kernel on the threads ----------------------===//
 #include "fovea/Runtime/Driver.h"
+#include "ItemOrder.h"
 #include "Scratch.h"
 #include "fovea/Runtime/Error.h"
 #include "fovea/Runtime/ThreadPool.h"
@@ -44,13 +45,18 @@ KernelArguments::KernelArguments(const LaunchView &view) {
   args.kv_offset = view.kvOffset.data();
   args.q_lengths = view.qLengths.data();
   args.kv_lengths = view.kvLengths.data();
-  if (view.blockClasses) {
-    blockMask.classes = static_cast<const int8_t *>(view.blockClasses->data);
-    std::copy_n(view.blockClasses->strides.data(), 4, blockMask.strides);
-    blockMask.query_tile = view.blockQ;
-    blockMask.key_tile = view.blockKV;
-    args.block_mask = &blockMask;
-  }
+  if (view.tileRuns)
+    tileRuns = *view.tileRuns;
+  else if (view.blockClasses)
+    tileRuns = collectRuns(*view.blockClasses, offsets, runs);
+  else
+    return;
+  runHeader = {tileRuns.offsets.data(),
+               tileRuns.runs.data(),
+               {tileRuns.batchStride, tileRuns.headStride},
+               view.blockQ,
+               view.blockKV};
+  args.tile_runs = &runHeader;
 }
 
 bool fovea::isEmptyLaunch(const LaunchView &view) {
@@ -70,9 +76,7 @@ bool fovea::fitsNarrowIndices(const LaunchView &view) {
          fits(view.kvOffset, view.kvLength);
 }
 
-namespace {
-/// Multiply-adds of the whole call, for deciding how it is run.
-double estimateWork(const LaunchView &view) {
+double fovea::estimateWork(const LaunchView &view) {
   double width = static_cast<double>(view.valueDim) + 16;
   for (const TensorView &query : view.queries)
     width += static_cast<double>(query.sizes[3]);
@@ -82,6 +86,7 @@ double estimateWork(const LaunchView &view) {
          static_cast<double>(view.kvLength);
 }
 
+namespace {
 /// Scratch of the workers, taken as they turn up.
 class WorkerScratch {
 public:
@@ -107,11 +112,16 @@ struct Pass {
   KernelCode code;
   int64_t items = 0;
   int64_t scratch = 0;
+  double work = 0; /// multiply-adds, roughly
+  /// Of a sparse call: the items from the dearest to the cheapest.
+  std::vector<int64_t> order;
 };
 
-llvm::Expected<Pass> plan(const KernelArguments &arguments, KernelCode code) {
+llvm::Expected<Pass> plan(const LaunchView &view,
+                          const KernelArguments &arguments, KernelCode code) {
   Pass pass;
   pass.code = code;
+  pass.work = estimateWork(view);
   FloatEnvironmentScope environment;
   pass.items = code.plan(&arguments.get(), &pass.scratch);
   if (pass.items < 0 || pass.scratch < 0)
@@ -120,21 +130,22 @@ llvm::Expected<Pass> plan(const KernelArguments &arguments, KernelCode code) {
   return pass;
 }
 
-ParallelOptions chooseOptions(const LaunchView &view, const Pass &pass) {
+ParallelOptions chooseOptions(const LaunchView &view, const Pass &pass,
+                              int64_t items) {
   constexpr double slowRate = 8e9; // multiply-adds a second, low for today
   ParallelOptions options;
   options.shouldCancel = view.shouldCancel;
   options.cancelContext = view.cancelContext;
-  double work = estimateWork(view);
-  double perItem = work / static_cast<double>(std::max<int64_t>(pass.items, 1));
+  double work = pass.work;
+  double perItem = work / static_cast<double>(std::max<int64_t>(items, 1));
   options.callerComputes = perItem / slowRate < 0.04;
   // A call of some ten microseconds is over before a thread wakes up.
   if (work < 2e5)
-    options.chunk = pass.items;
+    options.chunk = items;
   else // at least some 20 µs a piece
     options.chunk =
         std::clamp<int64_t>(static_cast<int64_t>(2e5 / std::max(perItem, 1.0)),
-                            1, std::max<int64_t>(pass.items / 16, 1));
+                            1, std::max<int64_t>(items / 16, 1));
   return options;
 }
 
@@ -168,8 +179,8 @@ llvm::Error runItems(const LaunchView &view, const KernelArguments &arguments,
     }
   };
   int64_t count = list.empty() ? pass.items : static_cast<int64_t>(list.size());
-  bool finished =
-      ThreadPool::get().parallelFor(count, chooseOptions(view, pass), body);
+  bool finished = ThreadPool::get().parallelFor(
+      count, chooseOptions(view, pass, pass.items), body);
   if (scratch.failed)
     return memoryError(pass.scratch);
   return finished ? llvm::Error::success() : cancelledError();
@@ -183,20 +194,24 @@ fovea::runKernel(const LaunchView &view, KernelCode fast,
   if (isEmptyLaunch(view))
     return llvm::Error::success();
   KernelArguments arguments(view);
-  auto pass = plan(arguments, fast);
+  auto pass = plan(view, arguments, fast);
   if (!pass)
     return pass.takeError();
   if (pass->items == 0)
     return llvm::Error::success();
   std::vector<int64_t> nonFinite;
-  if (llvm::Error error = runItems(view, arguments, *pass, {}, &nonFinite))
+  if (arguments.get().tile_runs)
+    pass->work = orderItems(view, arguments.getTileRuns(), fast.itemRows,
+                            pass->items, pass->order);
+  if (llvm::Error error =
+          runItems(view, arguments, *pass, pass->order, &nonFinite))
     return error;
   if (nonFinite.empty())
     return llvm::Error::success();
   auto code = exact();
   if (!code)
     return code.takeError();
-  auto again = plan(arguments, *code);
+  auto again = plan(view, arguments, *code);
   if (!again)
     return again.takeError();
   // Items that cut the work otherwise cannot be told apart: compute them all.
@@ -207,7 +222,7 @@ fovea::runKernel(const LaunchView &view, KernelCode fast,
 
 int64_t fovea::kernelScratch(const LaunchView &view, KernelCode code) {
   KernelArguments arguments(view);
-  auto pass = plan(arguments, code);
+  auto pass = plan(view, arguments, code);
   if (!pass) {
     llvm::consumeError(pass.takeError());
     return 0;

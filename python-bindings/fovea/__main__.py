@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._compiler import Compiled
     from ._explain_mask import MaskReport
     from ._variant import Variant
 
@@ -98,6 +99,7 @@ def _report(
     sizes: dict[str, int],
     defines: dict[str, object],
     arguments: argparse.Namespace,
+    kernel: Compiled,
 ) -> tuple[list[str], MaskReport]:
     """What is printed of the mask."""
     sizes = _complete(sizes)
@@ -108,6 +110,7 @@ def _report(
         captures={**defines, **_arrays(arguments.set)},
     )
     lines = report.lines()
+    lines.append(report.roofline(kernel.info))
     for name, note in notes.items():
         lines.append(f"  {name}: {note}; give values with --set {name}={name}.npy")
     return [*lines, report.picture()], report
@@ -140,8 +143,10 @@ def _explain(arguments: argparse.Namespace) -> None:
         "target": arguments.target,
     }
     lines, report = [variant.explain(params=defines, **options)], None
+    kernel = variant.compile(captures=defines, **options)
     if "M" in sizes or "N" in sizes:
-        more, report = _report(variant, sizes, defines, arguments)
+        compiled = kernel._state[1]
+        more, report = _report(variant, sizes, defines, arguments, compiled)
         lines += more
     elif others := [name for name in sizes if name not in _SIZES]:
         raise _Usage(f"--shape: must name M or N beside {others[0]}")
@@ -157,7 +162,6 @@ def _explain(arguments: argparse.Namespace) -> None:
     if arguments.html:
         from ._explain_html import page
 
-        kernel = variant.compile(captures=defines, **options)
         mask = report.mask if report else None
         text = page(variant.name, "\n".join(lines), mask, kernel.ir)
         with open(arguments.html, "w", encoding="utf-8") as file:

@@ -63,11 +63,13 @@ def _launch(
 ) -> Any:
     """Allocate the results and run."""
     g = inputs.geometry
-    classes = size = None
+    tiles = size = None
     if block_mask is not None:
-        classes, size = block_mask.for_launch(g.B, g.Hq, g.M, g.N)
-        if g.device != "cpu":
-            classes = _cuda.block_classes(block_mask, g.device, inputs.like.library)
+        size = block_mask.BLOCK_SIZE
+        if g.device == "cpu":
+            tiles = block_mask.for_launch()
+        else:
+            tiles = _cuda.block_classes(block_mask, g.device, inputs.like.library)
     try:
         out, lse, out_tuple, lse_tuple = _allocate(inputs, return_lse)
     except MemoryError:
@@ -84,7 +86,7 @@ def _launch(
             captures,
             [compiled.default_scale(g) if scale is None else scale],
             *positions,
-            classes,
+            tiles,
             size,
             *(() if g.device == "cpu" else _cuda.place(g.device, like.library)),
         )
@@ -200,7 +202,7 @@ def attention(
         schedule = _checks.schedule(schedule)
     if block_mask is not None:
         expect_block_mask(block_mask)
-        block_mask.for_launch(g.B, g.Hq, g.M, g.N)
+        block_mask.check_call(g.B, g.Hq, g.M, g.N)
         schedule = _schedule_for(schedule, block_mask, g)
     if isinstance(mask_mod, BlockMask):
         refuse_block_mask(mask_mod)
@@ -375,7 +377,7 @@ class Kernel:
         schedule = self._schedule
         if block_mask is not None:
             expect_block_mask(block_mask)
-            block_mask.for_launch(g.B, g.Hq, g.M, g.N)
+            block_mask.check_call(g.B, g.Hq, g.M, g.N)
             schedule = _schedule_for(schedule, block_mask, g)
         if g.device != "cpu":
             _compiler.target_for(None, g.device)

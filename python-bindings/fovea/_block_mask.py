@@ -15,7 +15,7 @@ import numpy as np
 
 from . import _checks, _tensors
 from ._compose import run_of, shifted
-from ._mask_runs import TileRuns
+from ._mask_runs import RunsTuple, TileRuns
 from ._tensors import TensorTuple, type_name
 
 EMPTY, PARTIAL, FULL = 0, 1, 2
@@ -107,7 +107,7 @@ class BlockMask:
     _mask_mod: Callable | None
     _bound_mod: Callable | None
     _lists: dict[int, tuple[np.ndarray, np.ndarray]]
-    _launch: tuple[tuple[int, ...], TensorTuple] | None
+    _launch: RunsTuple | None
     #: Where and how the classes lie on a device, and what keeps them there.
     _uploaded: tuple | None
 
@@ -155,6 +155,13 @@ class BlockMask:
         return self._array
 
     @property
+    def tile_runs(self) -> TileRuns:
+        """The tiles as runs, one plane where batches or heads repeat."""
+        if self._runs is None:
+            self._runs = TileRuns.of(self._distinct()[0])
+        return self._runs
+
+    @property
     def BLOCK_SIZE(self) -> tuple[int, int]:
         """(query, key) extent of a tile."""
         return self._size
@@ -167,7 +174,6 @@ class BlockMask:
     @seq_lengths.setter
     def seq_lengths(self, value: tuple[int, int]) -> None:
         self._seq_lengths = _lengths_for(value, self._tiles, self._size)
-        self._launch = None
 
     @property
     def mask_mod(self) -> Callable | None:
@@ -430,13 +436,8 @@ class BlockMask:
 
     # ---- Use in a call --------------------------------------------------------
 
-    def for_launch(
-        self, batch: int, heads: int, q_len: int, kv_len: int
-    ) -> tuple[TensorTuple, tuple[int, int]]:
-        """Check the mask against a call; its classes as the library takes them."""
-        key = (batch, heads, q_len, kv_len)
-        if self._launch is not None and self._launch[0] == key:
-            return self._launch[1], self._size
+    def check_call(self, batch: int, heads: int, q_len: int, kv_len: int) -> None:
+        """Check the mask against the sizes of a call."""
         B, H = self._tiles[:2]
         if self._seq_lengths != (q_len, kv_len):
             raise ValueError(
@@ -451,15 +452,12 @@ class BlockMask:
             raise ValueError(
                 f"block_mask: heads must be 1 or those of q ({heads}), got {H}"
             )
-        classes = self._classes
-        found = (
-            _tensors.address(classes),
-            "i8",
-            classes.shape,
-            classes.strides,
-        )
-        self._launch = (key, found)
-        return found, self._size
+
+    def for_launch(self) -> RunsTuple:
+        """The tiles as kernels on the CPU take them."""
+        if self._launch is None:
+            self._launch = self.tile_runs.for_launch()
+        return self._launch
 
     # ---- Pickling -------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import _compiler, _tensors
+from ._words import PairCost, clauses
 
 if TYPE_CHECKING:
     from ._attention import Kernel
@@ -27,13 +28,6 @@ def _captures(traced: Any, arrays: Mapping[str, Any]) -> list[str]:
     return lines or ["  none"]
 
 
-def _operations(region: dict | None) -> str:
-    if not region:
-        return "none"
-    count = sum(node[0] not in ("arg", "const") for node in region["nodes"])
-    return f"{count} operation{'s' if count != 1 else ''} a score"
-
-
 def text(
     compiled: Any,
     traced: Any,
@@ -45,11 +39,10 @@ def text(
     """What a compiled variant is."""
     program = compiled.program
     mask = "given at each call" if program.get("block_mask") else "none"
+    cost = PairCost(program, D, E)
     lines = [
         f"variant {compiled.name}",
-        f"  score_mod: {_operations(program.get('score'))}",
-        f"  mask_mod: {_operations(program.get('mask'))}",
-        f"  normalizer: {_compiler.normalizer_name(traced)}",
+        *(f"  {line}" for line in clauses(program, _compiler.normalizer_name(traced))),
         f"  block mask: {mask}",
         f"  result: out{' and lse' if program.get('return_lse') else ''}",
         "captures (read at each call)",
@@ -57,8 +50,10 @@ def text(
         f"types and dims: {_tensors.NAMES[dtype]}, D={D}, E={E}",
         f"target: {compiled.target}",
         f"schedule: {compiled.schedule or 'the default'}",
-        f"cost: {2 * (D + E)} floating-point operations a visible (query, key) pair"
+        f"cost: {cost.products} floating-point operations a visible (query, key) pair"
         " in the two products",
+        f"  beside them {cost.score} of the score and {cost.weight} of the weight;"
+        f" {cost.mask} of the mask, on partial tiles alone",
     ]
     if compiled.remarks:
         lines.append("decisions")

@@ -15,6 +15,7 @@ from . import _checks, _picture
 from ._block_mask import BlockMask, tiles_of
 from ._create_mask import find_runs, trace_for_mask
 from ._lib import native
+from ._words import PairCost
 
 __all__ = ["MaskReport", "png"]
 
@@ -30,6 +31,16 @@ _METHODS = {
     " a time",
 }
 _HEADS = 64
+
+
+def _machine(info: Mapping[str, Any]) -> tuple[str, float]:
+    """A target's peak in words, and the operations a byte at which it balances."""
+    if info["target"].startswith("sm_90"):
+        return "989e12 operations and 3.35e12 bytes a second", 989 / 3.35
+    size = 8 if info.get("dtype") == "f64" else 4
+    wide = "+avx512f" in info.get("cpu_features", "").split(",")
+    peak = 2 * 2 * (64 if wide else 32) // size
+    return f"{peak} operations and about 4 bytes a cycle and core", peak / 4
 
 
 class MaskReport:
@@ -55,6 +66,7 @@ class MaskReport:
         itemsize: int,
     ):
         self.sizes, self.block_size, self.itemsize = sizes, block_size, itemsize
+        self.cost = PairCost(traced.program, sizes["D"], sizes["E"])
         self._query = trace_for_mask(traced)
         B, H, M, N = (sizes[name] for name in ("B", "Hq", "M", "N"))
         shape = (
@@ -123,24 +135,49 @@ class MaskReport:
         out += self._costs(full + partial, total)
         return out
 
-    def _costs(self, live: int, total: int) -> list[str]:
+    def _work(self) -> tuple[float, int, float]:
+        """Operations a pair, pairs kept, bytes of the tensors."""
         s = self.sizes
-        bq, bkv = self.block_size
-        dense = 2 * (s["D"] + s["E"]) * s["B"] * s["Hq"] * s["M"] * s["N"]
-        kept = min(2 * (s["D"] + s["E"]) * live * bq * bkv, dense)
-        share = 100 * kept / dense if dense else 0.0
-        queries = s["B"] * s["Hq"] * s["M"] * (s["D"] + s["E"]) * self.itemsize
-        keys = s["B"] * s["Hk"] * s["N"] * (s["D"] + s["E"]) * self.itemsize
-        moved = queries + live * bkv * (s["D"] + s["E"]) * self.itemsize
-        everything = queries + total * bkv * (s["D"] + s["E"]) * self.itemsize
-        tensors = queries + keys
+        full, partial, _ = self.mask.counts()
+        live = full + partial
+        each = self.cost.total(partial / live if live else 0.0)
+        pairs = s["B"] * s["Hq"] * s["M"] * s["N"]
+        kept = min(live * self.block_size[0] * self.block_size[1], pairs)
+        rows = s["B"] * (s["Hq"] * s["M"] + s["Hk"] * s["N"])
+        return each, kept, self._row * rows
+
+    @property
+    def _row(self) -> int:
+        """Bytes of a row of q and out, or of k and v."""
+        return (self.sizes["D"] + self.sizes["E"]) * self.itemsize
+
+    def _costs(self, live: int, total: int) -> list[str]:
+        s, cost = self.sizes, self.cost
+        each, kept, tensors = self._work()
+        pairs = s["B"] * s["Hq"] * s["M"] * s["N"]
+        share = 100 * kept / pairs if pairs else 0.0
+        tile = self.block_size[1] * self._row
         return [
-            f"  operations kept: {kept:.4g} of {dense:.4g} ({share:.2f} %)",
-            f"  bytes read of keys and values, tile by tile: {moved - queries:.4g} of"
-            f" {everything - queries:.4g}",
-            f"  tensors: {tensors:.4g} bytes; {kept / tensors if tensors else 0:.1f}"
-            " operations a byte (below some 10 memory decides, above it arithmetic)",
+            f"  operations kept: {each * kept:.4g} of {each * pairs:.4g}"
+            f" ({share:.2f} %), {each:.0f} a pair: {cost.products} of the products,"
+            f" {cost.score} of the score, {cost.weight} of the weight, {cost.mask} of the"
+            " mask on partial tiles",
+            f"  bytes of keys and values that tiles of queries read: {live * tile:.4g} of"
+            f" {total * tile:.4g}",
+            f"  bytes of q, k, v and out: {tensors:.4g}",
         ]
+
+    def roofline(self, info: Mapping[str, Any]) -> str:
+        """Where the call lies between memory and arithmetic, for a kernel's info."""
+        each, kept, tensors = self._work()
+        peak, balance = _machine(info)
+        intensity = each * kept / tensors if tensors else 0.0
+        bound = "arithmetic" if intensity >= balance else "memory"
+        return (
+            f"  roofline: {intensity:.1f} operations a byte of the tensors,"
+            f" {info['target']} balances at {balance:.0f} ({peak}): {bound} decides, at"
+            f" most {100 * min(1.0, intensity / balance):.0f} % of the peak"
+        )
 
     def picture(self) -> str:
         """The tiles as text."""

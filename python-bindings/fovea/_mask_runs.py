@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import _checks
+from . import _checks, _tensors
 
-__all__ = ["TileRuns"]
+__all__ = ["RunsTuple", "TileRuns"]
+
+#: "runs", addresses of the offsets and the runs, number of runs, shape.
+RunsTuple = tuple[str, int, int, int, tuple[int, int, int, int]]
 
 
 class TileRuns:
@@ -41,6 +44,23 @@ class TileRuns:
         self.runs = runs
         self.shape = shape
         self.statistics = statistics
+
+    @classmethod
+    def of(cls, classes: np.ndarray) -> TileRuns:
+        """The runs of an array of classes, int8 [B, H, Qb, KVb]."""
+        rows = classes.reshape(-1, classes.shape[-1])
+        last = np.ones(rows.shape, bool)
+        np.not_equal(rows[:, 1:], rows[:, :-1], out=last[:, :-1])
+        ends = np.nonzero(last)[1] + 1
+        offsets = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum(last.sum(axis=1), out=offsets[1:])
+        runs = (ends << 2 | rows[last]).astype(np.int32)
+        return cls(offsets, runs, classes.shape, {})
+
+    def for_launch(self) -> RunsTuple:
+        """As Kernel.launch takes them; refers to the arrays of this object."""
+        offsets, runs = _tensors.address(self.offsets), _tensors.address(self.runs)
+        return "runs", offsets, runs, self.runs.size, self.shape
 
     @property
     def nbytes(self) -> int:

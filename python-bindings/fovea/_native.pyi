@@ -13,6 +13,9 @@ import numpy
 
 TensorTuple = tuple[int, str, tuple[int, ...], tuple[int, ...]]
 
+# "runs", addresses of the int64 offsets and the int32 runs, number of runs, sizes
+RunsTuple = tuple[str, int, int, int, tuple[int, int, int, int]]
+
 class Kernel:
     """A compiled kernel (reference counted in the library)."""
 
@@ -29,7 +32,7 @@ class Kernel:
         kv_offset: Sequence[int] | None,
         q_lengths: Sequence[int] | None,
         kv_lengths: Sequence[int] | None,
-        block_classes: TensorTuple | None,
+        block_mask: TensorTuple | RunsTuple | None,
         block_size: tuple[int, int] | None,
         cuda: int | None = None,
         stream: int = 0,

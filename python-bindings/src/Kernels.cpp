@@ -24,6 +24,47 @@ private:
   bool given = false;
 };
 
+/// A block mask: a tensor tuple of classes, or ("runs", address of the offsets,
+/// address of the runs, number of runs, (B, H, query tiles, key tiles)).
+class BlockMask {
+public:
+  BlockMask(nb::handle mask, nb::handle size, fovea_launch &launch) {
+    if (mask.is_none())
+      return;
+    std::tie(launch.block_q, launch.block_kv) = readPair(size, "block_size");
+    PyObject *tuple = mask.ptr();
+    if (!PyTuple_Check(tuple) || PyTuple_GET_SIZE(tuple) != 5) {
+      classes.read(tuple);
+      launch.block_classes = &classes.get();
+      return;
+    }
+    readRuns(tuple);
+    launch.block_runs = &runs;
+  }
+  Tensor classes;
+
+private:
+  void readRuns(PyObject *tuple) {
+    auto sizes =
+        readNumbers<int64_t>(nb::handle(PyTuple_GET_ITEM(tuple, 4)), readInt);
+    if (sizes.size() != 4)
+      throw nb::value_error("block_mask: must have four sizes");
+    runs.struct_size = sizeof runs;
+    runs.batch = sizes[0];
+    runs.heads = sizes[1];
+    runs.query_tiles = sizes[2];
+    runs.key_tiles = sizes[3];
+    auto address = [&](Py_ssize_t item) {
+      return static_cast<uintptr_t>(readInt(PyTuple_GET_ITEM(tuple, item)));
+    };
+    runs.offsets = reinterpret_cast<const int64_t *>(address(1));
+    runs.runs = reinterpret_cast<const int32_t *>(address(2));
+    runs.num_runs = readInt(PyTuple_GET_ITEM(tuple, 3));
+  }
+
+  fovea_block_runs runs = {};
+};
+
 class PyKernel {
 public:
   explicit PyKernel(fovea_kernel *kernel) : kernel(kernel) {}
@@ -34,9 +75,9 @@ public:
   void launch(nb::handle queries, nb::handle keys, nb::handle value,
               nb::handle out, nb::handle lse, nb::handle captures,
               nb::handle scales, nb::handle qOffset, nb::handle kvOffset,
-              nb::handle qLengths, nb::handle kvLengths,
-              nb::handle blockClasses, nb::handle blockSize,
-              std::optional<int32_t> cuda, uintptr_t stream);
+              nb::handle qLengths, nb::handle kvLengths, nb::handle blockMask,
+              nb::handle blockSize, std::optional<int32_t> cuda,
+              uintptr_t stream);
   nb::str ir(const char *level) {
     return giveText([&](fovea_string *string, fovea_message *message) {
       return fovea_kernel_ir(kernel, level, string, message);
@@ -64,11 +105,11 @@ void PyKernel::launch(nb::handle queries, nb::handle keys, nb::handle value,
                       nb::handle out, nb::handle lse, nb::handle captures,
                       nb::handle scales, nb::handle qOffset,
                       nb::handle kvOffset, nb::handle qLengths,
-                      nb::handle kvLengths, nb::handle blockClasses,
+                      nb::handle kvLengths, nb::handle blockMask,
                       nb::handle blockSize, std::optional<int32_t> cuda,
                       uintptr_t stream) {
   Tensors q(queries), k(keys), c(captures);
-  Tensor v(value), o(out), l, classes;
+  Tensor v(value), o(out), l;
   if (q.size() != k.size())
     throw nb::value_error("keys: must be as many as queries");
   if (q.size() == 0 || q.data()->rank < 1)
@@ -99,17 +140,12 @@ void PyKernel::launch(nb::handle queries, nb::handle keys, nb::handle value,
   launch.kv_offset = ko.get();
   launch.q_lengths = ql.get();
   launch.kv_lengths = kl.get();
-  if (!blockClasses.is_none()) {
-    classes.read(blockClasses.ptr());
-    launch.block_classes = &classes.get();
-    std::tie(launch.block_q, launch.block_kv) =
-        readPair(blockSize, "block_size");
-  }
+  BlockMask mask(blockMask, blockSize, launch);
   launch.should_cancel = signalsPending;
   if (cuda) {
     for (Tensors *tensors : {&q, &k, &c})
       tensors->place(FOVEA_CUDA, *cuda);
-    for (Tensor *tensor : {&v, &o, &l, &classes})
+    for (Tensor *tensor : {&v, &o, &l, &mask.classes})
       tensor->place(FOVEA_CUDA, *cuda);
     launch.stream = reinterpret_cast<void *>(stream);
   }
@@ -205,8 +241,8 @@ void fovea::python::addKernels(nb::module_ &m) {
       .def("launch", &PyKernel::launch, "queries"_a, "keys"_a, "value"_a,
            "out"_a, "lse"_a.none(), "captures"_a, "scales"_a,
            "q_offset"_a.none(), "kv_offset"_a.none(), "q_lengths"_a.none(),
-           "kv_lengths"_a.none(), "block_classes"_a.none(),
-           "block_size"_a.none(), "cuda"_a = nb::none(), "stream"_a = 0)
+           "kv_lengths"_a.none(), "block_mask"_a.none(), "block_size"_a.none(),
+           "cuda"_a = nb::none(), "stream"_a = 0)
       .def("ir", &PyKernel::ir, "level"_a)
       .def("info", &PyKernel::info)
       .def("object", &PyKernel::object);

@@ -16,6 +16,7 @@ import numpy as np
 from reference import evaluate, reference_attention
 
 from fovea import _tensors
+from fovea._mask_runs import TileRuns
 
 _cache: dict[tuple, Kernel] = {}
 _stats = {"compiles": 0, "memory_hits": 0, "disk_hits": 0}
@@ -75,6 +76,16 @@ def _without_params(part, values):
     return part
 
 
+def _classes_of(block_mask):
+    """The array of classes of a launch's runs."""
+    _, offsets, runs, count, shape = block_mask
+    rows = int(np.prod(shape[:3]))
+    starts = _array((offsets, "i64", (rows + 1,), (1,)))
+    entries = _array((runs, "i32", (count,), (1,)))
+    tiles = TileRuns(starts, entries, shape, {})
+    return tiles.classes()
+
+
 class Kernel:
     def __init__(self, program, target, schedule):
         values = {p["name"]: (p["dtype"], p["value"]) for p in program["params"]}
@@ -99,15 +110,22 @@ class Kernel:
 
     def launch(
         self, queries, keys, value, out, lse, captures, scales,
-        q_offset, kv_offset, q_lengths, kv_lengths, block_classes, block_size,
+        q_offset, kv_offset, q_lengths, kv_lengths, block_mask, block_size,
     ):  # fmt: skip
         program = self.program
         q, k, v = _float(queries[0]), _float(keys[0]), _float(value)
         arrays = [_capture(c) for c in captures]
         visible = None
-        if block_classes is not None:
+        if block_mask is not None:
             visible, program = self._tiles(
-                q, k, v, arrays, q_offset, kv_offset, block_classes, block_size
+                q,
+                k,
+                v,
+                arrays,
+                q_offset,
+                kv_offset,
+                _classes_of(block_mask),
+                block_size,
             )
         given = {
             "q_offset": 0 if q_offset is None else np.asarray(q_offset),
@@ -127,7 +145,7 @@ class Kernel:
         program = self.program
         B, H, M, D = q.shape
         Hk, N = k.shape[1:3]
-        tiles = np.repeat(np.repeat(_array(classes), size[0], 2), size[1], 3)
+        tiles = np.repeat(np.repeat(classes, size[0], 2), size[1], 3)
         tiles = tiles[:, :, :M, :N]
         mask = np.ones((1, 1, 1, 1), bool)
         if program.get("mask"):

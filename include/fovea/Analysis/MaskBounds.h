@@ -14,6 +14,7 @@
 #include "llvm/ADT/SmallVector.h"
 
 #include <memory>
+#include <string>
 
 namespace fovea {
 
@@ -32,6 +33,8 @@ struct KeyBounds {
   /// The parts hold no more keys than a closed form can tell apart: evaluating
   /// the mask to find empty tiles inside them is not worth it.
   bool isClosedForm = true;
+  /// Why not, in words.
+  std::string reason;
 };
 
 namespace detail {

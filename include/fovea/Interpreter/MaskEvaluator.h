@@ -16,6 +16,20 @@ namespace fovea {
 struct MaskDomain {
   int64_t batch = 1, heads = 1, queries = 0, keys = 0;
   int64_t queryOffset = 0, keyOffset = 0;
+  /// What each batch adds to the offsets; none: nothing.
+  llvm::ArrayRef<int64_t> queryOffsets = {}, keyOffsets = {};
+  /// The sizes that the mask names, where they are not those of the domain.
+  std::optional<RegionSizes> sizes = std::nullopt;
+  /// Of a mask that is "the score is not -inf": what bounds take the scaled
+  /// products to be. Points are always evaluated at 0.
+  FloatBounds score = FloatBounds::of(0);
+};
+
+/// How far single tiles that bounds leave open are looked into.
+enum class MaskEffort : uint8_t {
+  Bounds,   ///< not at all: they are partial, and so may be full or empty
+  Analysis, ///< two points, polyhedra
+  Exact     ///< all their points
 };
 
 /// How tiles were decided.
@@ -53,16 +67,18 @@ public:
   /// bytes 0/1 [batch, heads, queries, keys]. False: cancelled.
   bool dense(uint8_t *out, const ParallelOptions &options) const;
   /// 0 empty, 1 partial, 2 full: [batch, heads, tiles, tiles]; positions past
-  /// a length count as masked. Exact, or what the analysis alone says.
+  /// a length count as masked.
   bool classes(int8_t *out, int64_t blockQ, int64_t blockKV,
-               const ParallelOptions &options, bool exact = true,
+               const ParallelOptions &options,
+               MaskEffort effort = MaskEffort::Exact,
                MaskStatistics *statistics = nullptr) const;
   /// The same without an array of all tiles.
   bool counts(MaskStatistics &out, int64_t blockQ, int64_t blockKV,
-              const ParallelOptions &options, bool exact = true) const;
+              const ParallelOptions &options,
+              MaskEffort effort = MaskEffort::Exact) const;
   bool runs(MaskRuns &out, MaskStatistics &statistics, int64_t blockQ,
             int64_t blockKV, const ParallelOptions &options,
-            bool exact = true) const;
+            MaskEffort effort = MaskEffort::Exact) const;
 
   /// The analysis of one batch and head, for reports.
   MaskMethod method(int64_t batch, int64_t head) const;
@@ -77,9 +93,11 @@ private:
   /// to right.
   struct Sink;
   bool walk(Sink &sink, int64_t blockQ, int64_t blockKV,
-            const ParallelOptions &options, bool exact,
+            const ParallelOptions &options, MaskEffort effort,
             MaskStatistics *statistics) const;
   RegionSizes sizes() const;
+  int64_t queryOffset(int64_t batch) const;
+  int64_t keyOffset(int64_t batch) const;
   RegionEnvironment environment() const;
   /// Whether all batches and heads look alike.
   bool isShared() const;

@@ -34,8 +34,10 @@ struct CPUCompileOptions {
 
 /// What a lowering chose, for people: filled where the caller passes one.
 struct CPUCompileReport {
-  std::string schedule; /// in the form that CPUCompileOptions takes
-  std::string remarks;  /// one line a decision, for `explain`
+  std::string schedule;   /// in the form that CPUCompileOptions takes
+  std::string remarks;    /// one line a decision, for `explain`
+  int64_t itemRows = 0;   /// query rows of an item
+  bool scansKeys = false; /// no closed form and no block mask: KernelABI.h
 };
 
 /// Level 1 to level 2 with the CPU's schedule attached: parameters bound to

@@ -37,6 +37,8 @@ struct Artifact {
   std::string schedule;
   std::string remarks;
   std::string manifest; ///< of a GPU kernel
+  int64_t itemRows = 0; ///< KernelCode
+  bool scansKeys = false;
 };
 
 /// A variant for a target. Machine code is made and loaded when it is needed,

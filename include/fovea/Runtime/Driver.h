@@ -17,6 +17,10 @@ namespace fovea {
 struct KernelCode {
   fovea_cpu_plan_fn plan = nullptr;
   fovea_cpu_run_fn run = nullptr;
+  /// Query rows of an item.
+  int64_t itemRows = 0;
+  /// Whether the keys are scanned: tile runs of `itemRows` rows are of use.
+  bool scansKeys = false;
 };
 
 /// A LaunchView in the form that kernels read; refers to the view's arrays.
@@ -26,12 +30,18 @@ public:
   KernelArguments(const KernelArguments &) = delete;
   KernelArguments &operator=(const KernelArguments &) = delete;
   const fovea_cpu_args &get() const { return args; }
+  /// Where the arguments have some.
+  const TileRuns &getTileRuns() const { return tileRuns; }
 
 private:
   fovea_cpu_args args = {};
   llvm::SmallVector<fovea_cpu_tensor, 2> queries, keys;
   llvm::SmallVector<fovea_cpu_capture, 4> captures;
-  fovea_cpu_block_mask blockMask = {};
+  TileRuns tileRuns;
+  fovea_cpu_tile_runs runHeader = {};
+  /// The runs of a block mask that came as classes.
+  std::vector<int64_t> offsets;
+  std::vector<int32_t> runs;
 };
 
 /// Whether the launch gives out no element: there is nothing to compute, and
@@ -41,6 +51,9 @@ bool isEmptyLaunch(const LaunchView &view);
 /// Whether every position of the launch is within 0 … 2^30, which the kernels
 /// of 32 index bits need.
 bool fitsNarrowIndices(const LaunchView &view);
+
+/// Multiply-adds of a call that skips nothing, for deciding how it is run.
+double estimateWork(const LaunchView &view);
 
 /// Runs all items of `fast`; those that report non-finite values are computed
 /// again by what `exact` gives, which is asked for only then (S11).

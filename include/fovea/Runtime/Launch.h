@@ -9,6 +9,7 @@
 
 #include "fovea-c/fovea.h"
 #include "fovea/Runtime/TensorView.h"
+#include "fovea/Runtime/TileRuns.h"
 
 #include "llvm/ADT/SmallVector.h"
 
@@ -29,8 +30,10 @@ struct LaunchView {
   llvm::SmallVector<double, 1> scales;
   /// All of length B: lengths within 0…M and 0…N.
   llvm::SmallVector<int64_t, 4> qOffset, kvOffset, qLengths, kvLengths;
-  std::optional<TensorView>
-      blockClasses; /// i8 [B,Hq,Qb,KVb], broadcast by stride
+  /// A block mask: i8 [B,Hq,Qb,KVb], broadcast by stride, or its runs. Without
+  /// one the runs are what is known of the mask in this call, if anything is.
+  std::optional<TensorView> blockClasses;
+  std::optional<TileRuns> tileRuns;
   int64_t blockQ = 0, blockKV = 0;
   int deviceId = 0;       /// of all tensors, on a GPU
   void *stream = nullptr; /// a GPU's

@@ -75,12 +75,15 @@ chooseSchedule(attn::AttentionOp op, const TargetModel &model,
   request.text = options.schedule;
   request.exact = options.exact;
   request.indexBits = options.indexBits;
+  request.scansKeys = needsScan(op, static_cast<unsigned>(options.indexBits));
   FailureOr<online::CPUScheduleAttr> schedule = chooseCPUSchedule(
       op.getContext(), model, request, [&] { return op.emitError(); });
   if (failed(schedule))
     return failure();
-  return AttnToOnlineSchedule{online::ScheduleAttrInterface(*schedule),
+  AttnToOnlineSchedule chosen{online::ScheduleAttrInterface(*schedule),
                               static_cast<unsigned>(options.indexBits)};
+  chosen.scansScores = true;
+  return chosen;
 }
 
 namespace {

@@ -7,11 +7,6 @@
 using namespace mlir;
 using namespace fovea;
 
-/// Promised to hold for all positions and sizes.
-static unsigned getPositionBits(unsigned indexBits) {
-  return indexBits == 32 ? 30 : 60;
-}
-
 namespace {
 class BodyBuilder {
 public:
@@ -362,6 +357,10 @@ Value BodyBuilder::buildWalk(Region &mask) {
     if (toEnd)
       part.fullEnd = part.end;
   }
+  if (schedule.scansScores && hidesByScore(op)) {
+    bounds.isClosedForm = false;
+    bounds.reason = "the score holds -inf";
+  }
   return bounds.isClosedForm ? buildSegments(bounds) : buildScan(bounds, mask);
 }
 
@@ -406,9 +405,18 @@ Value BodyBuilder::buildSegments(const KeyBounds &bounds) {
 Value BodyBuilder::buildScan(const KeyBounds &bounds, Region &mask) {
   auto scan = online::WalkScanOp::create(
       builder, loc, online::WalkType::get(builder.getContext()), m0, kvOffset,
-      bounds.parts.front().begin, bounds.parts.back().end, rows, step);
+      bounds.parts.front().begin, bounds.parts.back().end, rows, step,
+      bounds.reason.empty() ? StringAttr()
+                            : builder.getStringAttr(bounds.reason));
   IRMapping clone;
   mask.cloneInto(&scan.getMask(), clone);
+  if (mask.empty()) {
+    OpBuilder::InsertionGuard guard(builder);
+    Type i64 = builder.getI64Type();
+    builder.createBlock(&scan.getMask(), {}, {i64, i64}, {loc, loc});
+    Value visible = arith::ConstantIntOp::create(builder, loc, 1, 1);
+    online::YieldOp::create(builder, loc, visible);
+  }
   return scan;
 }
 

@@ -25,6 +25,19 @@ LoweredNormalizer lowerNormalizer(mlir::attn::AttentionOp op,
                                   const LoweredSizes &sizes,
                                   const mlir::IRMapping &mapping);
 
+/// Positions and sizes are promised to be below two to this power.
+inline unsigned getPositionBits(unsigned indexBits) {
+  return indexBits == 32 ? 30 : 60;
+}
+
+/// Whether the op has no mask, but a score region with the constant -inf: what
+/// it hides is for an analysis at each call to find.
+bool hidesByScore(mlir::attn::AttentionOp op);
+
+/// Whether the keys of the op are scanned: it has a mask without a closed form,
+/// or hides by its score, and no block mask.
+bool needsScan(mlir::attn::AttentionOp op, unsigned indexBits);
+
 /// Fills the body of the new function.
 mlir::LogicalResult buildLoweredBody(mlir::func::FuncOp lowered,
                                      mlir::attn::AttentionOp op,

@@ -119,6 +119,7 @@ Arguments::Arguments(Emitter &e, func::FuncOp func, ArrayRef<ArgInfo> kinds,
   Value queryLength = e.load(e.i64, FIELD(query_length));
   Value kvLength = e.load(e.i64, FIELD(kv_length));
   Value captures = e.load(e.ptr, FIELD(captures));
+  tileRuns = e.load(e.ptr, FIELD(tile_runs));
   for (BlockArgument argument : func.getArguments()) {
     ArgInfo info = kinds[argument.getArgNumber()];
     auto type = dyn_cast<MemRefType>(argument.getType());
@@ -169,33 +170,16 @@ Arguments::Arguments(Emitter &e, func::FuncOp func, ArrayRef<ArgInfo> kinds,
     case ArgKind::KVLengths:
       buffers[argument] = perBatch(FIELD(kv_lengths));
       break;
-    case ArgKind::BlockClasses: {
-      Value mask = e.load(e.ptr, FIELD(block_mask));
-      Value tileRows = e.load(
-          e.i64, e.gep(mask, offsetof(fovea_cpu_block_mask, query_tile)));
-      Value tileColumns =
-          e.load(e.i64, e.gep(mask, offsetof(fovea_cpu_block_mask, key_tile)));
-      Value one = e.c(1);
-      auto tiles = [&](Value length, Value tile) {
-        return e.udiv(e.sub(e.add(length, tile), one), tile);
-      };
-      Value sizes[] = {batch, queryHeads, tiles(queryLength, tileRows),
-                       tiles(kvLength, tileColumns)};
-      // The fields of a block mask start as those of a tensor do.
-      static_assert(offsetof(fovea_cpu_block_mask, strides) ==
-                    offsetof(fovea_cpu_tensor, strides));
-      buffers[argument] = tensor(mask, sizes, 4);
+    case ArgKind::BlockClasses: // comes as runs, which walks read
       break;
-    }
     case ArgKind::QueryTile:
-    case ArgKind::KeyTile: {
-      size_t offset = info.kind == ArgKind::QueryTile
-                          ? offsetof(fovea_cpu_block_mask, query_tile)
-                          : offsetof(fovea_cpu_block_mask, key_tile);
-      scalars[argument] =
-          e.load(e.i64, e.gep(e.load(e.ptr, FIELD(block_mask)), offset));
+      scalars[argument] = e.load(
+          e.i64, e.gep(tileRuns, offsetof(fovea_cpu_tile_runs, query_tile)));
       break;
-    }
+    case ArgKind::KeyTile:
+      scalars[argument] = e.load(
+          e.i64, e.gep(tileRuns, offsetof(fovea_cpu_tile_runs, key_tile)));
+      break;
     case ArgKind::Out:
       buffers[argument] = tensor(FIELD(out), querySizes, 4);
       break;

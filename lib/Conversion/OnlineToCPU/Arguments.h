@@ -54,6 +54,8 @@ public:
     auto it = buffers.find(argument);
     return it == buffers.end() ? nullptr : &it->second;
   }
+  /// The address of the call's fovea_cpu_tile_runs, null where it has none.
+  mlir::Value getTileRuns() { return tileRuns; }
   /// Scalar arguments: scales, tile sizes.
   mlir::Value lookupScalar(mlir::Value argument) const {
     return scalars.lookup(argument);
@@ -65,7 +67,7 @@ private:
   Buffer capture(Value array, unsigned index, unsigned rank, Value zeros);
 
   Emitter &e;
-  Value args;
+  Value args, tileRuns;
   DenseMap<mlir::Value, Buffer> buffers;
   DenseMap<mlir::Value, mlir::Value> scalars;
 };

@@ -1,4 +1,4 @@
-//===- Kernel.cpp - Items, walks, blocks and panels -----------------------===//
+//===- Kernel.cpp - Items, blocks and panels ------------------------------===//
 
 #include "Kernel.h"
 
@@ -43,7 +43,7 @@ void KernelEmitter::layOutScratch() {
   at_.words = layout.reserve(keys * e.word.getIntOrFloatBitWidth() / 8);
   at_.classes = layout.reserve(groups);
   at_.runs = layout.reserve(groups * 16);
-  at_.segments = layout.reserve(64 * 24);
+  at_.walk = layout.reserve(walkBytes());
   at_.rowBuffer = layout.reserve(e.lanes * widest * bytes);
 }
 
@@ -120,6 +120,7 @@ LogicalResult KernelEmitter::emitRun() {
   FailureOr<Values> bounds = emitBounds();
   if (failed(bounds))
     return failure();
+  bindTileRuns();
   LogicalResult status = success();
   Values counted =
       e.loop(entry->getArgument(1), entry->getArgument(2), e.c(1), {e.c(0)},
@@ -300,69 +301,8 @@ LogicalResult KernelEmitter::emitTwoPasses(Value panels) {
 }
 
 //===----------------------------------------------------------------------===//
-// Walks
+// Blocks and panels
 //===----------------------------------------------------------------------===//
-
-/// Runs the block body over the elements of the walk. Segments and tiles are
-/// cut into blocks here: one copy of the body whatever the walk.
-LogicalResult KernelEmitter::emitWalk() {
-  LogicalResult status = success();
-  int64_t keys = blockKeys();
-  auto blocks = [&](Value begin, Value end, Value full) {
-    e.loop(begin, end, keys, [&](Value n0) {
-      Value taken = e.min(e.sub(end, n0), e.c(keys));
-      if (failed(emitBlock(n0, taken, full)))
-        status = failure();
-    });
-  };
-  if (auto scan = dyn_cast<online::WalkScanOp>(spec.walk)) {
-    // Masks are evaluated per panel anyway: that drops the empty tiles.
-    blocks(s->scalar(scan.getBegin()), s->scalar(scan.getEnd()),
-           e.cbool(false));
-    return status;
-  }
-  if (auto list = dyn_cast<online::WalkListOp>(spec.walk)) {
-    const Buffer *classes = arguments->lookup(list.getClasses());
-    if (!classes)
-      return list.emitOpError("classes must be an argument of the function");
-    Value address = classes->data;
-    for (auto [index, stride] : llvm::zip(list.getIndices(), classes->strides))
-      address = e.gep(address, e.mul(s->scalar(index), stride), e.i8);
-    Value tile = s->scalar(list.getKeyTile());
-    Value length = s->scalar(list.getLength());
-    Value tiles = e.udiv(e.sub(e.add(length, tile), e.c(1)), tile);
-    e.loop(e.c(0), tiles, 1, [&](Value t) {
-      Value cls =
-          e.load(e.i8, e.gep(address, e.mul(t, classes->strides[3]), e.i8), 1);
-      Value none = arith::ConstantIntOp::create(e.b, e.loc, 0, 8);
-      Value two = arith::ConstantIntOp::create(e.b, e.loc, 2, 8);
-      Value begin = e.mul(t, tile);
-      Value end = e.min(e.add(begin, tile), length);
-      end = e.select(e.icmp(P::eq, cls, none), begin, end);
-      blocks(begin, end, e.icmp(P::eq, cls, two));
-    });
-    return status;
-  }
-  auto segments = dyn_cast<online::WalkSegmentsOp>(spec.walk);
-  if (!segments)
-    return spec.sweep.emitOpError("walk is not lowered by the CPU target");
-  unsigned number = segments.getBegins().size();
-  if (number > 64)
-    return segments.emitOpError("has more than 64 segments");
-  Value table = at(at_.segments);
-  for (unsigned i = 0; i < number; ++i) {
-    e.store(s->scalar(segments.getBegins()[i]), e.gep(table, 24 * i));
-    e.store(s->scalar(segments.getEnds()[i]), e.gep(table, 24 * i + 8));
-    bool full = segments.getSegmentClass(i) == online::ClassKind::Full;
-    e.store(e.c(full), e.gep(table, 24 * i + 16));
-  }
-  e.loop(e.c(0), e.c(number), 1, [&](Value i) {
-    Value entry = e.gep(table, e.mul(i, e.c(24)), e.i8);
-    Value full = e.icmp(P::ne, e.load(e.i64, e.gep(entry, 16)), e.c(0));
-    blocks(e.load(e.i64, entry), e.load(e.i64, e.gep(entry, 8)), full);
-  });
-  return status;
-}
 
 LogicalResult KernelEmitter::emitBlock(Value n0, Value taken, Value full) {
   s->push();

@@ -60,10 +60,17 @@ private:
   void declareTiles();
   void bindRows(Value panel);
   void bindKey(Value keyInBlock);
-  LogicalResult emitWalk();
   LogicalResult emitBlock(Value n0, Value count, Value full);
   LogicalResult emitPanel(Value panel, Value full);
   void layOutScratch();
+
+  // Walks.cpp
+  int64_t walkBytes();
+  void bindTileRuns();
+  LogicalResult emitWalk();
+  void emitSegments(online::WalkSegmentsOp segments);
+  void emitTileRuns(Value b, Value h, Value tile, Value begin, Value end);
+  void emitBlocks(Value begin, Value end, Value full);
 
   // Helpers.cpp
   void emitPackFunction();
@@ -169,7 +176,7 @@ private:
   // Offsets in scratch.
   struct {
     int64_t zeros, output, rowMax, rowSum, packedValues, words, visible,
-        classes, runs, segments, rowBuffer;
+        classes, runs, walk, rowBuffer;
     // Of the first of two passes: o, l, t; what the weights are multiplied by.
     int64_t firstOutput, firstSum, firstMax, factor;
     SmallVector<int64_t> queries, scores, packedKeys, keyTail;
@@ -179,7 +186,8 @@ private:
   // While emitting a function.
   std::optional<Arguments> arguments;
   std::optional<ScalarEmitter> s;
-  Value scratch;
+  Value scratch, tileRuns;
+  LogicalResult walked = success();
   llvm::StringMap<unsigned> libm;
 
   // Per item.

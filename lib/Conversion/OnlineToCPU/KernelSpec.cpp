@@ -178,6 +178,9 @@ FailureOr<KernelSpec> fovea::cpu::analyzeKernel(func::FuncOp func) {
     return failure();
   spec.step = *step;
   spec.walk = spec.sweep.getWalk().getDefiningOp();
+  if (!spec.walk)
+    return spec.sweep.emitOpError(
+        "walk must be made in the grid on the CPU target");
   if (spec.finish.getState() != spec.sweep.getResult(0) ||
       spec.sweep.getNumResults() != 1)
     return spec.sweep.emitOpError("must carry one state and end in "

@@ -140,6 +140,7 @@ private:
 
   // Memory (ScalarsRead.cpp).
   const Buffer *buffer(Value source) const;
+  Value clampIndex(attn::ReadOp op, unsigned dim, Value index, Value size);
   LogicalResult emitRead(attn::ReadOp op);
   LogicalResult emitDim(Operation *op, Value source, int64_t dim);
   LogicalResult emitLoad(Operation *op);

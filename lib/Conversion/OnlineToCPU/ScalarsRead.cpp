@@ -1,12 +1,14 @@
 //===- ScalarsRead.cpp - Captured tensors (S7) ----------------------------===//
 //
-// Every index is clamped to [0, size). A capture with an empty dimension was
+// Every index is clamped to [0, size), but for the sides on which intervals or
+// its form prove that it stays inside. A capture with an empty dimension was
 // pointed at zeros, with zero strides, when the arguments were loaded.
 //
 //===----------------------------------------------------------------------===//
 
 #include "Scalars.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace fovea::cpu;
 using P = arith::CmpIPredicate;
@@ -63,8 +65,49 @@ static Value convertRead(Emitter &e, Value raw, Type element) {
   return arith::ExtSIOp::create(e.b, e.loc, like(target), raw);
 }
 
-static Value clampScalar(Emitter &e, Value index, Value size) {
-  return e.max(e.min(index, e.sub(size, e.c(1))), e.c(0));
+static bool isExtentOf(Value value, Value source, int64_t dim) {
+  auto extent = value.getDefiningOp<attn::ExtentOp>();
+  return extent && extent.getSource() == source && extent.getDim() == dim;
+}
+
+/// Whether an index is below the size of a dimension that is not empty: min(x,
+/// size - 1), x % size, or the maximum of such and a constant of at most 0.
+static bool staysBelow(Value index, Value source, int64_t dim) {
+  APInt constant;
+  if (matchPattern(index, m_ConstantInt(&constant)))
+    return !constant.isStrictlyPositive();
+  Operation *op = index.getDefiningOp();
+  if (!op || op->getNumOperands() != 2)
+    return false;
+  Value x = op->getOperand(0), y = op->getOperand(1);
+  bool byConstant = matchPattern(y, m_ConstantInt(&constant));
+  if (isa<arith::SubIOp>(op))
+    return byConstant && constant.isStrictlyPositive() &&
+           isExtentOf(x, source, dim);
+  if (isa<arith::AddIOp>(op))
+    return byConstant && constant.isNegative() && isExtentOf(x, source, dim);
+  if (isa<attn::ModOp>(op))
+    return isExtentOf(y, source, dim);
+  bool first =
+      isa<arith::MinSIOp, arith::MaxSIOp>(op) && staysBelow(x, source, dim);
+  if (isa<arith::MinSIOp>(op))
+    return first || staysBelow(y, source, dim);
+  return first && isa<arith::MaxSIOp>(op) && staysBelow(y, source, dim);
+}
+
+Value ScalarEmitter::clampIndex(attn::ReadOp op, unsigned dim, Value index,
+                                Value size) {
+  Value operand = op.getIndices()[dim];
+  auto like = [&](Value value) {
+    return isa<VectorType>(index.getType()) ? e.splat(value) : value;
+  };
+  if (op.getInRange())
+    return index;
+  if (!staysBelow(operand, op.getSource(), dim))
+    index = e.min(index, like(e.sub(size, e.c(1))));
+  if (get(operand).range.lo < 0)
+    index = e.max(index, like(e.c(0)));
+  return index;
 }
 
 static Value gather(Emitter &e, Value base, Value offsets, Type storage) {
@@ -100,8 +143,7 @@ LogicalResult ScalarEmitter::emitRead(attn::ReadOp op) {
       laneDims.push_back(i);
       continue;
     }
-    Value clamped =
-        op.getInRange() ? lane.v : clampScalar(e, lane.v, buffer->sizes[i]);
+    Value clamped = clampIndex(op, i, lane.v, buffer->sizes[i]);
     offset = e.add(offset, e.mul(clamped, buffer->strides[i]));
   }
   Value base = e.gep(buffer->data, offset, storage);
@@ -117,9 +159,7 @@ LogicalResult ScalarEmitter::emitRead(attn::ReadOp op) {
     Value offsets;
     for (unsigned dim : laneDims) {
       Value index = toVector(get(op.getIndices()[dim]), e.i64);
-      Value last = e.splat(e.sub(buffer->sizes[dim], e.c(1)));
-      Value clamped =
-          op.getInRange() ? index : e.max(e.min(index, last), e.splat(e.c(0)));
+      Value clamped = clampIndex(op, dim, index, buffer->sizes[dim]);
       Value part = e.mul(clamped, e.splat(buffer->strides[dim]));
       offsets = offsets ? e.add(offsets, part) : part;
     }

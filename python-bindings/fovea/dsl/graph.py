@@ -7,9 +7,10 @@ stay shared whatever the user's code repeats.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["REGION_ARGS", "Capture", "Region", "format_node"]
+__all__ = ["REGION_ARGS", "Capture", "Region", "format_node", "format_nodes"]
 
 #: Region arguments in the order in which a mod receives them.
 REGION_ARGS = {
@@ -270,11 +271,25 @@ _LENGTH = 240
 
 def format_node(region: Region, number: int) -> str:
     """A node as Python would write it; deep or long parts become "…"."""
-    text = _format(region, number, 0, _DEPTH)
+    return format_nodes(region.nodes, region.shown, number)
+
+
+def format_nodes(nodes: Sequence, shown: Mapping[str, str], number: int) -> str:
+    """The same from nodes and the names of their arguments alone."""
+    text = _format(_Printed(nodes, shown), number, 0, _DEPTH)
     return text if len(text) <= _LENGTH else text[: _LENGTH - 1] + "…"
 
 
-def _format(region: Region, number: int, level: int, depth: int) -> str:
+class _Printed:
+    """What printing needs of a region."""
+
+    __slots__ = ("nodes", "shown")
+
+    def __init__(self, nodes: Sequence, shown: Mapping[str, str]) -> None:
+        self.nodes, self.shown = nodes, shown
+
+
+def _format(region: _Printed, number: int, level: int, depth: int) -> str:
     node = region.nodes[number]
     kind = node[0]
     while kind in _SILENT:

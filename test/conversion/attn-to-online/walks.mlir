@@ -105,9 +105,10 @@ func.func @prefix(%q: !t, %k: !t, %v: !t, %p: tensor<?xi32>, %c: f32) -> !t {
   return %o : !t
 }
 
-// Documents have no closed form: a scan, inside the bounds of the causal part.
+// Documents have no closed form: a scan, inside the bounds of the causal part,
+// in items of few rows.
 // CHECK-LABEL: func.func @documents
-// CHECK: online.walk.scan rows 192 step 256 at(%[[M0:.*]]) shift(%{{.*}}) [%c0, %{{.*}}) {
+// CHECK: online.walk.scan rows 64 step 256 at(%[[M0:.*]]) shift(%{{.*}}) [%c0, %{{.*}}) because "the mask reads a capture at key positions" {
 // CHECK: ^bb0(%[[M:.*]]: i64, %[[N:.*]]: i64):
 // CHECK: attn.read %{{.*}}[%[[M]]] : memref<?xi32, strided<[?], offset: ?>> -> i64
 // CHECK: online.mask at(%[[M0]], %{{.*}}) class(%{{.*}}) {
@@ -123,6 +124,38 @@ func.func @documents(%q: !t, %k: !t, %v: !t, %doc: tensor<?xi32>, %c: f32) -> !t
     %keep = arith.andi %same, %causal : i1
     attn.yield %keep : i1
   } : (!t, !t, !t, tensor<?xi32>, f32) -> !t
+  return %o : !t
+}
+
+// What a score hides by -inf is scanned for, too.
+// CHECK-LABEL: func.func @hides
+// CHECK: online.walk.scan rows 64 step 256 at(%{{.*}}) shift(%{{.*}}) [%c0, %{{.*}}) because "the score holds -inf" {
+// CHECK: ^bb0(%{{.*}}: i64, %{{.*}}: i64):
+// CHECK-NEXT: online.yield %true
+// CHECK: online.mask at(%{{.*}}, %{{.*}}) class(%{{.*}}) : tensor<64x256xi1>
+func.func @hides(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c)
+  score {
+  ^bb0(%s: f32, %b: i64, %h: i64, %m: i64, %n: i64):
+    %none = arith.constant 0xFF800000 : f32
+    %causal = arith.cmpi sge, %m, %n : i64
+    %kept = arith.select %causal, %s, %none : f32
+    attn.yield %kept : f32
+  } : (!t, !t, !t, f32) -> !t
+  return %o : !t
+}
+
+// CHECK-LABEL: func.func @bias
+// CHECK: schedule(#online.cpu_schedule<m = 192,
+// CHECK: online.walk.segments step 256 [%c0, %{{.*}}) full
+func.func @bias(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c)
+  score {
+  ^bb0(%s: f32, %b: i64, %h: i64, %m: i64, %n: i64):
+    %one = arith.constant 1.0 : f32
+    %more = arith.addf %s, %one : f32
+    attn.yield %more : f32
+  } : (!t, !t, !t, f32) -> !t
   return %o : !t
 }
 

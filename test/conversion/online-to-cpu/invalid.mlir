@@ -510,3 +510,37 @@ func.func @diagonal(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, 
   }
   return
 }
+
+// -----
+
+!t = memref<?x?x?x64xf32, strided<[?, ?, ?, ?], offset: ?>>
+!p = memref<?xi64>
+!view = !online.view<?x64xf32>
+!st = !online.state<192x64xf32, t, l>
+func.func @foreign_walk(%q: !t, %k: !t, %v: !t, %w: !online.walk, %c: f32, %qo: !p, %ko: !p, %ql: !p, %kl: !p, %out: !t) {
+  %c0 = arith.constant 0 : index
+  %c192 = arith.constant 192 : index
+  %B = memref.dim %q, %c0 : !t
+  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>) {
+    %bi = arith.index_cast %b : index to i64
+    %m0 = arith.muli %mt, %c192 : index
+    %Q = online.view %q[%b, %h] : !t -> <?x64xf32>
+    %K = online.view %k[%b, %h] : !t -> <?x64xf32>
+    %V = online.view %v[%b, %h] : !t -> <?x64xf32>
+    %O = online.view %out[%b, %h] : !t -> <?x64xf32>
+    %qt = online.load %Q[%m0] : <?x64xf32> -> tensor<192x64xf32>
+    %i = online.init normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l>
+    // expected-error @below {{walk must be made in the grid on the CPU target}}
+    %s = online.sweep (%n0, %cls) in %w iter(%a = %i) -> !st {
+      %kt = online.load %K[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %vt = online.load %V[%n0] : <?x64xf32> -> tensor<256x64xf32>
+      %x = online.dot %qt, %kt contract [1, 1] : tensor<192x64xf32>, tensor<256x64xf32> -> tensor<192x256xf32>
+      %p = online.mask at(%m0, %n0) class(%cls) : tensor<192x256xi1>
+      %s1 = online.step %a, %x, %vt visible(%p : tensor<192x256xi1>) scale(%c : f32) normalizer #attn.softmax at(%bi, %bi, %m0, %n0) : <192x64xf32, t, l>, tensor<192x256xf32>, tensor<256x64xf32>
+      online.yield %s1 : !st
+    }
+    %o = online.finish %s normalizer #attn.softmax at(%bi, %bi, %m0) : <192x64xf32, t, l> -> tensor<192x64xf32>
+    online.store %o, %O[%m0] : tensor<192x64xf32>, <?x64xf32>
+  }
+  return
+}

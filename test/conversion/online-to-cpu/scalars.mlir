@@ -79,6 +79,45 @@ func.func @table(%q: !t, %k: !t, %v: !t, %t: tensor<?xf32>, %c: f32) -> !t {
   return %o : !t
 }
 
+// An index that is proved in range is read as it is: a position is not below 0,
+// and min(x, size - 1) and x % size lie below the size. What neither says is
+// clamped on that side alone.
+// CHECK-LABEL: llvm.func @proved_run(
+// CHECK: llvm.intr.masked.gather
+// CHECK-NOT: arith.maxsi
+// CHECK: scf.for
+// CHECK: %[[NEAR:.*]] = arith.minsi %{{.*}}, %{{.*}} : vector<32xi64>
+// CHECK-NOT: arith.minsi
+// CHECK-NOT: arith.maxsi
+// CHECK: llvm.intr.masked.gather
+// CHECK-NOT: arith.minsi {{.*}} : vector
+// CHECK-NOT: arith.maxsi {{.*}} : vector
+// CHECK: llvm.intr.masked.gather
+// CHECK: llvm.return
+func.func @proved(%q: !t, %k: !t, %v: !t, %t: tensor<?xf32>, %c: f32) -> !t {
+  %o = attn.attention query(%q) key(%k) value(%v) captures(%t) normalizer #attn.softmax scale(%c)
+  score {
+  ^bb0(%s: f32, %b: i64, %h: i64, %m: i64, %n: i64, %table: tensor<?xf32>):
+    %one = arith.constant 1 : i64
+    %two = arith.constant 2 : i64
+    %size = attn.extent %table, 0 : tensor<?xf32>
+    %last = arith.subi %size, %one : i64
+    %d = arith.subi %m, %n : i64
+    %far = math.absi %d : i64
+    %near = arith.minsi %far, %last : i64
+    %x = attn.read %table[%near] : tensor<?xf32> -> f32
+    %scaled = arith.muli %m, %two : i64
+    %a = attn.read %table[%scaled] : tensor<?xf32> -> f32
+    %round = attn.mod %d, %size : i64
+    %y = attn.read %table[%round] : tensor<?xf32> -> f32
+    %s1 = arith.addf %s, %x : f32
+    %s2 = arith.addf %s1, %y : f32
+    %s3 = arith.addf %s2, %a : f32
+    attn.yield %s3 : f32
+  } : (!t, !t, !t, tensor<?xf32>, f32) -> !t
+  return %o : !t
+}
+
 // Integer code whose values do not fit 32 bits takes 64-bit lanes.
 // CHECK-LABEL: llvm.func @large_run(
 // CHECK: arith.muli %{{.*}}, %{{.*}} : vector<32xi64>

@@ -7,6 +7,7 @@
 
 #include "gtest/gtest.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <deque>
@@ -67,6 +68,28 @@ struct Launch {
     return t;
   }
 
+  /// Tiles of 2 x 2: one plane for both batches, rows of two runs and of one.
+  void useRuns() {
+    program.blockMask = true;
+    for (int64_t row = 0; row < H * 2; ++row) {
+      starts.push_back(static_cast<int64_t>(entries.size()));
+      if (row % 2 == 0)
+        entries.push_back(4 * 1 + 2);
+      entries.push_back(4 * 3 + 1);
+    }
+    starts.push_back(static_cast<int64_t>(entries.size()));
+    runs.struct_size = sizeof runs;
+    runs.batch = 1;
+    runs.heads = H;
+    runs.query_tiles = 2;
+    runs.key_tiles = 3;
+    runs.offsets = starts.data();
+    runs.runs = entries.data();
+    runs.num_runs = static_cast<int64_t>(entries.size());
+    launch.block_runs = &runs;
+    launch.block_q = launch.block_kv = 2;
+  }
+
   std::string check() {
     auto view = checkLaunch(program, launch);
     if (view)
@@ -81,6 +104,9 @@ struct Launch {
   fovea_tensor q, k, v, out, lse, capture, classes;
   double scale = 0.5;
   std::vector<int64_t> numbers;
+  fovea_block_runs runs = {};
+  std::vector<int64_t> starts;
+  std::vector<int32_t> entries;
 };
 
 using Change = std::function<void(Launch &)>;
@@ -204,6 +230,46 @@ const Case cases[] = {
        l.launch.block_q = 2;
        l.launch.block_kv = 64;
      }},
+    {"block_mask: must be classes or runs, got both",
+     [](Launch &l) {
+       l.useRuns();
+       l.launch.block_classes = &l.classes;
+     }},
+    {"block_mask: struct_size of the runs must be",
+     [](Launch &l) {
+       l.useRuns();
+       l.runs.struct_size = 8;
+     }},
+    {"block_mask: shape must be (2, 4, 2, 3), got (1, 4, 2, 4)",
+     [](Launch &l) {
+       l.useRuns();
+       l.runs.key_tiles = 4;
+     }},
+    {"block_mask: offsets and runs must not be null",
+     [](Launch &l) {
+       l.useRuns();
+       l.runs.offsets = nullptr;
+     }},
+    {"block_mask: runs of row 1 of tiles must ascend to at most 3",
+     [](Launch &l) {
+       l.useRuns();
+       l.entries[2] = 4 * 4 + 1;
+     }},
+    {"block_mask: runs of row 0 of tiles must ascend",
+     [](Launch &l) {
+       l.useRuns();
+       l.entries[1] = 4 * 1 + 2;
+     }},
+    {"block_mask: runs of row 0 of tiles must ascend",
+     [](Launch &l) {
+       l.useRuns();
+       l.entries[0] = 4 * 1 + 3;
+     }},
+    {"block_mask: runs of row 7 of tiles must ascend",
+     [](Launch &l) {
+       l.useRuns();
+       l.starts[8] = 99;
+     }},
 };
 
 TEST(CheckLaunch, ARightOnePasses) { EXPECT_EQ(Launch().check(), ""); }
@@ -231,6 +297,38 @@ TEST(CheckLaunch, FillsInDefaults) {
   EXPECT_FALSE(fitsNarrowIndices(*view));
   view->kvOffset[1] = -1;
   EXPECT_FALSE(fitsNarrowIndices(*view));
+}
+
+TEST(CheckLaunch, TakesABlockMaskAsRuns) {
+  Launch launch;
+  launch.useRuns();
+  auto view = checkLaunch(launch.program, launch.launch);
+  ASSERT_TRUE(bool(view));
+  ASSERT_TRUE(view->tileRuns);
+  const TileRuns &runs = *view->tileRuns;
+  for (int64_t b = 0; b < 2; ++b)
+    for (int64_t h = 0; h < 4; ++h) {
+      EXPECT_EQ(runs.classAt(runs.row(b, h, 0), 0), 2);
+      EXPECT_EQ(runs.classAt(runs.row(b, h, 0), 2), 1);
+      EXPECT_EQ(runs.classAt(runs.row(b, h, 1), 0), 1);
+      EXPECT_EQ(runs.classAt(runs.row(b, h, 1), 3), 0); // beyond the last
+    }
+}
+
+TEST(TileRuns, OfClasses) {
+  int8_t classes[] = {0, 0, 2, 2, 1, /**/ 1, 1, 1, 1, 1, /**/ 2, 1, 0, 1, 2};
+  TensorView view;
+  view.data = classes;
+  view.dtype = DType::I8;
+  view.sizes = {2, 3, 3, 5};
+  view.strides = {0, 0, 5, 1};
+  std::vector<int64_t> offsets;
+  std::vector<int32_t> entries;
+  TileRuns runs = collectRuns(view, offsets, entries);
+  EXPECT_EQ(offsets, (std::vector<int64_t>{0, 3, 4, 9}));
+  for (int64_t row = 0; row < 3; ++row)
+    for (int64_t n = 0; n < 5; ++n)
+      EXPECT_EQ(runs.classAt(runs.row(1, 2, row), n), classes[row * 5 + n]);
 }
 
 //===----------------------------------------------------------------------===//
@@ -316,6 +414,44 @@ TEST_F(Driver, AskingForTheExactKernelMayFail) {
         return makeError(FOVEA_COMPILE_ERROR, "no exact kernel");
       });
   EXPECT_EQ(takeStatus(std::move(error)).second, "no exact kernel");
+}
+
+/// Items of a sparse call: 2 batches of 4 heads, 3 tiles of one row each and
+/// one for the rows past a length.
+std::vector<int64_t> ran;
+int64_t planThirtyTwo(const fovea_cpu_args *args, int64_t *scratch) {
+  EXPECT_NE(args->tile_runs, nullptr);
+  *scratch = 0;
+  return 32;
+}
+int64_t noteItems(const fovea_cpu_args *, int64_t first, int64_t last, void *) {
+  for (int64_t i = first; i < last; ++i)
+    ran.push_back(i);
+  return 0;
+}
+
+TEST_F(Driver, StartsTheDearestItems) {
+  std::vector<int64_t> starts{0, 1, 3, 4};
+  std::vector<int32_t> entries{4 * 1 + 2, 4 * 3, 4 * 5 + 1, 4 * 5 + 2};
+  TileRuns runs; // 1, 2 and 5 tiles in rows 0, 1 and 2
+  runs.offsets = starts;
+  runs.runs = entries;
+  view.tileRuns = runs;
+  view.blockQ = view.blockKV = 1;
+  ran.clear();
+  ThreadPool::setNumThreads(1);
+  llvm::Error error =
+      runKernel(view, {planThirtyTwo, noteItems, 1, true},
+                []() -> llvm::Expected<KernelCode> { return KernelCode(); });
+  ThreadPool::setNumThreads(0);
+  EXPECT_EQ(takeStatus(std::move(error)).first, FOVEA_OK);
+  ASSERT_EQ(ran.size(), 32u);
+  const int64_t wanted[] = {2, 1, 0, 3}; // tiles, each in all eight planes
+  for (size_t i = 0; i < ran.size(); ++i)
+    EXPECT_EQ(3 - ran[i] % 4, wanted[i / 8]) << i;
+  std::sort(ran.begin(), ran.end());
+  for (size_t i = 0; i < ran.size(); ++i)
+    EXPECT_EQ(ran[i], static_cast<int64_t>(i));
 }
 
 //===----------------------------------------------------------------------===//

@@ -29,6 +29,8 @@ struct AttnToOnlineSchedule {
   /// Promised, with whole sequences: the tiles of block masks are multiples of
   /// the schedule's.
   bool dividesTiles = false;
+  /// Where a score region alone hides keys, they are scanned.
+  bool scansScores = false;
 };
 
 /// Replaces a function around one attn.attention by a level-2 function of the

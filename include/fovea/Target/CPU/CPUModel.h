@@ -29,6 +29,8 @@ struct CPUScheduleRequest {
   llvm::StringRef text;
   bool exact = false;
   int64_t indexBits = 32;
+  /// Items are the query tiles of an analysis at each call, not loop bounds.
+  bool scansKeys = false;
 };
 
 /// Completes and verifies a schedule.

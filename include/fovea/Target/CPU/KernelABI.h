@@ -23,13 +23,17 @@ typedef struct fovea_cpu_capture {
   const int64_t *strides;
 } fovea_cpu_capture;
 
-/* Classes of key tiles per (batch, head, query tile, key tile): 0 empty,
- * 1 partial, 2 full; int8. Tiles are query_tile x key_tile positions. */
-typedef struct fovea_cpu_block_mask {
-  const int8_t *classes;
-  int64_t strides[4];
+/* Classes of tiles of query_tile x key_tile positions as runs of equal tiles: a
+ * run is 4 * end + class, end one past its last key tile, class 0 empty,
+ * 1 partial, 2 full. The runs of query tile t are runs[offsets[r]] to
+ * runs[offsets[r + 1] - 1], where r = batch * strides[0] + head * strides[1] +
+ * t; keys after the last run are not visible. */
+typedef struct fovea_cpu_tile_runs {
+  const int64_t *offsets;
+  const int32_t *runs;
+  int64_t strides[2];
   int64_t query_tile, key_tile;
-} fovea_cpu_block_mask;
+} fovea_cpu_tile_runs;
 
 typedef struct fovea_cpu_args {
   int64_t batch, query_heads, kv_heads, query_length, kv_length;
@@ -40,13 +44,18 @@ typedef struct fovea_cpu_args {
   fovea_cpu_tensor value;
   fovea_cpu_tensor out;
   fovea_cpu_tensor lse; /* data null: not wanted; strides[3] unused */
-  const fovea_cpu_capture *captures;      /* in the order of the Program */
-  const int64_t *q_offset, *kv_offset;    /* [batch] */
-  const int64_t *q_lengths, *kv_lengths;  /* [batch], within 0..length */
-  const fovea_cpu_block_mask *block_mask; /* null without one */
+  const fovea_cpu_capture *captures;     /* in the order of the Program */
+  const int64_t *q_offset, *kv_offset;   /* [batch] */
+  const int64_t *q_lengths, *kv_lengths; /* [batch], within 0..length */
+  /* Of a block mask; or, where the kernel scans its keys, what is known of its
+   * mask in this call, with the kernel's query tile: null, if nothing is. */
+  const fovea_cpu_tile_runs *tile_runs;
 } fovea_cpu_args;
 
-/* Returns the number of work items and stores the scratch bytes that one
+/* Items are (batch, head, tile of query rows), the last varying fastest and
+ * running backwards. A query tile of a block mask is cut into tiles of rows.
+ *
+ * Returns the number of work items and stores the scratch bytes that one
  * concurrent call of the run function needs (64-byte aligned). Reads the sizes
  * of the arguments only. */
 typedef int64_t (*fovea_cpu_plan_fn)(const fovea_cpu_args *args,

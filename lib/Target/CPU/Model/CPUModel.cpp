@@ -97,6 +97,11 @@ llvm::FailureOr<mlir::online::CPUScheduleAttr> fovea::chooseCPUSchedule(
   int64_t rows = *model.getLimit("l2_bytes") / 2 / rowBytes;
   rows = std::clamp<int64_t>(rows / lanes * lanes, lanes,
                              llvm::alignTo(192, lanes));
+  // A tile of few rows is empty or full where a large one is neither; a block
+  // of keys is read again from L2 by more items then.
+  constexpr int64_t scanRows = 64;
+  if (request.scansKeys)
+    rows = std::min(rows, llvm::alignTo(scanRows, lanes));
   int64_t keys = std::min<int64_t>(256, *model.getLimit("l1_bytes") / 2 /
                                             (lanes * request.scoreBytes));
   if (request.elementBytes < request.scoreBytes) // widened blocks of K and V

@@ -1,0 +1,145 @@
+//===- Walks.cpp - Which keys an item visits ------------------------------===//
+//
+// Segments, the tiles of a block mask and scans are cut into blocks here: one
+// loop, with one copy of the block body, whatever the walk. A scan visits the
+// tiles that the call's analysis of the mask leaves, or all where it has none;
+// the mask is evaluated per panel in what is not full.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Kernel.h"
+#include "fovea/Target/CPU/KernelABI.h"
+
+#include <cstddef>
+
+using namespace fovea::cpu;
+using P = arith::CmpIPredicate;
+
+/// A segment in scratch: begin, end, whether it is full.
+static constexpr int64_t segmentBytes = 24, maxSegments = 64;
+/// Wider than any sequence, and no multiple up to one overflows.
+static constexpr int64_t wholeSequence = int64_t(1) << 62;
+
+namespace {
+/// The runs of a call without any: one, partial, over all keys.
+struct EverythingOpen {
+  fovea_cpu_tile_runs header;
+  int64_t offsets[2];
+  int64_t run;
+};
+} // namespace
+
+int64_t KernelEmitter::walkBytes() {
+  if (auto segments = dyn_cast<online::WalkSegmentsOp>(spec.walk))
+    return segmentBytes * static_cast<int64_t>(segments.getBegins().size());
+  return sizeof(EverythingOpen);
+}
+
+/// Finds the runs that walks read. Block masks always come with runs.
+void KernelEmitter::bindTileRuns() {
+  tileRuns = arguments->getTileRuns();
+  if (!isa<online::WalkScanOp>(spec.walk))
+    return;
+  Value open = at(at_.walk);
+  auto field = [&](size_t offset) {
+    return e.gep(open, static_cast<int64_t>(offset));
+  };
+  auto set = [&](Value value, size_t offset) { e.store(value, field(offset)); };
+  set(field(offsetof(EverythingOpen, offsets)),
+      offsetof(fovea_cpu_tile_runs, offsets));
+  set(field(offsetof(EverythingOpen, run)),
+      offsetof(fovea_cpu_tile_runs, runs));
+  for (size_t dim = 0; dim < 2; ++dim)
+    set(e.c(0), offsetof(fovea_cpu_tile_runs, strides) + 8 * dim);
+  set(e.c(wholeSequence), offsetof(fovea_cpu_tile_runs, query_tile));
+  set(e.c(wholeSequence), offsetof(fovea_cpu_tile_runs, key_tile));
+  set(e.c(0), offsetof(EverythingOpen, offsets));
+  set(e.c(1), offsetof(EverythingOpen, offsets) + 8);
+  set(e.c(4 * 1 + 1), offsetof(EverythingOpen, run));
+  Value none = LLVM::ZeroOp::create(e.b, e.loc, e.ptr);
+  Value given =
+      LLVM::ICmpOp::create(e.b, e.loc, LLVM::ICmpPredicate::ne, tileRuns, none);
+  tileRuns = LLVM::SelectOp::create(e.b, e.loc, given, tileRuns, open);
+}
+
+/// Runs the block body over [begin, end).
+void KernelEmitter::emitBlocks(Value begin, Value end, Value full) {
+  int64_t keys = blockKeys();
+  e.loop(begin, end, keys, [&](Value n0) {
+    Value taken = e.min(e.sub(end, n0), e.c(keys));
+    if (failed(emitBlock(n0, taken, full)))
+      walked = failure();
+  });
+}
+
+LogicalResult KernelEmitter::emitWalk() {
+  walked = success();
+  if (auto scan = dyn_cast<online::WalkScanOp>(spec.walk)) {
+    Value queryTile = e.load(
+        e.i64, e.gep(tileRuns, offsetof(fovea_cpu_tile_runs, query_tile)));
+    ValueRange item = spec.dots[0].query.getIndices();
+    emitTileRuns(s->scalar(item[0]), s->scalar(item[1]),
+                 e.udiv(firstRow, queryTile), s->scalar(scan.getBegin()),
+                 s->scalar(scan.getEnd()));
+  } else if (auto list = dyn_cast<online::WalkListOp>(spec.walk)) {
+    ValueRange row = list.getIndices();
+    emitTileRuns(s->scalar(row[0]), s->scalar(row[1]), s->scalar(row[2]),
+                 e.c(0), s->scalar(list.getLength()));
+  } else if (auto segments = dyn_cast<online::WalkSegmentsOp>(spec.walk)) {
+    if (int64_t(segments.getBegins().size()) > maxSegments)
+      return segments.emitOpError("has more than ")
+             << maxSegments << " segments";
+    emitSegments(segments);
+  } else {
+    return spec.sweep.emitOpError("walk is not lowered by the CPU target");
+  }
+  return walked;
+}
+
+void KernelEmitter::emitSegments(online::WalkSegmentsOp segments) {
+  unsigned number = segments.getBegins().size();
+  Value table = at(at_.walk);
+  for (unsigned i = 0; i < number; ++i) {
+    int64_t entry = segmentBytes * i;
+    e.store(s->scalar(segments.getBegins()[i]), e.gep(table, entry));
+    e.store(s->scalar(segments.getEnds()[i]), e.gep(table, entry + 8));
+    bool full = segments.getSegmentClass(i) == online::ClassKind::Full;
+    e.store(e.c(full), e.gep(table, entry + 16));
+  }
+  e.loop(e.c(0), e.c(number), 1, [&](Value i) {
+    Value entry = e.gep(table, e.mul(i, e.c(segmentBytes)), e.i8);
+    Value full = e.icmp(P::ne, e.load(e.i64, e.gep(entry, 16)), e.c(0));
+    emitBlocks(e.load(e.i64, entry), e.load(e.i64, e.gep(entry, 8)), full);
+  });
+}
+
+/// The runs of one query tile, cut to [begin, end). Nothing is looked up for an
+/// item that sees no key: its tile may not exist.
+void KernelEmitter::emitTileRuns(Value b, Value h, Value tile, Value begin,
+                                 Value end) {
+  auto field = [&](Type type, size_t offset) {
+    return e.load(type, e.gep(tileRuns, static_cast<int64_t>(offset)));
+  };
+  e.when(e.icmp(P::slt, begin, end), [&]() {
+    size_t strides = offsetof(fovea_cpu_tile_runs, strides);
+    Value row = e.add(e.mul(b, field(e.i64, strides)),
+                      e.mul(h, field(e.i64, strides + 8)));
+    row = e.add(row, tile);
+    Value offsets =
+        e.gep(field(e.ptr, offsetof(fovea_cpu_tile_runs, offsets)), row, e.i64);
+    Value runs = field(e.ptr, offsetof(fovea_cpu_tile_runs, runs));
+    Value width = field(e.i64, offsetof(fovea_cpu_tile_runs, key_tile));
+    Type i32 = e.b.getI32Type();
+    e.loop(e.load(e.i64, offsets), e.load(e.i64, e.gep(offsets, 8)), e.c(1),
+           {e.c(0)}, [&](Value i, ValueRange carried) -> Values {
+             Value run = arith::ExtUIOp::create(
+                 e.b, e.loc, e.i64, e.load(i32, e.gep(runs, i, i32), 4));
+             Value cls = e.land(run, e.c(3));
+             Value next = e.mul(e.udiv(run, e.c(4)), width);
+             Value from = e.max(carried[0], begin), to = e.min(next, end);
+             to = e.select(e.icmp(P::eq, cls, e.c(0)), from, to);
+             emitBlocks(from, to, e.icmp(P::eq, cls, e.c(2)));
+             return {next};
+           });
+  });
+}

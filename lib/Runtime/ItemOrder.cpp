@@ -1,0 +1,73 @@
+//===- ItemOrder.cpp - Sparse calls, the dearest items first --------------===//
+#include "ItemOrder.h"
+#include "fovea/Runtime/Driver.h"
+
+#include "llvm/ADT/bit.h"
+
+#include <algorithm>
+
+using namespace fovea;
+
+/// Quarters of full tiles of keys; a partial tile asks the mask besides.
+static int64_t costOf(llvm::ArrayRef<int32_t> runs) {
+  int64_t cost = 0, begin = 0;
+  for (int32_t run : runs) {
+    int64_t end = TileRuns::endOf(run);
+    int kind = TileRuns::classOf(run);
+    cost += (end - begin) * (kind == 2 ? 4 : kind == 1 ? 5 : 0);
+    begin = end;
+  }
+  return cost;
+}
+
+/// Costs that are alike to a fifth share a bucket; dearer ones come first.
+static constexpr size_t numBuckets = 256;
+static size_t bucketOf(int64_t cost) {
+  auto value = static_cast<uint64_t>(cost) << 2;
+  if (value == 0)
+    return numBuckets - 1;
+  auto log = static_cast<size_t>(llvm::bit_width(value) - 1);
+  return numBuckets - 2 - (log << 2 | (value >> (log - 2) & 3));
+}
+
+double fovea::orderItems(const LaunchView &view, const TileRuns &runs,
+                         int64_t itemRows, int64_t items,
+                         std::vector<int64_t> &order) {
+  if (itemRows < 1)
+    return estimateWork(view);
+  int64_t planes = view.batch * view.queryHeads, tiles = items / planes;
+  int64_t perTile = (view.blockQ + itemRows - 1) / itemRows;
+  int64_t queryTiles = (view.queryLength + view.blockQ - 1) / view.blockQ;
+  std::vector<int64_t> costs(static_cast<size_t>(runs.numRows()));
+  for (size_t row = 0; row < costs.size(); ++row)
+    costs[row] = costOf(runs.ofRow(static_cast<int64_t>(row)));
+
+  auto costOfItem = [&](int64_t item) -> int64_t {
+    int64_t plane = item / tiles, tile = (tiles - 1 - item % tiles) / perTile;
+    if (tile >= queryTiles)
+      return 0;
+    return costs[runs.row(plane / view.queryHeads, plane % view.queryHeads,
+                          tile)];
+  };
+  std::vector<int64_t> starts(numBuckets + 1);
+  double total = 0;
+  for (int64_t item = 0; item < items; ++item) {
+    int64_t cost = costOfItem(item);
+    total += static_cast<double>(cost);
+    ++starts[bucketOf(cost) + 1];
+  }
+  auto used = [](int64_t count) { return count != 0; };
+  if (std::count_if(starts.begin() + 1, starts.end(), used) > 2) {
+    for (size_t bucket = 0; bucket < numBuckets; ++bucket)
+      starts[bucket + 1] += starts[bucket];
+    order.resize(static_cast<size_t>(items));
+    for (int64_t item = 0; item < items; ++item)
+      order[static_cast<size_t>(starts[bucketOf(costOfItem(item))]++)] = item;
+  }
+  double pairs = static_cast<double>(view.queryLength) *
+                 static_cast<double>(view.kvLength) *
+                 static_cast<double>(planes);
+  double rows = static_cast<double>(std::min(itemRows, view.blockQ));
+  return estimateWork(view) / std::max(pairs, 1.0) * total / 4 * rows *
+         static_cast<double>(view.blockKV);
+}

@@ -1,0 +1,47 @@
+// RUN: fovea-opt %s -convert-attn-to-online=cpu=x86-64-v4 -canonicalize -cse -convert-online-to-cpu | FileCheck %s
+
+!t = tensor<?x?x?x64xf32>
+
+// A scan takes the runs of the call, else one partial run over all keys.
+// CHECK-LABEL: llvm.func @documents_run(
+// CHECK: %[[GIVEN:.*]] = llvm.load %{{.*}} : !llvm.ptr -> !llvm.ptr
+// CHECK: %[[NONE:.*]] = llvm.mlir.zero : !llvm.ptr
+// CHECK: %[[HAS:.*]] = llvm.icmp "ne" %[[GIVEN]], %[[NONE]]
+// CHECK: %[[RUNS:.*]] = llvm.select %[[HAS]], %[[GIVEN]], %{{.*}}
+// A run gives its class and its end; empty ones have no block.
+// CHECK: %[[RUN:.*]] = arith.extui %{{.*}} : i32 to i64
+// CHECK: %[[CLASS:.*]] = arith.andi %[[RUN]], %c3_i64
+// CHECK: %[[EMPTY:.*]] = arith.cmpi eq, %[[CLASS]], %c0_i64
+// CHECK: %[[END:.*]] = arith.select %[[EMPTY]], %[[BEGIN:.*]], %{{.*}} : i64
+// CHECK: %[[FULL:.*]] = arith.cmpi eq, %[[CLASS]], %c2_i64
+// CHECK: scf.for %{{.*}} = %[[BEGIN]] to %[[END]] step %c256_i64
+// The reads of the mask lie behind the class, once.
+// CHECK: scf.if %[[FULL]] -> (i64) {
+// CHECK: } else {
+// CHECK: arith.cmpi eq, %{{.*}}, %{{.*}} : vector<32xi32>
+// CHECK: }
+// CHECK-NOT: arith.cmpi eq, %{{.*}}, %{{.*}} : vector<32xi32>
+// CHECK: llvm.return
+func.func @documents(%q: !t, %k: !t, %v: !t, %doc: tensor<?xi32>, %c: f32) -> !t {
+  %o = attn.attention query(%q) key(%k) value(%v) captures(%doc) normalizer #attn.softmax scale(%c)
+  mask {
+  ^bb0(%b: i64, %h: i64, %m: i64, %n: i64, %d: tensor<?xi32>):
+    %x = attn.read %d[%m] : tensor<?xi32> -> i64
+    %y = attn.read %d[%n] : tensor<?xi32> -> i64
+    %same = arith.cmpi eq, %x, %y : i64
+    attn.yield %same : i1
+  } : (!t, !t, !t, tensor<?xi32>, f32) -> !t
+  return %o : !t
+}
+
+// A block mask always comes with runs.
+// CHECK-LABEL: llvm.func @block_mask_run(
+// CHECK-NOT: llvm.icmp "ne"
+// CHECK: %[[RUN:.*]] = arith.extui %{{.*}} : i32 to i64
+// CHECK: arith.andi %[[RUN]], %c3_i64
+// CHECK: llvm.return
+func.func @block_mask(%q: !t, %k: !t, %v: !t, %c: f32, %bm: !attn.block_mask<?x?>) -> !t {
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c) block_mask(%bm)
+    : (!t, !t, !t, f32, !attn.block_mask<?x?>) -> !t
+  return %o : !t
+}

@@ -1,0 +1,174 @@
+"""Masks without a closed form: kernels visit the tiles that each call leaves."""
+
+import numpy as np
+import pytest
+from api_common import inputs, plain
+
+import fovea
+
+# Large enough for calls to analyse their mask before they compute.
+SIZES = {"B": 2, "Hq": 4, "Hk": 2, "M": 330, "N": 410, "D": 16}
+
+DOC = np.repeat(np.arange(12), 37)[:444]
+PER_HEAD = np.array([3, 60, 0, 500])
+RAGGED = np.array([[0, 40, 440, 441], [20, 300, 310, 441]])
+NEAR = np.random.default_rng(1).random((330, 410)) < 0.01
+PADDED = np.arange(444) % 90 < 30
+
+
+def documents(b, h, q, kv):
+    return DOC[q] == DOC[kv]
+
+
+def causal_documents(b, h, q, kv):
+    return (q >= kv) & (DOC[q] == DOC[kv])
+
+
+def by_head(b, h, q, kv):
+    return (abs(DOC[q] - DOC[kv]) * 30 < PER_HEAD[h]) & (DOC[kv] > 1)
+
+
+def by_batch(b, h, q, kv):
+    return (kv >= RAGGED[b, DOC[q] // 6]) & (kv < RAGGED[b, 2 + DOC[q] // 6])
+
+
+def padded_keys(b, h, q, kv):
+    return PADDED[kv]
+
+
+def dilated(b, h, q, kv):
+    return (q - kv) % 70 < 3
+
+
+def table(b, h, q, kv):
+    return NEAR[q, kv] | (kv == 0)
+
+
+def nothing_there(b, h, q, kv):
+    return DOC[q] > DOC[kv] + 100
+
+
+MASKS = {
+    f.__name__: f
+    for f in (
+        documents, causal_documents, by_head, by_batch, padded_keys, dilated, table,
+        nothing_there,
+    )
+}  # fmt: skip
+
+
+def check(kernel, q, k, v, mask, **call):
+    out = kernel(q, k, v, **call)
+    expected = plain(q, k, v, mask=mask)
+    np.testing.assert_allclose(out, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_masks(name):
+    q, k, v = inputs(**SIZES)
+    kernel = fovea.compile(mask_mod=MASKS[name], D=16)
+    check(kernel, q, k, v, MASKS[name])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_types_and_schedules(dtype):
+    q, k, v = inputs(**SIZES, dtype=dtype)
+    for schedule in (None, "m=128,n=64"):
+        out = fovea.attention(q, k, v, mask_mod=causal_documents, schedule=schedule)
+        expected = plain(q, k, v, mask=causal_documents)
+        np.testing.assert_allclose(
+            out, expected, atol=5e-3 if dtype[-2:] == "16" else 1e-12
+        )
+
+
+@pytest.mark.parametrize("scale", [None, -0.5])
+def test_scores_that_hide(scale):
+    q, k, v = inputs(**SIZES)
+    q[0, 0, 100, 0], k[1, 0, 50, 0], v[1, 1, 9, 3] = np.inf, -np.inf, np.nan
+
+    def score(s, b, h, m, n):
+        return fovea.ops.where(DOC[m] == DOC[n], 2 * s, -np.inf)
+
+    def expected(s, b, h, m, n):
+        return np.where(DOC[m] == DOC[n], 2 * s, -np.inf)
+
+    kernel = fovea.compile(score, D=16, scale=scale)
+    with np.errstate(invalid="ignore"):
+        wanted = plain(q, k, v, score=expected, scale=scale)
+    finite = np.isfinite(wanted)
+    out = kernel(q, k, v)
+    np.testing.assert_array_equal(np.isfinite(out), finite)
+    np.testing.assert_allclose(out[finite], wanted[finite], atol=2e-5)
+
+
+def test_captures_are_live():
+    q, k, v = inputs(**SIZES)
+    doc = DOC.copy()
+    kernel = fovea.compile(mask_mod=lambda b, h, q, kv: doc[q] == doc[kv], D=16)
+    for fresh in (DOC, DOC[::-1], np.zeros(444, int), np.arange(444)):
+        doc[:] = fresh
+        check(kernel, q, k, v, lambda b, h, m, n: fresh[m] == fresh[n])
+
+
+def test_offsets_and_lengths():
+    q, k, v = inputs(**SIZES)
+    kernel = fovea.compile(mask_mod=causal_documents, D=16)
+    q_offset, kv_offset = np.array([0, 34]), np.array([7, 30])
+    q_lengths, kv_lengths = np.array([330, 111]), np.array([64, 409])
+
+    def visible(b, h, m, n):
+        same = causal_documents(b, h, m + q_offset[b], n + kv_offset[b])
+        return same & (m < q_lengths[b]) & (n < kv_lengths[b])
+
+    check(
+        kernel, q, k, v, visible,
+        q_offset=q_offset, kv_offset=kv_offset,
+        q_lengths=q_lengths, kv_lengths=kv_lengths,
+    )  # fmt: skip
+
+
+def test_far_positions():
+    q, k, v = inputs(**SIZES)
+    far = 2**40
+    kernel = fovea.compile(
+        mask_mod=lambda b, h, q, kv: DOC[q - far] == DOC[kv - far], D=16
+    )
+    check(kernel, q, k, v, documents, q_offset=far, kv_offset=far)
+
+
+def test_the_result_does_not_depend_on_the_threads():
+    q, k, v = inputs(**SIZES)
+    kernel = fovea.compile(mask_mod=documents, D=16)
+    try:
+        fovea.set_num_threads(1)
+        one = kernel(q, k, v)
+        fovea.set_num_threads(3)
+        np.testing.assert_array_equal(kernel(q, k, v), one)
+    finally:
+        fovea.set_num_threads(0)
+
+
+def test_the_walk_and_its_reason_are_visible(native_is_real):
+    if not native_is_real:
+        pytest.skip("the stand-in has no levels")
+    for mask, reason in (
+        (documents, "the mask reads a capture at key positions"),
+        (table, "the mask reads a capture at (query, key) positions"),
+        (dilated, "the mask divides key positions"),
+    ):
+        kernel = fovea.compile(mask_mod=mask, D=16)
+        assert f'because "{reason}"' in kernel.ir("online")
+        assert f"as {reason}" in kernel.explain()
+        assert "m=64" in kernel.schedule
+    hides = fovea.compile(
+        lambda s, b, h, q, kv: fovea.ops.where(q < kv, s, -np.inf), D=16
+    )
+    assert 'because "the score holds -inf"' in hides.ir("online")
+
+
+def test_a_non_finite_row_does_not_reach_others():
+    q, k, v = inputs(**SIZES)
+    v[:, :, 50] = np.nan
+    out = fovea.attention(q, k, v, mask_mod=documents)
+    sees = (DOC[:330] == DOC[50])[None, None, :, None]
+    np.testing.assert_array_equal(np.isnan(out), np.broadcast_to(sees, out.shape))

@@ -1,0 +1,158 @@
+//===- LaunchMaskTest.cpp - The mask of one call, analysed ----------------===//
+#include "fovea/Interpreter/LaunchMask.h"
+#include "fovea/Runtime/Error.h"
+
+#include "gtest/gtest.h"
+
+#include <functional>
+
+using namespace fovea;
+
+namespace {
+
+constexpr int64_t length = 500, itemRows = 64;
+
+Program parse(const std::string &regions) {
+  std::string text = R"({"D":[8],"E":8,"block_mask":false,"captures":)"
+                     R"([{"dtype":"i32","name":"doc","rank":1}],"dtype":"f32",)"
+                     R"("fovea":1,"name":"t","normalizer":"softmax",)"
+                     R"("params":[],"return_lse":false,"scale":null,)" +
+                     regions + "}";
+  auto program = parseProgram(text);
+  EXPECT_TRUE(bool(program));
+  return program ? std::move(*program) : Program();
+}
+
+/// doc[q] == doc[kv], or that and h == kv // 250.
+Program documents(bool byHead = false) {
+  return parse(
+      R"("score":null,"mask":{"args":["b","h","q","kv"],"nodes":[["arg","q"],)"
+      R"(["read",0,0],["arg","kv"],["read",0,2],["ieq",1,3],["arg","h"],)"
+      R"(["const","i64",250],["floordiv",2,6],["ieq",5,7],["band",4,8]],)"
+      R"("results":[)" +
+      std::string(byHead ? "9" : "4") + "]}");
+}
+
+/// s where q >= kv, else -inf.
+Program hidingScore() {
+  return parse(R"("mask":null,"score":{"args":["s","b","h","q","kv"],"nodes":[)"
+               R"(["arg","s"],["arg","q"],["arg","kv"],["ige",1,2],)"
+               R"(["const","f","-inf"],["select",3,0,4]],"results":[5]})");
+}
+
+struct Call {
+  Call() {
+    for (int64_t i = 0; i < 1100; ++i)
+      doc.push_back(static_cast<int32_t>(i / 100));
+    view.batch = view.queryHeads = 2;
+    view.kvHeads = 1;
+    view.queryLength = view.kvLength = length;
+    view.valueDim = 8;
+    TensorView query;
+    query.sizes = {2, 2, length, 8};
+    view.queries.push_back(query);
+    TensorView capture;
+    capture.data = doc.data();
+    capture.dtype = DType::I32;
+    capture.sizes = {static_cast<int64_t>(doc.size())};
+    capture.strides = {1};
+    view.captures.push_back(capture);
+    view.qOffset = view.kvOffset = {0, 0};
+    view.qLengths = view.kvLengths = {length, length};
+  }
+
+  fovea_status analyze(const Program &program) {
+    view.tileRuns.reset();
+    return takeStatus(analyzeLaunchMask(program, itemRows, view, runs)).first;
+  }
+
+  /// Counts the classes of all tiles after checking what they promise of the
+  /// pairs within the lengths.
+  std::array<int64_t, 3>
+  check(std::function<bool(int64_t, int64_t, int64_t, int64_t)> visible) {
+    std::array<int64_t, 3> counts = {};
+    const TileRuns &found = *view.tileRuns;
+    for (int64_t b = 0; b < 2; ++b)
+      for (int64_t h = 0; h < 2; ++h)
+        for (int64_t m = 0; m < view.qLengths[b]; ++m)
+          for (int64_t n = 0; n < view.kvLengths[b]; ++n) {
+            int kind = found.classAt(found.row(b, h, m / view.blockQ),
+                                     n / view.blockKV);
+            bool seen =
+                visible(b, h, m + view.qOffset[b], n + view.kvOffset[b]);
+            EXPECT_TRUE(kind == 1 || (kind == 2) == seen)
+                << b << ", " << h << ", " << m << ", " << n;
+            if (m % view.blockQ == 0 && n % view.blockKV == 0)
+              ++counts[kind];
+          }
+    return counts;
+  }
+
+  std::vector<int32_t> doc;
+  LaunchView view;
+  MaskRuns runs;
+};
+
+TEST(LaunchMask, ReadsTheCapturesOfTheMoment) {
+  Call call;
+  Program program = documents();
+  auto same = [&](int64_t, int64_t, int64_t m, int64_t n) {
+    return call.doc[m] == call.doc[n];
+  };
+  ASSERT_EQ(call.analyze(program), FOVEA_OK);
+  EXPECT_EQ(call.view.blockQ, itemRows);
+  EXPECT_EQ(call.view.tileRuns->batchStride, 0); // one plane for all
+  EXPECT_EQ(call.view.tileRuns->headStride, 0);
+  EXPECT_GT(call.check(same)[0], 4 * 30);
+  std::fill(call.doc.begin(), call.doc.end(), 7);
+  ASSERT_EQ(call.analyze(program), FOVEA_OK);
+  EXPECT_EQ(call.check(same)[2], 4 * 49); // ragged tiles may be partial
+}
+
+TEST(LaunchMask, HeadsOffsetsAndLengths) {
+  Call call;
+  call.view.qOffset = {0, 300};
+  call.view.kvOffset = {40, 0};
+  call.view.qLengths = {64, 410};
+  call.view.kvLengths = {300, 499};
+  ASSERT_EQ(call.analyze(documents()), FOVEA_OK);
+  EXPECT_NE(call.view.tileRuns->batchStride, 0);
+  call.check([&](int64_t, int64_t, int64_t m, int64_t n) {
+    return call.doc[m] == call.doc[n];
+  });
+  ASSERT_EQ(call.analyze(documents(/*byHead=*/true)), FOVEA_OK);
+  EXPECT_NE(call.view.tileRuns->headStride, 0);
+  auto counts = call.check([&](int64_t, int64_t h, int64_t m, int64_t n) {
+    return call.doc[m] == call.doc[n] && h == n / 250;
+  });
+  EXPECT_GT(counts[0], 80);
+}
+
+TEST(LaunchMask, AScoreHidesWhateverTheProducts) {
+  Call call;
+  ASSERT_EQ(call.analyze(hidingScore()), FOVEA_OK);
+  auto counts =
+      call.check([](int64_t, int64_t, int64_t m, int64_t n) { return m >= n; });
+  EXPECT_EQ(counts[0], 4 * 28);
+  EXPECT_EQ(counts[2], 0); // a product may be -inf itself
+}
+
+TEST(LaunchMask, SmallCallsAreLeftAlone) {
+  Call call;
+  call.view.queryLength = 8;
+  call.view.qLengths = {8, 8};
+  ASSERT_EQ(call.analyze(documents()), FOVEA_OK);
+  EXPECT_FALSE(call.view.tileRuns);
+  Call empty;
+  empty.view.kvLengths = {0, 0};
+  ASSERT_EQ(empty.analyze(documents()), FOVEA_OK);
+  EXPECT_FALSE(empty.view.tileRuns);
+}
+
+TEST(LaunchMask, IsCancelled) {
+  Call call;
+  call.view.shouldCancel = [](void *) { return 1; };
+  EXPECT_EQ(call.analyze(documents()), FOVEA_CANCELLED);
+}
+
+} // namespace
