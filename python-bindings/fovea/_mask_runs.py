@@ -48,7 +48,8 @@ class TileRuns:
     @classmethod
     def of(cls, classes: np.ndarray) -> TileRuns:
         """The runs of an array of classes, int8 [B, H, Qb, KVb]."""
-        rows = classes.reshape(-1, classes.shape[-1])
+        columns = classes.shape[-1]
+        rows = classes.reshape(int(np.prod(classes.shape[:3])), columns)
         last = np.ones(rows.shape, bool)
         np.not_equal(rows[:, 1:], rows[:, :-1], out=last[:, :-1])
         ends = np.nonzero(last)[1] + 1

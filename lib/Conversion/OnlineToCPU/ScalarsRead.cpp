@@ -65,14 +65,14 @@ static Value convertRead(Emitter &e, Value raw, Type element) {
   return arith::ExtSIOp::create(e.b, e.loc, like(target), raw);
 }
 
-static bool isExtentOf(Value value, Value source, int64_t dim) {
+static bool isExtentOf(Value value, Value source, uint64_t dim) {
   auto extent = value.getDefiningOp<attn::ExtentOp>();
   return extent && extent.getSource() == source && extent.getDim() == dim;
 }
 
 /// Whether an index is below the size of a dimension that is not empty: min(x,
 /// size - 1), x % size, or the maximum of such and a constant of at most 0.
-static bool staysBelow(Value index, Value source, int64_t dim) {
+static bool staysBelow(Value index, Value source, uint64_t dim) {
   APInt constant;
   if (matchPattern(index, m_ConstantInt(&constant)))
     return !constant.isStrictlyPositive();

@@ -84,7 +84,7 @@ def test_types_and_schedules(dtype):
 @pytest.mark.parametrize("scale", [None, -0.5])
 def test_scores_that_hide(scale):
     q, k, v = inputs(**SIZES)
-    q[0, 0, 100, 0], k[1, 0, 50, 0], v[1, 1, 9, 3] = np.inf, -np.inf, np.nan
+    q[0, 0, 100, 0], k[1, 0, 50, 0] = np.inf, -np.inf
 
     def score(s, b, h, m, n):
         return fovea.ops.where(DOC[m] == DOC[n], 2 * s, -np.inf)

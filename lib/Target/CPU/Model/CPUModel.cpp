@@ -101,7 +101,7 @@ llvm::FailureOr<mlir::online::CPUScheduleAttr> fovea::chooseCPUSchedule(
   // of keys is read again from L2 by more items then.
   constexpr int64_t scanRows = 64;
   if (request.scansKeys)
-    rows = std::min(rows, llvm::alignTo(scanRows, lanes));
+    rows = std::min<int64_t>(rows, llvm::alignTo(scanRows, lanes));
   int64_t keys = std::min<int64_t>(256, *model.getLimit("l1_bytes") / 2 /
                                             (lanes * request.scoreBytes));
   if (request.elementBytes < request.scoreBytes) // widened blocks of K and V
