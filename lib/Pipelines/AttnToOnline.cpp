@@ -32,7 +32,22 @@ static std::string describeWalk(Operation *walk) {
       .str();
 }
 
-static void fillReport(ModuleOp module, CPUCompileReport &report) {
+/// Why an item has its rows and a block its keys.
+static std::string describeChoice(StringRef given, bool scansKeys) {
+  auto isGiven = [&](StringRef name) {
+    return given.starts_with(name) || given.contains("," + name.str());
+  };
+  StringRef rows = isGiven("m=") ? "rows as given"
+                   : scansKeys
+                       ? "few rows, as their tiles are skipped"
+                       : "packed queries and results of an item in half of L2";
+  StringRef keys = isGiven("n=") ? "keys as given"
+                                 : "a vector's scores of a block in half of L1";
+  return (rows + "; " + keys).str();
+}
+
+static void fillReport(ModuleOp module, StringRef givenSchedule,
+                       CPUCompileReport &report) {
   module.walk([&](online::GridOp grid) {
     auto schedule =
         dyn_cast_if_present<online::CPUScheduleAttr>(grid.getScheduleAttr());
@@ -40,16 +55,17 @@ static void fillReport(ModuleOp module, CPUCompileReport &report) {
       return;
     report.schedule = printCPUSchedule(schedule);
     report.itemRows = schedule.getM();
+    grid.walk([&](online::WalkScanOp) { report.scansKeys = true; });
     report.remarks +=
         llvm::formatv("schedule: {0} query rows an item, {1} keys a block, {2} "
-                      "queries a vector\n",
-                      schedule.getM(), schedule.getN(), schedule.getLanes())
+                      "queries a vector ({3})\n",
+                      schedule.getM(), schedule.getN(), schedule.getLanes(),
+                      describeChoice(givenSchedule, report.scansKeys))
             .str();
     grid.walk([&](Operation *op) {
       if (isa<online::WalkSegmentsOp, online::WalkListOp, online::WalkScanOp>(
               op))
         report.remarks += describeWalk(op) + "\n";
-      report.scansKeys |= isa<online::WalkScanOp>(op);
     });
   });
 }
@@ -83,6 +99,6 @@ fovea::lowerAttnToOnlineForCPU(ModuleOp module,
   if (failed(passes.run(module)))
     return failure();
   if (report)
-    fillReport(module, *report);
+    fillReport(module, options.schedule, *report);
   return success();
 }

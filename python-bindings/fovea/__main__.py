@@ -113,7 +113,7 @@ def _report(
     lines.append(report.roofline(kernel.info))
     for name, note in notes.items():
         lines.append(f"  {name}: {note}; give values with --set {name}={name}.npy")
-    return [*lines, report.picture()], report
+    return lines, report
 
 
 def _load(file: str) -> Variant:
@@ -153,6 +153,8 @@ def _explain(arguments: argparse.Namespace) -> None:
     elif arguments.png or arguments.set:
         raise _Usage("--png, --set: --shape must name M or N")
     print("\n".join(lines))
+    if report:
+        print(report.picture())
     if arguments.png:
         from ._explain_mask import png
 

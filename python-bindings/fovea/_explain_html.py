@@ -55,7 +55,8 @@ _MASK = """<h2>Mask</h2><div id="mask"><canvas width="640" height="640"></canvas
 <div><span style="background:{empty}"></span>empty: skipped</div>
 <div><span style="background:{partial}"></span>partial: the mask is asked</div>
 <div><span style="background:{full}"></span>full: every pair is visible</div>
-<p>wheel zooms, dragging moves, double click resets</p><p id="at"></p></div></div>
+<p>Queries run down, keys to the right; wheel zooms, dragging moves, double click
+resets.</p><p id="at"></p></div></div>
 <script>
 const mask = {data};
 // By the classes seen in a pixel, bits 1, 2 and 4: none, empty, full, else partial.

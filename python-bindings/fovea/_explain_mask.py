@@ -38,7 +38,8 @@ def _machine(info: Mapping[str, Any]) -> tuple[str, float]:
     if info["target"].startswith("sm_90"):
         return "989e12 operations and 3.35e12 bytes a second", 989 / 3.35
     size = 8 if info.get("dtype") == "f64" else 4
-    wide = "+avx512f" in info.get("cpu_features", "").split(",")
+    features = info.get("cpu_features", "").split(",")
+    wide = info.get("cpu") == "x86-64-v4" or "+avx512f" in features
     peak = 2 * 2 * (64 if wide else 32) // size
     return f"{peak} operations and about 4 bytes a cycle and core", peak / 4
 

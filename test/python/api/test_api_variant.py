@@ -263,6 +263,14 @@ def test_explain_shows_the_mask(path, tmp_path, capsys):
     assert "  closed form: each row sees few intervals of keys" in text
     assert "    visible: kv <= q, kv >= q - 255\n" in text
     assert "  tiles: 56 full, 112 partial, 344 empty (67.19 % skipped)" in text
+    assert "  mask: (0 <= q - kv) & (q - kv < 256)" in text
+    assert "keys: 3 intervals in closed form, 1 of them full" in text
+    assert "packed queries and results of an item in half of L2" in text
+    assert (
+        " 273 a pair: 256 of the products, 0 of the score, 14 of the weight, 4 of"
+        in text
+    )
+    assert "arithmetic decides, at most 100 % of the peak" in text
     assert "\u2588\u2588\u2591\u2591" in text
     data = picture.read_bytes()
     assert data.startswith(b"\x89PNG\r\n\x1a\n")
@@ -279,9 +287,14 @@ def test_explain_shows_the_mask(path, tmp_path, capsys):
     page = tmp_path / "mask.html"
     command = ["explain", f"{file}:by_score", "--shape", "M=512,D=64"]
     assert main([*command, "--html", str(page)]) == 0
-    assert "    visible: kv <= q\n" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "    visible: kv <= q\n" in text
+    assert "  score: where(q >= kv, s, -inf)" in text
+    assert "keys: a scan, as the score holds -inf" in text
+    assert "few rows, as their tiles are skipped" in text
     text = page.read_text()
-    assert 'src="data:image/png;base64,' in text
+    assert "<canvas" in text
+    assert '"rows": 4, "columns": 4, "size": [128, 128]' in text
     assert "visible: kv &lt;= q" in text
     assert "attn.attention" in text
     assert "online.sweep" in text
