@@ -451,6 +451,27 @@ def test_a_million_tokens_take_no_array():
     assert mask.sparsity() > 99
 
 
+def test_calls_take_no_array():
+    """Kernels take the runs of a block mask, whoever made it"""
+    N = 1 << 15
+
+    def band(b, h, q, kv):
+        return (q >= kv) & (q - kv < 64)
+
+    q, k, v = inputs(Hq=1, M=N, N=N, D=4)
+    mask = fovea.create_block_mask(band, 1, 1, N, N, 64)
+    out = fovea.attention(q, k, v, block_mask=mask)
+    assert mask._array is None
+    for row in (0, 63, 64, 12345, N - 1):
+        near = slice(max(0, row - 63), row + 1)
+        want = plain(q[:, :, row : row + 1], k[:, :, near], v[:, :, near])
+        np.testing.assert_allclose(out[:, :, row : row + 1], want, atol=1e-5)
+    rebuilt = BlockMask.from_kv_blocks(
+        mask.kv_num_blocks, mask.kv_indices, BLOCK_SIZE=64, mask_mod=band
+    )
+    np.testing.assert_array_equal(fovea.attention(q, k, v, block_mask=rebuilt), out)
+
+
 def test_inexact_masks_keep_what_the_analysis_says():
     """exact=False keeps the analysis' answer"""
     rng = np.random.default_rng(0)
