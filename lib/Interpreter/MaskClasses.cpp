@@ -305,6 +305,7 @@ bool MaskEvaluator::runs(MaskRuns &out, MaskStatistics &statistics,
   sink.rowTiles = out.rowTiles;
   if (!walk(sink, blockQ, blockKV, options, effort, &statistics))
     return false;
+  out.runs.clear();
   out.offsets.assign(1, 0);
   out.offsets.reserve(static_cast<size_t>(rows) + 1);
   for (const std::vector<int32_t> &row : sink.collected.rows)

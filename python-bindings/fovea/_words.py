@@ -102,6 +102,9 @@ def clauses(program: Mapping[str, Any], normalizer: str) -> list[str]:
     score, mask = program.get("score"), program.get("mask")
     lines.append(f"score: {expression(score, names) if score else 's'}")
     lines.append(f"mask: {expression(mask, names) if mask else 'every key is visible'}")
+    if program.get("params"):
+        given = (f"{p['name']}={p['value']}" for p in program["params"])
+        lines.append(f"parameters: {', '.join(given)}")
     lines.append(f"normalizer: {normalizer}")
     parts = program.get("normalizer")
     if not isinstance(parts, str):

@@ -140,6 +140,7 @@ private:
 
   // Memory (ScalarsRead.cpp).
   const Buffer *buffer(Value source) const;
+  bool staysAbove(Value index, Value source, unsigned dim);
   Value clampIndex(attn::ReadOp op, unsigned dim, Value index, Value size);
   LogicalResult emitRead(attn::ReadOp op);
   LogicalResult emitDim(Operation *op, Value source, int64_t dim);

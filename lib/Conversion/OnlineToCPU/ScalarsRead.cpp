@@ -95,6 +95,19 @@ static bool staysBelow(Value index, Value source, uint64_t dim) {
   return first && isa<arith::MaxSIOp>(op) && staysBelow(y, source, dim);
 }
 
+/// Whether an index is not below 0: by its interval, or as the minimum of such
+/// and size - 1 of a dimension that is not empty.
+bool ScalarEmitter::staysAbove(Value index, Value source, unsigned dim) {
+  if (has(index) && get(index).range.lo >= 0)
+    return true;
+  if (auto last = index.getDefiningOp<arith::SubIOp>())
+    return matchPattern(last.getRhs(), m_One()) &&
+           isExtentOf(last.getLhs(), source, dim);
+  auto least = index.getDefiningOp<arith::MinSIOp>();
+  return least && staysAbove(least.getLhs(), source, dim) &&
+         staysAbove(least.getRhs(), source, dim);
+}
+
 Value ScalarEmitter::clampIndex(attn::ReadOp op, unsigned dim, Value index,
                                 Value size) {
   Value operand = op.getIndices()[dim];
@@ -105,7 +118,7 @@ Value ScalarEmitter::clampIndex(attn::ReadOp op, unsigned dim, Value index,
     return index;
   if (!staysBelow(operand, op.getSource(), dim))
     index = e.min(index, like(e.sub(size, e.c(1))));
-  if (get(operand).range.lo < 0)
+  if (!staysAbove(operand, op.getSource(), dim))
     index = e.max(index, like(e.c(0)));
   return index;
 }

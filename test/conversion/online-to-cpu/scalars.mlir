@@ -108,7 +108,7 @@ func.func @proved(%q: !t, %k: !t, %v: !t, %t: tensor<?xf32>, %c: f32) -> !t {
     %x = attn.read %table[%near] : tensor<?xf32> -> f32
     %scaled = arith.muli %m, %two : i64
     %a = attn.read %table[%scaled] : tensor<?xf32> -> f32
-    %round = attn.mod %d, %size : i64
+    %round = attn.mod %d, %size
     %y = attn.read %table[%round] : tensor<?xf32> -> f32
     %s1 = arith.addf %s, %x : f32
     %s2 = arith.addf %s1, %y : f32

@@ -4,16 +4,15 @@
 
 // A scan takes the runs of the call, else one partial run over all keys.
 // CHECK-LABEL: llvm.func @documents_run(
-// CHECK: %[[GIVEN:.*]] = llvm.load %{{.*}} : !llvm.ptr -> !llvm.ptr
 // CHECK: %[[NONE:.*]] = llvm.mlir.zero : !llvm.ptr
-// CHECK: %[[HAS:.*]] = llvm.icmp "ne" %[[GIVEN]], %[[NONE]]
-// CHECK: %[[RUNS:.*]] = llvm.select %[[HAS]], %[[GIVEN]], %{{.*}}
+// CHECK: %[[HAS:.*]] = llvm.icmp "ne" %[[GIVEN:.*]], %[[NONE]] : !llvm.ptr
+// CHECK: llvm.select %[[HAS]], %[[GIVEN]], %{{.*}} : i1, !llvm.ptr
 // A run gives its class and its end; empty ones have no block.
-// CHECK: %[[RUN:.*]] = arith.extui %{{.*}} : i32 to i64
-// CHECK: %[[CLASS:.*]] = arith.andi %[[RUN]], %c3_i64
-// CHECK: %[[EMPTY:.*]] = arith.cmpi eq, %[[CLASS]], %c0_i64
+// CHECK: %[[ENTRY:.*]] = arith.extui %{{.*}} : i32 to i64
+// CHECK: %[[CLASS:.*]] = arith.andi %[[ENTRY]], %c3_i64{{[_0-9]*}} : i64
+// CHECK: %[[EMPTY:.*]] = arith.cmpi eq, %[[CLASS]], %c0_i64{{[_0-9]*}} : i64
 // CHECK: %[[END:.*]] = arith.select %[[EMPTY]], %[[BEGIN:.*]], %{{.*}} : i64
-// CHECK: %[[FULL:.*]] = arith.cmpi eq, %[[CLASS]], %c2_i64
+// CHECK: %[[FULL:.*]] = arith.cmpi eq, %[[CLASS]], %c2_i64{{[_0-9]*}} : i64
 // CHECK: scf.for %{{.*}} = %[[BEGIN]] to %[[END]] step %c256_i64
 // The reads of the mask lie behind the class, once.
 // CHECK: scf.if %[[FULL]] -> (i64) {
@@ -37,8 +36,8 @@ func.func @documents(%q: !t, %k: !t, %v: !t, %doc: tensor<?xi32>, %c: f32) -> !t
 // A block mask always comes with runs.
 // CHECK-LABEL: llvm.func @block_mask_run(
 // CHECK-NOT: llvm.icmp "ne"
-// CHECK: %[[RUN:.*]] = arith.extui %{{.*}} : i32 to i64
-// CHECK: arith.andi %[[RUN]], %c3_i64
+// CHECK: %[[ENTRY:.*]] = arith.extui %{{.*}} : i32 to i64
+// CHECK: arith.andi %[[ENTRY]], %c3_i64{{[_0-9]*}} : i64
 // CHECK: llvm.return
 func.func @block_mask(%q: !t, %k: !t, %v: !t, %c: f32, %bm: !attn.block_mask<?x?>) -> !t {
   %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c) block_mask(%bm)

@@ -263,7 +263,8 @@ def test_explain_shows_the_mask(path, tmp_path, capsys):
     assert "  closed form: each row sees few intervals of keys" in text
     assert "    visible: kv <= q, kv >= q - 255\n" in text
     assert "  tiles: 56 full, 112 partial, 344 empty (67.19 % skipped)" in text
-    assert "  mask: (0 <= q - kv) & (q - kv < 256)" in text
+    assert "  mask: (0 <= q - kv) & (q - kv < W)" in text
+    assert "  parameters: W=256" in text
     assert "keys: 3 intervals in closed form, 1 of them full" in text
     assert "packed queries and results of an item in half of L2" in text
     assert (

@@ -149,10 +149,4 @@ TEST(LaunchMask, SmallCallsAreLeftAlone) {
   EXPECT_FALSE(empty.view.tileRuns);
 }
 
-TEST(LaunchMask, IsCancelled) {
-  Call call;
-  call.view.shouldCancel = [](void *) { return 1; };
-  EXPECT_EQ(call.analyze(documents()), FOVEA_CANCELLED);
-}
-
 } // namespace
