@@ -34,15 +34,13 @@ static std::string describeWalk(Operation *walk) {
 
 /// Why an item has its rows and a block its keys.
 static std::string describeChoice(StringRef given, bool scansKeys) {
-  auto isGiven = [&](StringRef name) {
-    return given.starts_with(name) || given.contains("," + name.str());
-  };
-  StringRef rows = isGiven("m=") ? "rows as given"
+  StringRef rows = given.contains("m=") ? "rows as given"
                    : scansKeys
                        ? "few rows, as their tiles are skipped"
                        : "packed queries and results of an item in half of L2";
-  StringRef keys = isGiven("n=") ? "keys as given"
-                                 : "a vector's scores of a block in half of L1";
+  StringRef keys = given.contains("n=")
+                       ? "keys as given"
+                       : "a vector's scores of a block in half of L1";
   return (rows + "; " + keys).str();
 }
 
