@@ -16,7 +16,7 @@ import numpy as np
 from . import _checks, _tensors
 from ._compose import run_of, shifted
 from ._mask_runs import RunsTuple, TileRuns
-from ._tensors import TensorTuple, type_name
+from ._tensors import type_name
 
 EMPTY, PARTIAL, FULL = 0, 1, 2
 # Of a BLOCK_SIZE: positions are 64-bit.

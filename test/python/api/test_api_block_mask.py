@@ -451,8 +451,10 @@ def test_a_million_tokens_take_no_array():
     assert mask.sparsity() > 99
 
 
-def test_calls_take_no_array():
+def test_calls_take_no_array(native_is_real):
     """Kernels take the runs of a block mask, whoever made it"""
+    if not native_is_real:
+        pytest.skip("the stand-in evaluates every pair")
     N = 1 << 15
 
     def band(b, h, q, kv):
