@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fovea
-from fovea import _cuda, _lib, _tensors
+from fovea import _compiler, _cuda, _lib, _outputs, _tensors, zoo
 
 
 class _Stream:
@@ -155,3 +155,45 @@ def test_block_classes_are_uploaded_once_a_stream(
     assert read[0].tolist() == mask._classes[:1, :1].tolist()
     assert _cuda.block_classes(mask, "cuda:0", "torch") == first
     assert len(read) == 1
+
+
+def test_attention_with_a_block_mask_on_a_device(
+    torch: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Schedule, classes and place of a call reach the library."""
+    sizes = (2, 4, 512, 128)
+
+    def tensor(obj: object, name: str, dtypes: object = None) -> _tensors.Tensor:
+        if name == "block_mask":
+            array = obj.array
+            steps = tuple(s // array.itemsize for s in array.strides)
+            return _tensors.Tensor(
+                obj, 512, "i8", array.shape, steps, "torch", "cuda:1", obj
+            )
+        steps = (262144, 65536, 128, 1)
+        return _tensors.Tensor(obj, 4096, "bf16", sizes, steps, "torch", "cuda:1", obj)
+
+    launches, schedules = [], []
+    native = types.SimpleNamespace(launch=lambda *given: launches.append(given))
+    compiled = types.SimpleNamespace(native=native, default_scale=lambda g: 0.5)
+
+    def look_up(*given: object) -> object:
+        schedules.append(given[-1])
+        return compiled
+
+    result = (64, (1, 1, 1, 1), "out", None)
+    monkeypatch.setattr(_tensors, "read", tensor)
+    monkeypatch.setattr(_outputs, "allocate", lambda *given: result)
+    monkeypatch.setattr(_outputs, "deliver", lambda out, like, dtype: out)
+    monkeypatch.setattr(_compiler, "lookup", look_up)
+    monkeypatch.setattr(_compiler, "target_for", lambda target, device: "cuda")
+    mask = fovea.create_block_mask(zoo.causal, 1, 1, 512, 512, BLOCK_SIZE=64)
+    q = object()
+    for _ in range(2):
+        assert fovea.attention(q, q, q, block_mask=mask) == "out"
+    assert schedules == ["groups=1,n=64"] * 2
+    classes, size, device, stream = launches[1][-4:]
+    assert classes == (512, "i8", (1, 1, 8, 8), mask._classes.strides)
+    assert size == (64, 64) and (device, stream) == (1, 77)
+    fovea.attention(q, q, q, block_mask=mask, schedule="groups=2")
+    assert schedules[2] == "groups=2"

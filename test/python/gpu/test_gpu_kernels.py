@@ -19,6 +19,7 @@ from fovea_gpu.manifest import Kernel  # noqa: E402
 from fovea_gpu.variants import VARIANTS  # noqa: E402
 
 from fovea._lib import config, native  # noqa: E402
+from fovea.errors import CompileError  # noqa: E402
 
 pytestmark = [
     pytest.mark.skipif(
@@ -99,6 +100,30 @@ def test_manifests_can_be_launched(variant: str, D: int, tmp_path: Path) -> None
         rows = manifest["tile"]["m"]
         assert launch["grid"] == min(132, shape.B * shape.H * -(-shape.M // rows))
     assert manifest["registers"] > 0
+
+
+#: Two tables, two vectors and a tanh: more than the default schedules hold.
+HEAVY = """attention heavy(t1: f32[H, S], t2: f32[H, S], w: f32[S]) {
+  score = s * t1[h, q - kv + N] + t2[h, q - kv + N] * w[kv] + tanh(w[q] * s)
+  mask = kv <= q
+}"""
+
+
+def test_schedules_that_spill_give_way_to_smaller_ones() -> None:
+    options = {"kind": "attn", "dtype": "bf16", "head_dim": 64, "target": "sm_90a"}
+    kernel, _, _ = native().compile(HEAVY, **options)
+    info = json.loads(kernel.info())
+    assert "the default one spills registers" in info["remarks"]
+    assert info["schedule"] == info["manifest"]["schedule"]
+    tile = info["manifest"]["tile"]
+    assert f"n={tile['n']}," in info["schedule"] and (tile["m"], tile["n"]) != (
+        192,
+        128,
+    )
+    assert f"n = {tile['n']}, " in kernel.ir("target")
+    # What the caller asks for is not changed.
+    with pytest.raises(CompileError, match="registers spill"):
+        native().compile(HEAVY, **options, schedule="groups=3,n=128")[0].object()
 
 
 def test_what_the_target_lacks_is_said() -> None:

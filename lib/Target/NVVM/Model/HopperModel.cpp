@@ -109,12 +109,14 @@ fovea::chooseHopperSchedule(MLIRContext *context,
 
 llvm::ArrayRef<llvm::StringLiteral> fovea::getHopperFallbacks(int64_t valueDim,
                                                               bool hasBlocks) {
-  static constexpr llvm::StringLiteral narrow[] = {"groups=2", "groups=2,n=96"};
+  static constexpr llvm::StringLiteral narrow[] = {"groups=2", "groups=2,n=96",
+                                                   "groups=2,n=64"};
   static constexpr llvm::StringLiteral middle[] = {"pin=0", "n=112,pin=0",
-                                                   "n=96,pin=0", "n=80,pin=0"};
-  static constexpr llvm::StringLiteral wide[] = {"n=64", "n=48"};
+                                                   "n=80,pin=0", "n=48,pin=0"};
+  static constexpr llvm::StringLiteral wide[] = {"n=64", "n=32"};
   // Tiles of a block mask stay multiples of the schedule's.
-  static constexpr llvm::StringLiteral blocks[] = {"pin=0", "n=64,pin=0"};
+  static constexpr llvm::StringLiteral blocks[] = {"pin=0", "n=64,pin=0",
+                                                   "n=32,pin=0"};
   static constexpr llvm::StringLiteral wideBlocks[] = {"n=32"};
   if (hasBlocks)
     return valueDim == 256 ? llvm::ArrayRef(wideBlocks)
