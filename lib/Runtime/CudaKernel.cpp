@@ -145,10 +145,13 @@ static LaunchValues makeValues(const LaunchView &view, int processors) {
   auto optional = [](const std::optional<TensorView> &tensor) {
     return tensor ? describe(*tensor) : LaunchValues::Tensor();
   };
-  values.tensors = {describe(view.queries[0]), describe(view.keys[0]),
-                    describe(view.value),      describe(view.out),
-                    optional(view.lse),        optional(view.blockClasses),
-                    describe(view.queries[0])};
+  // In the order of LaunchTensor.
+  for (const TensorView *tensor :
+       {&view.queries[0], &view.keys[0], &view.value, &view.out})
+    values.tensors.push_back(describe(*tensor));
+  values.tensors.push_back(optional(view.lse));
+  values.tensors.push_back(optional(view.blockClasses));
+  values.tensors.push_back(describe(view.queries[0]));
   for (const TensorView &capture : view.captures)
     values.tensors.push_back(describe(capture));
   return values;
@@ -316,6 +319,8 @@ llvm::Error CudaKernel::Launcher::launch(void *function,
   int status = driver.functions().launchKernel(
       function, static_cast<unsigned>(grid), 1, 1, threads, 1, 1, sharedMemory,
       view.stream, arguments.pointers(), nullptr);
+  if (status == 0) // the common case makes no text
+    return llvm::Error::success();
   return driver.check(status, "launching kernel '" + manifest.name + "' (" +
                                   describe(view) + ")");
 }
@@ -357,5 +362,5 @@ llvm::Error CudaKernel::launch(const LaunchView &view) {
   auto kernel = load(**driver, **device);
   if (!kernel)
     return kernel.takeError();
-  return Launcher(*this, **driver, view, values).run(**kernel, grid);
+  return Launcher(*this, **driver, view, std::move(values)).run(**kernel, grid);
 }

@@ -31,14 +31,16 @@ llvm::Expected<Shape> computeShape(const KernelManifest &manifest,
                                    const KernelArgument &argument,
                                    const LaunchValues &values, int64_t bytes) {
   const LaunchValues::Tensor &tensor = values.tensors[argument.tensor];
-  std::string name = tensorName(manifest, argument.tensor);
-  std::string where = " on " + manifest.arch;
+  auto refuse = [&](const Twine &rule, const Twine &got) {
+    return invalid(tensorName(manifest, argument.tensor) + rule + " on " +
+                   manifest.arch + got);
+  };
   if (!tensor.strides.empty() && tensor.strides.back() != 1 &&
       tensor.sizes.back() > 1)
-    return invalid(name + ": last stride must be 1" + where + ", got " +
-                   Twine(tensor.strides.back()));
+    return refuse(": last stride must be 1",
+                  ", got " + Twine(tensor.strides.back()));
   if (tensor.address % alignment != 0)
-    return invalid(name + ": data must be aligned to 16 bytes" + where);
+    return refuse(": data must be aligned to 16 bytes", "");
   Shape shape;
   for (const LaunchExpr &size : argument.sizes) // the driver takes no 0
     shape.sizes.push_back(
@@ -49,9 +51,9 @@ llvm::Expected<Shape> computeShape(const KernelManifest &manifest,
     if (shape.sizes[i + 1] == 1)
       stride = alignment;
     if (stride < 0 || stride >= strideLimit || stride % alignment != 0)
-      return invalid(name + ": strides must be multiples of " +
-                     Twine(alignment / bytes) + " elements and not negative" +
-                     where + ", got " + Twine(stride / bytes));
+      return refuse(": strides must be multiples of " +
+                        Twine(alignment / bytes) + " elements and not negative",
+                    ", got " + Twine(stride / bytes));
     shape.strides.push_back(static_cast<uint64_t>(stride));
   }
   return shape;

@@ -187,6 +187,11 @@ LaunchExpr::parse(const llvm::json::Value &value,
 }
 
 int64_t LaunchExpr::evaluate(const LaunchValues &values) const {
+  // Most are one name; a launch evaluates some sixty.
+  if (code.size() == 1 && code.front().op == Op::Size)
+    return values.sizes[code.front().dim];
+  if (code.size() == 1 && code.front().op == Op::Number)
+    return code.front().number;
   llvm::SmallVector<int64_t, 16> stack;
   auto tensor = [&](const Step &step) -> const LaunchValues::Tensor * {
     return step.tensor < values.tensors.size() ? &values.tensors[step.tensor]
