@@ -182,7 +182,7 @@ void checkFunction(const char *name, const Build &build,
 #define UNARY(method) [](VectorMath &m, ValueRange v) { return m.method(v[0]); }
 #define LIBM(function) [](double x) { return std::function(x); }
 
-TEST(VectorMath, Exp2) { checkFunction("exp2", UNARY(exp2), LIBM(exp2), 1.5); }
+TEST(VectorMath, Exp2) { checkFunction("exp2", UNARY(exp2), LIBM(exp2), 1.0); }
 TEST(VectorMath, Exp) { checkFunction("exp", UNARY(exp), LIBM(exp), 1.5); }
 TEST(VectorMath, Log2) { checkFunction("log2", UNARY(log2), LIBM(log2), 4.0); }
 TEST(VectorMath, Log) { checkFunction("log", UNARY(log), LIBM(log), 3.0); }
@@ -190,6 +190,13 @@ TEST(VectorMath, Log1p) {
   checkFunction("log1p", UNARY(log1p), LIBM(log1p), 3.5);
 }
 TEST(VectorMath, Tanh) { checkFunction("tanh", UNARY(tanh), LIBM(tanh), 4.0); }
+/// The factor of a soft-cap goes into the function's own product.
+TEST(VectorMath, TanhOfProduct) {
+  checkFunction(
+      "tanh", [](VectorMath &m, ValueRange v) { return m.tanh(v[0], v[0]); },
+      [](double x) { return std::tanh(x * x); }, 4.5,
+      [](float x) { return std::fabs(x) > 1e-18f; });
+}
 TEST(VectorMath, Erf) { checkFunction("erf", UNARY(erf), LIBM(erf), 3.5); }
 TEST(VectorMath, Sin) { checkFunction("sin", UNARY(sin), LIBM(sin), 2); }
 TEST(VectorMath, Cos) { checkFunction("cos", UNARY(cos), LIBM(cos), 2); }
