@@ -32,8 +32,12 @@ struct AffineLimits {
   unsigned conjunctions = 256; /// of a condition or a value
   unsigned inequalities = 4096;
   unsigned divisions = 32;
-  /// Of building, and of the answers of one object together.
-  double milliseconds = 2000;
+  /// Counted, not timed: what an analysis finds depends on the mask alone.
+  /// Comparisons of two inequalities, some 0.1 us each.
+  uint64_t buildSteps = 1u << 20;
+  /// Tableau entries of one object's answers, 0.05 to 0.2 us each: twice what
+  /// Swin's windows on 56 by 56 tokens take.
+  uint64_t answerSteps = 1u << 25;
 };
 
 class AffineMask {
@@ -44,7 +48,7 @@ public:
                                          bool isScore,
                                          const AffineLimits &limits = {});
 
-  /// Exact. Nothing: positions beyond ±2^40, or out of time.
+  /// Exact. Nothing: positions beyond ±2^40, or past the limit of steps.
   std::optional<TileClass> classify(const MaskRectangle &rectangle);
 
   /// The keys that row q sees, ascending and disjoint: closed forms of q.
@@ -82,7 +86,7 @@ private:
 
   bool intersects(const std::vector<Polyhedron> &set, const Box &box,
                   bool &known);
-  bool isEmptyExactly(const Polyhedron &polyhedron, const Box &box) const;
+  bool isEmptyExactly(const Polyhedron &polyhedron, const Box &box);
   bool solveForKeys(const Sum &sum, int64_t q,
                     const std::vector<int64_t> &quotients,
                     Interval &keys) const;
@@ -97,7 +101,7 @@ private:
   std::vector<Division> divisions;
   std::vector<Polyhedron> visible, hidden;
   AffineLimits limits;
-  double spent = 0;
+  uint64_t answerSteps = 0;
   bool intervals = false;
 };
 

@@ -59,7 +59,8 @@ static bool isConstantSum(int64_t q, int64_t kv, bool divided) {
   return q == 0 && kv == 0 && !divided;
 }
 
-bool AffineBuilder::addRow(Polyhedron &to, const Sum &sum) const {
+bool AffineBuilder::addRow(Polyhedron &to, const Sum &sum) {
+  steps += to.size() + 1;
   if (isConstantSum(sum.q, sum.kv, !sum.divisions.empty()))
     return sum.constant >= 0;
   for (Sum &row : to) {
@@ -83,7 +84,8 @@ bool AffineBuilder::addRow(Polyhedron &to, const Sum &sum) const {
   return true;
 }
 
-bool AffineBuilder::addAll(Polyhedron &to, const Polyhedron &from) const {
+bool AffineBuilder::addAll(Polyhedron &to, const Polyhedron &from) {
+  steps += to.size(); // copied by the caller
   return llvm::all_of(from, [&](const Sum &sum) { return addRow(to, sum); });
 }
 
@@ -96,7 +98,7 @@ bool AffineBuilder::fits(const Union &set) const {
   for (const Polyhedron &polyhedron : set)
     rows += polyhedron.size();
   return set.size() <= limits.conjunctions && rows <= limits.inequalities &&
-         !isLate();
+         !isTooLong();
 }
 
 std::optional<AffineBuilder::Union> AffineBuilder::meet(const Union &a,

@@ -6,16 +6,13 @@
 
 #include "llvm/ADT/DenseMap.h"
 
-#include <chrono>
-
 namespace fovea {
 /// Conditions become unions of polyhedra (twice: they and their negations),
 /// integers pieces: sums, each with the polyhedron where it holds.
 class AffineBuilder {
 public:
   AffineBuilder(const RegionBounds &bounds, const AffineLimits &limits)
-      : bounds(bounds), region(bounds.getRegion()), limits(limits),
-        start(std::chrono::steady_clock::now()) {}
+      : bounds(bounds), region(bounds.getRegion()), limits(limits) {}
 
   std::optional<AffineMask> run(bool isScore) {
     unsigned root = region.results.front();
@@ -64,14 +61,10 @@ private:
                               const std::optional<Union> &x,
                               const std::optional<Union> &y);
   /// Joins where both hold; false: nowhere.
-  bool addAll(Polyhedron &to, const Polyhedron &from) const;
-  bool addRow(Polyhedron &to, const Sum &sum) const;
+  bool addAll(Polyhedron &to, const Polyhedron &from);
+  bool addRow(Polyhedron &to, const Sum &sum);
   bool fits(const Union &set) const;
-  bool isLate() const {
-    std::chrono::duration<double, std::milli> spent =
-        std::chrono::steady_clock::now() - start;
-    return spent.count() > limits.milliseconds;
-  }
+  bool isTooLong() const { return steps > limits.buildSteps; }
 
   std::optional<int64_t> constantOf(unsigned index) const;
   std::optional<Sum> add(const Sum &a, const Sum &b, int64_t factor) const;
@@ -81,7 +74,7 @@ private:
   const RegionBounds &bounds;
   const Region &region;
   AffineLimits limits;
-  std::chrono::steady_clock::time_point start;
+  uint64_t steps = 0;
   std::vector<AffineMask::Division> divisions;
   std::vector<double> divisionLargest;
   std::vector<bool> simple;

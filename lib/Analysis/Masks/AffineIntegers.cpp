@@ -22,7 +22,7 @@ std::optional<AffineBuilder::Pieces> AffineBuilder::integer(unsigned index) {
     llvm::SaveAndRestore deeper(depth, depth + 1);
     made = makeInteger(index);
   }
-  if (made && (made->size() > limits.conjunctions || isLate()))
+  if (made && (made->size() > limits.conjunctions || isTooLong()))
     made = std::nullopt;
   return integers[index] = std::move(made);
 }

@@ -6,7 +6,6 @@
 #include "llvm/ADT/STLExtras.h"
 
 #include <algorithm>
-#include <chrono>
 
 using namespace fovea;
 using mlir::presburger::IntegerPolyhedron;
@@ -49,8 +48,7 @@ AffineMask::Box AffineMask::makeBox(const MaskRectangle &rectangle) const {
   return box;
 }
 
-bool AffineMask::isEmptyExactly(const Polyhedron &polyhedron,
-                                const Box &box) const {
+bool AffineMask::isEmptyExactly(const Polyhedron &polyhedron, const Box &box) {
   // Divisions name earlier ones only; those that are not used stay away.
   std::vector<bool> used(divisions.size());
   auto use = [&](const Sum &sum) {
@@ -84,11 +82,14 @@ bool AffineMask::isEmptyExactly(const Polyhedron &polyhedron,
     set.addBound(mlir::presburger::BoundType::LB, position, range.low);
     set.addBound(mlir::presburger::BoundType::UB, position, range.high);
   }
+  // A simplex over these rows; each pivot visits all entries of its tableau.
+  uint64_t rows = set.getNumConstraints();
+  answerSteps += rows * rows * set.getNumCols();
   return set.isIntegerEmpty();
 }
 
-/// Whether a polyhedron and the box share a point; `known` becomes false where
-/// time ran out.
+/// Whether a polyhedron and the box share a point; `known` becomes false past
+/// the limit.
 bool AffineMask::intersects(const std::vector<Polyhedron> &set, const Box &box,
                             bool &known) {
   llvm::SmallVector<const Polyhedron *> open;
@@ -105,16 +106,11 @@ bool AffineMask::intersects(const std::vector<Polyhedron> &set, const Box &box,
       open.push_back(&polyhedron);
   }
   for (const Polyhedron *polyhedron : open) {
-    if (spent > limits.milliseconds) {
+    if (answerSteps > limits.answerSteps) {
       known = false;
       return true;
     }
-    auto start = std::chrono::steady_clock::now();
-    bool empty = isEmptyExactly(*polyhedron, box);
-    std::chrono::duration<double, std::milli> took =
-        std::chrono::steady_clock::now() - start;
-    spent += took.count();
-    if (!empty)
+    if (!isEmptyExactly(*polyhedron, box))
       return true;
   }
   return false;

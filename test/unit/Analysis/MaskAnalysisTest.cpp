@@ -219,10 +219,30 @@ TEST(AffineMask, LimitsFallBack) {
   EXPECT_EQ(analysis.method(), MaskMethod::Bounds);
   EXPECT_EQ(analysis.classify({{64, 71}, {0, 127}}), TileClass::Partial);
   limits = AffineLimits();
-  limits.milliseconds = -1; // no time at all
-  MaskAnalysis late(program, environmentOf({}, sizesOf(128, 128)), limits);
-  late.enter(0, 0);
-  EXPECT_EQ(late.affine(), nullptr);
+  limits.buildSteps = 3;
+  MaskAnalysis longer(program, environmentOf({}, sizesOf(128, 128)), limits);
+  longer.enter(0, 0);
+  EXPECT_EQ(longer.affine(), nullptr);
+}
+
+/// What is found depends on how much was asked, never on the machine.
+TEST(AffineMask, AnswersAreCounted) {
+  AffineLimits limits;
+  limits.answerSteps = 1000;
+  Program program = sinkWindow(5, 19);
+  auto countAnswers = [&] {
+    MaskAnalysis analysis(program, environmentOf({}, sizesOf(128, 128)),
+                          limits);
+    analysis.enter(0, 0);
+    unsigned answers = 0;
+    while (answers < 1000 && analysis.affine()->classify({{64, 71}, {64, 71}}))
+      ++answers;
+    return answers;
+  };
+  unsigned answers = countAnswers();
+  EXPECT_GT(answers, 0u);
+  EXPECT_LT(answers, 100u);
+  EXPECT_EQ(countAnswers(), answers);
 }
 
 TEST(AffineMask, ClosedFormsInWords) {
