@@ -135,7 +135,8 @@ private:
   public:
     explicit Nest(AttnParser &parser) : parser(parser) { ++parser.nesting; }
     ~Nest() { --parser.nesting; }
-    bool isTooDeep() const { return parser.nesting > AttnLimits::nesting; }
+    /// The expression of a clause nests in nothing yet.
+    bool isTooDeep() const { return parser.nesting > AttnLimits::nesting + 1; }
 
   private:
     AttnParser &parser;

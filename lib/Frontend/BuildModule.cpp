@@ -327,7 +327,12 @@ buildAttnModule(ArrayRef<Program> programs, MLIRContext &context) {
     if (file)
       os << file.getFilename().getValue() << ':' << file.getLine() << ':'
          << file.getColumn() << ": error: ";
-    os << diagnostic.str();
+    // Who writes .attn or Python knows no ops.
+    std::string message = diagnostic.str();
+    StringRef said(message);
+    if (said.consume_front("'attn.normalizer' op "))
+      os << "normalizer: ";
+    os << said;
     return success();
   });
   if (failed(verify(*module)))

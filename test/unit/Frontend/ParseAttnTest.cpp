@@ -254,9 +254,15 @@ TEST(ParseAttnHostile, Nesting) {
                 "expression nests deeper than 256");
   expectMessage("attention x " + repeat("{", 100000), "expected let");
   expectMessage("attention x" + repeat("(", 100000), "expected the name");
-  std::string deep = "attention x { score = " + repeat("(", 250) + "s" +
-                     repeat(")", 250) + "}";
-  parseOne(deep);
+  auto nested = [](unsigned depth) {
+    return "attention x { score = " + repeat("(", depth) + "s" +
+           repeat(")", depth) + "}";
+  };
+  parseOne(nested(256));
+  expectMessage(nested(257), "expression nests deeper than 256");
+  parseOne("attention x { mask = " + repeat("not ", 256) + "q < kv }");
+  parseOne("attention x { mask = " + repeat("not ", 255) + "(q < kv) }");
+  parseOne("attention x { score = " + repeat("- ", 256) + "s }");
 }
 
 TEST(ParseAttnHostile, LongChainsAreFine) {
