@@ -62,10 +62,14 @@ fovea::compileAheadOfTime(const Program &program,
                           llvm::StringRef name) {
   if (!isIdentifier(name))
     return makeError(FOVEA_INVALID_ARGUMENT,
-                     "name: must be a C identifier, got '" + name + "'");
+                     "-o: NAME must be a C identifier, got '" + name + "'");
   if (isTakenInC(name))
     return makeError(FOVEA_INVALID_ARGUMENT,
-                     "name: must be free in C and C++, got '" + name + "'");
+                     "-o: NAME must be free in C and C++, got '" + name + "'");
+  if (isFunctionOfC(name))
+    return makeError(FOVEA_INVALID_ARGUMENT,
+                     "-o: NAME must not be a function of the C library, got '" +
+                         name + "'");
   if (targets.empty())
     return makeError(FOVEA_INVALID_ARGUMENT, "target: must name at least one");
   if (program.blockMask)

@@ -3,8 +3,9 @@
 #include "fovea/AheadOfTime/AheadOfTime.h"
 #include "fovea/Runtime/Error.h"
 #include "fovea/Runtime/ReadSource.h"
+#include "fovea/Tools/CommandLine.h"
 
-#include "llvm/Support/CommandLine.h"
+#include "llvm/ADT/SmallVector.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/ToolOutputFile.h"
@@ -12,32 +13,54 @@
 
 using namespace fovea;
 
-namespace {
-/// The options; made when the command runs, so that nothing is registered in
-/// programs that only link this library.
-struct Options {
-  llvm::cl::OptionCategory category{"foveac options"};
-  llvm::cl::opt<std::string> input{
-      llvm::cl::Positional, llvm::cl::Required, llvm::cl::cat(category),
-      llvm::cl::desc("FILE[:variant]"), llvm::cl::value_desc("file")};
-  llvm::cl::opt<std::string> output{
-      "o", llvm::cl::Required, llvm::cl::cat(category),
-      llvm::cl::desc("Write NAME.o and NAME.h"), llvm::cl::value_desc("NAME")};
-  llvm::cl::opt<int64_t> headDim{"head-dim", llvm::cl::init(0),
-                                 llvm::cl::cat(category),
-                                 llvm::cl::desc("Head dim of q and k")};
-  llvm::cl::opt<int64_t> valueDim{"value-dim", llvm::cl::init(-1),
-                                  llvm::cl::cat(category),
-                                  llvm::cl::desc("Head dim of v")};
-  llvm::cl::opt<std::string> dtype{"dtype", llvm::cl::cat(category),
-                                   llvm::cl::desc("f32, f64, f16 or bf16")};
-  llvm::cl::list<std::string> targets{
-      "target", llvm::cl::CommaSeparated, llvm::cl::cat(category),
-      llvm::cl::desc("Processors, as in x86-64-v3,x86-64-v4+avx512bf16")};
-  llvm::cl::list<std::string> defines{
-      "D", llvm::cl::Prefix, llvm::cl::cat(category),
-      llvm::cl::desc("Compile-time parameter"), llvm::cl::value_desc("W=64")};
+static constexpr OptionSpec optionSpecs[] = {
+    {"-o", "NAME", "write NAME.o and NAME.h"},
+    {"--head-dim", "NUMBER", "head dim of q and k"},
+    {"--value-dim", "NUMBER", "head dim of v, that of q and k by default"},
+    {"--dtype", "TYPE", "f32 (default), f64, f16 or bf16"},
+    {"--target", "NAMES",
+     "processors, as in x86-64-v3,x86-64-v4+avx512bf16; cpu by default", true},
+    {"-D", "NAME=VALUE", "value of a compile-time parameter", true},
 };
+
+namespace {
+struct Options {
+  std::string input, output, dtype;
+  std::optional<int64_t> headDim, valueDim;
+  std::vector<std::string> targets, defines;
+};
+
+/// False: bad usage, which was said.
+bool readOptions(const CommandLine &line, Options &options) {
+  options.input = line.getFile();
+  options.output = line.get("-o").value_or("");
+  options.dtype = line.get("--dtype").value_or("");
+  options.defines = line.getAll("-D");
+  for (const std::string &list : line.getAll("--target")) {
+    llvm::SmallVector<llvm::StringRef> names;
+    llvm::StringRef(list).split(names, ',');
+    for (llvm::StringRef name : names)
+      options.targets.push_back(name.str());
+  }
+  if (options.output.empty()) {
+    llvm::errs() << "foveac: needs -o NAME; --help says more\n";
+    return false;
+  }
+  for (auto [name, dim] : {std::pair("--head-dim", &options.headDim),
+                           std::pair("--value-dim", &options.valueDim)}) {
+    std::optional<std::string> text = line.get(name);
+    int64_t number;
+    if (!text)
+      continue;
+    if (llvm::StringRef(*text).getAsInteger(10, number)) {
+      llvm::errs() << "foveac: " << name << ": must be an int, got '" << *text
+                   << "'\n";
+      return false;
+    }
+    *dim = number;
+  }
+  return true;
+}
 
 llvm::Error ioError(llvm::StringRef path, std::error_code code) {
   return makeError(FOVEA_IO_ERROR, path + ": " + code.message());
@@ -70,10 +93,8 @@ llvm::Expected<Program> readProgram(const Options &options) {
       return pair.takeError();
     source.defines.push_back(std::move(*pair));
   }
-  if (options.headDim.getNumOccurrences())
-    source.headDim = options.headDim;
-  if (options.valueDim.getNumOccurrences())
-    source.valueDim = options.valueDim;
+  source.headDim = options.headDim;
+  source.valueDim = options.valueDim;
   auto program = readSourceFile(options.input, source, llvm::errs());
   if (!program)
     return program.takeError();
@@ -87,8 +108,7 @@ llvm::Expected<Program> readProgram(const Options &options) {
 
 llvm::Error run(const Options &options) {
   std::vector<CPUTarget> targets;
-  std::vector<std::string> names(options.targets.begin(),
-                                 options.targets.end());
+  std::vector<std::string> names = options.targets;
   if (names.empty())
     names.push_back("cpu");
   for (const std::string &name : names) {
@@ -111,15 +131,20 @@ llvm::Error run(const Options &options) {
 } // namespace
 
 int fovea::runFoveac(int argc, char **argv) {
+  CommandLine line(
+      "foveac", "FILE[:variant]",
+      "Compiles an attention variant ahead of time. FILE is .attn, "
+      "MLIR text or bytecode; - is standard input.",
+      optionSpecs);
   Options options;
-  std::string usage;
-  llvm::raw_string_ostream os(usage);
-  llvm::cl::HideUnrelatedOptions(options.category);
-  if (!llvm::cl::ParseCommandLineOptions(
-          argc, argv, "Compiles an attention variant ahead of time\n", &os)) {
-    llvm::errs() << usage;
-    return 2;
+  CommandLine::Outcome outcome = line.parse(
+      llvm::ArrayRef<const char *>(argv + 1, argv + argc), llvm::errs());
+  if (outcome == CommandLine::Outcome::Help) {
+    line.printHelp(llvm::outs());
+    return 0;
   }
+  if (outcome == CommandLine::Outcome::BadUsage || !readOptions(line, options))
+    return 2;
   auto [status, text] = takeStatus(run(options));
   if (status == FOVEA_OK)
     return 0;

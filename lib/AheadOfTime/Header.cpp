@@ -80,34 +80,6 @@ private:
 };
 } // namespace
 
-bool fovea::isTakenInC(llvm::StringRef name) {
-  static const llvm::StringSet<> words = {
-      "alignas", "alignof", "and", "and_eq", "asm", "auto", "bitand", "bitor",
-      "bool", "break", "case", "catch", "char", "char16_t", "char32_t",
-      "char8_t", "class", "co_await", "co_return", "co_yield", "compl",
-      "concept", "const", "const_cast", "consteval", "constexpr", "constinit",
-      "continue", "decltype", "default", "delete", "do", "double",
-      "dynamic_cast", "else", "enum", "explicit", "export", "extern", "false",
-      "float", "for", "friend", "goto", "if", "inline", "int", "long",
-      "mutable", "namespace", "new", "noexcept", "not", "not_eq", "nullptr",
-      "operator", "or", "or_eq", "private", "protected", "public", "register",
-      "reinterpret_cast", "requires", "restrict", "return", "short", "signed",
-      "sizeof", "static", "static_assert", "static_cast", "struct", "switch",
-      "template", "this", "thread_local", "throw", "true", "try", "typedef",
-      "typeid", "typename", "typeof", "typeof_unqual", "union", "unsigned",
-      "using", "virtual", "void", "volatile", "wchar_t", "while", "xor",
-      "xor_eq",
-      // Macros of the headers and of compilers, and what a program defines.
-      "BUFSIZ", "EOF", "FILE", "L_tmpnam", "NULL", "SEEK_CUR", "SEEK_END",
-      "SEEK_SET", "errno", "i386", "linux", "main", "offsetof", "stderr",
-      "stdin", "stdout", "unix"};
-  return words.contains(name) || name.starts_with("fovea_") ||
-         name.starts_with("FOVEA_") || name.starts_with("__") ||
-         (name.starts_with("_") && name.size() > 1 && llvm::isUpper(name[1])) ||
-         name.ends_with("_t") || name.ends_with("_MAX") ||
-         name.ends_with("_MIN");
-}
-
 /// The processor test of a version, in the spelling of GCC and Clang.
 void HeaderWriter::writeTest(const CPUTarget &target) {
   llvm::SmallVector<llvm::StringRef, 8> needs;

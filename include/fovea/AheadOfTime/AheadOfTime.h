@@ -21,6 +21,10 @@ struct AheadOfTimeOutput {
 /// Whether C or C++, or a header that these headers include, takes the name.
 bool isTakenInC(llvm::StringRef name);
 
+/// Whether the C library has a function of this name, or the header's includes
+/// declare one: no kernel may take it.
+bool isFunctionOfC(llvm::StringRef name);
+
 /// Compiles a complete program for each target. The header defines one function
 /// `name`, which takes the best version that the processor runs.
 llvm::Expected<AheadOfTimeOutput>

@@ -1,0 +1,67 @@
+//===- AheadOfTimeNamesTest.cpp - Names that kernels may not take ---------===//
+#include "fovea/AheadOfTime/AheadOfTime.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "gtest/gtest.h"
+
+#include <array>
+#include <cstdio>
+#include <set>
+
+using namespace fovea;
+
+namespace {
+/// What a shell command writes.
+std::string outputOf(const char *command) {
+  std::string text;
+  FILE *pipe = popen(command, "r");
+  if (!pipe)
+    return text;
+  std::array<char, 4096> buffer;
+  while (size_t count = fread(buffer.data(), 1, buffer.size(), pipe))
+    text.append(buffer.data(), count);
+  return pclose(pipe) == 0 ? text : "";
+}
+
+/// Identifiers at file scope of preprocessed text: glibc's parameters and
+/// members begin with an underscore.
+std::set<std::string> identifiersOf(llvm::StringRef text) {
+  std::set<std::string> found;
+  llvm::SmallVector<llvm::StringRef> lines;
+  text.split(lines, '\n');
+  for (llvm::StringRef line : lines) {
+    if (line.starts_with("#"))
+      continue;
+    while (!line.empty()) {
+      auto isPart = [](char c) { return llvm::isAlnum(c) || c == '_'; };
+      llvm::StringRef word = line.take_while(isPart);
+      if (word.empty())
+        word = line.take_front(1);
+      else if (!llvm::isDigit(word.front()) && word.front() != '_')
+        found.insert(word.str());
+      line = line.drop_front(word.size());
+    }
+  }
+  return found;
+}
+} // namespace
+
+TEST(AheadOfTimeNames, WhatTheIncludesDeclareIsTaken) {
+  const std::string includes =
+      "printf '#include <%s>\\n' stddef.h stdint.h stdio.h string.h | clang-22 "
+      "-E -x c - -std=gnu17";
+  for (const char *extensions : {"", " -D_GNU_SOURCE"}) {
+    std::set<std::string> names =
+        identifiersOf(outputOf((includes + extensions).c_str()));
+    ASSERT_TRUE(names.count("printf") && names.count("memcpy"));
+    for (const std::string &name : names)
+      EXPECT_TRUE(isTakenInC(name) || isFunctionOfC(name)) << name;
+  }
+}
+
+TEST(AheadOfTimeNames, TheLibraryIsTaken) {
+  for (const char *name : {"printf", "malloc", "free", "exp2f", "index"})
+    EXPECT_TRUE(isFunctionOfC(name)) << name;
+  for (const char *name : {"alibi", "window", "attention", "softmax"})
+    EXPECT_FALSE(isFunctionOfC(name) || isTakenInC(name)) << name;
+}
