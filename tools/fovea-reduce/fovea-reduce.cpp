@@ -1,6 +1,7 @@
 //===- fovea-reduce.cpp - Shrinks a module that shows a defect ------------===//
 
 #include "fovea/Registration/Registration.h"
+#include "fovea/Tools/ToolMain.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Tools/mlir-reduce/MlirReduceMain.h"
 
@@ -9,5 +10,7 @@ int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   fovea::registerDialects(registry);
   mlir::MLIRContext context(registry);
-  return mlir::failed(mlir::mlirReduceMain(argc, argv, context));
+  return fovea::runToolMain("fovea-reduce", [&] {
+    return mlir::succeeded(mlir::mlirReduceMain(argc, argv, context));
+  });
 }

@@ -1,5 +1,9 @@
 //===- foveac.cpp - Compiles variants ahead of time -----------------------===//
 
 #include "fovea/AheadOfTime/Command.h"
+#include "fovea/Tools/ToolMain.h"
 
-int main(int argc, char **argv) { return fovea::runFoveac(argc, argv); }
+int main(int argc, char **argv) {
+  fovea::explainWriteErrors("foveac");
+  return fovea::runFoveac(argc, argv);
+}
