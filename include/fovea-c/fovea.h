@@ -270,7 +270,8 @@ FOVEA_API fovea_status fovea_mask_dense(const fovea_mask_query *query,
 
 /* ---- .attn files ------------------------------------------------------ */
 
-/* JSON array of Programs (dtype and dims left out), one per variant. */
+/* JSON array of Programs (dtype and dims left out), one per variant. Level-1
+ * MLIR, text or bytecode, counts as the .attn file that says the same. */
 FOVEA_API fovea_status fovea_parse_attn(
     const char *text, size_t size, const char *name, const char *const *defines,
     size_t num_defines, fovea_string *programs_json, fovea_message *message);

@@ -1,6 +1,8 @@
 //===- Process.cpp - C ABI: .attn files, threads, caches, configuration ---===//
 #include "Support.h"
 #include "fovea/Frontend/Attn.h"
+#include "fovea/Runtime/CompileProgram.h"
+#include "fovea/Runtime/ReadSource.h"
 #include "fovea/Runtime/ThreadPool.h"
 #include "fovea/Target/CPU/HostInfo.h"
 
@@ -11,6 +13,15 @@
 
 using namespace fovea;
 using namespace fovea::capi;
+
+/// The .attn text of a level-1 module.
+static llvm::Expected<std::string> exportMLIR(llvm::StringRef source,
+                                              llvm::StringRef name) {
+  auto program = readMLIRProgram(source, name);
+  if (!program)
+    return program.takeError();
+  return printAttn(*program);
+}
 
 extern "C" fovea_status
 fovea_parse_attn(const char *text, size_t size, const char *name,
@@ -24,9 +35,16 @@ fovea_parse_attn(const char *text, size_t size, const char *name,
     auto pairs = readDefines(defines, num_defines);
     if (!pairs)
       return pairs.takeError();
-    std::string diagnostics;
+    llvm::StringRef source(text, size), file = name ? name : "<text>";
+    std::string diagnostics, exported;
+    if (isMLIR(source, file)) {
+      if (llvm::Error error = exportMLIR(source, file).moveInto(exported))
+        return makeError(FOVEA_PARSE_ERROR,
+                         takeStatus(std::move(error)).second);
+      source = exported;
+    }
     llvm::raw_string_ostream os(diagnostics);
-    auto programs = parseAttn({text, size}, name ? name : "<text>", *pairs, os);
+    auto programs = parseAttn(source, file, *pairs, os);
     if (failed(programs))
       return makeError(FOVEA_PARSE_ERROR, llvm::StringRef(diagnostics).rtrim());
     std::string json = "[";

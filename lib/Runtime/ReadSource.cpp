@@ -160,7 +160,7 @@ llvm::Expected<Program> fovea::readSource(const ReadOptions &options,
 
 /// MLIR's magic number, its file names, or for other names what its text must
 /// hold and .attn text cannot.
-static bool isMLIR(llvm::StringRef text, llvm::StringRef name) {
+bool fovea::isMLIR(llvm::StringRef text, llvm::StringRef name) {
   if (text.starts_with("ML\xefR") || name.ends_with(".mlir") ||
       name.ends_with(".mlirbc"))
     return true;

@@ -123,10 +123,6 @@ def _load(file: str) -> Variant:
     path, name = file, ""
     if ":" in file and not os.path.exists(file):
         path, _, name = file.rpartition(":")
-    if path.endswith((".mlir", ".mlirbc")):
-        raise ValueError(
-            f"{path}: must be a .attn file; fovea-translate --export-attn writes one"
-        )
     if path == "-":
         return read(sys.stdin.buffer, "<stdin>", name or None)
     return load(path, name or None)

@@ -55,6 +55,9 @@ struct SourceFile {
   std::unique_ptr<llvm::MemoryBuffer> buffer;
 };
 
+/// Whether a text with this file name is MLIR, not .attn.
+bool isMLIR(llvm::StringRef text, llvm::StringRef name);
+
 /// Whether the path is a device such as /dev/zero, which may never end.
 bool isEndless(llvm::StringRef path);
 

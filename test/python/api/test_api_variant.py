@@ -428,7 +428,7 @@ def test_explain_refuses_impossible_shapes(tmp_path, capsys, shape, status, text
 def test_explain_reads_standard_input_and_names_with_colons(
     tmp_path, capsys, monkeypatch
 ):
-    """FILE is .attn text, `-` is standard input."""
+    """FILE is .attn, MLIR text or bytecode, `-` is standard input."""
     from fovea.__main__ import main
 
     text = "attention d { mask = q >= kv }"
@@ -442,8 +442,27 @@ def test_explain_reads_standard_input_and_names_with_colons(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     assert main(["explain", "-", "--shape", "D=8"]) == 0
     assert capsys.readouterr().out.count("variant d\n") == 3
-    assert main(["explain", "x.mlir", "--shape", "D=8"]) == 1
-    assert "x.mlir: must be a .attn file" in capsys.readouterr().err
+    assert main(["explain", str(tmp_path / "none.mlir"), "--shape", "D=8"]) == 1
+    assert "none.mlir" in capsys.readouterr().err
+
+
+def test_explain_reads_mlir(tmp_path, capsys, monkeypatch):
+    """FILE is .attn, MLIR text or bytecode, `-` is standard input."""
+    from fovea.__main__ import main
+
+    kernel = fovea.compile(None, lambda b, h, q, kv: q - kv < 9, D=8)
+    file = tmp_path / "near.mlir"
+    file.write_text(kernel.ir("attn"))
+    shape = ["--shape", "D=8,M=64,N=64"]
+    assert main(["explain", str(file), *shape]) == 0
+    expected = capsys.readouterr().out
+    assert "kv >= q - 8" in expected
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
+    assert main(["explain", "-", *shape]) == 0
+    assert capsys.readouterr().out == expected
+    file.write_text("func.func @broken(")
+    assert main(["explain", str(file), *shape]) == 1
+    assert f"{file}:1:" in capsys.readouterr().err
 
 
 def test_explain_with_standard_output_closed(path, capsys, monkeypatch):
