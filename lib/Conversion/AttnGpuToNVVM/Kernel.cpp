@@ -14,9 +14,11 @@ KernelEmitter::KernelEmitter(func::FuncOp func, SpecializeOp specialize)
 }
 
 LogicalResult KernelEmitter::run() {
-  if (!func->hasAttr("attn_gpu.shared_memory"))
-    return func.emitError("has no budget: run -attn-gpu-budget");
+  if (failed(checkForm()))
+    return failure();
   layOutChannels();
+  if (failed(checkChannels()))
+    return failure();
   collectArguments();
   createFunction();
   if (failed(emitPrologue()))

@@ -62,6 +62,10 @@ private:
   bool takesSign();
   void describePrologues(llvm::json::Object &manifest, ChannelType queries);
 
+  // Form.cpp
+  LogicalResult checkForm();
+  LogicalResult checkChannels();
+
   // Kernel.cpp: the frame and control flow.
   LogicalResult emitPrologue();
   LogicalResult emitRole(RoleOp role);
