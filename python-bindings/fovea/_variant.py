@@ -27,7 +27,8 @@ def load(path: Any, name: str | None = None) -> Variant:
     Parameters
     ----------
     path : str or path
-        The file.
+        The file; level-1 MLIR, as text or bytecode, counts as the `.attn` file
+        that says the same.
     name : str, optional
         Which of its variants; without, it must have exactly one.
 
