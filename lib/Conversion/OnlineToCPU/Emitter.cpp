@@ -1,6 +1,7 @@
 //===- Emitter.cpp --------------------------------------------------------===//
 
 #include "Emitter.h"
+#include "fovea/Target/CPU/CPUModel.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -16,9 +17,9 @@ Emitter::Emitter(MLIRContext *context, Location loc, Type scoreType,
       lanes(native * vectors), vf(VectorType::get({native * vectors}, f)),
       vmask(VectorType::get({native * vectors}, i1)) {
   avx512 = registerBytes() == 64;
-  // 16 accumulators cover the latency of two pipes; with 16 registers eight
-  // leave room for the operands.
-  group = (avx512 ? 16 : 8) / vectors;
+  // 16 accumulators cover the latency of two pipes; AVX2 has 16 registers, of
+  // which eight leave room for the operands.
+  group = fovea::keyGroup(registerBytes()) / vectors;
   word = b.getIntegerType(std::max<int64_t>(lanes, 8));
 }
 

@@ -121,9 +121,10 @@ static LogicalResult checkSchedule(KernelSpec &spec) {
     return spec.grid.emitOpError("needs a #online.cpu_schedule");
   int64_t bytes = spec.scoreType.getIntOrFloatBitWidth() / 8;
   int64_t lanes = spec.schedule.getLanes();
-  if (lanes * bytes != 32 && lanes * bytes != 64)
-    return spec.grid.emitOpError("schedule's lanes must fill 32 or 64 bytes "
-                                 "with scores of ")
+  if (lanes * bytes != 16 && lanes * bytes != 32 && lanes * bytes != 64)
+    return spec.grid.emitOpError(
+               "schedule's lanes must fill 16, 32 or 64 bytes "
+               "with scores of ")
            << bytes << " bytes, got " << lanes;
   int64_t group = fovea::keyGroup(lanes * bytes);
   if (spec.schedule.getM() <= 0 || spec.schedule.getM() % lanes != 0)

@@ -42,8 +42,8 @@ func.func @lanes(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, %kl
   %c192 = arith.constant 192 : index
   %n = memref.dim %k, %c0 : !t
   %B = memref.dim %q, %c0 : !t
-  // expected-error @below {{schedule's lanes must fill 32 or 64 bytes with scores of 4 bytes, got 4}}
-  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 192, n = 256, lanes = 4, exact = false, index_bits = 32>) {
+  // expected-error @below {{schedule's lanes must fill 16, 32 or 64 bytes with scores of 4 bytes, got 2}}
+  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 192, n = 256, lanes = 2, exact = false, index_bits = 32>) {
     %bi = arith.index_cast %b : index to i64
     %m0 = arith.muli %mt, %c192 : index
     %Q = online.view %q[%b, %h] : !t -> <?x64xf32>

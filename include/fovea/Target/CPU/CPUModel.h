@@ -15,7 +15,7 @@ TargetModel getCPUModel(llvm::StringRef cpu, llvm::StringRef features);
 
 /// Keys whose products a micro-kernel makes at once: a block has whole groups.
 inline int64_t keyGroup(int64_t vectorBytes) {
-  return vectorBytes == 64 ? 16 : 8;
+  return vectorBytes == 32 ? 8 : 16;
 }
 
 /// What a schedule is chosen for.

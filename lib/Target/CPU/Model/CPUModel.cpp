@@ -37,11 +37,17 @@ static bool hasBF16Dots(llvm::StringRef cpu, llvm::StringRef features) {
          cpu.contains("sapphirerapids") || cpu.contains("graniterapids");
 }
 
+/// AArch64 processors, whose NEON registers every one of them has.
+static bool hasNEON(llvm::StringRef cpu) {
+  return cpu.starts_with("neoverse-") || cpu.starts_with("cortex-a7") ||
+         cpu.starts_with("cortex-x") || cpu.starts_with("apple-m");
+}
+
 TargetModel fovea::getCPUModel(llvm::StringRef cpu, llvm::StringRef features) {
   TargetModel model(cpu);
-  bool wide = hasAVX512(cpu, features);
-  model.setLimit("vector_bytes", wide ? 64 : 32);
-  model.setLimit("vector_registers", wide ? 32 : 16);
+  bool wide = hasAVX512(cpu, features), narrow = hasNEON(cpu);
+  model.setLimit("vector_bytes", wide ? 64 : narrow ? 16 : 32);
+  model.setLimit("vector_registers", wide || narrow ? 32 : 16);
   if (wide && hasBF16Dots(cpu, features))
     model.setLimit("bf16_dots", 1);
   model.setLimit("l1_bytes", 32 << 10);
