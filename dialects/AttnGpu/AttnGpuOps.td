@@ -13,6 +13,8 @@ include "mlir/Interfaces/SideEffectInterfaces.td"
 def AttnGpu_View : Type<CPred<"::llvm::isa<::mlir::online::ViewType>($_self)">, "view",
                         "::mlir::online::ViewType">;
 def AttnGpu_Fragment : AnyTypeOf<[AttnGpu_FragType, AttnGpu_RowvecType], "frag or rowvec">;
+def AttnGpu_MapInput : AnyTypeOf<[AttnGpu_FragType, AttnGpu_RowvecType, AttnGpu_DiagvecType],
+                                 "frag, rowvec or diagvec">;
 
 //===----------------------------------------------------------------------===//
 // The synchronous form
@@ -45,9 +47,9 @@ def AttnGpu_ForBlocksOp : AttnGpu_Op<"for_blocks", [SingleBlock, AttrSizedOperan
   let description = [{
     Runs its body for tiles of `step` keys: (n0, how many keys from n0 on belong,
     whether the mask holds on all of them). Segments are cut as in
-    `online.walk.segments`. The last element comes first, then the whole
-    elements of full segments, then the others. Where there is none the body
-    runs once with no key belonging.
+    `online.walk.segments`, and numbered: the whole ones of full segments from
+    the last one down, then the others. The last number comes first, then the
+    rest. Where there is none the body runs once with no key belonging.
 
     `list` takes the elements from one row of a block mask instead, as
     `list.count` and `list.element` number them; `unmasked` is as theirs.
@@ -204,13 +206,14 @@ def AttnGpu_MapOp : AttnGpu_Op<"map", [Pure, AttrSizedOperandSegments]> {
   let description = [{
     With `at(%m0, %n0)` the region's first arguments are the global query and key
     positions as i64 (for a rowvec: the query's alone, `at(%m0)`); then one
-    scalar per input: elements of a fragment, of a rowvec the row's.
+    scalar per input: elements of a fragment, of a rowvec the row's, of a diagvec
+    that of the row less the column.
 
     Constraints:
     - (C8) positions are two for a frag, one for a rowvec, or none
     - (C9) the region takes the positions and one f32 per input and yields f32
-    - (C10) a frag input has the result's shape and layout; a rowvec result takes
-      rowvecs only, partial as itself
+    - (C10) a frag input has the result's shape and layout, a diagvec input its
+      columns; a rowvec result takes rowvecs only, partial as itself
     - (C11) the region's ops are scalar and of the set that `attn` allows
 
     Example:
@@ -223,13 +226,40 @@ def AttnGpu_MapOp : AttnGpu_Op<"map", [Pure, AttrSizedOperandSegments]> {
     } : (!attn_gpu.frag<64x128xf32, quad>, !attn_gpu.rowvec<64xf32>) -> !attn_gpu.frag<64x128xf32, quad>
     ```
   }];
-  let arguments = (ins Variadic<AttnGpu_Fragment>:$inputs, Variadic<Index>:$origins);
+  let arguments = (ins Variadic<AttnGpu_MapInput>:$inputs, Variadic<Index>:$origins);
   let results = (outs AttnGpu_Fragment:$result);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
     (`at` `(` $origins^ `)`)? `(` $inputs `)` $body attr-dict `:` `(` qualified(type($inputs)) `)`
     `->` qualified(type($result))
   }];
+  let hasVerifier = 1;
+}
+
+def AttnGpu_DiagonalOp : AttnGpu_Op<"diagonal", [Pure]> {
+  let summary = "A scalar region on every difference of positions";
+  let description = [{
+    The region's argument is m − n, of global positions, for the queries from m0
+    and the keys from n0 on. So a bias table is read once for each difference,
+    not once for each score.
+
+    Constraints:
+    - (C30) the region takes (d: i64) and yields one f32; its ops are scalar and
+      of the set that `attn` allows (C11)
+
+    Example:
+    ```mlir
+    %t = attn_gpu.diagonal at(%m0, %n0) {
+    ^bb0(%d: i64):
+      %x = attn.read %table[%d] : memref<?xf32> -> f32
+      attn_gpu.yield %x : f32
+    } : !attn_gpu.diagvec<128x64xf32>
+    ```
+  }];
+  let arguments = (ins Index:$m0, Index:$n0);
+  let results = (outs AttnGpu_DiagvecType:$result);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "`at` `(` $m0 `,` $n0 `)` $body attr-dict `:` qualified(type($result))";
   let hasVerifier = 1;
 }
 
@@ -438,20 +468,29 @@ def AttnGpu_FillOp : AttnGpu_Op<"fill", [AttrSizedOperandSegments, MemoryEffects
   let description = [{
     Waits until the slot is free, then starts the copy; readers of the use see
     tile and records together. Without a number it is the role's next use of the
-    channel; so for `wait`, and for `release` the oldest that it holds.
+    channel; so for `wait`, and for `release` the oldest that it holds. The
+    region, evaluated as that of `diagonal`, gives the diagvec beside the tile.
 
     Constraints:
     - (C22) the channel's tile has the view's columns and element type
     - (C23) as many records as the channel's type says
+    - (C31) the region, with its origins (m0, n0), is there if the channel has a
+      diagonal; it is as that of C30
 
     Example: `attn_gpu.fill %kc[%it], %K[%n0] : !attn_gpu.channel<…>, !online.view<?x64xbf16, ragged>`
   }];
   let arguments = (ins AttnGpu_ChannelType:$channel, Optional<Index>:$use, AttnGpu_View:$view,
-                       Index:$row, Variadic<Index>:$records);
+                       Index:$row, Variadic<Index>:$records, Variadic<Index>:$origins);
+  let regions = (region MaxSizedRegion<1>:$diagonal);
   let assemblyFormat = [{
-    $channel (`[` $use^ `]`)? `,` $view `[` $row `]` (`records` `(` $records^ `)`)? attr-dict `:`
+    $channel (`[` $use^ `]`)? `,` $view `[` $row `]` (`records` `(` $records^ `)`)?
+    (`diagonal` `at` `(` $origins^ `)` $diagonal)? attr-dict `:`
     qualified(type($channel)) `,` qualified(type($view))
   }];
+  let builders = [OpBuilder<(ins "Value":$channel, "Value":$use, "Value":$view, "Value":$row,
+                                 "ValueRange":$records), [{
+    build($_builder, $_state, channel, use, view, row, records, ValueRange());
+  }]>];
   let hasVerifier = 1;
 }
 
@@ -493,6 +532,23 @@ def AttnGpu_WaitOp : AttnGpu_Op<"wait", [MemoryEffects<[MemRead]>]> {
   let arguments = (ins AttnGpu_ChannelType:$channel, Optional<Index>:$use);
   let results = (outs AttnGpu_TileType:$tile);
   let assemblyFormat = "$channel (`[` $use^ `]`)? attr-dict `:` qualified(type($channel)) `->` qualified(type($tile))";
+  let hasVerifier = 1;
+}
+
+def AttnGpu_DiagonalReadOp : AttnGpu_Op<"diagonal.read", [MemoryEffects<[MemRead]>]> {
+  let summary = "Reads the diagvec of a use";
+  let description = [{
+    The use has been waited for and not been released. Without a number it is the
+    role's latest.
+
+    Constraints:
+    - (C32) the channel has a diagonal, and the result is it
+
+    Example: `%t = attn_gpu.diagonal.read %kc[%it] : !attn_gpu.channel<…> -> !attn_gpu.diagvec<128x64xf32>`
+  }];
+  let arguments = (ins AttnGpu_ChannelType:$channel, Optional<Index>:$use);
+  let results = (outs AttnGpu_DiagvecType:$result);
+  let assemblyFormat = "$channel (`[` $use^ `]`)? attr-dict `:` qualified(type($channel)) `->` qualified(type($result))";
   let hasVerifier = 1;
 }
 

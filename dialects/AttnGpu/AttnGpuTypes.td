@@ -74,6 +74,27 @@ def AttnGpu_RowvecType : AttnGpu_Type<"Rowvec", "rowvec"> {
   let genVerifyDecl = 1;
 }
 
+def AttnGpu_DiagvecType : AttnGpu_Type<"Diagvec", "diagvec"> {
+  let summary = "One value for each m - n of a query tile and a key tile";
+  let description = [{
+    `rows` queries and `columns` keys have rows + columns − 1 differences of
+    positions; a value depends on nothing else. It lies in shared memory beside
+    the key tile.
+
+    Constraints:
+    - (T7) rows are whole groups of 64, columns a multiple of 8, at most 256 of
+      either; f32
+
+    Example: `!attn_gpu.diagvec<128x64xf32>`
+  }];
+  let parameters = (ins "int64_t":$rows, "int64_t":$columns, "::mlir::Type":$elementType);
+  let assemblyFormat = "`<` custom<Shape>($rows, $columns, $elementType) `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    int64_t getLength() const { return getRows() + getColumns() - 1; }
+  }];
+}
+
 def AttnGpu_PendingType : AttnGpu_Type<"Pending", "pending"> {
   let summary = "A product in flight";
   let description = [{
@@ -93,18 +114,21 @@ def AttnGpu_ChannelType : AttnGpu_Type<"Channel", "channel"> {
     `stages` slots of shared memory. The n-th use of the channel is slot
     n mod stages; a fill waits until the slot's previous use was released by
     every warpgroup that reads. Beside each tile travel `records` scalars, read
-    uniformly by every reader.
+    uniformly by every reader, and with `diagonal` a diagvec of that many query
+    rows and the tile's rows as keys.
 
     Constraints:
-    - (T6) shape and element as T1; 1 to 8 stages, 0 to 32 records
+    - (T6) shape and element as T1; 1 to 8 stages, 0 to 32 records; diagonal as
+      T7, or 0 for none
 
-    Example: `!attn_gpu.channel<128x64xbf16, stages = 2, records = 4>`
+    Example: `!attn_gpu.channel<128x64xbf16, stages = 2, records = 4, diagonal = 128>`
   }];
   let parameters = (ins "int64_t":$rows, "int64_t":$columns, "::mlir::Type":$elementType,
-                        "int64_t":$stages, "int64_t":$records);
+                        "int64_t":$stages, "int64_t":$records,
+                        DefaultValuedParameter<"int64_t", "0">:$diagonal);
   let assemblyFormat = [{
     `<` custom<Shape>($rows, $columns, $elementType) `,` `stages` `=` $stages `,`
-    `records` `=` $records `>`
+    `records` `=` $records (`,` `diagonal` `=` $diagonal^)? `>`
   }];
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
@@ -112,6 +136,13 @@ def AttnGpu_ChannelType : AttnGpu_Type<"Channel", "channel"> {
       return TileType::get(getContext(), getRows(), getColumns(), getElementType());
     }
     int64_t getTileBytes() const { return getRows() * getColumns() * 2; }
+    /// What travels beside the tiles; none without `diagonal`.
+    DiagvecType getDiagonalType() const;
+    /// Of shared memory a slot: whole rounds of a warp.
+    int64_t getDiagonalBytes() const {
+      int64_t rounds = (getDiagonal() + getRows() + 30) / 32;
+      return getDiagonal() ? 128 * rounds : 0;
+    }
   }];
 }
 

@@ -52,6 +52,10 @@ int64_t GpuCoroutine::getUse(const GpuState &state, Operation *op) const {
         return named(op.getUse(),
                      holds ? reading->second.held.begin()->first : 0);
       })
+      .Case<DiagonalReadOp>([&](auto op) {
+        return named(op.getUse(),
+                     reading == readings.end() ? 0 : reading->second.next - 1);
+      })
       .Case<PublishOp, RecordOp>([&](auto op) { return integer(op.getUse()); });
 }
 
@@ -163,7 +167,22 @@ LogicalResult GpuCoroutine::meetFill(GpuState &state, FillOp op) {
     return failure();
   copy.contents = *rows;
   // Neither the old contents nor the new until the copy has ended.
-  state.channels[copy.channel].slot(copy.use).contents = nullptr;
+  GpuSlot &slot = state.channels[copy.channel].slot(copy.use);
+  slot.contents = nullptr;
+  slot.diagonal = nullptr;
+  if (gpu->data && !op.getDiagonal().empty()) {
+    // The notes are the reader's to make.
+    std::vector<NoteInfo> own;
+    own.swap(notes);
+    FailureOr<MatrixRef> diagonal = evaluateDiagonal(
+        op, op.getDiagonal(), type.getDiagonalType(),
+        integer(op.getOrigins()[0]), integer(op.getOrigins()[1]));
+    own.swap(notes);
+    if (failed(diagonal))
+      return failure();
+    slot.diagonal = *diagonal;
+    slot.diagonalNotes = std::move(own);
+  }
   state.copies.push_back(std::move(copy));
   return success();
 }

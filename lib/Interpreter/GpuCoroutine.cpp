@@ -101,6 +101,7 @@ LogicalResult GpuCoroutine::runLocal(GpuState &state, Operation *op) {
         return success();
       })
       .Case<LoadOp>([&](auto op) { return runLoad(op); })
+      .Case<DiagonalReadOp>([&](auto op) { return readDiagonal(state, op); })
       .Case<MmaOp>([&](auto op) { return runMma(state, op); })
       .Case<MmaStartOp>([&](auto op) { return runMmaStart(state, op); })
       .Case<AwaitOp>([&](auto op) { return runAwait(state, op); })
@@ -251,13 +252,16 @@ std::shared_ptr<const Walk> GpuCoroutine::orderBlocks(ForBlocksOp op) {
   for (WalkElement &element : all)
     if (element.count < step)
       element.kind = online::ClassKind::Partial;
-  walk->push_back(all.back());
-  all.pop_back();
   auto isFull = [](const WalkElement &element) {
     return element.kind == online::ClassKind::Full;
   };
-  llvm::copy_if(all, std::back_inserter(*walk), isFull);
-  llvm::copy_if(all, std::back_inserter(*walk), std::not_fn(isFull));
+  if (op.getList()) {
+    *walk = all;
+  } else {
+    llvm::copy_if(llvm::reverse(all), std::back_inserter(*walk), isFull);
+    llvm::copy_if(all, std::back_inserter(*walk), std::not_fn(isFull));
+  }
+  std::rotate(walk->begin(), walk->end() - 1, walk->end());
   return walk;
 }
 

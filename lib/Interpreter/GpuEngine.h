@@ -21,8 +21,9 @@ namespace fovea {
 // Values
 //===----------------------------------------------------------------------===//
 
-/// A matrix of f32 with notes: a fragment, a tile's contents, or a row vector
-/// of one column, of four (one a lane of the quad) where it is partial.
+/// A matrix of f32 with notes: a fragment, a tile's contents, a row vector of
+/// one column, of four (one a lane of the quad) where it is partial, or a
+/// diagonal as one row.
 struct GpuMatrix {
   GpuMatrix(int64_t rows, int64_t columns, float value = 0)
       : rows(rows), columns(columns), data(rows * columns, value) {}
@@ -61,6 +62,8 @@ struct GpuSlot {
   int64_t use = -1;       // last begun
   bool hasTile = false;
   MatrixRef contents; // null: never filled
+  MatrixRef diagonal; // one row; its notes count within diagonalNotes
+  std::vector<NoteInfo> diagonalNotes;
   llvm::SmallVector<int64_t, 4> records;
 };
 
@@ -207,6 +210,12 @@ private:
   llvm::LogicalResult runFragment(mlir::Operation *op);
   llvm::LogicalResult runMap(mlir::attn_gpu::MapOp op);
   llvm::LogicalResult runMask(mlir::attn_gpu::MaskOp op);
+  llvm::FailureOr<MatrixRef> evaluateDiagonal(mlir::Operation *op,
+                                              mlir::Region &region,
+                                              mlir::attn_gpu::DiagvecType type,
+                                              int64_t m0, int64_t n0);
+  llvm::LogicalResult readDiagonal(const GpuState &state,
+                                   mlir::attn_gpu::DiagonalReadOp op);
   llvm::LogicalResult runReduce(mlir::attn_gpu::ReduceOp op);
   llvm::LogicalResult runQuadReduce(mlir::attn_gpu::QuadReduceOp op);
   llvm::LogicalResult runRescale(mlir::attn_gpu::RescaleOp op);
@@ -218,7 +227,7 @@ private:
   const GpuMatrix &getMatrix(mlir::Value value) const {
     return *getGpu(value).matrix;
   }
-  void setMatrix(mlir::Value value, std::shared_ptr<GpuMatrix> matrix) {
+  void setMatrix(mlir::Value value, MatrixRef matrix) {
     GpuValue result;
     result.matrix = std::move(matrix);
     set(value, std::make_shared<const GpuValue>(std::move(result)));

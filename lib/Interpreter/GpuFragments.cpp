@@ -48,6 +48,14 @@ LogicalResult GpuCoroutine::runFragment(Operation *op) {
       .Case<QuadReduceOp>([&](auto op) { return runQuadReduce(op); })
       .Case<RescaleOp>([&](auto op) { return runRescale(op); })
       .Case<ConvertOp>([&](auto op) { return runConvert(op); })
+      .Case<DiagonalOp>([&](DiagonalOp op) -> LogicalResult {
+        FailureOr<MatrixRef> values =
+            evaluateDiagonal(op, op.getBody(), op.getType(),
+                             integer(op.getM0()), integer(op.getN0()));
+        if (succeeded(values))
+          setMatrix(op, *values);
+        return values;
+      })
       .Case<MapOp>([&](auto op) { return runMap(op); })
       .Case<MaskOp>([&](auto op) { return runMask(op); })
       .Default([&](Operation *op) {
@@ -144,6 +152,56 @@ LogicalResult GpuCoroutine::runConvert(ConvertOp op) {
 // Regions
 //===----------------------------------------------------------------------===//
 
+/// The region at every m - n of a tile, the least first.
+FailureOr<MatrixRef> GpuCoroutine::evaluateDiagonal(Operation *op,
+                                                    mlir::Region &region,
+                                                    DiagvecType type,
+                                                    int64_t m0, int64_t n0) {
+  FailureOr<ScalarFrame> frame = bind(op, region);
+  if (failed(frame))
+    return failure();
+  auto result = std::make_shared<GpuMatrix>(1, type.getLength());
+  for (int64_t i = 0; i < type.getLength(); ++i) {
+    std::pair<const char *, int64_t> position[] = {
+        {"m - n", m0 - n0 - (type.getColumns() - 1) + i}};
+    ScalarValue value =
+        frame->run({ScalarValue::ofInt(position[0].second)}).front();
+    result->data[i] = static_cast<float>(value.f);
+    result->setNote(i, noteBadRead(op, *frame, {}, position));
+  }
+  return MatrixRef(result);
+}
+
+/// The diagonal beside a tile that is held.
+LogicalResult GpuCoroutine::readDiagonal(const GpuState &state,
+                                         DiagonalReadOp op) {
+  int64_t channel = getGpu(op.getChannel()).channel, use = getUse(state, op);
+  auto reading = readings.find(channel);
+  if (reading == readings.end() || !reading->second.held.count(use))
+    return op.emitError() << name() << " reads the diagonal of use " << use
+                          << " of " << state.channels[channel].name(use)
+                          << ", which it does not hold";
+  const GpuSlot &slot = state.channels[channel].slot(use);
+  if (!slot.diagonal || slot.diagonalNotes.empty()) {
+    setMatrix(op, slot.diagonal);
+    return success();
+  }
+  auto result = std::make_shared<GpuMatrix>(*slot.diagonal);
+  for (Note &note : result->notes)
+    note += note ? notes.size() : 0;
+  llvm::append_range(notes, slot.diagonalNotes);
+  setMatrix(op, result);
+  return success();
+}
+
+/// Where an input of a map has its value for an element of the result.
+static size_t indexOf(const GpuMatrix &input, Type type, int64_t row, int64_t i,
+                      int64_t j) {
+  if (auto diagonal = dyn_cast<DiagvecType>(type))
+    return row - j + diagonal.getColumns() - 1;
+  return input.columns == 1 ? i : i * input.columns + j;
+}
+
 LogicalResult GpuCoroutine::runMap(MapOp op) {
   FailureOr<ScalarFrame> frame = bind(op, op.getBody());
   if (failed(frame))
@@ -166,7 +224,8 @@ LogicalResult GpuCoroutine::runMap(MapOp op) {
       }
       SmallVector<Note> marks(origins.size(), 0);
       for (auto [index, input] : llvm::enumerate(inputs)) {
-        size_t from = input->columns == 1 ? i : i * input->columns + j;
+        size_t from =
+            indexOf(*input, op.getInputs()[index].getType(), at[0], i, j);
         arguments[origins.size() + index].f = input->data[from];
         marks.push_back(input->note(from));
       }

@@ -17,8 +17,10 @@ void KernelEmitter::layOutChannels() {
     info.full = offset;
     info.empty = offset + 8 * stages;
     info.records = offset + 16 * stages;
-    offset =
+    info.diagonals =
         info.records + llvm::alignTo(info.type.getRecords() * 4, 16) * stages;
+    offset = info.diagonals + info.type.getDiagonalBytes() * stages;
+    loadsByWarp |= info.type.getDiagonal() != 0;
     for (Operation *user : channel->getUsers())
       info.hasEnd |= isa<PublishOp>(user);
     for (Operation *user : channel->getUsers())
@@ -81,9 +83,59 @@ void KernelEmitter::writeRecords(ChannelInfo &channel, Value slot,
     Values words{e.add(base, int64_t(4 * i))};
     for (size_t j = i; j < i + 4; ++j)
       words.push_back(j < records.size() ? known[records[j]].value : e.c(0));
-    e.assembly("st.shared.v4.b32 [$0], {$1, $2, $3, $4};",
-               "r,r,r,r,r,~{memory}", words);
+    byOne("@p st.shared.v4.b32 [$0], {$1, $2, $3, $4};", "r,r,r,r,r", words);
   }
+}
+
+/// Runs instructions of the loading role in its first lane. They are
+/// predicated,
+/// `@p`, and their operands are $0, $1, …
+void KernelEmitter::byOne(StringRef instructions, StringRef constraints,
+                          ValueRange operands) {
+  std::string text = instructions.str();
+  Values all(operands);
+  if (!loadsByWarp) {
+    for (size_t at; (at = text.find("@p ")) != std::string::npos;)
+      text.erase(at, 3);
+    e.assembly(text, (constraints + ",~{memory}").str(), all);
+    return;
+  }
+  text = "{\n.reg .pred p;\nsetp.eq.s32 p, $" + std::to_string(all.size()) +
+         ", 0;\n" + text + "\n}";
+  all.push_back(lane);
+  e.assembly(text, (constraints + ",r,~{memory}").str(), all);
+}
+
+void KernelEmitter::startCopy(Value tile, Value map,
+                              ArrayRef<Value> coordinates, Value full) {
+  Values operands{tile, map};
+  llvm::append_range(operands, coordinates);
+  operands.push_back(full);
+  byOne("@p cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::"
+        "complete_tx::bytes [$0], [$1, {$2, $3, $4, $5, $6}], [$7];",
+        "r,l,r,r,r,r,r,r", operands);
+}
+
+/// The lane's values of a diagonal: every 32nd from its own on. Beyond the last
+/// one there is room for more.
+FailureOr<Values> KernelEmitter::evaluateDiagonal(FillOp op) {
+  ChannelType type = op.getChannel().getType();
+  Block &block = op.getDiagonal().front();
+  Value first =
+      e.sub(known[op.getOrigins()[0]].value, known[op.getOrigins()[1]].value);
+  first = e.add(e.add(first, lane), 1 - type.getRows());
+  Values values;
+  for (int64_t i = 0; i < type.getDiagonalBytes() / 128; ++i) {
+    known[block.getArgument(0)] =
+        scalars.index(e.add(first, 32 * i), -kMaxPosition, kMaxPosition + 256);
+    if (failed(emitBlock(block)))
+      return failure();
+    FailureOr<Scalar> value = scalarOf(block.getTerminator()->getOperand(0));
+    if (failed(value))
+      return failure();
+    values.push_back(value->value);
+  }
+  return values;
 }
 
 LogicalResult KernelEmitter::emitFill(FillOp op) {
@@ -92,20 +144,40 @@ LogicalResult KernelEmitter::emitFill(FillOp op) {
   FailureOr<Values> place = coordinates(op, view, op.getRow());
   if (failed(place))
     return failure();
+  bool hasDiagonal = channel.type.getDiagonal() != 0;
+  Values diagonal;
+  if (hasDiagonal) {
+    // Before the wait, so that its reads end in the meantime.
+    FailureOr<Values> values = evaluateDiagonal(op);
+    if (failed(values))
+      return failure();
+    diagonal = *values;
+  }
   auto [slot, phase] = slotAndPhase(channel, known[op.getUse()].value);
+  Value full = address(channel.full, slot, 8);
+  Value tile = address(channel.tiles, slot, channel.type.getTileBytes());
+  Value map = tensorMaps.at(tensorNumber(view.getSource()));
+  Value bytes = e.c(channel.type.getTileBytes());
   waitBarrier(address(channel.empty, slot, 8), e.lxor(phase, e.c(1)));
   writeRecords(channel, slot, op.getRecords());
-  Value full = address(channel.full, slot, 8);
-  int64_t bytes = channel.type.getTileBytes();
-  e.assembly("mbarrier.arrive.expect_tx.shared::cta.b64 _, [$0], $1;",
-             "r,r,~{memory}", {full, e.c(bytes)});
-  Values operands{address(channel.tiles, slot, bytes),
-                  tensorMaps.at(tensorNumber(view.getSource()))};
-  llvm::append_range(operands, *place);
-  operands.push_back(full);
-  e.assembly("cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::"
-             "complete_tx::bytes [$0], [$1, {$2, $3, $4, $5, $6}], [$7];",
-             "r,l,r,r,r,r,r,r,~{memory}", operands);
+  if (!hasDiagonal) {
+    byOne("@p mbarrier.arrive.expect_tx.shared::cta.b64 _, [$0], $1;", "r,r",
+          {full, bytes});
+    startCopy(tile, map, *place, full);
+    return success();
+  }
+  // The copy is on its way before the values are there.
+  byOne("@p mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [$0], $1;", "r,r",
+        {full, bytes});
+  startCopy(tile, map, *place, full);
+  Value base =
+      address(channel.diagonals, slot, channel.type.getDiagonalBytes());
+  base = e.add(base, e.shl(lane, 2));
+  for (auto [index, value] : llvm::enumerate(diagonal))
+    e.assembly("st.shared.f32 [$0], $1;", "r,f,~{memory}",
+               {e.add(base, int64_t(128 * index)), value});
+  e.assembly("bar.warp.sync 0xffffffff;", "~{memory}", {});
+  byOne("@p mbarrier.arrive.shared::cta.b64 _, [$0];", "r", full);
   return success();
 }
 
@@ -114,8 +186,8 @@ void KernelEmitter::emitPublish(PublishOp op) {
   auto [slot, phase] = slotAndPhase(channel, known[op.getUse()].value);
   waitBarrier(address(channel.empty, slot, 8), e.lxor(phase, e.c(1)));
   writeRecords(channel, slot, op.getRecords());
-  e.assembly("mbarrier.arrive.shared::cta.b64 _, [$0];", "r,~{memory}",
-             address(channel.full, slot, 8));
+  byOne("@p mbarrier.arrive.shared::cta.b64 _, [$0];", "r",
+        address(channel.full, slot, 8));
 }
 
 /// Whether the tile of a record's use was waited for above it.
@@ -164,6 +236,26 @@ void KernelEmitter::emitWait(WaitOp op) {
   registers[op] = {descriptor};
 }
 
+/// The thread's values in the order of Key for diagonals: of row − box from 1
+/// down, each for both columns of a pair. All lanes read different banks.
+void KernelEmitter::emitDiagonalRead(DiagonalReadOp op) {
+  ChannelInfo &channel = channels[op.getChannel()];
+  DiagvecType type = op.getType();
+  auto [slot, phase] = slotAndPhase(channel, known[op.getUse()].value);
+  Value base =
+      address(channel.diagonals, slot, channel.type.getDiagonalBytes());
+  Value first = e.add(e.sub(row, column), type.getColumns() - 1);
+  base = e.add(base, e.shl(first, 2));
+  Values values;
+  for (int64_t box = -1; box < type.getColumns() / 8; ++box)
+    for (int64_t pair : {0, 1})
+      values.push_back(e.assembly1("ld.shared.f32 $0, [$1+" +
+                                       std::to_string(-32 * box - 4 * pair) +
+                                       "];",
+                                   "=f,r,~{memory}", base, e.f32));
+  registers[op] = values;
+}
+
 void KernelEmitter::emitRelease(ReleaseOp op) {
   ChannelInfo &channel = channels[op.getChannel()];
   auto [slot, phase] = slotAndPhase(channel, known[op.getUse()].value);
@@ -185,15 +277,31 @@ void KernelEmitter::emitTurn(TurnOp op) {
   e.assembly("bar.arrive $0, 256;", "r,~{memory}", next);
 }
 
+Value KernelEmitter::gridSize() {
+  return e.intrinsic("llvm.nvvm.read.ptx.sreg.nctaid.x", e.i32, {});
+}
+
 void KernelEmitter::emitFetch(TileFetchOp op) {
-  Value taken = e.assembly1("atom.global.add.u32 $0, [$1], 1;",
-                            "=r,l,~{memory}", counter, e.i32);
-  Value blocks = e.intrinsic("llvm.nvvm.read.ptx.sreg.nctaid.x", e.i32, {});
-  known[op] = scalars.index(e.add(taken, blocks));
-  Value last = e.add(known[op.getTiles()].value, -1);
-  afterFetch = [this, taken, last] {
+  Value taken;
+  if (loadsByWarp) {
+    taken = e.assembly1("{\n.reg .pred p;\nsetp.eq.s32 p, $2, 0;\n"
+                        "mov.b32 $0, 0;\n"
+                        "@p atom.global.add.u32 $0, [$1], 1;\n}",
+                        "=&r,l,r,~{memory}", {counter, lane}, e.i32);
+    taken = e.intrinsic("llvm.nvvm.shfl.sync.idx.i32", e.i32,
+                        {e.c(-1), taken, e.c(0), e.c(31)});
+  } else {
+    taken = e.assembly1("atom.global.add.u32 $0, [$1], 1;", "=r,l,~{memory}",
+                        counter, e.i32);
+  }
+  Value next = e.add(taken, gridSize());
+  known[op] = scalars.index(next);
+  Value tiles = known[op.getTiles()].value;
+  // `taken` itself would be one register more during the loop.
+  afterFetch = [this, next, tiles] {
     e.assembly("{\n.reg .pred p;\nsetp.eq.u32 p, $1, $2;\n"
                "@p st.global.b32 [$0], 0;\n}",
-               "l,r,r,~{memory}", {counter, taken, last});
+               "l,r,r,~{memory}",
+               {counter, next, e.add(e.add(tiles, -1), gridSize())});
   };
 }

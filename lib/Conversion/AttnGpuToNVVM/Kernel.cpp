@@ -174,7 +174,9 @@ LogicalResult KernelEmitter::emitRole(RoleOp role) {
     e.assembly("setmaxnreg.dec.sync.aligned.u32 " + std::to_string(count) + ";",
                "", {});
     Block *one = e.block(), *exit = e.block();
-    e.condBr(e.icmp(LLVM::ICmpPredicate::eq, tid, e.c(0)), one, {}, exit, {});
+    Value loads =
+        e.icmp(LLVM::ICmpPredicate::ult, tid, e.c(loadsByWarp ? 32 : 1));
+    e.condBr(loads, one, {}, exit, {});
     e.enter(exit);
     LLVM::ReturnOp::create(e.b, e.loc, ValueRange());
     e.enter(one);
@@ -245,6 +247,7 @@ LogicalResult KernelEmitter::emit(Operation *op) {
       .Case<PublishOp>(with(&KernelEmitter::emitPublish))
       .Case([&](RecordOp record) { return emitRecord(record); })
       .Case<WaitOp>(with(&KernelEmitter::emitWait))
+      .Case<DiagonalReadOp>(with(&KernelEmitter::emitDiagonalRead))
       .Case<ReleaseOp>(with(&KernelEmitter::emitRelease))
       .Case<TurnOp>(with(&KernelEmitter::emitTurn))
       .Case<TileFetchOp>(with(&KernelEmitter::emitFetch))

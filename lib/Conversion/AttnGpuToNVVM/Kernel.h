@@ -12,7 +12,7 @@ using namespace mlir::attn_gpu;
 /// Where a channel's parts lie in shared memory, in bytes from its start.
 struct ChannelInfo {
   ChannelType type;
-  int64_t tiles, full, empty, records;
+  int64_t tiles, full, empty, records, diagonals;
   /// In the computing role: the descriptor of slot 0.
   Value descriptor;
   /// Read as lhs: each group takes its own 64 rows.
@@ -88,12 +88,19 @@ private:
   void waitBarrier(Value barrier, Value phase);
   LogicalResult emitFill(FillOp op);
   void writeRecords(ChannelInfo &channel, Value slot, ValueRange records);
+  void startCopy(Value tile, Value map, ArrayRef<Value> coordinates,
+                 Value full);
+  FailureOr<Values> evaluateDiagonal(FillOp op);
+  void emitDiagonalRead(DiagonalReadOp op);
+  void byOne(StringRef instructions, StringRef constraints,
+             ValueRange operands);
   void emitPublish(PublishOp op);
   LogicalResult emitRecord(RecordOp op);
   void emitWait(WaitOp op);
   void emitRelease(ReleaseOp op);
   void emitTurn(TurnOp op);
   void emitFetch(TileFetchOp op);
+  Value gridSize();
   FailureOr<Values> coordinates(Operation *op, online::ViewOp view, Value row);
 
   // Products.cpp
@@ -109,7 +116,10 @@ private:
 
   // Regions.cpp
   LogicalResult emitMap(MapOp op);
+
+  // Masks.cpp
   LogicalResult emitMask(MaskOp op);
+  Values maskEnd(const Values &scores, const Values &belongs, Value count);
 
   // Stores.cpp
   LogicalResult emitStoreTile(StoreTileOp op);
@@ -127,6 +137,8 @@ private:
   DenseMap<Value, Scalar> known;
   DenseMap<Value, ChannelInfo> channels;
   int64_t groups;
+  /// Whether a warp loads, and not one thread: some tiles have a diagonal.
+  bool loadsByWarp = false;
 
   /// Arguments in order: their manifest entries, types and where they go.
   llvm::json::Array entries, conditions;

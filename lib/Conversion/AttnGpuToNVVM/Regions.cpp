@@ -1,107 +1,10 @@
 //===- Regions.cpp - Scalar regions on fragments --------------------------===//
 
+#include "Regions.h"
+
 #include "Kernel.h"
 
 using namespace fovea::gpu;
-
-namespace {
-/// What a value of a region depends on.
-enum class Dependence { Uniform, Row, Column, Diagonal, Element };
-
-/// Registers of a thread that share a value, by its dependence.
-struct Key {
-  int a = 0, b = 0;
-  bool operator<(const Key &other) const {
-    return std::tie(a, b) < std::tie(other.a, other.b);
-  }
-};
-
-/// The thread's registers: register i is row (i / 2) % 2 of two that are 8
-/// apart, column 8 · (i / 4) + i % 2 from the lane's first.
-struct Position {
-  int row, box, pair;
-  static Position of(size_t i) {
-    return {int(i / 2 % 2), int(i / 4), int(i % 2)};
-  }
-  int column() const { return 8 * box + pair; }
-  Key key(Dependence dependence) const {
-    switch (dependence) {
-    case Dependence::Uniform:
-      return {};
-    case Dependence::Row:
-      return {row, 0};
-    case Dependence::Column:
-      return {box, pair};
-    case Dependence::Diagonal: // m − n: rows and boxes are both 8 apart
-      return {row - box, pair};
-    case Dependence::Element:
-      return {row, column()};
-    }
-    llvm_unreachable("unknown dependence");
-  }
-};
-
-/// How a region's integers are made of m and n: `m + c`, `n + c`, `m − n + c`,
-/// `n − m + c` with c uniform.
-enum class Shape { None, M, N, MinusN, MinusM };
-
-/// What such a value is at a register beyond what it is at the first one.
-int64_t stepOf(Shape shape, Position position) {
-  int64_t rows = 8 * position.row, columns = position.column();
-  switch (shape) {
-  case Shape::None:
-    return 0;
-  case Shape::M:
-    return rows;
-  case Shape::N:
-    return columns;
-  case Shape::MinusN:
-    return rows - columns;
-  case Shape::MinusM:
-    return columns - rows;
-  }
-  llvm_unreachable("unknown shape");
-}
-
-/// Evaluates one region on all registers, each value once for all registers
-/// that share it.
-class RegionEvaluator {
-public:
-  using Input = std::function<Scalar(Value argument, Position)>;
-  RegionEvaluator(Emitter &e, ScalarEmitter &scalars, Block &block,
-                  std::function<FailureOr<Scalar>(Value)> outside, Input input)
-      : e(e), scalars(scalars), block(block), outside(outside), input(input) {}
-
-  void setArgument(unsigned index, Dependence dependence, Shape shape) {
-    dependences[block.getArgument(index)] = dependence;
-    shapes[block.getArgument(index)] = shape;
-  }
-  void classify();
-  FailureOr<Scalar> get(Value value, size_t i);
-
-  DenseMap<Value, Dependence> dependences;
-  DenseMap<Value, Shape> shapes;
-
-private:
-  Dependence dependenceOf(Value value) {
-    auto it = dependences.find(value);
-    return it == dependences.end() ? Dependence::Uniform : it->second;
-  }
-  FailureOr<Scalar> compute(Value value, size_t i);
-  FailureOr<Scalar> computeScaled(arith::MulFOp op, size_t i);
-  FailureOr<Scalar> computePosition(Value position, Value factor, size_t i);
-  Value splitFactors(Value value, SmallVectorImpl<Value> &factors);
-
-  Emitter &e;
-  ScalarEmitter &scalars;
-  Block &block;
-  std::function<FailureOr<Scalar>(Value)> outside;
-  Input input;
-  std::map<std::pair<void *, Key>, Scalar> computed;
-  std::map<void *, Value> bases, products;
-  std::map<std::pair<void *, void *>, Value> scaledBases;
-};
-} // namespace
 
 static Dependence join(Dependence a, Dependence b) {
   if (a == Dependence::Uniform || a == b)
@@ -272,6 +175,9 @@ LogicalResult KernelEmitter::emitMap(MapOp op) {
                   promised};
         Value input = op.getInputs()[index - positions];
         Values &list = registers[input];
+        if (isa<DiagvecType>(input.getType()))
+          return {list[2 * (1 - position.row + position.box) + position.pair],
+                  {}};
         bool byRow = isa<RowvecType>(input.getType());
         return {
             list[byRow ? position.row
@@ -279,16 +185,16 @@ LogicalResult KernelEmitter::emitMap(MapOp op) {
             {}};
       });
   for (unsigned i = 0; i < block.getNumArguments(); ++i) {
-    if (i < positions)
+    if (i < positions) {
       evaluator.setArgument(i, i == 0 ? Dependence::Row : Dependence::Column,
                             i == 0 ? Shape::M : Shape::N);
-    else
-      evaluator.setArgument(
-          i,
-          isa<RowvecType>(op.getInputs()[i - positions].getType())
-              ? Dependence::Row
-              : Dependence::Element,
-          Shape::None);
+      continue;
+    }
+    Type type = op.getInputs()[i - positions].getType();
+    Dependence dependence = isa<RowvecType>(type)    ? Dependence::Row
+                            : isa<DiagvecType>(type) ? Dependence::Diagonal
+                                                     : Dependence::Element;
+    evaluator.setArgument(i, dependence, Shape::None);
   }
   evaluator.classify();
   Value yielded = block.getTerminator()->getOperand(0);
@@ -299,54 +205,6 @@ LogicalResult KernelEmitter::emitMap(MapOp op) {
     if (failed(scalar))
       return failure();
     results.push_back(scalar->value);
-  }
-  registers[op] = results;
-  return success();
-}
-
-//===----------------------------------------------------------------------===//
-// mask
-//===----------------------------------------------------------------------===//
-
-LogicalResult KernelEmitter::emitMask(MaskOp op) {
-  Values scores = registers[op.getScores()];
-  Value infinity = e.cf(-INFINITY);
-  // The lane's columns below the end of the element.
-  Value end = e.sub(known[op.getCount()].value, column);
-  std::optional<RegionEvaluator> evaluator;
-  Value firstRow = e.add(known[op.getM0()].value, row);
-  Value firstColumn = e.add(known[op.getN0()].value, column);
-  Interval promised{0, kMaxPosition};
-  if (!op.getBody().empty()) {
-    evaluator.emplace(
-        e, scalars, op.getBody().front(),
-        [&](Value value) { return scalarOf(value); },
-        [&](Value argument, Position position) -> Scalar {
-          bool isRow = cast<BlockArgument>(argument).getArgNumber() == 0;
-          return {isRow ? e.add(firstRow, 8 * position.row)
-                        : e.add(firstColumn, position.column()),
-                  promised};
-        });
-    evaluator->setArgument(0, Dependence::Row, Shape::M);
-    evaluator->setArgument(1, Dependence::Column, Shape::N);
-    evaluator->classify();
-  }
-  std::map<int, Value> belongs;
-  Values results;
-  for (size_t i = 0; i < scores.size(); ++i) {
-    int columns = Position::of(i).column();
-    Value &keep = belongs[columns];
-    if (!keep)
-      keep = e.icmp(LLVM::ICmpPredicate::slt, e.c(columns), end);
-    Value visible = keep;
-    if (evaluator) {
-      Value yielded = op.getBody().front().getTerminator()->getOperand(0);
-      FailureOr<Scalar> scalar = evaluator->get(yielded, i);
-      if (failed(scalar))
-        return failure();
-      visible = e.land(keep, scalar->value);
-    }
-    results.push_back(e.select(visible, scores[i], infinity));
   }
   registers[op] = results;
   return success();

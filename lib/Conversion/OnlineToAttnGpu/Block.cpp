@@ -69,6 +69,8 @@ LogicalResult GridLowering::lowerMap(online::MapOp op) {
   yield.erase();
   hoistUniform(mapped.getBody());
   takeFactor(mapped);
+  if (failed(takeDiagonal(mapped)))
+    return failure();
   mapping.map(op.getResult(0), mapped.getResult());
   return success();
 }

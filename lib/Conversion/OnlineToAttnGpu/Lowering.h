@@ -67,6 +67,8 @@ private:
                     ValueRange captures, SmallVectorImpl<Value> &results);
   void hoistUniform(Region &region);
   void takeFactor(attn_gpu::MapOp map);
+  // Diagonals.cpp
+  LogicalResult takeDiagonal(attn_gpu::MapOp map);
 
   LogicalResult lowerLoad(online::LoadOp op);
   LogicalResult unsupported(Operation *op, const Twine &what) {
@@ -99,6 +101,8 @@ private:
   Value toLog2, toNatural;
   double scoreFactor = 1;
   Value count, full;
+  /// What depends on m − n alone, read once for each difference.
+  attn_gpu::DiagonalOp diagonal;
   /// Null: softmax without a seed.
   attn::NormalizerOp normalizer;
   online::InitOp init;

@@ -419,3 +419,100 @@ func.func @c27(%p: !attn_gpu.pending<!attn_gpu.frag<64x64xf32, quad>>) {
   %s = attn_gpu.await %p keep 8 : !attn_gpu.pending<!attn_gpu.frag<64x64xf32, quad>> -> !attn_gpu.frag<64x64xf32, quad>
   return
 }
+
+// -----
+
+// C10
+func.func @c10_diagonal(%s: !attn_gpu.frag<64x64xf32, quad>, %d: !attn_gpu.diagvec<128x128xf32>) {
+  // expected-error @+1 {{input of type '!attn_gpu.diagvec<128x128xf32>' does not fit the result '!attn_gpu.frag<64x64xf32, quad>'}}
+  %t = attn_gpu.map (%s, %d) {
+  ^bb0(%x: f32, %y: f32):
+    attn_gpu.yield %x : f32
+  } : (!attn_gpu.frag<64x64xf32, quad>, !attn_gpu.diagvec<128x128xf32>) -> !attn_gpu.frag<64x64xf32, quad>
+  return
+}
+
+// -----
+
+// C30
+func.func @c30(%i: index) {
+  // expected-error @+1 {{region must take ('i64'), got ('f32')}}
+  %t = attn_gpu.diagonal at(%i, %i) {
+  ^bb0(%x: f32):
+    attn_gpu.yield %x : f32
+  } : !attn_gpu.diagvec<128x64xf32>
+  return
+}
+
+// -----
+
+!channel = !attn_gpu.channel<64x64xbf16, stages = 2, records = 0, diagonal = 128>
+!view = !online.view<?x64xbf16, ragged>
+
+// C31
+func.func @c31_missing(%c: !channel, %v: !view, %i: index) {
+  // expected-error @+1 {{has a region with two origins exactly where the channel has a diagonal}}
+  attn_gpu.fill %c[%i], %v[%i] : !channel, !view
+  return
+}
+
+// -----
+
+!channel = !attn_gpu.channel<64x64xbf16, stages = 2, records = 0>
+!view = !online.view<?x64xbf16, ragged>
+
+// C31
+func.func @c31_unasked(%c: !channel, %v: !view, %i: index, %z: f32) {
+  // expected-error @+1 {{has a region with two origins exactly where the channel has a diagonal}}
+  attn_gpu.fill %c[%i], %v[%i] diagonal at(%i, %i) {
+  ^bb0(%d: i64):
+    attn_gpu.yield %z : f32
+  } : !channel, !view
+  return
+}
+
+// -----
+
+!channel = !attn_gpu.channel<64x64xbf16, stages = 2, records = 0>
+
+// C32
+func.func @c32_none(%c: !channel, %i: index) {
+  // expected-error @+1 {{reads a channel that has no diagonal}}
+  %d = attn_gpu.diagonal.read %c[%i] : !channel -> !attn_gpu.diagvec<128x64xf32>
+  return
+}
+
+// -----
+
+!channel = !attn_gpu.channel<64x64xbf16, stages = 2, records = 0, diagonal = 128>
+
+// C32
+func.func @c32_other(%c: !channel, %i: index) {
+  // expected-error @+1 {{result must be '!attn_gpu.diagvec<128x64xf32>', got '!attn_gpu.diagvec<64x64xf32>'}}
+  %d = attn_gpu.diagonal.read %c[%i] : !channel -> !attn_gpu.diagvec<64x64xf32>
+  return
+}
+
+// -----
+
+// T7
+// expected-error @+1 {{a diagvec has whole groups of 64 rows up to 256, got 100}}
+func.func private @t7_rows(!attn_gpu.diagvec<100x64xf32>)
+
+// -----
+
+// T7
+// expected-error @+1 {{a diagvec has 8 to 256 columns, a multiple of 8, got 12}}
+func.func private @t7_columns(!attn_gpu.diagvec<64x12xf32>)
+
+// -----
+
+// T7
+// expected-error @+1 {{a diagvec holds f32, got 'bf16'}}
+func.func private @t7_element(!attn_gpu.diagvec<64x64xbf16>)
+
+// -----
+
+// T6
+// expected-error @+1 {{a diagvec has whole groups of 64 rows up to 256, got 3}}
+func.func private @t6_diagonal(!attn_gpu.channel<64x64xbf16, stages = 2, records = 0, diagonal = 3>)

@@ -91,3 +91,51 @@ func.func @lists(%c: memref<?x?x?x?xi8>, %b: index, %tile: index, %n: index) {
   %first = attn_gpu.list.element %whole of %c[%b, %b, %b] tile(%tile) length(%n) step 128 : memref<?x?x?x?xi8>
   return
 }
+
+!table = memref<?xf32, strided<[?], offset: ?>>
+!diag = !attn_gpu.diagvec<128x128xf32>
+
+// CHECK-LABEL: func @diagonals
+func.func @diagonals(%t: !table, %s: !s, %m0: index, %n0: index) -> !s {
+  // CHECK: attn_gpu.diagonal at(%{{.*}}, %{{.*}}) {
+  // CHECK: } : !attn_gpu.diagvec<128x128xf32>
+  %d = attn_gpu.diagonal at(%m0, %n0) {
+  ^bb0(%i: i64):
+    %x = attn.read %t[%i] : !table -> f32
+    attn_gpu.yield %x : f32
+  } : !diag
+  // CHECK: (!attn_gpu.frag<64x128xf32, quad>, !attn_gpu.diagvec<128x128xf32>) -> !attn_gpu.frag<64x128xf32, quad>
+  %r = attn_gpu.map (%s, %d) {
+  ^bb0(%x: f32, %y: f32):
+    %z = arith.addf %x, %y : f32
+    attn_gpu.yield %z : f32
+  } : (!s, !diag) -> !s
+  return %r : !s
+}
+
+!channel = !attn_gpu.channel<128x64xbf16, stages = 2, records = 0, diagonal = 128>
+
+// CHECK-LABEL: func @diagonal_roles
+func.func @diagonal_roles(%k: !memref, %t: !table, %n: index) {
+  %c0 = arith.constant 0 : index
+  %K = online.view %k[%c0, %c0] len(%n) : !memref -> !view
+  // CHECK: attn_gpu.channel "k" : !attn_gpu.channel<128x64xbf16, stages = 2, records = 0, diagonal = 128>
+  %kc = attn_gpu.channel "k" : !channel
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) {
+      // CHECK: attn_gpu.fill %{{.*}}[%{{.*}}], %{{.*}}[%{{.*}}] diagonal at(%{{.*}}, %{{.*}}) {
+      attn_gpu.fill %kc[%c0], %K[%c0] diagonal at(%c0, %c0) {
+      ^bb0(%i: i64):
+        %x = attn.read %t[%i] : !table -> f32
+        attn_gpu.yield %x : f32
+      } : !channel, !view
+    }
+    attn_gpu.role mma groups(2) {
+      %kt = attn_gpu.wait %kc[%c0] : !channel -> !tile
+      // CHECK: attn_gpu.diagonal.read %{{.*}}[%{{.*}}] :
+      %d = attn_gpu.diagonal.read %kc[%c0] : !channel -> !diag
+      attn_gpu.release %kc[%c0] : !channel
+    }
+  }
+  return
+}

@@ -248,6 +248,15 @@ TEST_F(GpuPipeline, RelativeBias) {
   check(launch);
 }
 
+TEST_F(GpuPipeline, BiasOfACurvedDistance) {
+  // Its steps are of the difference alone; three groups, no mask.
+  TestLaunch launch("attention curved(table: bf16[R]) {\n"
+                    "  score = s * 0.5 + table[(kv - q) // 4 + 60] - 0.25\n}",
+                    shapeOf(200, 130, 64));
+  launch.view.captures = {launch.random({96}, DType::BF16)};
+  check(launch);
+}
+
 TEST_F(GpuPipeline, Window) {
   TestLaunch launch(kWindow, shapeOf(500, 500, 64));
   check(launch);

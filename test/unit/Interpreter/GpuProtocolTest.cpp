@@ -322,6 +322,26 @@ TEST_F(GpuProtocol, ReadAfterRelease) {
       "reads use 0 of channel 'k' (slot 0) after its release");
 }
 
+TEST_F(GpuProtocol, DiagonalAfterRelease) {
+  const std::string region = " diagonal at(%c0, %c0) {\n"
+                             "          ^bb0(%d: i64):\n"
+                             "            %f = arith.sitofp %d : i64 to f32\n"
+                             "            attn_gpu.yield %f : f32\n"
+                             "          } : !kc, !view";
+  expectError(
+      {{"!kc = !attn_gpu.channel<16x64xbf16, stages = 2, records = 0>",
+        "!kc = !attn_gpu.channel<16x64xbf16, stages = 2, records = 0, "
+        "diagonal = 128>"},
+       {"%K[%row] : !kc, !view", "%K[%row]" + region},
+       {"%V[%row] : !kc, !view", "%V[%row]" + region},
+       {"attn_gpu.release %kc[%i] : !kc",
+        "attn_gpu.release %kc[%i] : !kc\n"
+        "          %dv = attn_gpu.diagonal.read %kc[%i] : !kc -> "
+        "!attn_gpu.diagvec<128x16xf32>"}},
+      "reads the diagonal of use 0 of channel 'k' (slot 0), which it does not "
+      "hold");
+}
+
 TEST_F(GpuProtocol, ReleasedTwice) {
   expectError({{"attn_gpu.release %vc[%i] : !kc",
                 "attn_gpu.release %vc[%i] : !kc\n"

@@ -145,17 +145,43 @@ LogicalResult PendingType::verify(EmitError emitError, Type result) {
   return success();
 }
 
+// T7
+static LogicalResult verifyDiagonal(EmitError emitError, int64_t rows,
+                                    int64_t columns) {
+  if (rows < kGroupRows || rows > 256 || rows % kGroupRows != 0)
+    return emitError() << "a diagvec has whole groups of " << kGroupRows
+                       << " rows up to 256, got " << rows;
+  if (columns < 8 || columns > 256 || columns % 8 != 0)
+    return emitError()
+           << "a diagvec has 8 to 256 columns, a multiple of 8, got "
+           << columns;
+  return success();
+}
+
+LogicalResult DiagvecType::verify(EmitError emitError, int64_t rows,
+                                  int64_t columns, Type elementType) {
+  if (!elementType.isF32())
+    return emitError() << "a diagvec holds f32, got " << elementType;
+  return verifyDiagonal(emitError, rows, columns);
+}
+
+DiagvecType ChannelType::getDiagonalType() const {
+  return DiagvecType::get(getContext(), getDiagonal(), getRows(),
+                          Float32Type::get(getContext()));
+}
+
 // T6
 LogicalResult ChannelType::verify(EmitError emitError, int64_t rows,
                                   int64_t columns, Type elementType,
-                                  int64_t stages, int64_t records) {
+                                  int64_t stages, int64_t records,
+                                  int64_t diagonal) {
   if (failed(verifyTile(emitError, rows, columns, elementType)))
     return failure();
   if (stages < 1 || stages > 8)
     return emitError() << "a channel has 1 to 8 stages, got " << stages;
   if (records < 0 || records > 32)
     return emitError() << "a channel has 0 to 32 records, got " << records;
-  return success();
+  return diagonal ? verifyDiagonal(emitError, diagonal, rows) : success();
 }
 
 //===----------------------------------------------------------------------===//

@@ -189,8 +189,11 @@ LogicalResult MapOp::verify() {
                          << origins;
   // C10
   for (Type type : getInputs().getTypes()) {
+    auto diagonal = dyn_cast<DiagvecType>(type);
     bool fits =
-        frag ? type == frag || isa<RowvecType>(type) : type == getType();
+        frag ? type == frag || isa<RowvecType>(type) ||
+                   (diagonal && diagonal.getColumns() == frag.getColumns())
+             : type == getType();
     if (!fits)
       return emitOpError() << "input of type " << type
                            << " does not fit the result " << getType();
@@ -201,6 +204,17 @@ LogicalResult MapOp::verify() {
   SmallVector<Type> expected(origins, builder.getI64Type());
   expected.append(getInputs().size(), builder.getF32Type());
   return verifyScalarRegion(*this, getBody(), expected, builder.getF32Type());
+}
+
+/// C30
+static LogicalResult verifyDiagonalRegion(Operation *op, Region &region) {
+  Builder builder(op->getContext());
+  return verifyScalarRegion(op, region, builder.getI64Type(),
+                            builder.getF32Type());
+}
+
+LogicalResult DiagonalOp::verify() {
+  return verifyDiagonalRegion(*this, getBody());
 }
 
 LogicalResult MaskOp::verify() {
@@ -302,7 +316,7 @@ LogicalResult RoleOp::verify() {
     bool computes =
         isa<RecordOp, WaitOp, ReleaseOp, MmaStartOp, MmaOp, TurnOp>(op) ||
         llvm::any_of(op->getResultTypes(), [](Type type) {
-          return isa<FragType, RowvecType, PendingType>(type);
+          return isa<FragType, RowvecType, DiagvecType, PendingType>(type);
         });
     if (!(getKind() == RoleKind::Load ? computes : loads))
       return WalkResult::advance();
@@ -328,7 +342,23 @@ LogicalResult FillOp::verify() {
   if (failed(verifyOfView(*this, getView().getType(), channel.getColumns(),
                           channel.getElementType())))
     return failure();
+  // C31
+  bool hasDiagonal = channel.getDiagonal() != 0;
+  if (hasDiagonal == getDiagonal().empty() ||
+      getOrigins().size() != (hasDiagonal ? 2 : 0))
+    return emitOpError() << "has a region with two origins exactly where the "
+                            "channel has a diagonal";
+  if (hasDiagonal && failed(verifyDiagonalRegion(*this, getDiagonal())))
+    return failure();
   return verifyRecords(*this, channel, getRecords().size());
+}
+
+// C32
+LogicalResult DiagonalReadOp::verify() {
+  ChannelType channel = getChannel().getType();
+  if (channel.getDiagonal() == 0)
+    return emitOpError("reads a channel that has no diagonal");
+  return mustBe(*this, "result", getType(), channel.getDiagonalType());
 }
 
 LogicalResult PublishOp::verify() {

@@ -112,6 +112,7 @@ LogicalResult AttnGpuBudget::setOffsets(SpecializeOp specialize) {
     ChannelType type = channel.getChannel().getType();
     offset += 16 * type.getStages(); // full and empty
     offset += llvm::alignTo(type.getRecords() * 4, 16) * type.getStages();
+    offset += type.getDiagonalBytes() * type.getStages();
   }
   if (offset > kSharedMemory)
     return specialize.emitError()

@@ -21,7 +21,12 @@ private:
     Slice load, mma;
     Places places;
   };
-  Tile decode(Value number);
+  /// Batch, head and query tile of a number.
+  SmallVector<Value, 3> decode(Value number);
+  Tile makeTile(ValueRange indices);
+  /// What of a tile travels round the loop, computed once, and the tile again.
+  SmallVector<Value> carry(Tile &tile);
+  Tile restoreTile(ValueRange carried);
   FillOp findFill(ChannelOp channel);
   void fill(Tile &tile, ChannelOp channel, Value use, Value n0,
             ValueRange records = {});
@@ -38,12 +43,14 @@ private:
   Stream &stream;
   Location loc;
   OpBuilder b;
+  /// Index values of the tile that the fills of its blocks read.
+  llvm::SetVector<Value> ofBlocks;
 };
 } // namespace
 
 /// Heads in sections; inside one the last query tile of each head first, as it
 /// sees the most keys under a causal mask.
-LoaderBuilder::Tile LoaderBuilder::decode(Value number) {
+SmallVector<Value, 3> LoaderBuilder::decode(Value number) {
   Scalars s(b, loc);
   ValueRange bounds = stream.loadTiles.getBounds();
   Value queryTiles = bounds[2];
@@ -55,14 +62,35 @@ LoaderBuilder::Tile LoaderBuilder::decode(Value number) {
   Value inSection = s.sub(rest, s.mul(row, heads));
   Value head = s.add(s.mul(section, heads), inSection);
   Value batch = s.div(head, bounds[1]);
-  Value indices[] = {batch, s.sub(head, s.mul(batch, bounds[1])),
-                     s.sub(s.sub(queryTiles, s.index(1)), row)};
+  return {batch, s.sub(head, s.mul(batch, bounds[1])),
+          s.sub(s.sub(queryTiles, s.index(1)), row)};
+}
+
+LoaderBuilder::Tile LoaderBuilder::makeTile(ValueRange indices) {
   Tile tile{Slice(stream.loadTiles), Slice(stream.mmaTiles), Places()};
   for (int i = 0; i < 3; ++i) {
     tile.load.set(stream.loadTiles.getBody().getArgument(i), indices[i]);
     tile.mma.set(stream.mmaTiles.getBody().getArgument(i), indices[i]);
   }
   tile.places = Places::compute(b, stream.loadBlocks, tile.load);
+  return tile;
+}
+
+SmallVector<Value> LoaderBuilder::carry(Tile &tile) {
+  SmallVector<Value> list;
+  for (Value value : ofBlocks)
+    list.push_back(tile.load.get(b, value));
+  for (Value *value : tile.places.values())
+    list.push_back(*value);
+  return list;
+}
+
+LoaderBuilder::Tile LoaderBuilder::restoreTile(ValueRange carried) {
+  Tile tile{Slice(stream.loadTiles), Slice(stream.mmaTiles), Places()};
+  for (auto [value, travelled] : llvm::zip(ofBlocks, carried))
+    tile.load.set(value, travelled);
+  tile.places = Places::restore(b, stream.loadBlocks, Slice(stream.loadTiles),
+                                carried.drop_front(ofBlocks.size()));
   return tile;
 }
 
@@ -81,8 +109,9 @@ void LoaderBuilder::fill(Tile &tile, ChannelOp channel, Value use, Value n0,
   FillOp fill = findFill(channel);
   Slice slice = tile.load;
   slice.set(stream.loadBlocks.getBody().getArgument(0), n0);
-  FillOp::create(b, loc, channel, use, slice.get(b, fill.getView()),
-                 slice.get(b, fill.getRow()), records);
+  auto filled = cast<FillOp>(slice.clone(b, fill));
+  filled.getUseMutable().assign(use);
+  filled.getRecordsMutable().assign(records);
 }
 
 /// Where a listed block begins travels beside its keys.
@@ -109,9 +138,9 @@ void LoaderBuilder::fillQueries(Tile &tile, Value use) {
 void LoaderBuilder::setRecordTypes(Tile &tile) {
   auto set = [&](ChannelOp channel, int64_t records) {
     ChannelType old = channel.getChannel().getType();
-    channel.getChannel().setType(
-        ChannelType::get(b.getContext(), old.getRows(), old.getColumns(),
-                         old.getElementType(), old.getStages(), records));
+    channel.getChannel().setType(ChannelType::get(
+        b.getContext(), old.getRows(), old.getColumns(), old.getElementType(),
+        old.getStages(), records, old.getDiagonal()));
   };
   set(stream.q, 1 + stream.records.size() + tile.places.values().size());
   set(stream.k, tile.places.isListed() ? 1 : 0);
@@ -143,37 +172,50 @@ SmallVector<Value> LoaderBuilder::fillBlocks(Tile &tile, Value use,
 }
 
 void LoaderBuilder::build() {
+  // Elements of a list are read for each block.
+  SmallVector<Value> ofList(stream.loadBlocks.getRow());
+  if (stream.loadBlocks.getList())
+    ofList.push_back(stream.loadBlocks.getKeyTile());
+  for (Value index : ofList)
+    ofBlocks.insert(index);
+  stream.loadBlocks.getBody().walk(
+      [&](Operation *op) { collectRecords(stream.loadTiles, op, ofBlocks); });
   Value zero = index(0), one = index(1);
-  Value firstTile = TileFirstOp::create(b, loc);
-  Tile tile = decode(firstTile);
+  Tile tile = makeTile(decode(TileFirstOp::create(b, loc)));
   setRecordTypes(tile);
   Value n0 = tile.places.first(b).n0;
   fillKeys(tile, zero, n0);
   fillQueries(tile, zero);
-  // Next uses of K and Q, the tile, its first block.
+  // Next uses of K and Q, the tile's last block so far, the tile.
+  SmallVector<Value> inits{one, one, n0};
+  llvm::append_range(inits, carry(tile));
   SmallVector<Value> last = createWhile(
-      b, loc, {one, one, firstTile, n0},
+      b, loc, inits,
       [&](OpBuilder &, ValueRange x) {
         Value next = TileFetchOp::create(b, loc, stream.tiles);
-        Tile tile = decode(x[2]);
-        SmallVector<Value> done = fillBlocks(tile, x[0], x[3]);
+        Tile tile = restoreTile(x.drop_front(3));
+        SmallVector<Value> passed = fillBlocks(tile, x[0], x[2]);
+        passed.truncate(2);
         Value more = Scalars(b, loc).slt(next, stream.tiles);
-        return std::make_pair(
-            more, SmallVector<Value>{done[0], x[1], x[2], done[1], next});
+        passed.append({x[1], next});
+        llvm::append_range(passed, x.drop_front(3));
+        return std::make_pair(more, passed);
       },
       [&](OpBuilder &, ValueRange x) {
-        Tile old = decode(x[2]), tile = decode(x[4]);
+        Tile old = restoreTile(x.drop_front(4)), tile = makeTile(decode(x[3]));
         Value n0 = tile.places.first(b).n0;
-        fillQueries(tile, x[1]);
+        fillQueries(tile, x[2]);
         fillKeys(tile, x[0], n0);
-        fill(old, stream.v, decrement(x[0]), x[3]);
-        return SmallVector<Value>{increment(x[0]), increment(x[1]), x[4], n0};
+        fill(old, stream.v, decrement(x[0]), x[1]);
+        SmallVector<Value> next{increment(x[0]), increment(x[2]), n0};
+        llvm::append_range(next, carry(tile));
+        return next;
       });
-  Tile old = decode(last[2]);
-  fill(old, stream.v, decrement(last[0]), last[3]);
+  Tile old = restoreTile(ValueRange(last).drop_front(4));
+  fill(old, stream.v, decrement(last[0]), last[1]);
   SmallVector<Value> end(stream.q.getChannel().getType().getRecords(),
                          index(0));
-  PublishOp::create(b, loc, stream.q, last[1], end);
+  PublishOp::create(b, loc, stream.q, last[2], end);
 }
 
 void mlir::attn_gpu::flattenLoader(Stream &stream) {

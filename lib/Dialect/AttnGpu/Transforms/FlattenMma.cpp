@@ -48,6 +48,7 @@ private:
   Value startOutputs(Value out, Value weights, Value use);
   Value awaitResult(Value pending, Value held = Value());
   void turn(StringRef kind);
+  void readDiagonal(Tile &tile, Value use);
   void release(ChannelOp channel, Value use) {
     ReleaseOp::create(b, loc, channel, use);
   }
@@ -72,6 +73,7 @@ private:
   OpBuilder b;
   Block &body;
   MmaOp scores, outputs;
+  DiagonalReadOp diagonal;
   /// Ops that wait for the outputs of the block before.
   SmallVector<Operation *> late;
   /// Position of the outputs among the loop's carried values.
@@ -82,6 +84,8 @@ private:
 void ComputerBuilder::findParts() {
   for (auto mma : body.getOps<MmaOp>())
     (mma.getTransposed() ? scores : outputs) = mma;
+  for (auto read : body.getOps<DiagonalReadOp>())
+    diagonal = read;
   auto yield = cast<YieldOp>(body.getTerminator());
   outIndex = llvm::find(yield.getResults(), outputs.getResult()) -
              yield.getResults().begin();
@@ -101,22 +105,13 @@ void ComputerBuilder::findParts() {
 Tile ComputerBuilder::makeTile(ValueRange records, Value queries) {
   Tile tile{SmallVector<Value>(records), Slice(stream.mmaTiles), Places(),
             queries};
-  // The order's structure is that of the segments; its values are records.
-  // Constants among them stay constants.
   Slice scratch(stream.mmaTiles);
   for (auto [value, record] : llvm::zip(stream.records, records.drop_front())) {
     tile.slice.set(value, record);
     scratch.set(value, record);
   }
-  for (BlockArgument argument : stream.mmaTiles.getBody().getArguments())
-    if (!llvm::is_contained(stream.records, argument))
-      scratch.set(argument, Scalars(b, loc).index(0));
-  tile.places = Places::compute(b, stream.mmaBlocks, scratch);
-  auto values = tile.places.values();
-  for (auto [value, record] :
-       llvm::zip(values, records.take_back(values.size())))
-    if (!value->getDefiningOp<arith::ConstantOp>())
-      *value = record;
+  tile.places = Places::restore(b, stream.mmaBlocks, scratch,
+                                records.drop_front(1 + stream.records.size()));
   return tile;
 }
 
@@ -191,6 +186,14 @@ void ComputerBuilder::turn(StringRef kind) {
     TurnOp::create(b, loc, b.getStringAttr(kind));
 }
 
+/// Sets the diagonal's values of a use, which the next block reads.
+void ComputerBuilder::readDiagonal(Tile &tile, Value use) {
+  if (diagonal)
+    tile.slice.set(
+        diagonal.getResult(),
+        DiagonalReadOp::create(b, loc, diagonal.getType(), stream.k, use));
+}
+
 //===----------------------------------------------------------------------===//
 // Blocks
 //===----------------------------------------------------------------------===//
@@ -208,8 +211,8 @@ Slice ComputerBuilder::cloneUpdate(Tile &tile, Value scoresValue,
       slice.set(argument, state[next++]);
   slice.set(scores.getResult(), scoresValue);
   for (Operation &op : body.without_terminator()) {
-    bool isProduct = isa<WaitOp, ReleaseOp, MmaOp>(op);
-    if (!isProduct && !llvm::is_contained(late, &op))
+    bool isElsewhere = isa<WaitOp, ReleaseOp, MmaOp, DiagonalReadOp>(op);
+    if (!isElsewhere && !llvm::is_contained(late, &op))
       slice.clone(b, &op);
   }
   return slice;
@@ -232,6 +235,7 @@ std::pair<Value, Carried> ComputerBuilder::finishUpdate(Slice slice,
 /// The first block of a tile, whose outputs are zero so far.
 Carried ComputerBuilder::firstUpdate(Tile &tile, Value scoresValue, Value use) {
   Places::Block block = tile.places.first(b, readOrigin(tile, use));
+  readDiagonal(tile, use);
   release(stream.k, use);
   Slice slice = cloneUpdate(tile, scoresValue, block, initialState(tile));
   Value none = ZeroOp::create(b, loc, outputs.getType());
@@ -253,7 +257,13 @@ SmallVector<Value> ComputerBuilder::runBlocks(Tile &tile, Value use,
                      Value pendingOut =
                          startOutputs(x[0], previous.weights, valueUse);
                      turn("pass");
+                     // Three groups have not the registers to read early.
+                     bool early = stream.schedule.getGroups() < 3;
+                     if (early)
+                       readDiagonal(tile, keyUse);
                      Value scoresValue = awaitResult(pendingScores);
+                     if (!early)
+                       readDiagonal(tile, keyUse);
                      Places::Block block =
                          tile.places.at(b, place, readOrigin(tile, keyUse));
                      release(stream.k, keyUse);

@@ -37,24 +37,28 @@ Places Places::compute(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
     list.push_back({base, end, next});
     next = s.add(next, count);
   };
-  for (auto [index, begin, end] :
-       llvm::enumerate(loop.getBegins(), loop.getEnds())) {
-    if (loop.getClasses()[index] != int32_t(online::ClassKind::Full))
+  auto segments = llvm::to_vector(
+      llvm::zip_equal(loop.getBegins(), loop.getEnds(), loop.getClasses()));
+  auto isFull = [](int32_t kind) {
+    return kind == int32_t(online::ClassKind::Full);
+  };
+  for (auto [begin, end, kind] : llvm::reverse(segments)) {
+    if (!isFull(kind))
       continue;
     Value base = slice.get(b, begin), stop = slice.get(b, end);
     Value keys = s.max(s.sub(stop, base), zero);
     Value count = s.div(keys, step);
-    add(places.whole, base, stop, count);
     Value covered = s.mul(count, step);
-    tails.push_back({s.add(base, covered), stop, Value()});
+    Value tail = s.add(base, covered);
+    add(places.whole, s.sub(tail, step), stop, count);
+    tails.push_back({tail, stop, Value()});
     tailCounts.push_back(s.select(s.slt(covered, keys), s.index(1), zero));
   }
   places.wholeTotal = next;
-  for (auto [tail, count] : llvm::zip(tails, tailCounts))
+  for (auto [tail, count] : llvm::reverse(llvm::zip(tails, tailCounts)))
     add(places.others, tail.base, tail.end, count);
-  for (auto [index, begin, end] :
-       llvm::enumerate(loop.getBegins(), loop.getEnds())) {
-    if (loop.getClasses()[index] == int32_t(online::ClassKind::Full))
+  for (auto [begin, end, kind] : segments) {
+    if (isFull(kind))
       continue;
     Value base = slice.get(b, begin), stop = slice.get(b, end);
     Value keys = s.max(s.sub(stop, base), zero);
@@ -76,6 +80,35 @@ SmallVector<Value *> Places::values() {
   return values;
 }
 
+Places Places::restore(OpBuilder &b, ForBlocksOp loop, Slice slice,
+                       ValueRange travelled) {
+  Places places;
+  places.step = loop.getStep();
+  if (loop.getList()) {
+    places.list = slice.get(b, loop.getList());
+    places.unmasked = loop.getUnmasked();
+    // Who reads elements knows where they lie.
+    if (llvm::all_of(loop.getRow(), [&](Value v) { return slice.knows(v); })) {
+      for (Value index : loop.getRow())
+        places.row.push_back(slice.get(b, index));
+      places.keyTile = slice.get(b, loop.getKeyTile());
+    }
+  } else {
+    // The structure is that of the segments. Indices that have not travelled
+    // are any values that nothing is folded with.
+    auto tiles = loop->getParentOfType<ForTilesOp>();
+    unsigned next = 0;
+    for (BlockArgument argument : tiles.getBody().getArguments())
+      if (!slice.knows(argument))
+        slice.set(argument, travelled[next++]);
+    places = compute(b, loop, slice);
+  }
+  for (auto [value, arrived] : llvm::zip_equal(places.values(), travelled))
+    if (!*value || !value->getDefiningOp<arith::ConstantOp>())
+      *value = arrived;
+  return places;
+}
+
 Value Places::select(OpBuilder &b, ArrayRef<Group> groups, Value element,
                      function_ref<Value(const Group &)> value) {
   Scalars s(b, element.getLoc());
@@ -94,8 +127,14 @@ Places::Block Places::find(OpBuilder &b, Value element, Value full,
     Value left = s.min(s.sub(length, n0), width);
     return {n0, s.select(full, width, left), full};
   }
+  auto offset = [&](const Group &group) {
+    return s.mul(s.sub(element, group.start), width);
+  };
   auto origin = [&](const Group &group) {
-    return s.add(group.base, s.mul(s.sub(element, group.start), width));
+    return s.add(group.base, offset(group));
+  };
+  auto originDown = [&](const Group &group) {
+    return s.sub(group.base, offset(group));
   };
   Value n0, count = width;
   if (!others.empty()) {
@@ -105,7 +144,7 @@ Places::Block Places::find(OpBuilder &b, Value element, Value full,
     count = s.min(s.sub(end, n0), width);
   }
   if (!whole.empty()) {
-    Value inside = select(b, whole, element, origin);
+    Value inside = select(b, whole, element, originDown);
     n0 = n0 ? s.select(full, inside, n0) : inside;
     count = s.select(full, width, count);
   }

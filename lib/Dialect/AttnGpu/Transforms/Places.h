@@ -6,8 +6,10 @@
 
 namespace mlir::attn_gpu {
 
-/// Blocks in the order: last one, whole ones of full segments, others. Place 0
-/// is the last one of the list, place t > 0 the list's element t − 1.
+/// Blocks by number: whole ones of full segments, from the last one down, then
+/// others. Place 0 is the last number, place t > 0 the number t − 1. So a tile
+/// under a causal mask goes from its diagonal down, and tiles of neighbouring
+/// queries, which run side by side, meet in the caches.
 ///
 /// The elements of a block mask's list lie in memory: the loading role reads
 /// where one begins, and hands it on beside the keys.
@@ -20,6 +22,10 @@ public:
 
   /// All that the order is made of, to travel as records.
   SmallVector<Value *> values();
+  /// The order again from these values, which have travelled. Constants among
+  /// them stay constants.
+  static Places restore(OpBuilder &b, ForBlocksOp loop, Slice slice,
+                        ValueRange travelled);
 
   /// How many places there are: at least one.
   Value total;
@@ -45,6 +51,7 @@ private:
   Value select(OpBuilder &b, ArrayRef<Group> groups, Value element,
                function_ref<Value(const Group &)> value);
 
+  /// A whole group's base is that of its last block.
   SmallVector<Group> whole, others;
   Value wholeTotal;
   int64_t step = 0;

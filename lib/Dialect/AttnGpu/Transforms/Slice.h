@@ -14,6 +14,7 @@ public:
   explicit Slice(ForTilesOp tiles) : tiles(tiles) {}
 
   void set(Value from, Value to) { mapping.map(from, to); }
+  bool knows(Value value) const { return mapping.contains(value); }
   /// The value in this slice.
   Value get(OpBuilder &b, Value value);
   /// Clones an op with all that it, and what it holds, reads.

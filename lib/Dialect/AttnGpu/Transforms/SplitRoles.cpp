@@ -31,7 +31,7 @@ struct AttnGpuSplitRoles
 
 static bool isOnFragments(Operation *op) {
   auto isFragment = [](Type type) {
-    return isa<FragType, RowvecType, TileType>(type);
+    return isa<FragType, RowvecType, TileType, DiagvecType>(type);
   };
   return llvm::any_of(op->getResultTypes(), isFragment) ||
          llvm::any_of(op->getOperandTypes(), isFragment);
@@ -54,34 +54,54 @@ static SmallVector<LoadOp> getLoads(ForTilesOp tiles) {
   return loads;
 }
 
+/// Whether a load's tile is the second operand of the scores.
+static bool isKey(LoadOp load) {
+  return llvm::any_of(load->getUsers(), [&](Operation *user) {
+    auto mma = dyn_cast<MmaOp>(user);
+    return mma && mma.getTransposed() && mma.getRhs() == load.getTile();
+  });
+}
+
+/// What is to travel beside the keys: there is at most one.
+static DiagonalOp findDiagonal(ForTilesOp tiles) {
+  DiagonalOp found;
+  tiles.walk([&](DiagonalOp op) { found = op; });
+  return found;
+}
+
 void AttnGpuSplitRoles::makeChannels(ForTilesOp tiles) {
   OpBuilder b(tiles);
   channels.clear();
   for (LoadOp load : getLoads(tiles)) {
     bool inTile = load->getParentOp() == tiles;
-    bool isKey = llvm::any_of(load->getUsers(), [](Operation *user) {
-      auto mma = dyn_cast<MmaOp>(user);
-      return mma && mma.getTransposed();
-    });
+    DiagonalOp diagonal = isKey(load) ? findDiagonal(tiles) : DiagonalOp();
     TileType tile = load.getTile().getType();
     ScheduleAttr schedule = tiles.getSchedule();
     auto type = ChannelType::get(
         b.getContext(), tile.getRows(), tile.getColumns(),
         tile.getElementType(),
-        inTile ? schedule.getQStages() : schedule.getStages(), 0);
+        inTile ? schedule.getQStages() : schedule.getStages(), /*records=*/0,
+        diagonal ? diagonal.getType().getRows() : 0);
     channels.push_back(ChannelOp::create(b, load.getLoc(), type,
-                                         inTile  ? "q"
-                                         : isKey ? "k"
-                                                 : "v",
+                                         inTile        ? "q"
+                                         : isKey(load) ? "k"
+                                                       : "v",
                                          IntegerAttr()));
   }
 }
 
 void AttnGpuSplitRoles::makeLoader(ForTilesOp tiles) {
   for (auto [load, channel] : llvm::zip(getLoads(tiles), channels)) {
-    OpBuilder b(load);
-    FillOp::create(b, load.getLoc(), channel, Value(), load.getView(),
-                   load.getRow(), ValueRange());
+    // Behind the region's operands.
+    DiagonalOp diagonal = isKey(load) ? findDiagonal(tiles) : DiagonalOp();
+    OpBuilder b(diagonal ? diagonal.getOperation() : load.getOperation());
+    auto fill = FillOp::create(b, load.getLoc(), channel, Value(),
+                               load.getView(), load.getRow(), ValueRange());
+    if (!diagonal)
+      continue;
+    fill.getOriginsMutable().assign({diagonal.getM0(), diagonal.getN0()});
+    fill.getDiagonal().takeBody(diagonal.getBody());
+    diagonal.getBody().emplaceBlock();
   }
   SmallVector<ForBlocksOp> loops;
   tiles.walk([&](ForBlocksOp loop) { loops.push_back(loop); });
@@ -124,6 +144,16 @@ void AttnGpuSplitRoles::makeComputer(ForTilesOp tiles) {
       Operation *here = load->getBlock()->findAncestorOpInBlock(*user);
       if (last->isBeforeInBlock(here))
         last = here;
+    }
+    DiagonalOp diagonal = isKey(load) ? findDiagonal(tiles) : DiagonalOp();
+    if (diagonal) {
+      OpBuilder inside(diagonal);
+      auto read = DiagonalReadOp::create(inside, diagonal.getLoc(),
+                                         diagonal.getType(), channel, Value());
+      diagonal.replaceAllUsesWith(read.getResult());
+      diagonal.erase();
+      if (last->isBeforeInBlock(read))
+        last = read;
     }
     load.getTile().replaceAllUsesWith(tile);
     b.setInsertionPointAfter(last);

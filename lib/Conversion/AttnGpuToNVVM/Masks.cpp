@@ -1,0 +1,290 @@
+//===- Masks.cpp - Masks of scores ----------------------------------------===//
+//
+// A comparison that is monotone in the key gives each of the thread's two rows
+// a prefix of its columns: one word of bits, of which `and`, `or` and `select`
+// make the mask's. The assembler moves a word's bits to predicates seven at a
+// time. What is not made of such comparisons is evaluated for each score.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Regions.h"
+
+#include "Kernel.h"
+
+using namespace fovea::gpu;
+
+namespace {
+/// One bit for each of the thread's columns of one row.
+using Words = std::optional<Values>;
+
+class WordEvaluator {
+public:
+  WordEvaluator(Emitter &e, ScalarEmitter &scalars, RegionEvaluator &region,
+                Block &block, size_t columns)
+      : e(e), scalars(scalars), region(region), block(block),
+        count((columns + 31) / 32) {}
+
+  /// The words of an i1 for a row, or none where it has no such form.
+  Words get(Value value, int row);
+  /// The columns up to `last`, relative to the lane's first.
+  Values prefix(Value last);
+
+private:
+  Words compare(arith::CmpIOp op, int row);
+  Words combine(Operation *op, int row);
+  Words select(arith::SelectOp op, int row);
+  Value difference(Value lhs, Value rhs, int row);
+  std::optional<int> slopeOf(Value value);
+  Values invert(Values words);
+
+  Emitter &e;
+  ScalarEmitter &scalars;
+  RegionEvaluator &region;
+  Block &block;
+  size_t count;
+};
+} // namespace
+
+Values WordEvaluator::prefix(Value last) {
+  // Columns come in pairs, eight apart.
+  last = e.smax(last, e.c(-1));
+  Value pairs = e.shl(e.ashr(last, e.c(3)), 1);
+  Value rest = e.umin(e.add(e.land(last, 7), 1), e.c(2));
+  Value columns = e.add(pairs, rest);
+  Values words;
+  for (size_t i = 0; i < count; ++i) {
+    Value own = columns;
+    if (i > 0)
+      own = e.smax(e.add(columns, -int64_t(32 * i)), e.c(0));
+    words.push_back(e.assembly1("bmsk.clamp.b32 $0, 0, $1;", "=r,r", own, e.i32,
+                                /*sideEffects=*/false));
+  }
+  return words;
+}
+
+Values WordEvaluator::invert(Values words) {
+  for (Value &word : words)
+    word = e.lxor(word, e.c(-1));
+  return words;
+}
+
+Words WordEvaluator::get(Value value, int row) {
+  if (region.dependenceOf(value) <= Dependence::Row) {
+    FailureOr<Scalar> scalar = region.get(value, 2 * row);
+    if (failed(scalar))
+      return std::nullopt;
+    return Values(count, e.select(scalar->value, e.c(-1), e.c(0)));
+  }
+  Operation *op = value.getDefiningOp();
+  if (!op || value.getParentBlock() != &block)
+    return std::nullopt;
+  if (auto cmp = dyn_cast<arith::CmpIOp>(op))
+    return compare(cmp, row);
+  if (auto choice = dyn_cast<arith::SelectOp>(op))
+    return select(choice, row);
+  if (isa<arith::AndIOp, arith::OrIOp, arith::XOrIOp>(op))
+    return combine(op, row);
+  return std::nullopt;
+}
+
+Words WordEvaluator::combine(Operation *op, int row) {
+  Words x = get(op->getOperand(0), row), y = get(op->getOperand(1), row);
+  if (!x || !y)
+    return std::nullopt;
+  for (auto [a, b] : llvm::zip_equal(*x, *y))
+    a = isa<arith::AndIOp>(op)  ? e.land(a, b)
+        : isa<arith::OrIOp>(op) ? e.lor(a, b)
+                                : e.lxor(a, b);
+  return x;
+}
+
+Words WordEvaluator::select(arith::SelectOp op, int row) {
+  Words condition = get(op.getCondition(), row);
+  Words yes = get(op.getTrueValue(), row), no = get(op.getFalseValue(), row);
+  if (!condition || !yes || !no)
+    return std::nullopt;
+  for (auto [c, a, b] : llvm::zip_equal(*condition, *yes, *no))
+    a = e.lxor(b, e.land(c, e.lxor(a, b)));
+  return yes;
+}
+
+/// By how much a value grows from one column to the next.
+std::optional<int> WordEvaluator::slopeOf(Value value) {
+  switch (region.shapeOf(value)) {
+  case Shape::N:
+  case Shape::MinusM:
+    return 1;
+  case Shape::MinusN:
+    return -1;
+  case Shape::M:
+    return 0;
+  case Shape::None:
+    if (region.dependenceOf(value) <= Dependence::Row)
+      return 0;
+    return std::nullopt;
+  }
+  llvm_unreachable("unknown shape");
+}
+
+/// lhs − rhs at the lane's first column, in 32 bits: far from zero it may be
+/// nearer to it, which no column of a tile notices. Null where one side says
+/// nothing of its range.
+Value WordEvaluator::difference(Value lhs, Value rhs, int row) {
+  FailureOr<Scalar> x = region.get(lhs, 2 * row), y = region.get(rhs, 2 * row);
+  if (failed(x) || failed(y))
+    return {};
+  constexpr int64_t close = 1 << 30, far = int64_t(1) << 40;
+  bool isNear[] = {x->interval.fits32(), y->interval.fits32()};
+  if (!isNear[0] && !isNear[1])
+    return {};
+  bool narrow = x->value.getType() == e.i32 && y->value.getType() == e.i32;
+  if (narrow && isNear[0] && isNear[1] &&
+      x->interval.lo - y->interval.hi >= -close &&
+      x->interval.hi - y->interval.lo <= close)
+    return e.sub(x->value, y->value);
+  auto clamp = [&](Value value, int64_t limit) {
+    return e.smin(e.smax(value, e.c(-limit, e.i64)), e.c(limit, e.i64));
+  };
+  Value wide =
+      e.sub(clamp(scalars.wide(*x), far), clamp(scalars.wide(*y), far));
+  return e.trunc(clamp(wide, close));
+}
+
+Words WordEvaluator::compare(arith::CmpIOp op, int row) {
+  std::optional<int> a = slopeOf(op.getLhs()), b = slopeOf(op.getRhs());
+  if (!a || !b || std::abs(*a - *b) != 1)
+    return std::nullopt;
+  using Predicate = arith::CmpIPredicate;
+  Predicate predicate = op.getPredicate();
+  Value lhs = op.getLhs(), rhs = op.getRhs();
+  if (*a < *b) { // the side that grows comes first
+    std::swap(lhs, rhs);
+    switch (predicate) {
+    case Predicate::slt:
+      predicate = Predicate::sgt;
+      break;
+    case Predicate::sle:
+      predicate = Predicate::sge;
+      break;
+    case Predicate::sgt:
+      predicate = Predicate::slt;
+      break;
+    case Predicate::sge:
+      predicate = Predicate::sle;
+      break;
+    default:
+      break;
+    }
+  }
+  // lhs − rhs is d in column 0, d + c in column c.
+  Value d = difference(lhs, rhs, row);
+  if (!d)
+    return std::nullopt;
+  Value equal = e.sub(e.c(0), d), below = e.add(equal, -1);
+  switch (predicate) {
+  case Predicate::slt:
+    return prefix(below);
+  case Predicate::sle:
+    return prefix(equal);
+  case Predicate::sgt:
+    return invert(prefix(equal));
+  case Predicate::sge:
+    return invert(prefix(below));
+  case Predicate::eq:
+  case Predicate::ne: {
+    Values words = prefix(equal);
+    for (auto [word, other] : llvm::zip_equal(words, prefix(below)))
+      word = e.lxor(word, other);
+    return predicate == Predicate::eq ? words : invert(words);
+  }
+  default:
+    return std::nullopt;
+  }
+}
+
+/// A test of a bit and a choice in one: as LLVM's own ops they would become
+/// shifts.
+static Value choose(Emitter &e, Value score, Value word, int bit) {
+  std::string text = "{\n.reg .pred p;\n.reg .b32 t;\nand.b32 t, $2, " +
+                     std::to_string(1u << bit) +
+                     ";\nsetp.ne.s32 p, t, 0;\n"
+                     "selp.f32 $0, $1, 0fFF800000, p;\n}";
+  return e.assembly1(text, "=f,f,r", {score, word}, e.f32,
+                     /*sideEffects=*/false);
+}
+
+/// Scores of the columns that the words name, by row; others are -inf.
+static Values applyWords(Emitter &e, const Values &scores,
+                         ArrayRef<Values> words) {
+  Values results;
+  for (auto [i, score] : llvm::enumerate(scores)) {
+    Position position = Position::of(i);
+    int bit = 2 * position.box + position.pair;
+    results.push_back(
+        choose(e, score, words[position.row][bit / 32], bit % 32));
+  }
+  return results;
+}
+
+/// Only the end of a sequence cuts: most tiles go round the mask, all lanes at
+/// once.
+Values KernelEmitter::maskEnd(const Values &scores, const Values &belongs,
+                              Value count) {
+  int64_t columns = scores.size() * 2;
+  SmallVector<Type> types(scores.size(), e.f32);
+  Block *cut = e.block(), *join = e.block(types);
+  e.condBr(e.icmp(LLVM::ICmpPredicate::slt, count, e.c(columns)), cut, {}, join,
+           scores);
+  e.enter(cut);
+  e.br(join, applyWords(e, scores, {belongs, belongs}));
+  e.enter(join);
+  return Values(join->getArguments());
+}
+
+LogicalResult KernelEmitter::emitMask(MaskOp op) {
+  Values scores = registers[op.getScores()];
+  // The lane's columns below the end of the element.
+  Value count = known[op.getCount()].value;
+  Value end = e.sub(count, column);
+  Value firstRow = e.add(known[op.getM0()].value, row);
+  Value firstColumn = e.add(known[op.getN0()].value, column);
+  Interval promised{0, kMaxPosition};
+  Block none;
+  bool hasRegion = !op.getBody().empty();
+  Block &block = hasRegion ? op.getBody().front() : none;
+  RegionEvaluator evaluator(
+      e, scalars, block, [&](Value value) { return scalarOf(value); },
+      [&](Value argument, Position position) -> Scalar {
+        bool isRow = cast<BlockArgument>(argument).getArgNumber() == 0;
+        return {isRow ? e.add(firstRow, 8 * position.row)
+                      : e.add(firstColumn, position.column()),
+                promised};
+      });
+  WordEvaluator words(e, scalars, evaluator, block, scores.size() / 2);
+  Values belongs = words.prefix(e.add(end, -1));
+  if (!hasRegion) {
+    registers[op] = maskEnd(scores, belongs, count);
+    return success();
+  }
+  evaluator.setArgument(0, Dependence::Row, Shape::M);
+  evaluator.setArgument(1, Dependence::Column, Shape::N);
+  evaluator.classify();
+  Value yielded = block.getTerminator()->getOperand(0);
+  Values kept[] = {belongs, belongs};
+  bool isWords = true;
+  for (int r = 0; r < 2; ++r) {
+    Words visible = words.get(yielded, r);
+    isWords &= visible.has_value();
+    for (size_t i = 0; visible && i < belongs.size(); ++i)
+      kept[r][i] = e.land(kept[r][i], (*visible)[i]);
+  }
+  Values results = applyWords(e, scores, kept);
+  for (size_t i = 0; !isWords && i < scores.size(); ++i) {
+    FailureOr<Scalar> visible = evaluator.get(yielded, i);
+    if (failed(visible))
+      return failure();
+    results[i] = e.select(visible->value, results[i], e.cf(-INFINITY));
+  }
+  registers[op] = results;
+  return success();
+}
