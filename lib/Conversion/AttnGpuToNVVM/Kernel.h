@@ -119,6 +119,7 @@ private:
 
   // Masks.cpp
   LogicalResult emitMask(MaskOp op);
+  bool takesWords(MaskOp op);
   Values maskEnd(const Values &scores, const Values &belongs, Value count);
 
   // Stores.cpp
@@ -137,6 +138,8 @@ private:
   DenseMap<Value, Scalar> known;
   DenseMap<Value, ChannelInfo> channels;
   int64_t groups;
+  /// Chains of a row's maximum: fewer registers, or shorter.
+  size_t maximumChains = 4;
   /// Whether a warp loads, and not one thread: some tiles have a diagonal.
   bool loadsByWarp = false;
 

@@ -121,7 +121,7 @@ void KernelEmitter::emitReduce(ReduceOp op) {
   Values source = registers[op.getSource()], results;
   for (unsigned r = 0; r < 2; ++r) {
     // Several chains hide the latency of one.
-    size_t chains = isMax ? 4 : 2, next = 0;
+    size_t chains = isMax ? maximumChains : 2, next = 0;
     Values partial;
     for (size_t i = 0; i < source.size(); ++i) {
       if (rowOf(i) != r)
