@@ -89,7 +89,7 @@ LoaderBuilder::Tile LoaderBuilder::restoreTile(ValueRange carried) {
   Tile tile{Slice(stream.loadTiles), Slice(stream.mmaTiles), Places()};
   for (auto [value, travelled] : llvm::zip(ofBlocks, carried))
     tile.load.set(value, travelled);
-  tile.places = Places::restore(b, stream.loadBlocks, Slice(stream.loadTiles),
+  tile.places = Places::restore(b, stream.loadBlocks, tile.load,
                                 carried.drop_front(ofBlocks.size()));
   return tile;
 }
