@@ -271,7 +271,8 @@ FOVEA_API fovea_status fovea_mask_dense(const fovea_mask_query *query,
 /* ---- .attn files ------------------------------------------------------ */
 
 /* JSON array of Programs (dtype and dims left out), one per variant. Level-1
- * MLIR, text or bytecode, counts as the .attn file that says the same. */
+ * MLIR, text or bytecode, counts as the .attn file that says the same. Warnings
+ * are left in the message of a call that succeeds. */
 FOVEA_API fovea_status fovea_parse_attn(
     const char *text, size_t size, const char *name, const char *const *defines,
     size_t num_defines, fovea_string *programs_json, fovea_message *message);

@@ -1,5 +1,6 @@
 //===- Header.cpp - The C header of an object -----------------------------===//
 #include "fovea/AheadOfTime/AheadOfTime.h"
+#include "fovea/Frontend/Attn.h"
 #include "fovea/Frontend/ConstantIndices.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -64,6 +65,7 @@ private:
 
   void writeVersions();
   void writeTest(const CPUTarget &target);
+  std::string describeScale() const;
   void writeParameters();
   void writeFunction();
   void writeCapture(size_t index);
@@ -129,6 +131,28 @@ void HeaderWriter::writeVersions() {
   os << "  return NULL;\n#else\n  return v0;\n#endif\n}\n\n";
 }
 
+/// The variant's scale clause with its lets, as .attn writes them: the caller
+/// computes it.
+std::string HeaderWriter::describeScale() const {
+  if (!program.scale)
+    return "usually 1 / sqrt(" + std::to_string(program.headDims.front()) + ")";
+  Program clause = program;
+  clause.score.reset();
+  clause.mask.reset();
+  clause.normalizer.reset();
+  llvm::Expected<std::string> printed = printAttn(clause);
+  if (!printed) { // a NaN
+    llvm::consumeError(printed.takeError());
+    return "the variant's";
+  }
+  llvm::SmallVector<llvm::StringRef> lines;
+  llvm::StringRef(*printed).rsplit("{\n").second.split(lines, '\n', -1, false);
+  lines.pop_back(); // the closing brace
+  for (llvm::StringRef &line : lines)
+    line = line.trim();
+  return "the variant's: " + llvm::join(lines, "; ");
+}
+
 void HeaderWriter::writeParameters() {
   auto tensor = [&](llvm::StringRef parameter, const llvm::Twine &what) {
     os << "    const fovea_tensor *" << parameter << ", /* " << what << " */\n";
@@ -149,7 +173,7 @@ void HeaderWriter::writeParameters() {
          dtype + " [B,Hq,M," + llvm::Twine(program.valueDim.value_or(0)) + "]");
   tensor("lse", program.returnLse ? "[B,Hq,M], or null" : "null");
   if (queries.size() == 1)
-    os << "    double scale,\n";
+    os << "    double scale, /* " << describeScale() << " */\n";
   else
     os << "    const double *scales, /* one for each pair */\n";
   os << "    void *workspace, /* null: only store the bytes it needs */\n"

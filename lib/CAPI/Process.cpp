@@ -17,10 +17,10 @@ using namespace fovea::capi;
 /// The .attn text of a level-1 module.
 static llvm::Expected<std::string> exportMLIR(llvm::StringRef source,
                                               llvm::StringRef name) {
-  auto program = readMLIRProgram(source, name);
-  if (!program)
-    return program.takeError();
-  return printAttn(*program);
+  auto programs = readMLIRPrograms(source, name);
+  if (!programs)
+    return programs.takeError();
+  return printAttn(*programs);
 }
 
 extern "C" fovea_status
@@ -47,6 +47,8 @@ fovea_parse_attn(const char *text, size_t size, const char *name,
     auto programs = parseAttn(source, file, *pairs, os);
     if (failed(programs))
       return makeError(FOVEA_PARSE_ERROR, llvm::StringRef(diagnostics).rtrim());
+    if (!diagnostics.empty())
+      fill(message, llvm::StringRef(diagnostics).rtrim().str());
     std::string json = "[";
     for (const Program &program : *programs)
       json += (json.size() > 1 ? "," : "") + printProgram(program);

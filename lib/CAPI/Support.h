@@ -23,6 +23,9 @@ namespace fovea::capi {
 fovea_status guard(fovea_message *message,
                    llvm::function_ref<llvm::Error()> body);
 
+/// Cut to fit, between characters of UTF-8.
+void fill(fovea_message *message, const std::string &text);
+
 llvm::Error invalid(const llvm::Twine &text);
 
 // A `fovea_kernel *` is a number that is never used twice, so that a kernel

@@ -3,9 +3,11 @@
 #include "Session.h"
 #include "fovea/Frontend/AttnModule.h"
 #include "fovea/Registration/Registration.h"
+#include "fovea/Runtime/CheckBytecode.h"
 #include "fovea/Runtime/Error.h"
 #include "fovea/Target/CPU/ObjectEmitter.h"
 
+#include "mlir/Bytecode/BytecodeReader.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/OwningOpRef.h"
@@ -105,8 +107,11 @@ llvm::Expected<std::string> fovea::printLevel(const Program &program,
   return (*assembly)->getBuffer().str();
 }
 
-llvm::Expected<Program> fovea::readMLIRProgram(llvm::StringRef source,
-                                               llvm::StringRef name) {
+llvm::Expected<std::vector<Program>>
+fovea::readMLIRPrograms(llvm::StringRef source, llvm::StringRef name) {
+  if (mlir::isBytecode(llvm::MemoryBufferRef(source, name)))
+    if (llvm::Error error = checkBytecode(source, name))
+      return std::move(error);
   Session session;
   mlir::ParserConfig config(&session.get(), /*verifyAfterParse=*/true);
   auto module = mlir::parseSourceString<mlir::ModuleOp>(source, config, name);
@@ -114,5 +119,5 @@ llvm::Expected<Program> fovea::readMLIRProgram(llvm::StringRef source,
     return makeError(FOVEA_PARSE_ERROR, session.text().empty()
                                             ? name + ": not MLIR"
                                             : session.text());
-  return exportProgram(*module);
+  return exportPrograms(*module);
 }

@@ -17,38 +17,40 @@ static llvm::Error invalid(const Twine &text) {
   return makeError(FOVEA_INVALID_ARGUMENT, text);
 }
 
-static llvm::Error absent(const ReadOptions &options, llvm::StringRef names) {
+/// The variant that is asked for, or the only one.
+static llvm::Expected<Program> choose(std::vector<Program> programs,
+                                      const ReadOptions &options) {
+  std::string names;
+  for (Program &program : programs) {
+    if (options.variant.empty() ? programs.size() == 1
+                                : program.name == options.variant)
+      return std::move(program);
+    names += (names.empty() ? "" : ", ") + program.name;
+  }
+  if (options.variant.empty())
+    return invalid(options.name +
+                   ": holds several variants, name one of: " + names);
   return invalid(options.name + ": has no variant '" + options.variant +
                  "', there is: " + names);
 }
 
 static llvm::Expected<Program> readAttn(const ReadOptions &options,
                                         std::string *warnings) {
-  const std::string &name = options.name;
   std::string text;
   llvm::raw_string_ostream os(text);
-  auto programs = parseAttn(options.text, name, options.defines, os);
+  auto programs = parseAttn(options.text, options.name, options.defines, os);
   if (failed(programs))
     return makeError(FOVEA_PARSE_ERROR, llvm::StringRef(text).rtrim());
   if (warnings)
     *warnings += text;
-  std::string names;
-  for (Program &program : *programs) {
-    if (options.variant.empty() ? programs->size() == 1
-                                : program.name == options.variant)
-      return std::move(program);
-    names += (names.empty() ? "" : ", ") + program.name;
-  }
-  if (options.variant.empty())
-    return invalid(name + ": holds several variants, name one of: " + names);
-  return absent(options, names);
+  return choose(std::move(*programs), options);
 }
 
 static llvm::Expected<Program> readMLIR(const ReadOptions &options) {
-  auto program = readMLIRProgram(options.text, options.name);
-  if (program && !options.variant.empty() && options.variant != program->name)
-    return absent(options, program->name);
-  return program;
+  auto programs = readMLIRPrograms(options.text, options.name);
+  if (!programs)
+    return programs.takeError();
+  return choose(std::move(*programs), options);
 }
 
 /// Whether the text is a value of the parameter's type, which it gets then.
@@ -212,7 +214,7 @@ llvm::Expected<Program> fovea::readSourceFile(llvm::StringRef file,
   std::string warnings;
   auto program = readSource(options, &warnings);
   diagnostics << warnings;
-  if (program || options.kind != SourceKind::Attn)
+  if (program)
     return program;
   auto [status, text] = takeStatus(program.takeError());
   if (status != FOVEA_PARSE_ERROR)

@@ -61,15 +61,21 @@ private:
     }
     unsupported |=
         errors.empty() && llvm::StringRef(message).starts_with("sm_90a ");
+    append(diagnostic, "error: ", errors.empty() ? "" : "\n");
+    for (mlir::Diagnostic &note : diagnostic.getNotes())
+      append(note, "note: ", "\n");
+  }
+  void append(mlir::Diagnostic &diagnostic, llvm::StringRef kind,
+              llvm::StringRef before) {
     llvm::raw_string_ostream os(errors);
-    os << (errors.empty() ? "" : "\n");
+    os << before;
     if (auto place =
             diagnostic.getLocation()->findInstanceOf<mlir::FileLineColLoc>())
       os << place.getFilename().getValue() << ":" << place.getLine() << ":"
-         << place.getColumn() << ": error: ";
-    os << message;
-    for (mlir::Diagnostic &note : diagnostic.getNotes())
-      os << "\nnote: " << note.str();
+         << place.getColumn() << ": " << kind;
+    else if (diagnostic.getSeverity() == mlir::DiagnosticSeverity::Note)
+      os << kind;
+    os << diagnostic.str();
   }
 
   mlir::MLIRContext context;

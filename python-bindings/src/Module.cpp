@@ -13,11 +13,20 @@ nb::str parseAttn(nb::handle text, const std::string &name,
                   std::optional<nb::dict> defines) {
   std::string_view bytes = readText(text, "text");
   Defines definitions(defines);
-  return giveText([&](fovea_string *string, fovea_message *message) {
-    return fovea_parse_attn(bytes.data(), bytes.size(), name.c_str(),
-                            definitions.data(), definitions.size(), string,
-                            message);
-  });
+  std::string warnings;
+  nb::str programs =
+      giveText([&](fovea_string *string, fovea_message *message) {
+        fovea_status status = fovea_parse_attn(
+            bytes.data(), bytes.size(), name.c_str(), definitions.data(),
+            definitions.size(), string, message);
+        if (status == FOVEA_OK)
+          warnings = message->text;
+        return status;
+      });
+  if (!warnings.empty() &&
+      PyErr_WarnEx(PyExc_UserWarning, warnings.c_str(), 1) < 0)
+    throw nb::python_error();
+  return programs;
 }
 
 nb::tuple cacheInfo() {

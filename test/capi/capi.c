@@ -588,12 +588,25 @@ static int test_config(void) {
   return 0;
 }
 
+static int test_warnings(void) {
+  const char *text = "attention a(x: f32[H]) { mask = q >= kv }";
+  fovea_message message = make_message();
+  fovea_string string = {0};
+  string.struct_size = sizeof string;
+  CHECK(fovea_parse_attn(text, strlen(text), "a.attn", NULL, 0, &string,
+                         &message) == FOVEA_OK);
+  CHECK(SAYS("a.attn:1:13: warning: unused parameter 'x'"));
+  fovea_string_free(&string);
+  return 0;
+}
+
 const struct capi_test capi_tests[] = {{"null arguments", test_null_arguments},
                                        {"struct sizes", test_struct_sizes},
                                        {"wrong options", test_wrong_options},
                                        {"masks", test_masks},
                                        {"mask analysis", test_mask_analysis},
                                        {"configuration", test_config},
+                                       {"warnings", test_warnings},
                                        {"the interpreter", test_interpreter},
                                        {"the CPU", test_cpu},
                                        {"handles", test_handles},

@@ -37,9 +37,9 @@ llvm::Expected<std::string> printLevel(const Program &program,
                                        llvm::StringRef schedule,
                                        llvm::StringRef level);
 
-/// Reads MLIR text or bytecode that holds one variant.
-llvm::Expected<Program> readMLIRProgram(llvm::StringRef source,
-                                        llvm::StringRef name);
+/// Reads the variants of MLIR text or bytecode, one or more.
+llvm::Expected<std::vector<Program>> readMLIRPrograms(llvm::StringRef source,
+                                                      llvm::StringRef name);
 
 } // namespace fovea
 

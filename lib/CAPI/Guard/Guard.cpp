@@ -8,8 +8,7 @@
 
 using namespace fovea;
 
-/// Cut to fit, between characters of UTF-8.
-static void fill(fovea_message *message, const std::string &text) {
+void capi::fill(fovea_message *message, const std::string &text) {
   constexpr size_t start = offsetof(fovea_message, text);
   if (!message || message->struct_size <= start)
     return;

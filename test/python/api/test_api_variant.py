@@ -115,6 +115,14 @@ def test_a_parse_error_has_a_place(path):
     assert isinstance(caught.value, fovea.Error)
 
 
+def test_an_unused_parameter_is_a_warning(path):
+    """unused parameter (warning)"""
+    path.write_text("attention a(bias: f32[S]) { mask = q >= kv }\n")
+    with pytest.warns(UserWarning, match=":1:13: warning: unused parameter 'bias'"):
+        variant = fovea.load(path)
+    assert list(variant.captures) == ["bias"]
+
+
 @pytest.mark.parametrize("name", ["q", "k", "v", "target", "return_lse"])
 def test_parameters_may_not_be_named_like_arguments(path, name):
     """whose parameters may not be named q, k, v, target, return_lse"""
