@@ -1,13 +1,21 @@
 //===- CheckBytecode.cpp - Bytecode that cannot be read -------------------===//
 #include "fovea/Runtime/CheckBytecode.h"
+#include "fovea/Registration/Registration.h"
 #include "fovea/Runtime/Error.h"
 
 #include "mlir/Bytecode/Encoding.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Parser/Parser.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/bit.h"
 #include "llvm/Support/Alignment.h"
 
+#include <cerrno>
+#include <csignal>
+#include <fcntl.h>
 #include <optional>
+#include <sys/wait.h>
+#include <unistd.h>
 
 using namespace fovea;
 
@@ -97,17 +105,54 @@ static bool addsUp(Cursor &cursor, uint64_t entries) {
   return true;
 }
 
-llvm::Error fovea::checkBytecode(llvm::StringRef bytes, llvm::StringRef name) {
-  std::optional<llvm::StringRef> table = findTable(bytes);
-  if (!table)
-    return llvm::Error::success();
-  Cursor cursor(*table);
+/// Reads the bytecode to find out whether that can be survived.
+[[noreturn]] static void readAndEnd(llvm::StringRef bytes) {
+  for (int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGALRM})
+    std::signal(signal, SIG_DFL);
+  if (int nowhere = open("/dev/null", O_WRONLY); nowhere >= 0)
+    dup2(nowhere, STDERR_FILENO);
+  // A lock of another thread of the parent may be held for ever here.
+  alarm(20);
+  mlir::DialectRegistry registry;
+  registerDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  mlir::parseSourceString<mlir::ModuleOp>(
+      bytes, mlir::ParserConfig(&context, /*verifyAfterParse=*/true));
+  _exit(0);
+}
+
+/// Whether a child process that reads the bytecode ends by itself; true where
+/// no process can be made.
+static bool isSurvived(llvm::StringRef bytes) {
+  pid_t child = fork();
+  if (child < 0)
+    return true;
+  if (child == 0)
+    readAndEnd(bytes);
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0)
+    if (errno != EINTR)
+      return true;
+  return !WIFSIGNALED(status);
+}
+
+/// Whether the table of attributes and types has the entries that it counts.
+static bool isSound(llvm::StringRef table) {
+  Cursor cursor(table);
   uint64_t attributes = cursor.number(), types = cursor.number();
   // An entry has a byte at least.
-  if (attributes > table->size() || types > table->size() ||
-      !addsUp(cursor, attributes) || !addsUp(cursor, types))
+  return attributes <= table.size() && types <= table.size() &&
+         addsUp(cursor, attributes) && addsUp(cursor, types);
+}
+
+llvm::Error fovea::checkBytecode(llvm::StringRef bytes, llvm::StringRef name) {
+  std::optional<llvm::StringRef> table = findTable(bytes);
+  if (table && !isSound(*table))
     return makeError(FOVEA_PARSE_ERROR,
                      name + ":0:0: error: damaged bytecode: its attributes and "
                             "types do not add up");
+  if (!isSurvived(bytes))
+    return makeError(FOVEA_PARSE_ERROR,
+                     name + ":0:0: error: damaged bytecode: it cannot be read");
   return llvm::Error::success();
 }

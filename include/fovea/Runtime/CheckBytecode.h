@@ -1,5 +1,4 @@
-//===- CheckBytecode.h - Bytecode that cannot be read ------------*- C++
-//-*-===//
+//===- CheckBytecode.h - Bytecode that cannot be read -----------*- C++ -*-===//
 #ifndef FOVEA_RUNTIME_CHECKBYTECODE_H
 #define FOVEA_RUNTIME_CHECKBYTECODE_H
 
@@ -8,9 +7,10 @@
 
 namespace fovea {
 
-/// Refuses MLIR bytecode whose table of attributes and types does not add up:
-/// MLIR's reader takes the table's counts for granted and would write beyond
-/// its arrays. Everything else that may be wrong is left to that reader.
+/// Refuses MLIR bytecode that would end the process: MLIR's reader takes the
+/// counts and indices in it for granted. The table of attributes and types,
+/// beyond which it would write, is checked here; then a child process reads the
+/// whole. What that survives is left to the reader and its diagnostics.
 llvm::Error checkBytecode(llvm::StringRef bytes, llvm::StringRef name);
 
 } // namespace fovea

@@ -56,12 +56,15 @@ TEST(CheckBytecodeTest, SoundBytecodePasses) {
 
 TEST(CheckBytecodeTest, FlippedBitsAreErrorsOrHarmless) {
   std::string bytes = writeBytecode();
-  size_t refused = 0, unsound = 0;
-  for (size_t i = 4; i < bytes.size(); ++i) {
+  size_t refused = 0, unsound = 0, deadly = 0;
+  // Not all of them: each is a process.
+  for (size_t i = 4; i < bytes.size(); i += 3) {
     std::string damaged = bytes;
     damaged[i] ^= 1 << (i % 8);
     std::string message = messageOf(checkBytecode(damaged, "f"));
-    if (!message.empty()) {
+    if (message == "f:0:0: error: damaged bytecode: it cannot be read") {
+      ++deadly;
+    } else if (!message.empty()) {
       EXPECT_EQ(message, "f:0:0: error: damaged bytecode: its attributes and "
                          "types do not add up");
       ++unsound;
@@ -73,12 +76,13 @@ TEST(CheckBytecodeTest, FlippedBitsAreErrorsOrHarmless) {
     ++refused;
   }
   EXPECT_GT(unsound, 0u);
-  EXPECT_GT(refused, unsound);
+  EXPECT_GT(deadly, 0u);
+  EXPECT_GT(refused, unsound + deadly);
 }
 
 TEST(CheckBytecodeTest, TruncatedBytecodeIsAnError) {
   std::string bytes = writeBytecode();
-  for (size_t size = 4; size < bytes.size(); ++size) {
+  for (size_t size = 4; size < bytes.size(); size += 9) {
     auto programs = readMLIRPrograms(bytes.substr(0, size), "f");
     ASSERT_FALSE(bool(programs)) << size;
     EXPECT_NE(messageOf(programs.takeError()), "");
