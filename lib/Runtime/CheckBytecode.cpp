@@ -112,7 +112,7 @@ static bool addsUp(Cursor &cursor, uint64_t entries) {
   if (int nowhere = open("/dev/null", O_WRONLY); nowhere >= 0)
     dup2(nowhere, STDERR_FILENO);
   // A lock of another thread of the parent may be held for ever here.
-  alarm(20);
+  alarm(5);
   mlir::DialectRegistry registry;
   registerDialects(registry);
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);

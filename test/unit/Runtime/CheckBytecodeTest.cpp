@@ -58,7 +58,7 @@ TEST(CheckBytecodeTest, FlippedBitsAreErrorsOrHarmless) {
   std::string bytes = writeBytecode();
   size_t refused = 0, unsound = 0, deadly = 0;
   // Not all of them: each is a process.
-  for (size_t i = 4; i < bytes.size(); i += 3) {
+  for (size_t i = 5; i < bytes.size(); i += 4) {
     std::string damaged = bytes;
     damaged[i] ^= 1 << (i % 8);
     std::string message = messageOf(checkBytecode(damaged, "f"));
