@@ -78,14 +78,59 @@ def memory_table(results: dict[str, Any]) -> str:
     return "\n".join([*lines, "", note])
 
 
+GPU_VARIANTS = {
+    "noop": "no mod",
+    "causal": "causal",
+    "alibi_causal": "ALiBi, causal",
+    "softcap_causal": "soft-cap, causal",
+    "table_causal": "bias table, causal",
+    "sink_causal": "learned sink, causal",
+    "sigmoid": "sigmoid",
+    "window1024": "window 1024",
+    "window4096": "window 4096",
+    "prefix1024": "prefix 1024",
+    "lists128x128": "block mask, tiles of 128",
+}
+
+
+def gpu_table(results: dict[str, Any]) -> str:
+    """Rows of benchmarks/gpu.py in bf16, the variants that readers look for."""
+    rates: dict[tuple, dict[str, float]] = {}
+    for row in results["rows"]:
+        if row.get("dtype") == "bf16" and row["variant"] in GPU_VARIANTS:
+            heads = f"{row['H']}/{row['Hk']}" if row["H"] != row["Hk"] else row["H"]
+            key = (row["variant"], row["D"], row["N"], heads)
+            if "tflops" in row:
+                rates.setdefault(key, {})[row["impl"]] = row["tflops"]
+    lines = ["| variant | D | N | heads | Fovea | cuDNN |", "|---|---|---|---|---|---|"]
+    for (variant, dim, length, heads), rate in rates.items():
+        ours, theirs = rate["fovea"], rate.get("cudnn")
+        beside = f"{theirs:.0f} (× {ours / theirs:.2f})" if theirs else ""
+        cells = (GPU_VARIANTS[variant], dim, length, heads, f"{ours:.0f}", beside)
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    machine = results["machine"]
+    note = (
+        f"{machine['date'].split()[0]}, {machine['gpu']}, cuDNN {machine['cudnn']}"
+        f" through torch {machine['torch']}; × = times faster than cuDNN."
+    )
+    return "\n".join([*lines, "", note])
+
+
 def kind_of(results: dict[str, Any]) -> str:
     """Which script wrote the results."""
+    if "bars" in results:
+        return "gpu"
     if "score_matrix_bytes" in results:
         return "memory"
     return "compile_time" if "fovea" in results else "cpu"
 
 
-TABLES = {"cpu": cpu_table, "compile_time": compile_table, "memory": memory_table}
+TABLES = {
+    "cpu": cpu_table,
+    "compile_time": compile_table,
+    "memory": memory_table,
+    "gpu": gpu_table,
+}
 
 
 def insert(text: str, kind: str, table: str) -> str:
