@@ -88,14 +88,23 @@ def Online_CPUScheduleAttr : Online_Attr<"CPUSchedule", "cpu_schedule", [
     inputs by dot products of pairs, with weights rounded to bf16; without it
     blocks of keys and values are widened.
 
-    Example: `#online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>`
+    `split` makes the form for few queries: an item holds the queries of all
+    heads of a key head, at most `m` rows, against one part of `split` keys;
+    parts are merged in order. Its products have lanes along the features, `wide`
+    in a register; `lanes` are the rows that share a key's mods and weights.
+
+    Example: `#online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>`,
+    `#online.cpu_schedule<m = 32, n = 64, lanes = 4, exact = false, index_bits = 32 few(split = 1024, wide = 16)>`
   }];
   let parameters = (ins "int64_t":$m, "int64_t":$n, "int64_t":$lanes,
                         "bool":$exact, "int64_t":$indexBits,
-                        DefaultValuedParameter<"bool", "false">:$pairs);
+                        DefaultValuedParameter<"bool", "false">:$pairs,
+                        DefaultValuedParameter<"int64_t", "0">:$split,
+                        DefaultValuedParameter<"int64_t", "0">:$wide);
   let assemblyFormat = [{
     `<` `m` `=` $m `,` `n` `=` $n `,` `lanes` `=` $lanes `,` `exact` `=` $exact `,`
-    `index_bits` `=` $indexBits (`,` `pairs` `=` $pairs^)? `>`
+    `index_bits` `=` $indexBits (`,` `pairs` `=` $pairs^)?
+    (`few` `(` `split` `=` $split^ `,` `wide` `=` $wide `)`)? `>`
   }];
   let genVerifyDecl = 1;
 }

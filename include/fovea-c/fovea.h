@@ -180,8 +180,14 @@ typedef struct fovea_launch {
   const int64_t *kv_lengths;         /* [B] or null (N) */
   const fovea_tensor *block_classes; /* int8 [B or 1,H or 1,Qb,KVb] or null */
   int64_t block_q, block_kv;         /* tile size of the block mask */
-  void *stream;                      /* CUstream of GPU targets, which do not
-                                        wait for it; null on the CPU */
+  /* Pages, or null: int32 or int64 [B, pages a sequence]. Keys are then
+   * [pages,Hk,length,D] and value [pages,Hk,length,E], with one length of a
+   * page, and key n of batch b is row n % length of page page_table[b, n /
+   * length]; N = pages a sequence times length. Entries beyond kv_lengths are
+   * not read. */
+  const fovea_tensor *page_table;
+  void *stream; /* CUstream of GPU targets, which do not
+                   wait for it; null on the CPU */
   /* Called on the calling thread at most every 50 ms; non-zero stops the
    * launch, which then returns FOVEA_CANCELLED. May be null. */
   int (*should_cancel)(void *context);

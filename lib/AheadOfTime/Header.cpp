@@ -107,7 +107,7 @@ void HeaderWriter::writeVersions() {
     for (const char *form : {"_i32", "_i32_exact", "_i64", "_i64_exact"}) {
       std::string symbol = (name + "_v" + llvm::Twine(i) + form).str();
       os << "int64_t " << symbol
-         << "_plan(const fovea_cpu_args *, int64_t *);\n"
+         << "_plan(const fovea_cpu_args *, fovea_cpu_plan *);\n"
          << "int64_t " << symbol
          << "_run(const fovea_cpu_args *, int64_t, int64_t, void *);\n";
     }

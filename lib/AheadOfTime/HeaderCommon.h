@@ -319,9 +319,10 @@ static inline int fovea_aot_positions(fovea_aot_call *call, int64_t *numbers,
 static inline void fovea_aot_plan(const fovea_aot_call *call,
                                   const fovea_aot_kernel *kernel,
                                   int64_t *items, int64_t *scratch) {
-  int64_t bytes = 0, count = kernel->plan(&call->args, &bytes);
+  fovea_cpu_plan plan = {0, 0, 0};
+  int64_t count = kernel->plan(&call->args, &plan);
   *items = count > *items ? count : *items;
-  *scratch = bytes > *scratch ? bytes : *scratch;
+  *scratch = plan.scratch_bytes > *scratch ? plan.scratch_bytes : *scratch;
 }
 
 static inline void fovea_aot_passes(fovea_aot_call *call,

@@ -3,6 +3,7 @@
 #include "fovea/Interpreter/Interpreter.h"
 #include "fovea/Interpreter/LaunchMask.h"
 #include "fovea/Runtime/CheckLaunch.h"
+#include "fovea/Runtime/GatherPages.h"
 #include "fovea/Runtime/ReadSource.h"
 
 #include "llvm/Support/raw_ostream.h"
@@ -87,26 +88,49 @@ llvm::Expected<LaunchView> checkCall(const Kernel &kernel,
   return view;
 }
 
+llvm::Error runWhole(Kernel &kernel, LaunchView &view);
+
+/// A launch whose keys and values may lie in pages.
 llvm::Error runLaunch(Kernel &kernel, LaunchView &view) {
   if (isEmptyLaunch(view))
     return llvm::Error::success();
+  if (!view.pageLength)
+    return runWhole(kernel, view);
+  if (kernel.getGPUTarget())
+    return makeError(FOVEA_UNSUPPORTED,
+                     "page_table: pages are read on the CPU alone");
+  if (kernel.getTarget()) {
+    auto form = kernel.chooseForm(view);
+    if (!form)
+      return form.takeError();
+    if (form->paged)
+      return runWhole(kernel, view);
+  }
+  auto whole = GatheredPages::make(view);
+  return whole ? runWhole(kernel, whole->view) : whole.takeError();
+}
+
+llvm::Error runWhole(Kernel &kernel, LaunchView &view) {
   if (kernel.getGPUTarget()) {
     auto cuda = kernel.getCudaKernel();
     return cuda ? (*cuda)->launch(view) : cuda.takeError();
   }
   if (!kernel.getTarget())
     return interpretProgram(kernel.getProgram(), view);
-  int indexBits = fitsNarrowIndices(view) ? 32 : 64;
-  auto fast = kernel.getCode({indexBits, /*exact=*/false});
+  auto form = kernel.chooseForm(view);
+  if (!form)
+    return form.takeError();
+  auto fast = kernel.getCode(*form);
   if (!fast)
     return fast.takeError();
   MaskRuns runs;
-  if (fast->scansKeys)
+  if (fast->scansKeys && !form->fewQueries)
     if (llvm::Error error =
             analyzeLaunchMask(kernel.getProgram(), fast->itemRows, view, runs))
       return error;
-  return runKernel(view, *fast,
-                   [&] { return kernel.getCode({indexBits, /*exact=*/true}); });
+  return runKernel(view, *fast, [&] {
+    return kernel.getCode({form->indexBits, /*exact=*/true});
+  });
 }
 
 llvm::Error cudaWorkspace(Kernel &kernel, const LaunchView &view,
@@ -219,8 +243,10 @@ extern "C" fovea_status fovea_kernel_workspace(fovea_kernel *kernel,
       return cudaWorkspace(**found, *view, *bytes);
     if (!(*found)->getTarget())
       return llvm::Error::success();
-    auto code = (*found)->getCode(
-        {fitsNarrowIndices(*view) ? 32 : 64, /*exact=*/false});
+    auto form = (*found)->chooseForm(*view);
+    if (!form)
+      return form.takeError();
+    auto code = (*found)->getCode(*form);
     if (!code)
       return code.takeError();
     *bytes = static_cast<size_t>(kernelScratch(*view, *code));

@@ -6,6 +6,7 @@
 #include "fovea/Dialect/Online/IR/Online.h"
 #include "fovea/Interpreter/OnlineInterpreter.h"
 
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 #include <map>
@@ -116,6 +117,7 @@ protected:
   llvm::LogicalResult runMemRef(mlir::Operation *op);
   llvm::LogicalResult runElement(mlir::Operation *op, mlir::Value memref,
                                  mlir::ValueRange indices, bool isStore);
+  llvm::LogicalResult runSubView(mlir::memref::SubViewOp op);
   llvm::LogicalResult runBodyRead(mlir::attn::ReadOp op);
   llvm::LogicalResult runView(mlir::online::ViewOp op);
   llvm::LogicalResult runLoad(mlir::online::LoadOp op);

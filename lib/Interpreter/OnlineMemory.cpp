@@ -127,6 +127,37 @@ LogicalResult OnlineEngine::runBodyRead(attn::ReadOp op) {
   return runElement(op, op.getSource(), op.getIndices(), /*isStore=*/false);
 }
 
+LogicalResult OnlineEngine::runSubView(memref::SubViewOp op) {
+  const TensorView &source = getMemRef(op.getSource());
+  auto number = [&](OpFoldResult x) {
+    Value value = dyn_cast<Value>(x);
+    return value ? getInt(value) : *getConstantIntValue(x);
+  };
+  auto part = std::make_shared<TensorView>(source);
+  part->sizes.clear();
+  part->strides.clear();
+  llvm::SmallBitVector dropped = op.getDroppedDims();
+  int64_t start = 0;
+  for (int64_t dim = 0; dim < source.rank(); ++dim) {
+    int64_t first = number(op.getMixedOffsets()[dim]);
+    int64_t size = number(op.getMixedSizes()[dim]);
+    int64_t step = number(op.getMixedStrides()[dim]);
+    if (first < 0 || size < 0 || step < 0 ||
+        (size > 0 && first + (size - 1) * step >= source.sizes[dim]))
+      return op.emitError() << "part of dimension " << dim << " is outside 0.."
+                            << source.sizes[dim] - 1;
+    start += first * source.strides[dim];
+    if (dropped[dim])
+      continue;
+    part->sizes.push_back(size);
+    part->strides.push_back(step * source.strides[dim]);
+  }
+  part->data =
+      static_cast<char *>(source.data) + start * getBytes(source.dtype);
+  set(op, part);
+  return success();
+}
+
 LogicalResult OnlineEngine::runMemRef(Operation *op) {
   if (auto load = dyn_cast<memref::LoadOp>(op))
     return runElement(op, load.getMemRef(), load.getIndices(), false);
@@ -151,6 +182,8 @@ LogicalResult OnlineEngine::runMemRef(Operation *op) {
     set(cast, OnlineValue(values[cast.getSource()]));
     return success();
   }
+  if (auto part = dyn_cast<memref::SubViewOp>(op))
+    return runSubView(part);
   if (auto alloc = dyn_cast<memref::AllocOp>(op)) {
     SmallVector<int64_t> sizes;
     for (Value size : alloc.getDynamicSizes())

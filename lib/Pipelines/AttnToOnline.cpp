@@ -60,6 +60,17 @@ static void fillReport(ModuleOp module, StringRef givenSchedule,
                       schedule.getM(), schedule.getN(), schedule.getLanes(),
                       describeChoice(givenSchedule, report.scansKeys))
             .str();
+    if (auto few = grid->getParentOp()->getAttrOfType<online::CPUScheduleAttr>(
+            "online.few_queries")) {
+      report.shortRows = few.getM();
+      report.remarks +=
+          llvm::formatv("few queries: calls of at most {0} rows a key head "
+                        "(queries times heads a key head) take its heads "
+                        "together, {1} queries a vector, the keys in parts of "
+                        "{2}\n",
+                        few.getM(), few.getLanes(), few.getSplit())
+              .str();
+    }
     grid.walk([&](Operation *op) {
       if (isa<online::WalkSegmentsOp, online::WalkListOp, online::WalkScanOp>(
               op))
@@ -82,6 +93,8 @@ void fovea::addAttnToOnlinePasses(OpPassManager &passes,
   convert.schedule = options.schedule;
   convert.exact = options.exact;
   convert.indexBits = options.indexBits;
+  convert.fewQueries = options.fewQueries;
+  convert.paged = options.paged;
   passes.addPass(createConvertAttnToOnline(convert));
   passes.addPass(attn::createAttnVerifyLowered());
   passes.addPass(createCanonicalizerPass());

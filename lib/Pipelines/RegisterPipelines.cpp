@@ -28,6 +28,13 @@ struct CPUPipelineOptions : PassPipelineOptions<CPUPipelineOptions> {
   Option<int> indexBits{*this, "index-bits",
                         llvm::cl::desc("Width of positions: 32 or 64"),
                         llvm::cl::init(32)};
+  Option<bool> fewQueries{
+      *this, "few-queries",
+      llvm::cl::desc("The form for few queries and many keys"),
+      llvm::cl::init(false)};
+  Option<bool> paged{*this, "paged",
+                     llvm::cl::desc("Keys and values are pools of pages"),
+                     llvm::cl::init(false)};
   ListOption<std::string> params{
       *this, "params", llvm::cl::desc("Compile-time parameters, as in W=64")};
 
@@ -38,6 +45,8 @@ struct CPUPipelineOptions : PassPipelineOptions<CPUPipelineOptions> {
     options.schedule = schedule;
     options.exact = exact;
     options.indexBits = indexBits;
+    options.fewQueries = fewQueries;
+    options.paged = paged;
     return options;
   }
 };

@@ -138,7 +138,7 @@ public:
     for (auto step :
          {&Checker::checkStruct, &Checker::checkPairs, &Checker::checkValue,
           &Checker::checkOut, &Checker::checkLse, &Checker::checkTheCaptures,
-          &Checker::checkScales, &Checker::checkPositions,
+          &Checker::checkScales, &Checker::checkPositions, &Checker::checkPages,
           &Checker::checkBlocks, &Checker::checkDevice})
       if (llvm::Error error = (this->*step)())
         return std::move(error);
@@ -158,6 +158,8 @@ private:
   llvm::Error checkTheCaptures();
   llvm::Error checkScales();
   llvm::Error checkPositions();
+  llvm::Error checkPages();
+  llvm::Expected<int64_t> keyLength(const TensorView &k);
   llvm::Error checkBlocks();
   llvm::Error checkClasses(llvm::ArrayRef<int64_t> wanted);
   llvm::Error checkRuns(llvm::ArrayRef<int64_t> wanted);
@@ -166,6 +168,11 @@ private:
                                     llvm::StringRef name, int64_t rank,
                                     DType dtype);
   llvm::Error checkBatch(TensorView &tensor, llvm::StringRef name);
+  /// What the rows of keys and values are, and how many there must be.
+  const char *rowsName() { return view.pageLength ? "page length" : "length"; }
+  int64_t keyRows() {
+    return view.pageLength ? view.pageLength : view.kvLength;
+  }
   llvm::Error checkSize(llvm::StringRef name, llvm::StringRef what,
                         int64_t expected, int64_t got);
   llvm::Error checkWritten(const TensorView &tensor, llvm::StringRef name);
@@ -174,6 +181,7 @@ private:
   const fovea_launch &launch;
   fovea_device device;
   LaunchView view;
+  TensorView table; // of pages, null without
 };
 } // namespace
 
@@ -278,18 +286,22 @@ llvm::Error Checker::checkKey(size_t pair, llvm::StringRef name) {
   auto k = tensor(&launch.keys[pair], name, 4, *program.dtype);
   if (!k)
     return k.takeError();
-  if (llvm::Error error = checkBatch(*k, name))
-    return error;
+  if (!launch.page_table)
+    if (llvm::Error error = checkBatch(*k, name))
+      return error;
   if (pair == 0) {
     view.kvHeads = k->sizes[1];
-    view.kvLength = k->sizes[2];
+    auto length = keyLength(*k);
+    if (!length)
+      return length.takeError();
+    view.kvLength = *length;
     if (view.kvHeads < 1 || view.queryHeads % view.kvHeads != 0)
       return invalid("k: number of heads must divide that of q (" +
                      Twine(view.queryHeads) + "), got " + Twine(view.kvHeads));
   }
   for (auto [what, expected, got] :
        {std::tuple("number of heads", view.kvHeads, k->sizes[1]),
-        std::tuple("length", view.kvLength, k->sizes[2]),
+        std::tuple(rowsName(), keyRows(), k->sizes[2]),
         std::tuple("head dim", program.headDims[pair], k->sizes[3])})
     if (llvm::Error error = checkSize(name, what, expected, got))
       return error;
@@ -301,12 +313,13 @@ llvm::Error Checker::checkValue() {
   auto v = tensor(launch.value, "v", 4, *program.dtype);
   if (!v)
     return v.takeError();
-  if (llvm::Error error = checkBatch(*v, "v"))
-    return error;
+  if (!launch.page_table)
+    if (llvm::Error error = checkBatch(*v, "v"))
+      return error;
   view.valueDim = program.valueDim.value_or(0);
   for (auto [what, expected, got] :
        {std::tuple("number of heads", view.kvHeads, v->sizes[1]),
-        std::tuple("length", view.kvLength, v->sizes[2]),
+        std::tuple(rowsName(), keyRows(), v->sizes[2]),
         std::tuple("head dim", view.valueDim, v->sizes[3])})
     if (llvm::Error error = checkSize("v", what, expected, got))
       return error;
@@ -439,6 +452,53 @@ llvm::Error Checker::checkPositions() {
     return error;
   return lengths(launch.kv_lengths, "kv_lengths", view.kvLength,
                  view.kvLengths);
+}
+
+/// N: the rows of the keys, or of all pages of a sequence.
+llvm::Expected<int64_t> Checker::keyLength(const TensorView &k) {
+  if (!launch.page_table)
+    return k.sizes[2];
+  auto given = checkTensor(*launch.page_table, "page_table", 2, device);
+  if (!given)
+    return given.takeError();
+  if (given->dtype != DType::I32 && given->dtype != DType::I64)
+    return makeError(FOVEA_TYPE_ERROR,
+                     "page_table: dtype must be i32 or i64, got " +
+                         stringify(given->dtype));
+  if (llvm::Error error =
+          checkSize("page_table", "batch", view.batch, given->sizes[0]))
+    return std::move(error);
+  view.pageLength = k.sizes[2];
+  int64_t length;
+  if (view.pageLength < 1)
+    return invalid("k: a page must have at least one row, got 0");
+  if (__builtin_mul_overflow(given->sizes[1], view.pageLength, &length) ||
+      length > int64_t(1) << 48)
+    return invalid("page_table: must name at most 2^48 keys a sequence");
+  table = std::move(*given);
+  return length;
+}
+
+/// Pages that a sequence has keys in must exist in all pools.
+llvm::Error Checker::checkPages() {
+  if (!view.pageLength || isEmptyLaunch(view))
+    return llvm::Error::success();
+  int64_t pages = view.kvLength / view.pageLength, pool = view.value.sizes[0];
+  for (const TensorView &key : view.keys)
+    pool = std::min(pool, key.sizes[0]);
+  view.pageTable.assign(static_cast<size_t>(view.batch * pages), 0);
+  for (int64_t b = 0; b < view.batch; ++b) {
+    int64_t used = (view.kvLengths[b] + view.pageLength - 1) / view.pageLength;
+    for (int64_t i = 0; i < used; ++i) {
+      int64_t page = table.loadInt(table.offset({b, i}));
+      if (page < 0 || page >= pool)
+        return invalid("page_table: entries must lie within 0 and " +
+                       Twine(pool - 1) + ", got " + Twine(page) +
+                       " for batch " + Twine(b) + ", page " + Twine(i));
+      view.pageTable[b * pages + i] = page;
+    }
+  }
+  return llvm::Error::success();
 }
 
 llvm::Error Checker::checkBlocks() {

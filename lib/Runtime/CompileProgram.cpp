@@ -28,6 +28,8 @@ CPUCompileOptions makeOptions(const CPUTarget &target, llvm::StringRef schedule,
   options.schedule = schedule.str();
   options.exact = form.exact;
   options.indexBits = form.indexBits;
+  options.fewQueries = form.fewQueries;
+  options.paged = form.paged;
   return options;
 }
 } // namespace
@@ -63,7 +65,8 @@ llvm::Expected<Artifact> fovea::compileProgram(const Program &program,
                   report.remarks,
                   /*manifest=*/"",
                   report.itemRows,
-                  report.scansKeys};
+                  report.scansKeys,
+                  report.shortRows};
 }
 
 llvm::Expected<std::string> fovea::printLevel(const Program &program,

@@ -24,7 +24,8 @@ std::string hashText(llvm::StringRef text) {
 }
 
 std::string formName(KernelForm form) {
-  return "i" + std::to_string(form.indexBits) + (form.exact ? "exact" : "");
+  return "i" + std::to_string(form.indexBits) + (form.exact ? "exact" : "") +
+         (form.fewQueries ? "few" : "") + (form.paged ? "paged" : "");
 }
 
 /// Entries are two numbers, then texts behind their lengths.
@@ -38,6 +39,8 @@ std::string pack(const Artifact &artifact) {
     out.append(reinterpret_cast<const char *>(&size), sizeof size);
     out += *part;
   }
+  out.append(reinterpret_cast<const char *>(&artifact.shortRows),
+             sizeof artifact.shortRows);
   return out;
 }
 
@@ -62,6 +65,9 @@ std::optional<Artifact> unpack(llvm::StringRef data) {
     *part = data.take_front(size).str();
     data = data.drop_front(size);
   }
+  if (data.size() != sizeof artifact.shortRows)
+    return std::nullopt;
+  std::memcpy(&artifact.shortRows, data.data(), sizeof artifact.shortRows);
   return artifact;
 }
 
@@ -254,12 +260,12 @@ CompileService::load(Kernel &kernel, KernelForm form, CompileOrigin *origin) {
   flight->landed.notify_all();
   if (status != FOVEA_OK)
     return makeError(status, message);
-  if (from == CompileOrigin::Disk)
-    ++impl->stats.diskHits;
-  else
-    ++impl->stats.compiles;
-  if (origin)
+  // Further forms of a variant are no variants.
+  if (origin) {
+    ++(from == CompileOrigin::Disk ? impl->stats.diskHits
+                                   : impl->stats.compiles);
     *origin = from;
+  }
   Kernel::Loaded *published = result.release();
   slot.store(published, std::memory_order_release);
   return published;
@@ -352,7 +358,21 @@ llvm::Expected<KernelCode> Kernel::getCode(KernelForm form) {
     found = *made;
   }
   return KernelCode{found->code->plan, found->code->run,
-                    found->artifact.itemRows, found->artifact.scansKeys};
+                    found->artifact.itemRows, found->artifact.scansKeys,
+                    form.fewQueries};
+}
+
+llvm::Expected<KernelForm> Kernel::chooseForm(const LaunchView &view) {
+  if (auto code = getCode({}); !code)
+    return code.takeError();
+  KernelForm form;
+  form.indexBits = fitsNarrowIndices(view) ? 32 : 64;
+  int64_t limit = loaded[0].load(std::memory_order_acquire)->artifact.shortRows;
+  int64_t heads = view.queryHeads / std::max<int64_t>(view.kvHeads, 1);
+  form.fewQueries = limit > 0 && view.queryLength <= limit &&
+                    view.queryLength * std::min(heads, limit + 1) <= limit;
+  form.paged = form.fewQueries && view.pageLength != 0;
+  return form;
 }
 
 llvm::Expected<CudaKernel *> Kernel::getCudaKernel() {

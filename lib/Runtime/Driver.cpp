@@ -3,10 +3,12 @@
 #include "ItemOrder.h"
 #include "Scratch.h"
 #include "fovea/Runtime/Error.h"
+#include "fovea/Runtime/GatherPages.h"
 #include "fovea/Runtime/ThreadPool.h"
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <mutex>
 #include <optional>
 
@@ -45,6 +47,11 @@ KernelArguments::KernelArguments(const LaunchView &view) {
   args.kv_offset = view.kvOffset.data();
   args.q_lengths = view.qLengths.data();
   args.kv_lengths = view.kvLengths.data();
+  if (view.pageLength) {
+    args.page_table = view.pageTable.data();
+    args.page_table_stride = view.kvLength / view.pageLength;
+    args.page_length = view.pageLength;
+  }
   if (view.tileRuns)
     tileRuns = *view.tileRuns;
   else if (view.blockClasses)
@@ -111,7 +118,7 @@ private:
 struct Pass {
   KernelCode code;
   int64_t items = 0;
-  int64_t scratch = 0;
+  fovea_cpu_plan bytes = {};
   double work = 0; /// multiply-adds, roughly
   /// Of a sparse call: the items from the dearest to the cheapest.
   std::vector<int64_t> order;
@@ -123,8 +130,10 @@ llvm::Expected<Pass> plan(const LaunchView &view,
   pass.code = code;
   pass.work = estimateWork(view);
   FloatEnvironmentScope environment;
-  pass.items = code.plan(&arguments.get(), &pass.scratch);
-  if (pass.items < 0 || pass.scratch < 0)
+  pass.items = code.plan(&arguments.get(), &pass.bytes);
+  if (pass.items < 0 || pass.bytes.scratch_bytes < 0 ||
+      pass.bytes.cleared_bytes < 0 ||
+      pass.bytes.workspace_bytes < pass.bytes.cleared_bytes)
     return makeError(FOVEA_COMPILE_ERROR,
                      "the kernel's plan gave a negative count");
   return pass;
@@ -153,17 +162,26 @@ llvm::Error cancelledError() {
   return makeError(FOVEA_CANCELLED, "the call was cancelled");
 }
 
-llvm::Error memoryError(int64_t bytes) {
-  return makeError(FOVEA_OUT_OF_MEMORY, "no memory for " + llvm::Twine(bytes) +
-                                            " bytes of scratch a thread");
+llvm::Error memoryError(int64_t bytes, llvm::StringRef what) {
+  return makeError(FOVEA_OUT_OF_MEMORY,
+                   "no memory for " + llvm::Twine(bytes) + " bytes of " + what);
 }
 
 /// Runs the items, or those of a list, and collects the ones that report
 /// non-finite values.
-llvm::Error runItems(const LaunchView &view, const KernelArguments &arguments,
+llvm::Error runItems(const LaunchView &view, KernelArguments &arguments,
                      const Pass &pass, llvm::ArrayRef<int64_t> list,
                      std::vector<int64_t> *nonFinite) {
-  WorkerScratch scratch(pass.scratch);
+  std::optional<Scratch> workspace;
+  if (int64_t bytes = pass.bytes.workspace_bytes) {
+    workspace.emplace(static_cast<size_t>(bytes));
+    if (!workspace->get())
+      return memoryError(bytes, "workspace");
+    std::memset(workspace->get(), 0,
+                static_cast<size_t>(pass.bytes.cleared_bytes));
+    arguments.setWorkspace(workspace->get());
+  }
+  WorkerScratch scratch(pass.bytes.scratch_bytes);
   std::mutex mutex;
   auto body = [&](int64_t first, int64_t last, unsigned worker) {
     void *memory = scratch.get(worker);
@@ -182,7 +200,7 @@ llvm::Error runItems(const LaunchView &view, const KernelArguments &arguments,
   bool finished = ThreadPool::get().parallelFor(
       count, chooseOptions(view, pass, pass.items), body);
   if (scratch.failed)
-    return memoryError(pass.scratch);
+    return memoryError(pass.bytes.scratch_bytes, "scratch a thread");
   return finished ? llvm::Error::success() : cancelledError();
 }
 } // namespace
@@ -211,11 +229,15 @@ fovea::runKernel(const LaunchView &view, KernelCode fast,
   auto code = exact();
   if (!code)
     return code.takeError();
+  if (view.pageLength) {
+    auto whole = GatheredPages::make(view);
+    return whole ? runKernel(whole->view, *code, exact) : whole.takeError();
+  }
   auto again = plan(view, arguments, *code);
   if (!again)
     return again.takeError();
   // Items that cut the work otherwise cannot be told apart: compute them all.
-  if (again->items != pass->items)
+  if (fast.otherItems || again->items != pass->items)
     nonFinite.clear();
   return runItems(view, arguments, *again, nonFinite, nullptr);
 }
@@ -227,6 +249,7 @@ int64_t fovea::kernelScratch(const LaunchView &view, KernelCode code) {
     llvm::consumeError(pass.takeError());
     return 0;
   }
-  return pass->scratch *
-         std::min<int64_t>(ThreadPool::numThreads(), pass->items);
+  return pass->bytes.workspace_bytes +
+         pass->bytes.scratch_bytes *
+             std::min<int64_t>(ThreadPool::numThreads(), pass->items);
 }

@@ -142,13 +142,15 @@ static llvm::Error runKernel(const Program &program, const RunOptions &options,
   } else {
     llvm::consumeError(parsed.takeError());
   }
-  int indexBits = fitsNarrowIndices(view) ? 32 : 64;
-  auto fast = kernel.getCode({indexBits, /*exact=*/false});
+  auto form = kernel.chooseForm(view);
+  if (!form)
+    return form.takeError();
+  auto fast = kernel.getCode(*form);
   if (!fast)
     return fast.takeError();
   Stopwatch running;
   if (llvm::Error error = runKernel(view, *fast, [&] {
-        return kernel.getCode({indexBits, /*exact=*/true});
+        return kernel.getCode({form->indexBits, /*exact=*/true});
       }))
     return error;
   report.runMs = running.milliseconds();

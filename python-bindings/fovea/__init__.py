@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._config import cache_info, clear_cache, set_num_threads, show_config
     from ._create_mask import create_block_mask, create_mask
     from ._merge import merge
+    from ._pages import Pages
     from ._recipe import load_kernel
     from ._variant import Variant, load
     from .dsl import and_masks, or_masks
@@ -36,6 +37,7 @@ __all__ = [
     "Error",
     "Kernel",
     "Normalizer",
+    "Pages",
     "ParseError",
     "PerformanceWarning",
     "TraceError",
@@ -64,6 +66,7 @@ _HOMES = {
     "BlockMask": "_block_mask",
     "Kernel": "_attention",
     "Normalizer": "normalizers",
+    "Pages": "_pages",
     "Variant": "_variant",
     "and_masks": "dsl",
     "attention": "_attention",

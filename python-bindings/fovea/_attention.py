@@ -89,6 +89,7 @@ def _launch(
             tiles,
             size,
             *(() if g.device == "cpu" else _cuda.place(g.device, like.library)),
+            **({} if inputs.table is None else {"page_table": inputs.table}),
         )
     if like is not None:
         out = _outputs.deliver(out, like, g.dtype)
@@ -143,9 +144,9 @@ def attention(
     q : array, shape [B, Hq, M, D]
         Queries: float16, bfloat16, float32 or float64; numpy.ndarray or any
         object with ``__dlpack__``, any strides.
-    k : array, shape [B or 1, Hk, N, D]
+    k : array, shape [B or 1, Hk, N, D], or Pages
         Keys; Hq is a positive multiple of Hk.
-    v : array, shape [B or 1, Hk, N, E]
+    v : array, shape [B or 1, Hk, N, E], or Pages
         Values.
     score_mod : callable, optional
         ``score_mod(score, b, h, q_idx, kv_idx)``, a number; the identity

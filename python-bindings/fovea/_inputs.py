@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from . import _checks, _cuda, _tensors
+from . import _checks, _cuda, _pages, _tensors
+from ._pages import Pages
 from ._program import check_dims
 from ._tensors import Tensor, TensorTuple
 
@@ -19,15 +20,17 @@ _LIMIT = 4096
 class Inputs:
     """q, k and v of one call, checked."""
 
-    __slots__ = ("geometry", "k", "keep", "like", "q", "v")
+    __slots__ = ("geometry", "k", "keep", "like", "q", "table", "v")
 
-    def __init__(self, geometry, q, k, v, like, keep):
+    def __init__(self, geometry, q, k, v, like, keep, table=None):
         self.geometry: _checks.Geometry = geometry
         self.q: TensorTuple = q
         self.k: TensorTuple = k
         self.v: TensorTuple = v
         self.like: Tensor | None = like
         self.keep = keep
+        #: The page table where k and v are pools of pages.
+        self.table: TensorTuple | None = table
 
 
 def _remember(memo: dict, key: tuple, value: Any) -> None:
@@ -54,6 +57,8 @@ def read_inputs(q: Any, k: Any, v: Any) -> Inputs:
                 return Inputs(
                     found, (a, *found.q), (b, *found.k), (c, *found.v), None, (q, k, v)
                 )
+    if isinstance(k, Pages) or isinstance(v, Pages):
+        return Inputs(*_pages.read(q, k, v))
     tq = _tensors.read(q, "q")
     tk = _tensors.read(k, "k")
     tv = _tensors.read(v, "v")

@@ -36,6 +36,7 @@ class Kernel:
         block_size: tuple[int, int] | None,
         cuda: int | None = None,
         stream: int = 0,
+        page_table: TensorTuple | None = None,
     ) -> None:
         """Run; releases the GIL; checks for signals at most every 50 ms."""
 

@@ -77,7 +77,7 @@ public:
               nb::handle scales, nb::handle qOffset, nb::handle kvOffset,
               nb::handle qLengths, nb::handle kvLengths, nb::handle blockMask,
               nb::handle blockSize, std::optional<int32_t> cuda,
-              uintptr_t stream);
+              uintptr_t stream, nb::handle pageTable);
   nb::str ir(const char *level) {
     return giveText([&](fovea_string *string, fovea_message *message) {
       return fovea_kernel_ir(kernel, level, string, message);
@@ -107,9 +107,9 @@ void PyKernel::launch(nb::handle queries, nb::handle keys, nb::handle value,
                       nb::handle kvOffset, nb::handle qLengths,
                       nb::handle kvLengths, nb::handle blockMask,
                       nb::handle blockSize, std::optional<int32_t> cuda,
-                      uintptr_t stream) {
+                      uintptr_t stream, nb::handle pageTable) {
   Tensors q(queries), k(keys), c(captures);
-  Tensor v(value), o(out), l;
+  Tensor v(value), o(out), l, pages;
   if (q.size() != k.size())
     throw nb::value_error("keys: must be as many as queries");
   if (q.size() == 0 || q.data()->rank < 1)
@@ -141,6 +141,10 @@ void PyKernel::launch(nb::handle queries, nb::handle keys, nb::handle value,
   launch.q_lengths = ql.get();
   launch.kv_lengths = kl.get();
   BlockMask mask(blockMask, blockSize, launch);
+  if (!pageTable.is_none()) {
+    pages.read(pageTable.ptr());
+    launch.page_table = &pages.get();
+  }
   launch.should_cancel = signalsPending;
   if (cuda) {
     for (Tensors *tensors : {&q, &k, &c})
@@ -242,7 +246,7 @@ void fovea::python::addKernels(nb::module_ &m) {
            "out"_a, "lse"_a.none(), "captures"_a, "scales"_a,
            "q_offset"_a.none(), "kv_offset"_a.none(), "q_lengths"_a.none(),
            "kv_lengths"_a.none(), "block_mask"_a.none(), "block_size"_a.none(),
-           "cuda"_a = nb::none(), "stream"_a = 0)
+           "cuda"_a = nb::none(), "stream"_a = 0, "page_table"_a = nb::none())
       .def("ir", &PyKernel::ir, "level"_a)
       .def("info", &PyKernel::info)
       .def("object", &PyKernel::object);

@@ -30,6 +30,10 @@ struct CPUCompileOptions {
   bool exact = false;
   /// Width in which the kernel holds positions: 32 (all below 2^30) or 64.
   int indexBits = 32;
+  /// The form for few queries and many keys.
+  bool fewQueries = false;
+  /// Keys and values are pools of pages (of the form for few queries).
+  bool paged = false;
 };
 
 /// What a lowering chose, for people: filled where the caller passes one.
@@ -38,6 +42,9 @@ struct CPUCompileReport {
   std::string remarks;    /// one line a decision, for `explain`
   int64_t itemRows = 0;   /// query rows of an item
   bool scansKeys = false; /// no closed form and no block mask: KernelABI.h
+  /// Rows (queries times heads a key head) up to which calls take the form for
+  /// few queries.
+  int64_t shortRows = 0;
 };
 
 /// Level 1 to level 2 with the CPU's schedule attached: parameters bound to

@@ -27,8 +27,15 @@ class LoadedCode;
 struct KernelForm {
   int indexBits = 32;
   bool exact = false;
-  unsigned index() const { return (indexBits == 64 ? 2 : 0) + (exact ? 1 : 0); }
-  static constexpr unsigned count = 4;
+  /// For few queries and many keys; has no exact form.
+  bool fewQueries = false;
+  /// Reads pages; of the form for few queries alone.
+  bool paged = false;
+  unsigned index() const {
+    return (paged ? 8 : 0) + (fewQueries ? 4 : 0) + (indexBits == 64 ? 2 : 0) +
+           (exact ? 1 : 0);
+  }
+  static constexpr unsigned count = 16;
 };
 
 /// What compiling gives and what the disk cache holds.
@@ -39,6 +46,8 @@ struct Artifact {
   std::string manifest; ///< of a GPU kernel
   int64_t itemRows = 0; ///< KernelCode
   bool scansKeys = false;
+  /// Rows a key head up to which a call takes the form for few queries.
+  int64_t shortRows = 0;
 };
 
 /// A variant for a target. Machine code is made and loaded when it is needed,
@@ -62,6 +71,8 @@ public:
   const std::string &getIdentity() const { return identity; }
 
   llvm::Expected<KernelCode> getCode(KernelForm form);
+  /// The form that computes a call of a CPU kernel, by its shape alone.
+  llvm::Expected<KernelForm> chooseForm(const LaunchView &view);
   /// Of a GPU target.
   llvm::Expected<CudaKernel *> getCudaKernel();
   llvm::Expected<std::string> getObject();

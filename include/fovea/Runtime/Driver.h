@@ -21,6 +21,8 @@ struct KernelCode {
   int64_t itemRows = 0;
   /// Whether the keys are scanned: tile runs of `itemRows` rows are of use.
   bool scansKeys = false;
+  /// Items are not those of the exact form.
+  bool otherItems = false;
 };
 
 /// A LaunchView in the form that kernels read; refers to the view's arrays.
@@ -32,6 +34,7 @@ public:
   const fovea_cpu_args &get() const { return args; }
   /// Where the arguments have some.
   const TileRuns &getTileRuns() const { return tileRuns; }
+  void setWorkspace(void *workspace) { args.workspace = workspace; }
 
 private:
   fovea_cpu_args args = {};

@@ -35,6 +35,10 @@ struct LaunchView {
   std::optional<TensorView> blockClasses;
   std::optional<TileRuns> tileRuns;
   int64_t blockQ = 0, blockKV = 0;
+  /// With pages keys and value are [pages,Hk,pageLength,D], and key n of batch
+  /// b is in page pageTable[b · kvLength / pageLength + n / pageLength].
+  int64_t pageLength = 0;
+  llvm::SmallVector<int64_t, 0> pageTable;
   int deviceId = 0;       /// of all tensors, on a GPU
   void *stream = nullptr; /// a GPU's
   int (*shouldCancel)(void *) = nullptr;

@@ -26,7 +26,7 @@ LogicalResult fovea::convertAttnToOnline(func::FuncOp func,
   LoweredArguments arguments;
   IRMapping mapping;
   FailureOr<func::FuncOp> lowered =
-      createLoweredFunction(func, *op, arguments, mapping);
+      createLoweredFunction(func, *op, schedule.paged, arguments, mapping);
   if (failed(lowered))
     return failure();
   if (failed(buildLoweredBody(*lowered, *op, arguments, mapping, schedule))) {
@@ -61,10 +61,9 @@ chooseHopper(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
   return schedule;
 }
 
-/// A schedule for the op on the processor of the options.
-static FailureOr<AttnToOnlineSchedule>
-chooseSchedule(attn::AttentionOp op, const TargetModel &model,
-               const ConvertAttnToOnlineOptions &options) {
+/// What a schedule of the op on the processor of the options is chosen for.
+static CPUScheduleRequest
+makeRequest(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
   CPUScheduleRequest request;
   for (Value query : op.getQueries())
     request.headDim += cast<ShapedType>(query.getType()).getDimSize(3);
@@ -76,14 +75,47 @@ chooseSchedule(attn::AttentionOp op, const TargetModel &model,
   request.exact = options.exact;
   request.indexBits = options.indexBits;
   request.scansKeys = needsScan(op, static_cast<unsigned>(options.indexBits));
-  FailureOr<online::CPUScheduleAttr> schedule = chooseCPUSchedule(
-      op.getContext(), model, request, [&] { return op.emitError(); });
+  request.fewQueries = options.fewQueries;
+  return request;
+}
+
+static FailureOr<AttnToOnlineSchedule>
+chooseSchedule(attn::AttentionOp op, const TargetModel &model,
+               const ConvertAttnToOnlineOptions &options) {
+  FailureOr<online::CPUScheduleAttr> schedule =
+      chooseCPUSchedule(op.getContext(), model, makeRequest(op, options),
+                        [&] { return op.emitError(); });
   if (failed(schedule))
     return failure();
-  AttnToOnlineSchedule chosen{online::ScheduleAttrInterface(*schedule),
+  AttnToOnlineSchedule result{online::ScheduleAttrInterface(*schedule),
                               static_cast<unsigned>(options.indexBits)};
-  chosen.scansScores = true;
-  return chosen;
+  result.scansScores = true;
+  result.paged = options.paged;
+  return result;
+}
+
+/// Says on the function which calls take its form for few queries: those of at
+/// most m rows, where the tiles of a block mask do not tell heads apart.
+static LogicalResult noteFewQueries(func::FuncOp func, attn::AttentionOp op,
+                                    const TargetModel &model,
+                                    const ConvertAttnToOnlineOptions &options) {
+  auto emitError = [&] { return op.emitError(); };
+  FailureOr<int64_t> rows = chooseShortRows(options.schedule, emitError);
+  if (failed(rows))
+    return failure();
+  // Registers of 16 bytes hold too few features for that form.
+  bool narrow = *model.getLimit("vector_bytes") < 32;
+  if (*rows == 0 || narrow || options.fewQueries || options.exact ||
+      op.getBlockMask())
+    return success();
+  CPUScheduleRequest request = makeRequest(op, options);
+  request.fewQueries = true;
+  FailureOr<online::CPUScheduleAttr> schedule =
+      chooseCPUSchedule(op.getContext(), model, request, emitError);
+  if (failed(schedule))
+    return failure();
+  func->setAttr("online.few_queries", *schedule);
+  return success();
 }
 
 namespace {
@@ -101,6 +133,8 @@ struct ConvertAttnToOnline
     options.schedule = schedule;
     options.exact = exact;
     options.indexBits = indexBits;
+    options.fewQueries = fewQueries;
+    options.paged = paged;
     TargetModel model = getCPUModel(cpu, features);
     for (func::FuncOp func :
          llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
@@ -119,7 +153,8 @@ struct ConvertAttnToOnline
     FailureOr<AttnToOnlineSchedule> chosen =
         target == "cpu" ? chooseSchedule(*op, model, options)
                         : chooseHopper(*op, options);
-    if (failed(chosen))
+    if (failed(chosen) ||
+        (target == "cpu" && failed(noteFewQueries(func, *op, model, options))))
       return failure();
     return convertAttnToOnline(func, *chosen);
   }

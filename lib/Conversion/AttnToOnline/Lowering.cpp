@@ -77,7 +77,9 @@ private:
   RankedTensorType tile(ArrayRef<int64_t> shape, Type element) {
     return RankedTensorType::get(shape, element);
   }
-  Value view(Value memref, ValueRange indices, Value length);
+  Value view(Value memref, ValueRange indices, Value length,
+             Value pages = Value());
+  Value keysOf(Value memref, Value pages);
   Value load(Value view, Value row, int64_t tileRows);
   void inlineRegion(Region &source, ArrayRef<Value> leading);
 
@@ -119,6 +121,9 @@ void BodyBuilder::readSizes() {
   sizes.queryLength = dim(arguments.queries[0], 2);
   sizes.keyHeads = dim(arguments.keys[0], 1);
   sizes.keyLength = dim(arguments.keys[0], 2);
+  if (arguments.pageTable)
+    sizes.keyLength =
+        make<arith::MulIOp>(dim(arguments.pageTable, 1), sizes.keyLength);
   auto columns = [](Value memref) {
     return cast<MemRefType>(memref.getType()).getShape().back();
   };
@@ -259,16 +264,27 @@ void BodyBuilder::readRows(Value tileIndex) {
   keyEnd = select(seesKeys, kvLength, zero);
 }
 
-Value BodyBuilder::view(Value memref, ValueRange indices, Value length) {
+Value BodyBuilder::view(Value memref, ValueRange indices, Value length,
+                        Value pages) {
   auto type = cast<MemRefType>(memref.getType());
-  bool hasColumns = type.getRank() > static_cast<int64_t>(indices.size()) + 1;
+  int64_t leading = indices.size() + (pages ? 1 : 0);
+  bool hasColumns = type.getRank() > leading + 1;
   int64_t columns =
       hasColumns ? type.getShape().back() : online::ViewType::kScalars;
   auto viewType = online::ViewType::get(builder.getContext(), columns,
                                         type.getElementType(),
-                                        /*paged=*/false, /*ragged=*/true);
+                                        /*paged=*/pages != nullptr,
+                                        /*ragged=*/true);
   return online::ViewOp::create(builder, loc, viewType, memref, indices, length,
-                                /*pageTable=*/Value());
+                                pages);
+}
+
+/// The keys or values of the item's batch and key head.
+Value BodyBuilder::keysOf(Value memref, Value pages) {
+  Value keyHead = make<arith::DivUIOp>(head, group); // S5
+  if (pages)
+    return view(memref, keyHead, kvLength, pages);
+  return view(memref, {batch, keyHead}, kvLength);
 }
 
 Value BodyBuilder::load(Value view, Value first, int64_t tileRows) {
@@ -279,12 +295,22 @@ Value BodyBuilder::load(Value view, Value first, int64_t tileRows) {
 }
 
 void BodyBuilder::buildViews() {
-  Value keyHead = make<arith::DivUIOp>(head, group); // S5
+  Value pages;
+  if (arguments.pageTable) {
+    OpFoldResult zeroIndex = builder.getIndexAttr(0),
+                 one = builder.getIndexAttr(1);
+    Value count = memref::DimOp::create(builder, loc, arguments.pageTable, 1);
+    Type row = getStridedMemRef(builder.getI64Type(), 1, -1);
+    pages = memref::SubViewOp::create(
+        builder, loc, cast<MemRefType>(row), arguments.pageTable,
+        ArrayRef<OpFoldResult>{batch, zeroIndex},
+        ArrayRef<OpFoldResult>{one, count}, ArrayRef<OpFoldResult>{one, one});
+  }
   for (auto [query, key] : llvm::zip(arguments.queries, arguments.keys)) {
     queryTiles.push_back(load(view(query, {batch, head}, rowEnd), row, rows));
-    keyViews.push_back(view(key, {batch, keyHead}, kvLength));
+    keyViews.push_back(keysOf(key, pages));
   }
-  valueView = view(arguments.value, {batch, keyHead}, kvLength);
+  valueView = keysOf(arguments.value, pages);
 }
 
 /// Clones a region of the op; its arguments are `leading`, then the captures.

@@ -29,15 +29,18 @@ static std::pair<bool, unsigned> locateSize(attn::SizeKind kind) {
 }
 
 /// Regions of a normaliser are isolated, so run-time sizes reach them as the
-/// extents of two more captures: the first query and the first key.
-static void replaceSizes(attn::NormalizerOp normalizer, Type query, Type key,
-                         const LoweredSizes &sizes) {
+/// extents of two more captures: the first query and the first key. With pages
+/// there is a third, the page table: its width times a page's rows is N.
+static void replaceSizes(attn::NormalizerOp normalizer,
+                         ArrayRef<Value> carriers, const LoweredSizes &sizes) {
   for (Region &region : normalizer->getRegions()) {
     if (region.empty())
       continue;
     Block &block = region.front();
-    Value queryArgument = block.addArgument(query, normalizer.getLoc());
-    Value keyArgument = block.addArgument(key, normalizer.getLoc());
+    SmallVector<Value, 3> carried;
+    for (Value carrier : carriers)
+      carried.push_back(
+          block.addArgument(carrier.getType(), normalizer.getLoc()));
     region.walk([&](attn::SizeOp size) {
       OpBuilder builder(size);
       Value value;
@@ -49,8 +52,12 @@ static void replaceSizes(attn::NormalizerOp normalizer, Type query, Type key,
             arith::ConstantIntOp::create(builder, size.getLoc(), constant, 64);
       } else {
         auto [onQuery, dim] = locateSize(size.getKind());
-        value = attn::ExtentOp::create(
-            builder, size.getLoc(), onQuery ? queryArgument : keyArgument, dim);
+        value = attn::ExtentOp::create(builder, size.getLoc(),
+                                       carried[onQuery ? 0 : 1], dim);
+        if (size.getKind() == attn::SizeKind::N && carried.size() == 3)
+          value = arith::MulIOp::create(
+              builder, size.getLoc(), value,
+              attn::ExtentOp::create(builder, size.getLoc(), carried[2], 1));
       }
       size.replaceAllUsesWith(value);
       size.erase();
@@ -119,9 +126,11 @@ LoweredNormalizer fovea::lowerNormalizer(attn::AttentionOp op,
   }
   spellOutSeedSum(clone);
   if (usesSizes) {
-    Value query = arguments.queries[0], key = arguments.keys[0];
-    replaceSizes(clone, query.getType(), key.getType(), sizes);
-    result.captures.append({query, key});
+    SmallVector<Value, 3> carriers{arguments.queries[0], arguments.keys[0]};
+    if (arguments.pageTable)
+      carriers.push_back(arguments.pageTable);
+    replaceSizes(clone, carriers, sizes);
+    result.captures.append(carriers);
   }
   SmallVector<Type> types;
   for (Value capture : result.captures)

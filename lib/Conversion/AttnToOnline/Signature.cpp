@@ -71,9 +71,10 @@ static MemRefType getOperandMemRef(Value tensor) {
 namespace {
 class SignatureBuilder {
 public:
-  SignatureBuilder(func::FuncOp func, attn::AttentionOp op,
+  SignatureBuilder(func::FuncOp func, attn::AttentionOp op, bool paged,
                    LoweredArguments &arguments, IRMapping &mapping)
-      : func(func), op(op), arguments(arguments), mapping(mapping) {}
+      : func(func), op(op), paged(paged), arguments(arguments),
+        mapping(mapping) {}
 
   FailureOr<func::FuncOp> build();
 
@@ -85,6 +86,7 @@ private:
 
   func::FuncOp func;
   attn::AttentionOp op;
+  bool paged;
   LoweredArguments &arguments;
   IRMapping &mapping;
   func::FuncOp lowered;
@@ -170,6 +172,9 @@ FailureOr<func::FuncOp> SignatureBuilder::build() {
   addPerBatch(arguments.kvOffset, "kv_offset");
   addPerBatch(arguments.qLengths, "q_lengths");
   addPerBatch(arguments.kvLengths, "kv_lengths");
+  if (paged)
+    arguments.pageTable =
+        add(getStridedMemRef(builder.getI64Type(), 2, -1), "page_table");
   if (op.getBlockMask()) {
     arguments.classes = add(getStridedMemRef(builder.getI8Type(), 4, -1),
                             "block_mask", op.getBlockMask());
@@ -184,6 +189,7 @@ FailureOr<func::FuncOp> SignatureBuilder::build() {
 
 FailureOr<func::FuncOp>
 fovea::createLoweredFunction(func::FuncOp func, attn::AttentionOp op,
-                             LoweredArguments &arguments, IRMapping &mapping) {
-  return SignatureBuilder(func, op, arguments, mapping).build();
+                             bool paged, LoweredArguments &arguments,
+                             IRMapping &mapping) {
+  return SignatureBuilder(func, op, paged, arguments, mapping).build();
 }

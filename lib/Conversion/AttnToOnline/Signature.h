@@ -13,15 +13,18 @@ struct LoweredArguments {
   mlir::Value value;
   mlir::SmallVector<mlir::Value> captures, scales;
   mlir::Value qOffset, kvOffset, qLengths, kvLengths;
+  mlir::Value pageTable; ///< null where keys and values have no pages
   mlir::Value classes, queryTile, keyTile; ///< null without a block mask
   mlir::Value out, lse;                    ///< lse null where not returned
 };
 
 /// Makes the empty function beside `func` and maps its captures and scales.
-/// Offsets and lengths are arguments even where the op has none.
+/// Offsets and lengths are arguments even where the op has none. With `paged`
+/// keys and values are pools of pages, found through a table.
 mlir::FailureOr<mlir::func::FuncOp>
 createLoweredFunction(mlir::func::FuncOp func, mlir::attn::AttentionOp op,
-                      LoweredArguments &arguments, mlir::IRMapping &mapping);
+                      bool paged, LoweredArguments &arguments,
+                      mlir::IRMapping &mapping);
 
 /// A memref with dynamic strides and sizes, but for the last size where
 /// `columns` is not negative.

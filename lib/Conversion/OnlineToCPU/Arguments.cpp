@@ -53,6 +53,8 @@ fovea::cpu::classifyArguments(func::FuncOp func) {
       return fail("argument " + Twine(next) + " is not a memref of rank 1");
     infos[next++] = {kind};
   }
+  if (rankOf(next) == 2)
+    infos[next++] = {ArgKind::PageTable};
   if (rankOf(next) == 4 &&
       cast<MemRefType>(types[next]).getElementType().isInteger(8)) {
     infos[next++] = {ArgKind::BlockClasses};
@@ -71,6 +73,10 @@ fovea::cpu::classifyArguments(func::FuncOp func) {
 }
 
 Value Arguments::field(size_t offset) { return e.gep(args, offset); }
+
+Value Arguments::loadWorkspace() {
+  return e.load(e.ptr, field(offsetof(fovea_cpu_args, workspace)));
+}
 
 Buffer Arguments::tensor(Value address, ArrayRef<Value> sizes, unsigned rank) {
   Buffer buffer;
@@ -118,6 +124,10 @@ Arguments::Arguments(Emitter &e, func::FuncOp func, ArrayRef<ArgInfo> kinds,
   Value kvHeads = e.load(e.i64, FIELD(kv_heads));
   Value queryLength = e.load(e.i64, FIELD(query_length));
   Value kvLength = e.load(e.i64, FIELD(kv_length));
+  bool paged = llvm::any_of(
+      kinds, [](ArgInfo info) { return info.kind == ArgKind::PageTable; });
+  // With pages the third dimension of keys and values is that of a page.
+  Value keyRows = paged ? e.load(e.i64, FIELD(page_length)) : kvLength;
   Value captures = e.load(e.ptr, FIELD(captures));
   tileRuns = e.load(e.ptr, FIELD(tile_runs));
   for (BlockArgument argument : func.getArguments()) {
@@ -125,7 +135,7 @@ Arguments::Arguments(Emitter &e, func::FuncOp func, ArrayRef<ArgInfo> kinds,
     auto type = dyn_cast<MemRefType>(argument.getType());
     Value features = e.c(type && type.getRank() ? type.getShape().back() : 0);
     Value querySizes[] = {batch, queryHeads, queryLength, features};
-    Value keySizes[] = {batch, kvHeads, kvLength, features};
+    Value keySizes[] = {batch, kvHeads, keyRows, features};
     auto element = [&](Value array, size_t size) {
       return e.gep(array, size * info.index);
     };
@@ -169,6 +179,12 @@ Arguments::Arguments(Emitter &e, func::FuncOp func, ArrayRef<ArgInfo> kinds,
       break;
     case ArgKind::KVLengths:
       buffers[argument] = perBatch(FIELD(kv_lengths));
+      break;
+    case ArgKind::PageTable:
+      buffers[argument] =
+          Buffer{e.load(e.ptr, FIELD(page_table)),
+                 {batch, e.udiv(kvLength, e.max(keyRows, e.c(1)))},
+                 {e.load(e.i64, FIELD(page_table_stride)), e.c(1)}};
       break;
     case ArgKind::BlockClasses: // comes as runs, which walks read
       break;

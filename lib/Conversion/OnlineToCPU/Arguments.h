@@ -18,6 +18,7 @@ enum class ArgKind {
   KVOffset,
   QLengths,
   KVLengths,
+  PageTable,
   BlockClasses,
   QueryTile,
   KeyTile,
@@ -32,7 +33,7 @@ struct ArgInfo {
 
 /// Classifies the arguments of a level-2 function by their order and types:
 /// q…, k…, v, captures…, scale…, q_offset, kv_offset, q_lengths, kv_lengths
-/// [, classes, query_tile, key_tile], out [, lse].
+/// [, page_table] [, classes, query_tile, key_tile], out [, lse].
 FailureOr<SmallVector<ArgInfo>> classifyArguments(func::FuncOp func);
 
 /// A memref argument as the kernel sees it: base address, sizes and strides in
@@ -56,6 +57,8 @@ public:
   }
   /// The address of the call's fovea_cpu_tile_runs, null where it has none.
   mlir::Value getTileRuns() { return tileRuns; }
+  /// The memory that all items of a call share.
+  mlir::Value loadWorkspace();
   /// Scalar arguments: scales, tile sizes.
   mlir::Value lookupScalar(mlir::Value argument) const {
     return scalars.lookup(argument);

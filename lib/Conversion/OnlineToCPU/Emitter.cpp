@@ -10,7 +10,7 @@
 using namespace fovea::cpu;
 
 Emitter::Emitter(MLIRContext *context, Location loc, Type scoreType,
-                 int64_t native, int64_t vectors)
+                 int64_t native, int64_t vectors, int64_t keys)
     : b(context), loc(loc), f(scoreType), i1(b.getI1Type()),
       i8(b.getIntegerType(8)), i64(b.getI64Type()),
       ptr(LLVM::LLVMPointerType::get(context)), native(native),
@@ -19,7 +19,7 @@ Emitter::Emitter(MLIRContext *context, Location loc, Type scoreType,
   avx512 = registerBytes() == 64;
   // 16 accumulators cover the latency of two pipes; AVX2 has 16 registers, of
   // which eight leave room for the operands.
-  group = fovea::keyGroup(registerBytes()) / vectors;
+  group = keys ? keys : fovea::keyGroup(registerBytes()) / vectors;
   word = b.getIntegerType(std::max<int64_t>(lanes, 8));
 }
 
@@ -120,8 +120,10 @@ Value Emitter::makePairs(Value x, Value y) {
   Values parts;
   for (int64_t i = 0; i < lanes / native; ++i) {
     // The second operand fills the lower half.
-    Value both = intrinsic("llvm.x86.avx512bf16.cvtne2ps2bf16.512", pairs,
-                           {part(y, i), part(x, i)});
+    Value both =
+        intrinsic(native == 16 ? "llvm.x86.avx512bf16.cvtne2ps2bf16.512"
+                               : "llvm.x86.avx512bf16.cvtne2ps2bf16.128",
+                  pairs, {part(y, i), part(x, i)});
     both = LLVM::ShuffleVectorOp::create(b, loc, both, both, mask);
     parts.push_back(LLVM::BitcastOp::create(b, loc, nativeVec(f), both));
   }
@@ -174,6 +176,9 @@ Value Emitter::load(Type type, Value address, unsigned align) {
 }
 void Emitter::store(Value value, Value address, unsigned align) {
   LLVM::StoreOp::create(b, loc, value, address, align);
+}
+void Emitter::prefetch(Value address) {
+  LLVM::Prefetch::create(b, loc, address, /*rw=*/0, /*hint=*/2, /*cache=*/1);
 }
 Value Emitter::loadLanes(Value base, Value index, Type element) {
   return load(vec(element), gep(base, index, element),

@@ -21,8 +21,9 @@ using Values = SmallVector<Value>;
 class Emitter {
 public:
   /// `native` lanes fill a vector register; a panel has `vectors` of them.
+  /// `group` 0: as many as accumulators of that size suit.
   Emitter(MLIRContext *context, Location loc, Type scoreType, int64_t native,
-          int64_t vectors);
+          int64_t vectors, int64_t group = 0);
 
   OpBuilder b;
   Location loc;
@@ -102,6 +103,8 @@ public:
   Value gep(Value base, int64_t bytes);
   Value load(Type type, Value address, unsigned align = 0);
   void store(Value value, Value address, unsigned align = 0);
+  /// Into the L2 cache.
+  void prefetch(Value address);
   Value loadLanes(Value base, Value index, Type element);
   /// A row of a lane-major scratch array: base + row · lanes.
   Value row(Value base, Value index) { return gep(base, index, vf); }
@@ -120,11 +123,16 @@ public:
                 function_ref<Values()> otherwise);
   void when(Value cond, function_ref<void()> then);
 
+  Value intrinsic(StringRef name, Type type, ValueRange operands);
+  /// Lanes of x, then of y, by number.
+  Value shuffle(Value x, Value y, ArrayRef<int32_t> lanes) {
+    return LLVM::ShuffleVectorOp::create(b, loc, x, y, lanes);
+  }
+
 private:
   /// A native part of a lane vector, and the vector of such parts.
   Value part(Value x, int64_t index);
   Value join(ArrayRef<Value> parts);
-  Value intrinsic(StringRef name, Type type, ValueRange operands);
   template <typename OpTy> Value make(Value x, Value y) {
     return b.createOrFold<OpTy>(loc, x, y);
   }

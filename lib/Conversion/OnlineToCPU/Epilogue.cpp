@@ -87,14 +87,14 @@ LogicalResult KernelEmitter::finishCustom(Value o, Value l, Value t, Value d,
 
 LogicalResult KernelEmitter::finishPanel(Value panel, Value taken, Value &bad) {
   Value zero = e.vc(0.0);
-  Value t = spec.hasStat() ? e.loadRow(at(at_.rowMax), panel) : zero;
+  Value t = spec.hasStat() ? e.loadRow(state.rowMax, panel) : zero;
   if (log2Units())
     t = e.fmul(t, e.vc(kLn2));
-  Value l = spec.hasDenom() ? e.loadRow(at(at_.rowSum), panel) : zero;
+  Value l = spec.hasDenom() ? e.loadRow(state.rowSum, panel) : zero;
   if (hasTwoPasses()) {
     l = e.select(inSecondPass, e.loadRow(at(at_.firstSum), panel), l);
     e.storeRow(l, at(at_.firstSum), panel);
-    e.storeRow(e.loadRow(at(at_.rowMax), panel), at(at_.firstMax), panel);
+    e.storeRow(e.loadRow(state.rowMax, panel), at(at_.firstMax), panel);
     e.storeRow(e.fdiv(e.vc(0.5), l), at(at_.factor), panel);
   }
   bool custom = spec.normalizer && !spec.normalizer.getFinish().empty();
@@ -107,7 +107,7 @@ LogicalResult KernelEmitter::finishPanel(Value panel, Value taken, Value &bad) {
     inverse = e.fdiv(e.vc(1.0), l);
   }
   Value place = e.mul(panel, e.c(valuePadded() * e.lanes));
-  Value output = e.gep(at(at_.output), place, e.f);
+  Value output = e.gep(state.output, place, e.f);
   LogicalResult status = success();
   auto finishElement = [&](Value d, Value finite) -> Value {
     Value o = e.loadRow(output, d), again, half, result;
@@ -153,14 +153,15 @@ LogicalResult KernelEmitter::finishPanel(Value panel, Value taken, Value &bad) {
 void KernelEmitter::storePanel(Value panel, Value taken) {
   int64_t stride = valuePadded();
   Value buffer = at(at_.rowBuffer);
-  Value output =
-      e.gep(at(at_.output), e.mul(panel, e.c(stride * e.lanes)), e.f);
+  Value output = e.gep(state.output, e.mul(panel, e.c(stride * e.lanes)), e.f);
   for (int64_t lane = 0; lane < e.lanes; lane += e.native)
     callHelper("_transpose",
                {e.gep(output, lane * e.scoreBytes()), e.c(e.lanes),
                 e.c(e.native * e.lanes),
                 e.gep(buffer, lane * stride * e.scoreBytes()), e.c(stride),
                 e.c(e.native), e.c(stride / e.native), e.cf(1.0)});
+  if (isShort())
+    return storeShortPanel(panel, taken);
   Value first =
       e.add(s->scalar(spec.outStore.getRow()), e.mul(panel, e.c(e.lanes)));
   const Buffer &out = bufferOf(spec.out);
@@ -178,6 +179,8 @@ void KernelEmitter::storeLse(Value panel, Value taken, Value l, Value t) {
   e.when(wanted, [&]() {
     Value buffer = at(at_.rowBuffer);
     e.storeRow(e.fadd(t, e.math().log(l)), buffer, e.c(0));
+    if (isShort())
+      return storeShortLse(panel, taken);
     Value first =
         e.add(s->scalar(spec.lseStore.getRow()), e.mul(panel, e.c(e.lanes)));
     Value to = tensorRows(spec.lse, first);

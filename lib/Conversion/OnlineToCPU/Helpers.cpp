@@ -37,12 +37,22 @@ private:
 
 /// Loads a register of elements; 16-bit floats travel as integers, whose vector
 /// loads every x86 has.
-static Value loadElements(Emitter &e, Value address, Type element) {
+static Value loadElements(Emitter &e, Value address, Type element,
+                          int64_t count) {
   unsigned bits = element.getIntOrFloatBitWidth();
+  Type vector = VectorType::get({count}, element);
   if (bits > 16)
-    return e.load(e.nativeVec(element), address, bits / 8);
-  Value raw = e.load(e.nativeVec(e.b.getIntegerType(bits)), address, bits / 8);
-  return LLVM::BitcastOp::create(e.b, e.loc, e.nativeVec(element), raw);
+    return e.load(vector, address, bits / 8);
+  Type raw = VectorType::get({count}, e.b.getIntegerType(bits));
+  return LLVM::BitcastOp::create(e.b, e.loc, vector,
+                                 e.load(raw, address, bits / 8));
+}
+
+/// Elements that one step of packing moves.
+int64_t KernelEmitter::packLanes() {
+  if (!isShort())
+    return e.native;
+  return wideElements();
 }
 
 /// pack(source, row stride, column stride, rows, columns, destination,
@@ -52,6 +62,7 @@ void KernelEmitter::emitPackFunction() {
   HelperFunction function(
       e, name + "_pack",
       {e.ptr, e.i64, e.i64, e.i64, e.i64, e.ptr, e.i64, e.i64});
+  int64_t lanes = packLanes();
   Type element = spec.elementType;
   Value source = function.argument(0), rowStride = function.argument(1),
         columnStride = function.argument(2), rows = function.argument(3),
@@ -61,13 +72,13 @@ void KernelEmitter::emitPackFunction() {
   unsigned align = packed.getIntOrFloatBitWidth() / 8;
   Value unit = e.icmp(P::eq, columnStride, e.c(1));
   Value vectors =
-      e.select(unit, e.sub(columns, e.urem(columns, e.c(e.native))), e.c(0));
+      e.select(unit, e.sub(columns, e.urem(columns, e.c(lanes))), e.c(0));
   Value zero = arith::ConstantOp::create(e.b, e.loc, e.b.getZeroAttr(packed));
   e.loop(e.c(0), rows, 1, [&](Value r) {
     Value from = e.gep(source, e.mul(r, rowStride), element);
     Value to = e.gep(destination, e.mul(r, stride), packed);
-    e.loop(e.c(0), vectors, e.native, [&](Value d) {
-      Value v = loadElements(e, e.gep(from, d, element), element);
+    e.loop(e.c(0), vectors, lanes, [&](Value d) {
+      Value v = loadElements(e, e.gep(from, d, element), element, lanes);
       e.store(e.widen(v, packed), e.gep(to, d, packed), align);
     });
     e.loop(vectors, columns, 1, [&](Value d) {
@@ -150,7 +161,8 @@ void KernelEmitter::emitUnpackFunction() {
     Value from = e.gep(source, e.mul(r, stride), e.f);
     Value to = e.gep(destination, e.mul(r, rowStride), element);
     e.loop(e.c(0), vectors, e.native, [&](Value d) {
-      Value v = e.narrow(loadElements(e, e.gep(from, d, e.f), e.f), element);
+      Value v = e.narrow(loadElements(e, e.gep(from, d, e.f), e.f, e.native),
+                         element);
       if (align == 2)
         v = LLVM::BitcastOp::create(e.b, e.loc,
                                     e.nativeVec(e.b.getIntegerType(16)), v);
@@ -179,7 +191,8 @@ void KernelEmitter::emitTransposeFunction() {
     Value to = e.gep(destination, e.mul(square, toStep), e.f);
     Values a;
     for (int64_t i = 0; i < e.native; ++i) {
-      Value v = loadElements(e, e.gep(from, e.mul(e.c(i), stride), e.f), e.f);
+      Value v = loadElements(e, e.gep(from, e.mul(e.c(i), stride), e.f), e.f,
+                             e.native);
       // Pairs are bits that arithmetic must not touch.
       a.push_back(pairs() ? v : e.fmul(v, factor));
     }
@@ -264,7 +277,7 @@ void KernelEmitter::packQueries(Value panels) {
       callPack(tensorRows(dot.query, e.add(start, first)), bufferOf(dot.query),
                taken, dot.dim, buffer, columns * stepElements(), e.c(e.lanes));
       Value to =
-          e.gep(at(at_.queries[i]), e.mul(panel, e.c(columns * e.lanes)), e.f);
+          e.gep(state.queries[i], e.mul(panel, e.c(columns * e.lanes)), e.f);
       // One register of rows at a time becomes a register of lanes.
       for (int64_t lane = 0; lane < e.lanes; lane += e.native)
         callHelper("_transpose",

@@ -10,7 +10,7 @@ using P = arith::CmpIPredicate;
 KernelEmitter::KernelEmitter(KernelSpec &spec, ModuleOp module)
     : spec(spec), module(module),
       e(module.getContext(), spec.func.getLoc(), spec.scoreType,
-        spec.schedule.getLanes(), spec.panelVectors()),
+        spec.schedule.getLanes(), spec.panelVectors(), spec.isShort() ? 16 : 0),
       name(spec.func.getName().str()) {
   layOutScratch();
 }
@@ -21,15 +21,20 @@ void KernelEmitter::layOutScratch() {
   int64_t widest = valuePadded();
   at_.zeros = layout.reserve(64);
   for (const DotSpec &dot : spec.dots) {
+    at_.scores.push_back(layout.reserve(keys * vector));
+    if (isShort())
+      continue;
     int64_t columns = packedSteps(dot.dim);
     widest = std::max(widest, columns);
     at_.queries.push_back(layout.reserve(panels * columns * vector));
-    at_.scores.push_back(layout.reserve(keys * vector));
     at_.packedKeys.push_back(layout.reserve(keys * columns * bytes));
     at_.keyTail.push_back(layout.reserve(e.group * columns * bytes));
   }
-  at_.packedValues =
-      layout.reserve(keys / stepElements() * valuePadded() * bytes);
+  if (isShort())
+    layOutShort();
+  else
+    at_.packedValues =
+        layout.reserve(keys / stepElements() * valuePadded() * bytes);
   at_.output = layout.reserve(panels * valuePadded() * vector);
   at_.rowMax = layout.reserve(panels * vector);
   at_.rowSum = layout.reserve(panels * vector);
@@ -47,10 +52,16 @@ void KernelEmitter::layOutScratch() {
   at_.rowBuffer = layout.reserve(e.lanes * widest * bytes);
 }
 
+void KernelEmitter::useScratchState() {
+  state = {at(at_.output), at(at_.rowMax), at(at_.rowSum), {}};
+  for (int64_t queries : at_.queries)
+    state.queries.push_back(at(queries));
+}
+
 LogicalResult KernelEmitter::run() {
   e.b.setInsertionPointToEnd(module.getBody());
   emitPackFunction();
-  if (pairs())
+  if (pairs() && !isShort())
     emitInterleaveFunction();
   emitUnpackFunction();
   emitTransposeFunction();
@@ -97,6 +108,8 @@ LogicalResult KernelEmitter::emitPlan() {
   FailureOr<Values> bounds = emitBounds();
   if (failed(bounds))
     return failure();
+  if (isShort())
+    return emitShortPlan(entry->getArgument(1), *bounds);
   Value items = e.c(1);
   for (Value bound : *bounds)
     items = e.mul(items, bound);
@@ -122,12 +135,19 @@ LogicalResult KernelEmitter::emitRun() {
     return failure();
   bindTileRuns();
   LogicalResult status = success();
+  if (isShort()) {
+    readShortShape(*bounds);
+    shape.workspace = arguments->loadWorkspace();
+  } else {
+    useScratchState();
+  }
   Values counted =
       e.loop(entry->getArgument(1), entry->getArgument(2), e.c(1), {e.c(0)},
              [&](Value item, ValueRange carried) -> Values {
                Value nonFinite = e.c(0);
-               if (failed(bindItem(item, *bounds)) ||
-                   failed(emitItem(item, nonFinite)))
+               if (isShort() ? failed(emitShortItem(item, nonFinite))
+                             : failed(bindItem(item, *bounds)) ||
+                                   failed(emitItem(item, nonFinite)))
                  status = failure();
                return {e.add(carried[0], nonFinite)};
              });
@@ -197,6 +217,8 @@ LogicalResult KernelEmitter::runTiles(unsigned available) {
 
 LogicalResult KernelEmitter::runTileBlock(Block &block, unsigned available) {
   for (Operation &op : block) {
+    if ((available & OnRow) && spec.notForRows.contains(&op))
+      continue;
     auto map = dyn_cast<online::MapOp>(op);
     if (!map) {
       if (failed(s->runOp(op, available)))
@@ -228,6 +250,9 @@ void KernelEmitter::bindRows(Value panel) {
       lane = rowLane(origin, panel);
     s->bind(argument, lane, OnRow);
   };
+  if (isShort())
+    s->bind(spec.grid.getBody().front().getArgument(1),
+            tableLane(at_.rowHeads, firstHead, panel), OnRow);
   auto bindMaps = [&](Block &block) {
     for (auto map : block.getOps<online::MapOp>())
       if (map.getKind() != online::MapKind::Cols)
@@ -346,7 +371,10 @@ LogicalResult KernelEmitter::emitPanel(Value panel, Value full) {
       status = failure();
       return;
     }
-    emitValues(valueRows, panel, alpha);
+    if (isShort())
+      emitShortValues(panel, alpha);
+    else
+      emitValues(valueRows, panel, alpha);
   });
   return status;
 }

@@ -39,6 +39,16 @@ struct BlockRows {
   Value base, stride;
   /// Where the last, incomplete group of rows is padded with zeros.
   Value tailBase, tailStride;
+  /// Of the short form: a GroupRows for each group, in memory.
+  Value groups = {};
+  /// They may lie in place, so that loops over them fetch ahead.
+  bool mayStay = false;
+};
+
+/// Rows of one group of keys: the address of the first, the stride in elements;
+/// and where the memory begins that is read a block later.
+struct GroupRows {
+  Value base, stride, ahead;
 };
 
 class KernelEmitter {
@@ -63,6 +73,7 @@ private:
   LogicalResult emitBlock(Value n0, Value count, Value full);
   LogicalResult emitPanel(Value panel, Value full);
   void layOutScratch();
+  void useScratchState();
 
   // Walks.cpp
   int64_t walkBytes();
@@ -82,11 +93,64 @@ private:
   void callHelper(StringRef suffix, ValueRange operands);
   void callPack(Value source, const Buffer &buffer, Value rows, int64_t columns,
                 Value destination, int64_t stride, Value paddedRows);
+  int64_t packLanes();
   void packQueries(Value panels);
   Value productFactor();
   BlockRows prepareKeys(const DotSpec &dot, unsigned index, Value n0);
   BlockRows prepareValues(Value n0);
   Value readsInPlace(const Buffer &buffer);
+
+  // Short.cpp
+  void layOutShort();
+  void readShortShape(ArrayRef<Value> bounds);
+  Value shortQueryBytes(const DotSpec &dot);
+  LogicalResult emitShortPlan(Value report, ArrayRef<Value> bounds);
+  LogicalResult emitShortItem(Value item, Value &nonFinite);
+  LogicalResult emitShortPart(Value &nonFinite);
+  LogicalResult emitShortWalk();
+  LogicalResult joinHeadBounds(ArrayRef<Value> begins, ArrayRef<Value> ends,
+                               Value &begin, Value &end);
+  LogicalResult emitShortBlock(Value n0, Value taken, Value full);
+  void fillRowTable();
+  void enterHead(Value number, Value part);
+  Lane tableLane(int64_t table, Value origin, Value panel);
+  Value tableEntry(int64_t table, Value row);
+
+  // ShortRows.cpp
+  Value shortRow(online::ViewOp view, Value head, Value row);
+  void callPackPages(online::ViewOp view, Value key, Value taken, int64_t dim,
+                     Value to, int64_t stride, Value paddedRows);
+  Value rowsLeftInPage(online::ViewOp view, Value key);
+  void packShortQueries();
+  Value rowsAhead(online::ViewOp view, int64_t columns, Value key);
+  BlockRows prepareShortRows(online::ViewOp view, int64_t dim, bool padRows,
+                             int64_t packed, int64_t table);
+  GroupRows locateGroup(const BlockRows &rows, Value panel, Value group);
+  void fetchAhead(Value base, Value step, int64_t bytes, int64_t unit);
+  void storeShortPanel(Value panel, Value taken);
+  void storeShortLse(Value panel, Value taken);
+
+  // ShortMerge.cpp
+  void clearState();
+  void useMerged();
+  std::pair<Value, Value> mergeFactors(Value own, Value other, Value &t);
+  void mergePart(Value head, Value part);
+  void joinSeed();
+  LogicalResult emitMerge(Value &nonFinite);
+
+  // ShortKernels.cpp
+  Value emitShortGroup(unsigned dot, Value panel, Value group);
+  void emitShortParts(unsigned dot, const GroupRows &rows, Value queries);
+  Value rowPairs(Value panel);
+  void emitShortValues(Value panel, Value alpha);
+  void emitShortPass(Value panel, Value row, Value column, Value alpha);
+  Values emitShortKeys(const GroupRows &rows, Value row, Value column,
+                       Value group, Value end, ValueRange init);
+  Values loadValuePairs(Value row, Value stride, Value step, Value keys);
+  void emitShortWeights(Value t, Value &sum);
+  Value foldWide(Value x, function_ref<Value(Value, Value)> join);
+  Value wideSplat(Value scalar);
+  Value wideMultiply(Value x, Value y, Value z);
 
   // MicroKernels.cpp
   Values emitScoreGroup(unsigned dot, const BlockRows &keys, Value panel,
@@ -145,6 +209,7 @@ private:
   /// Exact kernels sum a row that overflowed again, with weights that are
   /// divided by 2 l first: what the normaliser then gives may well be finite.
   bool hasTwoPasses() { return spec.schedule.getExact() && spec.hasDenom(); }
+  bool isShort() { return spec.isShort(); }
   /// What queries and keys are packed in.
   Type packedType() { return pairs() ? spec.elementType : e.f; }
   /// What a step of the micro-kernels broadcasts, of the size of a score.
@@ -163,8 +228,25 @@ private:
     return (n + unit - 1) / unit * unit;
   }
   int64_t valuePadded() const {
+    if (spec.schedule.getSplit() > 0)
+      return padded(spec.valueDim, wideElements());
     return padded(spec.valueDim, std::max(e.group, e.native));
   }
+  // Of the short form, whose micro-kernels have lanes along the features: those
+  // of a register, what it holds of packed elements, and columns of values that
+  // a pass accumulates.
+  int64_t wide() { return spec.schedule.getWide(); }
+  int64_t wideElements() const {
+    return spec.schedule.getWide() * (spec.schedule.getPairs() ? 2 : 1);
+  }
+  VectorType wideVec(Type element) {
+    return VectorType::get({wide()}, element);
+  }
+  VectorMath wideMath() {
+    return VectorMath(e.b, e.loc, wide() * e.scoreBytes() == 64);
+  }
+  int64_t wideColumns(int64_t dim) { return padded(dim, wideElements()); }
+  int64_t passVectors();
   /// A scratch array, by its offset.
   Value at(int64_t offset) { return e.gep(scratch, offset); }
 
@@ -180,6 +262,10 @@ private:
     // Of the first of two passes: o, l, t; what the weights are multiplied by.
     int64_t firstOutput, firstSum, firstMax, factor;
     SmallVector<int64_t> queries, scores, packedKeys, keyTail;
+    // Of the short form.
+    int64_t partSegments, rowHeads, rowQueries, valueGroups, factors, merged,
+        mergedMax, mergedSum, joined, parts;
+    SmallVector<int64_t> keyGroups;
   } at_;
   ScratchLayout layout;
 
@@ -189,6 +275,21 @@ private:
   Value scratch, tileRuns;
   LogicalResult walked = success();
   llvm::StringMap<unsigned> libm;
+
+  /// Where packed queries and the row states lie.
+  struct {
+    Value output, rowMax, rowSum;
+    SmallVector<Value> queries;
+  } state;
+
+  // Of the short form, per function: sizes.
+  struct {
+    Value group, keys, keyHeads, heads, headBlocks, tiles, parts, panels;
+    Value slotBytes, queryBytes, counterBytes, workspace;
+  } shape;
+  // Of the short form, per item.
+  Value batch, firstKeyHead, tile, part, liveKeys, liveParts, partEnd;
+  Value headNumber, keyHead, firstHead, shortParts;
 
   // Per item.
   Value firstRow, rows;

@@ -1,8 +1,10 @@
 //===- KernelSpec.cpp -----------------------------------------------------===//
 
 #include "KernelSpec.h"
+
 #include "fovea/Target/CPU/CPUModel.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/IR/Matchers.h"
 
 #include <cmath>
@@ -44,9 +46,8 @@ static FailureOr<OpTy> findOnly(Operation *parent, Block &block) {
 }
 
 static LogicalResult checkView(online::ViewOp view) {
-  if (view.getIndices().size() != 2 || view.getPageTable())
-    return view.emitOpError("must be of one (batch, head), without a page "
-                            "table, on the CPU target");
+  if (view.getIndices().size() + (view.getPageTable() ? 1 : 0) != 2)
+    return view.emitOpError("must be of one (batch, head) on the CPU target");
   auto source = dyn_cast<BlockArgument>(view.getSource());
   if (!source || !isa<func::FuncOp>(source.getOwner()->getParentOp()))
     return view.emitOpError("source must be an argument of the function");
@@ -121,12 +122,19 @@ static LogicalResult checkSchedule(KernelSpec &spec) {
     return spec.grid.emitOpError("needs a #online.cpu_schedule");
   int64_t bytes = spec.scoreType.getIntOrFloatBitWidth() / 8;
   int64_t lanes = spec.schedule.getLanes();
-  if (lanes * bytes != 16 && lanes * bytes != 32 && lanes * bytes != 64)
-    return spec.grid.emitOpError(
-               "schedule's lanes must fill 16, 32 or 64 bytes "
-               "with scores of ")
-           << bytes << " bytes, got " << lanes;
-  int64_t group = fovea::keyGroup(lanes * bytes);
+  // Registers of rows, or of features in the short form.
+  int64_t wide = spec.isShort() ? spec.schedule.getWide() : lanes;
+  StringRef name = spec.isShort() ? "wide" : "lanes";
+  bool narrow = !spec.isShort() && wide * bytes == 16;
+  if (!narrow && wide * bytes != 32 && wide * bytes != 64)
+    return spec.grid.emitOpError("schedule's ")
+           << name << " must fill " << (spec.isShort() ? "" : "16, ")
+           << "32 or 64 bytes with scores of " << bytes << " bytes, got "
+           << wide;
+  if (spec.isShort() && lanes != 4)
+    return spec.grid.emitOpError("schedule's lanes must be 4 with split, got ")
+           << lanes;
+  int64_t group = spec.isShort() ? 16 : fovea::keyGroup(lanes * bytes);
   if (spec.schedule.getM() <= 0 || spec.schedule.getM() % lanes != 0)
     return spec.grid.emitOpError("schedule's m must be a positive multiple of ")
            << lanes << ", got " << spec.schedule.getM();
@@ -134,14 +142,118 @@ static LogicalResult checkSchedule(KernelSpec &spec) {
     return spec.grid.emitOpError("schedule's n must be a positive multiple of ")
            << group << ", got " << spec.schedule.getN();
   if (spec.schedule.getPairs() &&
-      (!spec.elementType.isBF16() || !spec.scoreType.isF32() ||
-       lanes * bytes != 64))
+      (!spec.elementType.isBF16() || !spec.scoreType.isF32() || wide != 16))
     return spec.grid.emitOpError("schedule's pairs need bf16 inputs, f32 "
-                                 "scores and 16 lanes");
+                                 "scores and 16 ")
+           << name;
+  if (spec.isShort() && spec.schedule.getSplit() % spec.schedule.getN() != 0)
+    return spec.grid.emitOpError("schedule's split must be a multiple of n (")
+           << spec.schedule.getN() << "), got " << spec.schedule.getSplit();
+  return success();
+}
+
+/// The argument whose row `batch` a view's page table is, or null.
+static Value findPageTable(Value pages, Value batch) {
+  auto row = pages.getDefiningOp<memref::SubViewOp>();
+  if (!row || !isa<BlockArgument>(row.getSource()))
+    return {};
+  SmallVector<OpFoldResult> offsets = row.getMixedOffsets();
+  if (offsets.size() != 2 || dyn_cast<Value>(offsets[0]) != batch ||
+      !isConstantIntValue(offsets[1], 0))
+    return {};
+  return row.getSource();
+}
+
+/// Marks the ops of the grid's body that compute a value; tiles, views and
+/// walks are computed otherwise.
+static void markNeeded(Value value, Block &body,
+                       llvm::SmallPtrSetImpl<Operation *> &needed) {
+  Operation *op = value.getDefiningOp();
+  bool scalar = op && (isa<online::MapOp>(op) ||
+                       !isa<online::OnlineDialect>(op->getDialect()));
+  if (!scalar || op->getBlock() != &body || !needed.insert(op).second)
+    return;
+  for (Value operand : op->getOperands())
+    markNeeded(operand, body, needed);
+}
+
+/// Finds what regions, and the ops that run them, do not need.
+static void findNotForRows(KernelSpec &spec) {
+  Block &body = spec.grid.getBody().front();
+  llvm::SmallPtrSet<Operation *, 16> needed;
+  auto mark = [&](Operation *op) {
+    for (Value operand : op->getOperands())
+      markNeeded(operand, body, needed);
+  };
+  for (Operation &op : body) {
+    if (isa<online::InitOp, online::FinishOp>(op))
+      mark(&op);
+    if (!isa<online::SweepOp, online::MapOp>(op))
+      continue;
+    op.walk([&](Operation *inner) {
+      if (inner != &op && !isa<online::LoadOp>(inner))
+        mark(inner);
+    });
+  }
+  for (Operation &op : body)
+    if (!needed.contains(&op))
+      spec.notForRows.insert(&op);
+}
+
+/// The short form takes all heads of a key head at once: the grid's indices
+/// must be (batch, query head, tile), and the views' those that follow.
+static LogicalResult analyzeShort(KernelSpec &spec) {
+  Block &body = spec.grid.getBody().front();
+  if (body.getNumArguments() != 3)
+    return spec.grid.emitOpError("must have bounds (batch, head, query tile) "
+                                 "for a schedule with split");
+  if (isa_and_nonnull<online::WalkListOp>(spec.walk))
+    return spec.walk->emitOpError(
+        "cannot be cut by a schedule with split, which takes several heads at "
+        "once");
+  findNotForRows(spec);
+  Value batch = body.getArgument(0), head = body.getArgument(1);
+  auto fail = [](online::ViewOp view) {
+    return view.emitOpError(
+        "must have the indices (batch, head), of keys and "
+        "values (batch, head divui heads a key head), for a "
+        "schedule with split");
+  };
+  SmallVector<online::ViewOp> ofQueries{spec.out}, ofKeys{spec.value};
+  if (spec.lse)
+    ofQueries.push_back(spec.lse);
+  for (DotSpec &dot : spec.dots) {
+    ofQueries.push_back(dot.query);
+    ofKeys.push_back(dot.key);
+  }
+  for (online::ViewOp view : ofQueries)
+    if (view.getIndices()[0] != batch || view.getIndices()[1] != head)
+      return fail(view);
+  for (online::ViewOp view : ofKeys) {
+    auto division = view.getIndices().back().getDefiningOp<arith::DivUIOp>();
+    if (!division || division.getLhs() != head ||
+        division.getRhs().getParentBlock() != spec.grid->getBlock() ||
+        (spec.group && spec.group != division.getRhs()))
+      return fail(view);
+    if (Value pages = view.getPageTable()) {
+      Value table = findPageTable(pages, batch);
+      if (!table || (spec.pageTable && spec.pageTable != table))
+        return view.emitOpError(
+            "must have the row of its batch in a page table "
+            "that is an argument, one for all views, on the "
+            "CPU target");
+      spec.pageTable = table;
+    } else if (spec.pageTable || view.getIndices()[0] != batch) {
+      return fail(view);
+    }
+    spec.group = division.getRhs();
+  }
   return success();
 }
 
 int64_t KernelSpec::panelVectors() {
+  if (isShort())
+    return 1;
   return schedule.getM() % (2 * schedule.getLanes()) == 0 ? 2 : 1;
 }
 
@@ -198,6 +310,12 @@ FailureOr<KernelSpec> fovea::cpu::analyzeKernel(func::FuncOp func) {
                          .getElementType();
   if (failed(checkSchedule(spec)))
     return failure();
+  if (spec.isShort() && failed(analyzeShort(spec)))
+    return failure();
+  if (!spec.isShort() && spec.value.getPageTable())
+    return spec.value.emitOpError(
+        "has pages, which the CPU target reads with a "
+        "schedule with split alone");
   if (Value visible = spec.step.getVisible()) {
     spec.mask = visible.getDefiningOp<online::MaskOp>();
     if (!spec.mask)

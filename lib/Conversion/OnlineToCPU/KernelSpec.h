@@ -36,6 +36,16 @@ struct KernelSpec {
   Type elementType, scoreType;
   int64_t valueDim = 0;
 
+  /// Of the short form: query heads a key head.
+  mlir::Value group;
+  /// Of the short form: where pages of keys and values are; null without.
+  mlir::Value pageTable;
+  /// Of the short form: what only views and walks need, of the code that
+  /// depends on the head; regions see the head of each row.
+  llvm::SmallPtrSet<Operation *, 8> notForRows;
+
+  /// Rows are the queries of all heads of a key head, keys are cut into parts.
+  bool isShort() { return schedule.getSplit() > 0; }
   /// Registers of queries in a panel: two share each broadcast of a key, where
   /// the item divides into such panels.
   int64_t panelVectors();

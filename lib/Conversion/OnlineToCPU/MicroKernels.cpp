@@ -16,7 +16,7 @@ Values KernelEmitter::emitScoreGroup(unsigned index, const BlockRows &keys,
   const DotSpec &dot = spec.dots[index];
   int64_t columns = packedSteps(dot.dim);
   Value queries =
-      e.gep(at(at_.queries[index]), e.mul(panel, e.c(columns * e.lanes)), e.f);
+      e.gep(state.queries[index], e.mul(panel, e.c(columns * e.lanes)), e.f);
   // The rows of the last, incomplete group are a padded copy.
   Value tail = e.icmp(P::sgt, e.add(group, e.c(e.group)), count);
   Value base =
@@ -82,7 +82,7 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
                                Value alpha) {
   Value weights = at(at_.scores[0]);
   Value output =
-      e.gep(at(at_.output), e.mul(panel, e.c(valuePadded() * e.lanes)), e.f);
+      e.gep(state.output, e.mul(panel, e.c(valuePadded() * e.lanes)), e.f);
   bool exact = spec.schedule.getExact();
   e.loop(e.c(0), e.c(valuePadded()), e.group, [&](Value column) {
     Values acc;

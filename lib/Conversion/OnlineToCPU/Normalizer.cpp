@@ -8,6 +8,8 @@ using namespace fovea::cpu;
 
 /// The global rows of a panel: origin + panel · lanes + lane.
 Lane KernelEmitter::rowLane(Value origin, Value panel) {
+  if (isShort())
+    return tableLane(at_.rowQueries, s->scalar(origin), panel);
   Value base = e.add(s->scalar(origin), e.mul(panel, e.c(e.lanes)));
   bool narrow = spec.schedule.getIndexBits() == 32;
   if (!narrow)
@@ -31,8 +33,12 @@ LogicalResult KernelEmitter::prepareRegion(Region &region, unsigned floats,
   if (positions) {
     s->bindScalar(block.getArgument(next++), s->scalar(spec.step.getB()),
                   OnItem, s->positions());
-    s->bindScalar(block.getArgument(next++), s->scalar(spec.step.getH()),
-                  OnItem, s->positions());
+    if (isShort())
+      s->bind(block.getArgument(next++),
+              tableLane(at_.rowHeads, firstHead, panel), OnRow);
+    else
+      s->bindScalar(block.getArgument(next++), s->scalar(spec.step.getH()),
+                    OnItem, s->positions());
     s->bind(block.getArgument(next++), rowLane(spec.step.getM0(), panel),
             OnRow);
     unsigned captures = spec.step.getCaptures().size();
@@ -86,11 +92,11 @@ LogicalResult KernelEmitter::initPanel(Value panel) {
     t = results[0];
     l = results[1];
   }
-  e.storeRow(t, at(at_.rowMax), panel);
-  e.storeRow(l, at(at_.rowSum), panel);
+  e.storeRow(t, state.rowMax, panel);
+  e.storeRow(l, state.rowSum, panel);
 
   Value output =
-      e.gep(at(at_.output), e.mul(panel, e.c(valuePadded() * e.lanes)), e.f);
+      e.gep(state.output, e.mul(panel, e.c(valuePadded() * e.lanes)), e.f);
   LogicalResult status = success();
   bool seededValue = seeded && !spec.normalizer.getSeedValue().empty();
   if (seededValue &&

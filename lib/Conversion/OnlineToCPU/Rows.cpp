@@ -21,13 +21,19 @@ static Value isNegInf(Emitter &e, Value x) {
 /// returns the running maximum with these keys.
 LogicalResult KernelEmitter::emitScores(Value panel, Value &rowMax) {
   LogicalResult status = success();
-  Value before = e.loadRow(at(at_.rowMax), panel);
+  Value before = e.loadRow(state.rowMax, panel);
   // A second pass knows the row's maximum: no weight is larger than at the end.
   if (hasTwoPasses() && spec.hasStat())
     before = e.fmaxDropNaN(e.loadRow(at(at_.firstMax), panel), before);
   auto emitGroup = [&](Value g, Value maximum) -> Value {
     Value plainMax = maximum;
     for (auto [i, dot] : llvm::enumerate(spec.dots)) {
+      if (isShort()) {
+        Value largest = emitShortGroup(i, panel, g);
+        if (plainScores() && softmax())
+          plainMax = e.fmaxDropNaN(largest, plainMax);
+        continue;
+      }
       Values scores = emitScoreGroup(i, keyRows[i], panel, g);
       for (auto [j, score] : llvm::enumerate(scores)) {
         e.storeRow(score, at(at_.scores[i]), e.add(g, e.c(j)));
@@ -161,19 +167,24 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
                                          Value &alpha) {
   Value t = e.vc(0.0), sum;
   if (spec.hasStat()) {
-    Value before = e.loadRow(at(at_.rowMax), panel);
+    Value before = e.loadRow(state.rowMax, panel);
     // Before any visible key the maximum is −inf; any finite t serves.
     t = e.select(isNegInf(e, rowMax), t, rowMax);
     Value difference = e.fsub(before, t);
     if (!log2Units())
       difference = e.fmul(difference, e.vc(kLog2E));
     alpha = e.math().exp2NonPositive(difference);
-    e.storeRow(rowMax, at(at_.rowMax), panel);
+    e.storeRow(rowMax, state.rowMax, panel);
   }
   if (spec.hasDenom()) {
-    sum = e.loadRow(at(at_.rowSum), panel);
+    sum = e.loadRow(state.rowSum, panel);
     if (alpha)
       sum = e.fmul(sum, alpha);
+  }
+  if (isShort() && softmax()) {
+    emitShortWeights(t, sum);
+    e.storeRow(sum, state.rowSum, panel);
+    return success();
   }
   LogicalResult status = success();
   s->push();
@@ -221,7 +232,7 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
       });
   s->pop();
   if (sum)
-    e.storeRow(result[0], at(at_.rowSum), panel);
+    e.storeRow(result[0], state.rowSum, panel);
   return status;
 }
 

@@ -4,6 +4,11 @@
 // RUN: fovea-opt %s -convert-attn-to-online=cpu=x86-64-v3 | FileCheck %s --check-prefix=V3
 // RUN: fovea-opt %s -convert-attn-to-online='schedule=m=32,n=64 exact=true index-bits=64' | FileCheck %s --check-prefix=GIVEN
 // RUN: not fovea-opt %s -convert-attn-to-online=schedule=k=3 2>&1 | FileCheck %s --check-prefix=KEY
+// RUN: fovea-opt %s -convert-attn-to-online='cpu=x86-64-v4 features=+avx512bf16 few-queries=true' | FileCheck %s --check-prefix=FEW
+// RUN: fovea-opt %s -convert-attn-to-online='schedule=short=0' | FileCheck %s --check-prefix=NEVER
+// RUN: not fovea-opt %s -convert-attn-to-online=schedule=split=100 2>&1 | FileCheck %s --check-prefix=SPLIT
+// RUN: not fovea-opt %s -convert-attn-to-online=schedule=block=20 2>&1 | FileCheck %s --check-prefix=BLOCK
+// RUN: not fovea-opt %s -convert-attn-to-online=schedule=short=-1 2>&1 | FileCheck %s --check-prefix=SHORT
 // RUN: not fovea-opt %s -convert-attn-to-online=schedule=m=zero 2>&1 | FileCheck %s --check-prefix=NUMBER
 // RUN: not fovea-opt %s -convert-attn-to-online=schedule=m=20 2>&1 | FileCheck %s --check-prefix=LANES
 // RUN: not fovea-opt %s -convert-attn-to-online=schedule=n=20 2>&1 | FileCheck %s --check-prefix=GROUP
@@ -12,15 +17,24 @@
 // RUN: not fovea-opt %s -convert-attn-to-online=target=gpu 2>&1 | FileCheck %s --check-prefix=TARGET
 // RUN: not fovea-opt %s -convert-attn-to-online=index-bits=16 2>&1 | FileCheck %s --check-prefix=BITS
 
-// KEY: error: schedule: a CPU schedule has m and n, got 'k=3'
+// KEY: error: schedule: a CPU schedule has m, n, short, split and block, got 'k=3'
 // NUMBER: error: schedule: m must be a number from 1 to 1048576, got 'm=zero'
 // LANES: error: schedule: m must be a multiple of 8 (the queries of a vector on x86-64-v3), got 20
 // GROUP: error: schedule: n must be a multiple of 8 (the keys of a group on x86-64-v3), got 20
 // TWICE: error: schedule: m must be given once, got 'm=8,m=16'
 // L2: error: schedule: m=4096,n=256 asks for {{[0-9]+}} of l2_bytes, the limit of 'x86-64-v3' is 524288
+// SPLIT: error: schedule: split must be a multiple of 32 (the keys of a block), got 100
+// BLOCK: error: schedule: block must be a multiple of 16 (the keys of a group), got 20
+// SHORT: error: schedule: short must be a number from 0 to 1048576, got 'short=-1'
 // TARGET: error: no schedules for the target family 'gpu', there are: cpu, sm_90a
 // BITS: error: index_bits must be 32 or 64, got 16
 
+// Which calls take the form for few queries stands on the function.
+// V4: online.few_queries = #online.cpu_schedule<m = 32, n = 32, lanes = 4, exact = false, index_bits = 32 few(split = 2048, wide = 16)>
+// NEVER-NOT: few_queries
+// FEW-NOT: few_queries
+// FEW: schedule(#online.cpu_schedule<m = 32, n = 32, lanes = 4, exact = false, index_bits = 32 few(split = 2048, wide = 16)>)
+// FEW: schedule(#online.cpu_schedule<m = 32, n = 32, lanes = 4, exact = false, index_bits = 32, pairs = true few(split = 512, wide = 16)>)
 // V4: #online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>
 // V3: #online.cpu_schedule<m = 192, n = 256, lanes = 8, exact = false, index_bits = 32>
 // GIVEN: #online.cpu_schedule<m = 32, n = 64, lanes = 8, exact = true, index_bits = 64>

@@ -972,6 +972,24 @@ func.func private @attribute() attributes {s = #online.cpu_schedule<m = 8, n = 8
 
 // -----
 
+// attribute: cpu_schedule
+// expected-error@+1 {{split must be within 0 and 1048576, got -64}}
+func.func private @attribute() attributes {s = #online.cpu_schedule<m = 8, n = 64, lanes = 4, exact = false, index_bits = 32 few(split = -64, wide = 16)>}
+
+// -----
+
+// attribute: cpu_schedule
+// expected-error@+1 {{split and wide must be given together, got 1024 and 0}}
+func.func private @attribute() attributes {s = #online.cpu_schedule<m = 8, n = 64, lanes = 4, exact = false, index_bits = 32 few(split = 1024, wide = 0)>}
+
+// -----
+
+// attribute: cpu_schedule
+// expected-error@+1 {{split has no exact form}}
+func.func private @attribute() attributes {s = #online.cpu_schedule<m = 8, n = 64, lanes = 4, exact = true, index_bits = 32 few(split = 1024, wide = 16)>}
+
+// -----
+
 // C7
 func.func @c7_element(%t: tensor<128x64xf32>, %v: !online.view<?x64xi32>, %i: index) {
   // expected-error@+1 {{cannot convert element type 'f32' of the tile to 'i32' of the view}}

@@ -17,7 +17,7 @@ SCHEDULES = {
     " 'n=99999999999999999999'",
     "m=many": "m must be a number from 1 to 1048576, got 'm=many'",
     "m": "m must be a number from 1 to 1048576, got 'm'",
-    "k=3": "a CPU schedule has m and n, got 'k=3'",
+    "k=3": "a CPU schedule has m, n, short, split and block, got 'k=3'",
     "m=16,m=32": "m must be given once, got 'm=16,m=32'",
     "m=1048576,n=256": r"m=1048576,n=256 asks for \d+ of l2_bytes, the limit of"
     r" 'x86-64-v\d' is \d+",

@@ -495,5 +495,8 @@ def test_tiles_beyond_the_lengths(size):
     """BLOCK_SIZE is given as an int or (q, kv), ≥ 1"""
     q, k, v = (np.random.default_rng(0).standard_normal((3, 1, 2, 20, 8))).astype("f4")
     block_mask = fovea.create_block_mask(causal, 1, 1, 20, 20, BLOCK_SIZE=size)
+    exact = fovea.create_block_mask(causal, 1, 1, 20, 20, BLOCK_SIZE=20)
     out = fovea.attention(q, k, v, block_mask=block_mask)
-    np.testing.assert_array_equal(out, fovea.attention(q, k, v, None, causal))
+    np.testing.assert_array_equal(out, fovea.attention(q, k, v, block_mask=exact))
+    plain = fovea.attention(q, k, v, None, causal)
+    np.testing.assert_allclose(out, plain, rtol=0, atol=1e-6)

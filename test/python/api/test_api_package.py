@@ -30,7 +30,7 @@ def test_exports():
         "or_masks", "merge", "Normalizer", "normalizers", "ops", "zoo", "load",
         "load_kernel", "cache_info", "clear_cache", "show_config", "set_num_threads",
         "__version__", "Kernel", "Variant", "BlockMask", "Error", "TraceError",
-        "CompileError", "ParseError", "PerformanceWarning",
+        "CompileError", "ParseError", "PerformanceWarning", "Pages",
     }  # fmt: skip
     for name in set(fovea.__all__) - {"zoo"}:
         assert getattr(fovea, name) is not None

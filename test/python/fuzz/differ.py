@@ -30,9 +30,32 @@ def tensor(array: np.ndarray) -> tuple:
     return address, NAMES[array.dtype], array.shape, strides
 
 
-def compile_variant(variant: Variant, target: str) -> Any:
+def compile_variant(variant: Variant, target: str, schedule: str = "") -> Any:
     text = json.dumps(variant.program, sort_keys=True, separators=(",", ":"))
-    return _native.compile(text, target=target)[0]
+    options = {"schedule": schedule} if schedule else {}
+    return _native.compile(text, target=target, **options)[0]
+
+
+def paged(call: Call) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """k and v as pools of pages in some order, and their table; pages that no
+    sequence has keys in are NaN and have no entry."""
+    batch, heads, keys, _ = call.k.shape
+    count = -(-keys // call.page)
+    rng = np.random.default_rng(keys)
+    table = rng.permutation(batch * count).reshape(batch, count)
+    pools = []
+    for x in (call.k, call.v):
+        shape = (batch * count + 1, call.page, heads, x.shape[3])
+        pool = np.full(shape, np.nan, x.dtype).transpose(0, 2, 1, 3)
+        if keys % 2:
+            pool = np.ascontiguousarray(pool)
+        for b, i in np.ndindex(batch, count):
+            rows = x[b, :, i * call.page : (i + 1) * call.page]
+            pool[table[b, i], :, : rows.shape[1]] = rows
+        pools.append(pool)
+    lengths = call.options.get("kv_lengths", np.full(batch, keys))
+    table[np.arange(count)[None] * call.page >= np.asarray(lengths)[:, None]] = -1
+    return (*pools, table.astype(np.int32 if keys % 3 else np.int64))
 
 
 def run(kernel: Any, variant: Variant, call: Call) -> tuple[Any, Any]:
@@ -47,10 +70,16 @@ def run(kernel: Any, variant: Variant, call: Call) -> tuple[Any, Any]:
         None if name not in call.options else [int(x) for x in call.options[name]]
         for name in ("q_offset", "kv_offset", "q_lengths", "kv_lengths")
     ]
+    k, v, pages = call.k, call.v, {}
+    if call.page:
+        k, v, table = paged(call)
+        pages["page_table"] = tensor(table)
+        if positions[3] is None:
+            positions[3] = [call.k.shape[2]] * batch
     kernel.launch(
         [tensor(call.q)],
-        [tensor(call.k)],
-        tensor(call.v),
+        [tensor(k)],
+        tensor(v),
         tensor(out),
         None if lse is None else tensor(lse),
         [tensor(array) for array in call.captures],
@@ -58,6 +87,7 @@ def run(kernel: Any, variant: Variant, call: Call) -> tuple[Any, Any]:
         *positions,
         None if call.classes is None else tensor(call.classes),
         None if call.classes is None else call.tile,
+        **pages,
     )
     return out, lse
 
@@ -146,7 +176,8 @@ class Pool:
 def fuzz_variant(seed: int, calls: int) -> list[str]:
     """The differences of one variant over some calls, with the seed."""
     variant = random_variant(seed)
-    cpu = compile_variant(variant, "cpu")
+    # Short parts, so that few keys make several.
+    cpu = compile_variant(variant, "cpu", "split=64" if seed % 2 else "")
     interpreter = compile_variant(variant, "interpreter")
     pool = Pool(variant)
     found = []

@@ -54,6 +54,8 @@ class Call:
     options: dict[str, Any]
     classes: np.ndarray | None = None
     tile: tuple[int, int] = (1, 1)
+    #: Rows of a page where the kernel reads k and v in pages; 0: in one piece.
+    page: int = 0
 
 
 def random_normalizer(rng: np.random.Generator) -> tuple[Any, list[dict], list]:
@@ -208,6 +210,9 @@ def random_call(variant: Variant, seed: int) -> Call:
     groups = int(rng.integers(1, 4))
     heads = groups * int(rng.integers(1, 4))
     rows, keys = random_length(rng), random_length(rng)
+    if rng.random() < 0.3:  # few queries, many keys
+        heads = groups * int(rng.integers(1, 10))
+        rows, keys = int(rng.integers(1, 6)), int(rng.integers(1, 1500))
     kv_batch = 1 if rng.random() < 0.2 else batch
     dim, width = program["D"][0], program["E"]
     captures = [
@@ -234,6 +239,10 @@ def random_call(variant: Variant, seed: int) -> Call:
     for name in "qkv":
         if rng.random() < 0.06:
             setattr(call, name, with_non_finite(rng, getattr(call, name)))
+    if rng.random() < 0.25 and batch and keys and kv_batch == batch:
+        call.page = int(
+            rng.choice([n for n in (1, 2, 3, 8, 16, 32, keys) if keys % n == 0])
+        )
     if program["block_mask"]:
         call.tile = (int(rng.integers(1, 70)), int(rng.integers(1, 70)))
         tiles = (-(-rows // call.tile[0]), -(-keys // call.tile[1]))

@@ -24,7 +24,7 @@ protected:
 
   ScheduleAttrInterface get(int64_t m, int64_t n, int64_t lanes) {
     return cast<ScheduleAttrInterface>(Attribute(
-        CPUScheduleAttr::get(&context, m, n, lanes, false, 32, false)));
+        CPUScheduleAttr::get(&context, m, n, lanes, false, 32, false, 0, 0)));
   }
 
   bool fits(ScheduleAttrInterface schedule, unsigned elementBytes,

@@ -117,9 +117,9 @@ TEST(JIT, LoadsAndRuns) {
   ASSERT_TRUE(bool(object)) << textOf(object.takeError());
   auto code = loadObject(**object, "k");
   ASSERT_TRUE(bool(code)) << textOf(code.takeError());
-  int64_t scratch = 0;
-  EXPECT_EQ((*code)->plan(nullptr, &scratch), 7);
-  EXPECT_EQ(scratch, 128);
+  fovea_cpu_plan plan = {};
+  EXPECT_EQ((*code)->plan(nullptr, &plan), 7);
+  EXPECT_EQ(plan.scratch_bytes, 128);
   EXPECT_EQ((*code)->run(nullptr, 2, 3, nullptr), 5);
 }
 

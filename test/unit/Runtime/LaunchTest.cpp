@@ -39,6 +39,8 @@ struct Launch {
     capture.dtype = FOVEA_I32;
     classes = tensor({B, H, 1, 1});
     classes.dtype = FOVEA_I8;
+    pages = tensor({B, 2});
+    pages.dtype = FOVEA_I32;
     launch.struct_size = sizeof launch;
     launch.queries = &q;
     launch.keys = &k;
@@ -101,7 +103,7 @@ struct Launch {
   std::deque<std::vector<int64_t>> arrays;
   Program program;
   fovea_launch launch = {};
-  fovea_tensor q, k, v, out, lse, capture, classes;
+  fovea_tensor q, k, v, out, lse, capture, classes, pages;
   double scale = 0.5;
   std::vector<int64_t> numbers;
   fovea_block_runs runs = {};
@@ -270,6 +272,45 @@ const Case cases[] = {
        l.useRuns();
        l.starts[8] = 99;
      }},
+    {"page_table: rank must be 2, got 1",
+     [](Launch &l) {
+       l.launch.page_table = &l.pages;
+       l.pages.rank = 1;
+     }},
+    {"page_table: dtype must be i32 or i64, got f32",
+     [](Launch &l) {
+       l.launch.page_table = &l.pages;
+       l.pages.dtype = FOVEA_F32;
+     }},
+    {"page_table: batch must be 2, got 3",
+     [](Launch &l) {
+       l.launch.page_table = &l.pages;
+       resize<0>(l.pages, 3);
+     }},
+    {"k: a page must have at least one row, got 0",
+     [](Launch &l) {
+       l.launch.page_table = &l.pages;
+       resize<2>(l.k, 0);
+     }},
+    {"v: page length must be 5, got 4",
+     [](Launch &l) {
+       l.launch.page_table = &l.pages;
+       resize<2>(l.v, 4);
+     }},
+    {"page_table: must name at most 2^48 keys a sequence",
+     [](Launch &l) {
+       l.launch.page_table = &l.pages;
+       resize<1>(l.pages, int64_t(1) << 58);
+       const_cast<int64_t *>(l.pages.strides)[1] = 0;
+       const_cast<int64_t *>(l.pages.strides)[0] = 0;
+     }},
+    {"page_table: entries must lie within 0 and 1, got 7 for batch 0, page 1",
+     [](Launch &l) {
+       l.launch.page_table = &l.pages;
+       l.numbers = {0, 7, 0, 0};
+       l.pages.data = l.numbers.data();
+       l.pages.dtype = FOVEA_I64;
+     }},
 };
 
 TEST(CheckLaunch, ARightOnePasses) { EXPECT_EQ(Launch().check(), ""); }
@@ -281,6 +322,22 @@ TEST(CheckLaunch, EveryWrongFieldIsNamed) {
     EXPECT_NE(launch.check().find(c.text), std::string::npos)
         << "wanted " << c.text << ", got " << launch.check();
   }
+}
+
+TEST(CheckLaunch, PagesMakeTheLengthOfASequence) {
+  Launch launch;
+  resize<0>(launch.k, 3); // the pool of keys has a page more
+  launch.numbers = {1, 0, 0, -5};
+  launch.pages.data = launch.numbers.data();
+  launch.pages.dtype = FOVEA_I64;
+  launch.launch.page_table = &launch.pages;
+  std::vector<int64_t> lengths = {10, 3};
+  launch.launch.kv_lengths = lengths.data(); // the last entry is not read
+  auto view = checkLaunch(launch.program, launch.launch);
+  ASSERT_TRUE(bool(view)) << takeStatus(view.takeError()).second;
+  EXPECT_EQ(view->kvLength, 10);
+  EXPECT_EQ(view->pageLength, 5);
+  EXPECT_EQ(view->pageTable, (llvm::SmallVector<int64_t, 0>{1, 0, 0, 0}));
 }
 
 TEST(CheckLaunch, FillsInDefaults) {
@@ -338,14 +395,11 @@ TEST(TileRuns, OfClasses) {
 std::atomic<int64_t> fastRuns, exactRuns;
 int64_t scratchBytes = 256;
 
-int64_t planTwenty(const fovea_cpu_args *, int64_t *scratch) {
-  *scratch = scratchBytes;
+int64_t planTwenty(const fovea_cpu_args *, fovea_cpu_plan *plan) {
+  plan->scratch_bytes = scratchBytes;
   return 20;
 }
-int64_t planTen(const fovea_cpu_args *, int64_t *scratch) {
-  *scratch = 0;
-  return 10;
-}
+int64_t planTen(const fovea_cpu_args *, fovea_cpu_plan *) { return 10; }
 int64_t runFast(const fovea_cpu_args *args, int64_t first, int64_t last,
                 void *scratch) {
   EXPECT_EQ(reinterpret_cast<uintptr_t>(scratch) % 64, 0u);
@@ -399,6 +453,41 @@ TEST_F(Driver, RunsAllAgainWhereItemsDiffer) {
   EXPECT_EQ(exactRuns, 10);
 }
 
+TEST_F(Driver, ItemsThatAreNoItemsOfTheExactFormAreRunAgainAltogether) {
+  llvm::Error error =
+      runKernel(view, {planTwenty, runFast, 0, false, /*otherItems=*/true},
+                []() -> llvm::Expected<KernelCode> {
+                  return KernelCode{planTwenty, runExact};
+                });
+  EXPECT_EQ(takeStatus(std::move(error)).first, FOVEA_OK);
+  EXPECT_EQ(exactRuns, 20);
+}
+
+int64_t planWorkspace(const fovea_cpu_args *, fovea_cpu_plan *plan) {
+  plan->workspace_bytes = 256;
+  plan->cleared_bytes = 64;
+  return 20;
+}
+int64_t countInWorkspace(const fovea_cpu_args *args, int64_t first,
+                         int64_t last, void *) {
+  auto *counter = static_cast<std::atomic<int64_t> *>(args->workspace);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(counter) % 64, 0u);
+  if ((*counter += last - first) == 20)
+    fastRuns = 20;
+  return 0;
+}
+
+TEST_F(Driver, TheWorkspaceIsSharedAndStartsAtZero) {
+  for (int call = 0; call < 2; ++call) {
+    fastRuns = 0;
+    llvm::Error error =
+        runKernel(view, {planWorkspace, countInWorkspace},
+                  []() -> llvm::Expected<KernelCode> { return KernelCode{}; });
+    EXPECT_EQ(takeStatus(std::move(error)).first, FOVEA_OK);
+    EXPECT_EQ(fastRuns, 20);
+  }
+}
+
 TEST_F(Driver, NoMemoryIsAStatus) {
   scratchBytes = int64_t(1) << 60;
   llvm::Error error = runKernel(view, {planTwenty, runFast},
@@ -419,9 +508,8 @@ TEST_F(Driver, AskingForTheExactKernelMayFail) {
 /// Items of a sparse call: 2 batches of 4 heads, 3 tiles of one row each and
 /// one for the rows past a length.
 std::vector<int64_t> ran;
-int64_t planThirtyTwo(const fovea_cpu_args *args, int64_t *scratch) {
+int64_t planThirtyTwo(const fovea_cpu_args *args, fovea_cpu_plan *) {
   EXPECT_NE(args->tile_runs, nullptr);
-  *scratch = 0;
   return 32;
 }
 int64_t noteItems(const fovea_cpu_args *, int64_t first, int64_t last, void *) {

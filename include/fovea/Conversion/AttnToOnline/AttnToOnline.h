@@ -31,6 +31,8 @@ struct AttnToOnlineSchedule {
   bool dividesTiles = false;
   /// Where a score region alone hides keys, they are scanned.
   bool scansScores = false;
+  /// Keys and values are pools of pages, found through a table.
+  bool paged = false;
 };
 
 /// Replaces a function around one attn.attention by a level-2 function of the

@@ -51,7 +51,11 @@ def ConvertAttnToOnline : Pass<"convert-attn-to-online", "::mlir::ModuleOp"> {
     Option<"exact", "exact", "bool", "false",
            "Select on v, so that a non-finite value reaches only rows that see it">,
     Option<"indexBits", "index-bits", "int64_t", "32",
-           "Width that all positions are promised to fit: 32 or 64">];
+           "Width that all positions are promised to fit: 32 or 64">,
+    Option<"fewQueries", "few-queries", "bool", "false",
+           "Take the CPU's form for few queries and many keys">,
+    Option<"paged", "paged", "bool", "false",
+           "Keys and values are pools of pages, found through a table">];
   let dependentDialects = ["::mlir::online::OnlineDialect", "::mlir::attn_gpu::AttnGpuDialect"];
 }
 

@@ -21,6 +21,11 @@ def ConvertOnlineToCPU : Pass<"convert-online-to-cpu", "::mlir::ModuleOp"> {
     groups of keys that no lane sees are skipped, groups that all lanes see run
     without mask code.
 
+    A schedule with `split` (few queries, many keys) makes rows of the queries of
+    all heads of a key head and items of parts of the keys; the part that is ready
+    last merges them. Lanes are features then, and keys and values may lie in
+    pages.
+
     Values of scalar regions are computed at the outermost loop that knows their
     operands: per item, block, panel or key. What does not vary with the row is
     a scalar; integer lanes take 32 bits where intervals prove that they fit.

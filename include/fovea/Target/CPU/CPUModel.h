@@ -31,6 +31,8 @@ struct CPUScheduleRequest {
   int64_t indexBits = 32;
   /// Items are the query tiles of an analysis at each call, not loop bounds.
   bool scansKeys = false;
+  /// The form for few queries and many keys.
+  bool fewQueries = false;
 };
 
 /// Completes and verifies a schedule.
@@ -38,6 +40,12 @@ llvm::FailureOr<mlir::online::CPUScheduleAttr>
 chooseCPUSchedule(mlir::MLIRContext *context, const TargetModel &model,
                   const CPUScheduleRequest &request,
                   llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
+
+/// How many rows (queries times heads a key head) a call may have that the form
+/// for few queries takes; 0: it is not used.
+llvm::FailureOr<int64_t>
+chooseShortRows(llvm::StringRef text,
+                llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
 
 /// In the form that CPUScheduleRequest::text takes.
 std::string printCPUSchedule(mlir::online::CPUScheduleAttr schedule);

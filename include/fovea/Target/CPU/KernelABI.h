@@ -50,16 +50,30 @@ typedef struct fovea_cpu_args {
   /* Of a block mask; or, where the kernel scans its keys, what is known of its
    * mask in this call, with the kernel's query tile: null, if nothing is. */
   const fovea_cpu_tile_runs *tile_runs;
+  /* Pages: keys and value have a page in place of the batch, and positions in
+   * it as rows; key n of batch b is row n % page_length of page
+   * page_table[b * page_table_stride + n / page_length]. Null without pages. */
+  const int64_t *page_table;
+  int64_t page_table_stride, page_length;
+  void *workspace; /* shared by all items of a call; null where none is asked
+                      for */
 } fovea_cpu_args;
 
+/* What a call needs: scratch of each concurrent call of the run function, and
+ * one workspace, whose first bytes are zero when the first item starts. Both
+ * 64-byte aligned. Kernels store what they need, callers clear the rest. */
+typedef struct fovea_cpu_plan {
+  int64_t scratch_bytes, workspace_bytes, cleared_bytes;
+} fovea_cpu_plan;
+
 /* Items are (batch, head, tile of query rows), the last varying fastest and
- * running backwards. A query tile of a block mask is cut into tiles of rows.
+ * running backwards; of the form for few queries (batch, key heads, tile, part
+ * of the keys). A query tile of a block mask is cut into tiles of rows.
  *
- * Returns the number of work items and stores the scratch bytes that one
- * concurrent call of the run function needs (64-byte aligned). Reads the sizes
- * of the arguments only. */
+ * Returns the number of work items. Reads the sizes and strides of the
+ * arguments only. */
 typedef int64_t (*fovea_cpu_plan_fn)(const fovea_cpu_args *args,
-                                     int64_t *scratch_bytes);
+                                     fovea_cpu_plan *plan);
 
 /* Computes items [first, last). Returns how many of them produced a non-finite
  * value (always 0 for kernels compiled as exact). */

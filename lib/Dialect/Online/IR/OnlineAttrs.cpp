@@ -30,8 +30,8 @@ static constexpr int64_t kMaxTile = int64_t(1) << 20;
 
 LogicalResult
 CPUScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t m,
-                        int64_t n, int64_t lanes, bool, int64_t indexBits,
-                        bool) {
+                        int64_t n, int64_t lanes, bool exact, int64_t indexBits,
+                        bool, int64_t split, int64_t wide) {
   for (auto [name, value] : {std::pair<StringRef, int64_t>{"m", m}, {"n", n}})
     if (value < 1 || value > kMaxTile)
       return emitError() << name << " must be within 1 and " << kMaxTile
@@ -40,6 +40,14 @@ CPUScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t m,
     return emitError() << "lanes must be a power of two, got " << lanes;
   if (indexBits != 32 && indexBits != 64)
     return emitError() << "index_bits must be 32 or 64, got " << indexBits;
+  if (split < 0 || split > kMaxTile)
+    return emitError() << "split must be within 0 and " << kMaxTile << ", got "
+                       << split;
+  if (split > 0 && exact)
+    return emitError() << "split has no exact form";
+  if ((split > 0) != (wide > 0))
+    return emitError() << "split and wide must be given together, got " << split
+                       << " and " << wide;
   return success();
 }
 
@@ -55,7 +63,7 @@ int64_t CPUScheduleAttr::footprint(StringRef resource, int64_t headDim,
                                    unsigned elementBytes) const {
   int64_t scoreBytes = getScoreBytes(elementBytes);
   if (resource == "vector_bytes")
-    return getLanes() * scoreBytes;
+    return std::max(getLanes(), getWide()) * scoreBytes;
   if (resource != "l2_bytes")
     return 0;
   // Per item: packed queries, outputs, t and l per row; one panel's scores; a

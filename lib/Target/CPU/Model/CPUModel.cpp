@@ -4,6 +4,7 @@
 
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -59,7 +60,7 @@ TargetModel fovea::getCPUModel(llvm::StringRef cpu, llvm::StringRef features) {
 namespace {
 /// What the user fixed.
 struct Choice {
-  std::optional<int64_t> m, n;
+  std::optional<int64_t> m, n, rows, split, block;
 };
 } // namespace
 
@@ -72,29 +73,68 @@ parseSchedule(llvm::StringRef text,
   for (llvm::StringRef entry : entries) {
     auto [key, value] = entry.trim().split('=');
     int64_t number = 0;
-    if (key != "m" && key != "n")
-      return emitError() << "schedule: a CPU schedule has m and n, got '"
+    auto *chosen = llvm::StringSwitch<std::optional<int64_t> *>(key)
+                       .Case("m", &choice.m)
+                       .Case("n", &choice.n)
+                       .Case("short", &choice.rows)
+                       .Case("split", &choice.split)
+                       .Case("block", &choice.block)
+                       .Default(nullptr);
+    if (!chosen)
+      return emitError() << "schedule: a CPU schedule has m, n, short, split "
+                            "and block, got '"
                          << entry << "'";
-    if (value.getAsInteger(10, number) || number < 1 || number > 1 << 20)
-      return emitError() << "schedule: " << key
-                         << " must be a number from 1 to 1048576, got '"
-                         << entry << "'";
-    std::optional<int64_t> &chosen = key == "m" ? choice.m : choice.n;
-    if (chosen)
+    int64_t least = key == "short" ? 0 : 1;
+    if (value.getAsInteger(10, number) || number < least || number > 1 << 20)
+      return emitError() << "schedule: " << key << " must be a number from "
+                         << least << " to 1048576, got '" << entry << "'";
+    if (*chosen)
       return emitError() << "schedule: " << key << " must be given once, got '"
                          << text << "'";
-    chosen = number;
+    *chosen = number;
   }
   return choice;
 }
 
-llvm::FailureOr<mlir::online::CPUScheduleAttr> fovea::chooseCPUSchedule(
-    mlir::MLIRContext *context, const TargetModel &model,
-    const CPUScheduleRequest &request,
-    llvm::function_ref<mlir::InFlightDiagnostic()> emitError) {
-  llvm::FailureOr<Choice> choice = parseSchedule(request.text, emitError);
-  if (llvm::failed(choice))
-    return llvm::failure();
+/// Rows that the short form takes at most: beyond, a kernel with wider items is
+/// as fast.
+static constexpr int64_t kShortRows = 32;
+
+/// The form for few queries: panels of four rows, so that a register of
+/// features is loaded for four multiply-adds and few lanes are idle.
+static llvm::FailureOr<mlir::online::CPUScheduleAttr>
+makeShortSchedule(mlir::MLIRContext *context, const TargetModel &model,
+                  const CPUScheduleRequest &request, const Choice &choice,
+                  llvm::function_ref<mlir::InFlightDiagnostic()> emitError) {
+  constexpr int64_t lanes = 4;
+  int64_t rows = std::max<int64_t>(choice.rows.value_or(kShortRows), 1);
+  // The keys and values of a part fill 1 MiB. Blocks are short: while one is
+  // multiplied, the next is on its way.
+  int64_t keyBytes = std::max<int64_t>(1, (request.headDim + request.valueDim) *
+                                              request.elementBytes);
+  int64_t block = choice.block.value_or(32);
+  if (block % 16 != 0)
+    return emitError() << "schedule: block must be a multiple of 16 (the keys "
+                          "of a group), got "
+                       << block;
+  int64_t split = choice.split.value_or(std::clamp<int64_t>(
+      int64_t(1) << llvm::Log2_64((1 << 20) / keyBytes), 256, 16384));
+  if (split % block != 0)
+    return emitError() << "schedule: split must be a multiple of " << block
+                       << " (the keys of a block), got " << split;
+  int64_t m = llvm::alignTo(rows, lanes), n = block;
+  int64_t wide = *model.getLimit("vector_bytes") / request.scoreBytes;
+  bool pairs = request.bf16 && model.getLimit("bf16_dots");
+  return mlir::online::CPUScheduleAttr::getChecked(
+      emitError, context, m, n, lanes, /*exact=*/false, request.indexBits,
+      pairs, split, wide);
+}
+
+/// Wide items, for many queries.
+static llvm::FailureOr<mlir::online::CPUScheduleAttr>
+makeSchedule(mlir::MLIRContext *context, const TargetModel &model,
+             const CPUScheduleRequest &request, const Choice &choice,
+             llvm::function_ref<mlir::InFlightDiagnostic()> emitError) {
   int64_t lanes = *model.getLimit("vector_bytes") / request.scoreBytes;
   // Packed queries and accumulators of an item stay in half of L2, the scores
   // of one panel in half of L1; beyond 192 rows and 256 keys nothing is gained.
@@ -113,7 +153,7 @@ llvm::FailureOr<mlir::online::CPUScheduleAttr> fovea::chooseCPUSchedule(
   if (request.elementBytes < request.scoreBytes) // widened blocks of K and V
     keys = std::min(keys, *model.getLimit("l2_bytes") / 4 / rowBytes);
   keys = std::max(lanes, keys / lanes * lanes);
-  int64_t m = choice->m.value_or(rows), n = choice->n.value_or(keys);
+  int64_t m = choice.m.value_or(rows), n = choice.n.value_or(keys);
   if (m % lanes != 0)
     return emitError() << "schedule: m must be a multiple of " << lanes
                        << " (the queries of a vector on " << model.getName()
@@ -123,14 +163,37 @@ llvm::FailureOr<mlir::online::CPUScheduleAttr> fovea::chooseCPUSchedule(
     return emitError() << "schedule: n must be a multiple of " << group
                        << " (the keys of a group on " << model.getName()
                        << "), got " << n;
-  auto schedule = mlir::online::CPUScheduleAttr::getChecked(
-      emitError, context, m, n, lanes, request.exact, request.indexBits,
-      request.bf16 && model.getLimit("bf16_dots"));
-  if (!schedule || llvm::failed(schedule.verifySchedule(
-                       model, request.headDim, request.valueDim,
-                       request.elementBytes, emitError)))
+  bool pairs = request.bf16 && model.getLimit("bf16_dots");
+  int64_t split = 0, wide = 0;
+  return mlir::online::CPUScheduleAttr::getChecked(
+      emitError, context, m, n, lanes, request.exact, request.indexBits, pairs,
+      split, wide);
+}
+
+llvm::FailureOr<mlir::online::CPUScheduleAttr> fovea::chooseCPUSchedule(
+    mlir::MLIRContext *context, const TargetModel &model,
+    const CPUScheduleRequest &request,
+    llvm::function_ref<mlir::InFlightDiagnostic()> emitError) {
+  llvm::FailureOr<Choice> choice = parseSchedule(request.text, emitError);
+  if (llvm::failed(choice))
+    return llvm::failure();
+  auto make = request.fewQueries ? makeShortSchedule : makeSchedule;
+  auto schedule = make(context, model, request, *choice, emitError);
+  if (llvm::failed(schedule) || !*schedule ||
+      llvm::failed(schedule->verifySchedule(model, request.headDim,
+                                            request.valueDim,
+                                            request.elementBytes, emitError)))
     return llvm::failure();
   return schedule;
+}
+
+llvm::FailureOr<int64_t> fovea::chooseShortRows(
+    llvm::StringRef text,
+    llvm::function_ref<mlir::InFlightDiagnostic()> emitError) {
+  llvm::FailureOr<Choice> choice = parseSchedule(text, emitError);
+  if (llvm::failed(choice))
+    return llvm::failure();
+  return choice->rows.value_or(kShortRows);
 }
 
 std::string fovea::printCPUSchedule(mlir::online::CPUScheduleAttr schedule) {

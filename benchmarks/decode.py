@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""One token at a time on the CPU: the rate at which Fovea reads a KV cache.
+
+Beside each row the same bytes are read plainly by the same number of threads,
+started together; kernel and probe take turns, and the row gives the best time of
+each (decoding is bound by memory, which other work on the machine slows down).
+
+    python benchmarks/decode.py [--threads N] [--quick] [--seconds S]
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import itertools
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import (
+    HERE,
+    add_common_arguments,
+    aligned,
+    machine,
+    numpy_dtype,
+    write_json,
+)
+from rich.console import Console
+from rich.table import Table
+
+import fovea
+
+D = 128
+PAGE = 16
+#: Bytes of keys and values together that a row reads at least, if it can.
+WANTED = 256 << 20
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_common_arguments(parser, "decode.json")
+    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--groups", nargs="+", type=int, default=[1, 4, 8])
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 16])
+    parser.add_argument("--lengths", nargs="+", type=int, default=[8192, 65536])
+    parser.add_argument(
+        "--layouts", nargs="+", default=list(LAYOUTS), choices=list(LAYOUTS)
+    )
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each row")
+    parser.add_argument("--most-bytes", type=int, default=4 << 30, help="of a cache")
+    given = parser.parse_args()
+    if given.quick:
+        given.lengths, given.batches, given.seconds = [65536], [1], 0.5
+    return given
+
+
+class Reader:
+    """The probe: seconds that reading two arrays takes."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        compiler = next(filter(shutil.which, ("clang-22", "clang", "cc", "gcc")), None)
+        if compiler is None:
+            sys.exit("decode.py needs a C compiler for its probe")
+        self._folder = tempfile.TemporaryDirectory(prefix="fovea-read-")
+        library = Path(self._folder.name) / "read.so"
+        command = [compiler, "-O3", "-march=native", "-shared", "-fPIC"]
+        command += [str(HERE / "read.c"), "-o", str(library), "-lpthread"]
+        subprocess.run(command, check=True)
+        self._call = ctypes.CDLL(str(library)).read_seconds
+        self._call.restype = ctypes.c_double
+        self._call.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_size_t, ctypes.c_int]
+
+    def seconds(self, k: np.ndarray, v: np.ndarray) -> float:
+        at = [x.__array_interface__["data"][0] for x in (k, v)]
+        return self._call(*at, k.nbytes, self.threads)
+
+
+def fill(shape: tuple[int, ...], dtype: np.dtype, rng: np.random.Generator) -> Any:
+    """An aligned array of normal numbers, which repeat after 16 MiB."""
+    array = aligned(shape, dtype)
+    flat = array.reshape(-1)
+    some = rng.standard_normal(min(flat.size, 1 << 22), np.float32).astype(dtype)
+    for start in range(0, flat.size, some.size):
+        part = flat[start : start + some.size]
+        part[...] = some[: part.size]
+    return array
+
+
+def heads_together(shape: tuple, dtype: np.dtype, rng: np.random.Generator) -> tuple:
+    """[B, Hk, N, D] in this order in memory."""
+    k, v = (fill(shape, dtype, rng) for _ in range(2))
+    return k, v, k, v
+
+
+def tokens_together(shape: tuple, dtype: np.dtype, rng: np.random.Generator) -> tuple:
+    """[B, N, Hk, D] in memory, seen as [B, Hk, N, D]."""
+    b, h, n, d = shape
+    k, v = (fill((b, n, h, d), dtype, rng) for _ in range(2))
+    return k, v, k.transpose(0, 2, 1, 3), v.transpose(0, 2, 1, 3)
+
+
+def in_pages(shape: tuple, dtype: np.dtype, rng: np.random.Generator) -> tuple:
+    """Pages of 16 tokens in random order, each [Hk, 16, D]."""
+    b, h, n, d = shape
+    table = rng.permutation(b * n // PAGE).reshape(b, n // PAGE)
+    k, v = (fill((b * n // PAGE, h, PAGE, d), dtype, rng) for _ in range(2))
+    return k, v, fovea.Pages(k, table), fovea.Pages(v, table)
+
+
+def in_token_pages(shape: tuple, dtype: np.dtype, rng: np.random.Generator) -> tuple:
+    """Pages of 16 tokens in random order, each [16, Hk, D]."""
+    b, h, n, d = shape
+    table = rng.permutation(b * n // PAGE).reshape(b, n // PAGE)
+    k, v = (fill((b * n // PAGE, PAGE, h, d), dtype, rng) for _ in range(2))
+    pools = (x.transpose(0, 2, 1, 3) for x in (k, v))
+    return k, v, *(fovea.Pages(pool, table) for pool in pools)
+
+
+LAYOUTS = {
+    "heads": heads_together,
+    "tokens": tokens_together,
+    "pages": in_pages,
+    "token-pages": in_token_pages,
+}
+
+
+def measure(case: tuple, given: argparse.Namespace, reader: Reader) -> dict | None:
+    """One row, or None where the cache would be too large."""
+    dtype, group, layout, batch, length = case
+    item = numpy_dtype(dtype).itemsize
+    per_head = 2 * batch * length * D * item
+    heads = min(8, max(2, -(-WANTED // per_head)))
+    if per_head * heads > given.most_bytes:
+        return None
+    rng = np.random.default_rng(0)
+    shape = (batch, heads, length, D)
+    k, v, k_view, v_view = LAYOUTS[layout](shape, numpy_dtype(dtype), rng)
+    q = fill((batch, heads * group, 1, D), numpy_dtype(dtype), rng)
+    kernel = fovea.compile(D=D, dtype=dtype)
+    kernel(q, k_view, v_view)
+    times: dict[str, list[float]] = {"kernel": [], "read": []}
+    until = time.perf_counter() + given.seconds
+    while len(times["read"]) < 5 or time.perf_counter() < until:
+        times["read"].append(reader.seconds(k, v))
+        start = time.perf_counter()
+        kernel(q, k_view, v_view)
+        times["kernel"].append(time.perf_counter() - start)
+    size = k.nbytes + v.nbytes
+    best = {name: min(taken) for name, taken in times.items()}
+    return {
+        "dtype": dtype,
+        "group": group,
+        "layout": layout,
+        "B": batch,
+        "N": length,
+        "Hk": heads,
+        "bytes": size,
+        "samples": len(times["read"]),
+        "kernel_ms": best["kernel"] * 1e3,
+        "kernel_gb_s": size / best["kernel"] / 1e9,
+        "read_gb_s": size / best["read"] / 1e9,
+        "of_read": best["read"] / best["kernel"],
+    }
+
+
+def shown(rows: list[dict]) -> Table:
+    table = Table(title=f"decode on the CPU, D {D}, one query a head")
+    for column in ("dtype", "heads", "layout", "B", "N"):
+        table.add_column(column, no_wrap=True)
+    for column in ("ms", "GB/s", "read GB/s", "of read"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            row["dtype"],
+            f"{row['group']}:1",
+            row["layout"],
+            str(row["B"]),
+            str(row["N"]),
+            f"{row['kernel_ms']:.2f}",
+            f"{row['kernel_gb_s']:.1f}",
+            f"{row['read_gb_s']:.1f}",
+            f"{row['of_read']:.0%}",
+        )
+    return table
+
+
+def main() -> int:
+    given = arguments()
+    fovea.set_num_threads(given.threads)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=110)
+    reader = Reader(given.threads)
+    rows = []
+    for case in itertools.product(
+        given.dtypes, given.groups, given.layouts, given.batches, given.lengths
+    ):
+        with console.status(" ".join(map(str, case))):
+            row = measure(case, given, reader)
+        if row:
+            rows.append(row)
+    console.print(shown(rows))
+    write_json(given.json, {"machine": machine(given.threads), "rows": rows})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

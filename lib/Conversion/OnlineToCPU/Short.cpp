@@ -1,0 +1,342 @@
+//===- Short.cpp - Few queries, many keys ---------------------------------===//
+//
+// The short form of a kernel (a schedule with `split`). Row r of an item is the
+// query r / G of head r % G, of the G heads of a key head; lanes are rows. The
+// keys are cut into parts of `split`, each an item; the last part of a (batch,
+// key head, tile) to be ready merges them all, in order. Where a token's heads
+// lie together in memory an item takes all key heads, block by block, so that
+// memory is read in order.
+//
+// Workspace: a counter for each merge, then a row state for each part.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Kernel.h"
+#include "fovea/Target/CPU/KernelABI.h"
+
+#include <cstddef>
+
+using namespace fovea::cpu;
+using P = arith::CmpIPredicate;
+
+void KernelEmitter::layOutShort() {
+  int64_t keys = blockKeys(), groups = keys / e.group, panels = maxPanels();
+  int64_t rows = panels * e.lanes, vector = e.lanes * e.scoreBytes();
+  int64_t packedBytes = packedType().getIntOrFloatBitWidth() / 8;
+  for (const DotSpec &dot : spec.dots) {
+    at_.keyGroups.push_back(layout.reserve(groups * 24));
+    at_.packedKeys.push_back(
+        layout.reserve(keys * wideColumns(dot.dim) * packedBytes));
+  }
+  at_.partSegments = layout.reserve(64 * 24);
+  at_.valueGroups = layout.reserve(groups * 24);
+  at_.packedValues = layout.reserve(keys * valuePadded() * packedBytes);
+  at_.rowHeads = layout.reserve(rows * 8);
+  at_.rowQueries = layout.reserve(rows * 8);
+  at_.factors = layout.reserve(2 * vector);
+  at_.parts = layout.reserve(e.group * e.lanes * wide() * e.scoreBytes());
+  at_.merged = layout.reserve(panels * valuePadded() * vector);
+  at_.mergedMax = layout.reserve(panels * vector);
+  at_.mergedSum = layout.reserve(panels * vector);
+  at_.joined = layout.reserve(valuePadded() * vector);
+}
+
+/// Sizes that follow from those of the arguments, alike in both functions.
+void KernelEmitter::readShortShape(ArrayRef<Value> bounds) {
+  const Buffer &keys = bufferOf(spec.dots[0].key);
+  int64_t vector = e.lanes * e.scoreBytes();
+  shape.group = e.max(s->scalar(spec.group), e.c(1));
+  shape.keyHeads = e.udiv(bounds[1], shape.group);
+  shape.tiles = bounds[2];
+  shape.keys = keys.sizes[2];
+  if (spec.pageTable)
+    shape.keys =
+        e.mul(keys.sizes[2], arguments->lookup(spec.pageTable)->sizes[1]);
+  shape.parts = e.max(e.ceilDiv(shape.keys, spec.schedule.getSplit()), e.c(1));
+  // Heads nearer to each other than tokens: read a token's heads together.
+  auto magnitude = [&](Value x) { return e.max(x, e.sub(e.c(0), x)); };
+  Value head = magnitude(keys.strides[1]), token = magnitude(keys.strides[2]);
+  Value together =
+      e.land(e.icmp(P::ne, head, e.c(0)), e.icmp(P::slt, head, token));
+  shape.heads = e.select(together, shape.keyHeads, e.c(1));
+  shape.headBlocks =
+      e.select(together, e.min(shape.keyHeads, e.c(1)), shape.keyHeads);
+  Value rows = e.min(bufferOf(spec.out).sizes[2], e.c(spec.schedule.getM()));
+  shape.panels =
+      e.min(e.ceilDiv(e.mul(rows, shape.group), e.lanes), e.c(maxPanels()));
+  shape.slotBytes = e.mul(shape.panels, e.c((valuePadded() + 2) * vector));
+  shape.slotBytes = e.mul(e.ceilDiv(shape.slotBytes, 64), e.c(64));
+  shape.queryBytes = e.c(0);
+  for (const DotSpec &dot : spec.dots)
+    shape.queryBytes = e.add(shape.queryBytes, shortQueryBytes(dot));
+  Value counters = e.mul(e.mul(bounds[0], shape.headBlocks), shape.tiles);
+  shape.counterBytes = e.mul(e.ceilDiv(counters, 8), e.c(64));
+}
+
+/// Bytes of the packed queries of a head.
+Value KernelEmitter::shortQueryBytes(const DotSpec &dot) {
+  int64_t bytes = packedType().getIntOrFloatBitWidth() / 8;
+  return e.mul(shape.panels, e.c(e.lanes * wideColumns(dot.dim) * bytes));
+}
+
+LogicalResult KernelEmitter::emitShortPlan(Value report,
+                                           ArrayRef<Value> bounds) {
+  readShortShape(bounds);
+  Value scratchBytes =
+      e.add(e.c(layout.bytes()), e.mul(shape.heads, shape.queryBytes));
+  e.store(scratchBytes, report);
+  Value merges = e.mul(bounds[0], e.mul(shape.keyHeads, shape.tiles));
+  Value states = e.mul(e.mul(merges, shape.parts), shape.slotBytes);
+  e.store(e.add(shape.counterBytes, states),
+          e.gep(report, offsetof(fovea_cpu_plan, workspace_bytes)));
+  e.store(shape.counterBytes,
+          e.gep(report, offsetof(fovea_cpu_plan, cleared_bytes)));
+  Value items = e.mul(e.mul(bounds[0], shape.headBlocks),
+                      e.mul(shape.tiles, shape.parts));
+  LLVM::ReturnOp::create(e.b, e.loc, items);
+  return failure(s->broken());
+}
+
+/// origin + an entry of a row table, for every lane of a panel.
+Lane KernelEmitter::tableLane(int64_t table, Value origin, Value panel) {
+  Value entries = e.loadLanes(at(table), e.mul(panel, e.c(e.lanes)), e.i64);
+  Value rows = e.add(entries, e.splat(origin));
+  if (spec.schedule.getIndexBits() != 32)
+    return Lane{rows, {}, {}, 0};
+  Type narrow = e.vec(e.b.getI32Type());
+  rows = arith::TruncIOp::create(e.b, e.loc, narrow, rows);
+  return Lane{rows, {0, (int64_t(1) << 30) + e.lanes}, {}, 0};
+}
+
+Value KernelEmitter::tableEntry(int64_t table, Value row) {
+  return e.load(e.i64, e.gep(at(table), row, e.i64));
+}
+
+/// Head and query of each row; lanes past the last row repeat it.
+void KernelEmitter::fillRowTable() {
+  Value last = e.sub(rows, e.c(1));
+  e.loop(e.c(0), e.mul(e.ceilDiv(rows, e.lanes), e.c(e.lanes)), 1,
+         [&](Value lane) {
+           Value row = e.min(lane, last);
+           e.store(e.urem(row, shape.group),
+                   e.gep(at(at_.rowHeads), lane, e.i64));
+           e.store(e.udiv(row, shape.group),
+                   e.gep(at(at_.rowQueries), lane, e.i64));
+         });
+}
+
+/// Makes the `number`-th key head of the item the current one, with the state
+/// of one of its parts.
+void KernelEmitter::enterHead(Value number, Value ofPart) {
+  headNumber = number;
+  keyHead = e.add(firstKeyHead, number);
+  firstHead = e.mul(keyHead, shape.group);
+  int64_t vector = e.lanes * e.scoreBytes();
+  Value merge = e.add(e.mul(batch, shape.keyHeads), keyHead);
+  merge = e.add(e.mul(merge, shape.tiles), tile);
+  Value slot = e.add(e.mul(merge, shape.parts), ofPart);
+  state.output = e.gep(e.gep(shape.workspace, shape.counterBytes, e.i8),
+                       e.mul(slot, shape.slotBytes), e.i8);
+  state.rowMax = e.gep(state.output,
+                       e.mul(shape.panels, e.c(valuePadded() * vector)), e.i8);
+  state.rowSum = e.gep(state.rowMax, e.mul(shape.panels, e.c(vector)), e.i8);
+  Value queries =
+      e.gep(at(layout.bytes()), e.mul(number, shape.queryBytes), e.i8);
+  state.queries.clear();
+  for (const DotSpec &dot : spec.dots) {
+    state.queries.push_back(queries);
+    queries = e.gep(queries, shortQueryBytes(dot), e.i8);
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Items
+//===----------------------------------------------------------------------===//
+
+LogicalResult KernelEmitter::emitShortItem(Value item, Value &nonFinite) {
+  Block &body = spec.grid.getBody().front();
+  part = e.urem(item, shape.parts);
+  Value rest = e.udiv(item, shape.parts);
+  tile = e.urem(rest, shape.tiles);
+  rest = e.udiv(rest, shape.tiles);
+  firstKeyHead = e.urem(rest, shape.headBlocks);
+  batch = e.udiv(rest, shape.headBlocks);
+  declareTiles();
+  s->bindScalar(body.getArgument(0), batch, OnItem, s->positions());
+  s->declare(body.getArgument(1), OnRow);
+  s->bindScalar(body.getArgument(2), tile, OnItem, s->positions());
+  if (failed(runTiles(OnItem)))
+    return failure();
+
+  firstRow = s->scalar(spec.dots[0].queryLoad.getRow());
+  Value limit = bufferOf(spec.out).sizes[2];
+  if (Value length = spec.out.getLength())
+    limit = e.min(limit, s->scalar(length));
+  Value queries = e.max(e.sub(limit, firstRow), e.c(0));
+  rows = e.min(e.mul(queries, shape.group), e.c(spec.schedule.getM()));
+  // Parts beyond a sequence's length do not exist.
+  liveKeys = shape.keys;
+  if (Value length = spec.dots[0].key.getLength())
+    liveKeys = e.min(liveKeys, s->scalar(length));
+  liveParts = e.max(e.ceilDiv(liveKeys, spec.schedule.getSplit()), e.c(1));
+  Value live =
+      e.land(e.icmp(P::sgt, rows, e.c(0)), e.icmp(P::slt, part, liveParts));
+  LogicalResult status = success();
+  nonFinite = e.branch(
+      live, {e.i64},
+      [&]() -> Values {
+        Value bad = e.c(0);
+        s->push();
+        if (failed(emitShortPart(bad)))
+          status = failure();
+        s->pop();
+        return {bad};
+      },
+      [&]() -> Values { return {e.c(0)}; })[0];
+  return status;
+}
+
+/// One part: its states for every head of the item; the last one merges.
+LogicalResult KernelEmitter::emitShortPart(Value &nonFinite) {
+  fillRowTable();
+  e.loop(e.c(0), shape.heads, 1, [&](Value number) {
+    enterHead(number, part);
+    packShortQueries();
+    clearState();
+  });
+  if (failed(emitShortWalk()))
+    return failure();
+  return emitMerge(nonFinite);
+}
+
+//===----------------------------------------------------------------------===//
+// Walks
+//===----------------------------------------------------------------------===//
+
+/// Whether a value is computed from another within a block.
+static bool dependsOn(Value value, Value source,
+                      llvm::SmallPtrSetImpl<Operation *> &seen) {
+  if (value == source)
+    return true;
+  Operation *op = value.getDefiningOp();
+  if (!op || op->getBlock() != source.getParentBlock() ||
+      !seen.insert(op).second)
+    return false;
+  return llvm::any_of(op->getOperands(), [&](Value operand) {
+    return dependsOn(operand, source, seen);
+  });
+}
+
+/// The least begin and the greatest end over the intervals of all heads.
+LogicalResult KernelEmitter::joinHeadBounds(ArrayRef<Value> begins,
+                                            ArrayRef<Value> ends, Value &begin,
+                                            Value &end) {
+  Value head = spec.grid.getBody().front().getArgument(1);
+  LogicalResult status = success();
+  Value first = e.mul(firstKeyHead, shape.group);
+  Values joined = e.loop(
+      first, e.add(first, e.mul(shape.heads, shape.group)), e.c(1),
+      {e.c(INT64_MAX), e.c(0)}, [&](Value h, ValueRange carried) -> Values {
+        Value low = carried[0], high = carried[1];
+        s->push();
+        s->bindScalar(head, h, OnItem, s->positions());
+        if (failed(runTiles(OnItem)))
+          status = failure();
+        for (auto [from, to] : llvm::zip(begins, ends)) {
+          Value some = e.icmp(P::slt, s->scalar(from), s->scalar(to));
+          low = e.select(some, e.min(low, s->scalar(from)), low);
+          high = e.select(some, e.max(high, s->scalar(to)), high);
+        }
+        s->pop();
+        return {low, high};
+      });
+  s->declare(head, OnRow);
+  begin = joined[0];
+  end = joined[1];
+  // What depended on the head is to be computed for each lane again.
+  return failed(status) ? failure() : runTiles(OnItem);
+}
+
+/// Runs the block body over what of the walk lies in the part.
+LogicalResult KernelEmitter::emitShortWalk() {
+  Values begins, ends;
+  SmallVector<bool> full;
+  if (auto scan = dyn_cast<online::WalkScanOp>(spec.walk)) {
+    begins = {scan.getBegin()};
+    ends = {scan.getEnd()};
+    full = {false};
+  } else if (auto segments = dyn_cast<online::WalkSegmentsOp>(spec.walk)) {
+    begins = llvm::to_vector(segments.getBegins());
+    ends = llvm::to_vector(segments.getEnds());
+    for (unsigned i = 0; i < begins.size(); ++i)
+      full.push_back(segments.getSegmentClass(i) == online::ClassKind::Full);
+  } else {
+    return spec.sweep.emitOpError("walk is not lowered by the CPU target");
+  }
+  if (begins.size() > 64)
+    return spec.walk->emitOpError("has more than 64 segments");
+  Values all = begins;
+  all.append(ends);
+  Value head = spec.grid.getBody().front().getArgument(1);
+  llvm::SmallPtrSet<Operation *, 16> seen;
+  if (llvm::any_of(all, [&](Value v) { return dependsOn(v, head, seen); })) {
+    // Rows of several heads share the element: the mask tells them apart.
+    Value begin, end;
+    if (failed(joinHeadBounds(begins, ends, begin, end)))
+      return failure();
+    begins = {begin};
+    ends = {end};
+    full = {false};
+  } else {
+    for (Value &value : llvm::concat<Value>(begins, ends))
+      value = s->scalar(value);
+  }
+  Value partBegin = e.mul(part, e.c(spec.schedule.getSplit()));
+  partEnd = e.add(partBegin, e.c(spec.schedule.getSplit()));
+  Value table = at(at_.partSegments);
+  for (unsigned i = 0; i < begins.size(); ++i) {
+    e.store(e.max(begins[i], partBegin), e.gep(table, 24 * i));
+    e.store(e.min(ends[i], partEnd), e.gep(table, 24 * i + 8));
+    e.store(e.c(full[i]), e.gep(table, 24 * i + 16));
+  }
+  LogicalResult status = success();
+  int64_t keys = blockKeys();
+  e.loop(e.c(0), e.c(begins.size()), 1, [&](Value i) {
+    Value entry = e.gep(table, e.mul(i, e.c(24)), e.i8);
+    Value end = e.load(e.i64, e.gep(entry, 8));
+    Value isFull = e.icmp(P::ne, e.load(e.i64, e.gep(entry, 16)), e.c(0));
+    e.loop(e.load(e.i64, entry), end, keys, [&](Value n0) {
+      Value taken = e.min(e.sub(end, n0), e.c(keys));
+      if (failed(emitShortBlock(n0, taken, isFull)))
+        status = failure();
+    });
+  });
+  return status;
+}
+
+LogicalResult KernelEmitter::emitShortBlock(Value n0, Value taken, Value full) {
+  s->push();
+  s->bindScalar(spec.sweep.getBody().front().getArgument(0), n0, OnBlock,
+                s->positions());
+  blockStart = n0;
+  count = taken;
+  LogicalResult status = runTiles(OnBlock);
+  e.when(full, [&]() { emitFullRuns(); });
+  e.loop(e.c(0), shape.heads, 1, [&](Value number) {
+    enterHead(number, part);
+    keyRows.clear();
+    for (auto [i, dot] : llvm::enumerate(spec.dots))
+      keyRows.push_back(prepareShortRows(dot.key, dot.dim, /*padRows=*/true,
+                                         at_.packedKeys[i], at_.keyGroups[i]));
+    valueRows = prepareShortRows(spec.value, spec.valueDim, /*padRows=*/false,
+                                 at_.packedValues, at_.valueGroups);
+    e.loop(e.c(0), e.ceilDiv(rows, e.lanes), 1, [&](Value panel) {
+      s->push();
+      if (failed(status) || failed(emitPanel(panel, full)))
+        status = failure();
+      s->pop();
+    });
+  });
+  s->pop();
+  return status;
+}

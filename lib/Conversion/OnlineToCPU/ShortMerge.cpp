@@ -1,0 +1,173 @@
+//===- ShortMerge.cpp - Parts of the keys joined --------------------------===//
+//
+// online.merge on row states in memory. Parts start without the seed and are
+// joined in order; the seed's state takes their sum (S9, S10).
+//
+//===----------------------------------------------------------------------===//
+
+#include "Kernel.h"
+
+#include <cmath>
+
+using namespace fovea::cpu;
+using P = arith::CmpIPredicate;
+
+/// The current state becomes that of no keys and no seed.
+void KernelEmitter::clearState() {
+  Value panels = e.ceilDiv(rows, e.lanes);
+  e.loop(e.c(0), panels, 1, [&](Value panel) {
+    e.storeRow(e.vc(-INFINITY), state.rowMax, panel);
+    e.storeRow(e.vc(0.0), state.rowSum, panel);
+  });
+  e.loop(e.c(0), e.mul(panels, e.c(valuePadded())), 1,
+         [&](Value row) { e.storeRow(e.vc(0.0), state.output, row); });
+}
+
+void KernelEmitter::useMerged() {
+  state.output = at(at_.merged);
+  state.rowMax = at(at_.mergedMax);
+  state.rowSum = at(at_.mergedSum);
+}
+
+/// What two states with maxima `own` and `other` are multiplied by, and the new
+/// maximum; a state of no keys changes nothing, whatever the other one is.
+std::pair<Value, Value> KernelEmitter::mergeFactors(Value own, Value other,
+                                                    Value &t) {
+  t = e.fmaxDropNaN(other, own);
+  Value none = e.fcmp(arith::CmpFPredicate::OEQ, t, e.vc(-INFINITY));
+  Value finite = e.select(none, e.vc(0.0), t);
+  auto factor = [&](Value x) {
+    Value difference = e.fsub(x, finite);
+    if (!log2Units())
+      difference = e.fmul(difference, e.vc(1.4426950408889634));
+    return e.math().exp2NonPositive(difference);
+  };
+  return {e.select(none, e.vc(1.0), factor(own)), factor(other)};
+}
+
+/// Takes a part of a head into the merged state; both have a row of features
+/// after the other.
+void KernelEmitter::mergePart(Value head, Value ofPart) {
+  enterHead(head, ofPart);
+  auto from = state;
+  useMerged();
+  int64_t columns = valuePadded();
+  auto scaled = [&](Value x, Value factor) {
+    return factor ? e.fmul(x, factor) : x;
+  };
+  e.loop(e.c(0), e.ceilDiv(rows, e.lanes), 1, [&](Value panel) {
+    std::pair<Value, Value> factors;
+    if (spec.hasStat()) {
+      Value t;
+      factors = mergeFactors(e.loadRow(state.rowMax, panel),
+                             e.loadRow(from.rowMax, panel), t);
+      e.storeRow(t, state.rowMax, panel);
+      e.storeRow(factors.first, at(at_.factors), e.c(0));
+      e.storeRow(factors.second, at(at_.factors), e.c(1));
+    }
+    Value sum = e.fadd(scaled(e.loadRow(state.rowSum, panel), factors.first),
+                       scaled(e.loadRow(from.rowSum, panel), factors.second));
+    e.storeRow(sum, state.rowSum, panel);
+    e.loop(e.c(0), e.c(e.lanes), 1, [&](Value lane) {
+      Value row = e.add(e.mul(panel, e.c(e.lanes)), lane), own, other;
+      if (spec.hasStat()) {
+        Value address = e.gep(at(at_.factors), lane, e.f);
+        own = wideSplat(e.load(e.f, address));
+        other =
+            wideSplat(e.load(e.f, e.gep(address, e.lanes * e.scoreBytes())));
+      }
+      Value first = e.mul(row, e.c(columns));
+      e.loop(first, e.add(first, e.c(columns)), wide(), [&](Value i) {
+        auto load = [&](Value base) {
+          return e.load(wideVec(e.f), e.gep(base, i, e.f), e.scoreBytes());
+        };
+        Value joined = e.fadd(scaled(load(state.output), own),
+                              scaled(load(from.output), other));
+        e.store(joined, e.gep(state.output, i, e.f), e.scoreBytes());
+      });
+    });
+  });
+}
+
+/// The seeded state in scratch, a column of rows after the other, takes the
+/// merged one.
+void KernelEmitter::joinSeed() {
+  useScratchState();
+  int64_t columns = valuePadded();
+  e.loop(e.c(0), e.ceilDiv(rows, e.lanes), 1, [&](Value panel) {
+    Value joined = at(at_.joined);
+    Value source =
+        e.gep(at(at_.merged), e.mul(panel, e.c(columns * e.lanes)), e.f);
+    e.loop(e.c(0), e.c(columns / e.lanes), 1, [&](Value square) {
+      // In pairs, squares of 32 columns lie as unpacking left them.
+      Value place = square;
+      if (pairs()) {
+        Value chunk = e.mul(e.udiv(square, e.c(8)), e.c(8));
+        Value odd = e.mul(e.urem(square, e.c(2)), e.c(4));
+        Value even = e.udiv(e.urem(square, e.c(8)), e.c(2));
+        place = e.add(chunk, e.add(odd, even));
+      }
+      callHelper("_transpose",
+                 {e.gep(source, e.mul(place, e.c(e.lanes)), e.f), e.c(columns),
+                  e.c(0),
+                  e.gep(joined, e.mul(square, e.c(e.lanes * e.lanes)), e.f),
+                  e.c(e.lanes), e.c(0), e.c(1), e.cf(1.0)});
+    });
+    std::pair<Value, Value> factors;
+    if (spec.hasStat()) {
+      Value t;
+      factors = mergeFactors(e.loadRow(state.rowMax, panel),
+                             e.loadRow(at(at_.mergedMax), panel), t);
+      e.storeRow(t, state.rowMax, panel);
+    }
+    auto join = [&](Value own, Value other) {
+      if (factors.first) {
+        own = e.fmul(own, factors.first);
+        other = e.fmul(other, factors.second);
+      }
+      return e.fadd(own, other);
+    };
+    e.storeRow(join(e.loadRow(state.rowSum, panel),
+                    e.loadRow(at(at_.mergedSum), panel)),
+               state.rowSum, panel);
+    Value output =
+        e.gep(state.output, e.mul(panel, e.c(columns * e.lanes)), e.f);
+    e.loop(e.c(0), e.c(columns), 1, [&](Value d) {
+      e.storeRow(join(e.loadRow(output, d), e.loadRow(joined, d)), output, d);
+    });
+  });
+}
+
+/// The part that is ready last joins all of them and stores the results.
+LogicalResult KernelEmitter::emitMerge(Value &nonFinite) {
+  Value number = e.add(e.mul(batch, shape.headBlocks), firstKeyHead);
+  number = e.add(e.mul(number, shape.tiles), tile);
+  Value counter = e.gep(shape.workspace, number, e.i64);
+  Value before =
+      LLVM::AtomicRMWOp::create(e.b, e.loc, LLVM::AtomicBinOp::add, counter,
+                                e.c(1), LLVM::AtomicOrdering::acq_rel);
+  Value isLast = e.icmp(P::eq, e.add(before, e.c(1)), liveParts);
+  LogicalResult status = success();
+  nonFinite = e.branch(
+      isLast, {e.i64},
+      [&]() -> Values {
+        return e.loop(e.c(0), shape.heads, e.c(1), {e.c(0)},
+                      [&](Value head, ValueRange carried) -> Values {
+                        Value panels = e.ceilDiv(rows, e.lanes), bad = e.c(0);
+                        useMerged();
+                        clearState();
+                        e.loop(e.c(0), liveParts, 1,
+                               [&](Value ofPart) { mergePart(head, ofPart); });
+                        enterHead(head, e.c(0));
+                        useScratchState();
+                        if (failed(emitInit(panels)))
+                          status = failure();
+                        joinSeed();
+                        if (failed(emitFinish(panels, bad)))
+                          status = failure();
+                        return {e.lor(carried[0], bad)};
+                      });
+      },
+      [&]() -> Values { return {e.c(0)}; })[0];
+  return status;
+}

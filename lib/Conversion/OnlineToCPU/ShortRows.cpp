@@ -1,0 +1,227 @@
+//===- ShortRows.cpp - Rows of the short form in memory -------------------===//
+//
+// Groups of keys are read in place where their rows lie well, else copied to
+// scratch. What a group needs is written into a table once a block and head.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Kernel.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+using namespace fovea::cpu;
+using P = arith::CmpIPredicate;
+
+/// The address of a row of one (batch, head).
+Value KernelEmitter::shortRow(online::ViewOp view, Value head, Value row) {
+  const Buffer &buffer = bufferOf(view);
+  Value first = batch;
+  if (view.getPageTable()) {
+    const Buffer *table = arguments->lookup(spec.pageTable);
+    Value place =
+        e.add(e.mul(batch, table->strides[0]), e.udiv(row, buffer.sizes[2]));
+    first = e.load(e.i64, e.gep(table->data, place, e.i64));
+    row = e.urem(row, buffer.sizes[2]);
+  }
+  Value offset =
+      e.add(e.mul(first, buffer.strides[0]), e.mul(head, buffer.strides[1]));
+  offset = e.add(offset, e.mul(row, buffer.strides[2]));
+  Type element = cast<MemRefType>(view.getSource().getType()).getElementType();
+  return e.gep(buffer.data, offset, element);
+}
+
+/// Rows from `key` on that lie in its page.
+Value KernelEmitter::rowsLeftInPage(online::ViewOp view, Value key) {
+  Value length = bufferOf(view).sizes[2];
+  return e.sub(length, e.urem(key, length));
+}
+
+/// Copies keys from `key` on, page by page.
+void KernelEmitter::callPackPages(online::ViewOp view, Value key, Value taken,
+                                  int64_t dim, Value to, int64_t stride,
+                                  Value paddedRows) {
+  const Buffer &buffer = bufferOf(view);
+  if (!view.getPageTable())
+    return callPack(shortRow(view, keyHead, key), buffer, taken, dim, to,
+                    stride, paddedRows);
+  scf::WhileOp::create(
+      e.b, e.loc, TypeRange{e.i64}, ValueRange{e.c(0)},
+      [&](OpBuilder &, Location, ValueRange carried) {
+        OpBuilder::InsertionGuard guard(e.b);
+        e.b.setInsertionPointToEnd(carried[0].getParentBlock());
+        scf::ConditionOp::create(e.b, e.loc, e.icmp(P::slt, carried[0], taken),
+                                 carried);
+      },
+      [&](OpBuilder &, Location, ValueRange carried) {
+        OpBuilder::InsertionGuard guard(e.b);
+        e.b.setInsertionPointToEnd(carried[0].getParentBlock());
+        Value done = carried[0], at = e.add(key, done);
+        Value rows = e.min(rowsLeftInPage(view, at), e.sub(taken, done));
+        Value next = e.add(done, rows);
+        // The last piece brings the padding.
+        Value padded =
+            e.select(e.icmp(P::eq, next, taken), e.sub(paddedRows, done), rows);
+        callPack(shortRow(view, keyHead, at), buffer, rows, dim,
+                 e.gep(to, e.mul(done, e.c(stride)), packedType()), stride,
+                 padded);
+        scf::YieldOp::create(e.b, e.loc, next);
+      });
+}
+
+/// The queries of the current head's rows, row after row, padded with zeros;
+/// the factor of all products is folded in, where that does not round.
+void KernelEmitter::packShortQueries() {
+  for (unsigned i = 0; i < spec.dots.size(); ++i) {
+    DotSpec &dot = spec.dots[i];
+    int64_t columns = wideColumns(dot.dim);
+    Value factor = pairs() ? Value() : productFactor();
+    Value panels = e.ceilDiv(rows, e.lanes);
+    e.loop(e.c(0), e.mul(panels, e.c(e.lanes)), 1, [&](Value row) {
+      Value head = e.add(firstHead, tableEntry(at_.rowHeads, row));
+      Value query = e.add(firstRow, tableEntry(at_.rowQueries, row));
+      Value to =
+          e.gep(state.queries[i], e.mul(row, e.c(columns)), packedType());
+      callPack(shortRow(dot.query, head, query), bufferOf(dot.query), e.c(1),
+               dot.dim, to, columns, e.c(1));
+      if (!factor)
+        return;
+      e.loop(e.c(0), e.c(columns), wide(), [&](Value d) {
+        Value address = e.gep(to, d, e.f);
+        Value q = e.load(wideVec(e.f), address, e.scoreBytes());
+        e.store(e.fmul(q, wideSplat(factor)), address, e.scoreBytes());
+      });
+    });
+  }
+}
+
+/// Where the memory begins that a group fetches for the block after: where the
+/// heads of a token lie together its share of it, in pages the same group's
+/// rows. Else null: the machine sees by itself what comes.
+Value KernelEmitter::rowsAhead(online::ViewOp view, int64_t columns,
+                               Value key) {
+  const Buffer &buffer = bufferOf(view);
+  Value wanted = e.add(key, e.c(blockKeys())), next = wanted;
+  Value inside = e.icmp(P::slt, wanted, partEnd);
+  if (view.getPageTable()) { // the table may end where the keys do
+    next = e.min(wanted, e.sub(liveKeys, e.c(1)));
+    inside = e.land(inside,
+                    e.icmp(P::sge, rowsLeftInPage(view, next), e.c(e.group)));
+  }
+  Value together = e.land(
+      e.icmp(P::eq, buffer.strides[1], e.c(columns)),
+      e.icmp(P::eq, buffer.strides[2], e.mul(shape.heads, e.c(columns))));
+  together = e.land(together, e.icmp(P::sgt, shape.heads, e.c(1)));
+  Value ahead =
+      e.gep(shortRow(view, firstKeyHead, next),
+            e.mul(headNumber, e.c(e.group * columns)), spec.elementType);
+  Value known = together;
+  if (view.getPageTable()) {
+    ahead = e.select(together, ahead, shortRow(view, keyHead, next));
+    known = e.lor(together, e.icmp(P::eq, buffer.strides[2], e.c(columns)));
+  }
+  return e.select(e.land(known, inside), ahead,
+                  LLVM::ZeroOp::create(e.b, e.loc, e.ptr));
+}
+
+/// Makes the table of a block's groups. Rows stay in place where they have the
+/// packed type, whole registers and unit columns; a group of keys that is not
+/// whole is padded with zeros, since its products take all of it.
+BlockRows KernelEmitter::prepareShortRows(online::ViewOp view, int64_t dim,
+                                          bool padRows, int64_t packed,
+                                          int64_t table) {
+  const Buffer &buffer = bufferOf(view);
+  int64_t stride = wideColumns(dim);
+  bool mayStay = spec.elementType == packedType() && dim == stride;
+  Value unit = e.icmp(P::eq, buffer.strides[3], e.c(1));
+  e.loop(e.c(0), e.ceilDiv(count, e.group), 1, [&](Value number) {
+    Value start = e.mul(number, e.c(e.group));
+    Value key = e.add(blockStart, start);
+    Value taken = e.min(e.sub(count, start), e.c(e.group));
+    Value source = shortRow(view, keyHead, key);
+    Value ahead = rowsAhead(view, dim, key);
+    auto pack = [&]() -> Values {
+      Value to = e.gep(at(packed), e.mul(start, e.c(stride)), packedType());
+      callPackPages(view, key, taken, dim, to, stride,
+                    padRows ? e.c(e.group) : taken);
+      return {to, e.c(stride), LLVM::ZeroOp::create(e.b, e.loc, e.ptr)};
+    };
+    Values rows;
+    if (mayStay) {
+      Value stays = unit;
+      if (padRows)
+        stays = e.land(unit, e.icmp(P::eq, taken, e.c(e.group)));
+      if (view.getPageTable())
+        stays = e.land(stays, e.icmp(P::sge, rowsLeftInPage(view, key), taken));
+      rows = e.branch(
+          stays, {e.ptr, e.i64, e.ptr},
+          [&]() -> Values { return {source, buffer.strides[2], ahead}; }, pack);
+    } else {
+      rows = pack();
+    }
+    Value entry = e.gep(at(table), e.mul(number, e.c(24)), e.i8);
+    for (auto [i, value] : llvm::enumerate(rows))
+      e.store(value, e.gep(entry, 8 * i));
+  });
+  return BlockRows{{}, {}, {}, {}, at(table), mayStay};
+}
+
+GroupRows KernelEmitter::locateGroup(const BlockRows &rows, Value panel,
+                                     Value group) {
+  Value number = e.udiv(group, e.c(e.group));
+  Value entry = e.gep(rows.groups, e.mul(number, e.c(24)), e.i8);
+  Value base = e.load(e.ptr, entry);
+  Value ahead;
+  if (rows.mayStay) { // once is enough
+    Value first = e.icmp(P::eq, panel, e.c(0));
+    ahead = e.select(first, e.load(e.ptr, e.gep(entry, 16)),
+                     LLVM::ZeroOp::create(e.b, e.loc, e.ptr));
+  }
+  return {base, e.load(e.i64, e.gep(entry, 8)), ahead};
+}
+
+/// Fetches the lines that one step out of many is in charge of, step · unit
+/// bytes on; nothing where there is no such memory.
+void KernelEmitter::fetchAhead(Value base, Value step, int64_t bytes,
+                               int64_t unit) {
+  if (!base)
+    return;
+  Value null = LLVM::ZeroOp::create(e.b, e.loc, e.ptr);
+  Value some =
+      LLVM::ICmpOp::create(e.b, e.loc, LLVM::ICmpPredicate::ne, base, null);
+  e.when(some, [&]() {
+    Value address = e.gep(base, e.mul(step, e.c(unit)), e.i8);
+    e.loop(e.c(0), e.c(bytes), 64,
+           [&](Value offset) { e.prefetch(e.gep(address, offset, e.i8)); });
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Results
+//===----------------------------------------------------------------------===//
+
+/// Stores the rows of a panel, which lie in the row buffer.
+void KernelEmitter::storeShortPanel(Value panel, Value taken) {
+  int64_t stride = valuePadded();
+  const Buffer &out = bufferOf(spec.out);
+  Value origin = s->scalar(spec.outStore.getRow());
+  e.loop(e.c(0), taken, 1, [&](Value lane) {
+    Value row = e.add(e.mul(panel, e.c(e.lanes)), lane);
+    Value head = e.add(firstHead, tableEntry(at_.rowHeads, row));
+    Value query = e.add(origin, tableEntry(at_.rowQueries, row));
+    callHelper("_unpack",
+               {e.gep(at(at_.rowBuffer), e.mul(lane, e.c(stride)), e.f),
+                e.c(stride), e.c(1), e.c(spec.valueDim),
+                shortRow(spec.out, head, query), out.strides[2],
+                out.strides[3]});
+  });
+}
+
+void KernelEmitter::storeShortLse(Value panel, Value taken) {
+  Value origin = s->scalar(spec.lseStore.getRow());
+  e.loop(e.c(0), taken, 1, [&](Value lane) {
+    Value row = e.add(e.mul(panel, e.c(e.lanes)), lane);
+    Value head = e.add(firstHead, tableEntry(at_.rowHeads, row));
+    Value query = e.add(origin, tableEntry(at_.rowQueries, row));
+    Value x = e.load(e.f, e.gep(at(at_.rowBuffer), lane, e.f));
+    e.store(x, shortRow(spec.lse, head, query));
+  });
+}

@@ -1,0 +1,116 @@
+"""Calls of few queries and many keys: heads as rows, keys in parts."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+from api_common import inputs, plain
+
+import fovea
+
+LINE = "few queries: calls of at most"
+
+
+@pytest.fixture
+def threads():
+    yield fovea.set_num_threads
+    fovea.set_num_threads(0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("tokens", [False, True])
+def test_results_do_not_depend_on_threads(dtype, tokens, threads):
+    q, k, v = inputs(B=2, Hq=8, Hk=2, M=1, N=3000, D=64, dtype=dtype)
+    if tokens:
+        k, v = (
+            np.ascontiguousarray(x.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
+            for x in (k, v)
+        )
+    results = []
+    for number in (1, 2, 5):
+        threads(number)
+        out, lse = fovea.attention(
+            q, k, v, return_lse=True, schedule="split=64",
+            kv_lengths=np.array([3000, 65]),
+        )  # fmt: skip
+        results.append(out.tobytes() + lse.tobytes())
+    assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+def test_the_layout_does_not_change_the_result(tokens):
+    q, k, v = inputs(B=2, Hq=6, Hk=3, M=2, N=500, D=32, E=48)
+    if tokens:
+        k, v = (
+            np.ascontiguousarray(x.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
+            for x in (k, v)
+        )
+    got = fovea.attention(q, k, v, schedule="split=64")
+    np.testing.assert_allclose(got, plain(q, k, v), atol=3e-6)
+
+
+def test_heads_of_a_group_with_masks_of_their_own():
+    """Bounds that depend on the head are those of all heads together"""
+    q, k, v = inputs(B=2, Hq=8, Hk=2, M=2, N=700, D=16)
+    window = np.array([1, 5, 64, 699, 3, 200, 17, 0])
+    slope = np.linspace(0.1, 2, 8, dtype=np.float32)
+
+    def score(s, b, h, m, n):
+        return s + slope[h] * (n - m)
+
+    def mask(b, h, m, n):
+        return (m >= n) & (m - n <= window[h])
+
+    got, lse = fovea.attention(q, k, v, score, mask, q_offset=650, return_lse=True)
+    want, want_lse = plain(
+        q, k, v, lambda s, b, h, m, n: score(s, b, h, m + 650, n),
+        lambda b, h, m, n: mask(b, h, m + 650, n), lse=True,
+    )  # fmt: skip
+    np.testing.assert_allclose(got, want, atol=2e-5)
+    np.testing.assert_allclose(lse, want_lse, atol=2e-5, rtol=1e-6)
+
+
+def test_dead_rows_and_lengths():
+    q, k, v = inputs(B=3, Hq=4, Hk=1, M=3, N=300)
+    lengths = np.array([0, 300, 129])
+    rows = np.array([3, 2, 0])
+    got, lse = fovea.attention(
+        q, k, v, q_lengths=rows, kv_lengths=lengths, return_lse=True
+    )
+    for b in range(3):
+        alive = rows[b] if lengths[b] else 0
+        assert not got[b, :, alive:].any()
+        assert np.isneginf(lse[b, :, alive:]).all()
+        if alive:
+            keys = (x[b : b + 1, :, : lengths[b]] for x in (k, v))
+            want = plain(q[b : b + 1, :, :alive], *keys)
+            np.testing.assert_allclose(got[b : b + 1, :, :alive], want, atol=3e-6)
+
+
+def test_a_value_that_is_not_finite_touches_only_rows_that_see_it():
+    q, k, v = inputs(B=2, Hq=4, Hk=2, M=2, N=200)
+    v[0, 1, 150, 3] = np.nan
+
+    def mask(b, h, m, n):
+        return (n < 100) | (m == 1)
+
+    got = fovea.attention(q, k, v, mask_mod=mask)
+    nan = np.isnan(got)
+    assert nan[0, 2:, 1, 3].all()
+    assert nan.sum() == 2
+
+
+def test_the_number_of_queries_is_no_part_of_a_variant():
+    kernel = fovea.compile(D=8)
+    before = fovea.cache_info().compiles
+    for rows in (1, 3, 8, 40):
+        q, k, v = inputs(Hq=4, Hk=1, M=rows, N=90)
+        np.testing.assert_allclose(kernel(q, k, v), plain(q, k, v), atol=3e-6)
+    assert fovea.cache_info().compiles == before
+
+
+def test_the_choice_is_visible():
+    assert LINE in fovea.compile(D=8).explain()
+    assert "few_queries" in fovea.compile(D=8).ir("online")
+    assert LINE not in fovea.compile(D=8, schedule="short=0").explain()
+    assert LINE not in fovea.compile(D=8, block_mask=True).explain()
+    assert "at most 8 rows" in fovea.compile(D=8, schedule={"short": 5}).explain()

@@ -1,0 +1,182 @@
+"""Keys and values in pages: fovea.Pages in place of k and v."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+from api_common import causal, inputs, plain
+
+import fovea
+
+DTYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
+
+
+def paged(k, v, page, lengths=None, tokens=False, seed=0):
+    """k and v as Pages; unused rows are NaN and unused entries of the table -1."""
+    batch, heads, keys, _ = k.shape
+    lengths = np.full(batch, keys) if lengths is None else np.asarray(lengths)
+    count = -(-keys // page)
+    rng = np.random.default_rng(seed)
+    table = rng.permutation(batch * count + 2)[: batch * count].reshape(batch, count)
+    pools = []
+    for x in (k, v):
+        shape = (batch * count + 2, page, heads, x.shape[3])
+        pool = np.full(shape, np.nan, x.dtype).transpose(0, 2, 1, 3)
+        if not tokens:
+            pool = np.ascontiguousarray(pool)
+        for b, n in np.ndindex(batch, keys):
+            if n < lengths[b]:
+                pool[table[b, n // page], :, n % page] = x[b, :, n]
+        pools.append(pool)
+    table[np.arange(count)[None] * page >= lengths[:, None]] = -1
+    return tuple(fovea.Pages(pool, table) for pool in pools)
+
+
+def shared(k, v, page, **options):
+    """Pages with one table for both."""
+    a, b = paged(k, v, page, **options)
+    return a, fovea.Pages(b.pages, a.table)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("page", [1, 5, 16, 64])
+@pytest.mark.parametrize("tokens", [False, True])
+def test_pages_of_any_length_and_layout(dtype, page, tokens):
+    q, k, v = inputs(B=3, Hq=8, Hk=2, M=1, N=320, D=32, E=64, dtype=dtype)
+    lengths = np.array([320, 7, 133])
+    a, b = shared(k, v, page, lengths=lengths, tokens=tokens)
+    got, got_lse = fovea.attention(q, a, b, kv_lengths=lengths, return_lse=True)
+    want, want_lse = fovea.attention(q, k, v, kv_lengths=lengths, return_lse=True)
+    assert got.tobytes() == want.tobytes()
+    assert got_lse.tobytes() == want_lse.tobytes()
+
+
+@pytest.mark.parametrize("rows", [1, 3, 40])
+@pytest.mark.parametrize("target", [None, "interpreter"])
+def test_pages_with_a_mask_and_any_number_of_queries(rows, target):
+    q, k, v = inputs(B=2, Hq=4, Hk=2, M=rows, N=96, D=16)
+    a, b = shared(k, v, 8)
+    offset = 96 - rows
+    got = fovea.attention(q, a, b, mask_mod=causal, q_offset=offset, target=target)
+    want = plain(q, k, v, mask=lambda b, h, m, n: m + offset >= n)
+    np.testing.assert_allclose(got, want, atol=3e-6)
+
+
+def test_a_kernel_takes_pages_and_arrays():
+    q, k, v = inputs(Hq=2, M=1, N=64)
+    kernel = fovea.compile(D=8)
+    before = fovea.cache_info().compiles
+    whole = kernel(q, k, v)
+    assert kernel(q, *shared(k, v, 16)).tobytes() == whole.tobytes()
+    assert fovea.cache_info().compiles == before
+
+
+def test_the_table_is_live():
+    q, k, v = inputs(M=1, N=32)
+    a, b = shared(k, v, 16)
+    a.table[:] = a.table[:, ::-1].copy()
+    order = np.r_[16:32, 0:16]
+    np.testing.assert_allclose(
+        fovea.attention(q, a, b), plain(q, k[:, :, order], v[:, :, order]), atol=3e-6
+    )
+
+
+def test_values_that_are_not_finite_touch_no_other_row():
+    q, k, v = inputs(B=2, M=1, N=64)
+    v[1, 0, 3, 0] = np.inf
+    a, b = shared(k, v, 16)
+    got = fovea.attention(q, a, b)
+    assert np.isinf(got[1, 0, 0, 0])
+    np.testing.assert_allclose(got[0], plain(q, k, v)[0], atol=3e-6)
+
+
+def bad(case):
+    q, k, v = inputs(B=2, M=1, N=32)
+    a, b = shared(k, v, 16)
+    table = a.table.copy()
+
+    def with_table(table):
+        return fovea.Pages(a.pages, table), fovea.Pages(b.pages, table)
+
+    if case == "k alone":
+        return q, a, v
+    if case == "v alone":
+        return q, k, b
+    if case == "two tables":
+        return q, a, fovea.Pages(b.pages, table)
+    if case == "rank of the pool":
+        return q, fovea.Pages(a.pages[0], a.table), b
+    if case == "rank of the table":
+        return q, *with_table(table[0])
+    if case == "dtype of the table":
+        return q, *with_table(table.astype(np.float32))
+    if case == "width of the table":
+        return q, *with_table(table.astype(np.int16))
+    if case == "batch of the table":
+        return q, *with_table(table[:1])
+    if case == "page lengths":
+        return q, a, fovea.Pages(b.pages[:, :, :8], a.table)
+    if case == "no rows":
+        return q, fovea.Pages(a.pages[:, :, :0], a.table), b
+    if case == "an entry too large":
+        table[1, 1] = 99
+    if case == "a negative entry":
+        table[1, 0] = -1
+    return q, *with_table(table)
+
+
+BAD = {
+    "k alone": (TypeError, "v: must be a fovea.Pages where k is, got numpy.ndarray"),
+    "v alone": (TypeError, "k: must be a fovea.Pages where v is, got numpy.ndarray"),
+    "two tables": (ValueError, "v: page table must be that of k, got another array"),
+    "rank of the pool": (ValueError, "k: rank must be 4 (pages, Hk, length, D), got 3"),
+    "rank of the table": (
+        ValueError,
+        "page_table: rank must be 2 (B, pages a sequence), got 1",
+    ),
+    "dtype of the table": (
+        TypeError,
+        "page_table: dtype must be an integer type, got float32",
+    ),
+    "width of the table": (
+        TypeError,
+        "page_table: dtype must be int32 or int64, got int16",
+    ),
+    "batch of the table": (
+        ValueError,
+        "page_table: batch must be that of q (2), got 1",
+    ),
+    "page lengths": (ValueError, "v: page length must be that of k (16), got 8"),
+    "no rows": (ValueError, "k: page length must be at least 1, got 0"),
+    "an entry too large": (
+        ValueError,
+        "page_table: entries must lie within 0 and 5, got 99 for batch 1, page 1",
+    ),
+    "a negative entry": (
+        ValueError,
+        "page_table: entries must lie within 0 and 5, got -1 for batch 1, page 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_pages(case):
+    """Argument, rule, given"""
+    kind, text = BAD[case]
+    with pytest.raises(kind) as caught:
+        fovea.attention(*bad(case))
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("name", ["pages", "table"])
+def test_pages_are_made_of_arrays(name):
+    arrays = {"pages": np.zeros((1, 1, 8, 8)), "table": np.zeros((1, 1), np.int32)}
+    with pytest.raises(TypeError) as caught:
+        fovea.Pages(**{**arrays, name: [1]})
+    assert str(caught.value) == (
+        f"{name}: must be a numpy.ndarray or have __dlpack__, got list"
+    )
+
+
+def test_repr_of_pages():
+    pages = fovea.Pages(np.zeros((4, 2, 16, 8)), np.zeros((1, 3), np.int32))
+    assert repr(pages) == "<fovea.Pages: pool (4, 2, 16, 8), table (1, 3)>"
