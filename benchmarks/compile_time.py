@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -95,7 +96,8 @@ def overheads() -> dict[str, float]:
 
 
 def torch_compiles(threads: int, quick: bool) -> dict[str, float] | None:
-    """Seconds of torch.compile for the peers' variants."""
+    """Seconds of torch.compile for the peers' variants, without its disk caches."""
+    os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
     torch = import_torch(threads)
     if torch is None:
         return None
