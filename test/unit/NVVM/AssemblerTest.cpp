@@ -15,8 +15,8 @@ namespace {
 class Assembler : public testing::Test {
 protected:
   void SetUp() override {
-    char name[] = "/tmp/fovea-test-XXXXXX";
-    root = ::mkdtemp(name);
+    std::string name = fs::temp_directory_path() / "fovea-test-XXXXXX";
+    root = ::mkdtemp(name.data());
   }
   void TearDown() override { fs::remove_all(root); }
 

@@ -20,8 +20,8 @@ namespace {
 class Disk : public testing::Test {
 protected:
   void SetUp() override {
-    char name[] = "/tmp/fovea-test-XXXXXX";
-    root = ::mkdtemp(name);
+    std::string name = fs::temp_directory_path() / "fovea-test-XXXXXX";
+    root = ::mkdtemp(name.data());
   }
   void TearDown() override { fs::remove_all(root); }
   DiskCache::Settings settings(const std::string &folder = "cache") {
