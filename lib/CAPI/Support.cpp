@@ -8,10 +8,6 @@
 
 using namespace fovea;
 
-llvm::Error capi::invalid(const llvm::Twine &text) {
-  return makeError(FOVEA_INVALID_ARGUMENT, text);
-}
-
 llvm::Error capi::giveString(llvm::StringRef bytes, fovea_string *out) {
   // One byte more, so that texts end in NUL.
   char *copy = static_cast<char *>(std::malloc(bytes.size() + 1));

@@ -26,8 +26,6 @@ fovea_status guard(fovea_message *message,
 /// Cut to fit, between characters of UTF-8.
 void fill(fovea_message *message, const std::string &text);
 
-llvm::Error invalid(const llvm::Twine &text);
-
 // A `fovea_kernel *` is a number that is never used twice, so that a kernel
 // that was freed, and a pointer that never was one, are told from the others.
 fovea_kernel *makeHandle(std::shared_ptr<Kernel> kernel);

@@ -23,10 +23,6 @@ struct Shape {
   llvm::SmallVector<uint64_t, 5> sizes, strides; // strides in bytes
 };
 
-llvm::Error invalid(const Twine &text) {
-  return makeError(FOVEA_INVALID_ARGUMENT, text);
-}
-
 llvm::Expected<Shape> computeShape(const KernelManifest &manifest,
                                    const KernelArgument &argument,
                                    const LaunchValues &values, int64_t bytes) {

@@ -13,10 +13,6 @@
 using namespace fovea;
 using llvm::Twine;
 
-static llvm::Error invalid(const Twine &text) {
-  return makeError(FOVEA_INVALID_ARGUMENT, text);
-}
-
 /// The variant that is asked for, or the only one.
 static llvm::Expected<Program> choose(std::vector<Program> programs,
                                       const ReadOptions &options) {

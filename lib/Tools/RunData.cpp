@@ -12,10 +12,6 @@ using namespace fovea;
 using llvm::StringRef;
 using llvm::Twine;
 
-static llvm::Error invalid(const Twine &text) {
-  return makeError(FOVEA_INVALID_ARGUMENT, text);
-}
-
 llvm::Expected<RunShape> RunShape::parse(StringRef text) {
   RunShape shape;
   llvm::SmallVector<StringRef> entries;

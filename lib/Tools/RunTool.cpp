@@ -55,10 +55,6 @@ private:
 };
 } // namespace
 
-static llvm::Error invalid(const Twine &text) {
-  return makeError(FOVEA_INVALID_ARGUMENT, text);
-}
-
 //===----------------------------------------------------------------------===//
 // Options
 //===----------------------------------------------------------------------===//

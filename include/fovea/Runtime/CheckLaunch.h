@@ -19,6 +19,9 @@ llvm::Expected<LaunchView> checkLaunch(const Program &program,
                                        const fovea_launch &launch,
                                        fovea_device device = FOVEA_CPU);
 
+/// Sizes or strides as messages write them: "(2, 3)".
+std::string dims(llvm::ArrayRef<int64_t> sizes);
+
 /// One tensor of the C ABI; `name` is what errors call it.
 llvm::Expected<TensorView> checkTensor(const fovea_tensor &tensor,
                                        llvm::StringRef name, int64_t rank,

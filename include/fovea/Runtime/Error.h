@@ -27,6 +27,11 @@ public:
 
 llvm::Error makeError(fovea_status status, const llvm::Twine &message);
 
+/// A wrong value of an argument: "ARGUMENT: RULE, got VALUE".
+inline llvm::Error invalid(const llvm::Twine &text) {
+  return makeError(FOVEA_INVALID_ARGUMENT, text);
+}
+
 /// Takes an error apart; kinds that are not a StatusError become
 /// FOVEA_COMPILE_ERROR. Success gives FOVEA_OK and no text.
 std::pair<fovea_status, std::string> takeStatus(llvm::Error error);
