@@ -2,8 +2,8 @@
 #include "fovea/Runtime/CompileProgram.h"
 #include "Session.h"
 #include "fovea/Frontend/AttnModule.h"
+#include "fovea/Registration/CheckBytecode.h"
 #include "fovea/Registration/Registration.h"
-#include "fovea/Runtime/CheckBytecode.h"
 #include "fovea/Runtime/Error.h"
 #include "fovea/Target/CPU/ObjectEmitter.h"
 
@@ -110,11 +110,23 @@ llvm::Expected<std::string> fovea::printLevel(const Program &program,
   return (*assembly)->getBuffer().str();
 }
 
+/// Damaged bytecode is the source's fault, that it cannot be told the system's.
+static llvm::Error checkSource(llvm::StringRef source, llvm::StringRef name) {
+  if (!mlir::isBytecode(llvm::MemoryBufferRef(source, name)))
+    return llvm::Error::success();
+  return llvm::handleErrors(
+      checkBytecode(source, name), [](const llvm::StringError &error) {
+        bool damaged =
+            error.convertToErrorCode() == std::errc::illegal_byte_sequence;
+        return makeError(damaged ? FOVEA_PARSE_ERROR : FOVEA_IO_ERROR,
+                         error.getMessage());
+      });
+}
+
 llvm::Expected<std::vector<Program>>
 fovea::readMLIRPrograms(llvm::StringRef source, llvm::StringRef name) {
-  if (mlir::isBytecode(llvm::MemoryBufferRef(source, name)))
-    if (llvm::Error error = checkBytecode(source, name))
-      return std::move(error);
+  if (llvm::Error error = checkSource(source, name))
+    return std::move(error);
   Session session;
   mlir::ParserConfig config(&session.get(), /*verifyAfterParse=*/true);
   auto module = mlir::parseSourceString<mlir::ModuleOp>(source, config, name);

@@ -9,10 +9,11 @@
 #include "fovea/Registration/Registration.h"
 #include "fovea/Target/NVVM/Assembler.h"
 #include "fovea/Target/NVVM/PTX.h"
+#include "fovea/Tools/MLIRTools.h"
+#include "fovea/Tools/ToolMain.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
-#include "mlir/Parser/Parser.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -45,7 +46,7 @@ static llvm::Error run(llvm::StringRef in, llvm::StringRef out,
   mlir::DialectRegistry registry;
   fovea::registerDialects(registry);
   mlir::MLIRContext context(registry);
-  auto module = mlir::parseSourceFile<mlir::ModuleOp>(in, &context);
+  auto module = fovea::readModule(in, context);
   if (!module || failed(fovea::lowerAttnToNVVM(*module, {schedule.str()})))
     return llvm::createStringError("not compiled");
   auto kernel = fovea::emitPTX(*module);
@@ -59,6 +60,7 @@ static llvm::Error run(llvm::StringRef in, llvm::StringRef out,
 }
 
 int main(int argc, char **argv) {
+  fovea::explainWriteErrors("fovea-cubin");
   if (argc != 3 && argc != 4) {
     llvm::errs() << "usage: fovea-cubin IN.mlir OUT [SCHEDULE]\n";
     return 2;

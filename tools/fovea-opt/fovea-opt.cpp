@@ -1,17 +1,14 @@
-//===- fovea-opt.cpp - Runs passes on MLIR files --------------------------===//
+//===- fovea-opt.cpp - Runs passes on MLIR files ------------------------===//
 
 #include "fovea/Registration/Registration.h"
-#include "fovea/Tools/ToolMain.h"
+#include "fovea/Tools/MLIRTools.h"
 #include "mlir/IR/DialectRegistry.h"
-#include "mlir/Tools/mlir-opt/MlirOptMain.h"
 
 int main(int argc, char **argv) {
   fovea::registerPasses();
   mlir::DialectRegistry registry;
   fovea::registerDialects(registry);
-  return fovea::runToolMain("fovea-opt", [&] {
-    return mlir::succeeded(mlir::MlirOptMain(
-        argc, argv, "Fovea's optimizer: runs passes on attention IR\n",
-        registry));
-  });
+  return fovea::runOptTool(argc, argv, "fovea-opt",
+                           "Fovea's optimizer: runs passes on attention IR\n",
+                           registry);
 }

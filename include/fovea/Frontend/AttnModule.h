@@ -24,9 +24,6 @@ llvm::Expected<std::vector<Program>> exportPrograms(mlir::ModuleOp module);
 /// The same for a module that must hold one variant.
 llvm::Expected<Program> exportProgram(mlir::ModuleOp module);
 
-/// The two translations of fovea-translate, --import-attn and --export-attn.
-void registerAttnTranslations();
-
 } // namespace fovea
 
 #endif // FOVEA_FRONTEND_ATTNMODULE_H

@@ -1,13 +1,20 @@
 //===- CheckBytecodeTest.cpp - Damaged bytecode is refused ----------------===//
-#include "fovea/Runtime/CheckBytecode.h"
+#include "fovea/Registration/CheckBytecode.h"
 #include "fovea/Registration/Registration.h"
 #include "fovea/Runtime/CompileProgram.h"
 #include "fovea/Runtime/Error.h"
 
 #include "mlir/Bytecode/BytecodeWriter.h"
+#include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Parser/Parser.h"
 #include "gtest/gtest.h"
+
+#include <csignal>
+#include <cstdio>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 using namespace fovea;
 
@@ -87,6 +94,65 @@ TEST(CheckBytecodeTest, TruncatedBytecodeIsAnError) {
     ASSERT_FALSE(bool(programs)) << size;
     EXPECT_NE(messageOf(programs.takeError()), "");
   }
+}
+
+TEST(CheckBytecodeTest, ParentsThatIgnoreTheirChildrenAreAnswered) {
+  std::string bytes = writeBytecode();
+  void (*before)(int) = std::signal(SIGCHLD, SIG_IGN);
+  EXPECT_EQ(messageOf(checkBytecode(bytes, "f")), "");
+  bytes.resize(bytes.size() / 2);
+  EXPECT_EQ(messageOf(checkBytecode(bytes, "f")), "");
+  std::signal(SIGCHLD, before);
+}
+
+TEST(CheckBytecodeTest, LargeBytecodePasses) {
+  mlir::MLIRContext context;
+  mlir::OpBuilder builder(&context);
+  mlir::OwningOpRef<mlir::ModuleOp> module =
+      mlir::ModuleOp::create(builder.getUnknownLoc());
+  builder.setInsertionPointToEnd(module->getBody());
+  for (int i = 0; i < 100000; ++i)
+    mlir::ModuleOp::create(builder, builder.getUnknownLoc(),
+                           "a_module_with_a_long_name_" + std::to_string(i));
+  std::string bytes;
+  llvm::raw_string_ostream os(bytes);
+  ASSERT_TRUE(succeeded(mlir::writeBytecodeToFile(*module, os)));
+  EXPECT_GT(bytes.size(), size_t(3) << 20);
+  EXPECT_EQ(messageOf(checkBytecode(bytes, "f")), "");
+}
+
+/// Ends with the message where a user who may have no more processes asks.
+[[noreturn]] void askWithoutProcesses(const std::string &bytes) {
+  rlimit none = {0, 0};
+  if (setrlimit(RLIMIT_NPROC, &none) != 0 ||
+      (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0))
+    _exit(1);
+  auto programs = readMLIRPrograms(bytes, "f");
+  auto [status, text] = takeStatus(programs.takeError());
+  std::fprintf(stderr, "status %d, %s\n", int(status), text.c_str());
+  _exit(0);
+}
+
+TEST(CheckBytecodeTest, WithoutAProcessBytecodeIsNotRead) {
+  EXPECT_EXIT(
+      askWithoutProcesses(writeBytecode()), testing::ExitedWithCode(0),
+      "status 9, f:0:0: error: bytecode is first read by a process of "
+      "its own, and none can be made: Resource temporarily unavailable");
+}
+
+/// Children stop before they read anything; what the parent says comes out.
+[[noreturn]] void askWithStoppedChildren(const std::string &bytes) {
+  pthread_atfork(nullptr, nullptr, [] { pause(); });
+  llvm::Error error = checkBytecode(bytes, "f", std::chrono::milliseconds(200));
+  std::fprintf(stderr, "%s\n", llvm::toString(std::move(error)).c_str());
+  _exit(0);
+}
+
+TEST(CheckBytecodeTest, StoppedChildrenAreNotWaitedForForEver) {
+  EXPECT_EXIT(askWithStoppedChildren(writeBytecode()),
+              testing::ExitedWithCode(0),
+              "f:0:0: error: bytecode is first read by a process of its own, "
+              "which does not end");
 }
 
 } // namespace

@@ -1,17 +1,19 @@
-//===- TranslateRegistration.cpp - .attn in fovea-translate --------------===//
+//===- Translations.cpp - .attn to MLIR and back --------------------------===//
 
 #include "fovea/Dialect/Attn/IR/Attn.h"
 #include "fovea/Frontend/Attn.h"
 #include "fovea/Frontend/AttnModule.h"
+#include "fovea/Tools/MLIRTools.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Parser/Parser.h"
 #include "mlir/Tools/mlir-translate/Translation.h"
 #include "llvm/Support/CommandLine.h"
+#include "llvm/Support/ManagedStatic.h"
 #include "llvm/Support/SourceMgr.h"
 
+using namespace fovea;
 using namespace mlir;
-
-namespace fovea {
 
 namespace {
 /// What a .attn file leaves to its caller.
@@ -33,6 +35,10 @@ struct ImportOptions {
 };
 } // namespace
 
+static llvm::ManagedStatic<ImportOptions> options;
+
+void fovea::registerImportOptions() { *options; }
+
 /// Errors that carry a place read as those of a compiler.
 static void report(llvm::Error error) {
   std::string text = llvm::toString(std::move(error));
@@ -40,42 +46,38 @@ static void report(llvm::Error error) {
   llvm::errs() << (hasPlace ? "" : "error: ") << text << '\n';
 }
 
-static OwningOpRef<Operation *> importAttn(const ImportOptions &options,
-                                           llvm::SourceMgr &source,
-                                           MLIRContext *context) {
-  const llvm::MemoryBuffer *buffer =
-      source.getMemoryBuffer(source.getMainFileID());
+OwningOpRef<ModuleOp> fovea::importAttn(const llvm::MemoryBuffer &source,
+                                        MLIRContext &context) {
   std::vector<std::pair<std::string, std::string>> defines;
-  for (const std::string &define : options.defines) {
+  for (const std::string &define : options->defines) {
     auto [name, value] = StringRef(define).split('=');
     defines.push_back({name.str(), value.str()});
   }
-  llvm::FailureOr<std::vector<Program>> programs =
-      parseAttn(buffer->getBuffer(), buffer->getBufferIdentifier(), defines,
-                llvm::errs());
+  llvm::FailureOr<std::vector<Program>> programs = parseAttn(
+      source.getBuffer(), source.getBufferIdentifier(), defines, llvm::errs());
   if (failed(programs))
     return nullptr;
-  std::optional<DType> dtype = parseDType(options.dtype);
+  std::optional<DType> dtype = parseDType(options->dtype);
   if (!dtype) {
-    llvm::errs() << "error: unknown dtype '" << options.dtype << "'\n";
+    llvm::errs() << "error: unknown dtype '" << options->dtype << "'\n";
     return nullptr;
   }
   for (Program &program : *programs) {
     program.dtype = dtype;
-    program.headDims = {options.headDim};
+    program.headDims = {options->headDim};
     program.valueDim =
-        options.valueDim < 0 ? options.headDim : options.valueDim;
+        options->valueDim < 0 ? options->headDim : options->valueDim;
   }
   llvm::Expected<OwningOpRef<ModuleOp>> module =
-      buildAttnModule(*programs, *context);
+      buildAttnModule(*programs, context);
   if (!module) {
     report(module.takeError());
     return nullptr;
   }
-  return OwningOpRef<Operation *>(module->release().getOperation());
+  return std::move(*module);
 }
 
-static LogicalResult exportAttn(ModuleOp module, llvm::raw_ostream &os) {
+static LogicalResult exportModule(ModuleOp module, llvm::raw_ostream &os) {
   llvm::Expected<std::vector<Program>> programs = exportPrograms(module);
   if (!programs) {
     report(programs.takeError());
@@ -90,22 +92,27 @@ static LogicalResult exportAttn(ModuleOp module, llvm::raw_ostream &os) {
   return success();
 }
 
-static void registerDialects(DialectRegistry &registry) {
+static LogicalResult exportAttn(const std::shared_ptr<llvm::SourceMgr> &source,
+                                llvm::raw_ostream &os, MLIRContext *context) {
+  if (!isReadable(*source->getMemoryBuffer(source->getMainFileID())))
+    return failure();
+  DialectRegistry registry;
   registry.insert<arith::ArithDialect, attn::AttnDialect, func::FuncDialect,
                   math::MathDialect>();
+  context->appendDialectRegistry(registry);
+  auto module = parseSourceFile<ModuleOp>(source, context);
+  return module ? exportModule(*module, os) : failure();
 }
 
-void registerAttnTranslations() {
-  static ImportOptions options;
+void fovea::registerTranslations() {
+  registerImportOptions();
   static TranslateToMLIRRegistration importer(
       "import-attn", "Read a .attn file",
       [](llvm::SourceMgr &source, MLIRContext *context) {
-        return importAttn(options, source, context);
-      },
-      registerDialects);
-  static TranslateFromMLIRRegistration exporter(
-      "export-attn", "Write level-1 IR as a .attn file", exportAttn,
-      registerDialects);
+        auto module = importAttn(
+            *source.getMemoryBuffer(source.getMainFileID()), *context);
+        return OwningOpRef<Operation *>(module ? module.release() : nullptr);
+      });
+  static TranslateRegistration exporter(
+      "export-attn", "Write level-1 IR as a .attn file", exportAttn);
 }
-
-} // namespace fovea

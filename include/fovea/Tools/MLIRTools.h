@@ -1,0 +1,48 @@
+//===- MLIRTools.h - Tools on MLIR's mains ----------------------*- C++ -*-===//
+//
+// What MLIR's mains would read by themselves is checked by isReadable first:
+// their reader of bytecode takes what is in a file for granted.
+//
+//===----------------------------------------------------------------------===//
+#ifndef FOVEA_TOOLS_MLIRTOOLS_H
+#define FOVEA_TOOLS_MLIRTOOLS_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "llvm/Support/MemoryBuffer.h"
+
+#include <memory>
+
+namespace fovea {
+
+/// False for bytecode that cannot be read, after a line on standard error.
+bool isReadable(llvm::MemoryBufferRef input);
+
+/// A file of any kind, `-` for standard input, that is readable; otherwise null
+/// after a line on standard error.
+std::unique_ptr<llvm::MemoryBuffer> openInput(llvm::StringRef path);
+
+/// The module of a file of MLIR text or bytecode.
+mlir::OwningOpRef<mlir::ModuleOp> readModule(llvm::StringRef path,
+                                             mlir::MLIRContext &context);
+
+/// The options that say what .attn files leave open: --head-dim, --value-dim,
+/// --dtype, -D.
+void registerImportOptions();
+/// The variants of a .attn file; `registerImportOptions` comes first.
+mlir::OwningOpRef<mlir::ModuleOp> importAttn(const llvm::MemoryBuffer &source,
+                                             mlir::MLIRContext &context);
+
+/// The two translations of fovea-translate, --import-attn and --export-attn.
+void registerTranslations();
+
+/// The mains of tools, which return their exit status. The first also takes
+/// .attn files.
+int runOptTool(int argc, char **argv, const char *tool, llvm::StringRef title,
+               mlir::DialectRegistry &registry);
+int runReduceTool(int argc, char **argv, mlir::DialectRegistry &registry);
+int runLanguageServer(int argc, char **argv, mlir::DialectRegistry &registry);
+
+} // namespace fovea
+
+#endif // FOVEA_TOOLS_MLIRTOOLS_H

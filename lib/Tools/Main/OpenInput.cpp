@@ -1,0 +1,42 @@
+//===- OpenInput.cpp - The files of tools on MLIR's mains -----------------===//
+#include "fovea/Registration/CheckBytecode.h"
+#include "fovea/Tools/MLIRTools.h"
+
+#include "mlir/Bytecode/BytecodeReader.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Support/FileUtilities.h"
+#include "llvm/Support/SourceMgr.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace fovea;
+
+bool fovea::isReadable(llvm::MemoryBufferRef input) {
+  if (!mlir::isBytecode(input))
+    return true;
+  llvm::Error error =
+      checkBytecode(input.getBuffer(), input.getBufferIdentifier());
+  if (!error)
+    return true;
+  llvm::errs() << llvm::toString(std::move(error)) << "\n";
+  return false;
+}
+
+std::unique_ptr<llvm::MemoryBuffer> fovea::openInput(llvm::StringRef path) {
+  std::string problem;
+  auto buffer = mlir::openInputFile(path, &problem);
+  if (!buffer)
+    llvm::errs() << problem << "\n";
+  return buffer && isReadable(*buffer) ? std::move(buffer) : nullptr;
+}
+
+mlir::OwningOpRef<mlir::ModuleOp>
+fovea::readModule(llvm::StringRef path, mlir::MLIRContext &context) {
+  auto buffer = openInput(path);
+  if (!buffer)
+    return nullptr;
+  llvm::SourceMgr sources;
+  sources.AddNewSourceBuffer(std::move(buffer), llvm::SMLoc());
+  mlir::SourceMgrDiagnosticHandler handler(sources, &context);
+  return mlir::parseSourceFile<mlir::ModuleOp>(sources, &context);
+}
