@@ -15,6 +15,8 @@ import numpy as np
 from . import _tensors
 from ._tensors import TensorTuple
 
+_FULL = 2
+
 __all__ = ["block_classes", "block_schedule", "place", "stream_of", "upload"]
 
 
@@ -82,6 +84,7 @@ def block_classes(block_mask: Any, device: str, library: str) -> TensorTuple:
     key = (library, index, stream)
     if block_mask._uploaded is None or block_mask._uploaded[0] != key:
         classes = block_mask._classes
+        _refuse_cut_full_tiles(block_mask, classes)
         # What all batches or heads share is uploaded once.
         own = tuple(
             slice(0, 1) if step == 0 else slice(None) for step in classes.strides
@@ -99,6 +102,16 @@ def block_classes(block_mask: Any, device: str, library: str) -> TensorTuple:
             tensor,
         )
     return block_mask._uploaded[1]
+
+
+def _refuse_cut_full_tiles(block_mask: Any, classes: np.ndarray) -> None:
+    """Hand-made masks alone have them: kernels would ask the mask_mod there."""
+    cut = block_mask.seq_lengths[1] % block_mask.BLOCK_SIZE[1]
+    if cut and block_mask.mask_mod is not None and (classes[..., -1] == _FULL).any():
+        raise ValueError(
+            "block_mask: a tile that the keys' end cuts must be partial on a GPU where"
+            " there is a mask_mod, got a full one"
+        )
 
 
 def upload(array: Any, library: str, device: str) -> Any:

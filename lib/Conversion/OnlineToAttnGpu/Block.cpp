@@ -128,7 +128,10 @@ Value GridLowering::lowerMask(online::StepOp step, Value scores) {
   auto yield = cast<online::YieldOp>(masked.getBody().front().getTerminator());
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPoint(yield);
-  YieldOp::create(b, loc, yield.getOperands());
+  Value keep = yield.getOperand(0);
+  if (blocks.getList()) // a listed full tile is one whatever the mask says
+    keep = arith::OrIOp::create(b, loc, keep, full);
+  YieldOp::create(b, loc, keep);
   yield.erase();
   hoistUniform(masked.getBody());
   return masked;

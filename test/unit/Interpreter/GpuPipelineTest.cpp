@@ -319,6 +319,17 @@ TEST_F(GpuPipeline, ScoreThatIsMinusInfinity) {
 // Block masks
 //===----------------------------------------------------------------------===//
 
+/// Full tiles are kept whatever the mask says of them.
+TEST_F(GpuPipeline, FullTilesOutsideOfTheMask) {
+  TestLaunch launch(kCausal, shapeOf(500, 512, 64));
+  setBlocks(launch, 128, 128,
+            {1, 2, 0, 2, //
+             2, 1, 2, 1, //
+             0, 0, 2, 2, //
+             1, 0, 2, 2});
+  check(launch);
+}
+
 /// Full and partial tiles in any order, a row without any, a cut full tile.
 TEST_F(GpuPipeline, Blocks) {
   TestLaunch launch(kCausal, shapeOf(500, 450, 64));

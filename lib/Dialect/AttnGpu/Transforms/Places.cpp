@@ -160,7 +160,10 @@ Places::Block Places::first(OpBuilder &b, Value listed) {
   Scalars s(b, total.getLoc());
   Value element = s.sub(total, s.index(1));
   Block block = find(b, element, s.slt(element, wholeTotal), listed);
-  block.full = s.boolean(false);
+  // The mask says the same of a segment's whole blocks; of listed ones it is
+  // not asked.
+  if (!list || unmasked)
+    block.full = s.boolean(false);
   return block;
 }
 
