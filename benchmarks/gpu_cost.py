@@ -67,8 +67,19 @@ def measure_compiling() -> dict[str, Any]:
     return {"cold": cold, "cached": cached}
 
 
-def launch_from_c(driver: str | None) -> dict[str, float]:
-    """Microseconds a launch by the C ABI; builds launch_cost.c."""
+def build(compiler: str, folder: Path, library: Path) -> tuple[Path, Path]:
+    """launch_cost.c, and launch_watch.c as a driver in front of the driver."""
+    program, watch = folder / "launch_cost", folder / "libwatch.so"
+    command = [compiler, "-O2", str(HERE / "launch_cost.c"), "-o", str(program)]
+    command += [f"-I{HERE.parent / 'include'}", f"-L{library}", "-lfovea", "-ldl"]
+    subprocess.run([*command, f"-Wl,-rpath,{library}"], check=True)
+    command = [compiler, "-O2", "-shared", "-fPIC", str(HERE / "launch_watch.c")]
+    subprocess.run([*command, "-o", str(watch), "-ldl"], check=True)
+    return program, watch
+
+
+def launch_from_c(driver: str | None) -> dict[str, Any]:
+    """Microseconds a launch by the C ABI; then again with the driver watched."""
     from fovea import _native
 
     package = Path(_native.__file__).resolve().parent
@@ -77,12 +88,8 @@ def launch_from_c(driver: str | None) -> dict[str, float]:
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise SystemExit("launching from C needs a C compiler")
-    with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / "launch_cost"
-        command = [compiler, "-O2", str(HERE / "launch_cost.c"), "-o", str(program)]
-        command += [f"-I{HERE.parent / 'include'}", f"-L{library}", "-lfovea", "-ldl"]
-        subprocess.run([*command, f"-Wl,-rpath,{library}"], check=True)
-        settings = {"FAKE_CUDA_QUIET": "1", "FOVEA_LIBCUDA": driver} if driver else {}
+
+    def run(**settings: str) -> dict[str, float]:
         done = subprocess.run(
             [program],
             env=os.environ | settings,
@@ -90,7 +97,16 @@ def launch_from_c(driver: str | None) -> dict[str, float]:
             text=True,
             check=True,
         )
-    return json.loads(done.stdout)
+        return json.loads(done.stdout)
+
+    with tempfile.TemporaryDirectory() as folder:
+        program, watch = build(compiler, Path(folder), library)
+        fake = {"FAKE_CUDA_QUIET": "1"} if driver else {}
+        own = {"FOVEA_LIBCUDA": driver} if driver else {}
+        behind = {"WATCHED_LIBCUDA": driver} if driver else {}
+        found: dict[str, Any] = run(**fake, **own)
+        found["watched"] = run(**fake, **behind, FOVEA_LIBCUDA=str(watch))
+    return found
 
 
 def launch_from_python() -> dict[str, float]:

@@ -1,6 +1,7 @@
 /* What a launch costs the caller: fovea_kernel_launch on a CUDA device, in
  * bursts, without waiting. Prints microseconds a launch: of the best burst and
- * of the median one.
+ * of the median one. With launch_watch.c in front of the driver also those of
+ * the same launch by the driver alone, and where its share went.
  *
  *   cc -O2 launch_cost.c -I include -L LIB -lfovea -ldl
  *
@@ -87,6 +88,19 @@ static int ascending(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+/* Of sorted times. */
+static double *sorted(double *times) {
+  qsort(times, ROUNDS, sizeof *times, ascending);
+  return times;
+}
+static double best(double *times) { return sorted(times)[0]; }
+static double middle(double *times) { return sorted(times)[ROUNDS / 2]; }
+
+static void wait(int (*synchronize)(void)) {
+  if (synchronize)
+    check("cuCtxSynchronize", synchronize());
+}
+
 int main(void) {
   const char *path = getenv("FOVEA_LIBCUDA");
   driver = dlopen(path && *path ? path : "libcuda.so.1", RTLD_NOW);
@@ -113,21 +127,35 @@ int main(void) {
   launch.lse = &lse;
   launch.scales = &scale;
   int (*synchronize)(void) = (int (*)(void))dlsym(driver, "cuCtxSynchronize");
-  static double times[ROUNDS];
   fovea_message message = {.struct_size = sizeof message};
+  double (*repeat)(int) = (double (*)(int))dlsym(driver, "watch_repeat");
+  void (*reset)(void) = (void (*)(void))dlsym(driver, "watch_reset");
+  void (*print)(FILE *, int) =
+      (void (*)(FILE *, int))dlsym(driver, "watch_print");
+  static double times[ROUNDS], bare[ROUNDS];
   for (int round = -3; round < ROUNDS; ++round) {
+    if (round == 0 && reset)
+      reset();
     double start = now();
     for (int i = 0; i < BURST; ++i)
       if (fovea_kernel_launch(kernel, &launch, &message))
         fail("fovea_kernel_launch", message.text);
-    if (round >= 0)
-      times[round] = (now() - start) / BURST;
-    if (synchronize)
-      check("cuCtxSynchronize", synchronize());
+    double took = (now() - start) / BURST;
+    wait(synchronize);
+    double alone = repeat ? repeat(BURST) : 0;
+    wait(synchronize);
+    if (round >= 0) {
+      times[round] = took;
+      bare[round] = alone;
+    }
   }
-  qsort(times, ROUNDS, sizeof *times, ascending);
-  printf("{\"best_us\": %.3f, \"median_us\": %.3f}\n", times[0],
-         times[ROUNDS / 2]);
+  printf("{\"best_us\": %.3f, \"median_us\": %.3f", best(times), middle(times));
+  if (repeat)
+    printf(", \"bare_best_us\": %.3f, \"bare_median_us\": %.3f", best(bare),
+           middle(bare));
+  if (print)
+    print(stdout, ROUNDS * BURST);
+  printf("}\n");
   fovea_kernel_free(kernel);
   return 0;
 }

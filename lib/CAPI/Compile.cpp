@@ -4,6 +4,7 @@
 #include "fovea/Interpreter/LaunchMask.h"
 #include "fovea/Runtime/CheckLaunch.h"
 #include "fovea/Runtime/GatherPages.h"
+#include "fovea/Runtime/LaunchKey.h"
 #include "fovea/Runtime/ReadSource.h"
 
 #include "llvm/Support/raw_ostream.h"
@@ -90,15 +91,23 @@ llvm::Expected<LaunchView> checkCall(const Kernel &kernel,
 
 llvm::Error runWhole(Kernel &kernel, LaunchView &view);
 
-/// A launch whose keys and values may lie in pages.
-llvm::Error runLaunch(Kernel &kernel, LaunchView &view) {
-  if (isEmptyLaunch(view))
-    return llvm::Error::success();
-  if (!view.pageLength)
-    return runWhole(kernel, view);
-  if (kernel.getGPUTarget())
+llvm::Error runOnGPU(Kernel &kernel, const LaunchView &view,
+                     const LaunchKey *key) {
+  if (view.pageLength)
     return makeError(FOVEA_UNSUPPORTED,
                      "page_table: pages are read on the CPU alone");
+  auto cuda = kernel.getCudaKernel();
+  return cuda ? (*cuda)->launch(view, key) : cuda.takeError();
+}
+
+/// A launch whose keys and values may lie in pages.
+llvm::Error runLaunch(Kernel &kernel, LaunchView &view, const LaunchKey *key) {
+  if (isEmptyLaunch(view))
+    return llvm::Error::success();
+  if (kernel.getGPUTarget())
+    return runOnGPU(kernel, view, key);
+  if (!view.pageLength)
+    return runWhole(kernel, view);
   if (kernel.getTarget()) {
     auto form = kernel.chooseForm(view);
     if (!form)
@@ -110,11 +119,8 @@ llvm::Error runLaunch(Kernel &kernel, LaunchView &view) {
   return whole ? runWhole(kernel, whole->view) : whole.takeError();
 }
 
+/// On the CPU or by the interpreter.
 llvm::Error runWhole(Kernel &kernel, LaunchView &view) {
-  if (kernel.getGPUTarget()) {
-    auto cuda = kernel.getCudaKernel();
-    return cuda ? (*cuda)->launch(view) : cuda.takeError();
-  }
   if (!kernel.getTarget())
     return interpretProgram(kernel.getProgram(), view);
   auto form = kernel.chooseForm(view);
@@ -209,6 +215,17 @@ extern "C" fovea_status fovea_kernel_object(fovea_kernel *kernel,
 // Running
 //===----------------------------------------------------------------------===//
 
+/// A launch on a GPU as there was one before, of which nothing is checked
+/// again.
+static bool relaunch(const std::shared_ptr<Kernel> &kernel,
+                     const LaunchKey &key) {
+  auto cuda = kernel->getCudaKernel();
+  if (cuda)
+    return (*cuda)->relaunch(key);
+  llvm::consumeError(cuda.takeError());
+  return false;
+}
+
 extern "C" fovea_status fovea_kernel_launch(fovea_kernel *kernel,
                                             const fovea_launch *launch,
                                             fovea_message *message) {
@@ -218,8 +235,13 @@ extern "C" fovea_status fovea_kernel_launch(fovea_kernel *kernel,
       return found.takeError();
     if (llvm::Error error = checkStruct(launch, "launch"))
       return error;
+    LaunchKey key;
+    bool known = (*found)->getGPUTarget() && key.read(*launch);
+    if (known && relaunch(*found, key))
+      return llvm::Error::success();
     auto view = checkCall(**found, *launch);
-    return view ? runLaunch(**found, *view) : view.takeError();
+    return view ? runLaunch(**found, *view, known ? &key : nullptr)
+                : view.takeError();
   });
 }
 

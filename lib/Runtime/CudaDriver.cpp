@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <dlfcn.h>
 #include <map>
-#include <unistd.h>
+#include <pthread.h>
 
 using namespace fovea;
 using llvm::Twine;
@@ -15,13 +15,15 @@ using llvm::Twine;
 struct CudaDriver::State {
   std::vector<CudaDevice> devices;
   std::mutex mutex;
-  std::map<int, void *> contexts; // primary ones, retained for good
+  // Primary ones by device, retained for good when first used.
+  std::unique_ptr<std::atomic<void *>[]> contexts;
   struct Workspace {
     uint64_t address = 0, bytes = 0;
   };
   using Memory = std::map<std::pair<int, void *>, Workspace>;
   Memory workspaces, scratch;
   std::mutex scratchMutex;
+  uint64_t scratchVersion = 0;
 
   /// The memory of a stream, made or made larger.
   llvm::Expected<uint64_t> get(CudaDriver &driver, Memory &memory, int device,
@@ -100,33 +102,39 @@ llvm::Expected<std::unique_ptr<CudaDriver>> CudaDriver::open() {
   }
   if (count == 0)
     return absent("no NVIDIA device on this machine");
+  made->state->contexts =
+      std::make_unique<std::atomic<void *>[]>(static_cast<size_t>(count));
   return std::move(made);
 }
 
 namespace {
-/// What opening gave, once a process; a forked child may not use the driver of
-/// its parent and asks anew, so that the driver itself says so.
+/// What opening gave, once a process.
 struct Opened {
   std::unique_ptr<CudaDriver> driver;
   std::string error;
-  pid_t process = getpid();
 };
+
+std::atomic<Opened *> current{nullptr};
+
+/// A forked child may not use the driver of its parent and asks anew, so that
+/// the driver itself says so.
+void forget() { current = nullptr; }
 } // namespace
 
 llvm::Expected<CudaDriver *> CudaDriver::get() {
-  static std::atomic<Opened *> current{nullptr};
   Opened *opened = current.load(std::memory_order_acquire);
-  while (!opened || opened->process != getpid()) {
+  if (!opened) {
+    static const int watched = pthread_atfork(nullptr, nullptr, forget);
+    (void)watched;
     auto *made = new Opened;
     if (auto driver = open())
       made->driver = std::move(*driver);
     else
       made->error = takeStatus(driver.takeError()).second;
-    if (current.compare_exchange_strong(opened, made)) {
+    if (current.compare_exchange_strong(opened, made))
       opened = made;
-      break;
-    }
-    delete made;
+    else
+      delete made;
   }
   if (!opened->driver)
     return makeError(FOVEA_UNSUPPORTED, opened->error);
@@ -156,15 +164,18 @@ CudaDriver::Scope::~Scope() {
 }
 
 llvm::Expected<CudaDriver::Scope> CudaDriver::enter(int device) {
-  std::lock_guard<std::mutex> lock(state->mutex);
-  void *&context = state->contexts[device];
-  if (!context)
+  std::atomic<void *> &slot = state->contexts[device];
+  void *context = slot.load(std::memory_order_acquire), *now = nullptr;
+  if (!context) {
     if (llvm::Error error = check(table->primaryContextRetain(&context, device),
                                   "cuda:" + Twine(device)))
       return std::move(error);
-  if (llvm::Error error =
-          check(table->contextPush(context), "cuda:" + Twine(device)))
-    return std::move(error);
+    slot.store(context, std::memory_order_release);
+  }
+  if (table->contextGet(&now) == 0 && now == context)
+    return Scope(nullptr);
+  if (int status = table->contextPush(context))
+    return check(status, "cuda:" + Twine(device));
   return Scope(this);
 }
 
@@ -190,9 +201,10 @@ llvm::Expected<uint64_t> CudaDriver::State::get(CudaDriver &driver,
     cuda.memoryFree(made.address);
     return std::move(error);
   }
-  // Freeing waits for the kernels that use the old one.
-  if (found.address)
-    cuda.memoryFree(found.address);
+  if (found.address && &memory == &scratch) {
+    cuda.memoryFree(found.address); // waits for the kernels that use it
+    ++scratchVersion;
+  }
   found = made;
   return found.address;
 }
@@ -209,3 +221,5 @@ llvm::Expected<uint64_t> CudaDriver::getScratch(int device, void *stream,
 }
 
 std::mutex &CudaDriver::scratchMutex() { return state->scratchMutex; }
+
+uint64_t CudaDriver::scratchVersion() const { return state->scratchVersion; }

@@ -16,6 +16,7 @@ namespace fovea {
   F(cuDeviceGetName, deviceGetName, (char *, int, int))                        \
   F(cuDeviceGetAttribute, deviceGetAttribute, (int *, int, int))               \
   F(cuDevicePrimaryCtxRetain, primaryContextRetain, (void **, int))            \
+  F(cuCtxGetCurrent, contextGet, (void **))                                    \
   F(cuCtxPushCurrent_v2, contextPush, (void *))                                \
   F(cuCtxPopCurrent_v2, contextPop, (void **))                                 \
   F(cuModuleLoadData, moduleLoad, (void **, const void *))                     \
@@ -29,6 +30,7 @@ namespace fovea {
   F(cuTensorMapEncodeTiled, encodeTensorMap,                                   \
     (void *, int, uint32_t, void *, const uint64_t *, const uint64_t *,        \
      const uint32_t *, const uint32_t *, int, int, int, int))                  \
+  F(cuTensorMapReplaceAddress, replaceAddress, (void *, uint64_t))             \
   F(cuLaunchKernel, launchKernel,                                              \
     (void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,       \
      unsigned, void *, void **, void **))

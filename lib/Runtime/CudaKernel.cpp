@@ -1,6 +1,7 @@
 //===- CudaKernel.cpp - Cubins, loaded and launched by their manifests ----===//
 #include "CudaFunctions.h"
 #include "CudaMaps.h"
+#include "CudaPlans.h"
 #include "fovea/Runtime/Cuda.h"
 #include "fovea/Runtime/Error.h"
 
@@ -22,10 +23,34 @@ struct CudaKernel::Loaded {
 };
 
 struct CudaKernel::MapCache : public TensorMapCache {};
+struct CudaKernel::Plans : public LaunchPlans {};
 
-CudaKernel::CudaKernel(std::string image, KernelManifest manifest)
-    : image(std::move(image)), manifest(std::move(manifest)),
-      maps(std::make_unique<MapCache>()) {}
+/// Whether addresses count for more than what keys tell of them.
+static bool readsAddresses(const KernelManifest &manifest) {
+  auto reads = [](const LaunchExpr &expr) {
+    return expr.readsAddress(LaunchKey::alignment);
+  };
+  auto argumentReads = [&](const KernelArgument &argument) {
+    return reads(argument.value) || llvm::any_of(argument.sizes, reads) ||
+           llvm::any_of(argument.strides, reads);
+  };
+  return reads(manifest.grid) || reads(manifest.workspace) ||
+         reads(manifest.scratch) ||
+         llvm::any_of(manifest.arguments, argumentReads) ||
+         llvm::any_of(manifest.before,
+                      [&](const KernelPrologue &kernel) {
+                        return reads(kernel.grid) ||
+                               llvm::any_of(kernel.arguments, argumentReads);
+                      }) ||
+         llvm::any_of(manifest.conditions, [&](const LaunchCondition &one) {
+           return reads(one.holds);
+         });
+}
+
+CudaKernel::CudaKernel(std::string image, KernelManifest given)
+    : image(std::move(image)), manifest(std::move(given)),
+      maps(std::make_unique<MapCache>()),
+      plans(readsAddresses(manifest) ? nullptr : std::make_unique<Plans>()) {}
 
 CudaKernel::~CudaKernel() {
   // At the end of a process the driver may be gone; then nothing is left to do.
@@ -189,58 +214,38 @@ llvm::Error CudaKernel::checkPromises(const LaunchView &view,
   return llvm::Error::success();
 }
 
-namespace {
-/// The arguments of one launch in the form that cuLaunchKernel reads.
-class ArgumentBuffer {
-public:
-  explicit ArgumentBuffer(size_t count) { slots.reserve(count); }
-  void add(const void *data, size_t size) {
-    Slot &slot = slots.emplace_back();
-    std::memcpy(slot.bytes, data, size);
-  }
-  template <typename T> void add(T value) { add(&value, sizeof value); }
-  void **pointers() {
-    list.clear();
-    for (Slot &slot : slots)
-      list.push_back(slot.bytes);
-    return list.data();
-  }
-
-private:
-  struct alignas(64) Slot {
-    char bytes[tensorMapBytes];
-  };
-  std::vector<Slot> slots;
-  llvm::SmallVector<void *, 16> list;
-};
-} // namespace
-
 llvm::Expected<int64_t> CudaKernel::getWorkspace(const LaunchView &view) const {
   LaunchValues values = makeValues(view, 1);
   return manifest.workspace.evaluate(values) +
          manifest.scratch.evaluate(values);
 }
 
-/// One launch, checked and with its memory.
+/// One launch, checked, whose arguments are put together.
 class CudaKernel::Launcher {
 public:
   Launcher(CudaKernel &kernel, CudaDriver &driver, const LaunchView &view,
            LaunchValues values)
       : kernel(kernel), manifest(kernel.manifest), driver(driver), view(view),
         values(std::move(values)) {}
-  llvm::Error run(const Loaded &loaded, int64_t grid);
+  /// Launches, and keeps what was launched under the key.
+  llvm::Error run(const Loaded &loaded, int64_t grid, const LaunchKey *key);
 
 private:
   llvm::Error addMemory();
-  llvm::Error pack(llvm::ArrayRef<KernelArgument> list, ArgumentBuffer &out);
-  llvm::Error launch(void *function, llvm::ArrayRef<KernelArgument> list,
-                     int64_t grid, unsigned threads, unsigned sharedMemory);
+  llvm::Error packAll(const Loaded &loaded, int64_t grid);
+  llvm::Error pack(llvm::ArrayRef<KernelArgument> list);
+  llvm::Error pack(const KernelArgument &argument);
+  llvm::Error packMap(const KernelArgument &argument);
+  bool liesInScratch(unsigned tensor) const {
+    return tensor == SignedQTensor && values.sizes[LaunchValues::SIGN] < 1;
+  }
 
   CudaKernel &kernel;
   const KernelManifest &manifest;
   CudaDriver &driver;
   const LaunchView &view;
   LaunchValues values;
+  PackedLaunch packed;
   uint64_t workspace = 0, scratch = 0;
 };
 
@@ -258,7 +263,7 @@ llvm::Error CudaKernel::Launcher::addMemory() {
   if (!more)
     return more.takeError();
   scratch = *more;
-  if (values.sizes[LaunchValues::SIGN] < 1) {
+  if (liesInScratch(SignedQTensor)) {
     // A kernel that takes the sign from the queries finds them here.
     LaunchValues::Tensor &copy = values.tensors[SignedQTensor];
     copy.address = static_cast<int64_t>(scratch);
@@ -269,81 +274,97 @@ llvm::Error CudaKernel::Launcher::addMemory() {
   return llvm::Error::success();
 }
 
-llvm::Error CudaKernel::Launcher::pack(llvm::ArrayRef<KernelArgument> list,
-                                       ArgumentBuffer &out) {
-  for (const KernelArgument &argument : list) {
-    switch (argument.kind) {
-    case Kind::TensorMap: {
-      TensorMap map;
-      if (llvm::Error error =
-              kernel.maps->find(driver, manifest, argument, values, map))
-        return error;
-      out.add(map.bytes, sizeof map.bytes);
-      break;
-    }
-    case Kind::Pointer:
-      out.add(values.tensors[argument.tensor].address);
-      break;
-    case Kind::Workspace:
-      out.add<uint64_t>(workspace + argument.value.evaluate(values));
-      break;
-    case Kind::Scratch:
-      out.add<uint64_t>(scratch + argument.value.evaluate(values));
-      break;
-    case Kind::I32:
-      out.add(static_cast<int32_t>(argument.value.evaluate(values)));
-      break;
-    case Kind::I64:
-      out.add(argument.value.evaluate(values));
-      break;
-    case Kind::Scale:
-      out.add(static_cast<float>(view.scales[argument.pair]));
-      break;
-    case Kind::ScaleSize: {
-      float scale = static_cast<float>(view.scales[argument.pair]);
-      out.add(scale == 0 ? 1.0f : std::fabs(scale));
-      break;
-    }
-    }
+llvm::Error CudaKernel::Launcher::packMap(const KernelArgument &argument) {
+  TensorMap map;
+  if (llvm::Error error =
+          kernel.maps->find(driver, manifest, argument, values, map))
+    return error;
+  packed.add(map);
+  int64_t address = values.tensors[argument.tensor].address;
+  if (address == 0) // nothing reads through the map, see TensorMapCache
+    packed.follow(QTensor, values.tensors[QTensor].address, /*isMap=*/true);
+  else if (!liesInScratch(argument.tensor))
+    packed.follow(argument.tensor, address, /*isMap=*/true);
+  return llvm::Error::success();
+}
+
+llvm::Error CudaKernel::Launcher::pack(const KernelArgument &argument) {
+  switch (argument.kind) {
+  case Kind::TensorMap:
+    return packMap(argument);
+  case Kind::Pointer: {
+    int64_t address = values.tensors[argument.tensor].address;
+    packed.add(address);
+    if (!liesInScratch(argument.tensor))
+      packed.follow(argument.tensor, address, /*isMap=*/false);
+    break;
+  }
+  case Kind::Workspace:
+    packed.add<uint64_t>(workspace + argument.value.evaluate(values));
+    break;
+  case Kind::Scratch:
+    packed.add<uint64_t>(scratch + argument.value.evaluate(values));
+    break;
+  case Kind::I32:
+    packed.add(static_cast<int32_t>(argument.value.evaluate(values)));
+    break;
+  case Kind::I64:
+    packed.add(argument.value.evaluate(values));
+    break;
+  case Kind::Scale:
+    packed.add(static_cast<float>(view.scales[argument.pair]));
+    break;
+  case Kind::ScaleSize: {
+    float scale = static_cast<float>(view.scales[argument.pair]);
+    packed.add(scale == 0 ? 1.0f : std::fabs(scale));
+    break;
+  }
   }
   return llvm::Error::success();
 }
 
-llvm::Error CudaKernel::Launcher::launch(void *function,
-                                         llvm::ArrayRef<KernelArgument> list,
-                                         int64_t grid, unsigned threads,
-                                         unsigned sharedMemory) {
-  ArgumentBuffer arguments(list.size());
-  if (llvm::Error error = pack(list, arguments))
-    return error;
-  int status = driver.functions().launchKernel(
-      function, static_cast<unsigned>(grid), 1, 1, threads, 1, 1, sharedMemory,
-      view.stream, arguments.pointers(), nullptr);
-  if (status == 0) // the common case makes no text
-    return llvm::Error::success();
-  return driver.check(status, "launching kernel '" + manifest.name + "' (" +
-                                  describe(view) + ")");
+llvm::Error CudaKernel::Launcher::pack(llvm::ArrayRef<KernelArgument> list) {
+  for (const KernelArgument &argument : list)
+    if (llvm::Error error = pack(argument))
+      return error;
+  return llvm::Error::success();
 }
 
-llvm::Error CudaKernel::Launcher::run(const Loaded &loaded, int64_t grid) {
-  std::unique_lock<std::mutex> lock(driver.scratchMutex(), std::defer_lock);
-  if (!manifest.before.empty())
-    lock.lock();
-  if (llvm::Error error = addMemory())
-    return error;
+llvm::Error CudaKernel::Launcher::packAll(const Loaded &loaded, int64_t grid) {
   for (auto [first, function] : llvm::zip(manifest.before, loaded.before)) {
     int64_t blocks = first.grid.evaluate(values);
     if (blocks <= 0)
       continue;
-    if (llvm::Error error =
-            launch(function, first.arguments, blocks, first.threads, 0))
+    packed.begin(function, blocks, first.threads, 0);
+    if (llvm::Error error = pack(first.arguments))
       return error;
   }
-  return launch(loaded.function, manifest.arguments, grid, manifest.threads,
-                manifest.sharedMemory);
+  packed.begin(loaded.function, grid, manifest.threads, manifest.sharedMemory);
+  return pack(manifest.arguments);
 }
 
-llvm::Error CudaKernel::launch(const LaunchView &view) {
+llvm::Error CudaKernel::Launcher::run(const Loaded &loaded, int64_t grid,
+                                      const LaunchKey *key) {
+  bool usesScratch =
+      !manifest.before.empty() || manifest.scratch.evaluate(values) > 0;
+  std::unique_lock<std::mutex> lock(driver.scratchMutex(), std::defer_lock);
+  if (usesScratch)
+    lock.lock();
+  if (llvm::Error error = addMemory())
+    return error;
+  if (llvm::Error error = packAll(loaded, grid))
+    return error;
+  if (int status = packed.run(driver.functions(), view.stream))
+    return driver.check(status, "launching kernel '" + manifest.name + "' (" +
+                                    describe(view) + ")");
+  if (key && kernel.plans)
+    kernel.plans->keep(*key, driver, std::move(packed),
+                       usesScratch ? std::optional(driver.scratchVersion())
+                                   : std::nullopt);
+  return llvm::Error::success();
+}
+
+llvm::Error CudaKernel::launch(const LaunchView &view, const LaunchKey *key) {
   auto driver = CudaDriver::get();
   if (!driver)
     return driver.takeError();
@@ -362,5 +383,16 @@ llvm::Error CudaKernel::launch(const LaunchView &view) {
   auto kernel = load(**driver, **device);
   if (!kernel)
     return kernel.takeError();
-  return Launcher(*this, **driver, view, std::move(values)).run(**kernel, grid);
+  return Launcher(*this, **driver, view, std::move(values))
+      .run(**kernel, grid, key);
+}
+
+bool CudaKernel::relaunch(const LaunchKey &key) {
+  if (!plans)
+    return false;
+  auto driver = CudaDriver::get();
+  if (driver)
+    return plans->run(**driver, key);
+  llvm::consumeError(driver.takeError());
+  return false;
 }

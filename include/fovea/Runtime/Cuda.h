@@ -20,6 +20,7 @@
 
 namespace fovea {
 
+class LaunchKey;
 struct CudaFunctions; // the entry points that are used
 
 struct CudaDevice {
@@ -44,7 +45,7 @@ public:
   /// An error of the driver under its own name; success for 0.
   llvm::Error check(int status, const llvm::Twine &what) const;
 
-  /// Makes a device's primary context current for a scope.
+  /// Makes a device's primary context current for a scope, where it is not.
   class Scope {
   public:
     Scope(Scope &&other) : driver(other.driver) { other.driver = nullptr; }
@@ -58,13 +59,17 @@ public:
   };
   llvm::Expected<Scope> enter(int device);
 
-  /// Memory of a stream: zero when it is made, kernels leave it zero.
+  /// Memory of a stream: zero when it is made, kernels leave it zero. It stays
+  /// even where a later launch needs more and gets another one.
   llvm::Expected<uint64_t> getWorkspace(int device, void *stream,
                                         uint64_t bytes);
   /// Memory of a stream that its kernels write before they read. Launches that
   /// use it come in whole: they hold the lock until the last one is on its way.
   llvm::Expected<uint64_t> getScratch(int device, void *stream, uint64_t bytes);
   std::mutex &scratchMutex();
+  /// Another number after some scratch memory was given back; with the lock
+  /// held.
+  uint64_t scratchVersion() const;
   ~CudaDriver();
 
 private:
@@ -83,14 +88,19 @@ public:
   ~CudaKernel();
 
   const KernelManifest &getManifest() const { return manifest; }
-  /// Launches on the view's stream and does not wait.
-  llvm::Error launch(const LaunchView &view);
+  /// Launches on the view's stream and does not wait. With a key the launch is
+  /// kept for relaunch().
+  llvm::Error launch(const LaunchView &view, const LaunchKey *key = nullptr);
+  /// Launches what was launched before, at other addresses; false where nothing
+  /// with this key was.
+  bool relaunch(const LaunchKey &key);
   /// Bytes of workspace that a launch uses.
   llvm::Expected<int64_t> getWorkspace(const LaunchView &view) const;
 
 private:
   struct Loaded;
   struct MapCache;
+  struct Plans;
   class Launcher;
   llvm::Expected<Loaded *> load(CudaDriver &driver, const CudaDevice &device);
   llvm::Error checkPromises(const LaunchView &view,
@@ -101,6 +111,7 @@ private:
   std::mutex mutex;
   std::vector<std::unique_ptr<Loaded>> loaded; ///< by device
   std::unique_ptr<MapCache> maps;
+  std::unique_ptr<Plans> plans;
 };
 
 } // namespace fovea

@@ -76,6 +76,8 @@ public:
                                           llvm::ArrayRef<std::string> captures);
   /// Total: what has no value (a division by 0) is 0.
   int64_t evaluate(const LaunchValues &values) const;
+  /// Whether it reads addresses otherwise than modulo a divisor of `alignment`.
+  bool readsAddress(int64_t alignment) const;
 
 private:
   struct Step {

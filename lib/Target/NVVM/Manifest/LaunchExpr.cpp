@@ -186,6 +186,18 @@ LaunchExpr::parse(const llvm::json::Value &value,
   return expr;
 }
 
+bool LaunchExpr::readsAddress(int64_t alignment) const {
+  for (size_t i = 0; i < code.size(); ++i) {
+    if (code[i].op != Op::Address)
+      continue;
+    if (i + 2 >= code.size() || code[i + 1].op != Op::Number ||
+        code[i + 2].op != Op::Mod || code[i + 1].number <= 0 ||
+        alignment % code[i + 1].number != 0)
+      return true;
+  }
+  return false;
+}
+
 int64_t LaunchExpr::evaluate(const LaunchValues &values) const {
   // Most are one name; a launch evaluates some sixty.
   if (code.size() == 1 && code.front().op == Op::Size)

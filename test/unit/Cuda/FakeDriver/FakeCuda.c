@@ -5,6 +5,7 @@
  * state of a device. Tests set what it reports and which call fails.
  *
  *===----------------------------------------------------------------------===*/
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,11 +17,15 @@ int fakeRegisters = 168, fakeLocalBytes = 0, fakeMinor = 0, fakeDevices = 1;
 void *fakeParameters[64];
 int fakeParameterCount = 0;
 
-/// Timings want neither the log nor its growth.
-static int quiet = 0;
+/// Timings and threads want neither the log nor its growth.
+int fakeQuiet = 0;
+/// Launches of threads: the address in the map, the capture and the lse are
+/// 2^24 times one more than the stream's number, and its offset.
+int fakeThreads = 0;
+atomic_int fakeMismatches = 0;
 
 static void note(const char *text) {
-  if (quiet)
+  if (fakeQuiet)
     return;
   strncat(fakeLog, text, sizeof fakeLog - strlen(fakeLog) - 1);
   strncat(fakeLog, "\n", sizeof fakeLog - strlen(fakeLog) - 1);
@@ -31,7 +36,7 @@ static int answer(const char *name) {
 }
 
 int cuInit(unsigned flags) {
-  quiet = getenv("FAKE_CUDA_QUIET") != NULL;
+  fakeQuiet = getenv("FAKE_CUDA_QUIET") != NULL;
   return flags == 0 ? answer("cuInit") : 1;
 }
 int cuGetErrorName(int status, const char **name) {
@@ -61,18 +66,24 @@ int cuDevicePrimaryCtxRetain(void **context, int device) {
   note("retain");
   return answer("cuDevicePrimaryCtxRetain");
 }
-static int depth = 0;
+/// The stack of current contexts, one a thread.
+static _Thread_local void *stack[64];
+static _Thread_local int depth = 0;
 int fakeDepth(void) { return depth; }
+int cuCtxGetCurrent(void **context) {
+  *context = depth ? stack[depth - 1] : NULL;
+  return 0;
+}
 int cuCtxPushCurrent_v2(void *context) {
-  (void)context;
-  ++depth;
+  note("push");
+  stack[depth++] = context;
   return 0;
 }
 int cuCtxPopCurrent_v2(void **context) {
-  *context = NULL;
-  --depth;
+  *context = stack[--depth];
   return 0;
 }
+int cuCtxSynchronize(void) { return 0; }
 int cuModuleLoadData(void **module, const void *image) {
   char text[64];
   snprintf(text, sizeof text, "load %.20s", (const char *)image);
@@ -144,6 +155,11 @@ int cuTensorMapEncodeTiled(void *map, int type, uint32_t rank, void *address,
   memset(map, 0x5a, 128);
   return answer("cuTensorMapEncodeTiled");
 }
+int cuTensorMapReplaceAddress(void *map, uint64_t address) {
+  note("replace");
+  memcpy(map, &address, sizeof address);
+  return answer("cuTensorMapReplaceAddress");
+}
 int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz,
                    unsigned bx, unsigned by, unsigned bz, unsigned shared,
                    void *stream, void **parameters, void **extra) {
@@ -153,6 +169,15 @@ int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz,
            "launch %ux%ux%u of %ux%ux%u, %u bytes, stream %p", gx, gy, gz, bx,
            by, bz, shared, stream);
   note(text);
+  if (fakeThreads) {
+    uint64_t map = *(uint64_t *)parameters[0];
+    uint64_t slope = *(uint64_t *)parameters[1],
+             lse = *(uint64_t *)parameters[2];
+    int fresh = map == 0x5a5a5a5a5a5a5a5au;
+    if (slope != lse + 0x1000 || (lse >> 24) != ((uint64_t)stream >> 20) + 1 ||
+        (!fresh && map != lse - 0x4000))
+      ++fakeMismatches;
+  }
   for (int i = 0; i < fakeParameterCount; ++i)
     memcpy(&fakeParameters[i], parameters[i], sizeof(void *));
   return answer("cuLaunchKernel");
