@@ -87,16 +87,22 @@ private:
     give(r, static_cast<int8_t>(single(m0, m1, n0, n1, positions, ragged)));
   }
 
+  /// Halves the longer side, or both where they are about as long: where a
+  /// boundary runs through a rectangle, it runs through its halves as well.
   void split(const TileRectangle &r) {
-    TileRectangle a = r, b = r;
-    bool rows =
-        (r.rowEnd - r.row) * blockQ >= (r.columnEnd - r.column) * blockKV;
-    if ((rows && r.rowEnd - r.row > 1) || r.columnEnd - r.column == 1)
-      a.rowEnd = b.row = r.row + (r.rowEnd - r.row) / 2;
-    else
-      a.columnEnd = b.column = r.column + (r.columnEnd - r.column) / 2;
-    pending.push_back(b);
-    pending.push_back(a);
+    int64_t rows = r.rowEnd - r.row, columns = r.columnEnd - r.column;
+    int64_t height = rows * blockQ, width = columns * blockKV;
+    bool cutRows = rows > 1 && (columns == 1 || 2 * height > width);
+    bool cutColumns = columns > 1 && (rows == 1 || 2 * width > height);
+    int64_t row = cutRows ? r.row + rows / 2 : r.rowEnd;
+    int64_t column = cutColumns ? r.column + columns / 2 : r.columnEnd;
+    if (cutRows && cutColumns)
+      pending.push_back({row, r.rowEnd, column, r.columnEnd});
+    if (cutRows)
+      pending.push_back({row, r.rowEnd, r.column, column});
+    if (cutColumns)
+      pending.push_back({r.row, row, column, r.columnEnd});
+    pending.push_back({r.row, row, r.column, column});
   }
 
   void give(const TileRectangle &r, int8_t value) {

@@ -79,22 +79,30 @@ public:
   const Region &getRegion() const { return region; }
 
 private:
+  /// A line of a capture: its number, the dimension, where it begins.
+  using LineKey = std::tuple<unsigned, unsigned, int64_t>;
   struct Value {
     IntBounds ints;
     FloatBounds floats = {0, 0};
   };
   struct State {
     bool needed = false, uniform = false;
+    /// Which positions the node depends on.
+    bool onQuery = false, onKey = false;
     std::optional<LinearForm> linear;
     /// A comparison of two sums: left - right.
     std::optional<LinearForm> difference;
+    /// Of a read: the line that it asked last.
+    LineKey line = {};
+    LineSummary<IntBounds> *intLine = nullptr;
+    LineSummary<FloatBounds> *floatLine = nullptr;
   };
   void findNeeded();
   void findLinear(unsigned index);
   void plan();
-  Value compute(unsigned index);
+  void compute(unsigned index);
   Value computeArg(const Node &node) const;
-  Value computeRead(const Node &node);
+  void computeRead(unsigned index, Value &out);
   IntBounds computeCompare(unsigned index);
   std::optional<IntBounds> range(const LinearForm &form) const;
   const TensorView *capture(const Node &node) const;
@@ -109,12 +117,14 @@ private:
   std::vector<unsigned> varying, direct;
   IntBounds batch, head, element;
   Interval query, key;
-  using LineKey = std::tuple<unsigned, unsigned, int64_t>;
+  /// Whether the values are those of this rectangle, of all nodes or of direct
+  /// ones.
+  bool current = false, currentAll = false;
   template <typename B>
   using Lines = std::map<LineKey, std::unique_ptr<LineSummary<B>>>;
   template <typename B>
-  B queryLine(Lines<B> &lines, const LineKey &key, const TensorView &capture,
-              Interval range);
+  B queryLine(Lines<B> &lines, LineSummary<B> *State::*last, unsigned index,
+              const LineKey &key, Interval range);
   Lines<IntBounds> intLines;
   Lines<FloatBounds> floatLines;
 };

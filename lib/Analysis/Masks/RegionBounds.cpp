@@ -152,17 +152,19 @@ std::optional<IntBounds> RegionBounds::range(const LinearForm &form) const {
 void RegionBounds::enter(IntBounds newBatch, IntBounds newHead) {
   batch = newBatch;
   head = newHead;
+  current = false;
   for (unsigned i = 0; i < region.nodes.size(); ++i) {
     const Node &node = region.nodes[i];
     State &state = states[i];
-    if (node.kind == NodeKind::Arg)
-      state.uniform = node.symbol != "q" && node.symbol != "kv";
-    else
-      state.uniform = llvm::all_of(node.operands, [&](unsigned operand) {
-        return states[operand].uniform;
-      });
+    state.onQuery = node.kind == NodeKind::Arg && node.symbol == "q";
+    state.onKey = node.kind == NodeKind::Arg && node.symbol == "kv";
+    for (unsigned operand : node.operands) {
+      state.onQuery |= states[operand].onQuery;
+      state.onKey |= states[operand].onKey;
+    }
+    state.uniform = !state.onQuery && !state.onKey;
     if (state.uniform)
-      values[i] = compute(i);
+      compute(i);
     findLinear(i);
   }
   plan();
@@ -192,10 +194,19 @@ void RegionBounds::plan() {
 }
 
 void RegionBounds::evaluate(Interval q, Interval kv, bool all) {
+  // A rectangle shares a side with the one that it was cut from.
+  bool kept = current && all == currentAll;
+  bool sameQuery = kept && q.low == query.low && q.high == query.high;
+  bool sameKey = kept && kv.low == key.low && kv.high == key.high;
   query = q;
   key = kv;
-  for (unsigned index : all ? varying : direct)
-    values[index] = compute(index);
+  current = true;
+  currentAll = all;
+  for (unsigned index : all ? varying : direct) {
+    const State &state = states[index];
+    if ((state.onQuery && !sameQuery) || (state.onKey && !sameKey))
+      compute(index);
+  }
 }
 
 //===----------------------------------------------------------------------===//
@@ -229,9 +240,9 @@ RegionBounds::Value RegionBounds::computeArg(const Node &node) const {
   return out;
 }
 
-RegionBounds::Value RegionBounds::compute(unsigned index) {
+void RegionBounds::compute(unsigned index) {
   const Node &node = region.nodes[index];
-  Value out;
+  Value &out = values[index];
   out.ints = wholeInt(node.type);
   out.floats = FloatBounds();
   auto a = [&](unsigned operand) -> const Value & {
@@ -241,51 +252,54 @@ RegionBounds::Value RegionBounds::compute(unsigned index) {
     // Where it wraps, anything: its operands may not have been computed.
     if (std::optional<IntBounds> exact = range(*form))
       out.ints = *exact;
-    return out;
+    return;
   }
   switch (node.kind) {
   case NodeKind::Arg:
-    return computeArg(node);
+    out = computeArg(node);
+    return;
   case NodeKind::Const:
     out.ints = IntBounds::of(node.integer);
     out.floats = FloatBounds::of(node.real);
-    return out;
+    return;
   case NodeKind::Size:
     out.ints = environment.sizes
                    ? IntBounds::of(environment.sizes->get(node.symbol))
                    : anySize();
-    return out;
+    return;
   case NodeKind::Extent:
     out.ints = capture(node) ? IntBounds::of(capture(node)->sizes[node.dim])
                              : anySize();
-    return out;
+    return;
   case NodeKind::Param:
     for (const Param &param : program.params)
       if (param.name == node.symbol) {
         out.ints = IntBounds::of(param.integer);
         out.floats = FloatBounds::of(param.real);
       }
-    return out;
+    return;
   case NodeKind::Read:
-    return computeRead(node);
+    return computeRead(index, out);
   case NodeKind::Select: {
     const IntBounds &condition = a(0).ints;
-    if (condition.isPoint())
-      return a(condition.low ? 1 : 2);
+    if (condition.isPoint()) {
+      out = a(condition.low ? 1 : 2);
+      return;
+    }
     out.ints = join(a(1).ints, a(2).ints);
     out.floats = join(a(1).floats, a(2).floats);
-    return out;
+    return;
   }
   case NodeKind::I1ToI64:
     out.ints = a(0).ints;
-    return out;
+    return;
   case NodeKind::I1ToF:
   case NodeKind::I64ToF:
     out.floats = convertToFloat(a(0).ints);
-    return out;
+    return;
   case NodeKind::ToInt:
     out.ints = convertToInt(a(0).floats);
-    return out;
+    return;
   default:
     break;
   }
@@ -296,7 +310,6 @@ RegionBounds::Value RegionBounds::compute(unsigned index) {
     out.ints = evaluateInteger(node.kind, first.ints, second.ints);
   else
     out.floats = evaluateFloat(node.kind, first.floats, second.floats);
-  return out;
 }
 
 IntBounds RegionBounds::computeCompare(unsigned index) {
@@ -343,52 +356,58 @@ static IntBounds wholeInt(DType dtype) {
 }
 
 template <typename B>
-B RegionBounds::queryLine(Lines<B> &lines, const LineKey &key,
-                          const TensorView &capture, Interval range) {
+B RegionBounds::queryLine(Lines<B> &lines, LineSummary<B> *State::*last,
+                          unsigned index, const LineKey &key, Interval range) {
+  State &state = states[index];
+  if (state.*last && state.line == key)
+    return (state.*last)->query(range.low, range.high);
   auto [it, added] = lines.try_emplace(key);
   if (added) {
     constexpr size_t kept = 64; // the summaries of other heads may go
     if (lines.size() > kept) {
       auto mine = lines.extract(it);
       lines.clear();
+      for (State &other : states)
+        other.*last = nullptr;
       it = lines.insert(std::move(mine)).position;
     }
-    it->second = std::make_unique<LineSummary<B>>(capture, std::get<2>(key),
-                                                  std::get<1>(key));
+    it->second = std::make_unique<LineSummary<B>>(
+        *capture(region.nodes[index]), std::get<2>(key), std::get<1>(key));
   }
+  state.line = key;
+  state.*last = it->second.get();
   return it->second->query(range.low, range.high);
 }
 
-RegionBounds::Value RegionBounds::computeRead(const Node &node) {
-  Value out;
+void RegionBounds::computeRead(unsigned index, Value &out) {
+  const Node &node = region.nodes[index];
   const TensorView *tensor = capture(node);
   out.ints = wholeInt(program.captures[node.capture].dtype);
-  out.floats = FloatBounds();
   if (!tensor || !tensor->data)
-    return out;
-  Value none; // an empty tensor reads as zero
-  none.ints = IntBounds::of(0);
+    return;
   int64_t offset = 0;
   int along = -1;
   Interval range;
   for (unsigned dim = 0; dim < node.operands.size(); ++dim) {
     int64_t extent = tensor->sizes[dim];
-    if (extent == 0)
-      return none;
+    if (extent == 0) { // an empty tensor reads as zero
+      out = {IntBounds::of(0), {0, 0}};
+      return;
+    }
     const IntBounds &given = values[node.operands[dim]].ints;
-    Interval index{std::clamp<int64_t>(given.low, 0, extent - 1),
-                   std::clamp<int64_t>(given.high, 0, extent - 1)};
-    if (index.isPoint()) {
-      offset += index.low * tensor->strides[dim];
+    Interval clamped{std::clamp<int64_t>(given.low, 0, extent - 1),
+                     std::clamp<int64_t>(given.high, 0, extent - 1)};
+    if (clamped.isPoint()) {
+      offset += clamped.low * tensor->strides[dim];
     } else if (along >= 0) {
       along = static_cast<int>(node.operands.size()); // two: not along a line
     } else {
       along = static_cast<int>(dim);
-      range = index;
+      range = clamped;
     }
   }
   if (along == static_cast<int>(node.operands.size()) && along > 0)
-    return out;
+    return;
   bool real = node.type == ValueType::F;
   if (along < 0 && real) {
     double value = tensor->loadFloat(offset);
@@ -400,9 +419,8 @@ RegionBounds::Value RegionBounds::computeRead(const Node &node) {
   } else {
     LineKey key{node.capture, static_cast<unsigned>(along), offset};
     if (real)
-      out.floats = queryLine(floatLines, key, *tensor, range);
+      out.floats = queryLine(floatLines, &State::floatLine, index, key, range);
     else
-      out.ints = queryLine(intLines, key, *tensor, range);
+      out.ints = queryLine(intLines, &State::intLine, index, key, range);
   }
-  return out;
 }
