@@ -9,6 +9,7 @@
 #include "llvm/IR/Module.h"
 #include "llvm/Linker/Linker.h"
 
+#include <numeric>
 #include <tuple>
 
 using namespace fovea;
@@ -37,14 +38,20 @@ static void renameKernel(llvm::Module &module, llvm::StringRef symbol,
 /// All forms of one version, linked into `whole`.
 static llvm::Error addVersion(const Program &program, const CPUTarget &target,
                               llvm::StringRef name, size_t version,
-                              llvm::Module &whole) {
+                              llvm::Module &whole, KeySearch &keys) {
   for (int indexBits : {32, 64})
     for (bool exact : {false, true}) {
+      CPUCompileReport report;
       auto module =
           compileProgramToLLVM(program, target, /*schedule=*/"",
-                               {indexBits, exact}, whole.getContext());
+                               {indexBits, exact}, whole.getContext(), &report);
       if (!module)
         return module.takeError();
+      if (report.scansKeys) {
+        keys.itemRows = std::lcm(keys.itemRows, report.itemRows);
+        (indexBits == 32 ? keys.scanReason : keys.farReason) =
+            report.scanReason;
+      }
       std::string prefix = (name + "_v" + llvm::Twine(version) + "_i" +
                             llvm::Twine(indexBits) + (exact ? "_exact" : ""))
                                .str();
@@ -85,12 +92,14 @@ fovea::compileAheadOfTime(const Program &program,
   llvm::LLVMContext context;
   llvm::Module whole(name, context);
   // Versions carry their features per function; the rest suits any processor.
+  KeySearch keys;
   for (size_t i = 0; i < sorted.size(); ++i)
-    if (llvm::Error error = addVersion(program, sorted[i], name, i, whole))
+    if (llvm::Error error =
+            addVersion(program, sorted[i], name, i, whole, keys))
       return std::move(error);
   auto object = emitForCPU(whole, baselineCPUTarget(), CodeKind::Object);
   if (!object)
     return object.takeError();
   return AheadOfTimeOutput{(*object)->getBuffer().str(),
-                           writeHeader(program, sorted, name)};
+                           writeHeader(program, sorted, name, keys), keys};
 }

@@ -124,6 +124,11 @@ llvm::Error run(const Options &options) {
                                    llvm::sys::path::filename(options.output));
   if (!output)
     return output.takeError();
+  if (!output->keys.scanReason.empty())
+    llvm::errs() << "foveac: note: every call evaluates the mask at all keys, "
+                    "as "
+                 << output->keys.scanReason
+                 << "; the header says how options->tiles spares them\n";
   if (llvm::Error error = writeFile(options.output + ".o", output->object))
     return error;
   return writeFile(options.output + ".h", output->header);

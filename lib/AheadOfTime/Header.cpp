@@ -21,9 +21,9 @@ const char commonText[] =
 class HeaderWriter {
 public:
   HeaderWriter(const Program &program, llvm::ArrayRef<CPUTarget> targets,
-               llvm::StringRef name)
+               llvm::StringRef name, const KeySearch &search)
       : program(program), constantIndices(findConstantIndices(program)),
-        targets(targets), name(name), os(text) {
+        targets(targets), name(name), search(search), os(text) {
     for (size_t i = 0; i < program.headDims.size(); ++i) {
       queries.push_back(unique(i ? "q" + std::to_string(i + 1) : "q"));
       keys.push_back(unique(i ? "k" + std::to_string(i + 1) : "k"));
@@ -43,7 +43,8 @@ public:
        << ", E = " << program.valueDim.value_or(0) << ", "
        << stringify(*program.dtype) << ".\n * Link " << name
        << ".o and the mathematical library (-lm). Include fovea.h, where both "
-          "are\n * used, before this file. */\n"
+          "are\n * used, before this file.\n"
+       << describeKeys() << " */\n"
        << "#ifndef " << guard << "\n#define " << guard << "\n\n"
        << commonText << "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
     writeVersions();
@@ -66,6 +67,7 @@ private:
   void writeVersions();
   void writeTest(const CPUTarget &target);
   std::string describeScale() const;
+  std::string describeKeys() const;
   void writeParameters();
   void writeFunction();
   void writeCapture(size_t index);
@@ -74,6 +76,7 @@ private:
   std::vector<ConstantIndex> constantIndices;
   llvm::ArrayRef<CPUTarget> targets;
   llvm::StringRef name;
+  const KeySearch &search;
   llvm::StringSet<> used;
   llvm::SmallVector<std::string, 2> queries, keys;
   llvm::SmallVector<std::string, 4> captures;
@@ -151,6 +154,27 @@ std::string HeaderWriter::describeScale() const {
   for (llvm::StringRef &line : lines)
     line = line.trim();
   return "the variant's: " + llvm::join(lines, "; ");
+}
+
+/// What a call costs beside the pairs that are visible.
+std::string HeaderWriter::describeKeys() const {
+  if (search.scanReason.empty()) {
+    if (!program.mask)
+      return " * Keys: all of them are visible.";
+    std::string found =
+        " * Keys: each call visits intervals of them, which the "
+        "mask gives in closed form";
+    return search.farReason.empty()
+               ? found + "."
+               : found + ";\n * where a position lies outside 0 ... 2^30, it "
+                         "evaluates the mask at all of them.";
+  }
+  return " * Keys: each call evaluates the mask at all of them, as " +
+         search.scanReason +
+         ";\n * where options->tiles says which tiles of them are visible, "
+         "only "
+         "there.\n * Its query_tile is a multiple of " +
+         std::to_string(search.tileRows()) + " rows.";
 }
 
 void HeaderWriter::writeParameters() {
@@ -244,11 +268,11 @@ void HeaderWriter::writeFunction() {
      << "_kernels(), \"this object has ";
   llvm::interleave(
       targets, os, [&](const CPUTarget &target) { os << target.name; }, ", ");
-  os << "\", workspace, workspace_bytes);\n}\n";
+  os << "\", " << search.tileRows() << ", workspace, workspace_bytes);\n}\n";
 }
 
 std::string fovea::writeHeader(const Program &program,
                                llvm::ArrayRef<CPUTarget> targets,
-                               llvm::StringRef name) {
-  return HeaderWriter(program, targets, name).write();
+                               llvm::StringRef name, const KeySearch &keys) {
+  return HeaderWriter(program, targets, name, keys).write();
 }

@@ -27,6 +27,17 @@ typedef struct fovea_tensor {
 #ifndef FOVEA_AOT_COMMON
 #define FOVEA_AOT_COMMON
 
+/* What the caller knows of the mask in this call: a class for each tile of
+   query_tile x key_tile pairs of rows (not counting offsets), densely as
+   [batches][heads][query tiles][key tiles]. 0: no pair is visible, the tile is
+   skipped; 1: the mask is asked; 2: all pairs within the lengths are visible,
+   the mask is not asked. A wrong class gives wrong results. */
+typedef struct fovea_aot_tiles {
+  const int8_t *classes;
+  int64_t batches, heads; /* 1, for all of them, or those of q */
+  int64_t query_tile, key_tile;
+} fovea_aot_tiles;
+
 /* May all be null or 0. Offsets, lengths: one for each batch. */
 typedef struct fovea_aot_options {
   const int64_t *q_offset, *kv_offset, *q_lengths, *kv_lengths;
@@ -40,6 +51,7 @@ typedef struct fovea_aot_options {
   int64_t workers; /* below 1: 1 */
   char *message;   /* a text where the call fails */
   size_t message_size;
+  const fovea_aot_tiles *tiles; /* of variants whose keys are all looked at */
 } fovea_aot_options;
 
 #include "fovea/Target/CPU/KernelABI.h"
@@ -53,6 +65,7 @@ typedef struct fovea_aot_call {
   fovea_cpu_args args;
   const fovea_aot_options *options;
   int status;
+  fovea_cpu_tile_runs tile_runs;
   /* Of the pass that runs. */
   fovea_aot_kernel kernel;
   unsigned char *flags; /* per item: it gave a non-finite value */
@@ -315,6 +328,83 @@ static inline int fovea_aot_positions(fovea_aot_call *call, int64_t *numbers,
   return 1;
 }
 
+static inline int64_t fovea_aot_ceil(int64_t length, int64_t tile) {
+  return length / tile + (length % tile != 0);
+}
+
+/* Rows and columns of tiles, 0 where there are none to collect. */
+static inline int fovea_aot_tile_counts(fovea_aot_call *call, int64_t multiple,
+                                        int64_t *rows, int64_t *columns) {
+  const fovea_aot_tiles *tiles = call->options ? call->options->tiles : NULL;
+  *rows = *columns = 0;
+  if (!tiles)
+    return 1;
+  if (multiple == 0)
+    return fovea_aot_fail(call, 1, "tiles",
+                          "must be null, as the variant has a closed form", 0,
+                          0);
+  if (tiles->query_tile < 1 || tiles->query_tile % multiple != 0)
+    return fovea_aot_fail(call, 1, "tiles", "query_tile must be a multiple of",
+                          multiple, tiles->query_tile);
+  if (tiles->key_tile < 1)
+    return fovea_aot_fail(call, 1, "tiles", "key_tile must be at least", 1,
+                          tiles->key_tile);
+  if (tiles->batches != 1 && tiles->batches != call->args.batch)
+    return fovea_aot_fail(call, 1, "tiles", "batches must be 1 or",
+                          call->args.batch, tiles->batches);
+  if (tiles->heads != 1 && tiles->heads != call->args.query_heads)
+    return fovea_aot_fail(call, 1, "tiles", "heads must be 1 or",
+                          call->args.query_heads, tiles->heads);
+  *columns = fovea_aot_ceil(call->args.kv_length, tiles->key_tile);
+  *rows = fovea_aot_ceil(call->args.query_length, tiles->query_tile) *
+          tiles->batches * tiles->heads;
+  if (*columns > ((int64_t)1 << 29) - 1 ||
+      *rows > ((int64_t)1 << 56) / (*columns + 1))
+    return fovea_aot_fail(call, 1, "tiles", "are too many", 0, 0);
+  if (!tiles->classes && *rows != 0 && *columns != 0)
+    return fovea_aot_fail(call, 1, "tiles", "classes must not be null", 0, 0);
+  return 1;
+}
+
+/* Where runs begin, and the runs, at most one a tile. */
+static inline size_t fovea_aot_tile_bytes(int64_t rows, int64_t columns) {
+  return fovea_aot_round((rows + 1) * 8) + fovea_aot_round(rows * columns * 4);
+}
+
+/* Joins equal tiles of a row, as kernels read them. */
+static inline int fovea_aot_collect(fovea_aot_call *call, int64_t rows,
+                                    int64_t columns, char *memory) {
+  const fovea_aot_tiles *tiles = call->options ? call->options->tiles : NULL;
+  fovea_cpu_tile_runs *found = &call->tile_runs;
+  int64_t *offsets = (int64_t *)(void *)memory, row, column, count = 0;
+  int32_t *runs = (int32_t *)(void *)(memory + fovea_aot_round((rows + 1) * 8));
+  if (!tiles)
+    return 1;
+  for (row = 0; row < rows; ++row) {
+    const int8_t *classes = tiles->classes + row * columns;
+    offsets[row] = count;
+    for (column = 0; column < columns; ++column) {
+      int32_t kind = classes[column];
+      if (kind < 0 || kind > 2)
+        return fovea_aot_fail(call, 1, "tiles", "classes must be at most", 2,
+                              kind);
+      if (column > 0 && classes[column - 1] == kind)
+        --count;
+      runs[count++] = (int32_t)(column + 1) * 4 + kind;
+    }
+  }
+  offsets[rows] = count;
+  found->offsets = offsets;
+  found->runs = runs;
+  row = fovea_aot_ceil(call->args.query_length, tiles->query_tile);
+  found->strides[0] = tiles->batches == 1 ? 0 : tiles->heads * row;
+  found->strides[1] = tiles->heads == 1 ? 0 : row;
+  found->query_tile = tiles->query_tile;
+  found->key_tile = tiles->key_tile;
+  call->args.tile_runs = found;
+  return 1;
+}
+
 /* Items and scratch of a form; the plan of a kernel reads sizes only. */
 static inline void fovea_aot_plan(const fovea_aot_call *call,
                                   const fovea_aot_kernel *kernel,
@@ -345,13 +435,15 @@ static inline void fovea_aot_passes(fovea_aot_call *call,
   fovea_aot_items(call, exact_items);
 }
 
-/* Workspace: offsets and lengths, a flag an item, scratch of each worker. */
+/* Workspace: offsets and lengths, runs of tiles, a flag an item, scratch of
+   each worker. */
 static inline int fovea_aot_run(fovea_aot_call *call,
                                 const fovea_aot_kernel *kernels,
-                                const char *versions, void *workspace,
-                                size_t *workspace_bytes) {
-  int64_t workers = 1, items = 0, scratch = 0;
-  size_t number_bytes = fovea_aot_round(4 * 8 * call->args.batch), needed;
+                                const char *versions, int64_t tile_multiple,
+                                void *workspace, size_t *workspace_bytes) {
+  int64_t workers = 1, items = 0, scratch = 0, tile_rows, tile_columns;
+  size_t number_bytes = fovea_aot_round(4 * 8 * call->args.batch), needed,
+         tile_bytes;
   int form, narrow;
   char *memory = (char *)(((uintptr_t)workspace + 63) / 64 * 64);
   if (!kernels) {
@@ -363,6 +455,9 @@ static inline int fovea_aot_run(fovea_aot_call *call,
     fovea_aot_fail(call, 1, "workspace_bytes", "must not be null", 0, 0);
     return call->status;
   }
+  if (!fovea_aot_tile_counts(call, tile_multiple, &tile_rows, &tile_columns))
+    return call->status;
+  tile_bytes = fovea_aot_tile_bytes(tile_rows, tile_columns);
   if (call->options && call->options->parallel_for &&
       call->options->workers > 1)
     workers = call->options->workers;
@@ -375,7 +470,7 @@ static inline int fovea_aot_run(fovea_aot_call *call,
                    ((int64_t)1 << 60) / call->scratch_bytes, workers);
     return call->status;
   }
-  needed = 64 + number_bytes + fovea_aot_round(items) +
+  needed = 64 + number_bytes + tile_bytes + fovea_aot_round(items) +
            (size_t)workers * (size_t)call->scratch_bytes;
   if (!workspace) {
     *workspace_bytes = needed;
@@ -388,8 +483,12 @@ static inline int fovea_aot_run(fovea_aot_call *call,
   }
   if (!fovea_aot_positions(call, (int64_t *)(void *)memory, &narrow))
     return call->status;
-  call->flags = (unsigned char *)memory + number_bytes;
-  call->scratch = memory + number_bytes + fovea_aot_round(items);
+  memory += number_bytes;
+  if (!fovea_aot_collect(call, tile_rows, tile_columns, memory))
+    return call->status;
+  memory += tile_bytes;
+  call->flags = (unsigned char *)memory;
+  call->scratch = memory + fovea_aot_round(items);
   fovea_aot_passes(call, kernels + (narrow ? 0 : 2));
   return 0;
 }

@@ -14,6 +14,10 @@
 using namespace fovea;
 using namespace mlir;
 
+static StringRef reasonOf(online::WalkScanOp scan) {
+  return scan.getReason().value_or("there is no closed form");
+}
+
 static std::string describeWalk(Operation *walk) {
   if (auto segments = dyn_cast<online::WalkSegmentsOp>(walk)) {
     unsigned full = llvm::count(segments.getClasses(),
@@ -24,9 +28,7 @@ static std::string describeWalk(Operation *walk) {
   }
   if (isa<online::WalkListOp>(walk))
     return "keys: the tiles of a block mask";
-  auto scan = cast<online::WalkScanOp>(walk);
-  return ("keys: a scan, as " +
-          scan.getReason().value_or("there is no closed form") +
+  return ("keys: a scan, as " + reasonOf(cast<online::WalkScanOp>(walk)) +
           "; calls that are large enough analyse it first and visit the tiles "
           "that are left")
       .str();
@@ -53,7 +55,10 @@ static void fillReport(ModuleOp module, StringRef givenSchedule,
       return;
     report.schedule = printCPUSchedule(schedule);
     report.itemRows = schedule.getM();
-    grid.walk([&](online::WalkScanOp) { report.scansKeys = true; });
+    grid.walk([&](online::WalkScanOp scan) {
+      report.scansKeys = true;
+      report.scanReason = reasonOf(scan).str();
+    });
     report.remarks +=
         llvm::formatv("schedule: {0} query rows an item, {1} keys a block, {2} "
                       "queries a vector ({3})\n",

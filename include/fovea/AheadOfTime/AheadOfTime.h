@@ -13,9 +13,23 @@
 
 namespace fovea {
 
+/// How the kernels of an object find the keys of a row. There is no analysis of
+/// masks at a call where Fovea is not.
+struct KeySearch {
+  /// Why all keys are looked at, in words; empty: intervals in closed form.
+  std::string scanReason;
+  /// The same of the form for positions outside 0 … 2^30.
+  std::string farReason;
+  /// What the query rows of all items of kernels that scan divide.
+  int64_t itemRows = 1;
+  /// What query tiles have to be multiples of; 0: no scan.
+  int64_t tileRows() const { return scanReason.empty() ? 0 : itemRows; }
+};
+
 struct AheadOfTimeOutput {
   std::string object; /// relocatable, all forms for all targets
   std::string header; /// C; needs nothing of Fovea where it is used
+  KeySearch keys;
 };
 
 /// Whether C or C++, or a header that these headers include, takes the name.
@@ -33,8 +47,8 @@ compileAheadOfTime(const Program &program, llvm::ArrayRef<CPUTarget> targets,
 
 /// The C header of such an object; targets in the order of their versions.
 std::string writeHeader(const Program &program,
-                        llvm::ArrayRef<CPUTarget> targets,
-                        llvm::StringRef name);
+                        llvm::ArrayRef<CPUTarget> targets, llvm::StringRef name,
+                        const KeySearch &keys);
 
 } // namespace fovea
 

@@ -42,6 +42,7 @@ struct CPUCompileReport {
   std::string remarks;    /// one line a decision, for `explain`
   int64_t itemRows = 0;   /// query rows of an item
   bool scansKeys = false; /// no closed form and no block mask: KernelABI.h
+  std::string scanReason; /// why, in words
   /// Rows (queries times heads a key head) up to which calls take the form for
   /// few queries.
   int64_t shortRows = 0;
