@@ -192,6 +192,19 @@ DiskCache::Settings DiskCache::readEnvironment() {
   return settings;
 }
 
+/// Why no file can be made here, empty where one can. What mode bits allow, a
+/// file system such as /proc may still refuse; a full one has room again later.
+static std::string whyUnwritable(int directory) {
+  std::string name = temporaryPrefix + std::to_string(::getpid()) + "-probe";
+  int fd = ::openat(directory, name.c_str(),
+                    O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (fd < 0)
+    return errno == ENOSPC || errno == EDQUOT ? "" : systemError(errno);
+  ::close(fd);
+  ::unlinkat(directory, name.c_str(), 0);
+  return "";
+}
+
 DiskCache::DiskCache(Settings given) : settings(std::move(given)) {
   if (settings.enabled)
     open();
@@ -230,6 +243,8 @@ void DiskCache::open() {
     why = "can be written by others";
   else if (::faccessat(fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) != 0)
     why = "cannot be written: " + systemError(errno);
+  else if (std::string reason = whyUnwritable(fd); !reason.empty())
+    why = "cannot be written: " + reason;
   if (!why.empty()) {
     ::close(fd);
     return refuse(why);

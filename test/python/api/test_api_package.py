@@ -134,6 +134,7 @@ def test_set_num_threads(capsys):
     ("variable", "value", "text"),
     [
         ("FOVEA_CACHE_DIR", "/proc/no/such", "no disk cache: '/proc/no/such'"),
+        ("FOVEA_CACHE_DIR", "/proc", "no disk cache: '/proc' "),
         ("FOVEA_NUM_THREADS", "many", "FOVEA_NUM_THREADS is not a number"),
     ],
 )
