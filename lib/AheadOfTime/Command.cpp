@@ -27,21 +27,43 @@ namespace {
 struct Options {
   std::string input, output, dtype;
   std::optional<int64_t> headDim, valueDim;
-  std::vector<std::string> targets, defines;
+  std::vector<std::string> defines;
+  std::vector<CPUTarget> targets;
 };
 
 /// False: bad usage, which was said.
+bool complain(llvm::Error error) {
+  llvm::errs() << "foveac: " << takeStatus(std::move(error)).second << "\n";
+  return false;
+}
+
+bool readTargets(const CommandLine &line, Options &options) {
+  std::vector<std::string> lists = line.getAll("--target");
+  if (lists.empty())
+    lists.push_back("cpu");
+  for (const std::string &list : lists) {
+    llvm::SmallVector<llvm::StringRef> names;
+    llvm::StringRef(list).split(names, ',');
+    for (llvm::StringRef name : names) {
+      auto target = resolveCPUTarget(name, /*mustRun=*/false);
+      if (!target)
+        return complain(invalid("--" + takeStatus(target.takeError()).second));
+      options.targets.push_back(std::move(*target));
+    }
+  }
+  return true;
+}
+
 bool readOptions(const CommandLine &line, Options &options) {
   options.input = line.getFile();
   options.output = line.get("-o").value_or("");
   options.dtype = line.get("--dtype").value_or("");
   options.defines = line.getAll("-D");
-  for (const std::string &list : line.getAll("--target")) {
-    llvm::SmallVector<llvm::StringRef> names;
-    llvm::StringRef(list).split(names, ',');
-    for (llvm::StringRef name : names)
-      options.targets.push_back(name.str());
-  }
+  if (!options.dtype.empty())
+    if (auto dtype = parseInputDType(options.dtype, "--dtype"); !dtype)
+      return complain(dtype.takeError());
+  if (!readTargets(line, options))
+    return false;
   if (options.output.empty()) {
     llvm::errs() << "foveac: needs -o NAME; --help says more\n";
     return false;
@@ -107,20 +129,10 @@ llvm::Expected<Program> readProgram(const Options &options) {
 }
 
 llvm::Error run(const Options &options) {
-  std::vector<CPUTarget> targets;
-  std::vector<std::string> names = options.targets;
-  if (names.empty())
-    names.push_back("cpu");
-  for (const std::string &name : names) {
-    auto target = resolveCPUTarget(name, /*mustRun=*/false);
-    if (!target)
-      return target.takeError();
-    targets.push_back(std::move(*target));
-  }
   auto program = readProgram(options);
   if (!program)
     return program.takeError();
-  auto output = compileAheadOfTime(*program, targets,
+  auto output = compileAheadOfTime(*program, options.targets,
                                    llvm::sys::path::filename(options.output));
   if (!output)
     return output.takeError();

@@ -38,9 +38,11 @@ fovea_parse_attn(const char *text, size_t size, const char *name,
     llvm::StringRef source(text, size), file = name ? name : "<text>";
     std::string diagnostics, exported;
     if (isMLIR(source, file)) {
-      if (llvm::Error error = exportMLIR(source, file).moveInto(exported))
-        return makeError(FOVEA_PARSE_ERROR,
-                         takeStatus(std::move(error)).second);
+      if (llvm::Error error = exportMLIR(source, file).moveInto(exported)) {
+        auto [status, text] = takeStatus(std::move(error));
+        return makeError(
+            status == FOVEA_COMPILE_ERROR ? FOVEA_PARSE_ERROR : status, text);
+      }
       source = exported;
     }
     llvm::raw_string_ostream os(diagnostics);

@@ -79,13 +79,21 @@ static llvm::Error applyDefines(Program &program, const ReadOptions &options) {
   return llvm::Error::success();
 }
 
+llvm::Expected<DType> fovea::parseInputDType(llvm::StringRef text,
+                                             llvm::StringRef option) {
+  std::optional<DType> dtype = parseDType(text);
+  if (!dtype || !isFloat(*dtype))
+    return invalid(option + ": must be f16, bf16, f32 or f64, got '" + text +
+                   "'");
+  return *dtype;
+}
+
 static llvm::Error applyTypes(Program &program, const ReadOptions &options) {
   if (!options.dtype.empty()) {
-    std::optional<DType> dtype = parseDType(options.dtype);
-    if (!dtype || !isFloat(*dtype))
-      return invalid("dtype: must be f16, bf16, f32 or f64, got '" +
-                     options.dtype + "'");
-    program.dtype = dtype;
+    auto dtype = parseInputDType(options.dtype, "dtype");
+    if (!dtype)
+      return dtype.takeError();
+    program.dtype = *dtype;
   }
   if (!program.dtype)
     program.dtype = options.defaultDType;

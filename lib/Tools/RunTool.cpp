@@ -86,7 +86,11 @@ static llvm::Expected<RunOptions> readOptions(const CommandLine &line) {
   options.shape = *shape;
   options.source.headDim = shape->D;
   options.source.valueDim = shape->E;
-  options.source.dtype = line.get("--dtype").value_or("");
+  if (auto text = line.get("--dtype")) {
+    options.source.dtype = *text;
+    if (auto dtype = parseInputDType(*text, "--dtype"); !dtype)
+      return dtype.takeError();
+  }
   if (auto seed = line.get("--seed"))
     if (llvm::StringRef(*seed).getAsInteger(0, options.seed))
       return invalid("--seed: must be a number from 0 to 2^64 - 1, got '" +
@@ -101,6 +105,10 @@ static llvm::Expected<RunOptions> readOptions(const CommandLine &line) {
     return invalid("--target: must be a CPU or the interpreter, whose arrays "
                    "are those of this program, got '" +
                    options.target + "'");
+  if (!options.interpret)
+    if (auto target = resolveCPUTarget(options.target, /*mustRun=*/true);
+        !target)
+      return invalid("--" + takeStatus(target.takeError()).second);
   options.check = line.has("--check");
   options.json = line.has("--json");
   if (line.has("--interpret") && line.has("--target") &&

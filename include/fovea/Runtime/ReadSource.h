@@ -71,6 +71,10 @@ llvm::Expected<Program> readSourceFile(llvm::StringRef file,
                                        ReadOptions options,
                                        llvm::raw_ostream &diagnostics);
 
+/// A type that q, k and v may have, given as `option`.
+llvm::Expected<DType> parseInputDType(llvm::StringRef text,
+                                      llvm::StringRef option);
+
 /// Splits "W=64", given as `option`; neither part is empty.
 llvm::Expected<std::pair<std::string, std::string>>
 splitAssignment(llvm::StringRef text, llvm::StringRef option);
