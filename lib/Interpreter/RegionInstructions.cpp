@@ -153,7 +153,6 @@ void RegionFrame::executeInteger(const Instruction &inst, unsigned count) {
 
 void RegionFrame::executeFloat(const Instruction &inst, unsigned count) {
   using F = double;
-  auto nan = [](F x, F y) { return std::isnan(x) || std::isnan(y); };
   switch (inst.kind) {
   case NodeKind::FAdd:
     return binaryFloat(inst, count, [](F x, F y) { return x + y; });
@@ -164,13 +163,9 @@ void RegionFrame::executeFloat(const Instruction &inst, unsigned count) {
   case NodeKind::FDiv:
     return binaryFloat(inst, count, [](F x, F y) { return x / y; });
   case NodeKind::FMin:
-    return binaryFloat(inst, count, [&](F x, F y) {
-      return nan(x, y) ? x + y : (y < x ? y : x);
-    });
+    return binaryFloat(inst, count, minimum);
   case NodeKind::FMax:
-    return binaryFloat(inst, count, [&](F x, F y) {
-      return nan(x, y) ? x + y : (y > x ? y : x);
-    });
+    return binaryFloat(inst, count, maximum);
   case NodeKind::FMod:
     return binaryFloat(inst, count,
                        [](F x, F y) { return x - std::floor(x / y) * y; });

@@ -370,14 +370,6 @@ static int64_t applyFloatComparison(ScalarCode code, double a, double b) {
   }
 }
 
-/// NaN wins in both.
-static double minimum(double a, double b) {
-  return std::isnan(a) || std::isnan(b) ? a + b : std::fmin(a, b);
-}
-static double maximum(double a, double b) {
-  return std::isnan(a) || std::isnan(b) ? a + b : std::fmax(a, b);
-}
-
 static double applyFloat(ScalarCode code, double a, double b) {
   switch (code) {
   case ScalarCode::AddF:

@@ -1,6 +1,6 @@
-//===- TotalArithmetic.h - Integer arithmetic without undefined cases -*-===//
+//===- TotalArithmetic.h - Arithmetic without undefined cases ---*- C++ -*-===//
 //
-// Rule S8: the same results on every engine. Folders, interpreters and the
+// Rules S8 and S13: the same results on every engine. Folders, interpreters and the
 // tests of generated code all take these definitions.
 //
 //===----------------------------------------------------------------------===//
@@ -8,6 +8,7 @@
 #ifndef FOVEA_SUPPORT_TOTALARITHMETIC_H
 #define FOVEA_SUPPORT_TOTALARITHMETIC_H
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 
@@ -66,6 +67,18 @@ inline int64_t toInt(double x) {
   if (x < -9223372036854775808.0)
     return std::numeric_limits<int64_t>::min();
   return static_cast<int64_t>(x);
+}
+
+/// IEEE 754's minimum and maximum: NaN wins, -0 lies below +0.
+inline double minimum(double a, double b) {
+  if (a != a || b != b)
+    return a + b;
+  return a < b || (a == b && std::signbit(a)) ? a : b;
+}
+inline double maximum(double a, double b) {
+  if (a != a || b != b)
+    return a + b;
+  return a > b || (a == b && !std::signbit(a)) ? a : b;
 }
 
 } // namespace fovea

@@ -154,15 +154,6 @@ bool ScalarEmitter::emitScaled(Operation *op) {
   return true;
 }
 
-static Value minMax(Emitter &e, Value x, Value y, bool wantMax) {
-  // NaN wins (S13): the comparison is false for NaN, then the sum carries it.
-  auto predicate =
-      wantMax ? arith::CmpFPredicate::OGT : arith::CmpFPredicate::OLT;
-  Value better = e.select(e.fcmp(predicate, x, y), x, y);
-  Value nan = e.fcmp(arith::CmpFPredicate::UNO, x, y);
-  return e.select(nan, e.fadd(x, y), better);
-}
-
 bool ScalarEmitter::emitFloat(Operation *op) {
   if (op->getNumResults() != 1)
     return false;
@@ -214,10 +205,14 @@ bool ScalarEmitter::emitFloat(Operation *op) {
         });
       })
       .Case<arith::MaximumFOp>([&](auto) {
-        return binary([&](Value x, Value y) { return minMax(e, x, y, true); });
+        return binary([&](Value x, Value y) -> Value {
+          return arith::MaximumFOp::create(e.b, e.loc, x, y);
+        });
       })
       .Case<arith::MinimumFOp>([&](auto) {
-        return binary([&](Value x, Value y) { return minMax(e, x, y, false); });
+        return binary([&](Value x, Value y) -> Value {
+          return arith::MinimumFOp::create(e.b, e.loc, x, y);
+        });
       })
       .Case<arith::CmpFOp>([&](arith::CmpFOp cmp) {
         return binary(

@@ -7,11 +7,11 @@ import fovea
 from fovea import ops
 
 
-def scores(mod, rows, dtype="float32", **offsets):
+def scores(mod, rows, dtype="float32", **options):
     """What a mod gives for each row, as the lse of rows of one key."""
     q = np.zeros((1, 1, rows, 1), dtype)
     k = np.zeros((1, 1, 1, 1), dtype)
-    return fovea.attention(q, k, k, mod, return_lse=True, **offsets)[1][0, 0]
+    return fovea.attention(q, k, k, mod, return_lse=True, **options)[1][0, 0]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -182,3 +182,63 @@ def test_merging_near_the_largest_number(dtype):
     np.testing.assert_allclose(lse, np.log(3), rtol=1e-6)
     outs[1][..., 0, :] = np.inf
     assert fovea.merge(outs, lses)[0][0, 0, 0, 0] == np.inf
+
+
+def targets(native_is_real):
+    """Every engine that runs here."""
+    return ["cpu", "x86-64-v3", "interpreter"] if native_is_real else ["cpu"]
+
+
+@pytest.mark.parametrize("rows", [4, 80])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_minimum_and_maximum_of_zeros(rows, dtype, native_is_real):
+    """minimum, maximum: -0 lies below +0, in whatever order they come"""
+    x = np.resize(np.array([0.0, -0.0, 0.0, -0.0], dtype), rows)
+    y = np.resize(np.array([-0.0, 0.0, 0.0, -0.0], dtype), rows)
+    for op, want in ((ops.minimum, [-1, -1, 1, -1]), (ops.maximum, [1, 1, 1, -1])):
+        for target in targets(native_is_real):
+            got = scores(
+                lambda s, b, h, q, n, op=op: ops.where(1 / op(x[q], y[q]) > 0, 1.0, -1.0),
+                rows, dtype, target=target,
+            )  # fmt: skip
+            np.testing.assert_array_equal(got, np.resize(want, rows))
+
+
+def weight(s, t, b, h, q_idx, kv_idx):
+    return ops.exp(s - t)
+
+
+USERS_FINISH = {
+    "denom": ({"denom": weight}, 0.0),
+    "denom and gain": ({"denom": weight, "gain": True}, 0.0),
+    "no denom": ({}, 1.5),
+    "seed": ({"denom": weight, "seed": lambda b, h, q_idx: (0.0, 1.0)}, 0.75),
+}
+
+
+@pytest.mark.parametrize("rows", [4, 80])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("poison", [False, True])
+@pytest.mark.parametrize("name", USERS_FINISH)
+def test_dead_rows_of_a_users_finish(name, rows, dtype, poison, native_is_real):
+    """A dead row gives finish(seed): 0, or the value of the sink (0 where l = 0)."""
+    parts, want = USERS_FINISH[name]
+    parts = dict(parts)
+    gain = parts.pop("gain", False)
+
+    def finish(o, l, t, b, h, q_idx, e_idx):  # noqa: E741
+        return 2 * o / l if gain else (o + 1.5) / (l + 1)
+
+    normalizer = fovea.Normalizer(
+        weight=weight, stat=lambda s: s, finish=finish, **parts
+    )
+    q, k, v = (np.ones((1, 2, rows, 4), dtype) for _ in range(3))
+    if poison:  # the exact kernel recomputes what does not end finite
+        v[:, :, -1] = np.nan
+    for target in targets(native_is_real):
+        out = fovea.attention(
+            q, k, v, None, lambda b, h, q_idx, kv_idx: q_idx % 2 > 0,
+            normalizer=normalizer, target=target,
+        )  # fmt: skip
+        np.testing.assert_array_equal(out[:, :, ::2], want)
+        assert np.isnan(out[:, :, 1::2]).all() == poison

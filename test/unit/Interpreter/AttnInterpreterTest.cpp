@@ -185,6 +185,55 @@ attention urpe(C: f32[R], sigma: f32[H], vsig: f32[H, E], gain: f32[E]) {
       }
 }
 
+/// out of a row that sees nothing, where the parts give this normalizer.
+double deadRow(llvm::StringRef parts) {
+  TestLaunch launch(("attention f {\n mask = q > 1000\n normalizer {\n"
+                     "  stat = s\n  weight = exp(s - t)\n" +
+                     parts + " }\n}")
+                        .str());
+  if (!launch.program.normalizer->denom)
+    launch.view.lse.reset();
+  run(launch);
+  return launch.out(0, 1, 2, 1);
+}
+
+TEST(AttnInterpreter, DeadRowsOfAUsersFinish_S3_S9) {
+  std::string denom = "  denom = exp(s - t)\n";
+  // Where l is 0 the result is, whatever finish is.
+  EXPECT_EQ(deadRow(denom + "  finish = (o + 3) / (l + 1)\n"), 0);
+  EXPECT_EQ(deadRow(denom + "  finish = 2 * o / l\n"), 0);
+  // A seed's l is not 0, and without a denominator there is none.
+  EXPECT_EQ(
+      deadRow(denom + "  seed = (0, 1, 5)\n  finish = (o + 3) / (l + 1)\n"), 4);
+  EXPECT_EQ(deadRow("  finish = o + 3\n"), 3);
+}
+
+TEST(AttnInterpreter, RowsWithoutWeightOfAUsersFinish_S9) {
+  // They see keys, but the denominator is 0 all the same.
+  TestLaunch launch("attention f {\n normalizer {\n  weight = 1.0\n"
+                    "  denom = 0.0\n  finish = o + 3\n }\n}");
+  run(launch);
+  EXPECT_EQ(launch.out(0, 1, 2, 1), 0);
+}
+
+TEST(AttnInterpreter, MinimumAndMaximumOfZeros_S13) {
+  // 1 / x tells -0 from +0; the zeros come from the data, not from constants.
+  for (auto [text, want] :
+       {std::pair("1 / maximum(o * 0, -(o * 0))", INFINITY),
+        std::pair("1 / maximum(-(o * 0), o * 0)", INFINITY),
+        std::pair("1 / minimum(o * 0, -(o * 0))", -INFINITY),
+        std::pair("1 / minimum(-(o * 0), o * 0)", -INFINITY)}) {
+    TestLaunch launch((llvm::Twine("attention f {\n normalizer {\n"
+                                   "  weight = s\n  finish = ") +
+                       text + "\n }\n}")
+                          .str());
+    launch.view.lse.reset();
+    run(launch);
+    for (int64_t e = 0; e < 3; ++e)
+      EXPECT_EQ(launch.out(0, 1, 2, e), want) << text;
+  }
+}
+
 TEST(AttnInterpreter, NoStatNoDenominator_S9) {
   TestLaunch launch("attention f {\n normalizer {\n  weight = s if s > 0 else "
                     "0\n }\n}");

@@ -154,6 +154,20 @@ TEST_F(OnlineLowering, DeadRows) {
   check(launch, [](int64_t, int64_t, int64_t, int64_t) { return false; });
 }
 
+TEST_F(OnlineLowering, DeadRowsOfAUsersFinish) {
+  for (llvm::StringRef seed : {"", "    seed = (0.5, 1, 5)\n"}) {
+    TestLaunch launch(("attention f {\n  mask = q >= kv and q > 3\n"
+                       "  normalizer {\n    stat = s\n"
+                       "    weight = exp(s - t)\n    denom = exp(s - t)\n" +
+                       seed + "    finish = (o + 3) / (l + 1)\n  }\n}")
+                          .str(),
+                      {1, 1, 1, 9, 9, 4, 4});
+    check(launch, [](int64_t, int64_t, int64_t m, int64_t n) {
+      return m >= n && m > 3;
+    });
+  }
+}
+
 TEST_F(OnlineLowering, NoDenominator) {
   TestLaunch launch("attention relu {\n  normalizer {\n"
                     "    weight = maximum(s, 0.0)\n  }\n}",
