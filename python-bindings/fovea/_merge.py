@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from . import _outputs, _tensors
+from ._lib import native
 from ._tensors import NAMES, SCORE, Tensor, type_name
 from .dsl.diagnose import refuse_in_mod, running_mods
 
@@ -28,6 +30,16 @@ def _read_all(values: Any, name: str) -> list[Tensor]:
             f"{name}: must be a sequence of arrays, got {type_name(values)}"
         )
     return [_tensors.read(x, f"{name}[{i}]") for i, x in enumerate(values)]
+
+
+@contextlib.contextmanager
+def _default_floats() -> Iterator[None]:
+    """What the caller set, flush to zero say, does not change results."""
+    before = native().enter_default_floats()
+    try:
+        yield
+    finally:
+        native().leave_default_floats(before)
 
 
 def merge(outs: Sequence[Any], lses: Sequence[Any]) -> tuple[Any, Any]:
@@ -92,9 +104,10 @@ def merge(outs: Sequence[Any], lses: Sequence[Any]) -> tuple[Any, Any]:
         raise ValueError(
             f"outs[0]: rank must be 4 (B, H, M, E), got {len(first.shape)}"
         )
-    out_values, lse_values = _merge(
-        [_values(t) for t in parts], [_values(t) for t in sums]
-    )
+    with _default_floats():
+        out_values, lse_values = _merge(
+            [_values(t) for t in parts], [_values(t) for t in sums]
+        )
     order = _tensors.memory_order(first.shape, first.strides)
     out = _store(first, out_values, order, first.dtype)
     lse = _store(first, lse_values, (0, 1, 2), score)

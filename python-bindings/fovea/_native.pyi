@@ -1,4 +1,4 @@
-"""The compiled module: nanobind over include/fovea-c/fovea.h, nothing more.
+"""The compiled module: nanobind over include/fovea-c/fovea.h.
 
 Tensors cross as tuples ``(address, dtype, shape, strides)``: address an int,
 dtype one of the names of Program captures ("f32", "bf16", "i64", "i1", ...),
@@ -116,6 +116,10 @@ def parse_attn(text: bytes, name: str, defines: Mapping[str, str] | None = None)
 
 def set_num_threads(n: int) -> None: ...
 def num_threads() -> int: ...
+def enter_default_floats() -> bytes:
+    """Default floating-point environment on this thread; the one before."""
+
+def leave_default_floats(before: bytes) -> None: ...
 def cache_info() -> tuple[int, int, int, int]:
     """compiles, memory_hits, disk_hits, entries."""
 

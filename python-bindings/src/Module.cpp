@@ -1,10 +1,13 @@
 //===- Module.cpp - fovea._native: the C interface for Python -------------===//
 //
-// nanobind over include/fovea-c/fovea.h, nothing more; _native.pyi describes
-// it.
+// nanobind over include/fovea-c/fovea.h, and the floating-point environment;
+// _native.pyi describes it.
 //
 //===----------------------------------------------------------------------===//
 #include "Support.h"
+
+#include <cfenv>
+#include <cstring>
 
 using namespace fovea::python;
 
@@ -27,6 +30,23 @@ nb::str parseAttn(nb::handle text, const std::string &name,
       PyErr_WarnEx(PyExc_UserWarning, warnings.c_str(), 1) < 0)
     throw nb::python_error();
   return programs;
+}
+
+/// Sets the default floating-point environment (round to nearest, denormals
+/// kept) on the calling thread; the one before.
+nb::bytes enterDefaultFloats() {
+  fenv_t before;
+  fegetenv(&before);
+  fesetenv(FE_DFL_ENV);
+  return nb::bytes(&before, sizeof before);
+}
+
+void leaveDefaultFloats(nb::bytes before) {
+  fenv_t environment;
+  if (before.size() != sizeof environment)
+    throw nb::value_error("before: not of enter_default_floats");
+  std::memcpy(&environment, before.c_str(), sizeof environment);
+  fesetenv(&environment);
 }
 
 nb::tuple cacheInfo() {
@@ -57,6 +77,8 @@ NB_MODULE(_native, m) {
       "n"_a);
   m.def("num_threads", [] { return fovea_num_threads(); });
   m.def("cache_info", &cacheInfo);
+  m.def("enter_default_floats", &enterDefaultFloats);
+  m.def("leave_default_floats", &leaveDefaultFloats, "before"_a);
   m.def(
       "clear_cache",
       [](bool onDisk) {

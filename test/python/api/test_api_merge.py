@@ -1,5 +1,9 @@
 """merge(outs, lses)."""
 
+import ctypes
+import platform
+
+import ml_dtypes
 import numpy as np
 import pytest
 from api_common import DTYPES, close, inputs, plain, transposed
@@ -40,6 +44,34 @@ def test_merge_of_dead_parts_is_dead():
     assert np.isneginf(got_lse).all()
     one = fovea.merge([np.ones_like(out)], [np.zeros_like(lse)])
     assert (one[0] == 1).all() and (one[1] == 0).all()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="sets bits of MXCSR")
+@pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
+def test_merge_where_the_caller_flushes_to_zero(dtype, native_is_real):
+    """flush-to-zero set by the caller"""
+    if not native_is_real:
+        pytest.skip("the stand-in computes as NumPy does")
+    tiny = np.full((1, 1, 2, 3), 2e-39).astype(dtype)
+    lse = np.array([[[0.0, -90.0]]], np.float32)
+    want = fovea.merge([tiny, tiny], [lse, lse - 89])
+    assert (want[0] != 0).all()
+    libm = ctypes.CDLL("libm.so.6")
+    before, flushing = ctypes.create_string_buffer(32), ctypes.create_string_buffer(32)
+    libm.fegetenv(before)
+    flushing.raw = before.raw
+    mxcsr = int.from_bytes(before.raw[28:32], "little") | 0x8040
+    flushing[28:32] = mxcsr.to_bytes(4, "little")
+    libm.fesetenv(flushing)
+    try:
+        flushed = tiny.astype(np.float32) * np.float32(1)
+        got = fovea.merge([tiny, tiny], [lse, lse - 89])
+        still = tiny.astype(np.float32) * np.float32(1)
+    finally:
+        libm.fesetenv(before)
+    assert (flushed == 0).all() and (still == 0).all(), "the caller's own mode is kept"
+    for one, other in zip(got, want, strict=True):
+        assert one.tobytes() == other.tobytes()
 
 
 def test_merge_keeps_the_memory_order():
