@@ -40,6 +40,18 @@ def refuse_block_mask(mask_mod: object) -> None:
         )
 
 
+def _expect_mask_mod(value: object) -> None:
+    """Refuse what is neither a mask_mod nor None."""
+    from .dsl.mods import check_mask_mod
+
+    refuse_block_mask(value)
+    if value is None:
+        return
+    if not callable(value):
+        raise TypeError(f"mask_mod: must be a function or None, got {type_name(value)}")
+    check_mask_mod("mask_mod", value, keywords=True)
+
+
 def _tile_extent(value: object, name: str) -> int:
     extent = _checks.integer(value, name, 1)
     if extent > _LARGEST:
@@ -151,7 +163,8 @@ class BlockMask:
     def _classes(self) -> np.ndarray:
         """Class of every tile; an array of them is made when first asked for."""
         if self._array is None:
-            self._array = np.broadcast_to(self._runs.classes(), self._tiles)
+            with _checks.names_memory("BlockMask", math.prod(self._tiles)):
+                self._array = np.broadcast_to(self._runs.classes(), self._tiles)
         return self._array
 
     @property
@@ -182,11 +195,7 @@ class BlockMask:
 
     @mask_mod.setter
     def mask_mod(self, value: Callable | None) -> None:
-        refuse_block_mask(value)
-        if value is not None and not callable(value):
-            raise TypeError(
-                f"mask_mod: must be a function or None, got {type_name(value)}"
-            )
+        _expect_mask_mod(value)
         self._mask_mod = self._bound_mod = value
 
     @property
@@ -223,16 +232,18 @@ class BlockMask:
         found = self._lists.get(kind)
         if found is None:
             _checks.fits("kv_indices", math.prod(self._tiles), 4)
-            live = self._classes == kind
-            counts = live.sum(axis=-1, dtype=np.int32)
-            indices = np.argsort(~live, axis=-1, kind="stable").astype(np.int32)
+            with _checks.names_memory("kv_indices", 4 * math.prod(self._tiles)):
+                live = self._classes == kind
+                counts = live.sum(axis=-1, dtype=np.int32)
+                indices = np.argsort(~live, axis=-1, kind="stable").astype(np.int32)
             found = self._lists[kind] = (counts, indices)
         return found
 
     def block_classes(self) -> np.ndarray:
         """Class of every tile, int8 [B, H, Qb, KVb]: 0 empty, 1 partial, 2 full."""
         _checks.fits("block_classes", math.prod(self._tiles))
-        return self._classes.copy()
+        with _checks.names_memory("block_classes", math.prod(self._tiles)):
+            return self._classes.copy()
 
     def counts(self) -> tuple[int, int, int]:
         """(full, partial, empty) tiles, summed over B and H."""
@@ -256,7 +267,8 @@ class BlockMask:
 
     def to_dense(self) -> np.ndarray:
         """Live tiles as int32 [B, H, Qb, KVb]: 1 where partial or full."""
-        return (self._classes != EMPTY).astype(np.int32)
+        with _checks.names_memory("to_dense", 4 * math.prod(self._tiles)):
+            return (self._classes != EMPTY).astype(np.int32)
 
     def sparsity(self) -> float:
         """Tiles skipped, in per cent; 0 where there are no tiles."""
@@ -419,11 +431,7 @@ class BlockMask:
         from ._kv_lists import classes_from_lists
 
         size = block_size(BLOCK_SIZE)
-        refuse_block_mask(mask_mod)
-        if mask_mod is not None and not callable(mask_mod):
-            raise TypeError(
-                f"mask_mod: must be a function or None, got {type_name(mask_mod)}"
-            )
+        _expect_mask_mod(mask_mod)
         classes, lengths = classes_from_lists(
             kv_num_blocks, kv_indices, full_kv_num_blocks, full_kv_indices,
             size, seq_lengths,

@@ -6,10 +6,11 @@ argument, rule, given. A wrong kind is a TypeError, a wrong value a ValueError.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import numbers
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -246,6 +247,15 @@ def fits(name: str, count: int, itemsize: int = 1) -> None:
         raise MemoryError(
             f"{name}: must fit in memory ({memory():,} bytes), got {size:,} bytes"
         )
+
+
+@contextlib.contextmanager
+def names_memory(name: str, size: int) -> Iterator[None]:
+    """Say what there was no memory for."""
+    try:
+        yield
+    except MemoryError:
+        raise MemoryError(f"{name}: must fit in memory, got {size:,} bytes") from None
 
 
 class Geometry:

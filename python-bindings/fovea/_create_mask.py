@@ -109,24 +109,39 @@ def create_block_mask(
     shape = (batch if by_batch else 1, heads if traced.by_head else 1, *tiles)
     _checks.fits("Q_LEN * KV_LEN in tiles", math.prod(shape))
     bound = _compiler.bind(mask_mod, captures)
-    if len(shifts) == 1 and math.prod(shape):
-        runs = find_runs(traced, shape, (q_len, kv_len), shifts[0], size, exact)
-        return BlockMask._make(
-            runs, size, (q_len, kv_len), mask_mod, bound, (batch, heads)
-        )
-    classes = np.zeros(shape, np.int8)
-    for shift in shifts if classes.size else ():
-        part = np.zeros(shape, np.int8)
-        native().mask_classes(
-            traced.text, traced.captures, (*shape[:2], q_len, kv_len), shift, size,
-            (_tensors.address(part), "i8", shape,
-             _tensors.strides_for(shape, (0, 1, 2, 3))),
-            exact,
-        )  # fmt: skip
-        chosen = [b for b in range(batch) if (q_off[b], kv_off[b]) == shift]
-        classes[chosen] = part[chosen]
+    lengths = (q_len, kv_len)
+    with _checks.names_memory("Q_LEN * KV_LEN in tiles", math.prod(shape)):
+        if len(shifts) == 1 and math.prod(shape):
+            runs = find_runs(traced, shape, lengths, shifts[0], size, exact)
+            return BlockMask._make(
+                runs, size, lengths, mask_mod, bound, (batch, heads)
+            )
+        classes = np.zeros(shape, np.int8)
+        for shift in shifts if classes.size else ():
+            chosen = [b for b in range(batch) if (q_off[b], kv_off[b]) == shift]
+            part = _classes_at(traced, shape, lengths, shift, size, exact)
+            classes[chosen] = part[chosen]
     whole = np.broadcast_to(classes, (batch, heads, *tiles))
-    return BlockMask._make(whole, size, (q_len, kv_len), mask_mod, bound)
+    return BlockMask._make(whole, size, lengths, mask_mod, bound)
+
+
+def _classes_at(
+    traced: _Traced,
+    shape: tuple[int, int, int, int],
+    lengths: tuple[int, int],
+    shift: tuple[int, int],
+    size: tuple[int, int],
+    exact: bool,
+) -> np.ndarray:
+    """The class of every tile with one pair of offsets."""
+    classes = np.zeros(shape, np.int8)
+    native().mask_classes(
+        traced.text, traced.captures, (*shape[:2], *lengths), shift, size,
+        (_tensors.address(classes), "i8", shape,
+         _tensors.strides_for(shape, (0, 1, 2, 3))),
+        exact,
+    )  # fmt: skip
+    return classes
 
 
 def trace_for_mask(traced: Any) -> _Traced:
@@ -209,11 +224,12 @@ def create_mask(
         traced = _Traced(trace_variant(None, mod, "softmax", captures, "f32"), [])
     shape = (batch, heads, q_len, kv_len)
     _checks.fits("B * H * Q_LEN * KV_LEN", math.prod(shape))
-    dense = np.zeros(shape, np.bool_)
-    if dense.size:
-        native().mask_dense(
-            traced.text, traced.captures, shape, (0, 0),
-            (_tensors.address(dense), "i1", shape,
-             _tensors.strides_for(shape, (0, 1, 2, 3))),
-        )  # fmt: skip
+    with _checks.names_memory("B * H * Q_LEN * KV_LEN", math.prod(shape)):
+        dense = np.zeros(shape, np.bool_)
+        if dense.size:
+            native().mask_dense(
+                traced.text, traced.captures, shape, (0, 0),
+                (_tensors.address(dense), "i1", shape,
+                 _tensors.strides_for(shape, (0, 1, 2, 3))),
+            )  # fmt: skip
     return dense

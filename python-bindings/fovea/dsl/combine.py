@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
-from .mods import check_mod, mod_name
+from .mods import check_mask_mod
 
 __all__ = ["and_masks", "or_masks"]
 
 
 def _check(function: str, mods: tuple) -> None:
     for position, mod in enumerate(mods):
-        argument = f"{function}: argument {position}"
-        check_mod(argument, mod)
-        try:
-            inspect.signature(mod, follow_wrapped=False).bind(0, 0, 0, 0)
-        except TypeError as error:
-            raise TypeError(
-                f"{argument}: {mod_name(mod)!r} must be a mask_mod, taking "
-                f"(b, h, q_idx, kv_idx): {error}"
-            ) from None
+        check_mask_mod(f"{function}: argument {position}", mod)
 
 
 def and_masks(*mask_mods: Callable) -> Callable:

@@ -18,7 +18,7 @@ from .environment import Environment
 from .graph import Region
 from .values import ArrayLike, Traced, operand
 
-__all__ = ["check_mod", "mod_kind", "mod_name", "trace_mod"]
+__all__ = ["check_mask_mod", "check_mod", "mod_kind", "mod_name", "trace_mod"]
 
 #: What users call the arguments of each region.
 SIGNATURES = {
@@ -95,16 +95,33 @@ def check_mod(argument: str, mod: Any) -> FunctionType:
     return function
 
 
+def check_mask_mod(argument: str, mod: Any, keywords: bool = False) -> None:
+    """Refuse what is no mask_mod; `keywords`: captures= may give some to it."""
+    check_mod(argument, mod)
+    try:
+        signature = inspect.signature(mod, follow_wrapped=False)
+        given = _required_keywords(signature) if keywords else {}
+        signature.bind(0, 0, 0, 0, **given)
+    except TypeError as error:
+        raise TypeError(
+            f"{argument}: {mod_name(mod)!r} must be a mask_mod, taking "
+            f"(b, h, q_idx, kv_idx): {error}"
+        ) from None
+
+
+def _required_keywords(signature: inspect.Signature) -> dict[str, None]:
+    return {
+        p.name: None
+        for p in signature.parameters.values()
+        if p.kind is p.KEYWORD_ONLY and p.default is p.empty
+    }
+
+
 def _signature(argument: str, role: str, mod: Any) -> inspect.Signature:
     shown = SIGNATURES[role]
     try:
         signature = inspect.signature(mod, follow_wrapped=False)
-        required = {
-            p.name: None
-            for p in signature.parameters.values()
-            if p.kind is p.KEYWORD_ONLY and p.default is p.empty
-        }
-        signature.bind(*shown, **required)
+        signature.bind(*shown, **_required_keywords(signature))
     except TypeError as error:
         raise TypeError(
             f"{argument}: {mod_name(mod)!r} must take ({', '.join(shown)}) by "

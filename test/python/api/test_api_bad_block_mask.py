@@ -1,8 +1,11 @@
 """How bad block masks are refused: type and whole text of every error."""
 
+import os
+
 import numpy as np
 import pytest
 from api_common import causal, inputs
+from test_api_package import run
 
 import fovea
 from fovea import BlockMask
@@ -175,12 +178,62 @@ def test_too_many_tiles_are_a_memory_error():
     assert str(caught.value).endswith(f"got {1 << 66:,} bytes")
 
 
+MEMORY = """
+import resource
+import fovea
+from test_api_bad_block_mask import causal
+
+def limited(make):
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), resource.RLIM_INFINITY))
+    try:
+        make()
+    except MemoryError as error:
+        print(error)
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+
+n = 1 << 14
+mask = fovea.create_block_mask(causal, 1, 1, n, n, 1)
+limited(lambda: fovea.create_block_mask(causal, 2, 1, n, n, 1, q_offset=OFFSETS))
+limited(lambda: fovea.create_mask(causal, 1, 1, n, n))
+limited(lambda: mask.retile(2))
+limited(lambda: mask.to_dense())
+classes = mask.block_classes()
+limited(lambda: mask.block_classes())
+limited(lambda: mask.to_dense())
+limited(lambda: mask.kv_indices)
+"""
+
+
+def test_what_there_is_no_memory_for_is_named(native_is_real):
+    """out of memory as MemoryError, naming the argument and the bytes"""
+    if not native_is_real:
+        pytest.skip("the stand-in has no runs of tiles")
+    code = MEMORY.replace("OFFSETS", "__import__('numpy').arange(2)")
+    folder = os.path.dirname(__file__)
+    printed = run(f"import sys; sys.path.insert(0, {folder!r})\n{code}")
+    tiles = f"{1 << 28:,}"
+    assert printed.splitlines() == [
+        f"Q_LEN * KV_LEN in tiles: must fit in memory, got {1 << 29:,} bytes",
+        f"B * H * Q_LEN * KV_LEN: must fit in memory, got {tiles} bytes",
+        f"BlockMask: must fit in memory, got {tiles} bytes",
+        f"to_dense: must fit in memory, got {1 << 30:,} bytes",
+        f"block_classes: must fit in memory, got {tiles} bytes",
+        f"to_dense: must fit in memory, got {1 << 30:,} bytes",
+        f"kv_indices: must fit in memory, got {1 << 30:,} bytes",
+    ]
+
+
 NUM = np.array([[[1, 2], [0, 3]]], np.int32)
 
 
 INDICES = np.zeros((1, 2, 2, 3), np.int32)
 INDICES[0, 0] = [[2, 0, 0], [0, 1, 0]]
 INDICES[0, 1] = [[0, 0, 0], [2, 1, 0]]
+
+
+def alibi(score, b, h, q_idx, kv_idx):
+    return score + kv_idx - q_idx
 
 
 def changed(array, where, value):
@@ -276,6 +329,15 @@ LISTS = {
     "mask_mod BlockMask": (
         dict(mask_mod=mask_of), TypeError, None,
     ),
+    "mask_mod score_mod": (
+        dict(mask_mod=alibi), TypeError,
+        "mask_mod: 'alibi' must be a mask_mod, taking (b, h, q_idx, kv_idx):"
+        " missing a required argument: 'kv_idx'",
+    ),
+    "mask_mod of two": (
+        dict(mask_mod=np.greater), TypeError,
+        "mask_mod: must be a Python function, got the builtin 'greater'",
+    ),
     "seq_lengths kind": (
         dict(seq_lengths=256), TypeError,
         "seq_lengths: must be (Q_LEN, KV_LEN), got int",
@@ -316,8 +378,20 @@ def test_from_kv_blocks_refuses(case):
     assert str(caught.value) == text
 
 
+def test_mask_mod_is_set_to_mask_mods_only():
+    """a non-callable or a score_mod among them: TypeError"""
+    mask = mask_of()
+    with pytest.raises(TypeError) as caught:
+        mask.mask_mod = alibi
+    assert str(caught.value) == LISTS["mask_mod score_mod"][2]
+    assert mask.mask_mod is causal
+
+
 def test_from_kv_blocks_takes_the_good_one():
     """BlockMask.from_kv_blocks(...)"""
     mask = BlockMask.from_kv_blocks(NUM, INDICES)
+    by_keyword = lambda b, h, q_idx, kv_idx, *, table: table[q_idx] > kv_idx  # noqa: E731
+    for mod in (lambda *indices: True, by_keyword):
+        assert BlockMask.from_kv_blocks(NUM, INDICES, mask_mod=mod).mask_mod is mod
     assert mask.seq_lengths == (256, 384)
     assert mask.counts() == (0, 6, 6)
