@@ -113,9 +113,7 @@ def create_block_mask(
     with _checks.names_memory("Q_LEN * KV_LEN in tiles", math.prod(shape)):
         if len(shifts) == 1 and math.prod(shape):
             runs = find_runs(traced, shape, lengths, shifts[0], size, exact)
-            return BlockMask._make(
-                runs, size, lengths, mask_mod, bound, (batch, heads)
-            )
+            return BlockMask._make(runs, size, lengths, mask_mod, bound, (batch, heads))
         classes = np.zeros(shape, np.int8)
         for shift in shifts if classes.size else ():
             chosen = [b for b in range(batch) if (q_off[b], kv_off[b]) == shift]

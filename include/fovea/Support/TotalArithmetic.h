@@ -1,7 +1,7 @@
 //===- TotalArithmetic.h - Arithmetic without undefined cases ---*- C++ -*-===//
 //
-// Rules S8 and S13: the same results on every engine. Folders, interpreters and the
-// tests of generated code all take these definitions.
+// Rules S8 and S13: the same results on every engine. Folders, interpreters and
+// the tests of generated code all take these definitions.
 //
 //===----------------------------------------------------------------------===//
 

@@ -171,10 +171,22 @@ class CaptureArray(ArrayLike):
 
     @property
     def size(self) -> Any:
+        if callable(getattr(self._env.objects[self._capture.slot], "size", None)):
+            return self._size_of  # PyTorch's is a method
         product: Any = 1
         for extent in self.shape:
             product = product * extent
         return product
+
+    def _size_of(self, dim: int | None = None) -> Any:
+        if dim is None:
+            return self.shape
+        if isinstance(dim, int) and -self.ndim <= dim < self.ndim:
+            return self.shape[dim]
+        raise self.refuse(
+            f"size({dim!r})",
+            f"{self._capture.label}.size(0), a constant below its rank",
+        )
 
     @property
     def ndim(self) -> int:

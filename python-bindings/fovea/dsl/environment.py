@@ -375,6 +375,12 @@ class Environment:
             for key in tuple(value):
                 item = self.reach(slot, recheck.get_item, key, f"{label}[{key!r}]")
                 put_item(result, key, item)
+            if isinstance(value, collections.defaultdict):
+                # A missing key goes into the copy, never into the user's.
+                factory = f"{label}.default_factory"
+                result.default_factory = self.reach(
+                    slot, getattr, "default_factory", factory
+                )
         else:
             slot = self.record(path, value, recheck.has_length, (kind, len(value)))
             result = list.__new__(kind)

@@ -250,7 +250,7 @@ def trace_normalizer(
             path = (slot, getattr, name)
             traced[name] = trace_mod(env, name, name, path, captures, used)
         elif name == "seed_value" and value is not None:
-            traced[name] = _trace_seed_array(env, slot)
+            traced[name] = _trace_seed_array(env, slot, normalizer)
         else:
             traced[name] = env.reach(slot, getattr, name, name)
     _declare(env, normalizer)
@@ -271,8 +271,17 @@ def _declare(env: Environment, normalizer: Normalizer) -> None:
                 capture.dims = dims
 
 
-def _trace_seed_array(env: Environment, slot: int) -> ModTrace:
-    value = env.reach(slot, getattr, "seed_value", "seed_value")
+def _seed_argument(normalizer: Normalizer) -> str:
+    """What the user gave the seed array as: sink() calls it value."""
+    given = normalizer._recipe[1] if normalizer._recipe else {}
+    for argument, array in given.items():
+        if array is normalizer.seed_value:
+            return argument
+    return "seed_value"
+
+
+def _trace_seed_array(env: Environment, slot: int, normalizer: Normalizer) -> ModTrace:
+    value = env.reach(slot, getattr, "seed_value", _seed_argument(normalizer))
     assert isinstance(value, CaptureArray)
     region = Region("seed_value", "seed_value")
     b, h, q, e = region.arg_ids

@@ -390,7 +390,7 @@ def test_mask_mod_is_set_to_mask_mods_only():
 def test_from_kv_blocks_takes_the_good_one():
     """BlockMask.from_kv_blocks(...)"""
     mask = BlockMask.from_kv_blocks(NUM, INDICES)
-    by_keyword = lambda b, h, q_idx, kv_idx, *, table: table[q_idx] > kv_idx  # noqa: E731
+    by_keyword = lambda b, h, q_idx, kv_idx, *, table: table[q_idx] > kv_idx
     for mod in (lambda *indices: True, by_keyword):
         assert BlockMask.from_kv_blocks(NUM, INDICES, mask_mod=mod).mask_mod is mod
     assert mask.seq_lengths == (256, 384)

@@ -123,7 +123,11 @@ SIZES = {
     "sink": (lambda: normalizers.sink(ones(1)), r"sink: dim 0 must be H \(3\), got 1"),
     "value": (
         lambda: normalizers.sink(ones(H), ones(H, 1)),
-        r"seed_value: dim 1 must be E \(4\), got 1",
+        r"^value: dim 1 must be E \(4\), got 1",
+    ),
+    "heads of value": (
+        lambda: normalizers.sink(ones(H), ones(H + 1, D)),
+        r"^value: dim 0 must be H \(3\), got 4",
     ),
     "bias": (
         lambda: normalizers.sigmoid(ones(2)),

@@ -11,7 +11,7 @@ import weakref
 import numpy as np
 import pytest
 
-from fovea import ops
+from fovea import TraceError, ops
 from fovea.dsl import and_masks, trace_variant
 
 module_array = np.arange(8.0)
@@ -39,6 +39,31 @@ class Tensor:
 
     def __getitem__(self, index):
         raise AssertionError("the original was indexed")
+
+
+class SizedTensor(Tensor):
+    """Whose size is a method."""
+
+    def size(self, dim=None):
+        return self.shape if dim is None else self.shape[dim]
+
+
+def test_size_of_a_torch_tensor_is_a_method():
+    table = SizedTensor(np.ones((2, 3), np.float32))
+    by_method = trace_variant(
+        lambda s, b, h, q, k: s * table[h, q] * table.size(0) + table.size()[-1]
+    )
+    by_shape = trace_variant(
+        lambda s, b, h, q, k: s * table[h, q] * table.shape[0] + table.shape[-1]
+    )
+    assert score_region(by_method) == score_region(by_shape)
+    for dim in (2, -3, "0"):
+        with pytest.raises(TraceError) as caught:
+            trace_variant(lambda s, b, h, q, k, dim=dim: s * table.size(dim))
+        assert f"captured array 'table': size({dim!r}) is not available" in str(
+            caught.value
+        )
+        assert "table.size(0), a constant below its rank" in str(caught.value)
 
 
 def test_arrays_are_found_in_program_order():

@@ -286,6 +286,25 @@ CONTAINERS = {
 }  # fmt: skip
 
 
+def test_a_missing_key_of_a_defaultdict():
+    """The factory is asked; the user's own dict gets no key from a trace."""
+    weights = collections.defaultdict(lambda: module_array[1] * 2, t=module_array)
+    variant = look_twice(lambda s, b, h, q, k: s * weights["t"][h] + weights["none"])
+    assert all(found is module_array for found in variant.arrays)
+    assert list(weights) == ["t"]
+    counts = collections.defaultdict(int, t=module_array)
+    look_twice(lambda s, b, h, q, k: s + counts["t"][h] + counts["none"])
+    assert list(counts) == ["t"]
+
+
+def test_a_missing_key_of_a_dict_is_the_users_error():
+    """What a mod raises passes unchanged, with a note."""
+    with pytest.raises(KeyError) as caught:
+        trace_variant(lambda s, b, h, q, k: s + {"t": module_array}["none"])
+    assert caught.value.args == ("none",)
+    assert "raised while tracing score_mod" in caught.value.__notes__[0]
+
+
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_containers(name):
     container, use = CONTAINERS[name]
