@@ -328,6 +328,9 @@ def clear() -> None:
         _history.clear()
 
 
+_devices_seen: set[str] = set()
+
+
 def target_for(target: object, device: str) -> str | None:
     """Check a target against where the tensors live."""
     if target is None and device == "cpu":
@@ -338,9 +341,12 @@ def target_for(target: object, device: str) -> str | None:
             return checked
         raise ValueError(f"target: must run where q lives ({device}), got {target!r}")
     kind = device.partition(":")[0]
+    if kind in _devices_seen:
+        return kind
     known = _checks.targets()
     if kind not in known:
         raise ValueError(
             f"target: must be one of {', '.join(known)}, got {kind} (where q lives)"
         )
+    _devices_seen.add(kind)
     return kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from . import _checks, _compiler
+from . import _checks, _compiler, _repeat
 from ._lib import config, native
 from ._version import __version__
 
@@ -33,6 +33,7 @@ def clear_cache() -> None:
     from .dsl import clear_memo
 
     _compiler.clear()
+    _repeat.clear()
     clear_memo()
     native().clear_cache(False)
 

@@ -24,6 +24,10 @@ def stream_of(library: str, index: int) -> int:
     """The current stream of a library on a device, as a number; 0 by default."""
     module = sys.modules.get(library)
     if library == "torch":
+        # The number itself: most of a microsecond less than by a Stream.
+        raw = getattr(module._C, "_cuda_getCurrentRawStream", None)
+        if raw is not None:
+            return raw(index)
         return int(module.cuda.current_stream(index).cuda_stream)
     if library == "cupy":
         with module.cuda.Device(index):

@@ -157,17 +157,22 @@ def _without_empty(
 NOWHERE = (None, None, None, None)
 
 
-def read_positions(
-    g: _checks.Geometry, q_offset: Any, kv_offset: Any, q_lengths: Any, kv_lengths: Any
-) -> tuple:
-    """Check offsets and lengths; None stands for zeros and for whole lengths."""
-    if (
+def are_default(q_offset: Any, kv_offset: Any, q_lengths: Any, kv_lengths: Any) -> bool:
+    """Whether offsets are the number 0 and lengths are not given."""
+    return (
         q_lengths is None
         and kv_lengths is None
         and type(q_offset) is int
         and type(kv_offset) is int
         and q_offset == 0 == kv_offset
-    ):
+    )
+
+
+def read_positions(
+    g: _checks.Geometry, q_offset: Any, kv_offset: Any, q_lengths: Any, kv_lengths: Any
+) -> tuple:
+    """Check offsets and lengths; None stands for zeros and for whole lengths."""
+    if are_default(q_offset, kv_offset, q_lengths, kv_lengths):
         return NOWHERE
     return (
         _checks.offset(q_offset, "q_offset", g.B),

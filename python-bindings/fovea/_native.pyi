@@ -7,7 +7,8 @@ memory alive. Everything has been checked in Python before; what the C ABI
 still refuses is raised as the class that `set_exceptions` registered for it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy
 
@@ -40,10 +41,27 @@ class Kernel:
     ) -> None:
         """Run; releases the GIL; checks for signals at most every 50 ms."""
 
+    def remember(
+        self,
+        inputs: Sequence[Any],  # q, k, v
+        captures: Sequence[Any],
+        scale: float,
+        make: Callable[[], Any] | None,
+    ) -> None:
+        """A call that was checked and went well; see `repeat`."""
+
+    def repeat(
+        self, inputs: Sequence[Any], captures: Sequence[Any], scale: float | None
+    ) -> Any:
+        """The result of a call like one remembered, None where there is none."""
+
     def ir(self, level: str) -> str: ...
     def info(self) -> str:
         """JSON of fovea_kernel_info."""
     def object(self) -> bytes: ...
+
+def set_tensor_type(type: type, empty_like: Callable[[Any], Any]) -> bool:
+    """Whose calls are remembered; false without DLPack's C exchange API."""
 
 def address(array: numpy.ndarray) -> int:
     """Where the data of an array begin."""

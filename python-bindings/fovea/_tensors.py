@@ -184,7 +184,8 @@ def _read_numpy(obj: np.ndarray, name: str, dtypes: tuple[str, ...]) -> Tensor:
     return Tensor(obj, begin, short, obj.shape, tuple(strides), "numpy", "cpu", obj)
 
 
-def _torch_dtype(dtype: Any) -> str | None:
+def torch_dtype(dtype: Any) -> str | None:
+    """The Program's name of a dtype of torch, or None."""
     if dtype not in _TORCH:
         _TORCH[dtype] = SHORT.get(str(dtype).removeprefix("torch."))
     return _TORCH[dtype]
@@ -212,7 +213,7 @@ def _read_torch(
     device = _torch_device(obj.device)
     if device == "meta":
         raise TypeError(f"{name}: must have data, got a tensor on device meta")
-    short = _torch_dtype(obj.dtype)
+    short = torch_dtype(obj.dtype)
     if short is None or short not in dtypes:
         raise _dtype_rule(name, dtypes, str(obj.dtype).removeprefix("torch."))
     keep = obj

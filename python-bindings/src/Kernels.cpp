@@ -1,5 +1,5 @@
 //===- Kernels.cpp - Compiling and launching ------------------------------===//
-#include "Support.h"
+#include "Repeats.h"
 
 using namespace fovea::python;
 
@@ -78,6 +78,13 @@ public:
               nb::handle qLengths, nb::handle kvLengths, nb::handle blockMask,
               nb::handle blockSize, std::optional<int32_t> cuda,
               uintptr_t stream, nb::handle pageTable);
+  void remember(nb::handle inputs, nb::handle captures, double scale,
+                nb::object make) {
+    repeats.remember(inputs, captures, scale, std::move(make));
+  }
+  nb::object repeat(nb::handle inputs, nb::handle captures, nb::handle scale) {
+    return repeats.run(kernel, inputs, captures, scale);
+  }
   nb::str ir(const char *level) {
     return giveText([&](fovea_string *string, fovea_message *message) {
       return fovea_kernel_ir(kernel, level, string, message);
@@ -99,6 +106,7 @@ public:
 
 private:
   fovea_kernel *kernel;
+  Repeats repeats;
 };
 
 void PyKernel::launch(nb::handle queries, nb::handle keys, nb::handle value,
@@ -247,9 +255,14 @@ void fovea::python::addKernels(nb::module_ &m) {
            "q_offset"_a.none(), "kv_offset"_a.none(), "q_lengths"_a.none(),
            "kv_lengths"_a.none(), "block_mask"_a.none(), "block_size"_a.none(),
            "cuda"_a = nb::none(), "stream"_a = 0, "page_table"_a = nb::none())
+      .def("remember", &PyKernel::remember, "inputs"_a, "captures"_a, "scale"_a,
+           "make"_a.none())
+      .def("repeat", &PyKernel::repeat, "inputs"_a, "captures"_a,
+           "scale"_a.none())
       .def("ir", &PyKernel::ir, "level"_a)
       .def("info", &PyKernel::info)
       .def("object", &PyKernel::object);
+  m.def("set_tensor_type", &setTensorType, "type"_a, "empty_like"_a);
   m.def("compile", &compile, "source"_a, nb::kw_only(), "kind"_a = "program",
         "name"_a = nb::none(), "variant"_a = nb::none(), "dtype"_a = nb::none(),
         "head_dim"_a = 0, "value_dim"_a = -1, "target"_a = nb::none(),

@@ -210,6 +210,7 @@ def refused(name: str, kind: type, text: str, call: Callable[[], Any]) -> Row:
 @case
 def refusals() -> Iterator[Row]:
     """Each call that a GPU does not take says what is missing."""
+    import numpy as np
     import torch
 
     import fovea
@@ -264,7 +265,7 @@ def refusals() -> Iterator[Row]:
                 k[:, :, :100],
                 v[:, :, :100],
                 block_mask=fovea.BlockMask.from_kv_blocks(
-                    *([[[0]]], [[[[0]]]], [[[1]]], [[[[0]]]]),
+                    *(np.array(x) for x in ([[[0]]], [[[[0]]]], [[[1]]], [[[[0]]]])),
                     mask_mod=causal,
                     seq_lengths=(128, 100),
                 ),
