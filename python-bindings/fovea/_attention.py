@@ -305,6 +305,7 @@ class Kernel:
         "E",
         "__weakref__",
         "_dtype",
+        "_last",
         "_schedule",
         "_source",
         "_state",
@@ -321,6 +322,8 @@ class Kernel:
     _dtype: str
     _schedule: str | None
     _source: Source
+    # The sizes of the last call, for explain().
+    _last: _checks.Geometry | None
     _want_lse: bool
     _want_mask: bool
     # The last trace and its kernel, in one object: threads see both or neither.
@@ -339,6 +342,7 @@ class Kernel:
         self._source, self._dtype, self.D, self.E = source, dtype, D, E
         self.scale, self._want_mask, self._want_lse = scale, want_mask, want_lse
         self.target, self._schedule = target, schedule
+        self._last = None
         traced = source.first(dtype)
         if want_lse:
             _expect_lse(traced, want_lse)
@@ -418,6 +422,7 @@ class Kernel:
         if g.device != "cpu":
             _compiler.target_for(None, g.device)
         positions = read_positions(g, q_offset, kv_offset, q_lengths, kv_lengths)
+        self._last = g
         traced, compiled = self._current(captures, block_mask, schedule)
         keep: list = []
         arrays = read_captures(traced, g, keep)
@@ -469,11 +474,41 @@ class Kernel:
             )
         return self._state[1].native.ir(level)
 
-    def explain(self) -> str:
-        """What was compiled, how it is scheduled and what it costs, as text."""
+    def explain(
+        self,
+        *,
+        B: int | None = None,
+        Hq: int | None = None,
+        Hk: int | None = None,
+        M: int | None = None,
+        N: int | None = None,
+    ) -> str:
+        """What was compiled, how it is scheduled, what it costs and what it skips.
+
+        Parameters
+        ----------
+        B, Hq, Hk, M, N : int, optional
+            The shape whose tiles are counted, M or N among them. Without any: that
+            of the last call, or what the captures have an entry for.
+        """
         from . import _explain
 
-        return _explain.kernel(self)
+        sizes = {"B": B, "Hq": Hq, "Hk": Hk, "M": M, "N": N}
+        given = {
+            name: _checks.integer(size, name, 0 if name in "MN" else 1)
+            for name, size in sizes.items()
+            if size is not None
+        }
+        if given and "M" not in given and "N" not in given:
+            raise ValueError(
+                f"M: must be given beside {', '.join(given)}, or N, got None"
+            )
+        if given.get("Hq", 1) % given.get("Hk", 1):
+            raise ValueError(
+                f"Hq: must be a multiple of Hk ({given['Hk']}),"
+                f" got {given.get('Hq', 1)}"
+            )
+        return _explain.kernel(self, given)
 
     def save(self, path: Any) -> None:
         """Write the recipe and the captures (no machine code); see `load_kernel`."""

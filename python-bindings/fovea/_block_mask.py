@@ -248,7 +248,8 @@ class BlockMask:
     def counts(self) -> tuple[int, int, int]:
         """(full, partial, empty) tiles, summed over B and H."""
         if self._runs is not None:
-            repeats = math.prod(self._tiles[:2]) // math.prod(self._runs.shape[:2])
+            planes = max(math.prod(self._runs.shape[:2]), 1)
+            repeats = math.prod(self._tiles[:2]) // planes
             full, partial, empty = self._runs.counts()
             return full * repeats, partial * repeats, empty * repeats
         kept, repeats = self._distinct()
@@ -304,27 +305,25 @@ class BlockMask:
         rows = [
             _selection(part, extent, name)
             for part, extent, name in zip(
-                parts, self._classes.shape[:3], ("B", "H", "row of tiles"), strict=True
+                parts, self._tiles[:3], ("B", "H", "row of tiles"), strict=True
             )
         ]
         first, count = _run_of(rows[2])
-        classes = self._classes
-        for axis in (0, 1):
-            chosen = rows[axis]
-            if len(chosen) != classes.shape[axis] or chosen != list(range(len(chosen))):
-                low, number = run_of(chosen)
-                cut = slice(low, low + number) if low is not None else chosen
-                classes = classes[cut] if axis == 0 else classes[:, cut]
-        classes = classes[:, :, first : first + count]
+        runs = self.tile_runs
+        own = (
+            [0] if extent == 1 < whole else chosen
+            for extent, whole, chosen in zip(
+                runs.shape[:2], self._tiles[:2], rows[:2], strict=True
+            )
+        )
+        runs = runs.take(*own, first, count)
         q_len = min(count * self._size[0], self._seq_lengths[0] - first * self._size[0])
         mod = self._bound_mod
         if mod is not None:
-            mod = shifted(
-                mod, rows[0], rows[1], first * self._size[0],
-                (self._classes.shape[0], self._classes.shape[1]),
-            )  # fmt: skip
+            mod = shifted(mod, rows[0], rows[1], first * self._size[0], self._tiles[:2])
         lengths = (max(q_len, 0), self._seq_lengths[1])
-        return BlockMask._make(classes, self._size, lengths, mod)
+        extent = (len(rows[0]), len(rows[1]))
+        return BlockMask._make(runs, self._size, lengths, mod, extent=extent)
 
     def crop(self, q_len: int, kv_len: int) -> BlockMask:
         """Cut the mask to smaller lengths.
@@ -336,20 +335,17 @@ class BlockMask:
         q_len = _checks.integer(q_len, "q_len", 0, old_q)
         kv_len = _checks.integer(kv_len, "kv_len", 0, old_kv)
         bq, bkv = self._size
-        classes = self._classes[:, :, : tiles_of(q_len, bq), : tiles_of(kv_len, bkv)]
-        cut_q = q_len % bq and q_len < old_q
-        cut_kv = kv_len % bkv and kv_len < old_kv
-        if cut_q or cut_kv:
-            classes = classes.copy()
-            if cut_q:
-                last = classes[:, :, -1]
-                last[last == FULL] = PARTIAL
-            if cut_kv:
-                last = classes[..., -1]
-                last[last == FULL] = PARTIAL
-        return BlockMask._make(
-            classes, self._size, (q_len, kv_len), self._mask_mod, self._bound_mod
+        runs = self.tile_runs
+        batches, heads = (range(extent) for extent in runs.shape[:2])
+        runs = runs.take(batches, heads, 0, tiles_of(q_len, bq))
+        runs = runs.crop(tiles_of(kv_len, bkv))
+        runs = runs.cut(
+            bool(q_len % bq and q_len < old_q), bool(kv_len % bkv and kv_len < old_kv)
         )
+        return BlockMask._make(
+            runs, self._size, (q_len, kv_len), self._mask_mod, self._bound_mod,
+            self._tiles[:2],
+        )  # fmt: skip
 
     def retile(self, size: int | tuple[int, int]) -> BlockMask:
         """The same mask on tiles of another size.
@@ -359,32 +355,22 @@ class BlockMask:
         correct answer, made without asking the mask_mod.
         """
         new = block_size(size)
-        kept, _ = self._distinct()
+        runs = self.tile_runs
         bounds = []
         for length, old, fresh, extent in zip(
-            self._seq_lengths, self._size, new, kept.shape[2:], strict=True
+            self._seq_lengths, self._size, new, runs.shape[2:], strict=True
         ):
+            _checks.fits("retile: tiles", tiles_of(length, fresh), 8)
             starts = np.arange(tiles_of(length, fresh), dtype=np.int64) * fresh
             ends = np.minimum(starts + fresh, length)
             bounds.append((starts // old, np.minimum(-(-ends // old), extent)))
-        full = _window_sums(kept == FULL, *bounds)
-        empty = _window_sums(kept == EMPTY, *bounds)
-        (q0, q1), (n0, n1) = bounds
-        total = (q1 - q0)[:, None] * (n1 - n0)[None, :]
-        classes = np.full(full.shape, PARTIAL, np.int8)
-        classes[full == total] = FULL
-        classes[empty == total] = EMPTY
-        for axis, length, fresh in (
-            (2, self._seq_lengths[0], new[0]),
-            (3, self._seq_lengths[1], new[1]),
-        ):
-            if length % fresh and classes.shape[axis]:
-                last = classes[:, :, -1] if axis == 2 else classes[..., -1]
-                last[last == FULL] = PARTIAL
-        shape = (*self._classes.shape[:2], *classes.shape[2:])
+        ragged = (
+            bool(length % fresh)
+            for length, fresh in zip(self._seq_lengths, new, strict=True)
+        )
         return BlockMask._make(
-            np.broadcast_to(classes, shape), new, self._seq_lengths,
-            self._mask_mod, self._bound_mod,
+            runs.coarser(*bounds).cut(*ragged), new, self._seq_lengths,
+            self._mask_mod, self._bound_mod, self._tiles[:2],
         )  # fmt: skip
 
     def to(self, device: Any) -> BlockMask:
@@ -472,10 +458,10 @@ class BlockMask:
     def __reduce__(self):
         from . import _recipe
 
-        kept, _ = self._distinct()
+        runs = self.tile_runs
         return _recipe.rebuild_block_mask, (
-            np.ascontiguousarray(kept),
-            self._classes.shape,
+            (np.array(runs.offsets), np.array(runs.runs), runs.shape),
+            self._tiles[:2],
             self._size,
             self._seq_lengths,
             _recipe.freeze_mask_mod(self._bound_mod),
@@ -592,15 +578,3 @@ def _run_of(chosen: list[int]) -> tuple[int, int]:
             f" {chosen[:8]}{'...' if len(chosen) > 8 else ''}"
         )
     return first, count
-
-
-def _window_sums(hits: np.ndarray, rows: tuple, columns: tuple) -> np.ndarray:
-    """Sums of `hits` over the product of the half-open ranges."""
-    q0, q1 = rows
-    n0, n1 = columns
-    sums = np.zeros((*hits.shape[:2], hits.shape[2] + 1, hits.shape[3] + 1), np.int64)
-    np.cumsum(hits, axis=2, out=sums[:, :, 1:, 1:])
-    np.cumsum(sums[:, :, 1:, 1:], axis=3, out=sums[:, :, 1:, 1:])
-    upper = sums[:, :, q1][..., n1] - sums[:, :, q1][..., n0]
-    lower = sums[:, :, q0][..., n1] - sums[:, :, q0][..., n0]
-    return upper - lower

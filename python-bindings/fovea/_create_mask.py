@@ -111,35 +111,35 @@ def create_block_mask(
     bound = _compiler.bind(mask_mod, captures)
     lengths = (q_len, kv_len)
     with _checks.names_memory("Q_LEN * KV_LEN in tiles", math.prod(shape)):
-        if len(shifts) == 1 and math.prod(shape):
+        if not math.prod(shape):
+            runs = TileRuns.of(np.zeros(shape, np.int8))
+        elif len(shifts) == 1:
             runs = find_runs(traced, shape, lengths, shifts[0], size, exact)
-            return BlockMask._make(runs, size, lengths, mask_mod, bound, (batch, heads))
-        classes = np.zeros(shape, np.int8)
-        for shift in shifts if classes.size else ():
-            chosen = [b for b in range(batch) if (q_off[b], kv_off[b]) == shift]
-            part = _classes_at(traced, shape, lengths, shift, size, exact)
-            classes[chosen] = part[chosen]
-    whole = np.broadcast_to(classes, (batch, heads, *tiles))
-    return BlockMask._make(whole, size, lengths, mask_mod, bound)
+        else:
+            shape = (batch if traced.by_batch else 1, *shape[1:])
+            each = list(zip(q_off, kv_off, strict=True))
+            runs = _runs_of_shifts(traced, shape, lengths, each, size, exact)
+    return BlockMask._make(runs, size, lengths, mask_mod, bound, (batch, heads))
 
 
-def _classes_at(
+def _runs_of_shifts(
     traced: _Traced,
     shape: tuple[int, int, int, int],
     lengths: tuple[int, int],
-    shift: tuple[int, int],
+    shifts: list[tuple[int, int]],
     size: tuple[int, int],
     exact: bool,
-) -> np.ndarray:
-    """The class of every tile with one pair of offsets."""
-    classes = np.zeros(shape, np.int8)
-    native().mask_classes(
-        traced.text, traced.captures, (*shape[:2], *lengths), shift, size,
-        (_tensors.address(classes), "i8", shape,
-         _tensors.strides_for(shape, (0, 1, 2, 3))),
-        exact,
-    )  # fmt: skip
-    return classes
+) -> TileRuns:
+    """Runs of batches that have offsets of their own."""
+    found = {
+        shift: find_runs(traced, shape, lengths, shift, size, exact)
+        for shift in dict.fromkeys(shifts)
+    }
+    parts = []
+    for b, shift in enumerate(shifts):
+        B, H, rows, _ = found[shift].shape
+        parts.append(found[shift].take([min(b, B - 1)], range(H), 0, rows))
+    return TileRuns.concatenated(parts)
 
 
 def trace_for_mask(traced: Any) -> _Traced:

@@ -17,7 +17,7 @@ from ._create_mask import find_runs, trace_for_mask
 from ._lib import native
 from ._words import PairCost
 
-__all__ = ["MaskReport", "png"]
+__all__ = ["ITEMSIZE", "MaskReport", "png"]
 
 _METHODS = {
     "everything": "no mask: every tile is full",
@@ -31,6 +31,8 @@ _METHODS = {
     " a time",
 }
 _HEADS = 64
+#: Bytes of an element of q, k and v.
+ITEMSIZE = {"f16": 2, "bf16": 2, "f32": 4, "f64": 8}
 
 
 def _machine(info: Mapping[str, Any]) -> tuple[str, float]:
@@ -142,8 +144,8 @@ class MaskReport:
         full, partial, _ = self.mask.counts()
         live = full + partial
         each = self.cost.total(partial / live if live else 0.0)
-        pairs = s["B"] * s["Hq"] * s["M"] * s["N"]
-        kept = min(live * self.block_size[0] * self.block_size[1], pairs)
+        repeats = s["B"] * s["Hq"] // math.prod(self.runs.shape[:2])
+        kept = repeats * self.runs.live_pairs((s["M"], s["N"]), self.block_size)
         rows = s["B"] * (s["Hq"] * s["M"] + s["Hk"] * s["N"])
         return each, kept, self._row * rows
 
@@ -199,7 +201,7 @@ def png(mask: BlockMask, b: int = 0, h: int = 0, most: int = 1024) -> bytes:
     """
     batch = _checks.integer(b, "b", 0, mask.shape[0] - 1)
     head = _checks.integer(h, "h", 0, mask.shape[1] - 1)
-    cells = _picture.condensed(mask._classes[batch, head], most, most)
+    cells = _picture.condensed(mask, batch, head, most, most)
     scale = max(1, most // max(*cells.shape, 1))
     pixels = np.repeat(np.repeat(cells, scale, 0), scale, 1).astype(np.uint8)
     height, width = pixels.shape

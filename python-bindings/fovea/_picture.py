@@ -15,30 +15,33 @@ if TYPE_CHECKING:
 _COLUMNS = 48
 _ROWS = 32
 _PICTURES = 4
+#: Cells a side of a plot: more than a screen shows.
+_PLOTTED = 4096
 #: What stands for an empty, a partial and a full tile, two characters wide.
 GLYPHS = ("  ", "\u2591\u2591", "\u2588\u2588")
 COLOURS = ("#ffffff", "#9ecae1", "#08519c")
 _NAMES = ("empty", "partial", "full")
 
 
-def condensed(classes: np.ndarray, rows: int, columns: int) -> np.ndarray:
+def condensed(mask: BlockMask, b: int, h: int, rows: int, columns: int) -> np.ndarray:
     """At most rows x columns cells: full where all tiles are, empty alike."""
-    height, width = classes.shape
-    if height <= rows and width <= columns:
-        return classes
-    q = np.linspace(0, height, min(rows, height) + 1).astype(int)
-    n = np.linspace(0, width, min(columns, width) + 1).astype(int)
-    low = np.minimum.reduceat(np.minimum.reduceat(classes, q[:-1], 0), n[:-1], 1)
-    high = np.maximum.reduceat(np.maximum.reduceat(classes, q[:-1], 0), n[:-1], 1)
-    return np.where(low == high, low, 1).astype(np.int8)
+    runs = mask.tile_runs
+    own = [
+        [i if extent > 1 else 0]
+        for i, extent in zip((b, h), runs.shape[:2], strict=True)
+    ]
+    plane = runs.take(*own, 0, runs.shape[2])
+    height, width = plane.shape[2:]
+    if height > rows or width > columns:
+        q = np.linspace(0, height, min(rows, height) + 1).astype(np.int64)
+        n = np.linspace(0, width, min(columns, width) + 1).astype(np.int64)
+        plane = plane.coarser((q[:-1], q[1:]), (n[:-1], n[1:]))
+    return plane.classes()[0, 0]
 
 
 def distinct_heads(mask: BlockMask) -> list[tuple[int, int]]:
     """The (b, h) whose pictures differ by construction."""
-    classes = mask._classes
-    batches, heads = (
-        1 if classes.strides[axis] == 0 else classes.shape[axis] for axis in (0, 1)
-    )
+    batches, heads = mask.tile_runs.shape[:2]
     return [(b, h) for b in range(batches) for h in range(heads)]
 
 
@@ -53,14 +56,13 @@ def text(mask: BlockMask) -> str:
     ]
     shown = distinct_heads(mask)
     for b, h in shown[:_PICTURES]:
-        cells = mask._classes[b, h]
-        if not cells.size:
+        small = condensed(mask, b, h, _ROWS, _COLUMNS)
+        if not small.size:
             lines.append(f"(b={b}, h={h}): no tiles")
             continue
-        small = condensed(cells, _ROWS, _COLUMNS)
-        scale = ""
-        if small.shape != cells.shape:
-            scale = f", {cells.shape[0]} x {cells.shape[1]} tiles in"
+        scale, tiles = "", mask.tile_runs.shape[2:]
+        if small.shape != tiles:
+            scale = f", {tiles[0]} x {tiles[1]} tiles in"
             scale += f" {small.shape[0]} x {small.shape[1]} cells"
         lines.append(f"(b={b}, h={h}){scale}")
         width = 2 * small.shape[1]
@@ -82,10 +84,9 @@ def html(mask: BlockMask) -> str:
         f" sparsity={mask.sparsity():.2f}%<br>{full} full, {partial} partial,"
         f" {empty} empty tiles"
     )
-    cells = mask._classes[0, 0] if mask._classes.size else np.zeros((0, 0), np.int8)
-    if not cells.size:
+    small = condensed(mask, 0, 0, 64, 64)
+    if not small.size:
         return f"<div>{head}</div>"
-    small = condensed(cells, 64, 64)
     size = 6
     rects = [
         f'<rect x="{x * size}" y="{y * size}" width="{size}" height="{size}"'
@@ -116,9 +117,9 @@ def plot(mask: BlockMask, ax: Any, b: object, h: object) -> Any:
     if ax is None:
         _, ax = pyplot.subplots()
     q_len, kv_len = mask.seq_lengths
-    rows, columns = mask._classes.shape[2:]
+    rows, columns = mask.tile_runs.shape[2:]
     ax.imshow(
-        mask._classes[batch, head],
+        condensed(mask, batch, head, _PLOTTED, _PLOTTED),
         cmap=ListedColormap(list(COLOURS)),
         vmin=0,
         vmax=2,

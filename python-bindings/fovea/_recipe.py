@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import _attention, _block_mask, _checks, _compiler, _tensors
+from ._mask_runs import TileRuns
 from ._program import ProgramSource, functions
 from ._tensors import type_name
 
@@ -90,16 +91,16 @@ def rebuild_normalizer(text: str, arrays: Sequence[np.ndarray]) -> Any:
 
 
 def rebuild_block_mask(
-    classes: np.ndarray,
-    shape: tuple[int, ...],
+    runs: tuple[np.ndarray, np.ndarray, tuple[int, int, int, int]],
+    extent: tuple[int, int],
     size: tuple[int, int],
     seq_lengths: tuple[int, int],
     mask_mod: tuple[str, list[np.ndarray]] | None,
 ) -> _block_mask.BlockMask:
     """What a pickle of a BlockMask calls."""
-    return _block_mask.BlockMask._make(
-        np.broadcast_to(classes, shape), size, seq_lengths, _thaw_mask_mod(mask_mod)
-    )
+    mod = _thaw_mask_mod(mask_mod)
+    tiles = TileRuns(*runs, {})
+    return _block_mask.BlockMask._make(tiles, size, seq_lengths, mod, extent=extent)
 
 
 def rebuild_kernel(recipe: str, arrays: Sequence[np.ndarray]) -> _attention.Kernel:

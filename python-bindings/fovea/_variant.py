@@ -274,7 +274,7 @@ class Variant:
         (MaskReport, dict of str to str)
             The report, and what the captures without values were filled with.
         """
-        from ._explain_mask import MaskReport, example_arrays
+        from ._explain_mask import ITEMSIZE, MaskReport, example_arrays
 
         short = _checks.dtype(dtype)
         source, arrays = self._split(_compiler.check_captures(captures) or {})
@@ -292,8 +292,7 @@ class Variant:
                 )
         made, notes = example_arrays(source.program, sizes)
         traced = source.trace(short, {**made, **arrays}, None)
-        itemsize = {"f16": 2, "bf16": 2, "f32": 4, "f64": 8}[short]
-        report = MaskReport(traced, sizes, block_size, itemsize)
+        report = MaskReport(traced, sizes, block_size, ITEMSIZE[short])
         return report, {n: note for n, note in notes.items() if n not in arrays}
 
     def __call__(

@@ -89,6 +89,54 @@ def test_explain_tells_variant_captures_schedule_and_cost():
         assert line in text.splitlines()
 
 
+def test_explain_counts_tiles_at_a_shape():
+    """.explain(): the shape as given, of the last call, or as the captures have it"""
+    doc = np.repeat(np.arange(4), 128)
+
+    def documents(b, h, q_idx, kv_idx):
+        return doc[q_idx] == doc[kv_idx]
+
+    kernel = fovea.compile(mask_mod=documents, D=8)
+    lines = kernel.explain().splitlines()
+    assert "shape (as the captures have it): B=1, Hq=1, Hk=1, M=512, N=512" in lines
+    assert "  tiles: 4 full, 0 partial, 12 empty (75.00 % skipped)" in lines
+    assert any("operations kept" in line and "(25.00 %)" in line for line in lines)
+    q, k, v = inputs()
+    kernel(q, k, v)
+    B, H, M, _ = q.shape
+    lines = kernel.explain().splitlines()
+    shape = f"B={B}, Hq={H}, Hk={k.shape[1]}, M={M}, N={k.shape[2]}"
+    assert f"shape (of the last call): {shape}" in lines
+    lines = kernel.explain(N=300, Hq=4, Hk=2).splitlines()
+    assert "shape (as given): B=1, Hq=4, Hk=2, M=300, N=300" in lines
+    # Two whole tiles and one of 44 x 44 pairs.
+    assert any("(38.56 %)" in line for line in lines if "kept" in line)
+
+
+def test_explain_without_a_shape():
+    """.explain() of what has no shape yet, of device captures and of block masks"""
+    last = fovea.compile(D=8).explain().splitlines()[-1]
+    assert last == "shape: not known before a call; explain(M=..., N=...) gives one"
+    last = fovea.compile(D=8, block_mask=True).explain().splitlines()[-1]
+    assert last == "mask: print the block mask of a call for its tiles"
+
+
+@pytest.mark.parametrize(
+    "sizes, text",
+    [
+        ({"B": 2, "Hq": 2}, "M: must be given beside B, Hq, or N, got None"),
+        ({"M": 4, "Hq": 3, "Hk": 2}, "Hq: must be a multiple of Hk (2), got 3"),
+        ({"M": -1}, "M: must be at least 0, got -1"),
+        ({"M": 4, "B": 0}, "B: must be at least 1, got 0"),
+    ],
+)
+def test_explain_refuses_shapes(sizes, text):
+    """checks ... ValueError for a wrong value"""
+    with pytest.raises(ValueError) as error:
+        fovea.compile(D=8).explain(**sizes)
+    assert str(error.value) == text
+
+
 @pytest.mark.parametrize("level", ["attn", "online", "target", "llvm", "asm"])
 def test_every_level_has_text(level):
     """.ir(level: "attn" | "online" | "target" | "llvm" | "asm")"""
