@@ -110,6 +110,52 @@ def test_numpy_is_the_only_dependency(python):
     assert [re.match(r"\w+", r)[0] for r in required] == ["numpy"]
 
 
+SECOND_LLVM = """
+import ctypes
+mlir = ctypes.CDLL(MLIR, mode=ctypes.RTLD_GLOBAL)
+llvm = ctypes.CDLL(LLVM, mode=ctypes.RTLD_GLOBAL)
+handle, address = ctypes.c_void_p, ctypes.c_uint64
+
+def call(name, *arguments, result=handle):
+    function = getattr(llvm, name)
+    function.restype = result
+    return function(*arguments)
+
+def compute(a, b):
+    \"\"\"a * b by a function that this LLVM compiles.\"\"\"
+    for part in ("TargetInfo", "Target", "TargetMC", "AsmPrinter"):
+        call(f"LLVMInitializeX86{part}", result=None)
+    call("LLVMLinkInMCJIT", result=None)
+    text = b"define i64 @f(i64 %a, i64 %b) { %c = mul i64 %a, %b ret i64 %c }"
+    context = handle(call("LLVMContextCreate"))
+    buffer = handle(call("LLVMCreateMemoryBufferWithMemoryRangeCopy",
+                         text, ctypes.c_size_t(len(text)), b"f"))
+    module, engine, message = handle(), handle(), ctypes.c_char_p()
+    failed = call("LLVMParseIRInContext", context, buffer, ctypes.byref(module),
+                  ctypes.byref(message), result=ctypes.c_int)
+    assert not failed, message.value
+    failed = call("LLVMCreateExecutionEngineForModule", ctypes.byref(engine), module,
+                  ctypes.byref(message), result=ctypes.c_int)
+    assert not failed, message.value
+    found = call("LLVMGetFunctionAddress", engine, b"f", result=address)
+    return ctypes.CFUNCTYPE(address, address, address)(found)(a, b)
+
+assert compute(6, 7) == 42
+"""
+
+
+@pytest.mark.parametrize("order", ["{llvm}{fovea}", "{fovea}{llvm}"])
+def test_a_second_llvm_in_the_same_process(python, order):
+    """Debian's shared LLVM and MLIR, of the same version and visible to all."""
+    folder = Path(tool("llvm-config-22", "--libdir").strip())
+    paths = {
+        name: sorted(folder.glob(f"lib{name}.so.*"))[0] for name in ("LLVM", "MLIR")
+    }
+    llvm = "".join(f"{name} = {str(path)!r}\n" for name, path in paths.items())
+    text = order.format(llvm=llvm + SECOND_LLVM, fovea=ATTENTION)
+    run(python, f"{text}\n{ATTENTION}\nassert compute(11, 3) == 33\n")
+
+
 @pytest.mark.parametrize("order", ["{torch}{fovea}", "{fovea}{torch}"])
 def test_torch_in_the_same_process(order):
     """A second LLVM beside ours, and threads of its own."""
