@@ -11,13 +11,12 @@
 #include "llvm/ADT/bit.h"
 #include "llvm/Support/Alignment.h"
 #include "llvm/Support/ErrorOr.h"
+#include "llvm/Support/MemoryBuffer.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cinttypes>
 #include <csignal>
-#include <cstdio>
 #include <fcntl.h>
 #include <mutex>
 #include <optional>
@@ -118,8 +117,10 @@ static bool addsUp(Cursor &cursor, uint64_t entries) {
 // Reading in a child process
 //===----------------------------------------------------------------------===//
 
+namespace {
 /// What became of a child process that reads the bytecode.
 enum class Fate { Died, Survived, Stuck };
+} // namespace
 
 static void limit(decltype(RLIMIT_CPU) resource, uint64_t most) {
   rlimit now;
@@ -129,14 +130,13 @@ static void limit(decltype(RLIMIT_CPU) resource, uint64_t most) {
   setrlimit(resource, &now);
 }
 
+/// In bytes, 0 where it is not known.
 static uint64_t addressSpaceInUse() {
   uint64_t pages = 0;
-  if (std::FILE *file = std::fopen("/proc/self/statm", "r")) {
-    if (std::fscanf(file, "%" SCNu64, &pages) != 1)
-      pages = 0;
-    std::fclose(file);
-  }
-  return pages * sysconf(_SC_PAGESIZE);
+  auto statm = llvm::MemoryBuffer::getFileAsStream("/proc/self/statm");
+  if (statm && !(*statm)->getBuffer().split(' ').first.getAsInteger(10, pages))
+    return pages * sysconf(_SC_PAGESIZE);
+  return 0;
 }
 
 /// Processor time that sound bytecode of this size stays far below.
