@@ -18,6 +18,7 @@ using namespace llvm;
 
 namespace fovea {
 
+namespace {
 /// Python's levels of binding, loosest first.
 enum Level : unsigned {
   LOr = 1,
@@ -34,6 +35,7 @@ enum Level : unsigned {
   LPower,
   LAtom
 };
+} // namespace
 
 std::string PrintNames::makeUnique(StringRef wanted) {
   std::string name;
@@ -61,7 +63,7 @@ std::string formatFloat(double value) {
   if (std::isinf(value))
     return value < 0 ? "-inf" : "inf";
   char buffer[64];
-  auto end = std::to_chars(buffer, buffer + sizeof(buffer), value).ptr;
+  char *end = std::to_chars(buffer, buffer + sizeof(buffer), value).ptr;
   std::string text(buffer, end);
   if (text.find_first_of(".e") == std::string::npos)
     text += ".0";

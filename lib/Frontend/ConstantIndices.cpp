@@ -2,7 +2,7 @@
 #include "fovea/Frontend/ConstantIndices.h"
 #include "fovea/Frontend/Program.h"
 
-#include <algorithm>
+#include "llvm/ADT/STLExtras.h"
 
 using namespace fovea;
 
@@ -41,11 +41,10 @@ std::optional<int64_t> getIndex(const Program &program, const Region &region,
 std::vector<ConstantIndex> fovea::findConstantIndices(const Program &program) {
   std::vector<ConstantIndex> found;
   auto note = [&](unsigned capture, unsigned dim, int64_t index) {
-    auto known = std::find_if(
-        found.begin(), found.end(), [&](const ConstantIndex &other) {
-          return other.capture == capture && other.dim == dim &&
-                 (other.index < 0) == (index < 0);
-        });
+    auto known = llvm::find_if(found, [&](const ConstantIndex &other) {
+      return other.capture == capture && other.dim == dim &&
+             (other.index < 0) == (index < 0);
+    });
     if (known == found.end())
       found.push_back({capture, dim, index});
     else if (index < 0 ? index < known->index : index > known->index)

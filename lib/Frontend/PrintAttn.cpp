@@ -288,7 +288,8 @@ std::optional<std::string> VariantPrinter::findBuiltin() {
   SmallVector<std::string> calls(getPlainNormalizers().begin(),
                                  getPlainNormalizers().end());
   guessCalls(calls);
-  auto found = find_if(calls, [&](StringRef call) { return isBuiltin(call); });
+  const auto *found =
+      find_if(calls, [&](StringRef call) { return isBuiltin(call); });
   if (found == calls.end())
     return std::nullopt;
   return *found;

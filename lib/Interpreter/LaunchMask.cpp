@@ -5,8 +5,6 @@
 
 #include "llvm/ADT/STLExtras.h"
 
-#include <algorithm>
-
 using namespace fovea;
 
 /// Calls of fewer multiply-adds take less than a millisecond anyway.
@@ -26,9 +24,8 @@ static MaskDomain makeDomain(const LaunchView &view, const Region &region) {
   bool alike = llvm::all_equal(view.qOffset) && llvm::all_equal(view.kvOffset);
   domain.batch = alike && !uses(region, "b") ? 1 : view.batch;
   domain.heads = uses(region, "h") ? view.queryHeads : 1;
-  domain.queries =
-      *std::max_element(view.qLengths.begin(), view.qLengths.end());
-  domain.keys = *std::max_element(view.kvLengths.begin(), view.kvLengths.end());
+  domain.queries = *llvm::max_element(view.qLengths);
+  domain.keys = *llvm::max_element(view.kvLengths);
   domain.queryOffsets = view.qOffset;
   domain.keyOffsets = view.kvOffset;
   RegionSizes sizes;

@@ -15,7 +15,6 @@
 #include <cmath>
 
 using namespace fovea;
-using llvm::Twine;
 
 static constexpr OptionSpec optionSpecs[] = {
     {"--shape", "B=1,Hq=8,...",

@@ -20,7 +20,7 @@ namespace {
 std::optional<unsigned> findTensor(StringRef name,
                                    llvm::ArrayRef<std::string> captures) {
   if (name.consume_front("@")) {
-    auto it = llvm::find(captures, name);
+    const auto *it = llvm::find(captures, name);
     if (it == captures.end())
       return std::nullopt;
     return FirstCapture + static_cast<unsigned>(it - captures.begin());
