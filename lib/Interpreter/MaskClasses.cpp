@@ -156,6 +156,11 @@ private:
     AffineMask *mask = analysis->affine();
     bool preferPoints = exact && mask && mask->hasDivisions() &&
                         (m1 - m0) * (n1 - n0) <= fewPoints;
+    if (mask && mask->hasDivisions() && !preferPoints &&
+        differsOnSomeRows(m0, m1, n0, n1, ragged)) {
+      ++statistics.byPoints;
+      return TileClass::Partial;
+    }
     if (mask && !preferPoints)
       if (auto found = mask->classify(positions)) {
         ++statistics.byPolyhedra;
@@ -170,23 +175,41 @@ private:
     return evaluate(m0, m1, n0, n1, ragged);
   }
 
+  /// Evaluates keys of a row until both kinds have been seen.
+  void look(int64_t m, int64_t n0, int64_t n1, bool &anyOn, bool &anyOff) {
+    uint8_t bytes[RegionFrame::lanes];
+    row->move(m);
+    for (int64_t n = n0; n < n1 && !(anyOn && anyOff);
+         n += RegionFrame::lanes) {
+      auto count =
+          static_cast<unsigned>(std::min<int64_t>(RegionFrame::lanes, n1 - n));
+      row->visible(n, count, bytes);
+      anyOn |= std::memchr(bytes, 1, count) != nullptr;
+      anyOff |= std::memchr(bytes, 0, count) != nullptr;
+    }
+  }
+
   TileClass evaluate(int64_t m0, int64_t m1, int64_t n0, int64_t n1,
                      bool ragged) {
     bool anyOff = ragged, anyOn = false;
-    uint8_t bytes[RegionFrame::lanes];
     for (int64_t m = m0; m < m1; ++m) {
-      row->move(m);
-      for (int64_t n = n0; n < n1; n += RegionFrame::lanes) {
-        auto count = static_cast<unsigned>(
-            std::min<int64_t>(RegionFrame::lanes, n1 - n));
-        row->visible(n, count, bytes);
-        anyOn |= std::memchr(bytes, 1, count) != nullptr;
-        anyOff |= std::memchr(bytes, 0, count) != nullptr;
-        if (anyOn && anyOff)
-          return TileClass::Partial;
-      }
+      look(m, n0, n1, anyOn, anyOff);
+      if (anyOn && anyOff)
+        return TileClass::Partial;
     }
     return anyOn ? TileClass::Full : TileClass::Empty;
+  }
+
+  /// A few rows of a tile, as far as some hundred keys: periodic masks differ
+  /// within a period.
+  bool differsOnSomeRows(int64_t m0, int64_t m1, int64_t n0, int64_t n1,
+                         bool ragged) {
+    constexpr int64_t rows = 8, keys = 512;
+    bool anyOff = ragged, anyOn = false;
+    int64_t step = std::max<int64_t>((m1 - m0) / rows, 1);
+    for (int64_t m = m0; m < m1 && !(anyOn && anyOff); m += step)
+      look(m, n0, std::min(n1, n0 + keys), anyOn, anyOff);
+    return anyOn && anyOff;
   }
 
   const MaskEvaluator &owner;
