@@ -33,11 +33,14 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 /// Signals belong to the program's own threads; new threads inherit the mask.
+/// What a thread's own instruction raises stays: the program's handler sees it.
 class SignalsBlocked {
 public:
   SignalsBlocked() {
     sigset_t all;
     sigfillset(&all);
+    for (int own : {SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV})
+      sigdelset(&all, own);
     pthread_sigmask(SIG_SETMASK, &all, &before);
   }
   ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before, nullptr); }
