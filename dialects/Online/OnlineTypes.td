@@ -86,7 +86,8 @@ def Online_CPUScheduleAttr : Online_Attr<"CPUSchedule", "cpu_schedule", [
     it (S11). `index_bits` is the width that the kernel's indices are promised
     to fit (32: all positions below 2³⁰). `pairs` takes both products of bf16
     inputs by dot products of pairs, with weights rounded to bf16; without it
-    blocks of keys and values are widened.
+    blocks of keys and values are widened. `amx`, with `pairs`, takes them by
+    multiplications of tiles of 16 rows of 64 bytes.
 
     `split` makes the form for few queries: an item holds the queries of all
     heads of a key head, at most `m` rows, against one part of `split` keys;
@@ -99,11 +100,12 @@ def Online_CPUScheduleAttr : Online_Attr<"CPUSchedule", "cpu_schedule", [
   let parameters = (ins "int64_t":$m, "int64_t":$n, "int64_t":$lanes,
                         "bool":$exact, "int64_t":$indexBits,
                         DefaultValuedParameter<"bool", "false">:$pairs,
+                        DefaultValuedParameter<"bool", "false">:$amx,
                         DefaultValuedParameter<"int64_t", "0">:$split,
                         DefaultValuedParameter<"int64_t", "0">:$wide);
   let assemblyFormat = [{
     `<` `m` `=` $m `,` `n` `=` $n `,` `lanes` `=` $lanes `,` `exact` `=` $exact `,`
-    `index_bits` `=` $indexBits (`,` `pairs` `=` $pairs^)?
+    `index_bits` `=` $indexBits (`,` `pairs` `=` $pairs^)? (`,` `amx` `=` $amx^)?
     (`few` `(` `split` `=` $split^ `,` `wide` `=` $wide `)`)? `>`
   }];
   let genVerifyDecl = 1;

@@ -103,6 +103,8 @@ void HeaderWriter::writeTest(const CPUTarget &target) {
   os << "1";
   for (llvm::StringRef feature : needs)
     os << " &&\n      __builtin_cpu_supports(\"" << feature << "\")";
+  if (llvm::is_contained(needs, "amx-tile"))
+    os << " &&\n      fovea_aot_may_use_tiles()";
 }
 
 void HeaderWriter::writeVersions() {

@@ -405,6 +405,21 @@ static inline int fovea_aot_collect(fovea_aot_call *call, int64_t rows,
   return 1;
 }
 
+/* Asks Linux for the state of AMX tiles, which a process has to before its first
+   tile (arch_prctl, request permission, tile data). */
+static inline int fovea_aot_may_use_tiles(void) {
+#if defined(__linux__) && defined(__x86_64__)
+  long result;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(158L), "D"(0x1023L), "S"(18L)
+                   : "rcx", "r11", "memory");
+  return result == 0;
+#else
+  return 0;
+#endif
+}
+
 /* Items and scratch of a form; the plan of a kernel reads sizes only. */
 static inline void fovea_aot_plan(const fovea_aot_call *call,
                                   const fovea_aot_kernel *kernel,

@@ -65,6 +65,11 @@ static void fillReport(ModuleOp module, StringRef givenSchedule,
                       schedule.getM(), schedule.getN(), schedule.getLanes(),
                       describeChoice(givenSchedule, report.scansKeys))
             .str();
+    if (schedule.getAmx())
+      report.remarks += "products: multiplications of AMX tiles, 16 x 16 "
+                        "scores or results each\n";
+    else if (schedule.getPairs())
+      report.remarks += "products: dot products of pairs (AVX512-BF16)\n";
     if (auto few = grid->getParentOp()->getAttrOfType<online::CPUScheduleAttr>(
             "online.few_queries")) {
       report.shortRows = few.getM();

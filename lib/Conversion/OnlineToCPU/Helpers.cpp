@@ -313,8 +313,8 @@ BlockRows KernelEmitter::prepareKeys(const DotSpec &dot, unsigned index,
     return {packed, e.c(stride), tail};
   };
   Values result;
-  // A pair that only half belongs to the row is not read in place.
-  if (spec.elementType != packedType() || dot.dim % stepElements() != 0) {
+  // A pair or tile that only in part belongs to the row is not read in place.
+  if (spec.elementType != packedType() || dot.dim % keyUnit() != 0) {
     result = pack();
   } else {
     result = e.branch(
@@ -337,6 +337,10 @@ BlockRows KernelEmitter::prepareValues(Value n0) {
   const Buffer &buffer = bufferOf(spec.value);
   Value source = tensorRows(spec.value, n0);
   Value packed = at(at_.packedValues);
+  if (amx()) {
+    transposeValues(source, buffer);
+    return BlockRows{packed, e.c(valuePadded()), {}, {}};
+  }
   if (pairs()) {
     callHelper("_interleave",
                {source, buffer.strides[2], buffer.strides[3], count,

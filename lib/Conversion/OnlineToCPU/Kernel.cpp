@@ -1,6 +1,7 @@
 //===- Kernel.cpp - Items, blocks and panels ------------------------------===//
 
 #include "Kernel.h"
+#include "fovea/Target/CPU/CPUModel.h"
 
 #include <cmath>
 
@@ -10,7 +11,10 @@ using P = arith::CmpIPredicate;
 KernelEmitter::KernelEmitter(KernelSpec &spec, ModuleOp module)
     : spec(spec), module(module),
       e(module.getContext(), spec.func.getLoc(), spec.scoreType,
-        spec.schedule.getLanes(), spec.panelVectors(), spec.isShort() ? 16 : 0),
+        spec.schedule.getLanes(), spec.panelVectors(),
+        spec.isShort()           ? 16
+        : spec.schedule.getAmx() ? fovea::kTileGroup
+                                 : 0),
       name(spec.func.getName().str()) {
   layOutScratch();
 }
@@ -20,6 +24,8 @@ void KernelEmitter::layOutScratch() {
   int64_t keys = blockKeys(), groups = keys / e.group, panels = maxPanels();
   int64_t widest = valuePadded();
   at_.zeros = layout.reserve(64);
+  if (amx())
+    at_.tileConfig = layout.reserve(64);
   for (const DotSpec &dot : spec.dots) {
     at_.scores.push_back(layout.reserve(keys * vector));
     if (isShort())
@@ -135,6 +141,8 @@ LogicalResult KernelEmitter::emitRun() {
     return failure();
   bindTileRuns();
   LogicalResult status = success();
+  if (amx())
+    configureTiles();
   if (isShort()) {
     readShortShape(*bounds);
     shape.workspace = arguments->loadWorkspace();
@@ -151,6 +159,8 @@ LogicalResult KernelEmitter::emitRun() {
                  status = failure();
                return {e.add(carried[0], nonFinite)};
              });
+  if (amx())
+    releaseTiles();
   LLVM::ReturnOp::create(e.b, e.loc, counted);
   for (const auto &entry : s->libmCalls())
     libm[entry.getKey()] = entry.getValue();
@@ -373,6 +383,8 @@ LogicalResult KernelEmitter::emitPanel(Value panel, Value full) {
     }
     if (isShort())
       emitShortValues(panel, alpha);
+    else if (amx())
+      emitTileValues(valueRows, panel, alpha);
     else
       emitValues(valueRows, panel, alpha);
   });

@@ -6,7 +6,8 @@
 //   rows     mods, mask, running maximum, weights: lane-wise
 //   values   O^T[e][lane] += V[key][e] (broadcast) · P^T[key][lane]
 // With the schedule's `pairs`, bf16 inputs stay bf16: Q and K are read as pairs
-// along d, V is interleaved into and P rounded to pairs of keys.
+// along d, V is interleaved into and P rounded to pairs of keys. With `amx`
+// tiles multiply what is packed so, and V is transposed.
 // Only Q is always packed; K and V are read in place where they lie well.
 //
 //===----------------------------------------------------------------------===//
@@ -153,11 +154,25 @@ private:
   Value wideMultiply(Value x, Value y, Value z);
 
   // MicroKernels.cpp
+  std::pair<Value, Value> locateKeys(const BlockRows &keys, Value group);
   Values emitScoreGroup(unsigned dot, const BlockRows &keys, Value panel,
                         Value group);
   void emitValues(const BlockRows &values, Value panel, Value alpha);
   Value visibleLanes(Value key);
   Value addValue(Value v, Value weight, Value visible, Value sum);
+
+  // Tiles.cpp
+  void configureTiles();
+  void releaseTiles();
+  void emitTileScores(unsigned dot, const BlockRows &keys, Value panel,
+                      Value group);
+  Value scaleTileScores(unsigned dot, Value group, Value largest);
+  void multiplyTiles(Value rows, Value rowBytes, Value lanes);
+  void emitTileValues(const BlockRows &values, Value panel, Value alpha);
+  void transposeValues(Value source, const Buffer &buffer);
+  void moveTiles(StringRef name, Value base);
+  void tileOp(StringRef name, ArrayRef<int64_t> tiles, ValueRange operands);
+  Value padTileRun(Value end);
 
   // Masks.cpp
   void emitFullRuns();
@@ -206,6 +221,8 @@ private:
     return spec.scoresAreDot() && !spec.step.getRow() && !spec.step.getCol();
   }
   bool pairs() { return spec.schedule.getPairs(); }
+  /// Products by AMX tiles, of what is packed in pairs.
+  bool amx() { return spec.schedule.getAmx(); }
   /// Exact kernels sum a row that overflowed again, with weights that are
   /// divided by 2 l first: what the normaliser then gives may well be finite.
   bool hasTwoPasses() { return spec.schedule.getExact() && spec.hasDenom(); }
@@ -217,6 +234,8 @@ private:
   unsigned stepAlign() { return pairs() ? 2 : e.scoreBytes(); }
   /// Packed elements a step.
   int64_t stepElements() { return pairs() ? 2 : 1; }
+  /// Elements of a row of keys that are read in one piece.
+  int64_t keyUnit() { return amx() ? 2 * e.native : stepElements(); }
   /// Steps of a row of queries or keys, and those of a packed row.
   int64_t steps(int64_t dim) {
     return (dim + stepElements() - 1) / stepElements();
@@ -258,7 +277,7 @@ private:
   // Offsets in scratch.
   struct {
     int64_t zeros, output, rowMax, rowSum, packedValues, words, visible,
-        classes, runs, walk, rowBuffer;
+        classes, runs, walk, rowBuffer, tileConfig;
     // Of the first of two passes: o, l, t; what the weights are multiplied by.
     int64_t firstOutput, firstSum, firstMax, factor;
     SmallVector<int64_t> queries, scores, packedKeys, keyTail;

@@ -146,6 +146,13 @@ static LogicalResult checkSchedule(KernelSpec &spec) {
     return spec.grid.emitOpError("schedule's pairs need bf16 inputs, f32 "
                                  "scores and 16 ")
            << name;
+  if (spec.schedule.getAmx() &&
+      (spec.schedule.getM() % fovea::kTileGroup != 0 ||
+       spec.schedule.getN() % fovea::kTileGroup != 0))
+    return spec.grid.emitOpError("schedule's amx needs m and n to be multiples "
+                                 "of ")
+           << fovea::kTileGroup << ", got " << spec.schedule.getM() << " and "
+           << spec.schedule.getN();
   if (spec.isShort() && spec.schedule.getSplit() % spec.schedule.getN() != 0)
     return spec.grid.emitOpError("schedule's split must be a multiple of n (")
            << spec.schedule.getN() << "), got " << spec.schedule.getSplit();

@@ -10,6 +10,17 @@
 using namespace fovea::cpu;
 using P = arith::CmpIPredicate;
 
+/// The rows of a group of keys and their stride, in packed elements. Those of
+/// the last, incomplete group are a padded copy.
+std::pair<Value, Value> KernelEmitter::locateKeys(const BlockRows &keys,
+                                                  Value group) {
+  Value tail = e.icmp(P::sgt, e.add(group, e.c(e.group)), count);
+  Value base =
+      e.select(tail, keys.tailBase,
+               e.gep(keys.base, e.mul(group, keys.stride), packedType()));
+  return {base, e.select(tail, keys.tailStride, keys.stride)};
+}
+
 /// S^T of one group of keys from `group` on: one vector a key.
 Values KernelEmitter::emitScoreGroup(unsigned index, const BlockRows &keys,
                                      Value panel, Value group) {
@@ -17,21 +28,16 @@ Values KernelEmitter::emitScoreGroup(unsigned index, const BlockRows &keys,
   int64_t columns = packedSteps(dot.dim);
   Value queries =
       e.gep(state.queries[index], e.mul(panel, e.c(columns * e.lanes)), e.f);
-  // The rows of the last, incomplete group are a padded copy.
-  Value tail = e.icmp(P::sgt, e.add(group, e.c(e.group)), count);
-  Value base =
-      e.select(tail, keys.tailBase,
-               e.gep(keys.base, e.mul(group, keys.stride), packedType()));
-  Value stride = e.select(tail, keys.tailStride, keys.stride);
+  std::pair<Value, Value> rows = locateKeys(keys, group);
   Values offsets;
   for (int64_t i = 0; i < e.group; ++i)
-    offsets.push_back(e.mul(stride, e.c(i)));
+    offsets.push_back(e.mul(rows.second, e.c(i)));
   Values zero(e.group, e.vc(0.0));
   Values scores =
       e.loop(e.c(0), e.c(steps(dot.dim)), e.c(1), zero,
              [&](Value d, ValueRange acc) -> Values {
                Value q = e.loadRow(queries, d);
-               Value column = e.gep(base, d, stepType());
+               Value column = e.gep(rows.first, d, stepType());
                Values next;
                for (int64_t i = 0; i < e.group; ++i) {
                  Value k =

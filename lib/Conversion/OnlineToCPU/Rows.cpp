@@ -34,6 +34,11 @@ LogicalResult KernelEmitter::emitScores(Value panel, Value &rowMax) {
           plainMax = e.fmaxDropNaN(largest, plainMax);
         continue;
       }
+      if (amx()) {
+        emitTileScores(i, keyRows[i], panel, g);
+        plainMax = scaleTileScores(i, g, plainMax);
+        continue;
+      }
       Values scores = emitScoreGroup(i, keyRows[i], panel, g);
       for (auto [j, score] : llvm::enumerate(scores)) {
         e.storeRow(score, at(at_.scores[i]), e.add(g, e.c(j)));
@@ -203,7 +208,9 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
       [&](Value run, ValueRange outer) -> Values {
         std::pair<Value, Value> keys = loadRun(run);
         // The partner of the last key of an odd run is invisible.
-        if (pairs())
+        if (amx())
+          keys.second = padTileRun(keys.second);
+        else if (pairs())
           e.when(e.icmp(P::ne, e.urem(keys.second, e.c(2)), e.c(0)), [&]() {
             e.storeRow(e.vc(-INFINITY), at(at_.scores[0]), keys.second);
           });

@@ -5,8 +5,12 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/ADT/StringMap.h"
 #include "llvm/TargetParser/Host.h"
+
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 using namespace fovea;
 
@@ -45,13 +49,15 @@ constexpr const char *extensions[] = {
 #endif
 };
 
-std::vector<std::string> findHostFeatures() {
-  std::vector<std::string> found;
-  for (const auto &feature : llvm::sys::getHostCPUFeatures())
-    if (feature.second)
-      found.push_back(feature.first().str());
-  llvm::sort(found);
-  return found;
+/// Asks the system for the state of AMX tiles, which a process has to before
+/// its first tile; what its threads and children do later is covered.
+bool askForTiles() {
+#if defined(__x86_64__) && defined(__linux__)
+  constexpr long requestPermission = 0x1023, tileData = 18;
+  return syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
+#else
+  return false;
+#endif
 }
 
 bool hostHas(llvm::StringRef feature) {
@@ -107,8 +113,21 @@ const std::string &fovea::hostCPUName() {
   return name;
 }
 
+std::vector<std::string> fovea::findUsableFeatures(
+    const llvm::StringMap<bool> &found,
+    llvm::function_ref<bool()> mayUseTiles) {
+  bool tiles = found.lookup("amx-tile") && mayUseTiles();
+  std::vector<std::string> usable;
+  for (const auto &feature : found)
+    if (feature.second && (tiles || !feature.first().starts_with("amx-")))
+      usable.push_back(feature.first().str());
+  llvm::sort(usable);
+  return usable;
+}
+
 const std::vector<std::string> &fovea::hostCPUFeatures() {
-  static const std::vector<std::string> features = findHostFeatures();
+  static const std::vector<std::string> features =
+      findUsableFeatures(llvm::sys::getHostCPUFeatures(), askForTiles);
   return features;
 }
 

@@ -116,6 +116,28 @@ void setFunctionTargets(llvm::Module &module, const CPUTarget &target) {
   }
 }
 
+/// Instructions that a kernel's schedule asks for by name.
+llvm::Error checkIntrinsics(const llvm::Module &module, const CPUTarget &target,
+                            const llvm::TargetMachine &machine) {
+  constexpr struct {
+    const char *prefix, *what, *feature;
+  } known[] = {
+      {"llvm.x86.avx512bf16.", "takes bf16 in pairs", "avx512bf16"},
+      {"llvm.x86.tdpbf16ps", "multiplies tiles of bf16", "amx-bf16"},
+  };
+  for (const llvm::Function &function : module)
+    for (auto [prefix, what, feature] : known)
+      if (function.getName().starts_with(prefix) &&
+          !machine.getMCSubtargetInfo()->checkFeatures(
+              std::string("+") + feature))
+        return makeError(FOVEA_COMPILE_ERROR,
+                         llvm::Twine("the kernel's schedule ") + what +
+                             ", which needs " + feature + "; '" + target.cpu +
+                             "' with features '" + target.features +
+                             "' has not");
+  return llvm::Error::success();
+}
+
 void runPasses(llvm::Module &module, llvm::TargetMachine &machine) {
   llvm::PipelineTuningOptions tuning;
   tuning.LoopUnrolling = false;
@@ -150,14 +172,8 @@ llvm::Error fovea::optimizeForCPU(llvm::Module &module,
   llvm::raw_string_ostream os(broken);
   if (llvm::verifyModule(module, &os))
     return makeError(FOVEA_COMPILE_ERROR, "invalid LLVM IR: " + broken);
-  for (const llvm::Function &function : module)
-    if (function.getName().starts_with("llvm.x86.avx512bf16.") &&
-        !(*machine)->getMCSubtargetInfo()->checkFeatures("+avx512bf16"))
-      return makeError(FOVEA_COMPILE_ERROR,
-                       "the kernel's schedule takes bf16 in pairs, which needs "
-                       "avx512bf16; '" +
-                           target.cpu + "' with features '" + target.features +
-                           "' has not");
+  if (llvm::Error error = checkIntrinsics(module, target, **machine))
+    return error;
   DiagnosticScope scope(module.getContext());
   runPasses(module, **machine);
   return scope.take("optimising");

@@ -1,6 +1,12 @@
 // RUN: fovea-opt %s -convert-attn-to-online=cpu=x86-64-v4 | FileCheck %s --check-prefix=V4
 // RUN: fovea-opt %s -convert-attn-to-online='cpu=x86-64-v4 features=+avx512bf16' | FileCheck %s --check-prefix=PAIRS
 // RUN: fovea-opt %s -convert-attn-to-online='cpu=x86-64-v4 features=+avx512bf16 exact=true' | FileCheck %s --check-prefix=EXACT
+// RUN: fovea-opt %s -convert-attn-to-online='cpu=x86-64-v4 features=+avx512bf16,+amx-tile,+amx-bf16' | FileCheck %s --check-prefix=AMX
+// RUN: fovea-opt %s -convert-attn-to-online=cpu=graniterapids | FileCheck %s --check-prefix=AMX
+// RUN: fovea-opt %s -convert-attn-to-online='cpu=sapphirerapids features=-amx-bf16' | FileCheck %s --check-prefix=PAIRS
+// RUN: fovea-opt %s -convert-attn-to-online='cpu=x86-64-v4 features=+avx512bf16,+amx-bf16' | FileCheck %s --check-prefix=PAIRS
+// RUN: fovea-opt %s -convert-attn-to-online='cpu=sapphirerapids schedule=n=48' | FileCheck %s --check-prefix=PART
+// RUN: fovea-opt %s -convert-attn-to-online='cpu=sapphirerapids exact=true' | FileCheck %s --check-prefix=EXACT
 // RUN: fovea-opt %s -convert-attn-to-online=cpu=x86-64-v3 | FileCheck %s --check-prefix=V3
 // RUN: fovea-opt %s -convert-attn-to-online='schedule=m=32,n=64 exact=true index-bits=64' | FileCheck %s --check-prefix=GIVEN
 // RUN: not fovea-opt %s -convert-attn-to-online=schedule=k=3 2>&1 | FileCheck %s --check-prefix=KEY
@@ -49,6 +55,10 @@ func.func @f(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
 // Of bf16 alone.
 // PAIRS: #online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>
 // PAIRS: #online.cpu_schedule<m = 128, n = 64, lanes = 16, exact = false, index_bits = 32, pairs = true>
+// AMX: lanes = 16, exact = false, index_bits = 32>
+// AMX: #online.cpu_schedule<m = 128, n = 64, lanes = 16, exact = false, index_bits = 32, pairs = true, amx = true>
+// Tiles are whole: 32 queries by 32 keys.
+// PART: #online.cpu_schedule<m = 128, n = 48, lanes = 16, exact = false, index_bits = 32, pairs = true>
 // EXACT: exact = true, index_bits = 32>
 // EXACT: exact = true, index_bits = 32, pairs = true>
 !b = tensor<?x?x?x512xbf16>

@@ -105,6 +105,42 @@ func.func @pairs(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, %kl
 
 // -----
 
+!t = memref<?x?x?x64xbf16, strided<[?, ?, ?, ?], offset: ?>>
+!p = memref<?xi64>
+!view = !online.view<?x64xbf16>
+!st = !online.state<48x64xf32, t, l>
+func.func @tiles(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, %kl: !p, %out: !t) {
+  %c0 = arith.constant 0 : index
+  %c48 = arith.constant 48 : index
+  %n = memref.dim %k, %c0 : !t
+  %B = memref.dim %q, %c0 : !t
+  // expected-error @below {{schedule's amx needs m and n to be multiples of 32, got 48 and 256}}
+  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 48, n = 256, lanes = 16, exact = false, index_bits = 32, pairs = true, amx = true>) {
+    %bi = arith.index_cast %b : index to i64
+    %m0 = arith.muli %mt, %c48 : index
+    %Q = online.view %q[%b, %h] : !t -> <?x64xbf16>
+    %K = online.view %k[%b, %h] : !t -> <?x64xbf16>
+    %V = online.view %v[%b, %h] : !t -> <?x64xbf16>
+    %O = online.view %out[%b, %h] : !t -> <?x64xbf16>
+    %qt = online.load %Q[%m0] : <?x64xbf16> -> tensor<48x64xbf16>
+    %w = online.walk.segments step 256 [%c0, %n) full : !online.walk
+    %i = online.init normalizer #attn.softmax at(%bi, %bi, %m0) : <48x64xf32, t, l>
+    %s = online.sweep (%n0, %cls) in %w iter(%a = %i) -> !st {
+      %kt = online.load %K[%n0] : <?x64xbf16> -> tensor<256x64xbf16>
+      %vt = online.load %V[%n0] : <?x64xbf16> -> tensor<256x64xbf16>
+      %x = online.dot %qt, %kt contract [1, 1] : tensor<48x64xbf16>, tensor<256x64xbf16> -> tensor<48x256xf32>
+      %p = online.mask at(%m0, %n0) class(%cls) : tensor<48x256xi1>
+      %s1 = online.step %a, %x, %vt visible(%p : tensor<48x256xi1>) scale(%c : f32) normalizer #attn.softmax at(%bi, %bi, %m0, %n0) : <48x64xf32, t, l>, tensor<48x256xf32>, tensor<256x64xbf16>
+      online.yield %s1 : !st
+    }
+    %o = online.finish %s normalizer #attn.softmax at(%bi, %bi, %m0) : <48x64xf32, t, l> -> tensor<48x64xf32>
+    online.store %o, %O[%m0] : tensor<48x64xf32>, <?x64xbf16>
+  }
+  return
+}
+
+// -----
+
 !t = memref<?x?x?x64xf32, strided<[?, ?, ?, ?], offset: ?>>
 !p = memref<?xi64>
 !view = !online.view<?x64xf32>

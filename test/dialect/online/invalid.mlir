@@ -985,6 +985,12 @@ func.func private @attribute() attributes {s = #online.cpu_schedule<m = 8, n = 6
 // -----
 
 // attribute: cpu_schedule
+// expected-error@+1 {{amx needs pairs, and has neither an exact form nor one with split}}
+func.func private @attribute() attributes {s = #online.cpu_schedule<m = 32, n = 64, lanes = 16, exact = true, index_bits = 32, pairs = true, amx = true>}
+
+// -----
+
+// attribute: cpu_schedule
 // expected-error@+1 {{split has no exact form}}
 func.func private @attribute() attributes {s = #online.cpu_schedule<m = 8, n = 64, lanes = 4, exact = true, index_bits = 32 few(split = 1024, wide = 16)>}
 

@@ -23,8 +23,8 @@ protected:
   }
 
   ScheduleAttrInterface get(int64_t m, int64_t n, int64_t lanes) {
-    return cast<ScheduleAttrInterface>(Attribute(
-        CPUScheduleAttr::get(&context, m, n, lanes, false, 32, false, 0, 0)));
+    return cast<ScheduleAttrInterface>(Attribute(CPUScheduleAttr::get(
+        &context, m, n, lanes, false, 32, false, false, 0, 0)));
   }
 
   bool fits(ScheduleAttrInterface schedule, unsigned elementBytes,
@@ -71,6 +71,21 @@ TEST_F(Schedule, DiagnosticsNameResourceAskedAndLimit) {
                          "'test-cpu' is 1048576"),
             std::string::npos)
       << message;
+}
+
+TEST_F(Schedule, TilesOfTheProcessorTakeWhatIsInPairs) {
+  auto make = [&](bool pairs, bool exact, int64_t split) {
+    int64_t wide = split ? 16 : 0;
+    return succeeded(CPUScheduleAttr::verify(
+        [&] { return emitError(UnknownLoc::get(&context)); }, 32, 64, 16, exact,
+        32, pairs, /*amx=*/true, split, wide));
+  };
+  EXPECT_TRUE(make(true, false, 0));
+  EXPECT_FALSE(make(false, false, 0));
+  EXPECT_EQ(message, "amx needs pairs, and has neither an exact form nor one "
+                     "with split");
+  EXPECT_FALSE(make(true, true, 0));
+  EXPECT_FALSE(make(true, false, 1024));
 }
 
 TEST_F(Schedule, ATargetWithoutTheResourceHasNoLimit) {

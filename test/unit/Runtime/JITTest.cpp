@@ -103,6 +103,24 @@ TEST(HostInfo, EveryListedTargetLoadsAndRuns) {
   }
 }
 
+TEST(HostInfo, TilesNeedThePermissionOfTheSystem) {
+  llvm::StringMap<bool> found;
+  found["amx-tile"] = found["amx-bf16"] = found["avx2"] = true;
+  found["avx512f"] = false;
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(findUsableFeatures(found, [] { return true; }),
+            (Names{"amx-bf16", "amx-tile", "avx2"}));
+  EXPECT_EQ(findUsableFeatures(found, [] { return false; }), Names{"avx2"});
+  // Not asked for where there are none.
+  found["amx-tile"] = false;
+  EXPECT_EQ(findUsableFeatures(found,
+                               [] {
+                                 ADD_FAILURE();
+                                 return true;
+                               }),
+            Names{"avx2"});
+}
+
 TEST(HostInfo, FeaturesAreSortedAndNamedOnce) {
 #if defined(__x86_64__)
   auto target = resolveCPUTarget("x86-64-v4+avxvnni+avx512bf16+avxvnni", false);

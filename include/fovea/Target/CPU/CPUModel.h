@@ -18,6 +18,10 @@ inline int64_t keyGroup(int64_t vectorBytes) {
   return vectorBytes == 32 ? 8 : 16;
 }
 
+/// Keys and queries, or features and queries, that a micro-kernel of AMX tiles
+/// multiplies at once: two tiles each way.
+inline constexpr int64_t kTileGroup = 32;
+
 /// What a schedule is chosen for.
 struct CPUScheduleRequest {
   int64_t headDim = 0; ///< of all (query, key) pairs together

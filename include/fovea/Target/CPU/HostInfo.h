@@ -3,6 +3,8 @@
 #ifndef FOVEA_TARGET_CPU_HOSTINFO_H
 #define FOVEA_TARGET_CPU_HOSTINFO_H
 
+#include "llvm/ADT/STLFunctionalExtras.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 
@@ -23,6 +25,12 @@ struct CPUTarget {
 /// programs use, sorted.
 const std::string &hostCPUName();
 const std::vector<std::string> &hostCPUFeatures();
+
+/// What is used of a processor's features, sorted: tiles where the system gives
+/// the process their state, which is asked only where the processor has them.
+std::vector<std::string>
+findUsableFeatures(const llvm::StringMap<bool> &found,
+                   llvm::function_ref<bool()> mayUseTiles);
 
 /// The target names whose kernels this host can load and run, best first ("cpu"
 /// left out).

@@ -31,7 +31,7 @@ static constexpr int64_t kMaxTile = int64_t(1) << 20;
 LogicalResult
 CPUScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t m,
                         int64_t n, int64_t lanes, bool exact, int64_t indexBits,
-                        bool, int64_t split, int64_t wide) {
+                        bool pairs, bool amx, int64_t split, int64_t wide) {
   for (auto [name, value] : {std::pair<StringRef, int64_t>{"m", m}, {"n", n}})
     if (value < 1 || value > kMaxTile)
       return emitError() << name << " must be within 1 and " << kMaxTile
@@ -43,6 +43,9 @@ CPUScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t m,
   if (split < 0 || split > kMaxTile)
     return emitError() << "split must be within 0 and " << kMaxTile << ", got "
                        << split;
+  if (amx && (!pairs || exact || split > 0))
+    return emitError() << "amx needs pairs, and has neither an exact form nor "
+                          "one with split";
   if (split > 0 && exact)
     return emitError() << "split has no exact form";
   if ((split > 0) != (wide > 0))

@@ -2,6 +2,7 @@
 
 #include "fovea/Target/CPU/CPUModel.h"
 
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -38,6 +39,14 @@ static bool hasBF16Dots(llvm::StringRef cpu, llvm::StringRef features) {
          cpu.contains("sapphirerapids") || cpu.contains("graniterapids");
 }
 
+static bool hasBF16Tiles(llvm::StringRef cpu, llvm::StringRef features) {
+  bool named = cpu.contains("sapphirerapids") || cpu.contains("graniterapids");
+  return llvm::all_of(llvm::ArrayRef<llvm::StringRef>{"amx-tile", "amx-bf16"},
+                      [&](llvm::StringRef feature) {
+                        return findFeature(features, feature).value_or(named);
+                      });
+}
+
 /// AArch64 processors, whose NEON registers every one of them has.
 static bool hasNEON(llvm::StringRef cpu) {
   return cpu.starts_with("neoverse-") || cpu.starts_with("cortex-a7") ||
@@ -51,6 +60,8 @@ TargetModel fovea::getCPUModel(llvm::StringRef cpu, llvm::StringRef features) {
   model.setLimit("vector_registers", wide || narrow ? 32 : 16);
   if (wide && hasBF16Dots(cpu, features))
     model.setLimit("bf16_dots", 1);
+  if (model.getLimit("bf16_dots") && hasBF16Tiles(cpu, features))
+    model.setLimit("bf16_tiles", 1);
   model.setLimit("l1_bytes", 32 << 10);
   // The least L2 among the cores of that level that are in use.
   model.setLimit("l2_bytes", wide ? 1 << 20 : 512 << 10);
@@ -127,7 +138,7 @@ makeShortSchedule(mlir::MLIRContext *context, const TargetModel &model,
   bool pairs = request.bf16 && model.getLimit("bf16_dots");
   return mlir::online::CPUScheduleAttr::getChecked(
       emitError, context, m, n, lanes, /*exact=*/false, request.indexBits,
-      pairs, split, wide);
+      pairs, /*amx=*/false, split, wide);
 }
 
 /// Wide items, for many queries.
@@ -153,6 +164,12 @@ makeSchedule(mlir::MLIRContext *context, const TargetModel &model,
   if (request.elementBytes < request.scoreBytes) // widened blocks of K and V
     keys = std::min(keys, *model.getLimit("l2_bytes") / 4 / rowBytes);
   keys = std::max(lanes, keys / lanes * lanes);
+  bool pairs = request.bf16 && model.getLimit("bf16_dots");
+  bool tiles = pairs && model.getLimit("bf16_tiles");
+  // Whole groups of tiles; exact kernels have the same items.
+  for (int64_t *size : {&rows, &keys})
+    if (tiles && *size > kTileGroup)
+      *size = *size / kTileGroup * kTileGroup;
   int64_t m = choice.m.value_or(rows), n = choice.n.value_or(keys);
   if (m % lanes != 0)
     return emitError() << "schedule: m must be a multiple of " << lanes
@@ -163,11 +180,12 @@ makeSchedule(mlir::MLIRContext *context, const TargetModel &model,
     return emitError() << "schedule: n must be a multiple of " << group
                        << " (the keys of a group on " << model.getName()
                        << "), got " << n;
-  bool pairs = request.bf16 && model.getLimit("bf16_dots");
+  bool amx =
+      tiles && !request.exact && m % kTileGroup == 0 && n % kTileGroup == 0;
   int64_t split = 0, wide = 0;
   return mlir::online::CPUScheduleAttr::getChecked(
       emitError, context, m, n, lanes, request.exact, request.indexBits, pairs,
-      split, wide);
+      amx, split, wide);
 }
 
 llvm::FailureOr<mlir::online::CPUScheduleAttr> fovea::chooseCPUSchedule(

@@ -1,0 +1,160 @@
+//===- Tiles.cpp - The two inner products by AMX tiles --------------------===//
+//
+// A step multiplies two tiles of 16 rows (keys or features) with two tiles of
+// 16 lanes: four products of 16 x 16 over 32 elements, summed in four tiles.
+// Tiles go by number: no register allocation, and nothing to spill.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Kernel.h"
+#include "fovea/Target/CPU/CPUModel.h"
+
+#include <cmath>
+
+using namespace fovea::cpu;
+
+static constexpr int64_t kTileRows = 16, kTileBytes = 64;
+/// The sums of rows i and lanes j are tile 2 i + j.
+static constexpr int64_t kRowTiles = 4, kLaneTiles = 6;
+
+void KernelEmitter::tileOp(StringRef op, ArrayRef<int64_t> tiles,
+                           ValueRange operands) {
+  Values all;
+  for (int64_t tile : tiles)
+    all.push_back(arith::ConstantIntOp::create(e.b, e.loc, tile, 8));
+  llvm::append_range(all, operands);
+  LLVM::CallIntrinsicOp::create(e.b, e.loc,
+                                e.b.getStringAttr("llvm.x86." + op.str()), all);
+}
+
+/// Eight tiles of 16 rows of 64 bytes, until `releaseTiles`.
+void KernelEmitter::configureTiles() {
+  // The palette; bytes a row of each tile; rows of each tile.
+  constexpr int64_t words[] = {1, 0, 0x0040004000400040, 0x0040004000400040,
+                               0, 0, 0x1010101010101010, 0};
+  Value config = at(at_.tileConfig);
+  for (auto [i, word] : llvm::enumerate(words))
+    e.store(e.c(word), e.gep(config, 8 * int64_t(i)));
+  tileOp("ldtilecfg", {}, config);
+}
+
+void KernelEmitter::releaseTiles() { tileOp("tilerelease", {}, {}); }
+
+/// Loads or stores the sums, whose rows lie in scratch as lane vectors do.
+void KernelEmitter::moveTiles(StringRef op, Value base) {
+  int64_t rowBytes = e.lanes * e.scoreBytes();
+  for (int64_t i = 0; i < 2; ++i)
+    for (int64_t j = 0; j < 2; ++j)
+      tileOp(op, {2 * i + j},
+             {e.gep(base, i * kTileRows * rowBytes + j * kTileBytes),
+              e.c(rowBytes)});
+}
+
+/// sums += 32 x 32 rows of pairs · 32 pairs of lane vectors.
+void KernelEmitter::multiplyTiles(Value rows, Value rowBytes, Value lanes) {
+  Value lower = e.gep(rows, e.mul(rowBytes, e.c(kTileRows)), e.i8);
+  Value laneBytes = e.c(e.lanes * e.scoreBytes());
+  tileOp("tileloadd64", {kRowTiles}, {rows, rowBytes});
+  tileOp("tileloadd64", {kLaneTiles}, {lanes, laneBytes});
+  tileOp("tdpbf16ps", {0, kRowTiles, kLaneTiles}, {});
+  tileOp("tileloadd64", {kLaneTiles + 1},
+         {e.gep(lanes, kTileBytes), laneBytes});
+  tileOp("tdpbf16ps", {1, kRowTiles, kLaneTiles + 1}, {});
+  tileOp("tileloadd64", {kRowTiles + 1}, {lower, rowBytes});
+  tileOp("tdpbf16ps", {2, kRowTiles + 1, kLaneTiles}, {});
+  tileOp("tdpbf16ps", {3, kRowTiles + 1, kLaneTiles + 1}, {});
+}
+
+/// S^T of one group of keys from `group` on, to the score rows.
+void KernelEmitter::emitTileScores(unsigned index, const BlockRows &keys,
+                                   Value panel, Value group) {
+  int64_t columns = packedSteps(spec.dots[index].dim);
+  Value queries =
+      e.gep(state.queries[index], e.mul(panel, e.c(columns * e.lanes)), e.f);
+  std::pair<Value, Value> rows = locateKeys(keys, group);
+  Value rowBytes = e.mul(rows.second, e.c(2));
+  for (int64_t tile = 0; tile < kRowTiles; ++tile)
+    tileOp("tilezero", tile, {});
+  e.loop(e.c(0), e.c(columns), kTileRows, [&](Value d) {
+    multiplyTiles(e.gep(rows.first, d, stepType()), rowBytes,
+                  e.row(queries, d));
+  });
+  moveTiles("tilestored64", e.row(at(at_.scores[index]), group));
+}
+
+/// Multiplies plain scores by their factor; the maximum with them.
+Value KernelEmitter::scaleTileScores(unsigned index, Value group,
+                                     Value largest) {
+  if (!plainScores())
+    return largest;
+  Value factor = e.splat(productFactor());
+  Value scores = e.row(at(at_.scores[index]), group);
+  return e.loop(e.c(0), e.c(kTileGroup), e.c(1), {largest},
+                [&](Value key, ValueRange carried) -> Values {
+                  Value score = e.fmul(e.loadRow(scores, key), factor);
+                  e.storeRow(score, scores, key);
+                  return {softmax() ? e.fmaxDropNaN(score, carried[0])
+                                    : carried[0]};
+                })[0];
+}
+
+/// The end of a run as tiles see it: keys from `end` on become invisible.
+Value KernelEmitter::padTileRun(Value end) {
+  Value padded = e.mul(e.ceilDiv(end, kTileGroup), e.c(kTileGroup));
+  e.loop(end, padded, 1, [&](Value key) {
+    e.storeRow(e.vc(-INFINITY), at(at_.scores[0]), key);
+  });
+  return padded;
+}
+
+/// V^T of a block in bands of 32 keys: [band][feature][32 keys], zeros where
+/// keys and features are none.
+void KernelEmitter::transposeValues(Value source, const Buffer &buffer) {
+  int64_t columns = valuePadded();
+  Value pairRows = at(at_.rowBuffer), packed = at(at_.packedValues);
+  Value zeros =
+      arith::ConstantOp::create(e.b, e.loc, e.b.getZeroAttr(e.nativeVec(e.f)));
+  e.loop(e.c(0), count, kTileGroup, [&](Value key) {
+    Value taken = e.min(e.sub(count, key), e.c(kTileGroup));
+    callHelper("_interleave",
+               {e.gep(source, e.mul(key, buffer.strides[2]), spec.elementType),
+                buffer.strides[2], buffer.strides[3], taken, e.c(spec.valueDim),
+                pairRows, e.c(columns)});
+    e.loop(e.mul(e.ceilDiv(taken, 2), e.c(columns)), e.c(kTileRows * columns),
+           e.native, [&](Value i) {
+             e.store(zeros, e.gep(pairRows, i, e.f), e.scoreBytes());
+           });
+    callHelper("_transpose",
+               {pairRows, e.c(columns), e.c(e.native),
+                e.gep(packed, e.mul(key, e.c(columns)), spec.elementType),
+                e.c(e.native), e.c(e.native * e.native),
+                e.c(columns / e.native), e.cf(1.0)});
+  });
+}
+
+/// O^T ← alpha · O^T + V^T · P^T over the runs of live keys.
+void KernelEmitter::emitTileValues(const BlockRows &values, Value panel,
+                                   Value alpha) {
+  Value output =
+      e.gep(state.output, e.mul(panel, e.c(valuePadded() * e.lanes)), e.f);
+  if (alpha)
+    e.loop(e.c(0), e.c(valuePadded()), 1, [&](Value row) {
+      e.storeRow(e.fmul(e.loadRow(output, row), alpha), output, row);
+    });
+  e.loop(e.c(0), e.c(valuePadded()), kTileGroup, [&](Value column) {
+    Value sums = e.row(output, column);
+    moveTiles("tileloadd64", sums);
+    // A row of a band has 32 elements.
+    Value base =
+        e.gep(values.base, e.mul(column, e.c(kTileGroup)), spec.elementType);
+    e.loop(e.c(0), runCount, 1, [&](Value run) {
+      std::pair<Value, Value> keys = loadRun(run);
+      e.loop(keys.first, keys.second, kTileGroup, [&](Value key) {
+        Value rows = e.gep(base, e.mul(key, values.stride), spec.elementType);
+        multiplyTiles(rows, e.c(kTileBytes),
+                      e.row(at(at_.scores[0]), e.udiv(key, e.c(2))));
+      });
+    });
+    moveTiles("tilestored64", sums);
+  });
+}

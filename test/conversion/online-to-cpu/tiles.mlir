@@ -1,0 +1,59 @@
+// RUN: fovea-opt %s -convert-attn-to-online=cpu=sapphirerapids -canonicalize -cse -convert-online-to-cpu | FileCheck %s
+// RUN: fovea-opt %s -convert-attn-to-online='cpu=sapphirerapids exact=true' -canonicalize -cse -convert-online-to-cpu | FileCheck %s --check-prefix=NONE
+// RUN: fovea-opt %s -convert-attn-to-online='cpu=sapphirerapids few-queries=true' -canonicalize -cse -convert-online-to-cpu | FileCheck %s --check-prefix=NONE
+// RUN: fovea-opt %s -convert-attn-to-online='cpu=sapphirerapids schedule=m=48' -canonicalize -cse -convert-online-to-cpu | FileCheck %s --check-prefix=NONE
+
+// NONE-NOT: {{tileload|tdpbf16ps|ldtilecfg}}
+
+!t = tensor<?x?x?x64xbf16>
+
+// Values: rows become pairs, and squares of these lie across.
+// CHECK-LABEL: llvm.func internal @dense_interleave(
+// CHECK-LABEL: llvm.func @dense_run(
+// Once a call, whatever its items.
+// CHECK: llvm.x86.ldtilecfg
+// CHECK-NOT: ldtilecfg
+// Rows of keys are read in place where they can be: only the last, incomplete
+// group is copied.
+// CHECK: llvm.call @dense_pack
+// CHECK: scf.if {{.*}} -> (!llvm.ptr, i64, !llvm.ptr)
+// CHECK: llvm.call @dense_interleave
+// CHECK: llvm.call @dense_transpose
+// Scores: 32 keys and 32 queries, a step takes 32 features.
+// CHECK-COUNT-4: llvm.x86.tilezero
+// CHECK: scf.for %{{.*}} = %{{.*}} to %c32_i64
+// CHECK-COUNT-4: llvm.x86.tdpbf16ps
+// CHECK-NOT: tdpbf16ps
+// CHECK-COUNT-4: llvm.x86.tilestored64
+// CHECK-NOT: tilestored64
+// The scale multiplies what the tiles gave.
+// CHECK: arith.mulf {{.*}} vector<32xf32>
+// Weights of two keys, rounded.
+// CHECK-COUNT-2: llvm.x86.avx512bf16.cvtne2ps2bf16.512
+// CHECK-NOT: cvtne2ps2bf16
+// Values: 32 features and 32 queries, a step takes 32 keys.
+// CHECK-COUNT-4: llvm.x86.tileloadd64
+// CHECK: scf.for
+// CHECK-COUNT-4: llvm.x86.tdpbf16ps
+// CHECK-NOT: tdpbf16ps
+// CHECK-COUNT-4: llvm.x86.tilestored64
+// CHECK-NOT: tilestored64
+// CHECK: llvm.x86.tilerelease
+// CHECK-NEXT: llvm.return
+func.func @dense(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c) : (!t, !t, !t, f32) -> !t
+  return %o : !t
+}
+
+// A tile would reach into the next row: keys are copied to rows of 64.
+// CHECK-LABEL: llvm.func @part_run(
+// CHECK: llvm.call @part_pack
+// CHECK-NOT: -> (!llvm.ptr, i64, !llvm.ptr)
+// CHECK: llvm.call @part_pack
+// CHECK-NOT: llvm.call @part_pack
+// CHECK: llvm.x86.tilezero
+!d = tensor<?x?x?x40xbf16>
+func.func @part(%q: !d, %k: !d, %v: !d, %c: f32) -> !d {
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c) : (!d, !d, !d, f32) -> !d
+  return %o : !d
+}

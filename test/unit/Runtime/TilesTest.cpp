@@ -1,0 +1,242 @@
+//===- TilesTest.cpp - Kernels of AMX tiles, on any processor -------------===//
+//
+// Objects of the usual path, loaded and run. Where the processor has no AMX its
+// instructions are emulated one by one.
+//
+//===----------------------------------------------------------------------===//
+#if defined(__x86_64__) && defined(__linux__)
+
+#include "../Interpreter/TestLaunch.h"
+#include "TileEmulator.h"
+#include "fovea/Interpreter/Judge.h"
+#include "fovea/Runtime/CompileProgram.h"
+#include "fovea/Runtime/Driver.h"
+#include "fovea/Target/CPU/JIT.h"
+
+#include <limits>
+#include <map>
+
+using namespace fovea;
+using namespace fovea::test;
+
+namespace {
+
+constexpr const char *kTarget = "x86-64-v4+avx512bf16+amx-tile+amx-bf16";
+
+constexpr const char *kPlain = "attention plain {\n}";
+constexpr const char *kCausal = "attention causal {\n  mask = q >= kv\n}";
+
+class Tiles : public ::testing::Test {
+protected:
+  void SetUp() override {
+    auto target = resolveCPUTarget(kTarget, /*mustRun=*/true);
+    if (target)
+      return;
+    llvm::consumeError(target.takeError());
+    auto rest = resolveCPUTarget("x86-64-v4+avx512bf16", /*mustRun=*/true);
+    if (!rest) {
+      llvm::consumeError(rest.takeError());
+      GTEST_SKIP() << "AMX kernels need AVX512-BF16 beside it";
+    }
+    emulator.emplace();
+  }
+
+  static void poison(const TensorView &tensor) {
+    for (int64_t i = 0; i < tensor.numElements(); ++i)
+      tensor.storeFloat(i, NAN);
+  }
+
+  /// The launch in bf16; results are NaN before they are computed.
+  static void narrow(TestLaunch &launch) {
+    const Shape &s = launch.shape;
+    launch.program.dtype = DType::BF16;
+    auto &normalizer = launch.program.normalizer;
+    launch.program.returnLse = !normalizer || normalizer->denom;
+    LaunchView &view = launch.view;
+    view.queries = {launch.random({s.B, s.H, s.M, s.D}, DType::BF16)};
+    view.keys = {launch.random({s.B, s.Hk, s.N, s.D}, DType::BF16)};
+    view.value = launch.random({s.B, s.Hk, s.N, s.E}, DType::BF16);
+    view.out = launch.tensor({s.B, s.H, s.M, s.E}, DType::BF16);
+    view.lse.reset();
+    if (launch.program.returnLse)
+      view.lse = launch.tensor({s.B, s.H, s.M}, DType::F32);
+    poison(view.out);
+    if (view.lse)
+      poison(*view.lse);
+  }
+
+  llvm::Expected<KernelCode>
+  makeCode(const Program &program, llvm::StringRef schedule, KernelForm form) {
+    std::string key = canonicalKey(program) + schedule.str() +
+                      (form.exact ? " exact" : "");
+    if (auto it = known.find(key); it != known.end())
+      return it->second;
+    auto target = resolveCPUTarget(kTarget, /*mustRun=*/false);
+    if (!target)
+      return target.takeError();
+    auto artifact = compileProgram(program, *target, schedule, form);
+    if (!artifact)
+      return artifact.takeError();
+    remarks = artifact->remarks;
+    auto code = loadObject({artifact->object, "tiles"}, program.name);
+    if (!code)
+      return code.takeError();
+    KernelCode &made = known[key];
+    made.plan = (*code)->plan;
+    made.run = (*code)->run;
+    made.itemRows = artifact->itemRows;
+    made.scansKeys = artifact->scansKeys;
+    loaded.push_back(std::move(*code));
+    return made;
+  }
+
+  void check(TestLaunch &launch, llvm::StringRef schedule = "") {
+    auto code = makeCode(launch.program, schedule, {});
+    ASSERT_TRUE(bool(code)) << llvm::toString(code.takeError());
+    llvm::Error error = runKernel(launch.view, *code, [&]() {
+      ++exactCalls;
+      KernelForm exact;
+      exact.exact = true;
+      return makeCode(launch.program, schedule, exact);
+    });
+    ASSERT_FALSE(bool(error)) << llvm::toString(std::move(error));
+    EXPECT_FALSE(TileEmulator::isConfigured());
+    auto judged = judgeLaunch(launch.program, launch.view);
+    ASSERT_TRUE(bool(judged)) << llvm::toString(judged.takeError());
+    EXPECT_TRUE(judged->out.passed) << judged->out.reason;
+    if (launch.view.lse)
+      EXPECT_TRUE(judged->lse.passed) << judged->lse.reason;
+  }
+
+  void check(const char *text, Shape shape, llvm::StringRef schedule = "") {
+    SCOPED_TRACE(::testing::Message()
+                 << text << " M " << shape.M << " N " << shape.N << " D "
+                 << shape.D << " E " << shape.E << " " << schedule.str());
+    TestLaunch launch(text, shape);
+    narrow(launch);
+    int64_t before = TileEmulator::countProducts();
+    check(launch, schedule);
+    if (emulator)
+      EXPECT_GT(TileEmulator::countProducts(), before);
+    EXPECT_EQ(exactCalls, 0);
+  }
+
+  std::optional<TileEmulator> emulator;
+  std::vector<std::unique_ptr<LoadedCode>> loaded;
+  std::map<std::string, KernelCode> known;
+  std::string remarks; // of the kernel compiled last
+  int exactCalls = 0;
+};
+
+TEST_F(Tiles, PlainAttentionOfAllSizes) {
+  check(kPlain, {1, 2, 1, 64, 64, 64, 64});
+  check(kPlain, {1, 1, 1, 97, 131, 64, 64});
+  check(kPlain, {1, 2, 2, 1, 77, 128, 64});
+  check(kPlain, {2, 4, 2, 33, 300, 32, 96});
+  check(kPlain, {1, 1, 1, 70, 515, 256, 256});
+}
+
+TEST_F(Tiles, RemarksSayWhatMultiplies) {
+  check(kPlain, {1, 1, 1, 8, 8, 32, 32});
+  EXPECT_NE(remarks.find("products: multiplications of AMX tiles"),
+            std::string::npos)
+      << remarks;
+}
+
+TEST_F(Tiles, DimensionsThatFillNoTile) {
+  for (int64_t dim : {1, 2, 17, 33, 40, 80, 100})
+    check(kPlain, {1, 1, 1, 35, 45, dim, dim});
+  check(kPlain, {1, 1, 1, 35, 45, 96, 5});
+  check(kPlain, {1, 1, 1, 35, 45, 5, 96});
+}
+
+TEST_F(Tiles, EveryNumberOfKeysInABlock) {
+  for (int64_t keys = 1; keys <= 66; ++keys)
+    check(kPlain, {1, 1, 1, 3, keys, 32, 32}, "m=32,n=32");
+}
+
+TEST_F(Tiles, Masks) {
+  for (const char *mask :
+       {"q >= kv", "q >= kv and q - kv < 50", "(q // 40) == (kv // 40)",
+        "(q + kv) % 3 != 0", "kv == 3 * q", "q < kv - 200"})
+    check(("attention m {\n  mask = " + std::string(mask) + "\n}").c_str(),
+          {1, 2, 1, 130, 290, 64, 64}, "m=64,n=96");
+}
+
+TEST_F(Tiles, ScoreMods) {
+  for (const char *score : {"s - 0.1 * (q - kv)", "30 * tanh(s / 30)",
+                            "s * s if h == 1 else -s", "s + sin(q * kv)"})
+    check(("attention m {\n  score = " + std::string(score) +
+           "\n  mask = q >= kv\n}")
+              .c_str(),
+          {1, 2, 1, 100, 100, 64, 64});
+}
+
+TEST_F(Tiles, Normalizers) {
+  for (const char *normalizer :
+       {"sink(0.5)", "softmax_plus_one", "signed", "sigmoid(-1.0)", "relu"})
+    check(("attention m {\n  mask = q >= kv\n  normalizer = " +
+           std::string(normalizer) + "\n}")
+              .c_str(),
+          {1, 2, 1, 50, 70, 48, 48});
+}
+
+TEST_F(Tiles, LayoutsInPlaceAndCopied) {
+  // Tokens with their heads together: rows 256 and 4096 bytes apart.
+  for (int64_t heads : {2, 32}) {
+    TestLaunch launch(kCausal, {1, heads, heads, 40, 72, 64, 64});
+    narrow(launch);
+    for (TensorView *tensor : {&launch.view.queries[0], &launch.view.keys[0],
+                               &launch.view.value, &launch.view.out}) {
+      tensor->strides[1] = tensor->sizes[3];
+      tensor->strides[2] = tensor->sizes[1] * tensor->sizes[3];
+    }
+    check(launch);
+  }
+  // Columns first.
+  TestLaunch launch(kCausal, {1, 1, 1, 40, 72, 64, 64});
+  narrow(launch);
+  for (TensorView *tensor : {&launch.view.keys[0], &launch.view.value}) {
+    tensor->strides[2] = 1;
+    tensor->strides[3] = tensor->sizes[2];
+  }
+  check(launch);
+  EXPECT_EQ(exactCalls, 0);
+}
+
+TEST_F(Tiles, LengthsAndOffsets) {
+  TestLaunch launch(kCausal, {3, 2, 1, 60, 90, 64, 64});
+  narrow(launch);
+  launch.view.qLengths = {60, 0, 31};
+  launch.view.kvLengths = {90, 40, 33};
+  launch.view.qOffset = {30, 0, 5};
+  check(launch);
+  EXPECT_EQ(exactCalls, 0);
+}
+
+/// S11: a value that only masked weights meet reaches no result.
+TEST_F(Tiles, NonFiniteValuesStayWhereTheyAreSeen) {
+  for (float value : {std::numeric_limits<float>::infinity(), float(NAN)}) {
+    TestLaunch launch(kCausal, {1, 1, 1, 64, 64, 64, 64});
+    narrow(launch);
+    launch.view.value.storeFloat(50 * 64 + 3, value);
+    check(launch);
+  }
+  EXPECT_EQ(exactCalls, 2);
+}
+
+TEST_F(Tiles, SchedulesThatFillNoTileDoWithout) {
+  for (const char *schedule : {"m=16", "m=48", "n=48"}) {
+    TestLaunch launch(kPlain, {1, 1, 1, 40, 60, 64, 64});
+    narrow(launch);
+    check(launch, schedule);
+    EXPECT_NE(remarks.find("products: dot products of pairs (AVX512-BF16)"),
+              std::string::npos)
+        << remarks;
+  }
+  EXPECT_EQ(TileEmulator::countProducts(), 0);
+}
+
+} // namespace
+
+#endif
