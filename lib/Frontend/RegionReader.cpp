@@ -40,7 +40,7 @@ double readFloat(FloatAttr attr) {
   if (!std::isfinite(single))
     return single;
   char buffer[64];
-  auto end = std::to_chars(buffer, buffer + sizeof(buffer), single).ptr;
+  char *end = std::to_chars(buffer, buffer + sizeof(buffer), single).ptr;
   llvm::APFloat decimal(llvm::APFloat::IEEEdouble());
   llvm::Expected<llvm::APFloat::opStatus> status = decimal.convertFromString(
       StringRef(buffer, end - buffer), llvm::APFloat::rmNearestTiesToEven);

@@ -85,7 +85,7 @@ static void multiplyRow(float *row, const float *lhs, const float *rhs,
                         int64_t depth, int64_t columns) {
   std::vector<double> part(columns);
   for (int64_t first = 0; first < depth; first += kDepth) {
-    std::fill(part.begin(), part.end(), 0);
+    llvm::fill(part, 0);
     for (int64_t k = first; k < std::min(depth, first + kDepth); ++k)
       for (int64_t j = 0; j < columns; ++j)
         part[j] += static_cast<double>(lhs[k]) * rhs[k * columns + j];

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from api_common import causal, inputs, plain
+from test_api_package import run
 
 import fovea
 
@@ -55,8 +56,6 @@ def test_ctrl_c_ends_a_long_call(interruptible):
 
 def test_ctrl_c_ends_a_long_compilation():
     """Ctrl-C ends a long call ...; After any error the next call works"""
-    from test_api_package import run
-
     code = """
 import os, signal, threading, time
 import numpy as np, fovea
@@ -86,8 +85,6 @@ print(fovea.attention(q, q, q, lambda s, b, h, m, n: s + n).shape)
 @pytest.mark.parametrize("work", ["attention(q, q, q)", "compile(deep, D=64)"])
 def test_a_process_may_end_while_daemon_threads_compute(work):
     """Never a crash, abort, hang"""
-    from test_api_package import run
-
     code = f"""
 import threading, time
 import numpy as np, fovea
@@ -154,8 +151,6 @@ def test_after_fork_the_child_works():
 
 def test_a_fork_waits_for_an_import_in_another_thread():
     """After fork() the child works"""
-    from test_api_package import run
-
     code = """
 import os, signal, sys, threading, time
 import numpy as np, fovea
@@ -275,8 +270,6 @@ def test_schedules_are_taken_and_verified():
 
 def test_a_second_process_finds_the_kernel_on_disk(tmp_path):
     """cache_info().compiles is 0 where the disk cache had it"""
-    from test_api_package import run
-
     code = (
         "import numpy as np, fovea\n"
         "q = np.ones((1, 1, 4, 8), np.float32)\n"
@@ -293,8 +286,6 @@ def test_a_second_process_finds_the_kernel_on_disk(tmp_path):
 
 def test_running_out_of_memory_names_the_result():
     """out of memory as MemoryError"""
-    from test_api_package import run
-
     code = (
         "import resource, numpy as np, fovea\n"
         "one = np.zeros((1, 1, 1, 64), np.float32)\n"
@@ -311,3 +302,19 @@ def test_running_out_of_memory_names_the_result():
     assert lines[0].startswith("out: must fit in memory")
     assert lines[0].endswith(f"got {(1 << 22) * 256:,} bytes")
     assert lines[1] == "(1, 1, 1, 64)"
+
+
+def test_no_thread_exists_before_the_first_call():
+    """no thread exists before the first call"""
+    code = (
+        "import os, numpy as np\n"
+        "def threads(): return len(os.listdir('/proc/self/task'))\n"
+        "before = threads()\n"
+        "import fovea, fovea._native\n"
+        "assert threads() == before\n"
+        "q = np.ones((1, 8, 512, 8), np.float32)\n"
+        "fovea.set_num_threads(2)\n"
+        "fovea.attention(q, q, q)\n"
+        "print(threads() - before)\n"
+    )
+    assert int(run(code)) >= 1

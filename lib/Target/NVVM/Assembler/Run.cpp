@@ -7,6 +7,8 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Program.h"
 
+#include <tuple>
+
 using namespace fovea;
 
 static constexpr unsigned secondsAllowed = 60;
@@ -20,8 +22,8 @@ llvm::Expected<TemporaryFolder> TemporaryFolder::create() {
 }
 
 TemporaryFolder::~TemporaryFolder() {
-  if (!folder.empty())
-    llvm::sys::fs::remove_directories(folder);
+  if (!folder.empty()) // there is nobody to tell
+    std::ignore = llvm::sys::fs::remove_directories(folder);
 }
 
 std::string TemporaryFolder::file(llvm::StringRef name) const {
