@@ -206,8 +206,7 @@ def attention(
         and are_default(q_offset, kv_offset, q_lengths, kv_lengths)
     )
     if plain and type(q) is _repeat.tensor_type:
-        source = _compiler.ModSource(score_mod, mask_mod, normalizer, captures)
-        out = _repeat.attempt(q, k, v, source, scale)
+        out = _repeat.attempt(q, k, v, score_mod, mask_mod, scale, normalizer, captures)
         if out is not None:
             return out
     inputs = read_inputs(q, k, v)
@@ -236,8 +235,10 @@ def attention(
         traced, g.dtype, g.D, g.E, return_lse, block_mask is not None, target, schedule
     )
     out = _launch(compiled, inputs, arrays, scale, block_mask, positions, return_lse)
-    if plain and g.library == "torch":
-        _repeat.remember(compiled, traced, inputs, out, shared=True)
+    if plain and _repeat.remember(compiled, traced, inputs, out):
+        bare = score_mod is None and mask_mod is None and captures is None
+        name = normalizer if bare and isinstance(normalizer, str) else None
+        _repeat.share(compiled, traced, inputs, name)
     return out
 
 
@@ -429,8 +430,8 @@ class Kernel:
         out = _launch(
             compiled, inputs, arrays, self.scale, block_mask, positions, self._want_lse
         )
-        if plain and g.library == "torch":
-            _repeat.remember(compiled, traced, inputs, out, shared=False)
+        if plain:
+            _repeat.remember(compiled, traced, inputs, out)
         return out
 
     def _refuse(self, g: _checks.Geometry) -> None:

@@ -12,36 +12,56 @@ import functools
 import sys
 from typing import Any
 
-from . import _checks, _tensors
+from . import _checks, _compiler, _tensors
 from ._compiler import Compiled
 from ._inputs import Inputs
 
-__all__ = ["attempt", "remember", "tensor_type"]
+__all__ = ["attempt", "clear", "remember", "share", "tensor_type"]
 
 #: torch.Tensor once a call is remembered: others are not even looked up.
 tensor_type: type | None = None
 _usable: bool | None = None
 _kernels: dict[tuple[Any, str], tuple[Any, ...]] = {}
+#: Of calls without mods, by the normaliser's name and torch's dtype.
+_plain: dict[tuple[str, Any], tuple[Any, ...]] = {}
 _LIMIT = 512
 _PER_KEY = 4
 
 
-def attempt(q: Any, k: Any, v: Any, source: Any, scale: Any) -> Any:
-    """The result of `fovea.attention`, None where the call is a new one.
+def attempt(
+    q: Any,
+    k: Any,
+    v: Any,
+    score_mod: Any,
+    mask_mod: Any,
+    scale: Any,
+    normalizer: Any,
+    captures: Any,
+) -> Any:
+    """The result of a call of `fovea.attention`, None where it is a new one.
 
-    Parameters
-    ----------
-    source : ModSource
-        The variant; its mods and arrays are compared at each call.
+    The mods and their arrays are compared as at each call.
     """
-    short = _tensors.torch_dtype(q.dtype)
-    if short is None:
-        return None
     if scale is not None:
-        scale = _checks.scale(scale, short)
-    traced = source.trace(short, None, None)
-    for native in _kernels.get((traced.core, short), ()):
-        result = native.repeat((q, k, v), traced.arrays, scale)
+        scale = _checks.scale(scale, _tensors.torch_dtype(q.dtype) or "f32")
+    arrays: Any = ()
+    if (
+        score_mod is None
+        and mask_mod is None
+        and captures is None
+        and type(normalizer) is str
+    ):
+        natives = _plain.get((normalizer, q.dtype), ())
+    else:
+        short = _tensors.torch_dtype(q.dtype)
+        if short is None:
+            return None
+        source = _compiler.ModSource(score_mod, mask_mod, normalizer, captures)
+        traced = source.trace(short, None, None)
+        natives = _kernels.get((traced.core, short), ())
+        arrays = traced.arrays
+    for native in natives:
+        result = native.repeat((q, k, v), arrays, scale)
         if result is not None:
             return result
     return None
@@ -57,25 +77,29 @@ def _is_usable(torch: Any) -> bool:
     return _usable
 
 
-def remember(
-    compiled: Compiled, traced: Any, inputs: Inputs, out: Any, shared: bool
-) -> None:
+def _add(known: dict, key: tuple, native: Any) -> None:
+    others = known.get(key, ())
+    if native not in others:
+        if len(known) >= _LIMIT:
+            known.clear()
+        known[key] = (native, *others[: _PER_KEY - 1])
+
+
+def remember(compiled: Compiled, traced: Any, inputs: Inputs, out: Any) -> bool:
     """Remember a call without offsets, lengths, block mask and lse.
 
-    Parameters
-    ----------
-    shared : bool
-        Whether calls of `fovea.attention` may use the kernel: one with the
-        default target and schedule.
+    Returns
+    -------
+    bool
+        Whether it could be: torch's tensors, and something to compute.
     """
     g = inputs.geometry
     like = inputs.like
     if like is None or like.library != "torch" or g.empty or not g.E:
-        return
+        return False
     torch = sys.modules["torch"]
     if not _is_usable(torch):
-        return
-    native = compiled.native
+        return False
     make = None
     if out.shape != like.obj.shape or out.stride() != like.obj.stride():
         make = functools.partial(
@@ -86,17 +110,26 @@ def remember(
             device=out.device,
         )
     objects = tuple(tensor.obj for tensor in inputs.keep)
-    native.remember(objects, traced.arrays, compiled.default_scale(g), make)
-    if not shared:
-        return
-    key = (traced.core, g.dtype)
-    known = _kernels.get(key, ())
-    if native not in known:
-        if len(_kernels) >= _LIMIT:
-            _kernels.clear()
-        _kernels[key] = (native, *known[: _PER_KEY - 1])
+    scale = compiled.default_scale(g)
+    compiled.native.remember(objects, traced.arrays, scale, make)
+    return True
+
+
+def share(compiled: Compiled, traced: Any, inputs: Inputs, plain: str | None) -> None:
+    """Let calls of `fovea.attention` use a kernel of the default target and schedule.
+
+    Parameters
+    ----------
+    plain : str, optional
+        The normaliser's name, where the call had no mods.
+    """
+    native = compiled.native
+    _add(_kernels, (traced.core, inputs.geometry.dtype), native)
+    if plain is not None:
+        _add(_plain, (plain, inputs.like.obj.dtype), native)
 
 
 def clear() -> None:
     """Forget which kernels there are."""
     _kernels.clear()
+    _plain.clear()

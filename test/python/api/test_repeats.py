@@ -133,6 +133,10 @@ def test_scales(launches):
         torch.testing.assert_close(out, exact(q, k, v, scale=scale))
     assert torch.equal(fovea.attention(q, k, v), plain)
     assert len(launches) == 1
+    wide = qkv(dtype=torch.float64)
+    for scale in (None, 1e300):
+        out = fovea.attention(*wide, scale=scale)
+    assert torch.equal(out, fovea.attention(*wide, scale=1e300, target="cpu"))
     for bad, kind in ((float("nan"), ValueError), ("1", TypeError), (True, TypeError)):
         with pytest.raises(kind, match="scale"):
             fovea.attention(q, k, v, scale=bad)
