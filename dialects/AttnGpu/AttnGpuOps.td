@@ -661,12 +661,14 @@ def AttnGpu_TileFetchOp : AttnGpu_Op<"tile.fetch", [MemoryEffects<[MemRead, MemW
 def AttnGpu_SectionOp : AttnGpu_Op<"section", [Pure]> {
   let summary = "How many heads are walked together";
   let description = [{
-    A launch value: a divisor of batch × heads, chosen by the runtime.
+    Launch values, chosen by the runtime: how many heads a section has, and how
+    many the last one. What the last one leaves of batch × heads is a multiple
+    of `heads`.
 
-    Example: `%g = attn_gpu.section`
+    Example: `%g, %last = attn_gpu.section`
   }];
   let arguments = (ins);
-  let results = (outs Index:$heads);
+  let results = (outs Index:$heads, Index:$last);
   let assemblyFormat = "attr-dict";
 }
 

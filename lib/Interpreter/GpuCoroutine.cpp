@@ -113,7 +113,9 @@ LogicalResult GpuCoroutine::runLocal(GpuState &state, Operation *op) {
         return success();
       })
       .Case<SectionOp>([&](auto op) {
-        set(op, ScalarValue::ofInt(gpu->section));
+        int64_t heads = gpu->section, last = gpu->lastSection;
+        set(op.getHeads(), ScalarValue::ofInt(heads));
+        set(op.getLast(), ScalarValue::ofInt(last ? last : heads));
         return success();
       })
       .Case<ListCountOp>([&](auto op) { return runListCount(op); })

@@ -64,7 +64,7 @@ def compile_fovea(
         want_lse=int(lse),
         want_block_mask=int(VARIANTS[variant].blocks is not None),
         target="sm_90a",
-        schedule=schedule or VARIANTS[variant].schedule,
+        schedule=schedule or VARIANTS[variant].schedules.get(D),
     )
     manifest = json.loads(kernel.info())["manifest"]
     tail = f"_{schedule.replace('=', '').replace(',', '_')}" if schedule else ""

@@ -28,8 +28,8 @@ struct GpuOptions {
   uint64_t seed = 0;
   /// Blocks of threads that run side by side and share the tile counter.
   int64_t blocks = 1;
-  /// What `attn_gpu.section` gives.
-  int64_t section = 1;
+  /// What `attn_gpu.section` gives; 0: a last section like the others.
+  int64_t section = 1, lastSection = 0;
   /// Without data only control, channels and products in flight are followed:
   /// fragments hold nothing and no output is written.
   bool data = true;

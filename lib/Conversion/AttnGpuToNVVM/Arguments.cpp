@@ -149,14 +149,34 @@ void KernelEmitter::collectArguments() {
                   json::Object{{"i32", name == "query_tile" ? "BQ" : "BKV"}},
                   slot);
   }
-  // Heads walked together: under a mask enough for four waves of tiles.
-  bool masked = bool(findList());
-  func.walk([&](MaskOp mask) { masked |= !mask.getBody().empty(); });
-  json::Value heads = 1;
-  if (masked)
-    heads = json::Array{"section", json::Array{"mul", "B", "H"},
-                        json::Array{"ceildiv", "M", groups * kGroupRows}, 512};
+  describeSections();
+}
+
+/// Heads walked together. Under a mask tiles differ in length: enough for four
+/// waves, longest first, so that all multiprocessors end at the same time. Keys
+/// that a list picks are nobody else's at that moment: heads are few, so that
+/// theirs stay in the caches, but for the last section.
+void KernelEmitter::describeSections() {
+  bool isListed = bool(findList());
+  json::Value all = json::Array{"mul", "B", "H"}, heads = 1, last = 1;
+  auto sized = [&](json::Value tiles) -> json::Value {
+    return json::Array{"section", all,
+                       json::Array{"ceildiv", "M", groups * kGroupRows},
+                       std::move(tiles)};
+  };
+  // That run side by side on one multiprocessor.
+  int64_t blocks = func->getAttrOfType<IntegerAttr>("attn_gpu.blocks").getInt();
+  if (isListed)
+    heads = last = sized(json::Array{"div", "SM", 2});
+  if (isMasked) {
+    json::Value enough = sized(512 * blocks);
+    json::Value rest = json::Array{"sub", all, enough};
+    if (!isListed)
+      heads = enough;
+    last = json::Array{"add", enough, json::Array{"mod", rest, heads}};
+  }
   addArgument(e.i32, json::Object{{"i32", std::move(heads)}}, &section);
+  addArgument(e.i32, json::Object{{"i32", std::move(last)}}, &lastSection);
 }
 
 void KernelEmitter::createFunction() {

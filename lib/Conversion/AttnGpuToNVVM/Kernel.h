@@ -32,6 +32,7 @@ public:
 private:
   // Arguments.cpp
   void collectArguments();
+  void describeSections();
   void createFunction();
   void addArgument(Type type, llvm::json::Object entry, Value *slot);
   unsigned tensorNumber(Value memref);
@@ -120,6 +121,8 @@ private:
   // Masks.cpp
   LogicalResult emitMask(MaskOp op);
   bool takesWords(MaskOp op);
+  Value findAllVisible(MaskOp op);
+  FailureOr<Values> maskScores(MaskOp op, const Values &scores);
   Values maskEnd(const Values &scores, const Values &belongs, Value count);
 
   // Stores.cpp
@@ -151,7 +154,8 @@ private:
   std::map<unsigned, Value> tensorMaps, pointers;
   std::map<std::pair<unsigned, unsigned>, Value> strides, sizes;
   std::map<unsigned, Value> scalarArguments;
-  Value counter, section;
+  Value counter, section, lastSection;
+  bool isMasked = false, isScored = false;
   /// The sorted lists of a block mask.
   Value listBase, listStrides[3];
 

@@ -48,6 +48,10 @@ chooseHopper(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
   request.elementType = op.getElementType();
   request.hasScore = op.hasScore();
   request.hasMask = op.hasMask();
+  op.getScore().walk([&](Operation *inner) {
+    request.hasElementary |= isa<math::MathDialect>(inner->getDialect()) &&
+                             !isa<math::AbsFOp, math::FmaOp>(inner);
+  });
   request.hasBlocks = bool(op.getBlockMask());
   request.text = options.schedule;
   FailureOr<attn_gpu::ScheduleAttr> chosen = chooseHopperSchedule(

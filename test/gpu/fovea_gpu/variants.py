@@ -6,8 +6,8 @@ same thing again, for the f64 reference and for the peers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = ["VARIANTS", "Blocks", "Variant", "count_kept", "count_visited"]
@@ -44,7 +44,7 @@ class Variant:
     normalizer : "softmax", "sink" (logit c["sigma"][h]) or "sigmoid"
     blocks : (query, key) extent of the tiles of a block mask made by hand, or None
     full : whether the block mask has full tiles
-    schedule : what its kernels are compiled with
+    schedules : what its kernels are compiled with, by head dim
     """
 
     name: str
@@ -55,7 +55,7 @@ class Variant:
     normalizer: str = "softmax"
     blocks: tuple[int, int] | None = None
     full: bool = True
-    schedule: str | None = None
+    schedules: Mapping[int, str] = field(default_factory=dict)
 
     def make_captures(self, torch: Any, H: int, N: int, generator: Any) -> Captures:
         return self.captures(torch, H, N, generator) if self.captures else {}
@@ -214,17 +214,19 @@ def _all() -> list[Variant]:
             full=False,
         )
     )
-    # A step of the tiles that small tiles of a block mask take.
-    small = "groups=1,n=64"
-    variants.append(Variant("noop_small", "attention noop_small {}", schedule=small))
-    for q, kv, schedule in ((128, 128, None), (64, 64, small), (192, 128, small)):
+    # Steps of the tiles that other tiles of a block mask than 128 x 128 take.
+    small = dict.fromkeys((64, 128, 256), "groups=1,n=64")
+    tall = small | {64: "groups=3,n=128", 128: "groups=3,n=64"}
+    variants.append(Variant("noop_small", "attention noop_small {}", schedules=small))
+    variants.append(Variant("noop_tall", "attention noop_tall {}", schedules=tall))
+    for q, kv, chosen in ((128, 128, {}), (64, 64, small), (192, 128, tall)):
         name = f"lists{q}x{kv}"
         source = f"attention {name} {{}}"
-        variants.append(Variant(name, source, blocks=(q, kv), schedule=schedule))
+        variants.append(Variant(name, source, blocks=(q, kv), schedules=chosen))
         source = f"attention {name}_causal {{ mask = kv <= q }}"
         variants.append(
             Variant(
-                f"{name}_causal", source, mask=causal, blocks=(q, kv), schedule=schedule
+                f"{name}_causal", source, mask=causal, blocks=(q, kv), schedules=chosen
             )
         )
     return variants

@@ -37,6 +37,7 @@ CASES = [
     *((name, D) for name in ("noop", "causal") for D in (64, 256)),
     *(("lists128x128_causal", D) for D in (64, 128, 256)),
     *(("lists64x64_causal", D) for D in (64, 128, 256)),
+    *(("lists192x128_causal", D) for D in (64, 128)),
     *(("lists128x128", D) for D in (128,)),
 ]
 
@@ -51,7 +52,7 @@ def compiled(variant: str, D: int) -> tuple[dict, bytes]:
         head_dim=D,
         want_lse=1,
         want_block_mask=int(VARIANTS[variant].blocks is not None),
-        schedule=VARIANTS[variant].schedule,
+        schedule=VARIANTS[variant].schedules.get(D),
         target="sm_90a",
     )
     return json.loads(kernel.info())["manifest"], kernel.object()

@@ -227,6 +227,13 @@ TEST_F(GpuPipeline, CausalOfMoreQueries) {
   check(launch);
 }
 
+TEST_F(GpuPipeline, CausalOneKeyWider) {
+  // A tile's diagonal is two blocks.
+  TestLaunch launch("attention wider { mask = kv <= q + 1 }",
+                    shapeOf(270, 300, 128, 1, 1));
+  check(launch);
+}
+
 TEST_F(GpuPipeline, Alibi) {
   TestLaunch launch(kAlibi, shapeOf(260, 260, 128, 4));
   launch.view.captures = {launch.floats({0.5, 0.25, 0.125, 0.0625})};
@@ -489,7 +496,8 @@ TEST_F(GpuPipeline, ManyTilesByChance) {
   uint64_t fragments = 3 * 2 * 4 * 6; // groups, outputs, heads, tiles
   for (options.seed = 0; options.seed < 20; ++options.seed) {
     options.blocks = 1 + options.seed % 7;
-    options.section = options.seed % 2 ? 4 : 1;
+    options.section = options.seed % 2 ? 2 : 1;
+    options.lastSection = options.seed % 3 ? 2 : 4;
     ASSERT_TRUE(interpret(launch, options)) << messages;
     EXPECT_EQ(summary.stores, fragments);
   }

@@ -16,7 +16,8 @@ struct HopperScheduleRequest {
   int64_t valueDim = 0;
   mlir::Type elementType;
   bool hasScore = false, hasMask = false;
-  bool hasBlocks = false; ///< called with a block mask
+  bool hasElementary = false; ///< the score calls an elementary function
+  bool hasBlocks = false;     ///< called with a block mask
   /// "groups=2,n=128"; what it leaves out is the measured default.
   llvm::StringRef text;
 };

@@ -34,16 +34,31 @@ struct AttnGpuBudget : attn_gpu::impl::AttnGpuBudgetBase<AttnGpuBudget> {
 /// 8 whose sum over all threads fits, and with which the launch, at the same
 /// number for all, fits too. Blocks of one computing group come in pairs where
 /// their memory fits: the products of one hide the exponentials of the other.
-static std::pair<int64_t, int64_t> chooseRegisters(int64_t groups, bool pairs) {
+static std::pair<int64_t, int64_t> chooseRegisters(int64_t groups, bool pairs,
+                                                   bool isLight) {
   switch (groups) {
   case 1:
     return pairs ? std::pair<int64_t, int64_t>{40, 216}
                  : std::pair<int64_t, int64_t>{56, 240};
   case 2:
-    return {40, 232};
+    return isLight ? std::pair<int64_t, int64_t>{24, 240}
+                   : std::pair<int64_t, int64_t>{40, 232};
   default:
     return {32, 160};
   }
+}
+
+/// Whether what the loading role carries from tile to tile leaves room in 24
+/// registers for a copy's operands; elements of lists have addresses besides.
+static bool hasLightLoader(RoleOp loader) {
+  constexpr unsigned kMostCarried = 9;
+  bool isLight = true;
+  loader.walk([&](Operation *op) {
+    isLight &= !isa<ListCountOp>(op);
+    if (auto loop = dyn_cast<scf::WhileOp>(op))
+      isLight &= loop.getInits().size() <= kMostCarried;
+  });
+  return isLight;
 }
 
 LogicalResult AttnGpuBudget::setRegisters(SpecializeOp specialize) {
@@ -52,7 +67,7 @@ LogicalResult AttnGpuBudget::setRegisters(SpecializeOp specialize) {
   bool pairs =
       getOperation()->getAttrOfType<IntegerAttr>("attn_gpu.blocks").getInt() ==
       2;
-  auto [load, mma] = chooseRegisters(groups, pairs);
+  auto [load, mma] = chooseRegisters(groups, pairs, hasLightLoader(roles[0]));
   int64_t sum = (load + groups * mma) * kThreadsPerGroup;
   int64_t limit = pairs ? kRegisters / 2 : kRegisters;
   if (sum > limit)

@@ -12,6 +12,7 @@ struct Stream {
   RoleOp loader, computer;
   ForTilesOp loadTiles, mmaTiles;
   ForBlocksOp loadBlocks, mmaBlocks;
+  Places::Facts facts;
   ScheduleAttr schedule;
   ChannelOp q, k, v;
   /// How many tiles there are, before the roles.

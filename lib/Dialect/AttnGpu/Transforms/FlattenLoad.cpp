@@ -48,19 +48,26 @@ private:
 };
 } // namespace
 
-/// Heads in sections; inside one the last query tile of each head first, as it
-/// sees the most keys under a causal mask.
+/// Heads in sections, the last one of its own size; inside one the last query
+/// tile of each head first, as it sees the most keys under a causal mask.
 SmallVector<Value, 3> LoaderBuilder::decode(Value number) {
   Scalars s(b, loc);
   ValueRange bounds = stream.loadTiles.getBounds();
   Value queryTiles = bounds[2];
-  Value heads = SectionOp::create(b, loc);
+  auto sections = SectionOp::create(b, loc);
+  Value before = s.sub(s.mul(bounds[0], bounds[1]), sections.getLast());
+  Value tilesBefore = s.mul(before, queryTiles);
+  Value isBefore = s.slt(number, tilesBefore);
+  auto choose = [&](Value x, Value y) { return s.select(isBefore, x, y); };
+  Value heads = choose(sections.getHeads(), sections.getLast());
+  Value inPart = choose(number, s.sub(number, tilesBefore));
   Value perSection = s.mul(queryTiles, heads);
-  Value section = s.div(number, perSection);
-  Value rest = s.sub(number, s.mul(section, perSection));
+  Value section = s.div(inPart, perSection);
+  Value rest = s.sub(inPart, s.mul(section, perSection));
   Value row = s.div(rest, heads);
   Value inSection = s.sub(rest, s.mul(row, heads));
-  Value head = s.add(s.mul(section, heads), inSection);
+  Value firstHead = choose(s.mul(section, heads), before);
+  Value head = s.add(firstHead, inSection);
   Value batch = s.div(head, bounds[1]);
   return {batch, s.sub(head, s.mul(batch, bounds[1])),
           s.sub(s.sub(queryTiles, s.index(1)), row)};
@@ -72,7 +79,7 @@ LoaderBuilder::Tile LoaderBuilder::makeTile(ValueRange indices) {
     tile.load.set(stream.loadTiles.getBody().getArgument(i), indices[i]);
     tile.mma.set(stream.mmaTiles.getBody().getArgument(i), indices[i]);
   }
-  tile.places = Places::compute(b, stream.loadBlocks, tile.load);
+  tile.places = Places::compute(b, stream.loadBlocks, stream.facts, tile.load);
   return tile;
 }
 
@@ -89,7 +96,7 @@ LoaderBuilder::Tile LoaderBuilder::restoreTile(ValueRange carried) {
   Tile tile{Slice(stream.loadTiles), Slice(stream.mmaTiles), Places()};
   for (auto [value, travelled] : llvm::zip(ofBlocks, carried))
     tile.load.set(value, travelled);
-  tile.places = Places::restore(b, stream.loadBlocks, tile.load,
+  tile.places = Places::restore(b, stream.loadBlocks, stream.facts, tile.load,
                                 carried.drop_front(ofBlocks.size()));
   return tile;
 }

@@ -60,6 +60,7 @@ private:
   Carried firstUpdate(Tile &tile, Value scores, Value use);
   void finishTile(Tile &tile, Value out, ArrayRef<Value> state);
   SmallVector<Value> initialState(Tile &tile);
+  void computeFloats(Tile &tile);
   SmallVector<Value> runBlocks(Tile &tile, Value use, const Carried &carried);
 
   Value add(Value value, int64_t amount) {
@@ -110,7 +111,7 @@ Tile ComputerBuilder::makeTile(ValueRange records, Value queries) {
     tile.slice.set(value, record);
     scratch.set(value, record);
   }
-  tile.places = Places::restore(b, stream.mmaBlocks, scratch,
+  tile.places = Places::restore(b, stream.mmaBlocks, stream.facts, scratch,
                                 records.drop_front(1 + stream.records.size()));
   return tile;
 }
@@ -242,8 +243,20 @@ Carried ComputerBuilder::firstUpdate(Tile &tile, Value scoresValue, Value use) {
   return finishUpdate(slice, none).second;
 }
 
+/// Floats of a tile that its blocks read, captures among them, before the loop.
+void ComputerBuilder::computeFloats(Tile &tile) {
+  Region *region = &stream.mmaTiles.getBody();
+  body.walk([&](Operation *op) {
+    for (Value operand : op->getOperands())
+      if (isa<FloatType>(operand.getType()) &&
+          operand.getParentRegion() == region)
+        tile.slice.get(b, operand);
+  });
+}
+
 SmallVector<Value> ComputerBuilder::runBlocks(Tile &tile, Value use,
                                               const Carried &carried) {
+  computeFloats(tile);
   SmallVector<Value> inits{ZeroOp::create(b, loc, outputs.getType())};
   llvm::append_range(inits, carried.flat());
   return createFor(b, loc, tile.places.total, inits,

@@ -61,6 +61,7 @@ FailureOr<Stream> mlir::attn_gpu::findStream(SpecializeOp specialize) {
   std::tie(stream.q, stream.k, stream.v) =
       std::make_tuple(channels[0], channels[1], channels[2]);
   stream.schedule = stream.mmaTiles.getSchedule();
+  stream.facts = Places::Facts::of(stream.loadBlocks);
   OpBuilder b(specialize);
   Scalars s(b, specialize.getLoc());
   ValueRange bounds = stream.mmaTiles.getBounds();

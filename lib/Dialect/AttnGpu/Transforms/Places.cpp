@@ -1,6 +1,7 @@
 //===- Places.cpp - The order in which a tile visits its blocks -----------===//
 
 #include "Places.h"
+#include "IndexFacts.h"
 #include "Scalars.h"
 
 using namespace mlir;
@@ -21,10 +22,35 @@ void Places::computeList(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
   fullEnd = s.min(s.add(wholeTotal, s.index(1)), total);
 }
 
-Places Places::compute(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
+static bool isFull(int32_t kind) {
+  return kind == int32_t(online::ClassKind::Full);
+}
+
+Places::Facts Places::Facts::of(ForBlocksOp loop) {
+  Facts facts;
+  int64_t step = loop.getStep(), others = 0;
+  bool isBounded = !loop.getList();
+  for (auto [begin, end, kind] :
+       llvm::zip_equal(loop.getBegins(), loop.getEnds(), loop.getClasses())) {
+    if (!isFull(kind)) {
+      isBounded = isBounded && isDifferenceAtMost(end, begin, step);
+      ++others;
+      continue;
+    }
+    facts.hasTail.push_back(!isMultipleOf(begin, step) ||
+                            !isMultipleOf(end, step));
+    others += facts.hasTail.back();
+  }
+  facts.hasOneOther = isBounded && others <= 1;
+  return facts;
+}
+
+Places Places::compute(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
+                       Slice &slice) {
   Scalars s(b, loop.getLoc());
   Places places;
   places.step = loop.getStep();
+  places.hasOneOther = facts.hasOneOther;
   if (loop.getList()) {
     places.computeList(b, loop, slice);
     return places;
@@ -39,9 +65,7 @@ Places Places::compute(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
   };
   auto segments = llvm::to_vector(
       llvm::zip_equal(loop.getBegins(), loop.getEnds(), loop.getClasses()));
-  auto isFull = [](int32_t kind) {
-    return kind == int32_t(online::ClassKind::Full);
-  };
+  const bool *hasTail = facts.hasTail.end();
   for (auto [begin, end, kind] : llvm::reverse(segments)) {
     if (!isFull(kind))
       continue;
@@ -51,6 +75,8 @@ Places Places::compute(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
     Value covered = s.mul(count, step);
     Value tail = s.add(base, covered);
     add(places.whole, s.sub(tail, step), stop, count);
+    if (!*--hasTail)
+      continue;
     tails.push_back({tail, stop, Value()});
     tailCounts.push_back(s.select(s.slt(covered, keys), s.index(1), zero));
   }
@@ -80,8 +106,8 @@ SmallVector<Value *> Places::values() {
   return values;
 }
 
-Places Places::restore(OpBuilder &b, ForBlocksOp loop, Slice slice,
-                       ValueRange travelled) {
+Places Places::restore(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
+                       Slice slice, ValueRange travelled) {
   Places places;
   places.step = loop.getStep();
   if (loop.getList()) {
@@ -101,7 +127,7 @@ Places Places::restore(OpBuilder &b, ForBlocksOp loop, Slice slice,
     for (BlockArgument argument : tiles.getBody().getArguments())
       if (!slice.knows(argument))
         slice.set(argument, travelled[next++]);
-    places = compute(b, loop, slice);
+    places = compute(b, loop, facts, slice);
   }
   for (auto [value, arrived] : llvm::zip_equal(places.values(), travelled))
     if (!*value || !value->getDefiningOp<arith::ConstantOp>())
@@ -169,5 +195,6 @@ Places::Block Places::first(OpBuilder &b, Value listed) {
 
 Places::Block Places::at(OpBuilder &b, Value place, Value listed) {
   Scalars s(b, place.getLoc());
-  return find(b, s.sub(place, s.index(1)), s.slt(place, fullEnd), listed);
+  Value full = hasOneOther ? s.boolean(true) : s.slt(place, fullEnd);
+  return find(b, s.sub(place, s.index(1)), full, listed);
 }

@@ -11,12 +11,25 @@ namespace mlir::attn_gpu {
 /// under a causal mask goes from its diagonal down, and tiles of neighbouring
 /// queries, which run side by side, meet in the caches.
 ///
+/// Where there is at most one other, which place 0 then is, no block behind it
+/// needs a mask.
+///
 /// The elements of a block mask's list lie in memory: the loading role reads
 /// where one begins, and hands it on beside the keys.
 class Places {
 public:
+  /// What is known of a loop's segments at compile time.
+  struct Facts {
+    /// Of full ones, in their order: whether a part of a block may be left.
+    SmallVector<bool> hasTail;
+    /// Whether there is at most one block that is not whole.
+    bool hasOneOther = false;
+
+    static Facts of(ForBlocksOp loop);
+  };
   /// Computes the order of a loop from its segments or its list.
-  static Places compute(OpBuilder &b, ForBlocksOp loop, Slice &slice);
+  static Places compute(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
+                        Slice &slice);
   /// Whether blocks begin where a list says.
   bool isListed() const { return bool(list); }
 
@@ -24,8 +37,8 @@ public:
   SmallVector<Value *> values();
   /// The order again from these values, which have travelled. Constants among
   /// them stay constants.
-  static Places restore(OpBuilder &b, ForBlocksOp loop, Slice slice,
-                        ValueRange travelled);
+  static Places restore(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
+                        Slice slice, ValueRange travelled);
 
   /// How many places there are: at least one.
   Value total;
@@ -55,6 +68,7 @@ private:
   SmallVector<Group> whole, others;
   Value wholeTotal;
   int64_t step = 0;
+  bool hasOneOther = false;
   /// Of a list: its operands.
   Value list, keyTile, length;
   bool unmasked = false;

@@ -32,23 +32,38 @@ struct Fields {
 };
 } // namespace
 
+/// Where pins of the last await are faster: what the assembler makes of a loop
+/// without them depends on all that surrounds it.
+static int64_t choosePin(const HopperScheduleRequest &request) {
+  bool isPlain = !request.hasScore && request.hasMask;
+  switch (request.valueDim) {
+  case 64:
+    return isPlain && !request.hasBlocks ? 4 : 0;
+  case 128:
+    if (request.hasElementary)
+      return 1;
+    return isPlain && request.hasBlocks ? 5 : 0;
+  default:
+    return request.hasScore || request.hasBlocks ? 0 : 5;
+  }
+}
+
 /// Measured on an H100 for each head dim; a score mod that adds arithmetic
 /// wants the warpgroups to take turns.
 static std::optional<Fields> getDefaults(const HopperScheduleRequest &request) {
+  int64_t pin = choosePin(request);
   // Tiles of a block mask are multiples of the schedule's: 128 × 128 is what
   // most masks have.
   if (request.hasBlocks && request.valueDim == 64)
-    return Fields{2, 128, 2, 2, 1, 0, 1};
+    return Fields{2, 128, 2, 2, 1, pin, 1};
   if (request.hasBlocks && request.valueDim == 256)
-    return Fields{2, 64, 2, 1, 1, 0, 0};
+    return Fields{2, 64, 2, 1, 1, pin, 0};
   if (request.valueDim == 64)
-    // With 160 registers a pin in the loop makes masked blocks spill.
-    return Fields{3, 128, 2, 2, 1, request.hasScore || request.hasMask ? 0 : 5,
-                  1};
+    return Fields{3, 128, 2, 2, 1, pin, 1};
   if (request.valueDim == 128)
-    return Fields{2, 128, 2, 2, request.hasScore, request.hasScore, 1};
+    return Fields{2, 128, 2, 2, request.hasScore, pin, 1};
   if (request.valueDim == 256)
-    return Fields{2, 80, 2, 1, 1, 0, 0};
+    return Fields{2, 80, 2, 1, 1, pin, 0};
   return std::nullopt;
 }
 
@@ -72,6 +87,9 @@ static LogicalResult parseFields(StringRef text, Fields &fields,
       return emitError() << name << " must be given once, got '" << text << "'";
     seen.push_back(name);
   }
+  // Pins are measured for groups that share a multiprocessor.
+  if (fields.groups == 1 && !llvm::is_contained(seen, "pin"))
+    fields.pin = 0;
   return success();
 }
 
@@ -109,11 +127,11 @@ fovea::chooseHopperSchedule(MLIRContext *context,
 
 llvm::ArrayRef<llvm::StringLiteral> fovea::getHopperFallbacks(int64_t valueDim,
                                                               bool hasBlocks) {
-  static constexpr llvm::StringLiteral narrow[] = {"groups=2", "groups=2,n=96",
-                                                   "groups=2,n=64"};
+  static constexpr llvm::StringLiteral narrow[] = {
+      "groups=2,pin=0", "groups=2,n=96,pin=0", "groups=2,n=64,pin=0"};
   static constexpr llvm::StringLiteral middle[] = {"pin=0", "n=112,pin=0",
                                                    "n=80,pin=0", "n=48,pin=0"};
-  static constexpr llvm::StringLiteral wide[] = {"n=64", "n=32"};
+  static constexpr llvm::StringLiteral wide[] = {"n=64,pin=0", "n=32,pin=0"};
   // Tiles of a block mask stay multiples of the schedule's.
   static constexpr llvm::StringLiteral blocks[] = {"pin=0", "n=64,pin=0",
                                                    "n=32,pin=0"};
