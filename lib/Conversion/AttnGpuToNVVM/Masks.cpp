@@ -242,16 +242,15 @@ Values KernelEmitter::maskEnd(const Values &scores, const Values &belongs,
 }
 
 /// One comparison a score costs what the test of a bit does. At D 128 with two
-/// groups the assembler then leaves the loop without masks in the better order
-/// (1.5 %); with three groups, or several comparisons, words are faster.
+/// groups and no score mod the assembler then leaves the loop without masks in
+/// the better order (1 %); with several comparisons, too, words are faster.
 bool KernelEmitter::takesWords(MaskOp op) {
   auto comparisons = op.getBody().front().getOps<arith::CmpIOp>();
   bool hasOne = llvm::hasSingleElement(comparisons);
-  return !hasOne || groups != 2 || op.getType().getColumns() != 128;
+  return !hasOne || isScored || groups != 2 || op.getType().getColumns() != 128;
 }
 
-LogicalResult KernelEmitter::emitMask(MaskOp op) {
-  Values scores = registers[op.getScores()];
+FailureOr<Values> KernelEmitter::maskScores(MaskOp op, const Values &scores) {
   // The lane's columns below the end of the element.
   Value count = known[op.getCount()].value;
   Value end = e.sub(count, column);
@@ -271,10 +270,8 @@ LogicalResult KernelEmitter::emitMask(MaskOp op) {
       });
   WordEvaluator words(e, scalars, evaluator, block, scores.size() / 2);
   Values belongs = words.prefix(e.add(end, -1));
-  if (!hasRegion) {
-    registers[op] = maskEnd(scores, belongs, count);
-    return success();
-  }
+  if (!hasRegion)
+    return maskEnd(scores, belongs, count);
   evaluator.setArgument(0, Dependence::Row, Shape::M);
   evaluator.setArgument(1, Dependence::Column, Shape::N);
   evaluator.classify();
@@ -285,8 +282,7 @@ LogicalResult KernelEmitter::emitMask(MaskOp op) {
       for (Words *row : {&first, &second})
         for (auto [word, own] : llvm::zip_equal(**row, belongs))
           word = e.land(word, own);
-      registers[op] = applyWords(e, scores, {*first, *second});
-      return success();
+      return applyWords(e, scores, {*first, *second});
     }
   }
   Value infinity = e.cf(-INFINITY);
@@ -299,6 +295,31 @@ LogicalResult KernelEmitter::emitMask(MaskOp op) {
       return failure();
     results.push_back(e.select(e.land(own, visible->value), score, infinity));
   }
-  registers[op] = results;
+  return results;
+}
+
+/// Blocks behind the first one that a mask need not cut go round it, all lanes
+/// at once.
+LogicalResult KernelEmitter::emitMask(MaskOp op) {
+  Values scores = registers[op.getScores()];
+  Value visible;
+  if (!op.getBody().empty() && isa<scf::ForOp>(op->getParentOp()))
+    visible = findAllVisible(op);
+  Block *join = nullptr;
+  if (visible) {
+    Block *cut = e.block();
+    join = e.block(SmallVector<Type>(scores.size(), e.f32));
+    e.condBr(visible, join, scores, cut, {});
+    e.enter(cut);
+  }
+  FailureOr<Values> masked = maskScores(op, scores);
+  if (failed(masked))
+    return failure();
+  registers[op] = *masked;
+  if (visible) {
+    e.br(join, *masked);
+    e.enter(join);
+    registers[op] = Values(join->getArguments());
+  }
   return success();
 }
