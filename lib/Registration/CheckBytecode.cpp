@@ -12,6 +12,7 @@
 #include "llvm/Support/Alignment.h"
 #include "llvm/Support/ErrorOr.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/raw_ostream.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -152,8 +153,15 @@ static void setLimits(size_t size) {
   limit(RLIMIT_CORE, 0);
 }
 
-/// Reads the bytecode to find out whether that can be survived, and writes a
-/// byte if so. A refusal without a word counts as a death.
+/// What is read may be such that only printing it is deadly.
+static void print(const mlir::Diagnostic &diagnostic) {
+  diagnostic.print(llvm::nulls());
+  for (const mlir::Diagnostic &note : diagnostic.getNotes())
+    print(note);
+}
+
+/// Reads the bytecode and prints it to find out whether that can be survived,
+/// and writes a byte if so. A refusal without a word counts as a death.
 [[noreturn]] static void readAndEnd(llvm::StringRef bytes, int answer) {
   for (int signal :
        {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGXCPU, SIGSYS})
@@ -170,10 +178,15 @@ static void setLimits(size_t size) {
   // Whoever allows them reads further than who does not.
   context.allowUnregisteredDialects();
   bool explained = false;
-  mlir::ScopedDiagnosticHandler handler(
-      &context, [&](mlir::Diagnostic &) { explained = true; });
+  mlir::ScopedDiagnosticHandler handler(&context,
+                                        [&](mlir::Diagnostic &diagnostic) {
+                                          explained = true;
+                                          print(diagnostic);
+                                        });
   auto module = mlir::parseSourceString<mlir::ModuleOp>(
       bytes, mlir::ParserConfig(&context, /*verifyAfterParse=*/true));
+  if (module)
+    module->print(llvm::nulls());
   if (module || explained)
     if (write(answer, "", 1) != 1)
       _exit(1);

@@ -96,6 +96,23 @@ TEST(CheckBytecodeTest, TruncatedBytecodeIsAnError) {
   }
 }
 
+TEST(CheckBytecodeTest, WhatCannotBePrintedIsNotRead) {
+  mlir::MLIRContext context;
+  mlir::OpBuilder builder(&context);
+  mlir::OwningOpRef<mlir::ModuleOp> module =
+      mlir::ModuleOp::create(builder.getUnknownLoc());
+  // Damage may give an array elements that have no width.
+  char data[4] = {};
+  module->getOperation()->setAttr(
+      "some.array", mlir::DenseArrayAttr::get(
+                        &context, mlir::NoneType::get(&context), 1, data));
+  std::string bytes;
+  llvm::raw_string_ostream os(bytes);
+  ASSERT_TRUE(succeeded(mlir::writeBytecodeToFile(*module, os)));
+  EXPECT_EQ(messageOf(checkBytecode(bytes, "f")),
+            "f:0:0: error: damaged bytecode: it cannot be read");
+}
+
 TEST(CheckBytecodeTest, ParentsThatIgnoreTheirChildrenAreAnswered) {
   std::string bytes = writeBytecode();
   void (*before)(int) = std::signal(SIGCHLD, SIG_IGN);
