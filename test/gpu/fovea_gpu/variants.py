@@ -216,7 +216,7 @@ def _all() -> list[Variant]:
     )
     # Steps of the tiles that other tiles of a block mask than 128 x 128 take.
     small = dict.fromkeys((64, 128, 256), "groups=1,n=64")
-    tall = small | {64: "groups=3,n=128", 128: "groups=3,n=64"}
+    tall = small | {64: "groups=3,n=128", 128: "groups=3,n=64,ping_pong=1"}
     variants.append(Variant("noop_small", "attention noop_small {}", schedules=small))
     variants.append(Variant("noop_tall", "attention noop_tall {}", schedules=tall))
     for q, kv, chosen in ((128, 128, {}), (64, 64, small), (192, 128, tall)):

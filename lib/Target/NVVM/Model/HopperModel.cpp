@@ -72,6 +72,7 @@ static LogicalResult parseFields(StringRef text, Fields &fields,
   SmallVector<StringRef> entries;
   text.split(entries, ',', -1, /*KeepEmpty=*/false);
   SmallVector<StringRef> seen;
+  int64_t groups = fields.groups;
   for (StringRef entry : entries) {
     auto [left, value] = entry.split('=');
     StringRef name = left.trim();
@@ -87,8 +88,8 @@ static LogicalResult parseFields(StringRef text, Fields &fields,
       return emitError() << name << " must be given once, got '" << text << "'";
     seen.push_back(name);
   }
-  // Pins are measured for groups that share a multiprocessor.
-  if (fields.groups == 1 && !llvm::is_contained(seen, "pin"))
+  // Pins are measured for the default's groups.
+  if (fields.groups != groups && !llvm::is_contained(seen, "pin"))
     fields.pin = 0;
   return success();
 }
