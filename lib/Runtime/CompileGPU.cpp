@@ -7,6 +7,7 @@
 #include "fovea/Pipelines/Pipelines.h"
 #include "fovea/Runtime/CompileService.h"
 #include "fovea/Runtime/Cuda.h"
+#include "fovea/Runtime/ThreadPool.h"
 #include "fovea/Target/NVVM/HopperModel.h"
 #include "fovea/Target/NVVM/PTX.h"
 
@@ -120,22 +121,55 @@ static llvm::Expected<std::string> addRegisters(StringRef manifest,
   return llvm::formatv("{0}", *value).str();
 }
 
-/// One schedule; `spills` says whether registers were what it failed by.
-static llvm::Expected<Artifact> compileOnce(const Program &program,
-                                            const GPUTarget &target,
-                                            StringRef schedule, bool &spills) {
-  spills = false;
+namespace {
+/// A kernel by one schedule, on its way to machine code.
+class Attempt {
+public:
+  static llvm::Expected<Attempt>
+  start(const Program &program, const GPUTarget &target, StringRef schedule);
+  /// `spills` says whether registers were what it failed by.
+  llvm::Expected<Artifact> finish(const GPUTarget &target, bool &spills);
+  /// Whether it holds many values that it reads for each score or key: such
+  /// kernels often spill.
+  bool readsMuch() const {
+    constexpr size_t many = 60;
+    return StringRef(kernel.ptx).count("ld.global") >= many;
+  }
+
+private:
+  explicit Attempt(PTXKernel kernel) : kernel(std::move(kernel)) {}
+  PTXKernel kernel;
+  std::optional<Assembling> assembling; ///< none: the driver assembles
+};
+} // namespace
+
+llvm::Expected<Attempt> Attempt::start(const Program &program,
+                                       const GPUTarget &target,
+                                       StringRef schedule) {
   auto kernel = lowerToPTX(program, schedule);
   if (!kernel)
     return kernel.takeError();
-  Artifact artifact;
-  artifact.manifest = kernel->manifest;
+  Attempt made(std::move(*kernel));
   if (target.ptxas) {
-    auto assembly =
-        assemblePTX(*target.ptxas, kernel->ptx, target.name, &spills);
+    auto assembling =
+        Assembling::start(*target.ptxas, made.kernel.ptx, target.name);
+    if (!assembling)
+      return assembling.takeError();
+    made.assembling.emplace(std::move(*assembling));
+  }
+  return std::move(made);
+}
+
+llvm::Expected<Artifact> Attempt::finish(const GPUTarget &target,
+                                         bool &spills) {
+  spills = false;
+  Artifact artifact;
+  artifact.manifest = kernel.manifest;
+  if (assembling) {
+    auto assembly = assembling->finish(&spills);
     if (!assembly)
       return assembly.takeError();
-    auto manifest = addRegisters(kernel->manifest, assembly->registers);
+    auto manifest = addRegisters(kernel.manifest, assembly->registers);
     if (!manifest)
       return manifest.takeError();
     artifact.manifest = std::move(*manifest);
@@ -148,7 +182,7 @@ static llvm::Expected<Artifact> compileOnce(const Program &program,
     if (target.ptxas->grade != PtxasGrade::Good)
       artifact.remarks += warnOf(*target.ptxas);
   } else {
-    artifact.object = std::move(kernel->ptx);
+    artifact.object = std::move(kernel.ptx);
     artifact.remarks = "slow: no ptxas was found, the driver assembles; pip "
                        "install nvidia-cuda-nvcc\n";
   }
@@ -160,28 +194,57 @@ static llvm::Expected<Artifact> compileOnce(const Program &program,
   return std::move(artifact);
 }
 
+/// What does not even lower is no attempt.
+static std::optional<Attempt>
+tryStart(const Program &program, const GPUTarget &target, StringRef schedule) {
+  auto attempt = Attempt::start(program, target, schedule);
+  if (attempt)
+    return std::move(*attempt);
+  llvm::consumeError(attempt.takeError());
+  return std::nullopt;
+}
+
 /// The schedule of the caller, or the first one that does not spill registers.
+/// Several are assembled at once where the first one spills or looks like it.
 llvm::Expected<Artifact> fovea::compileProgramForGPU(const Program &program,
                                                      const GPUTarget &target,
                                                      StringRef schedule) {
-  bool spills = false;
-  auto made = compileOnce(program, target, schedule, spills);
-  if (made || !spills || !schedule.empty())
-    return made;
-  for (StringRef other :
-       getHopperFallbacks(program.valueDim.value_or(0), program.blockMask)) {
-    bool otherSpills = false;
-    auto second = compileOnce(program, target, other, otherSpills);
-    if (second) {
-      llvm::consumeError(made.takeError());
-      second->remarks +=
-          ("schedule " + other + ": the default one spills registers\n").str();
-      return second;
+  llvm::SmallVector<StringRef> schedules{schedule};
+  if (schedule.empty() && target.ptxas)
+    llvm::append_range(
+        schedules,
+        getHopperFallbacks(program.valueDim.value_or(0), program.blockMask));
+  const auto width =
+      static_cast<size_t>(std::clamp(ThreadPool::numThreads() + 1, 2, 4));
+  auto begun = Attempt::start(program, target, schedule);
+  if (!begun)
+    return begun.takeError();
+  size_t ahead = begun->readsMuch() ? width - 1 : 0;
+  std::vector<std::optional<Attempt>> attempts;
+  attempts.emplace_back(std::move(*begun));
+  std::optional<std::pair<fovea_status, std::string>> failure;
+  for (size_t i = 0; i < schedules.size(); ++i, ahead = width - 1) {
+    while (attempts.size() < schedules.size() && attempts.size() <= i + ahead)
+      attempts.push_back(tryStart(program, target, schedules[attempts.size()]));
+    if (!attempts[i])
+      continue;
+    bool spills = false;
+    auto made = attempts[i]->finish(target, spills);
+    if (made) {
+      if (i > 0)
+        made->remarks += ("schedule " + schedules[i] +
+                          ": the default one spills registers\n")
+                             .str();
+      return made;
     }
     // What went wrong first is what the caller hears of.
-    llvm::consumeError(second.takeError());
+    auto why = takeStatus(made.takeError());
+    if (!failure)
+      failure = std::move(why);
+    if (i == 0 && !spills)
+      break;
   }
-  return made;
+  return makeError(failure->first, failure->second);
 }
 
 /// The first passes of addAttnToAttnGpuPasses.

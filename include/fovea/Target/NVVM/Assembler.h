@@ -12,6 +12,7 @@
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -73,10 +74,26 @@ struct Assembly {
 /// (C7504, C7508, C7510 to C7519) are errors that name the kernel.
 llvm::Error readPtxasMessages(llvm::StringRef text, Assembly &out);
 
-/// Assembles in a temporary folder.
+/// An assembly at work, ended where nobody waits for it.
+class Assembling {
+public:
+  static llvm::Expected<Assembling>
+  start(const Ptxas &ptxas, llvm::StringRef ptx, llvm::StringRef arch);
+  Assembling(Assembling &&other);
+  Assembling &operator=(Assembling &&) = delete;
+  ~Assembling();
+  /// `spills` says whether registers were what it failed by.
+  llvm::Expected<Assembly> finish(bool *spills = nullptr);
+
+private:
+  struct State;
+  explicit Assembling(std::unique_ptr<State> state);
+  std::unique_ptr<State> state;
+};
+
+/// Assembles and waits.
 llvm::Expected<Assembly> assemblePTX(const Ptxas &ptxas, llvm::StringRef ptx,
-                                     llvm::StringRef arch,
-                                     bool *spills = nullptr);
+                                     llvm::StringRef arch);
 
 } // namespace fovea
 

@@ -126,8 +126,19 @@ static llvm::Error writeFile(StringRef name, StringRef text) {
   return llvm::Error::success();
 }
 
-llvm::Expected<Assembly> fovea::assemblePTX(const Ptxas &ptxas, StringRef ptx,
-                                            StringRef arch, bool *spills) {
+struct Assembling::State {
+  TemporaryFolder folder;
+  std::string version;
+  std::optional<RunningProgram> program;
+};
+
+Assembling::Assembling(std::unique_ptr<State> state)
+    : state(std::move(state)) {}
+Assembling::Assembling(Assembling &&other) = default;
+Assembling::~Assembling() = default;
+
+llvm::Expected<Assembling> Assembling::start(const Ptxas &ptxas, StringRef ptx,
+                                             StringRef arch) {
   auto folder = TemporaryFolder::create();
   if (!folder)
     return folder.takeError();
@@ -136,8 +147,18 @@ llvm::Expected<Assembly> fovea::assemblePTX(const Ptxas &ptxas, StringRef ptx,
   if (llvm::Error error = writeFile(source, ptx))
     return std::move(error);
   std::string option = ("-arch=" + arch).str();
-  auto ran =
-      runProgram(ptxas.path, {option, "-v", "-O3", source, "-o", target});
+  auto program = RunningProgram::start(
+      ptxas.path, {option, "-v", "-O3", source, "-o", target});
+  if (!program)
+    return program.takeError();
+  auto state = std::make_unique<State>(
+      State{std::move(*folder), ptxas.version.str(), std::nullopt});
+  state->program.emplace(std::move(*program));
+  return Assembling(std::move(state));
+}
+
+llvm::Expected<Assembly> Assembling::finish(bool *spills) {
+  auto ran = state->program->finish();
   if (!ran)
     return ran.takeError();
   Assembly out;
@@ -146,12 +167,18 @@ llvm::Expected<Assembly> fovea::assemblePTX(const Ptxas &ptxas, StringRef ptx,
     *spills = out.spillBytes != 0;
   if (error)
     return std::move(error);
-  auto cubin = llvm::MemoryBuffer::getFile(target);
+  auto cubin = llvm::MemoryBuffer::getFile(state->folder.file("kernel.cubin"));
   if (ran->status != 0 || !cubin)
-    return makeError(FOVEA_COMPILE_ERROR, "ptxas " + ptxas.version.str() +
+    return makeError(FOVEA_COMPILE_ERROR, "ptxas " + state->version +
                                               " failed with status " +
                                               llvm::Twine(ran->status) + ": " +
                                               StringRef(ran->output).trim());
   out.cubin = (*cubin)->getBuffer().str();
   return out;
+}
+
+llvm::Expected<Assembly> fovea::assemblePTX(const Ptxas &ptxas, StringRef ptx,
+                                            StringRef arch) {
+  auto started = Assembling::start(ptxas, ptx, arch);
+  return started ? started->finish() : started.takeError();
 }

@@ -6,6 +6,7 @@
 #include "llvm/ADT/SmallString.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
+#include "llvm/Support/Program.h"
 
 #include <string>
 
@@ -32,7 +33,30 @@ struct Ran {
   std::string output; ///< of both streams
 };
 
-/// Runs a program without input, for a minute at most.
+/// A program at work, without input; ended where nobody waits for it.
+class RunningProgram {
+public:
+  static llvm::Expected<RunningProgram>
+  start(llvm::StringRef program, llvm::ArrayRef<llvm::StringRef> arguments);
+  RunningProgram(RunningProgram &&other)
+      : folder(std::move(other.folder)), program(std::move(other.program)),
+        process(other.process) {
+    other.process = {};
+  }
+  RunningProgram &operator=(RunningProgram &&) = delete;
+  ~RunningProgram();
+  /// Waits for a minute at most.
+  llvm::Expected<Ran> finish();
+
+private:
+  RunningProgram(TemporaryFolder folder, std::string program)
+      : folder(std::move(folder)), program(std::move(program)) {}
+  TemporaryFolder folder;
+  std::string program;
+  llvm::sys::ProcessInfo process;
+};
+
+/// Runs a program to its end.
 llvm::Expected<Ran> runProgram(llvm::StringRef program,
                                llvm::ArrayRef<llvm::StringRef> arguments);
 
