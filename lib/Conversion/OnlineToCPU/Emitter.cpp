@@ -178,7 +178,7 @@ void Emitter::store(Value value, Value address, unsigned align) {
   LLVM::StoreOp::create(b, loc, value, address, align);
 }
 void Emitter::prefetch(Value address) {
-  LLVM::Prefetch::create(b, loc, address, /*rw=*/0, /*hint=*/2, /*cache=*/1);
+  LLVM::Prefetch::create(b, loc, address, /*rw=*/0, /*hint=*/0, /*cache=*/1);
 }
 Value Emitter::loadLanes(Value base, Value index, Type element) {
   return load(vec(element), gep(base, index, element),

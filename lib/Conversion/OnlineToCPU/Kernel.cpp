@@ -26,19 +26,22 @@ void KernelEmitter::layOutScratch() {
   at_.zeros = layout.reserve(64);
   if (amx())
     at_.tileConfig = layout.reserve(64);
-  for (const DotSpec &dot : spec.dots) {
+  int64_t firstOfPanel = layout.bytes();
+  for (size_t i = 0; i < spec.dots.size(); ++i)
     at_.scores.push_back(layout.reserve(keys * vector));
+  at_.runs = layout.reserve(groups * 16);
+  if (isShort())
+    layOutShort(firstOfPanel);
+  for (const DotSpec &dot : spec.dots) {
     if (isShort())
-      continue;
+      break;
     int64_t columns = packedSteps(dot.dim);
     widest = std::max(widest, columns);
     at_.queries.push_back(layout.reserve(panels * columns * vector));
     at_.packedKeys.push_back(layout.reserve(keys * columns * bytes));
     at_.keyTail.push_back(layout.reserve(e.group * columns * bytes));
   }
-  if (isShort())
-    layOutShort();
-  else
+  if (!isShort())
     at_.packedValues =
         layout.reserve(keys / stepElements() * valuePadded() * bytes);
   at_.output = layout.reserve(panels * valuePadded() * vector);
@@ -53,7 +56,6 @@ void KernelEmitter::layOutScratch() {
     at_.visible = layout.reserve(keys * e.word.getIntOrFloatBitWidth() / 8);
   at_.words = layout.reserve(keys * e.word.getIntOrFloatBitWidth() / 8);
   at_.classes = layout.reserve(groups);
-  at_.runs = layout.reserve(groups * 16);
   at_.walk = layout.reserve(walkBytes());
   at_.rowBuffer = layout.reserve(e.lanes * widest * bytes);
 }
@@ -131,7 +133,7 @@ LogicalResult KernelEmitter::emitRun() {
   OpBuilder::InsertionGuard guard(e.b);
   Block *entry = function.addEntryBlock(e.b);
   e.b.setInsertionPointToStart(entry);
-  scratch = entry->getArgument(3);
+  scratch = panelScratch = entry->getArgument(3);
   e.store(e.c(0), at(at_.zeros));
   arguments.emplace(e, spec.func, spec.args, entry->getArgument(0),
                     at(at_.zeros));
@@ -381,9 +383,7 @@ LogicalResult KernelEmitter::emitPanel(Value panel, Value full) {
       status = failure();
       return;
     }
-    if (isShort())
-      emitShortValues(panel, alpha);
-    else if (amx())
+    if (amx())
       emitTileValues(valueRows, panel, alpha);
     else
       emitValues(valueRows, panel, alpha);

@@ -47,9 +47,16 @@ struct BlockRows {
 };
 
 /// Rows of one group of keys: the address of the first, the stride in elements;
-/// and where the memory begins that is read a block later.
+/// and the address of rows to fetch meanwhile.
 struct GroupRows {
   Value base, stride, ahead;
+};
+
+/// What a loop over keys fetches: at a step with step & mask = wanted some rows
+/// of `bytes` bytes, which lie `stride` bytes apart.
+struct Fetch {
+  Value base, mask, wanted, shift, stride;
+  int64_t rows, bytes;
 };
 
 class KernelEmitter {
@@ -102,7 +109,7 @@ private:
   Value readsInPlace(const Buffer &buffer);
 
   // Short.cpp
-  void layOutShort();
+  void layOutShort(int64_t firstOfPanel);
   void readShortShape(ArrayRef<Value> bounds);
   Value shortQueryBytes(const DotSpec &dot);
   LogicalResult emitShortPlan(Value report, ArrayRef<Value> bounds);
@@ -112,6 +119,7 @@ private:
   LogicalResult joinHeadBounds(ArrayRef<Value> begins, ArrayRef<Value> ends,
                                Value &begin, Value &end);
   LogicalResult emitShortBlock(Value n0, Value taken, Value full);
+  LogicalResult emitShortScores(Value panel, Value full);
   void fillRowTable();
   void enterHead(Value number, Value part);
   Lane tableLane(int64_t table, Value origin, Value panel);
@@ -123,11 +131,15 @@ private:
                      Value to, int64_t stride, Value paddedRows);
   Value rowsLeftInPage(online::ViewOp view, Value key);
   void packShortQueries();
-  Value rowsAhead(online::ViewOp view, int64_t columns, Value key);
+  void prepareShortBlock();
+  Value rowsAhead(online::ViewOp view, Value head, Value key, Value own);
   BlockRows prepareShortRows(online::ViewOp view, int64_t dim, bool padRows,
                              int64_t packed, int64_t table);
-  GroupRows locateGroup(const BlockRows &rows, Value panel, Value group);
-  void fetchAhead(Value base, Value step, int64_t bytes, int64_t unit);
+  GroupRows locateGroup(const BlockRows &rows, Value group);
+  Value fetchShift(int64_t passes, int64_t steps);
+  Fetch beginFetch(const GroupRows &rows, online::ViewOp ahead, int64_t columns,
+                   Value pass, Value shift, int64_t steps);
+  void fetchAhead(const Fetch &fetch, Value step);
   void storeShortPanel(Value panel, Value taken);
   void storeShortLse(Value panel, Value taken);
 
@@ -141,15 +153,17 @@ private:
 
   // ShortKernels.cpp
   Value emitShortGroup(unsigned dot, Value panel, Value group);
-  void emitShortParts(unsigned dot, const GroupRows &rows, Value queries);
+  void emitShortParts(unsigned dot, const GroupRows &rows, Value queries,
+                      Value pair);
   Value rowPairs(Value panel);
-  void emitShortValues(Value panel, Value alpha);
-  void emitShortPass(Value panel, Value row, Value column, Value alpha);
-  Values emitShortKeys(const GroupRows &rows, Value row, Value column,
-                       Value group, Value end, ValueRange init);
+  void emitShortValues(Value panel);
+  void emitShortPass(Value panel, Value row, Value column);
+  Values emitShortKeys(const GroupRows &rows, Value pass, Value row,
+                       Value column, Value group, Value end, ValueRange init);
   Values loadValuePairs(Value row, Value stride, Value step, Value keys);
   void emitShortWeights(Value t, Value &sum);
-  Value foldWide(Value x, function_ref<Value(Value, Value)> join);
+  Value foldWide(Value x, int64_t lanes,
+                 function_ref<Value(Value, Value)> join);
   Value wideSplat(Value scalar);
   Value wideMultiply(Value x, Value y, Value z);
 
@@ -261,13 +275,22 @@ private:
   VectorType wideVec(Type element) {
     return VectorType::get({wide()}, element);
   }
+  /// Part of a register of which shuffles within are cheap.
+  static constexpr int64_t kBlockBytes = 16;
+  VectorType blockVec() {
+    return VectorType::get({kBlockBytes / e.scoreBytes()}, e.f);
+  }
   VectorMath wideMath() {
     return VectorMath(e.b, e.loc, wide() * e.scoreBytes() == 64);
   }
   int64_t wideColumns(int64_t dim) { return padded(dim, wideElements()); }
   int64_t passVectors();
-  /// A scratch array, by its offset.
+  int64_t columnPasses() { return valuePadded() / wide() / passVectors(); }
+  /// Registers of features that a pass over keys multiplies.
+  int64_t chunkVectors(int64_t dim);
+  /// A scratch array, by its offset; one that each panel of the short form has.
   Value at(int64_t offset) { return e.gep(scratch, offset); }
+  Value ofPanel(int64_t offset) { return e.gep(panelScratch, offset); }
 
   KernelSpec &spec;
   ModuleOp module;
@@ -283,7 +306,7 @@ private:
     SmallVector<int64_t> queries, scores, packedKeys, keyTail;
     // Of the short form.
     int64_t partSegments, rowHeads, rowQueries, valueGroups, factors, merged,
-        mergedMax, mergedSum, joined, parts;
+        mergedMax, mergedSum, joined, parts, runCount, alpha, panelBytes;
     SmallVector<int64_t> keyGroups;
   } at_;
   ScratchLayout layout;
@@ -291,7 +314,7 @@ private:
   // While emitting a function.
   std::optional<Arguments> arguments;
   std::optional<ScalarEmitter> s;
-  Value scratch, tileRuns;
+  Value scratch, panelScratch, tileRuns;
   LogicalResult walked = success();
   llvm::StringMap<unsigned> libm;
 
@@ -308,7 +331,10 @@ private:
   } shape;
   // Of the short form, per item.
   Value batch, firstKeyHead, tile, part, liveKeys, liveParts, partEnd;
-  Value headNumber, keyHead, firstHead, shortParts;
+  Value headNumber, keyHead, firstHead, shortParts, valueFetch;
+  SmallVector<Value> keyFetch;
+  /// Rows that share a register of keys or values.
+  static constexpr int64_t kRowsAtOnce = 2;
 
   // Per item.
   Value firstRow, rows;

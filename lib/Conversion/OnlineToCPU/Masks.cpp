@@ -17,15 +17,15 @@ static Value byte(Emitter &e, int64_t value) {
 }
 
 std::pair<Value, Value> KernelEmitter::loadRun(Value run) {
-  Value entry = e.gep(at(at_.runs), e.mul(run, e.c(16)), e.i8);
+  Value entry = e.gep(ofPanel(at_.runs), e.mul(run, e.c(16)), e.i8);
   return {e.load(e.i64, entry), e.load(e.i64, e.gep(entry, 8))};
 }
 
 /// All keys of a full element in one run. An incomplete last group is masked:
 /// its padding keys are never visible.
 void KernelEmitter::emitFullRuns() {
-  e.store(e.c(0), at(at_.runs));
-  e.store(count, e.gep(at(at_.runs), 8));
+  e.store(e.c(0), ofPanel(at_.runs));
+  e.store(count, e.gep(ofPanel(at_.runs), 8));
   e.loop(e.c(0), e.c(blockKeys() / e.group), 1, [&](Value g) {
     Value whole = e.icmp(P::sle, e.mul(e.add(g, e.c(1)), e.c(e.group)), count);
     e.store(e.select(whole, byte(e, 2), byte(e, 1)),
@@ -91,8 +91,8 @@ Value KernelEmitter::emitRunList(Value groups) {
         Value starts = e.land(live, e.lnot(carried[1]));
         Value number = e.select(starts, e.add(carried[0], e.c(1)), carried[0]);
         e.when(live, [&]() {
-          Value entry =
-              e.gep(at(at_.runs), e.mul(e.sub(number, e.c(1)), e.c(16)), e.i8);
+          Value entry = e.gep(ofPanel(at_.runs),
+                              e.mul(e.sub(number, e.c(1)), e.c(16)), e.i8);
           Value from = e.mul(g, e.c(e.group));
           e.when(starts, [&]() { e.store(from, entry); });
           Value to = e.min(e.add(from, e.c(e.group)), count);

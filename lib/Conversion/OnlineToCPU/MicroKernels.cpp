@@ -86,7 +86,7 @@ Value KernelEmitter::addValue(Value v, Value weight, Value visible, Value sum) {
 /// O^T ← alpha · O^T + V^T · P^T over the runs of live keys.
 void KernelEmitter::emitValues(const BlockRows &values, Value panel,
                                Value alpha) {
-  Value weights = at(at_.scores[0]);
+  Value weights = ofPanel(at_.scores[0]);
   Value output =
       e.gep(state.output, e.mul(panel, e.c(valuePadded() * e.lanes)), e.f);
   bool exact = spec.schedule.getExact();

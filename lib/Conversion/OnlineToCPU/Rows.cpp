@@ -41,7 +41,7 @@ LogicalResult KernelEmitter::emitScores(Value panel, Value &rowMax) {
       }
       Values scores = emitScoreGroup(i, keyRows[i], panel, g);
       for (auto [j, score] : llvm::enumerate(scores)) {
-        e.storeRow(score, at(at_.scores[i]), e.add(g, e.c(j)));
+        e.storeRow(score, ofPanel(at_.scores[i]), e.add(g, e.c(j)));
         if (plainScores() && softmax())
           plainMax = e.fmaxDropNaN(score, plainMax);
       }
@@ -90,7 +90,7 @@ LogicalResult KernelEmitter::emitScoreLoop(Value from, Value to,
         s->push();
         bindKey(key);
         for (auto [i, dot] : llvm::enumerate(spec.dots)) {
-          Value product = e.loadRow(at(at_.scores[i]), key);
+          Value product = e.loadRow(ofPanel(at_.scores[i]), key);
           s->bind(dot.op.getResult(), Lane{product, {}, {}, 0},
                   OnRow | OnKey | OnScore);
         }
@@ -110,7 +110,7 @@ LogicalResult KernelEmitter::emitScoreLoop(Value from, Value to,
               score = e.fadd(score, s->vector(row));
             if (Value col = spec.step.getCol())
               score = e.fadd(score, s->vector(col));
-            e.storeRow(score, at(at_.scores[0]), key);
+            e.storeRow(score, ofPanel(at_.scores[0]), key);
           }
           if (failed(takeStat(score, maximum)))
             status = failure();
@@ -135,9 +135,9 @@ LogicalResult KernelEmitter::emitMaskLoop(Value from, Value to, Value &rowMax) {
       from, to, e.c(1), {rowMax}, [&](Value key, ValueRange carried) -> Values {
         Value word =
             e.load(e.word, e.gep(at(at_.words), key, e.word), wordBytes);
-        Value score = e.loadRow(at(at_.scores[0]), key);
+        Value score = e.loadRow(ofPanel(at_.scores[0]), key);
         score = e.select(e.wordToMask(word), score, invisible);
-        e.storeRow(score, at(at_.scores[0]), key);
+        e.storeRow(score, ofPanel(at_.scores[0]), key);
         Value maximum = carried[0];
         if (failed(takeStat(score, maximum)))
           status = failure();
@@ -212,7 +212,7 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
           keys.second = padTileRun(keys.second);
         else if (pairs())
           e.when(e.icmp(P::ne, e.urem(keys.second, e.c(2)), e.c(0)), [&]() {
-            e.storeRow(e.vc(-INFINITY), at(at_.scores[0]), keys.second);
+            e.storeRow(e.vc(-INFINITY), ofPanel(at_.scores[0]), keys.second);
           });
         return e.loop(keys.first, keys.second, e.c(stepElements()), outer,
                       [&](Value key, ValueRange carried) -> Values {
@@ -233,7 +233,7 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
                           row = e.udiv(key, e.c(2));
                           weight = e.makePairs(weight, partner);
                         }
-                        e.storeRow(weight, at(at_.scores[0]), row);
+                        e.storeRow(weight, ofPanel(at_.scores[0]), row);
                         return taken;
                       });
       });
@@ -246,7 +246,7 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
 /// The weight of one key; its denominator joins the sum, where there is one.
 LogicalResult KernelEmitter::takeWeight(Value key, Value t, Value &weight,
                                         Values &sum) {
-  Value score = e.loadRow(at(at_.scores[0]), key), denom;
+  Value score = e.loadRow(ofPanel(at_.scores[0]), key), denom;
   if (failed(emitWeight(key, score, t, weight, denom)))
     return failure();
   if (spec.schedule.getExact()) {

@@ -19,10 +19,16 @@
 using namespace fovea::cpu;
 using P = arith::CmpIPredicate;
 
-void KernelEmitter::layOutShort() {
+/// What a panel has of its own while a block is computed was reserved from
+/// `firstOfPanel` on for the first one.
+void KernelEmitter::layOutShort(int64_t firstOfPanel) {
   int64_t keys = blockKeys(), groups = keys / e.group, panels = maxPanels();
   int64_t rows = panels * e.lanes, vector = e.lanes * e.scoreBytes();
   int64_t packedBytes = packedType().getIntOrFloatBitWidth() / 8;
+  at_.runCount = layout.reserve(8);
+  at_.alpha = layout.reserve(vector);
+  at_.panelBytes = layout.bytes() - firstOfPanel;
+  layout.reserve((panels - 1) * at_.panelBytes);
   for (const DotSpec &dot : spec.dots) {
     at_.keyGroups.push_back(layout.reserve(groups * 24));
     at_.packedKeys.push_back(
@@ -34,7 +40,7 @@ void KernelEmitter::layOutShort() {
   at_.rowHeads = layout.reserve(rows * 8);
   at_.rowQueries = layout.reserve(rows * 8);
   at_.factors = layout.reserve(2 * vector);
-  at_.parts = layout.reserve(e.group * e.lanes * wide() * e.scoreBytes());
+  at_.parts = layout.reserve(e.group * e.lanes * kBlockBytes);
   at_.merged = layout.reserve(panels * valuePadded() * vector);
   at_.mergedMax = layout.reserve(panels * vector);
   at_.mergedSum = layout.reserve(panels * vector);
@@ -179,6 +185,14 @@ LogicalResult KernelEmitter::emitShortItem(Value item, Value &nonFinite) {
   if (Value length = spec.dots[0].key.getLength())
     liveKeys = e.min(liveKeys, s->scalar(length));
   liveParts = e.max(e.ceilDiv(liveKeys, spec.schedule.getSplit()), e.c(1));
+  keyFetch.clear();
+  for (const DotSpec &dot : spec.dots) {
+    int64_t passes =
+        wideColumns(dot.dim) / wideElements() / chunkVectors(dot.dim);
+    keyFetch.push_back(fetchShift(passes, e.group));
+  }
+  if (valuePadded() > 0)
+    valueFetch = fetchShift(columnPasses(), e.group / stepElements());
   Value live =
       e.land(e.icmp(P::sgt, rows, e.c(0)), e.icmp(P::slt, part, liveParts));
   LogicalResult status = success();
@@ -314,6 +328,8 @@ LogicalResult KernelEmitter::emitShortWalk() {
   return status;
 }
 
+/// Per head the scores of all panels, then their values: one panel's scores
+/// wait for each other while the next one multiplies.
 LogicalResult KernelEmitter::emitShortBlock(Value n0, Value taken, Value full) {
   s->push();
   s->bindScalar(spec.sweep.getBody().front().getArgument(0), n0, OnBlock,
@@ -321,22 +337,58 @@ LogicalResult KernelEmitter::emitShortBlock(Value n0, Value taken, Value full) {
   blockStart = n0;
   count = taken;
   LogicalResult status = runTiles(OnBlock);
-  e.when(full, [&]() { emitFullRuns(); });
   e.loop(e.c(0), shape.heads, 1, [&](Value number) {
     enterHead(number, part);
-    keyRows.clear();
-    for (auto [i, dot] : llvm::enumerate(spec.dots))
-      keyRows.push_back(prepareShortRows(dot.key, dot.dim, /*padRows=*/true,
-                                         at_.packedKeys[i], at_.keyGroups[i]));
-    valueRows = prepareShortRows(spec.value, spec.valueDim, /*padRows=*/false,
-                                 at_.packedValues, at_.valueGroups);
-    e.loop(e.c(0), e.ceilDiv(rows, e.lanes), 1, [&](Value panel) {
+    prepareShortBlock();
+    auto forPanels = [&](function_ref<void(Value)> emit) {
+      e.loop(e.c(0), e.ceilDiv(rows, e.lanes), 1, [&](Value panel) {
+        panelScratch = e.gep(scratch, e.mul(panel, e.c(at_.panelBytes)), e.i8);
+        emit(panel);
+      });
+    };
+    forPanels([&](Value panel) {
       s->push();
-      if (failed(status) || failed(emitPanel(panel, full)))
+      if (failed(status) || failed(emitShortScores(panel, full)))
         status = failure();
       s->pop();
     });
+    forPanels([&](Value panel) {
+      runCount = e.load(e.i64, ofPanel(at_.runCount));
+      e.when(e.icmp(P::ne, runCount, e.c(0)),
+             [&]() { emitShortValues(panel); });
+    });
+    panelScratch = scratch;
   });
   s->pop();
+  return status;
+}
+
+/// Weights of a panel's keys, and what its values so far are multiplied by.
+LogicalResult KernelEmitter::emitShortScores(Value panel, Value full) {
+  bindRows(panel);
+  if (failed(runTiles(OnBlock | OnRow)))
+    return failure();
+  LogicalResult status = success();
+  runCount = e.branch(
+      full, {e.i64},
+      [&]() -> Values {
+        emitFullRuns();
+        return {e.c(1)};
+      },
+      [&]() -> Values {
+        Value masked = e.c(1);
+        if (failed(emitMaskedRuns(panel, masked)))
+          status = failure();
+        return {masked};
+      })[0];
+  e.store(runCount, ofPanel(at_.runCount));
+  e.when(e.icmp(P::ne, runCount, e.c(0)), [&]() {
+    Value rowMax, alpha;
+    if (failed(status) || failed(emitScores(panel, rowMax)) ||
+        failed(emitWeights(panel, rowMax, alpha)))
+      status = failure();
+    else if (alpha)
+      e.storeRow(alpha, ofPanel(at_.alpha), e.c(0));
+  });
   return status;
 }

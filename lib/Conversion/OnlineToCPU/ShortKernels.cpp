@@ -17,9 +17,6 @@ using namespace fovea::cpu;
 using P = arith::CmpIPredicate;
 using Lanes = SmallVector<int32_t>;
 
-/// Rows that share a register of keys or values.
-static constexpr int64_t kRowsAtOnce = 2;
-
 Value KernelEmitter::wideSplat(Value scalar) {
   return vector::BroadcastOp::create(e.b, e.loc, wideVec(scalar.getType()),
                                      scalar);
@@ -41,56 +38,46 @@ Value KernelEmitter::wideMultiply(Value x, Value y, Value z) {
 // Sums of many registers
 //===----------------------------------------------------------------------===//
 
-/// Adds up as many vectors as they have lanes, two halves of each at a time, by
-/// the shuffles that are cheap: halves of a register, 128-bit blocks, then
-/// neighbours within blocks. Lane i becomes the sum of one of them.
+/// Adds the lanes of each block of 128 bits, for as many vectors as a block has
+/// lanes: each lane becomes one of the sums of its block.
 template <typename T>
-static T sumAcross(SmallVector<T> x, int64_t blockLanes,
+static T sumBlocks(SmallVector<T> x, int64_t lanes,
                    function_ref<T(T, T, ArrayRef<int32_t>)> shuffle,
                    function_ref<T(T, T)> add) {
-  int32_t lanes = x.size(), block = blockLanes;
-  auto join = [&](function_ref<int32_t(int32_t, bool)> pick) {
+  int32_t block = x.size();
+  while (x.size() > 1) {
+    size_t half = x.size() / 2;
     Lanes low, high;
     for (int32_t i = 0; i < lanes; ++i) {
-      low.push_back(pick(i, false));
-      high.push_back(pick(i, true));
+      int32_t within = i % block;
+      int32_t from = (within % 2) * lanes + i / block * block + within / 2;
+      low.push_back(from);
+      high.push_back(from + block / 2);
     }
-    size_t half = x.size() / 2;
     for (size_t i = 0; i < half; ++i)
       x[i] = add(shuffle(x[i], x[i + half], low),
                  shuffle(x[i], x[i + half], high));
     x.resize(half);
-  };
-  // Blocks of the first operand in the lower half, of the second in the upper.
-  for (int32_t blocks = lanes / block, level = 1; level < blocks; level *= 2)
-    join([&](int32_t i, bool high) {
-      int32_t number = i / block, count = blocks / 2;
-      int32_t source = number % count;
-      source = level == 1 ? source + (high ? count : 0)
-                          : 2 * source + (high ? 1 : 0);
-      return (number / count) * lanes + source * block + i % block;
-    });
-  for (int32_t level = 1; level < block; level *= 2)
-    join([&](int32_t i, bool high) {
-      int32_t within = i % block;
-      return (within % 2) * lanes + i / block * block + within / 2 +
-             (high ? block / 2 : 0);
-    });
+  }
   return x[0];
 }
 
-/// Which vector's sum each lane becomes.
-static Lanes orderOfSums(int64_t lanes, int64_t blockLanes) {
+/// The order of the blocks' sums in memory.
+static Lanes orderOfSums(int64_t lanes, int64_t block) {
   SmallVector<Lanes> labels;
-  for (int64_t i = 0; i < lanes; ++i)
+  for (int64_t i = 0; i < block; ++i)
     labels.push_back(Lanes(lanes, i));
-  return sumAcross<Lanes>(
-      labels, blockLanes,
+  Lanes label = sumBlocks<Lanes>(
+      labels, lanes,
       [](Lanes x, Lanes y, ArrayRef<int32_t> order) {
         x.append(y);
         return llvm::map_to_vector(order, [&](int32_t i) { return x[i]; });
       },
       [](Lanes x, Lanes) { return x; });
+  Lanes order(lanes);
+  for (int64_t i = 0; i < lanes; ++i)
+    order[label[i] * (lanes / block) + i / block] = i;
+  return order;
 }
 
 //===----------------------------------------------------------------------===//
@@ -104,15 +91,20 @@ static int64_t divisorUpTo(int64_t number, int64_t limit) {
   return limit;
 }
 
+int64_t KernelEmitter::chunkVectors(int64_t dim) {
+  return divisorUpTo(wideColumns(dim) / wideElements(),
+                     wide() * e.scoreBytes() == 64 ? 8 : 4);
+}
+
 /// Products of one group of keys with two rows, not summed across lanes: key
 /// after key, so that memory is read in order, each load with one stride. What
 /// the rows hold of a chunk of features stays in registers.
 void KernelEmitter::emitShortParts(unsigned index, const GroupRows &rows,
-                                   Value queries) {
+                                   Value queries, Value pair) {
   const DotSpec &dot = spec.dots[index];
   int64_t columns = wideColumns(dot.dim), steps = columns / wideElements();
   int64_t bytes = wide() * e.scoreBytes();
-  int64_t chunk = divisorUpTo(steps, bytes == 64 ? 8 : 4);
+  int64_t chunk = chunkVectors(dot.dim);
   Type type = wideVec(pairs() ? Type(e.b.getI32Type()) : e.f);
   int64_t rowBytes = columns * bytes / wideElements();
   e.loop(e.c(0), e.c(steps), chunk, [&](Value step) {
@@ -123,24 +115,34 @@ void KernelEmitter::emitShortParts(unsigned index, const GroupRows &rows,
       for (int64_t j = 0; j < chunk; ++j)
         q.push_back(
             e.load(type, e.gep(own, i * rowBytes + j * bytes), stepAlign()));
+    Value pass =
+        e.add(e.mul(pair, e.c(steps / chunk)), e.udiv(step, e.c(chunk)));
+    Fetch fetch = index == 0 ? beginFetch(rows, spec.value, valuePadded(), pass,
+                                          keyFetch[0], e.group)
+                             : beginFetch(rows, dot.key, columns, pass,
+                                          keyFetch[index], e.group);
+    auto add = [&](Value x, Value y) { return e.fadd(x, y); };
     e.loop(e.c(0), e.c(e.group), 1, [&](Value key) {
       Value base = e.gep(rows.base, e.mul(key, rows.stride), packedType());
       base = e.gep(base, offset, e.i8);
-      fetchAhead(rows.ahead, e.add(e.mul(key, e.c(steps)), step), chunk * bytes,
-                 bytes);
-      Value to = e.gep(shortParts, e.mul(key, e.c(e.lanes)), wideVec(e.f));
-      Values sums;
-      for (int64_t i = 0; i < kRowsAtOnce; ++i)
-        sums.push_back(steps == chunk
-                           ? wideSplat(e.cf(0.0))
-                           : e.load(wideVec(e.f), e.gep(to, i * bytes)));
+      fetchAhead(fetch, key);
+      Value to = e.gep(shortParts, e.mul(key, e.c(e.lanes)), blockVec());
+      // Two chains a row: a machine holds only so many that wait.
+      Values sums(2 * kRowsAtOnce, wideSplat(e.cf(0.0)));
       for (int64_t j = 0; j < chunk; ++j) {
         Value k = e.load(type, e.gep(base, j * bytes), stepAlign());
         for (int64_t i = 0; i < kRowsAtOnce; ++i)
-          sums[i] = wideMultiply(k, q[i * chunk + j], sums[i]);
+          sums[2 * i + j % 2] =
+              wideMultiply(k, q[i * chunk + j], sums[2 * i + j % 2]);
       }
-      for (int64_t i = 0; i < kRowsAtOnce; ++i)
-        e.store(sums[i], e.gep(to, i * bytes));
+      for (int64_t i = 0; i < kRowsAtOnce; ++i) {
+        Value place = e.gep(to, i * kBlockBytes);
+        Value sum = chunk > 1 ? add(sums[2 * i], sums[2 * i + 1]) : sums[2 * i];
+        sum = foldWide(sum, kBlockBytes / e.scoreBytes(), add);
+        if (steps != chunk)
+          sum = e.fadd(sum, e.load(blockVec(), place));
+        e.store(sum, place);
+      }
     });
   });
 }
@@ -153,59 +155,58 @@ Value KernelEmitter::rowPairs(Value panel) {
 
 /// Fills the score rows of one group of keys; the largest score of each row.
 Value KernelEmitter::emitShortGroup(unsigned index, Value panel, Value group) {
-  GroupRows rows = locateGroup(keyRows[index], panel, group);
+  GroupRows rows = locateGroup(keyRows[index], group);
   int64_t keys = wide() / e.lanes, columns = wideColumns(spec.dots[index].dim);
-  bool chunked = columns / wideElements() >
-                 divisorUpTo(columns / wideElements(),
-                             wide() * e.scoreBytes() == 64 ? 8 : 4);
+  bool chunked = columns / wideElements() > chunkVectors(spec.dots[index].dim);
   if (chunked)
     e.loop(e.c(0), e.c(e.group * e.lanes), 1, [&](Value part) {
-      e.store(wideSplat(e.cf(0.0)), e.gep(at(at_.parts), part, wideVec(e.f)));
+      Value zero = foldWide(wideSplat(e.cf(0.0)), kBlockBytes / e.scoreBytes(),
+                            [](Value x, Value) { return x; });
+      e.store(zero, e.gep(at(at_.parts), part, blockVec()));
     });
   e.loop(e.c(0), rowPairs(panel), 1, [&](Value pair) {
     Value row =
         e.add(e.mul(panel, e.c(e.lanes)), e.mul(pair, e.c(kRowsAtOnce)));
     shortParts =
-        e.gep(at(at_.parts), e.mul(pair, e.c(kRowsAtOnce)), wideVec(e.f));
-    GroupRows source = rows;
-    if (source.ahead) // once is enough
-      source.ahead = e.select(e.icmp(P::eq, row, e.c(0)), source.ahead,
-                              LLVM::ZeroOp::create(e.b, e.loc, e.ptr));
+        e.gep(at(at_.parts), e.mul(pair, e.c(kRowsAtOnce)), blockVec());
     emitShortParts(
-        index, source,
-        e.gep(state.queries[index], e.mul(row, e.c(columns)), packedType()));
+        index, rows,
+        e.gep(state.queries[index], e.mul(row, e.c(columns)), packedType()),
+        e.udiv(row, e.c(kRowsAtOnce)));
   });
   Value factor = pairs() ? productFactor() : Value();
   Value lowest = wideSplat(e.cf(-INFINITY));
-  Lanes order = orderOfSums(wide(), 16 / e.scoreBytes());
-  Value largest =
-      e.loop(e.c(0), e.c(e.group), e.c(keys), {lowest},
-             [&](Value key, ValueRange carried) -> Values {
-               Value from =
-                   e.gep(at(at_.parts), e.mul(key, e.c(e.lanes)), wideVec(e.f));
-               SmallVector<Value> sums(wide());
-               for (int64_t i = 0; i < wide(); ++i)
-                 sums[order[i]] = e.load(
-                     wideVec(e.f), e.gep(from, i * wide() * e.scoreBytes()));
-               Value scores = sumAcross<Value>(
-                   sums, 16 / e.scoreBytes(),
-                   [&](Value x, Value y, ArrayRef<int32_t> order) {
-                     return e.shuffle(x, y, order);
-                   },
-                   [&](Value x, Value y) { return e.fadd(x, y); });
-               if (factor)
-                 scores = e.fmul(scores, wideSplat(factor));
-               e.store(scores, e.row(at(at_.scores[index]), e.add(group, key)),
-                       e.registerBytes());
-               return {e.fmaxDropNaN(scores, carried[0])};
-             })[0];
-  return foldWide(largest,
+  int64_t block = kBlockBytes / e.scoreBytes();
+  Lanes order = orderOfSums(wide(), block);
+  Value largest = e.loop(
+      e.c(0), e.c(e.group), e.c(keys), {lowest},
+      [&](Value key, ValueRange carried) -> Values {
+        Value from = e.gep(at(at_.parts), e.mul(key, e.c(e.lanes)), blockVec());
+        SmallVector<Value> sums;
+        for (int64_t i = 0; i < block; ++i)
+          sums.push_back(
+              e.load(wideVec(e.f), e.gep(from, i * wide() * e.scoreBytes())));
+        Value scores = sumBlocks<Value>(
+            sums, wide(),
+            [&](Value x, Value y, ArrayRef<int32_t> order) {
+              return e.shuffle(x, y, order);
+            },
+            [&](Value x, Value y) { return e.fadd(x, y); });
+        scores = e.shuffle(scores, scores, order);
+        if (factor)
+          scores = e.fmul(scores, wideSplat(factor));
+        e.store(scores, e.row(ofPanel(at_.scores[index]), e.add(group, key)),
+                e.registerBytes());
+        return {e.fmaxDropNaN(scores, carried[0])};
+      })[0];
+  return foldWide(largest, e.lanes,
                   [&](Value x, Value y) { return e.fmaxDropNaN(x, y); });
 }
 
-/// Joins the keys of a register; rows remain.
-Value KernelEmitter::foldWide(Value x, function_ref<Value(Value, Value)> join) {
-  for (int64_t count = wide(); count > e.lanes; count /= 2) {
+/// Joins halves of a register until some lanes remain.
+Value KernelEmitter::foldWide(Value x, int64_t lanes,
+                              function_ref<Value(Value, Value)> join) {
+  for (int64_t count = wide(); count > lanes; count /= 2) {
     Lanes low, high;
     for (int64_t i = 0; i < count / 2; ++i) {
       low.push_back(i);
@@ -230,7 +231,7 @@ void KernelEmitter::emitShortWeights(Value t, Value &sum) {
     for (int64_t half = 0; half < 2; ++half)
       interleave.push_back((2 * (i / e.lanes) + half) * e.lanes + i % e.lanes);
   Value wideT = e.shuffle(t, t, repeat);
-  Value scores = at(at_.scores[0]);
+  Value scores = ofPanel(at_.scores[0]);
   auto weigh = [&](Value key) {
     Value x = e.load(wideVec(e.f), e.row(scores, key), e.registerBytes());
     x = e.fsub(x, wideT);
@@ -265,8 +266,8 @@ void KernelEmitter::emitShortWeights(Value t, Value &sum) {
               return {e.fadd(inner[0], added)};
             });
       })[0];
-  sum = e.fadd(sum,
-               foldWide(total, [&](Value x, Value y) { return e.fadd(x, y); }));
+  sum = e.fadd(sum, foldWide(total, e.lanes,
+                             [&](Value x, Value y) { return e.fadd(x, y); }));
 }
 
 //===----------------------------------------------------------------------===//
@@ -283,25 +284,24 @@ int64_t KernelEmitter::passVectors() {
 
 /// Adds keys [group, end) of a group to the accumulators of a pass, whose first
 /// row is `row` of the panel.
-Values KernelEmitter::emitShortKeys(const GroupRows &rows, Value row,
-                                    Value column, Value group, Value end,
-                                    ValueRange init) {
+Values KernelEmitter::emitShortKeys(const GroupRows &rows, Value pass,
+                                    Value row, Value column, Value group,
+                                    Value end, ValueRange init) {
   int64_t vectors = passVectors(), bytes = wide() * e.scoreBytes();
   Type type = wideVec(e.f);
   Value keys = e.sub(end, group);
   Value steps = pairs() ? e.ceilDiv(keys, 2) : keys;
-  // Steps that other columns of the group have taken already.
-  Value before = e.mul(e.udiv(column, e.c(vectors * wide())),
-                       e.c(e.group / stepElements()));
   Value base = e.gep(rows.base, column, packedType());
   Value weights =
-      e.row(at(at_.scores[0]), pairs() ? e.udiv(group, e.c(2)) : group);
+      e.row(ofPanel(at_.scores[0]), pairs() ? e.udiv(group, e.c(2)) : group);
   weights = e.gep(weights, row, stepType());
+  Fetch fetch =
+      beginFetch(rows, spec.dots[0].key, wideColumns(spec.dots[0].dim), pass,
+                 valueFetch, e.group / stepElements());
   return e.loop(
       e.c(0), steps, e.c(1), init,
       [&](Value step, ValueRange carried) -> Values {
-        fetchAhead(rows.ahead, e.add(before, step), vectors * bytes,
-                   vectors * bytes);
+        fetchAhead(fetch, step);
         Value from =
             e.gep(base, e.mul(e.mul(step, e.c(stepElements())), rows.stride),
                   packedType());
@@ -348,22 +348,19 @@ Values KernelEmitter::loadValuePairs(Value row, Value stride, Value step,
 }
 
 /// O ← alpha · O + P · V over the runs of live keys.
-void KernelEmitter::emitShortValues(Value panel, Value alpha) {
+void KernelEmitter::emitShortValues(Value panel) {
   if (valuePadded() == 0)
     return;
   int64_t vectors = passVectors(), columns = valuePadded();
-  if (alpha)
-    e.storeRow(alpha, at(at_.factors), e.c(0));
   e.loop(e.c(0), e.c(columns), vectors * wide(), [&](Value column) {
     e.loop(e.c(0), rowPairs(panel), 1, [&](Value pair) {
-      emitShortPass(panel, e.mul(pair, e.c(kRowsAtOnce)), column, alpha);
+      emitShortPass(panel, e.mul(pair, e.c(kRowsAtOnce)), column);
     });
   });
 }
 
 /// Some columns of two rows.
-void KernelEmitter::emitShortPass(Value panel, Value row, Value column,
-                                  Value alpha) {
+void KernelEmitter::emitShortPass(Value panel, Value row, Value column) {
   int64_t vectors = passVectors(), columns = valuePadded();
   Value output = e.add(e.mul(panel, e.c(e.lanes)), row);
   output = e.gep(state.output, e.add(e.mul(output, e.c(columns)), column), e.f);
@@ -373,8 +370,8 @@ void KernelEmitter::emitShortPass(Value panel, Value row, Value column,
   Values acc;
   for (int64_t r = 0; r < kRowsAtOnce; ++r) {
     Value factor;
-    if (alpha) {
-      Value own = e.gep(at(at_.factors), row, e.f);
+    if (spec.hasStat()) {
+      Value own = e.gep(ofPanel(at_.alpha), row, e.f);
       factor = wideSplat(e.load(e.f, e.gep(own, r * e.scoreBytes())));
     }
     for (int64_t i = 0; i < vectors; ++i) {
@@ -382,23 +379,21 @@ void KernelEmitter::emitShortPass(Value panel, Value row, Value column,
       acc.push_back(factor ? e.fmul(o, factor) : o);
     }
   }
-  Value first = e.icmp(P::eq, row, e.c(0));
-  acc =
-      e.loop(e.c(0), runCount, e.c(1), acc,
-             [&](Value run, ValueRange outer) -> Values {
-               std::pair<Value, Value> keys = loadRun(run);
-               return e.loop(
-                   keys.first, keys.second, e.c(e.group), outer,
-                   [&](Value group, ValueRange inner) -> Values {
-                     Value end = e.min(e.add(group, e.c(e.group)), keys.second);
-                     GroupRows rows = locateGroup(valueRows, panel, group);
-                     if (rows.ahead)
-                       rows.ahead =
-                           e.select(first, rows.ahead,
-                                    LLVM::ZeroOp::create(e.b, e.loc, e.ptr));
-                     return emitShortKeys(rows, row, column, group, end, inner);
-                   });
-             });
+  Value pass = e.add(e.mul(panel, e.c(e.lanes)), row);
+  pass = e.mul(e.udiv(pass, e.c(kRowsAtOnce)), e.c(columnPasses()));
+  pass = e.add(pass, e.udiv(column, e.c(vectors * wide())));
+  acc = e.loop(e.c(0), runCount, e.c(1), acc,
+               [&](Value run, ValueRange outer) -> Values {
+                 std::pair<Value, Value> keys = loadRun(run);
+                 return e.loop(
+                     keys.first, keys.second, e.c(e.group), outer,
+                     [&](Value group, ValueRange inner) -> Values {
+                       Value end =
+                           e.min(e.add(group, e.c(e.group)), keys.second);
+                       return emitShortKeys(locateGroup(valueRows, group), pass,
+                                            row, column, group, end, inner);
+                     });
+               });
   for (int64_t r = 0; r < kRowsAtOnce; ++r)
     for (int64_t i = 0; i < vectors; ++i)
       e.store(acc[r * vectors + i], place(r, i), e.scoreBytes());

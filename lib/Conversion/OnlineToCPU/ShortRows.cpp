@@ -93,33 +93,27 @@ void KernelEmitter::packShortQueries() {
   }
 }
 
-/// Where the memory begins that a group fetches for the block after: where the
-/// heads of a token lie together its share of it, in pages the same group's
-/// rows. Else null: the machine sees by itself what comes.
-Value KernelEmitter::rowsAhead(online::ViewOp view, int64_t columns,
-                               Value key) {
-  const Buffer &buffer = bufferOf(view);
-  Value wanted = e.add(key, e.c(blockKeys())), next = wanted;
-  Value inside = e.icmp(P::slt, wanted, partEnd);
+/// The rows that a group fetches, from a key on; where they are not in one
+/// piece or belong to another part its own, which are on their way anyhow.
+Value KernelEmitter::rowsAhead(online::ViewOp view, Value head, Value key,
+                               Value own) {
+  Value inside = e.icmp(P::slt, key, partEnd);
   if (view.getPageTable()) { // the table may end where the keys do
-    next = e.min(wanted, e.sub(liveKeys, e.c(1)));
-    inside = e.land(inside,
-                    e.icmp(P::sge, rowsLeftInPage(view, next), e.c(e.group)));
+    key = e.min(key, e.sub(liveKeys, e.c(1)));
+    inside =
+        e.land(inside, e.icmp(P::sge, rowsLeftInPage(view, key), e.c(e.group)));
   }
-  Value together = e.land(
-      e.icmp(P::eq, buffer.strides[1], e.c(columns)),
-      e.icmp(P::eq, buffer.strides[2], e.mul(shape.heads, e.c(columns))));
-  together = e.land(together, e.icmp(P::sgt, shape.heads, e.c(1)));
-  Value ahead =
-      e.gep(shortRow(view, firstKeyHead, next),
-            e.mul(headNumber, e.c(e.group * columns)), spec.elementType);
-  Value known = together;
-  if (view.getPageTable()) {
-    ahead = e.select(together, ahead, shortRow(view, keyHead, next));
-    known = e.lor(together, e.icmp(P::eq, buffer.strides[2], e.c(columns)));
-  }
-  return e.select(e.land(known, inside), ahead,
-                  LLVM::ZeroOp::create(e.b, e.loc, e.ptr));
+  return e.select(inside, shortRow(view, head, key), own);
+}
+
+/// The tables of a block and head.
+void KernelEmitter::prepareShortBlock() {
+  keyRows.clear();
+  for (auto [i, dot] : llvm::enumerate(spec.dots))
+    keyRows.push_back(prepareShortRows(dot.key, dot.dim, /*padRows=*/true,
+                                       at_.packedKeys[i], at_.keyGroups[i]));
+  valueRows = prepareShortRows(spec.value, spec.valueDim, /*padRows=*/false,
+                               at_.packedValues, at_.valueGroups);
 }
 
 /// Makes the table of a block's groups. Rows stay in place where they have the
@@ -131,18 +125,32 @@ BlockRows KernelEmitter::prepareShortRows(online::ViewOp view, int64_t dim,
   const Buffer &buffer = bufferOf(view);
   int64_t stride = wideColumns(dim);
   bool mayStay = spec.elementType == packedType() && dim == stride;
+  // The first keys fetch the block's values, these the keys that come next, of
+  // the next head or block.
+  bool toValues = view == spec.dots[0].key && spec.valueDim > 0;
+  online::ViewOp next = view;
+  if (toValues)
+    next = spec.value;
+  else if (view == spec.value)
+    next = spec.dots[0].key;
   Value unit = e.icmp(P::eq, buffer.strides[3], e.c(1));
   e.loop(e.c(0), e.ceilDiv(count, e.group), 1, [&](Value number) {
     Value start = e.mul(number, e.c(e.group));
     Value key = e.add(blockStart, start);
     Value taken = e.min(e.sub(count, start), e.c(e.group));
     Value source = shortRow(view, keyHead, key);
-    Value ahead = rowsAhead(view, dim, key);
+    Value head = keyHead, wanted = key;
+    if (!toValues) {
+      Value last = e.icmp(P::eq, e.add(headNumber, e.c(1)), shape.heads);
+      head = e.select(last, firstKeyHead, e.add(keyHead, e.c(1)));
+      wanted = e.select(last, e.add(key, e.c(blockKeys())), key);
+    }
+    Value ahead = rowsAhead(next, head, wanted, source);
     auto pack = [&]() -> Values {
       Value to = e.gep(at(packed), e.mul(start, e.c(stride)), packedType());
       callPackPages(view, key, taken, dim, to, stride,
                     padRows ? e.c(e.group) : taken);
-      return {to, e.c(stride), LLVM::ZeroOp::create(e.b, e.loc, e.ptr)};
+      return {to, e.c(stride), to};
     };
     Values rows;
     if (mayStay) {
@@ -164,33 +172,56 @@ BlockRows KernelEmitter::prepareShortRows(online::ViewOp view, int64_t dim,
   return BlockRows{{}, {}, {}, {}, at(table), mayStay};
 }
 
-GroupRows KernelEmitter::locateGroup(const BlockRows &rows, Value panel,
-                                     Value group) {
+GroupRows KernelEmitter::locateGroup(const BlockRows &rows, Value group) {
   Value number = e.udiv(group, e.c(e.group));
   Value entry = e.gep(rows.groups, e.mul(number, e.c(24)), e.i8);
-  Value base = e.load(e.ptr, entry);
-  Value ahead;
-  if (rows.mayStay) { // once is enough
-    Value first = e.icmp(P::eq, panel, e.c(0));
-    ahead = e.select(first, e.load(e.ptr, e.gep(entry, 16)),
-                     LLVM::ZeroOp::create(e.b, e.loc, e.ptr));
-  }
-  return {base, e.load(e.i64, e.gep(entry, 8)), ahead};
+  Value ahead = rows.mayStay ? e.load(e.ptr, e.gep(entry, 16)) : Value();
+  return {e.load(e.ptr, entry), e.load(e.i64, e.gep(entry, 8)), ahead};
 }
 
-/// Fetches the lines that one step out of many is in charge of, step · unit
-/// bytes on; nothing where there is no such memory.
-void KernelEmitter::fetchAhead(Value base, Value step, int64_t bytes,
-                               int64_t unit) {
-  if (!base)
+/// Rows of a group ahead that passes over a group share: the logarithm of how
+/// many steps lie between two that one of them fetches.
+Value KernelEmitter::fetchShift(int64_t passes, int64_t steps) {
+  Value all = e.mul(e.ceilDiv(e.max(rows, e.c(1)), kRowsAtOnce), e.c(passes));
+  all = e.min(all, e.c(steps));
+  return e.sub(e.c(63), LLVM::CountLeadingZerosOp::create(
+                            e.b, e.loc, e.i64, all, /*is_zero_poison=*/true));
+}
+
+/// What one pass over a group fetches, evenly over its steps: memory that is
+/// asked for in bursts rests while the group is multiplied.
+Fetch KernelEmitter::beginFetch(const GroupRows &rows, online::ViewOp ahead,
+                                int64_t columns, Value pass, Value shift,
+                                int64_t steps) {
+  if (!rows.ahead)
+    return {};
+  int64_t bytes = packedType().getIntOrFloatBitWidth() / 8;
+  int64_t atOnce = e.group / steps;
+  Value stride = e.mul(bufferOf(ahead).strides[2], e.c(bytes));
+  Value period = LLVM::ShlOp::create(e.b, e.loc, e.c(1), shift);
+  Value mine = LLVM::LShrOp::create(e.b, e.loc, e.c(e.group), shift);
+  Value some = e.icmp(P::slt, pass, period);
+  return {e.gep(rows.ahead, e.mul(e.mul(mine, pass), stride), e.i8),
+          e.sub(period, e.c(1)),
+          e.select(some, e.c(0), period),
+          shift,
+          stride,
+          atOnce,
+          columns * bytes};
+}
+
+void KernelEmitter::fetchAhead(const Fetch &fetch, Value step) {
+  if (!fetch.base)
     return;
-  Value null = LLVM::ZeroOp::create(e.b, e.loc, e.ptr);
-  Value some =
-      LLVM::ICmpOp::create(e.b, e.loc, LLVM::ICmpPredicate::ne, base, null);
-  e.when(some, [&]() {
-    Value address = e.gep(base, e.mul(step, e.c(unit)), e.i8);
-    e.loop(e.c(0), e.c(bytes), 64,
-           [&](Value offset) { e.prefetch(e.gep(address, offset, e.i8)); });
+  Value due = LLVM::AndOp::create(e.b, e.loc, step, fetch.mask);
+  e.when(e.icmp(P::eq, due, fetch.wanted), [&]() {
+    Value number = LLVM::LShrOp::create(e.b, e.loc, step, fetch.shift);
+    for (int64_t row = 0; row < fetch.rows; ++row) {
+      Value place = e.add(e.mul(number, e.c(fetch.rows)), e.c(row));
+      Value address = e.gep(fetch.base, e.mul(place, fetch.stride), e.i8);
+      for (int64_t line = 0; line < fetch.bytes; line += 64)
+        e.prefetch(e.gep(address, line));
+    }
   });
 }
 
