@@ -2,7 +2,7 @@
 //
 // Lanes are features, and a register of a key or value is loaded for two rows
 // at once. Loops over keys stay rolled and go through memory in order, each
-// load with one stride: that is what a machine fetches ahead by itself. Scores
+// load with one stride, and fetch meanwhile what is multiplied next. Scores
 // lie as [key][row], four rows a key, and whole registers of them are taken
 // where keys need not be told apart.
 //
