@@ -405,8 +405,8 @@ static inline int fovea_aot_collect(fovea_aot_call *call, int64_t rows,
   return 1;
 }
 
-/* Asks Linux for the state of AMX tiles, which a process has to before its first
-   tile (arch_prctl, request permission, tile data). */
+/* Asks Linux for the state of AMX tiles, which a process has to before its
+   first tile (arch_prctl, request permission, tile data). */
 static inline int fovea_aot_may_use_tiles(void) {
 #if defined(__linux__) && defined(__x86_64__)
   long result;

@@ -113,9 +113,9 @@ const std::string &fovea::hostCPUName() {
   return name;
 }
 
-std::vector<std::string> fovea::findUsableFeatures(
-    const llvm::StringMap<bool> &found,
-    llvm::function_ref<bool()> mayUseTiles) {
+std::vector<std::string>
+fovea::findUsableFeatures(const llvm::StringMap<bool> &found,
+                          llvm::function_ref<bool()> mayUseTiles) {
   bool tiles = found.lookup("amx-tile") && mayUseTiles();
   std::vector<std::string> usable;
   for (const auto &feature : found)

@@ -128,8 +128,8 @@ llvm::Error checkIntrinsics(const llvm::Module &module, const CPUTarget &target,
   for (const llvm::Function &function : module)
     for (auto [prefix, what, feature] : known)
       if (function.getName().starts_with(prefix) &&
-          !machine.getMCSubtargetInfo()->checkFeatures(
-              std::string("+") + feature))
+          !machine.getMCSubtargetInfo()->checkFeatures(std::string("+") +
+                                                       feature))
         return makeError(FOVEA_COMPILE_ERROR,
                          llvm::Twine("the kernel's schedule ") + what +
                              ", which needs " + feature + "; '" + target.cpu +

@@ -47,9 +47,9 @@ TEST(ObjectEmitter, TilesNeedTheFeature) {
     llvm::LLVMContext context;
     llvm::Module module("tiles", context);
     llvm::IRBuilder<> b(context);
-    auto *function = llvm::Function::Create(
-        llvm::FunctionType::get(b.getVoidTy(), false),
-        llvm::Function::ExternalLinkage, "dot", module);
+    auto *function =
+        llvm::Function::Create(llvm::FunctionType::get(b.getVoidTy(), false),
+                               llvm::Function::ExternalLinkage, "dot", module);
     b.SetInsertPoint(llvm::BasicBlock::Create(context, "entry", function));
     b.CreateIntrinsic(llvm::Intrinsic::x86_tdpbf16ps,
                       {b.getInt8(0), b.getInt8(1), b.getInt8(2)});
@@ -58,9 +58,8 @@ TEST(ObjectEmitter, TilesNeedTheFeature) {
     ASSERT_TRUE(bool(target));
     std::string message = llvm::toString(optimizeForCPU(module, *target));
     if (target->features == "+avx512bf16")
-      EXPECT_NE(
-          message.find("multiplies tiles of bf16, which needs amx-bf16"),
-          std::string::npos)
+      EXPECT_NE(message.find("multiplies tiles of bf16, which needs amx-bf16"),
+                std::string::npos)
           << message;
     else
       EXPECT_EQ(message, "");

@@ -67,8 +67,8 @@ protected:
 
   llvm::Expected<KernelCode>
   makeCode(const Program &program, llvm::StringRef schedule, KernelForm form) {
-    std::string key = canonicalKey(program) + schedule.str() +
-                      (form.exact ? " exact" : "");
+    std::string key =
+        canonicalKey(program) + schedule.str() + (form.exact ? " exact" : "");
     if (auto it = known.find(key); it != known.end())
       return it->second;
     auto target = resolveCPUTarget(kTarget, /*mustRun=*/false);
