@@ -15,6 +15,7 @@
 
 #include <limits>
 #include <map>
+#include <memory>
 
 using namespace fovea;
 using namespace fovea::test;
@@ -101,6 +102,10 @@ protected:
     });
     ASSERT_FALSE(bool(error)) << llvm::toString(std::move(error));
     EXPECT_FALSE(TileEmulator::isConfigured());
+    expectRight(launch);
+  }
+
+  static void expectRight(TestLaunch &launch) {
     auto judged = judgeLaunch(launch.program, launch.view);
     ASSERT_TRUE(bool(judged)) << llvm::toString(judged.takeError());
     EXPECT_TRUE(judged->out.passed) << judged->out.reason;
@@ -223,6 +228,70 @@ TEST_F(Tiles, NonFiniteValuesStayWhereTheyAreSeen) {
     check(launch);
   }
   EXPECT_EQ(exactCalls, 2);
+}
+
+/// Rows of keys lie apart and hold garbage between, which no tile may take in.
+TEST_F(Tiles, NothingBetweenRowsIsRead) {
+  for (int64_t dim : {40, 64}) {
+    TestLaunch launch(kPlain, {1, 1, 1, 40, 75, dim, dim});
+    narrow(launch);
+    for (TensorView *rows : {&launch.view.keys[0], &launch.view.value}) {
+      TensorView wide = launch.tensor({1, 1, 75, 80}, DType::BF16);
+      poison(wide);
+      for (int64_t n = 0; n < 75; ++n)
+        for (int64_t d = 0; d < dim; ++d)
+          wide.storeFloat(n * 80 + d, rows->loadFloat(n * dim + d));
+      wide.sizes[3] = dim;
+      *rows = wide;
+    }
+    check(launch);
+  }
+  EXPECT_EQ(exactCalls, 0);
+}
+
+TEST_F(Tiles, ScratchMayHoldAnything) {
+  for (int64_t keys : {3, 33, 64, 300}) {
+    TestLaunch launch(kPlain, {1, 1, 1, 40, keys, 32, 96});
+    narrow(launch);
+    auto code = makeCode(launch.program, "", {});
+    ASSERT_TRUE(bool(code)) << llvm::toString(code.takeError());
+    KernelArguments arguments(launch.view);
+    fovea_cpu_plan plan = {};
+    int64_t items = code->plan(&arguments.get(), &plan);
+    constexpr size_t line = 64;
+    std::vector<char> memory(plan.scratch_bytes + line, char(0xff)); // NaNs
+    void *scratch = memory.data();
+    size_t space = memory.size();
+    std::align(line, plan.scratch_bytes, scratch, space);
+    EXPECT_EQ(code->run(&arguments.get(), 0, items, scratch), 0);
+    expectRight(launch);
+  }
+}
+
+TEST_F(Tiles, SeveralPairsOfQueriesAndKeys) {
+  TestLaunch launch(kCausal, {1, 2, 1, 50, 70, 48, 64});
+  narrow(launch);
+  launch.program.headDims.push_back(32);
+  launch.view.queries.push_back(launch.random({1, 2, 50, 32}, DType::BF16));
+  launch.view.keys.push_back(launch.random({1, 1, 70, 32}, DType::BF16));
+  launch.view.scales.push_back(0.2);
+  check(launch);
+  EXPECT_EQ(exactCalls, 0);
+}
+
+TEST_F(Tiles, BlockMasksCutKeysAnywhere) {
+  TestLaunch launch("attention m {\n  mask = (q + kv) % 7 != 0\n}",
+                    {1, 2, 1, 90, 130, 64, 64});
+  narrow(launch);
+  launch.program.blockMask = true;
+  launch.view.blockQ = 40;
+  launch.view.blockKV = 24;
+  TensorView classes = launch.tensor({1, 2, 3, 6}, DType::I8);
+  for (int64_t i = 0; i < classes.numElements(); ++i)
+    static_cast<int8_t *>(classes.data)[i] = i % 3;
+  launch.view.blockClasses = classes;
+  check(launch);
+  EXPECT_EQ(exactCalls, 0);
 }
 
 TEST_F(Tiles, SchedulesThatFillNoTileDoWithout) {
