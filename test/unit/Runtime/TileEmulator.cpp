@@ -86,7 +86,7 @@ void decodeMemory(Instruction &inst, const ucontext_t &context,
   bool relative = !inst.hasIndexByte && mode == 0 && base == 5;
   int64_t displacement = 0;
   if (mode == 1) {
-    displacement = readAt<int8_t>(at);
+    displacement = int64_t(*at ^ 0x80) - 0x80; // signed
     at += 1;
   } else if (mode == 2 || relative || !hasBase) {
     displacement = readAt<int32_t>(at);
