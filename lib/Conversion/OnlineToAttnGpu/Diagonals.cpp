@@ -1,8 +1,9 @@
 //===- Diagonals.cpp - What depends on m - n alone ------------------------===//
 //
 // A score region that reads memory at m − n would read once for each score and
-// wait for it. Such a value leaves the region: it is one of the tile's
-// diagonals.
+// wait for it. One such value, the first, leaves the region: it is one of the
+// tile's diagonals. There is room beside the keys for one; others are read where
+// they are used.
 //
 //===----------------------------------------------------------------------===//
 
@@ -103,16 +104,14 @@ SmallVector<Value> Sources::getRoots() const {
   return roots;
 }
 
-LogicalResult GridLowering::takeDiagonal(MapOp map) {
+void GridLowering::takeDiagonal(MapOp map) {
   Block &block = map.getBody().front();
   if (map.getOrigins().size() != 2)
-    return success();
+    return;
   Sources sources(block);
   SmallVector<Value> roots = sources.getRoots();
-  if (roots.empty())
-    return success();
-  if (roots.size() > 1 || diagonal)
-    return unsupported(map, "more than one value that is read by q - kv");
+  if (roots.empty() || diagonal)
+    return;
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPoint(map);
   auto type = DiagvecType::get(
@@ -131,5 +130,4 @@ LogicalResult GridLowering::takeDiagonal(MapOp map) {
   YieldOp::create(b, loc, inner.lookup(roots.front()));
   map.getInputsMutable().append(diagonal.getResult());
   roots.front().replaceAllUsesWith(block.addArgument(b.getF32Type(), loc));
-  return success();
 }

@@ -68,7 +68,7 @@ private:
   void hoistUniform(Region &region);
   void takeFactor(attn_gpu::MapOp map);
   // Diagonals.cpp
-  LogicalResult takeDiagonal(attn_gpu::MapOp map);
+  void takeDiagonal(attn_gpu::MapOp map);
 
   LogicalResult lowerLoad(online::LoadOp op);
   LogicalResult unsupported(Operation *op, const Twine &what) {

@@ -29,22 +29,3 @@ func.func @sine(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
     } : (!t, !t, !t, f32) -> !t
   return %o : !t
 }
-
-// -----
-
-!t = tensor<?x?x?x64xbf16>
-!c = tensor<?xf32>
-func.func @two_diagonals(%q: !t, %k: !t, %v: !t, %c: f32, %x: !c, %y: !c) -> !t {
-  // expected-error @+1 {{sm_90a kernels do not have more than one value that is read by q - kv}}
-  %o = attn.attention query(%q) key(%k) value(%v) captures(%x, %y) normalizer #attn.softmax scale(%c)
-    score {
-    ^bb0(%s: f32, %b: i64, %h: i64, %m: i64, %n: i64, %t: !c, %u: !c):
-      %d = arith.subi %m, %n : i64
-      %f = attn.read %t[%d] : !c -> f32
-      %g = attn.read %u[%d] : !c -> f32
-      %p = arith.mulf %s, %f : f32
-      %r = arith.addf %p, %g : f32
-      attn.yield %r : f32
-    } : (!t, !t, !t, !c, !c, f32) -> !t
-  return %o : !t
-}

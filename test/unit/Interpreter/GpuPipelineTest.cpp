@@ -255,6 +255,17 @@ TEST_F(GpuPipeline, RelativeBias) {
   check(launch);
 }
 
+/// One rides beside the keys, the other is read where it is used.
+TEST_F(GpuPipeline, TwoValuesOfTheDistance) {
+  TestLaunch launch("attention two(gain: f32[H, R], bias: f32[H, R]) {\n"
+                    "  score = s * gain[h, q - kv] + bias[h, q - kv]\n"
+                    "  mask = q >= kv\n}",
+                    shapeOf(200, 200, 64));
+  launch.view.captures = {launch.random({2, 200}, DType::F32),
+                          launch.random({2, 200}, DType::F32)};
+  check(launch);
+}
+
 TEST_F(GpuPipeline, BiasOfACurvedDistance) {
   // Its steps are of the difference alone; three groups, no mask.
   TestLaunch launch("attention curved(table: bf16[R]) {\n"
