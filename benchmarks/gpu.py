@@ -3,6 +3,11 @@
 
     python test/gpu/pack.py                          on a machine with the compiler
     python benchmarks/gpu.py gpu_carry/pack.tar.xz   on the machine with the GPU
+    python benchmarks/gpu.py --merge A.json B.json --launch gpu_cost.json
+
+Where one run may not last long enough, groups (--only) are split over several and
+their results merged: a group is taken whole from the last file that has it.
+--launch adds what gpu_cost.py measured, with its bars.
 
 Contestants take turns in one process, in bursts; --sustained adds back-to-back
 figures. Rates count the scores that the mask keeps. Only kernels that pass their
@@ -108,14 +113,73 @@ def _plain(groups: dict[tuple, list[Row]], D: int, tile: list[int]) -> Row | Non
 def print_bars(bars: Sequence[Row]) -> None:
     for bar in bars:
         verdict = "holds" if bar["holds"] else "MISSED"
-        print(f"{bar['bar']:48s} {bar['value']:.3f} (>= {bar['least']}) {verdict}")
+        rule = f"<= {bar['most']}" if "most" in bar else f">= {bar['least']}"
+        print(f"{bar['bar']:48s} {bar['value']:.3f} ({rule}) {verdict}")
     held = sum(bar["holds"] for bar in bars)
     print(f"bars: {held} of {len(bars)} hold")
 
 
+def _identity(row: Row) -> tuple:
+    names = ("variant", "dtype", "D", "B", "H", "Hk", "N", "impl")
+    return tuple(row.get(name) for name in names)
+
+
+def merge(files: Sequence[Path]) -> dict[str, Any]:
+    """The results of several runs as those of one, with the bars of all rows.
+
+    A group is taken whole from the last file that timed one of our kernels in
+    it, so that ratios are of one run; files without add their peers.
+    """
+    runs = [json.loads(path.read_text()) for path in files]
+    rows: dict[tuple, Row] = {}
+    for run in runs:
+        fresh = [row for row in run["rows"] if row.get("kind") == "time"]
+        ours = {_identity(row)[:-1] for row in fresh if _is_ours(row)}
+        rows = {key: row for key, row in rows.items() if key[:-1] not in ours}
+        rows |= {_identity(row): row for row in fresh if "impl" in row}
+    machine = runs[-1]["machine"]
+    kept = list(rows.values())
+    return {
+        "machine": machine,
+        "rows": kept,
+        "bars": find_bars(kept, machine["processors"]),
+    }
+
+
+def _is_ours(row: Row) -> bool:
+    return "tflops" in row and row["impl"].split(":")[0] == "fovea"
+
+
+#: Microseconds of a launch, seconds of a compilation.
+LAUNCH_BARS = {"launch_c": 5.0, "launch_python": 12.0}
+COMPILE_BARS = {"cold": 1.0, "cached": 5e-3}
+
+
+def launch_bars(cost: dict[str, Any]) -> list[Row]:
+    """The bars of what gpu_cost.py measured; less is better."""
+    found = []
+    for name, most in LAUNCH_BARS.items():
+        if name in cost:
+            found.append(_bar_below(f"{name} us", cost[name]["median_us"], most))
+    for name, most in COMPILE_BARS.items():
+        times = sorted(cost.get("compile", {}).get(name, {}).values())
+        if times:
+            value = times[-1] if name == "cold" else times[len(times) // 2]
+            found.append(_bar_below(f"compile {name} s", value, most))
+    return found
+
+
+def _bar_below(name: str, value: float, most: float) -> Row:
+    return {"bar": name, "value": value, "most": most, "holds": value <= most}
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pack", type=Path, help="what test/gpu/pack.py wrote")
+    parser.add_argument(
+        "pack", type=Path, nargs="?", help="what test/gpu/pack.py wrote"
+    )
+    parser.add_argument("--merge", type=Path, nargs="+", help="gpu.json of runs")
+    parser.add_argument("--launch", type=Path, help="the JSON of gpu_cost.py")
     parser.add_argument("--only", action="append", default=[], help="texts in groups")
     parser.add_argument("--peers", default="cudnn,flex,fa4")
     parser.add_argument("--quick", action="store_true")
@@ -125,11 +189,29 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds a case")
     out = Path(os.environ.get("OUT", "benchmarks/results/local"))
     parser.add_argument("--out", type=Path, default=out, help="folder of the results")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if (options.pack is None) == (options.merge is None):
+        parser.error("either a pack or --merge")
+    return options
+
+
+def finish(result: dict[str, Any], options: argparse.Namespace) -> None:
+    """Add the launches, write the JSON, print times and bars."""
+    if options.launch:
+        cost = json.loads(options.launch.read_text())
+        result["launch"] = cost
+        result["bars"] = result["bars"] + launch_bars(cost)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "gpu.json").write_text(json.dumps(result, indent=1))
+    print_times(result["rows"])
+    print_bars(result["bars"])
 
 
 def main() -> int:
     options = parse_arguments()
+    if options.merge:
+        finish(merge(options.merge), options)
+        return 0
     session = runner.Session(options, load_pack(options.pack))
     session.child("machine", "machine", runner.describe_machine, ())
     machine = session.log.rows[0]
@@ -143,11 +225,8 @@ def main() -> int:
     session.time(options.only)
     rows = session.log.rows
     bars = find_bars(rows, machine["processors"])
-    result = {"machine": machine, "rows": rows[1:], "bars": bars}
-    (options.out / "gpu.json").write_text(json.dumps(result, indent=1))
     failures = print_checks(rows)
-    print_times(rows)
-    print_bars(bars)
+    finish({"machine": machine, "rows": rows[1:], "bars": bars}, options)
     return 1 if failures else 0
 
 

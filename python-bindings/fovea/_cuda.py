@@ -25,7 +25,8 @@ def stream_of(library: str, index: int) -> int:
     module = sys.modules.get(library)
     if library == "torch":
         # The number itself: most of a microsecond less than by a Stream.
-        raw = getattr(module._C, "_cuda_getCurrentRawStream", None)
+        own = getattr(module, "_C", None)
+        raw = getattr(own, "_cuda_getCurrentRawStream", None)
         if raw is not None:
             return raw(index)
         return int(module.cuda.current_stream(index).cuda_stream)

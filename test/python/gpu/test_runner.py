@@ -400,6 +400,56 @@ def test_bars_of_the_benchmark() -> None:
     }
 
 
+def test_merging_runs_of_the_benchmark(tmp_path: Path) -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import gpu
+
+    def run(name: str, rows: list[tuple]) -> Path:
+        base = {"kind": "time", "dtype": "bf16", "D": 128, "B": 1, "H": 16, "Hk": 16}
+        full = [
+            base | {"variant": variant, "N": 16384, "impl": impl, "tflops": tflops}
+            for variant, impl, tflops in rows
+        ]
+        path = tmp_path / name
+        machine = {"gpu": name, "processors": 132}
+        path.write_text(json.dumps({"machine": machine, "rows": full}))
+        return path
+
+    merged = gpu.merge(
+        [
+            run("a", [("noop", "fovea", 700.0), ("noop", "cudnn", 690.0)]),
+            run("b", [("causal", "fovea", 750.0), ("noop", "flex", 400.0)]),
+            run("c", [("noop", "fovea", 740.0), ("noop", "cudnn", 680.0)]),
+        ]
+    )
+    found = {(row["variant"], row["impl"]): row["tflops"] for row in merged["rows"]}
+    assert found == {
+        ("causal", "fovea"): 750.0,
+        ("noop", "fovea"): 740.0,
+        ("noop", "cudnn"): 680.0,
+    }
+    assert merged["machine"]["gpu"] == "c"
+    assert [bar["holds"] for bar in merged["bars"]] == [True]
+
+
+def test_bars_of_launches() -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import gpu
+
+    cost = {
+        "launch_c": {"median_us": 4.0},
+        "launch_python": {"median_us": 12.5},
+        "compile": {"cold": {"a": 0.4, "b": 1.1}, "cached": {"a": 1e-3}},
+    }
+    held = {bar["bar"]: bar["holds"] for bar in gpu.launch_bars(cost)}
+    assert held == {
+        "launch_c us": True,
+        "launch_python us": False,
+        "compile cold s": False,
+        "compile cached s": True,
+    }
+
+
 def test_reports_of_the_sanitizer(kernel: Kernel) -> None:
     from fovea_gpu.memcheck import SHAPES, read_report
 
