@@ -125,12 +125,12 @@ static LogicalResult checkSchedule(KernelSpec &spec) {
   // Registers of rows, or of features in the short form.
   int64_t wide = spec.isShort() ? spec.schedule.getWide() : lanes;
   StringRef name = spec.isShort() ? "wide" : "lanes";
-  bool narrow = !spec.isShort() && wide * bytes == 16;
-  if (!narrow && wide * bytes != 32 && wide * bytes != 64)
+  bool fewer = spec.isShort() && wide < 4; // than the rows of a key's scores
+  if (fewer || (wide * bytes != 16 && wide * bytes != 32 && wide * bytes != 64))
     return spec.grid.emitOpError("schedule's ")
-           << name << " must fill " << (spec.isShort() ? "" : "16, ")
-           << "32 or 64 bytes with scores of " << bytes << " bytes, got "
-           << wide;
+           << name << " must " << (spec.isShort() ? "be at least 4 and " : "")
+           << "fill 16, 32 or 64 bytes with scores of " << bytes
+           << " bytes, got " << wide;
   if (spec.isShort() && lanes != 4)
     return spec.grid.emitOpError("schedule's lanes must be 4 with split, got ")
            << lanes;

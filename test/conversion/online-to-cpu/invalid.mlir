@@ -591,8 +591,8 @@ func.func @few_wide(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, 
   %c32 = arith.constant 32 : index
   %n = memref.dim %k, %c0 : !t
   %B = memref.dim %q, %c0 : !t
-  // expected-error @below {{schedule's wide must fill 32 or 64 bytes with scores of 4 bytes, got 4}}
-  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 32, n = 64, lanes = 4, exact = false, index_bits = 32 few(split = 1024, wide = 4)>) {
+  // expected-error @below {{schedule's wide must be at least 4 and fill 16, 32 or 64 bytes with scores of 4 bytes, got 2}}
+  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 32, n = 64, lanes = 4, exact = false, index_bits = 32 few(split = 1024, wide = 2)>) {
     %bi = arith.index_cast %b : index to i64
     %m0 = arith.muli %mt, %c32 : index
     %Q = online.view %q[%b, %h] : !t -> <?x64xf32>

@@ -134,7 +134,8 @@ makeShortSchedule(mlir::MLIRContext *context, const TargetModel &model,
     return emitError() << "schedule: split must be a multiple of " << block
                        << " (the keys of a block), got " << split;
   int64_t m = llvm::alignTo(rows, lanes), n = block;
-  int64_t wide = *model.getLimit("vector_bytes") / request.scoreBytes;
+  int64_t wide =
+      std::max(lanes, *model.getLimit("vector_bytes") / request.scoreBytes);
   bool pairs = request.bf16 && model.getLimit("bf16_dots");
   return mlir::online::CPUScheduleAttr::getChecked(
       emitError, context, m, n, lanes, /*exact=*/false, request.indexBits,
