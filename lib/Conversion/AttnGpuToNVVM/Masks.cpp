@@ -242,12 +242,14 @@ Values KernelEmitter::maskEnd(const Values &scores, const Values &belongs,
 }
 
 /// One comparison a score costs what the test of a bit does. At D 128 with two
-/// groups and no score mod the assembler then leaves the loop without masks in
-/// the better order (1 %); with several comparisons, too, words are faster.
+/// groups, no score mod and no list the assembler then leaves the loop without
+/// masks in the better order (1 %); with several comparisons, too, words are
+/// faster.
 bool KernelEmitter::takesWords(MaskOp op) {
   auto comparisons = op.getBody().front().getOps<arith::CmpIOp>();
   bool hasOne = llvm::hasSingleElement(comparisons);
-  return !hasOne || isScored || groups != 2 || op.getType().getColumns() != 128;
+  return !hasOne || isScored || findList() || groups != 2 ||
+         op.getType().getColumns() != 128;
 }
 
 FailureOr<Values> KernelEmitter::maskScores(MaskOp op, const Values &scores) {
