@@ -277,6 +277,9 @@ std::string KernelEmitter::manifest() {
   if (auto schedule = func->getAttrOfType<ScheduleAttr>("attn_gpu.schedule"))
     object["schedule"] = printHopperSchedule(schedule);
   describePrologues(object, queries);
-  os << json::Value(std::move(object));
+  json::Value whole(std::move(object));
+  if (func::FuncOp visible = findVisible(func))
+    whole = describeClasses(std::move(whole), visible);
+  os << whole;
   return text;
 }

@@ -32,6 +32,8 @@ public:
         continue;
       if (failed(fovea::gpu::KernelEmitter(func, *kernels.begin()).run()))
         return signalPassFailure();
+      if (func::FuncOp visible = fovea::gpu::findVisible(func))
+        done.push_back(visible);
       done.push_back(func);
     }
     for (func::FuncOp func : done)

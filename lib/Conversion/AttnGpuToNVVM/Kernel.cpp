@@ -33,7 +33,7 @@ LogicalResult KernelEmitter::run() {
     return failure();
   collectArguments();
   createFunction();
-  if (failed(emitPrologue()))
+  if (prologueFailed || failed(emitPrologue()))
     return failure();
   auto roles = llvm::to_vector(specialize.getBody().getOps<RoleOp>());
   Block *load = e.block(), *mma = e.block();

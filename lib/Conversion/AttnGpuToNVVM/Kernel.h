@@ -23,6 +23,10 @@ struct ChannelInfo {
 
 class PrologueKernel;
 
+/// The function that says what a kernel's mask shows, where the classes of its
+/// tiles are written ahead; else null.
+func::FuncOp findVisible(func::FuncOp func);
+
 /// Emits one function as a kernel.
 class KernelEmitter : TensorAccess {
 public:
@@ -55,6 +59,11 @@ private:
   void emitListCount(ListCountOp op);
   void emitListElement(ListElementOp op);
   std::unique_ptr<PrologueKernel> makeListKernel();
+
+  // Classes.cpp
+  std::unique_ptr<PrologueKernel> makeClassKernel(func::FuncOp visible);
+  llvm::json::Value describeClasses(llvm::json::Value manifest,
+                                    func::FuncOp visible);
   llvm::json::Value listOffset();
   llvm::json::Value listBytes();
 
@@ -145,6 +154,8 @@ private:
   size_t maximumChains = 4;
   /// Whether a warp loads, and not one thread: some tiles have a diagonal.
   bool loadsByWarp = false;
+  /// A kernel that runs before has an op that this target has not.
+  bool prologueFailed = false;
 
   /// Arguments in order: their manifest entries, types and where they go.
   llvm::json::Array entries, conditions;

@@ -122,6 +122,7 @@ void KernelEmitter::describePrologues(json::Object &manifest,
   auto add = [&](PrologueKernel &kernel, StringRef suffix) {
     before.push_back(kernel.emit(place.saveInsertionPoint(), func.getLoc(),
                                  (func.getName() + suffix).str()));
+    prologueFailed |= kernel.hasFailed();
   };
   if (takesSign()) {
     SignKernel kernel(func.getContext(), queries.getElementType(),
@@ -129,7 +130,10 @@ void KernelEmitter::describePrologues(json::Object &manifest,
     add(kernel, "_sign");
     scratch = signedBytes(queries.getColumns());
   }
-  manifest["block_mask"] = bool(findList());
+  func::FuncOp visible = findVisible(func);
+  manifest["block_mask"] = findList() && !visible;
+  if (visible)
+    add(*makeClassKernel(visible), "_classes");
   if (std::unique_ptr<PrologueKernel> kernel = makeListKernel()) {
     add(*kernel, "_lists");
     scratch = json::Array{"add", listOffset(), listBytes()};

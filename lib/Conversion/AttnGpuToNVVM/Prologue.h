@@ -17,6 +17,9 @@ public:
   llvm::json::Value emit(OpBuilder::InsertPoint place, Location loc,
                          StringRef name);
 
+  /// Whether it was given an op that this target has not, which was said.
+  bool hasFailed() const { return isBroken; }
+
 protected:
   virtual void addArguments() = 0;
   virtual void emitBody() = 0;
@@ -34,6 +37,7 @@ protected:
   int32_t threads = 32;
   /// Blocks of threads, an expression.
   llvm::json::Value grid = 1;
+  bool isBroken = false;
 
 private:
   SmallVector<Type> types;

@@ -26,9 +26,11 @@ LogicalResult fovea::convertAttnToOnline(func::FuncOp func,
   LoweredArguments arguments;
   IRMapping mapping;
   FailureOr<func::FuncOp> lowered =
-      createLoweredFunction(func, *op, schedule.paged, arguments, mapping);
+      createLoweredFunction(func, *op, schedule, arguments, mapping);
   if (failed(lowered))
     return failure();
+  if (schedule.classifies)
+    buildVisibleFunction(*lowered, *op, mapping);
   if (failed(buildLoweredBody(*lowered, *op, arguments, mapping, schedule))) {
     lowered->erase();
     return failure();
@@ -52,7 +54,9 @@ chooseHopper(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
     request.hasElementary |= isa<math::MathDialect>(inner->getDialect()) &&
                              !isa<math::AbsFOp, math::FmaOp>(inner);
   });
-  request.hasBlocks = bool(op.getBlockMask());
+  bool classifies =
+      op.hasMask() && needsScan(op, static_cast<unsigned>(options.indexBits));
+  request.hasBlocks = op.getBlockMask() || classifies;
   request.text = options.schedule;
   FailureOr<attn_gpu::ScheduleAttr> chosen = chooseHopperSchedule(
       op.getContext(), request, [&] { return op.emitError(); });
@@ -62,6 +66,7 @@ chooseHopper(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
   schedule.segmentAlignment = chosen->getN();
   schedule.wholeSequences = true;
   schedule.dividesTiles = true;
+  schedule.classifies = classifies;
   return schedule;
 }
 

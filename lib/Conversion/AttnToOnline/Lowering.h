@@ -38,6 +38,13 @@ bool hidesByScore(mlir::attn::AttentionOp op);
 /// or hides by its score, and no block mask.
 bool needsScan(mlir::attn::AttentionOp op, unsigned indexBits);
 
+/// Makes the function that says which pairs the op's mask shows, beside the
+/// lowered one, whose attribute online.visible names it: (b, h, m, n, B, H, Hk,
+/// M, N: i64, captures: memrefs) -> i1.
+void buildVisibleFunction(mlir::func::FuncOp lowered,
+                          mlir::attn::AttentionOp op,
+                          const mlir::IRMapping &mapping);
+
 /// Fills the body of the new function.
 mlir::LogicalResult buildLoweredBody(mlir::func::FuncOp lowered,
                                      mlir::attn::AttentionOp op,

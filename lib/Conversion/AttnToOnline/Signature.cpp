@@ -71,9 +71,10 @@ static MemRefType getOperandMemRef(Value tensor) {
 namespace {
 class SignatureBuilder {
 public:
-  SignatureBuilder(func::FuncOp func, attn::AttentionOp op, bool paged,
+  SignatureBuilder(func::FuncOp func, attn::AttentionOp op,
+                   const AttnToOnlineSchedule &schedule,
                    LoweredArguments &arguments, IRMapping &mapping)
-      : func(func), op(op), paged(paged), arguments(arguments),
+      : func(func), op(op), schedule(schedule), arguments(arguments),
         mapping(mapping) {}
 
   FailureOr<func::FuncOp> build();
@@ -86,7 +87,7 @@ private:
 
   func::FuncOp func;
   attn::AttentionOp op;
-  bool paged;
+  const AttnToOnlineSchedule &schedule;
   LoweredArguments &arguments;
   IRMapping &mapping;
   func::FuncOp lowered;
@@ -172,10 +173,10 @@ FailureOr<func::FuncOp> SignatureBuilder::build() {
   addPerBatch(arguments.kvOffset, "kv_offset");
   addPerBatch(arguments.qLengths, "q_lengths");
   addPerBatch(arguments.kvLengths, "kv_lengths");
-  if (paged)
+  if (schedule.paged)
     arguments.pageTable =
         add(getStridedMemRef(builder.getI64Type(), 2, -1), "page_table");
-  if (op.getBlockMask()) {
+  if (op.getBlockMask() || schedule.classifies) {
     arguments.classes = add(getStridedMemRef(builder.getI8Type(), 4, -1),
                             "block_mask", op.getBlockMask());
     arguments.queryTile = add(builder.getIndexType(), "query_tile");
@@ -189,7 +190,7 @@ FailureOr<func::FuncOp> SignatureBuilder::build() {
 
 FailureOr<func::FuncOp>
 fovea::createLoweredFunction(func::FuncOp func, attn::AttentionOp op,
-                             bool paged, LoweredArguments &arguments,
-                             IRMapping &mapping) {
-  return SignatureBuilder(func, op, paged, arguments, mapping).build();
+                             const AttnToOnlineSchedule &schedule,
+                             LoweredArguments &arguments, IRMapping &mapping) {
+  return SignatureBuilder(func, op, schedule, arguments, mapping).build();
 }

@@ -14,17 +14,16 @@ struct LoweredArguments {
   mlir::SmallVector<mlir::Value> captures, scales;
   mlir::Value qOffset, kvOffset, qLengths, kvLengths;
   mlir::Value pageTable; ///< null where keys and values have no pages
-  mlir::Value classes, queryTile, keyTile; ///< null without a block mask
+  mlir::Value classes, queryTile, keyTile; ///< null where no list is walked
   mlir::Value out, lse;                    ///< lse null where not returned
 };
 
 /// Makes the empty function beside `func` and maps its captures and scales.
-/// Offsets and lengths are arguments even where the op has none. With `paged`
-/// keys and values are pools of pages, found through a table.
+/// Offsets and lengths are arguments even where the op has none.
 mlir::FailureOr<mlir::func::FuncOp>
 createLoweredFunction(mlir::func::FuncOp func, mlir::attn::AttentionOp op,
-                      bool paged, LoweredArguments &arguments,
-                      mlir::IRMapping &mapping);
+                      const AttnToOnlineSchedule &schedule,
+                      LoweredArguments &arguments, mlir::IRMapping &mapping);
 
 /// A memref with dynamic strides and sizes, but for the last size where
 /// `columns` is not negative.

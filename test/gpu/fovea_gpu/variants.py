@@ -214,8 +214,38 @@ def _all() -> list[Variant]:
             full=False,
         )
     )
-    # Steps of the tiles that other tiles of a block mask than 128 x 128 take.
+    # Masks without a closed form: classes and lists of tiles are made ahead.
     small = dict.fromkeys((64, 128, 256), "groups=1,n=64")
+    for name, chosen in (("documents", {}), ("documents_small", small)):
+        variants.append(
+            Variant(
+                name,
+                f"attention {name}(doc: i32[S]) {{\n"
+                "  mask = doc[q] == doc[kv] and kv <= q\n}",
+                mask=lambda b, h, m, n, c: (c["doc"][m] == c["doc"][n]) & (n <= m),
+                captures=_documents,
+                schedules=chosen,
+            )
+        )
+    variants.append(
+        Variant(
+            "head_documents",
+            "attention head_documents(slope: f32[H], doc: i32[S]) {\n"
+            "  score = s - slope[h] * (q - kv)\n"
+            "  mask = doc[q] // (h % 3 + 1) == doc[kv] // (h % 3 + 1) or kv < 40 * b\n"
+            "}",
+            score=lambda s, b, h, m, n, c: s - c["slope"][h] * (m - n),
+            mask=lambda b, h, m, n, c: (
+                (c["doc"][m] // (h % 3 + 1) == c["doc"][n] // (h % 3 + 1))
+                | (n < 40 * b)
+            ),
+            captures=lambda torch, H, N, g: {
+                **_slopes(torch, H, N, g),
+                **_documents(torch, H, N, g),
+            },
+        )
+    )
+    # Steps of the tiles that other tiles of a block mask than 128 x 128 take.
     tall = small | {64: "groups=3,n=128", 128: "groups=3,n=64,ping_pong=1"}
     variants.append(Variant("noop_small", "attention noop_small {}", schedules=small))
     variants.append(Variant("noop_tall", "attention noop_tall {}", schedules=tall))

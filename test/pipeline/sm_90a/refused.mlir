@@ -29,3 +29,20 @@ func.func @sine(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
     } : (!t, !t, !t, f32) -> !t
   return %o : !t
 }
+
+// -----
+
+!t = tensor<?x?x?x64xbf16>
+!c = tensor<?xf32>
+func.func @sine_of_a_mask(%q: !t, %k: !t, %v: !t, %c: f32, %x: !c {attn.name = "x"}) -> !t {
+  %o = attn.attention query(%q) key(%k) value(%v) captures(%x) normalizer #attn.softmax scale(%c)
+    mask {
+    ^bb0(%b: i64, %h: i64, %m: i64, %n: i64, %t: !c):
+      %a = attn.read %t[%n] : !c -> f32
+      // expected-error @+1 {{sm_90a kernels do not have 'math.sin' on 'f32'}}
+      %y = math.sin %a : f32
+      %keep = arith.cmpf olt, %y, %a : f32
+      attn.yield %keep : i1
+    } : (!t, !t, !t, !c, f32) -> !t
+  return %o : !t
+}

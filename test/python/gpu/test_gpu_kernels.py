@@ -132,13 +132,30 @@ def test_schedules_that_spill_give_way_to_smaller_ones() -> None:
 def test_what_the_target_lacks_is_said() -> None:
     with pytest.raises(ValueError, match="sm_90a kernels do not have") as caught:
         native().compile(
-            "attention f(doc: i32[S]) {\n  mask = doc[q] == doc[kv]\n}\n",
+            "attention f(x: f32[S]) {\n  mask = sin(x[q]) < x[kv]\n}\n",
             kind="attn",
             dtype="bf16",
             head_dim=128,
             target="sm_90a",
         )
     assert str(caught.value).startswith("target: ")
+
+
+def test_a_mask_without_a_closed_form_needs_no_block_mask() -> None:
+    """its classes and lists are made by kernels that run before"""
+    kernel, _, _ = native().compile(
+        VARIANTS["documents"].source,
+        kind="attn",
+        dtype="bf16",
+        head_dim=128,
+        target="sm_90a",
+    )
+    manifest = json.loads(kernel.info())["manifest"]
+    assert not manifest["block_mask"]
+    text = json.dumps({k: v for k, v in manifest.items() if k != "block_mask"})
+    assert not any(name in text for name in ("block_mask.", '"BQ"', '"BKV"'))
+    symbols = [before["symbol"] for before in manifest["before"]]
+    assert symbols == ["documents_sign", "documents_classes", "documents_lists"]
 
 
 def test_a_compiled_kernel_is_launched_on_a_device_alone() -> None:

@@ -33,6 +33,9 @@ struct AttnToOnlineSchedule {
   bool scansScores = false;
   /// Keys and values are pools of pages, found through a table.
   bool paged = false;
+  /// A mask without a closed form is asked ahead: the walk is a list of tiles
+  /// by classes that the target writes, with a function that it is given.
+  bool classifies = false;
 };
 
 /// Replaces a function around one attn.attention by a level-2 function of the
