@@ -211,7 +211,7 @@ def show(
     for column in ("mask", "N", "fovea", "torch", "faster", "fovea", "torch", "less"):
         table.add_column(column, justify="right", no_wrap=True)
     for key, row in rows.items():
-        name, length = key.split()
+        name, size = key.split()
         own, other = row["fovea"], row.get("torch") or {}
         cells = ["", "", "", ""]
         if other:
@@ -222,7 +222,7 @@ def show(
                 f"{other['bytes'] / max(own['bytes'], 1):,.0f} x",
             ]
         table.add_row(
-            name, length, f"{own['seconds'] * 1e3:.2f} ms", *cells[:2],
+            name, size, f"{own['seconds'] * 1e3:.2f} ms", *cells[:2],
             f"{own['bytes'] / 2**20:.2f} MiB", *cells[2:],
         )  # fmt: skip
     Console(width=110).print(table)
