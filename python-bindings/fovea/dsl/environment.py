@@ -35,6 +35,7 @@ from .captures import (
 from .diagnose import is_library_file, plain_error
 from .graph import Capture, Region
 from .kinds import empty_like, is_immutable, passes_as_it_is, put_item
+from .library import is_rebound, stand_in_for
 from .numpy_api import foreign_function
 from .objects import ClassProxy, ObjectProxy, proxy_class
 from .values import ArrayLike, Traced
@@ -188,6 +189,9 @@ class Environment:
         if foreign is not None:
             self.record(path, value, recheck.is_same, value)
             return foreign
+        other = stand_in_for(self, value, path, label)
+        if other is not None:
+            return other
         if kind is FunctionType:
             return self._function(value, path, label)
         if kind is MethodType:
@@ -233,7 +237,7 @@ class Environment:
 
     def _function(self, function: FunctionType, path: tuple, label: str) -> Any:
         code = function.__code__
-        if is_library_file(code.co_filename):
+        if is_library_file(code.co_filename) and not is_rebound(function):
             self.record(path, function, recheck.is_same, function)
             return function
         expected = (

@@ -37,6 +37,9 @@ _IMMUTABLE = (
     type(np.where),
 )
 
+# Modules of which library.py replaces a part, or that hold what the user sets.
+_FOLLOWED = frozenset(("copy", "dataclasses", "functools", "os"))
+
 
 def is_immutable(value: Any) -> bool:
     """Whether an object that passes as it is stays what it is."""
@@ -48,7 +51,9 @@ def passes_as_it_is(value: Any) -> bool:
     if isinstance(value, (BuiltinFunctionType, np.ufunc, BaseException)):
         return True
     if isinstance(value, ModuleType):
-        return _is_library_module(value.__name__, getattr(value, "__file__", None))
+        return value.__name__ not in _FOLLOWED and _is_library_module(
+            value.__name__, getattr(value, "__file__", None)
+        )
     if isinstance(value, type):
         return (
             issubclass(value, BaseException)

@@ -6,13 +6,16 @@ and properties run rebound, with the stand-in as ``self``.
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import functools
 import weakref
-from types import FunctionType, MethodType, ModuleType
+from collections.abc import Callable
+from types import FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from . import recheck
-from .diagnose import is_library_file
+from .diagnose import frame_error, is_library_file
 from .values import ArrayLike, Traced
 
 if TYPE_CHECKING:
@@ -93,7 +96,22 @@ class ObjectProxy:
         if isinstance(key, Traced):
             key.__index__()
         label = f"{_get(self, '_fv_label')}[{key!r}]"
-        return env.reach(slot, recheck.get_item, key, label)
+        try:
+            return env.reach(slot, recheck.get_item, key, label)
+        except LookupError:
+            path = (slot, recheck.probe_subscript, key)
+            env.record_once(path, recheck.is_absent, None)
+            raise
+
+    def __contains__(self, item: Any) -> bool:
+        env, slot = _get(self, "_fv_env"), _get(self, "_fv_slot")
+        real = _get(self, "_fv_real")
+        if slot is None or not hasattr(type(real), "keys"):
+            return any(item is own or item == own for own in self)
+        if isinstance(item, Traced):
+            item.__hash__()
+        label = f"{item!r} in {_get(self, '_fv_label')}"
+        return env.reach(slot, recheck.contains, item, label)
 
     def __iter__(self) -> Any:
         real = _get(self, "_fv_real")
@@ -110,6 +128,13 @@ class ObjectProxy:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return _get(self, "_fv_real")(*args, **kwargs)
+
+    def __copy__(self) -> Any:
+        return _copied(self, lambda value: value)
+
+    def __deepcopy__(self, memo: dict) -> Any:
+        made = memo[id(self)] = _copied(self, lambda value: copy.deepcopy(value, memo))
+        return made
 
 
 class ClassProxy(ObjectProxy):
@@ -137,6 +162,55 @@ class ClassProxy(ObjectProxy):
 
 
 _NOTHING = object()
+_COPYING = (
+    "__reduce__",
+    "__reduce_ex__",
+    "__getstate__",
+    "__setstate__",
+    "__getnewargs__",
+    "__getnewargs_ex__",
+)
+
+
+def stand_in_of(proxy: ObjectProxy, made: Any) -> ObjectProxy:
+    """A stand-in for an object that was made from the one behind `proxy`."""
+    class_of(proxy)  # its methods are found through the class
+    kind = type(made)
+    return proxy_class(kind)(_get(proxy, "_fv_env"), made, None, kind.__name__)
+
+
+def _copied(proxy: ObjectProxy, convert: Callable[[Any], Any]) -> Any:
+    """A copy whose attributes are what the mod sees; the user's stays as it is."""
+    env, real = _get(proxy, "_fv_env"), _get(proxy, "_fv_real")
+    if isinstance(real, (ModuleType, type)):
+        return proxy
+    kind = type(real)
+    for name in _COPYING:
+        if _is_user_function(_class_attribute(kind, name)):
+            raise frame_error(
+                env.where,
+                f"a copy of a {kind.__name__}, which has a {name} of its own, is not "
+                "available in a mod",
+                "a copy made outside the mod",
+            )
+    try:
+        made = object.__new__(kind)
+    except TypeError:
+        raise frame_error(
+            env.where,
+            f"a copy of a {kind.__name__} is not available in a mod",
+            "a copy made outside the mod",
+        ) from None
+    if hasattr(real, "__dict__"):
+        held = ObjectProxy.__getattr__(proxy, "__dict__")
+        made.__dict__.update((name, convert(held[name])) for name in held)
+    for base in kind.__mro__:
+        for name, value in base.__dict__.items():
+            if type(value) is MemberDescriptorType:
+                with contextlib.suppress(AttributeError):
+                    own = ObjectProxy.__getattr__(proxy, name)
+                    _set(made, name, convert(own))
+    return stand_in_of(proxy, made)
 
 
 def _class_attribute(kind: type, name: str) -> Any:
@@ -321,6 +395,9 @@ def _make_proxy_class(kind: type) -> type[ObjectProxy]:
                 continue
             if _is_user_function(value):
                 special[name] = _forwarder(name)
+    for name in ("__dataclass_fields__", "__dataclass_params__"):
+        if hasattr(kind, name):
+            special[name] = getattr(kind, name)
     if "__eq__" in special and "__hash__" not in special:
         special["__hash__"] = ObjectProxy.__hash__
     return type("ObjectProxy", (ObjectProxy,), special)

@@ -76,6 +76,17 @@ def probe_item(parent: Any, key: Any) -> Any:
     return parent.get(key, _ABSENT)
 
 
+def probe_subscript(parent: Any, key: Any) -> Any:
+    try:
+        return parent[key]
+    except LookupError:
+        return _ABSENT
+
+
+def contains(parent: Any, key: Any) -> bool:
+    return key in parent
+
+
 def probe_attribute(parent: Any, key: str) -> Any:
     return getattr(parent, key, _ABSENT)
 
