@@ -205,7 +205,7 @@ def attention(
         and schedule is None
         and are_default(q_offset, kv_offset, q_lengths, kv_lengths)
     )
-    if plain and type(q) is _repeat.tensor_type:
+    if plain and type(q) is _repeat.tensor_type and not _repeat.is_observed():
         out = _repeat.attempt(q, k, v, score_mod, mask_mod, scale, normalizer, captures)
         if out is not None:
             return out
@@ -398,7 +398,7 @@ class Kernel:
             and not self._want_mask
             and are_default(q_offset, kv_offset, q_lengths, kv_lengths)
         )
-        if plain and type(q) is _repeat.tensor_type:
+        if plain and type(q) is _repeat.tensor_type and not _repeat.is_observed():
             before, compiled, _ = self._state
             same = self._source.again(before)
             if same is not None:

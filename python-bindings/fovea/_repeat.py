@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Callable
 from typing import Any
 
-from . import _checks, _compiler, _tensors
+from . import _checks, _compiler, _tensors, _torch
 from ._compiler import Compiled
 from ._inputs import Inputs
 
-__all__ = ["attempt", "clear", "remember", "share", "tensor_type"]
+__all__ = ["attempt", "clear", "is_observed", "remember", "share", "tensor_type"]
 
 #: torch.Tensor once a call is remembered: others are not even looked up.
 tensor_type: type | None = None
+#: Whether torch traces or derives calls now, which those that repeat cannot bear.
+is_observed: Callable[[], bool] = bool
 _usable: bool | None = None
 _kernels: dict[tuple[Any, str], tuple[Any, ...]] = {}
 #: Of calls without mods, by the normaliser's name and torch's dtype.
@@ -68,11 +71,12 @@ def attempt(
 
 
 def _is_usable(torch: Any) -> bool:
-    global tensor_type, _usable
+    global is_observed, tensor_type, _usable
     if _usable is None:
         from ._lib import native
 
         _usable = native().set_tensor_type(torch.Tensor, torch.empty_like)
+        is_observed = _torch.observer(torch)
         tensor_type = torch.Tensor if _usable else None
     return _usable
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from . import _torch
+
 TensorTuple = tuple[int, str, tuple[int, ...], tuple[int, ...]]
 
 #: Names of Program dtypes and what users call them.
@@ -204,6 +206,7 @@ def _torch_device(device: Any) -> str:
 def _read_torch(
     obj: Any, name: str, dtypes: tuple[str, ...], torch: Any, grad_matters: bool
 ) -> Tensor:
+    _torch.refuse_observed(obj, name, torch, grad_matters)
     if obj.layout is not torch.strided:
         raise TypeError(
             f"{name}: must be a dense tensor, got layout {obj.layout} (use .to_dense())"
@@ -233,6 +236,8 @@ def _read_torch(
             f"{name}: must have data, got {type_name(obj)} without storage"
         ) from error
     shape = tuple(keep.shape)
+    if not address and 0 not in shape:
+        raise TypeError(f"{name}: must have data, got {type_name(obj)} without storage")
     if address % ITEMSIZE[short] and 0 not in shape:
         raise TypeError(
             f"{name}: data must be aligned to {ITEMSIZE[short]} bytes,"
@@ -296,6 +301,7 @@ def read(
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(obj, getattr(torch, "Tensor", ())):
         return _read_torch(obj, name, dtypes, torch, grad_matters)
+    _torch.refuse_proxy(obj, name)
     if _is_jax_tracer(obj):
         raise TypeError(
             f"{name}: a traced jax array has no data, call fovea outside jax.jit"

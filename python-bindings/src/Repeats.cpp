@@ -61,7 +61,7 @@ bool Repeats::Call::add(nb::handle object) {
       (dtype != FOVEA_BF16 && isNegated(object)))
     return false;
   auto address = reinterpret_cast<uintptr_t>(given.data) + given.byteOffset;
-  if (address % itemSizes[dtype] != 0)
+  if (!address || address % itemSizes[dtype] != 0)
     return false;
   if (count == 0)
     first = given;

@@ -1,0 +1,92 @@
+"""What torch does with a call besides running it: tracing it, deriving it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["observer", "refuse_observed", "refuse_proxy"]
+
+_TRACING_MODES = {
+    "PROXY": "make_fx",
+    "FAKE": "a FakeTensorMode",
+    "FUNCTIONAL": "functionalize",
+}
+_observers: list[Callable[[], bool]] = []
+
+
+def observer(torch: Any) -> Callable[[], bool]:
+    """Whether something may look at calls now, in a fraction of a microsecond."""
+    if not _observers:
+        modes = torch._C._len_torch_dispatch_stack
+        tracing = torch._C._get_tracing_state
+        forward = torch.autograd.forward_ad
+        _observers.append(
+            lambda: bool(
+                modes() or forward._current_level >= 0 or tracing() is not None
+            )
+        )
+    return _observers[0]
+
+
+def _ask(torch: Any, name: str, *args: Any) -> Any:
+    """What torch itself knows; None where this version does not."""
+    function = getattr(getattr(torch, "_C", None), name, None)
+    return None if function is None else function(*args)
+
+
+def _tracer(obj: Any, torch: Any) -> str | None:
+    """What traces a call with this tensor, or made it without values."""
+    if _ask(torch, "_get_tracing_state") is not None:
+        return "torch.jit.trace"
+    if _ask(torch, "_len_torch_dispatch_stack"):
+        keys = torch._C._TorchDispatchModeKey
+        for key, name in _TRACING_MODES.items():
+            if _ask(torch, "_get_dispatch_mode", getattr(keys, key, None)):
+                return name
+    fake = sys.modules.get("torch._subclasses.fake_tensor")
+    if fake is not None and isinstance(obj, fake.FakeTensor):
+        return _TRACING_MODES["FAKE"]
+    return None
+
+
+def _traced(obj: object, name: str, tracer: str) -> TypeError:
+    kind = type(obj)
+    return TypeError(
+        f"{name}: a tensor under {tracer} is traced and has no data, call fovea"
+        f" outside it, got {kind.__module__.partition('.')[0]}.{kind.__qualname__}"
+    )
+
+
+def refuse_proxy(obj: object, name: str) -> None:
+    """Refuse what stands for a tensor in a graph that torch.fx records."""
+    fx = sys.modules.get("torch.fx")
+    if fx is not None and isinstance(obj, fx.Proxy):
+        raise _traced(obj, name, "torch.fx.symbolic_trace")
+
+
+def refuse_observed(obj: Any, name: str, torch: Any, grad_matters: bool) -> None:
+    """Refuse a tensor that is traced, or carries a forward-mode tangent.
+
+    Raises
+    ------
+    TypeError
+        Naming the argument: a trace would keep this call's result as a constant,
+        and the tangent would be lost.
+    """
+    tracer = _tracer(obj, torch)
+    if tracer is not None:
+        raise _traced(obj, name, tracer)
+    forward = sys.modules.get("torch.autograd.forward_ad")
+    if (
+        grad_matters
+        and forward is not None
+        and forward._current_level >= 0
+        and _ask(torch, "_is_fwd_grad_enabled") is not False
+        and forward.unpack_dual(obj).tangent is not None
+    ):
+        raise TypeError(
+            f"{name}: fovea is forward only and gives no derivatives, use detach(), got"
+            " a tensor with a forward-mode tangent"
+        )
