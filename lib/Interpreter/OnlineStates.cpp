@@ -119,9 +119,12 @@ private:
 };
 } // namespace fovea
 
-/// exp(from - to), and 1 where both are the same infinity.
+/// exp(from - to): 1 where both are the same, NaN and the infinities included,
+/// and 0 of what lies at -inf, whatever `to` is.
 static double rescale(double from, double to) {
-  return from == to ? 1 : std::exp(from - to);
+  if (from == to || (std::isnan(from) && std::isnan(to)))
+    return 1;
+  return from == -kInf ? 0 : std::exp(from - to);
 }
 
 /// NaN wins.

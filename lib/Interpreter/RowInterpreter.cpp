@@ -338,8 +338,10 @@ void RowInterpreter::weightChunk(int64_t first, unsigned count, double t,
 
 void RowInterpreter::runWeights(State &state) {
   double t = variant.hasStat ? runStat(state.t) : 0;
-  // The seed is rescaled as any part is; where t stays, by 1 exactly.
-  if (variant.hasStat && t != state.t) {
+  // The seed is rescaled as any part is; where t stays, NaN and the infinities
+  // included, by 1 exactly: beside a seed at +inf no key weighs anything.
+  bool stays = t == state.t || (std::isnan(t) && std::isnan(state.t));
+  if (variant.hasStat && !stays) {
     double factor = std::exp(state.t - t);
     state.l *= factor;
     for (double &accumulator : accumulators)
@@ -418,7 +420,7 @@ void RowInterpreter::finishRow(const State &state) {
   if (launch.lse) // S4
     launch.lse->storeFloat(
         launch.lse->offset({position.b, position.h, position.m}),
-        score(state.t + std::log(state.l)));
+        state.l == 0 ? -infinity : score(state.t + std::log(state.l)));
 }
 
 std::optional<std::string> RowInterpreter::run(Position at) {

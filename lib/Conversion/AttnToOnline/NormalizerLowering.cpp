@@ -88,10 +88,10 @@ static void spellOutSeedSum(attn::NormalizerOp normalizer) {
   Value t0 = mapping.lookupOrDefault(yield->getOperand(0));
   Value sum = mapping.lookupOrDefault(yield->getOperand(1));
   if (normalizer.hasStat()) {
-    // Without a key t is t0, −inf included.
+    // Without a larger key t is t0, NaN and the infinities included.
     Location loc = normalizer.getLoc();
     Value same =
-        arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OEQ, t0, t);
+        arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::UEQ, t0, t);
     Value shift = arith::SubFOp::create(builder, loc, t0, t);
     Value factor = math::ExpOp::create(builder, loc, shift);
     Value scaled = arith::MulFOp::create(builder, loc, sum, factor);

@@ -123,7 +123,8 @@ LogicalResult GridLowering::lowerFinish(online::FinishOp op) {
     Value max = toNatural
                     ? arith::MulFOp::create(b, loc, x[0], toNatural).getResult()
                     : x[0];
-    return math::FmaOp::create(b, loc, log, ln2, max).getResult();
+    Value lse = math::FmaOp::create(b, loc, log, ln2, max);
+    return normalizer ? infiniteWhereSeedIs(x[0], lse) : lse;
   });
   mapping.map(op.getLse(), lse);
   return success();

@@ -32,7 +32,8 @@ struct State {
 };
 
 /// The running maximum before any key. Scores times log2(e) stay exact sums
-/// with it, so that exp2 of a masked score minus it is zero.
+/// with it, so that exp2 of a masked score minus it is zero. Seeds lie between
+/// it and its negative, which stand for the infinities.
 inline constexpr double kFloor = -0x1p100;
 
 /// Lowers one grid; says what this target does not do.
@@ -63,6 +64,7 @@ private:
   // Normalizer.cpp
   LogicalResult checkNormalizer(Operation *op, Attribute symbol);
   void seed();
+  Value infiniteWhereSeedIs(Value max, Value lse);
   void inlineRegion(OpBuilder &b, Region &region, ValueRange arguments,
                     ValueRange captures, SmallVectorImpl<Value> &results);
   void hoistUniform(Region &region);

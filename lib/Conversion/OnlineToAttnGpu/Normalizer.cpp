@@ -2,6 +2,8 @@
 
 #include "Lowering.h"
 
+#include <cmath>
+
 using namespace fovea::gpu;
 using namespace mlir::attn_gpu;
 
@@ -98,6 +100,7 @@ void GridLowering::seed() {
       if (toNatural)
         value = arith::DivFOp::create(b, loc, value, toNatural);
       value = arith::MaximumFOp::create(b, loc, value, constant(kFloor));
+      value = arith::MinimumFOp::create(b, loc, value, constant(-kFloor));
     } else {
       value = arith::MulFOp::create(b, loc, value, constant(0.25));
     }
@@ -106,4 +109,15 @@ void GridLowering::seed() {
   };
   blocks.getInitsMutable()[0].assign(build(0, rows()));
   blocks.getInitsMutable()[1].assign(build(1, rows(/*partial=*/true)));
+}
+
+/// The lse of a row whose maximum is a seed that stands for an infinity.
+Value GridLowering::infiniteWhereSeedIs(Value max, Value lse) {
+  for (double sign : {1.0, -1.0}) {
+    Value bound = constant(sign * -kFloor);
+    Value same =
+        arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, max, bound);
+    lse = arith::SelectOp::create(b, loc, same, constant(sign * INFINITY), lse);
+  }
+  return lse;
 }

@@ -178,7 +178,12 @@ void KernelEmitter::storeLse(Value panel, Value taken, Value l, Value t) {
       LLVM::ICmpOp::create(e.b, e.loc, LLVM::ICmpPredicate::ne, lse.data, null);
   e.when(wanted, [&]() {
     Value buffer = at(at_.rowBuffer);
-    e.storeRow(e.fadd(t, e.math().log(l)), buffer, e.c(0));
+    Value sum = e.fadd(t, e.math().log(l));
+    if (isSeeded()) { // t may be +inf or NaN beside it
+      Value empty = e.fcmp(arith::CmpFPredicate::OEQ, l, e.vc(0.0));
+      sum = e.select(empty, e.vc(-INFINITY), sum);
+    }
+    e.storeRow(sum, buffer, e.c(0));
     if (isShort())
       return storeShortLse(panel, taken);
     Value first =

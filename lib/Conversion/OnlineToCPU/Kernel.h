@@ -226,6 +226,10 @@ private:
   void storeLse(Value panel, Value taken, Value l, Value t);
 
   bool softmax() { return !spec.normalizer; }
+  /// States before any key come from the normaliser, not from (−inf, 0).
+  bool isSeeded() {
+    return spec.normalizer && !spec.normalizer.getSeed().empty();
+  }
   /// Scores of a softmax that log2 e cannot overflow are kept in log2 units.
   bool log2Units() {
     return softmax() && (plainScores() || spec.scoresAreBounded());

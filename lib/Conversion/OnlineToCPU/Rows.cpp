@@ -179,6 +179,10 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
     if (!log2Units())
       difference = e.fmul(difference, e.vc(kLog2E));
     alpha = e.math().exp2NonPositive(difference);
+    // A seed at an infinity stays what it is until a key takes its place.
+    if (isSeeded())
+      alpha = e.select(e.fcmp(arith::CmpFPredicate::UEQ, before, rowMax),
+                       e.vc(1.0), alpha);
     e.storeRow(rowMax, state.rowMax, panel);
   }
   if (spec.hasDenom()) {

@@ -30,19 +30,21 @@ void KernelEmitter::useMerged() {
 }
 
 /// What two states with maxima `own` and `other` are multiplied by, and the new
-/// maximum; a state of no keys changes nothing, whatever the other one is.
+/// maximum. The own one stays what it is where its maximum does, an infinity or
+/// NaN of its seed included; a state of no keys changes nothing.
 std::pair<Value, Value> KernelEmitter::mergeFactors(Value own, Value other,
                                                     Value &t) {
   t = e.fmaxDropNaN(other, own);
-  Value none = e.fcmp(arith::CmpFPredicate::OEQ, t, e.vc(-INFINITY));
-  Value finite = e.select(none, e.vc(0.0), t);
+  Value stays = e.fcmp(arith::CmpFPredicate::UEQ, own, t);
+  Value none = e.fcmp(arith::CmpFPredicate::OEQ, other, e.vc(-INFINITY));
   auto factor = [&](Value x) {
-    Value difference = e.fsub(x, finite);
+    Value difference = e.fsub(x, t);
     if (!log2Units())
       difference = e.fmul(difference, e.vc(1.4426950408889634));
     return e.math().exp2NonPositive(difference);
   };
-  return {e.select(none, e.vc(1.0), factor(own)), factor(other)};
+  return {e.select(stays, e.vc(1.0), factor(own)),
+          e.select(none, e.vc(0.0), factor(other))};
 }
 
 /// Takes a part of a head into the merged state; both have a row of features

@@ -8,7 +8,7 @@
 // CHECK-NEXT: ^bb0(%{{[a-z0-9]+}}: f32, %{{[a-z0-9]+}}: f32, %[[T:[a-z0-9]+]]: f32, %{{[a-z0-9]+}}: i64, %[[H:[a-z0-9]+]]: i64,
 // CHECK-NEXT: %[[L0:.*]] = arith.constant 2.0
 // CHECK-NEXT: %[[T0:.*]] = attn.read %{{.*}}[%[[H]]]
-// CHECK: %[[SAME:.*]] = arith.cmpf oeq, %[[T0]], %[[T]]
+// CHECK: %[[SAME:.*]] = arith.cmpf ueq, %[[T0]], %[[T]]
 // CHECK: %[[SHIFT:.*]] = arith.subf %[[T0]], %[[T]]
 // CHECK: %[[FACTOR:.*]] = math.exp %[[SHIFT]]
 // CHECK: %[[SCALED:.*]] = arith.mulf %[[FACTOR]], %[[L0]] : f32

@@ -1,5 +1,6 @@
 """Numbers that are easy to get wrong: each against the formula in f64."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -242,3 +243,48 @@ def test_dead_rows_of_a_users_finish(name, rows, dtype, poison, native_is_real):
         )  # fmt: skip
         np.testing.assert_array_equal(out[:, :, ::2], want)
         assert np.isnan(out[:, :, 1::2]).all() == poison
+
+
+def infinite_sinks(sigma, value):
+    """The normaliser of the library and the one that a user would write."""
+    yield fovea.normalizers.sink(sigma, value)
+    yield fovea.Normalizer(
+        weight=weight, stat=lambda s: s, denom=weight, seed_value=value,
+        seed=lambda b, h, q_idx: (sigma[h], 1.0),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", [1, 4, 80])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("with_value", [False, True])
+def test_sinks_that_are_not_finite(rows, dtype, with_value, native_is_real):
+    """At +inf a sink takes all, at -inf it is none; rows without keys give its value."""
+    dtype = np.dtype(getattr(ml_dtypes, dtype, dtype))
+    rng = np.random.default_rng(0)
+    q, k, v = (
+        rng.standard_normal((1, 3, n, 8)).astype(dtype) for n in (rows, 300, 300)
+    )
+    sigma = np.float32([np.inf, -np.inf, np.nan])
+    value = np.full((3, 8), 2, np.float32) if with_value else None
+    want = 2.0 if with_value else 0.0
+    plain, plain_lse = fovea.attention(q, k, v, return_lse=True)
+    for normalizer in infinite_sinks(sigma, value):
+        for target in targets(native_is_real):
+            out, lse = fovea.attention(
+                q, k, v, None, lambda b, h, q_idx, kv_idx: q_idx % 3 != 2,
+                normalizer=normalizer, target=target, return_lse=True,
+                schedule=None if target == "interpreter" else {"split": 64},
+            )  # fmt: skip
+            alone = np.arange(rows) % 3 == 2
+            np.testing.assert_array_equal(out[:, :, alone], want)
+            np.testing.assert_array_equal(out[:, 0], want)
+            np.testing.assert_array_equal(lse[:, 0], np.inf)
+            np.testing.assert_array_equal(lse[:, 1, alone], -np.inf)
+            assert np.isnan(out[:, 2, ~alone].astype(float)).all()
+            assert np.isnan(lse[:, 2]).all()
+            near = {"rtol": 1e-2, "atol": 1e-2} if dtype.itemsize == 2 else {"rtol": 1e-5}
+            for got, of_softmax in ((out, plain), (lse, plain_lse)):
+                got, of_softmax = (
+                    x[:, 1, ~alone].astype(float) for x in (got, of_softmax)
+                )
+                np.testing.assert_allclose(got, of_softmax, **{"atol": 1e-5, **near})

@@ -151,6 +151,40 @@ TEST(AttnInterpreter, SinkIsASeed_S9) {
     }
 }
 
+/// Beside a sink at +inf no key weighs anything, one at -inf is none to rows
+/// with a key, NaN takes all of them; a row without a key gives its value.
+TEST(AttnInterpreter, SinksThatAreNotFinite_S3_S9) {
+  TestLaunch launch(
+      "attention f(sigma: f32[H], held: f32[H]) {\n mask = q > kv\n"
+      " normalizer = sink(sigma[h], held[h])\n}",
+      {1, 3, 1, 5, 7, 4, 3});
+  launch.view.captures = {launch.floats({infinity, -infinity, NAN}),
+                          launch.floats({2, 3, 4})};
+  run(launch);
+  for (int64_t m = 0; m < 5; ++m) {
+    EXPECT_EQ(launch.out(0, 0, m, 1), 2);
+    EXPECT_EQ(launch.lse(0, 0, m), infinity);
+    EXPECT_TRUE(std::isnan(launch.lse(0, 2, m)));
+    if (m > 0)
+      EXPECT_TRUE(std::isnan(launch.out(0, 2, m, 1)));
+  }
+  EXPECT_EQ(launch.out(0, 1, 0, 1), 3);
+  EXPECT_EQ(launch.out(0, 2, 0, 1), 4);
+  EXPECT_EQ(launch.lse(0, 1, 0), -infinity);
+  EXPECT_NEAR(launch.out(0, 1, 1, 1), launch.value(0, 1, 0, 1), 1e-13);
+  EXPECT_NEAR(launch.lse(0, 1, 1), launch.score(0, 1, 1, 0), 1e-13);
+}
+
+/// Nothing is weighed where l = 0, whatever t is.
+TEST(AttnInterpreter, AnInfiniteSeedWithoutWeight_S4) {
+  TestLaunch launch("attention f {\n normalizer {\n stat = s\n"
+                    "  weight = exp(s - t)\n denom = exp(s - t)\n"
+                    "  seed = (inf, 0)\n }\n}");
+  run(launch);
+  EXPECT_EQ(launch.out(0, 0, 0, 0), 0);
+  EXPECT_EQ(launch.lse(0, 0, 0), -infinity);
+}
+
 TEST(AttnInterpreter, SeedValueFinishAndFactor_S9) {
   TestLaunch launch(R"(
 attention urpe(C: f32[R], sigma: f32[H], vsig: f32[H, E], gain: f32[E]) {

@@ -297,6 +297,24 @@ TEST_F(GpuPipeline, Sink) {
   check(launch);
 }
 
+/// The first row sees nothing.
+TEST_F(GpuPipeline, InfiniteSinks) {
+  for (llvm::StringRef score : {"s", "s * 0.5"}) {
+    TestLaunch launch(("attention sink(sigma: f32[H]) {\n  mask = q > kv\n"
+                       "  score = " +
+                       score + "\n  normalizer = sink(sigma)\n}")
+                          .str(),
+                      shapeOf(150, 200, 64, 3));
+    launch.view.captures = {launch.floats({INFINITY, -INFINITY, 0.5})};
+    check(launch);
+    for (int64_t m = 0; m < 150; ++m) {
+      EXPECT_EQ(launch.lse(0, 0, m), INFINITY);
+      EXPECT_EQ(launch.out(0, 0, m, 5), 0);
+    }
+    EXPECT_EQ(launch.lse(0, 1, 0), -INFINITY);
+  }
+}
+
 TEST_F(GpuPipeline, SinkOfRowsThatSeeNothing) {
   TestLaunch launch("attention late(sigma: f32[H]) {\n  mask = kv > q + 50\n"
                     "  normalizer = sink(sigma)\n}",

@@ -44,6 +44,8 @@ protected:
     for (size_t i = 0; i < want.size(); ++i)
       if (std::isinf(want[i]))
         EXPECT_EQ(got[i], want[i]) << "element " << i;
+      else if (std::isnan(want[i]))
+        EXPECT_TRUE(std::isnan(got[i])) << "element " << i;
       else
         EXPECT_NEAR(got[i], want[i], 1e-12) << "element " << i;
   }
@@ -139,6 +141,27 @@ TEST_F(OnlineLowering, SinkWithValueAndFinish) {
       launch.random({2, 3}, DType::F32), launch.random({3}, DType::F32)};
   check(launch,
         [](int64_t, int64_t, int64_t m, int64_t n) { return m >= n && n > 0; });
+}
+
+TEST_F(OnlineLowering, SinksThatAreNotFinite) {
+  for (llvm::StringRef finish : {"o / l", "o", "o + l"}) {
+    TestLaunch launch(
+        ("attention f(sigma: f32[H], held: f32[H]) {\n"
+         "  mask = q > kv and q != 9\n  normalizer {\n"
+         "    stat = s\n    weight = exp(s - t)\n" +
+         llvm::StringRef(finish == "o + l" ? "" : "    denom = exp(s - t)\n") +
+         "    seed = (sigma[h], 1, held[h])\n    finish = " + finish +
+         "\n  }\n}")
+            .str(),
+        {1, 3, 1, 20, 20, 4, 3});
+    if (finish == "o + l")
+      launch.view.lse.reset();
+    launch.view.captures = {launch.floats({INFINITY, -INFINITY, NAN}),
+                            launch.floats({2, 3, 4})};
+    check(launch, [](int64_t, int64_t, int64_t m, int64_t n) {
+      return m > n && m != 9;
+    });
+  }
 }
 
 TEST_F(OnlineLowering, ScoreThatIsMinusInfinity) {
