@@ -133,9 +133,9 @@ llvm::ArrayRef<llvm::StringLiteral> fovea::getHopperFallbacks(int64_t valueDim,
   static constexpr llvm::StringLiteral middle[] = {"pin=0", "n=112,pin=0",
                                                    "n=80,pin=0", "n=48,pin=0"};
   static constexpr llvm::StringLiteral wide[] = {"n=64,pin=0", "n=32,pin=0"};
-  // Tiles of a block mask stay multiples of the schedule's.
-  static constexpr llvm::StringLiteral blocks[] = {"pin=0", "n=64,pin=0",
-                                                   "n=32,pin=0"};
+  // Tiles of a block mask stay multiples of the schedule's. Whole tiles without
+  // pins have helped no variant that spilled.
+  static constexpr llvm::StringLiteral blocks[] = {"n=64,pin=0", "n=32,pin=0"};
   static constexpr llvm::StringLiteral wideBlocks[] = {"n=32"};
   if (hasBlocks)
     return valueDim == 256 ? llvm::ArrayRef(wideBlocks)
