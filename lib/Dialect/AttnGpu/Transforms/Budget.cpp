@@ -50,11 +50,14 @@ static std::pair<int64_t, int64_t> chooseRegisters(int64_t groups, bool pairs,
 
 /// Whether what the loading role carries from tile to tile leaves room in 24
 /// registers for a copy's operands; elements of lists have addresses besides.
+/// Products of 256 columns gain nothing by it.
 static bool hasLightLoader(RoleOp loader) {
   constexpr unsigned kMostCarried = 9;
   bool isLight = true;
   loader.walk([&](Operation *op) {
     isLight &= !isa<ListCountOp>(op);
+    if (auto fill = dyn_cast<FillOp>(op))
+      isLight &= fill.getChannel().getType().getColumns() < 256;
     if (auto loop = dyn_cast<scf::WhileOp>(op))
       isLight &= loop.getInits().size() <= kMostCarried;
   });
