@@ -35,31 +35,46 @@ static void renameKernel(llvm::Module &module, llvm::StringRef symbol,
   }
 }
 
+/// One form of a version, linked into `whole`.
+static llvm::Error addForm(const Program &program, const CPUTarget &target,
+                           const std::string &prefix, KernelForm form,
+                           llvm::Module &whole, CPUCompileReport &report) {
+  auto module = compileProgramToLLVM(program, target, /*schedule=*/"", form,
+                                     whole.getContext(), &report);
+  if (!module)
+    return module.takeError();
+  renameKernel(**module, program.name, prefix);
+  if (llvm::Linker::linkModules(whole, std::move(*module)))
+    return makeError(FOVEA_COMPILE_ERROR,
+                     "cannot link the version for " + target.name);
+  return llvm::Error::success();
+}
+
 /// All forms of one version, linked into `whole`.
 static llvm::Error addVersion(const Program &program, const CPUTarget &target,
-                              llvm::StringRef name, size_t version,
+                              llvm::StringRef name, ObjectVersion &version,
                               llvm::Module &whole, KeySearch &keys) {
-  for (int indexBits : {32, 64})
-    for (bool exact : {false, true}) {
-      CPUCompileReport report;
-      auto module =
-          compileProgramToLLVM(program, target, /*schedule=*/"",
-                               {indexBits, exact}, whole.getContext(), &report);
-      if (!module)
-        return module.takeError();
-      if (report.scansKeys) {
-        keys.itemRows = std::lcm(keys.itemRows, report.itemRows);
-        (indexBits == 32 ? keys.scanReason : keys.farReason) =
-            report.scanReason;
-      }
-      std::string prefix = (name + "_v" + llvm::Twine(version) + "_i" +
-                            llvm::Twine(indexBits) + (exact ? "_exact" : ""))
-                               .str();
-      renameKernel(**module, program.name, prefix);
-      if (llvm::Linker::linkModules(whole, std::move(*module)))
-        return makeError(FOVEA_COMPILE_ERROR,
-                         "cannot link the version for " + target.name);
+  for (int indexBits : {32, 64}) {
+    std::string prefix =
+        (name + "_" + version.name + "_i" + llvm::Twine(indexBits)).str();
+    CPUCompileReport report, unused;
+    if (llvm::Error error =
+            addForm(program, target, prefix, {indexBits}, whole, report))
+      return error;
+    if (report.scansKeys) {
+      keys.itemRows = std::lcm(keys.itemRows, report.itemRows);
+      (indexBits == 32 ? keys.scanReason : keys.farReason) = report.scanReason;
     }
+    if (llvm::Error error = addForm(program, target, prefix + "_exact",
+                                    {indexBits, /*exact=*/true}, whole, unused))
+      return error;
+    version.fewRows = report.shortRows;
+    KernelForm few = {indexBits, /*exact=*/false, /*fewQueries=*/true};
+    if (version.fewRows > 0)
+      if (llvm::Error error =
+              addForm(program, target, prefix + "_few", few, whole, unused))
+        return error;
+  }
   return llvm::Error::success();
 }
 
@@ -93,13 +108,16 @@ fovea::compileAheadOfTime(const Program &program,
   llvm::Module whole(name, context);
   // Versions carry their features per function; the rest suits any processor.
   KeySearch keys;
-  for (size_t i = 0; i < sorted.size(); ++i)
+  llvm::SmallVector<ObjectVersion> versions;
+  for (const CPUTarget &target : sorted) {
+    versions.push_back({target, "v" + std::to_string(versions.size())});
     if (llvm::Error error =
-            addVersion(program, sorted[i], name, i, whole, keys))
+            addVersion(program, target, name, versions.back(), whole, keys))
       return std::move(error);
+  }
   auto object = emitForCPU(whole, baselineCPUTarget(), CodeKind::Object);
   if (!object)
     return object.takeError();
   return AheadOfTimeOutput{(*object)->getBuffer().str(),
-                           writeHeader(program, sorted, name, keys), keys};
+                           writeHeader(program, versions, name, keys), keys};
 }

@@ -20,10 +20,10 @@ const char commonText[] =
 /// Writes one header.
 class HeaderWriter {
 public:
-  HeaderWriter(const Program &program, llvm::ArrayRef<CPUTarget> targets,
+  HeaderWriter(const Program &program, llvm::ArrayRef<ObjectVersion> versions,
                llvm::StringRef name, const KeySearch &search)
       : program(program), constantIndices(findConstantIndices(program)),
-        targets(targets), name(name), search(search), os(text) {
+        versions(versions), name(name), search(search), os(text) {
     for (size_t i = 0; i < program.headDims.size(); ++i) {
       queries.push_back(unique(i ? "q" + std::to_string(i + 1) : "q"));
       keys.push_back(unique(i ? "k" + std::to_string(i + 1) : "k"));
@@ -44,7 +44,7 @@ public:
        << stringify(*program.dtype) << ".\n * Link " << name
        << ".o and the mathematical library (-lm). Include fovea.h, where both "
           "are\n * used, before this file.\n"
-       << describeKeys() << " */\n"
+       << describeKeys() << describeFewQueries() << " */\n"
        << "#ifndef " << guard << "\n#define " << guard << "\n\n"
        << commonText << "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
     writeVersions();
@@ -68,13 +68,14 @@ private:
   void writeTest(const CPUTarget &target);
   std::string describeScale() const;
   std::string describeKeys() const;
+  std::string describeFewQueries() const;
   void writeParameters();
   void writeFunction();
   void writeCapture(size_t index);
 
   const Program &program;
   std::vector<ConstantIndex> constantIndices;
-  llvm::ArrayRef<CPUTarget> targets;
+  llvm::ArrayRef<ObjectVersion> versions;
   llvm::StringRef name;
   const KeySearch &search;
   llvm::StringSet<> used;
@@ -108,30 +109,41 @@ void HeaderWriter::writeTest(const CPUTarget &target) {
 }
 
 void HeaderWriter::writeVersions() {
-  for (size_t i = 0; i < targets.size(); ++i)
-    for (const char *form : {"_i32", "_i32_exact", "_i64", "_i64_exact"}) {
-      std::string symbol = (name + "_v" + llvm::Twine(i) + form).str();
+  for (const ObjectVersion &version : versions)
+    for (const char *form :
+         {"_i32", "_i32_exact", "_i32_few", "_i64", "_i64_exact", "_i64_few"}) {
+      if (version.fewRows == 0 && llvm::StringRef(form).ends_with("_few"))
+        continue;
+      std::string symbol = (name + "_" + version.name + form).str();
       os << "int64_t " << symbol
          << "_plan(const fovea_cpu_args *, fovea_cpu_plan *);\n"
          << "int64_t " << symbol
          << "_run(const fovea_cpu_args *, int64_t, int64_t, void *);\n";
     }
-  os << "\n/* The kernels for this processor, in the order fast, exact, for\n"
-        "   positions below 2^30 and for all; null where no version fits. */\n"
-        "static inline const fovea_aot_kernel *"
+  os << "\n/* The kernels for this processor, for positions below 2^30 and for "
+        "all; null\n   where no version fits. */\n"
+        "static inline const fovea_aot_forms *"
      << name << "_kernels(void) {\n";
-  for (size_t i = 0; i < targets.size(); ++i) {
-    os << "  static const fovea_aot_kernel v" << i << "[4] = {\n";
-    for (const char *form : {"_i32", "_i32_exact", "_i64", "_i64_exact"})
-      os << "      {" << name << "_v" << i << form << "_plan, " << name << "_v"
-         << i << form << "_run},\n";
+  for (const ObjectVersion &version : versions) {
+    os << "  static const fovea_aot_forms " << version.name << "[2] = {\n";
+    for (const char *bits : {"_i32", "_i64"}) {
+      std::string symbol = (name + "_" + version.name + bits).str();
+      auto pair = [&](llvm::StringRef form) {
+        return "{" + symbol + form.str() + "_plan, " + symbol + form.str() +
+               "_run}";
+      };
+      os << "      {" << pair("") << ",\n       " << pair("_exact")
+         << ",\n       " << (version.fewRows ? pair("_few") : "{NULL, NULL}")
+         << ",\n       " << version.fewRows << "},\n";
+    }
     os << "  };\n";
   }
   os << "#if defined(__x86_64__)\n  __builtin_cpu_init();\n";
-  for (size_t i = 0; i < targets.size(); ++i) {
+  for (const ObjectVersion &version : versions) {
     os << "  if (";
-    writeTest(targets[i]);
-    os << ")\n    return v" << i << "; /* " << targets[i].name << " */\n";
+    writeTest(version.target);
+    os << ")\n    return " << version.name << "; /* " << version.target.name
+       << " */\n";
   }
   os << "  return NULL;\n#else\n  return v0;\n#endif\n}\n\n";
 }
@@ -177,6 +189,22 @@ std::string HeaderWriter::describeKeys() const {
          "only "
          "there.\n * Its query_tile is a multiple of " +
          std::to_string(search.tileRows()) + " rows.";
+}
+
+/// Which calls take keys in parts, many threads to a head.
+std::string HeaderWriter::describeFewQueries() const {
+  llvm::SmallVector<std::string> parts;
+  for (const ObjectVersion &version : versions)
+    if (version.fewRows > 0)
+      parts.push_back(
+          (llvm::Twine(version.fewRows) + " (" + version.target.name + ")")
+              .str());
+  if (parts.empty())
+    return "";
+  return "\n * Few queries: without options->tiles, calls of at most so many "
+         "rows a key head\n * (queries times heads a key head) split the keys "
+         "among the threads:\n * " +
+         llvm::join(parts, ", ") + ".";
 }
 
 void HeaderWriter::writeParameters() {
@@ -269,12 +297,13 @@ void HeaderWriter::writeFunction() {
      << "  return fovea_aot_run(&call, " << name
      << "_kernels(), \"this object has ";
   llvm::interleave(
-      targets, os, [&](const CPUTarget &target) { os << target.name; }, ", ");
+      versions, os,
+      [&](const ObjectVersion &version) { os << version.target.name; }, ", ");
   os << "\", " << search.tileRows() << ", workspace, workspace_bytes);\n}\n";
 }
 
 std::string fovea::writeHeader(const Program &program,
-                               llvm::ArrayRef<CPUTarget> targets,
+                               llvm::ArrayRef<ObjectVersion> versions,
                                llvm::StringRef name, const KeySearch &keys) {
-  return HeaderWriter(program, targets, name, keys).write();
+  return HeaderWriter(program, versions, name, keys).write();
 }

@@ -61,6 +61,14 @@ typedef struct fovea_aot_kernel {
   fovea_cpu_run_fn run;
 } fovea_aot_kernel;
 
+/* Of one version, for one range of positions. `few` is for calls of at most
+   few_rows rows a key head (queries times heads a key head); 0: there is none.
+ */
+typedef struct fovea_aot_forms {
+  fovea_aot_kernel fast, exact, few;
+  int64_t few_rows;
+} fovea_aot_forms;
+
 typedef struct fovea_aot_call {
   fovea_cpu_args args;
   const fovea_aot_options *options;
@@ -73,6 +81,12 @@ typedef struct fovea_aot_call {
   char *scratch;
   int64_t scratch_bytes;
 } fovea_aot_call;
+
+/* What the forms that a call may take need at most. */
+typedef struct fovea_aot_needs {
+  int64_t items;
+  fovea_cpu_plan bytes;
+} fovea_aot_needs;
 
 static inline int fovea_aot_fail(fovea_aot_call *call, int status,
                                  const char *name, const char *rule,
@@ -420,48 +434,72 @@ static inline int fovea_aot_may_use_tiles(void) {
 #endif
 }
 
-/* Items and scratch of a form; the plan of a kernel reads sizes only. */
+/* By the shape alone, so that results do not depend on anything else. */
+static inline int fovea_aot_takes_few(const fovea_aot_call *call,
+                                      const fovea_aot_forms *forms) {
+  int64_t limit = forms->few_rows, rows = call->args.query_length;
+  int64_t heads = call->args.query_heads / call->args.kv_heads;
+  if (call->options && call->options->tiles)
+    return 0;
+  return limit > 0 && rows <= limit &&
+         rows * (heads <= limit ? heads : limit + 1) <= limit;
+}
+
+static inline int64_t fovea_aot_most(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
+
+/* The plan of a kernel reads sizes only. */
 static inline void fovea_aot_plan(const fovea_aot_call *call,
                                   const fovea_aot_kernel *kernel,
-                                  int64_t *items, int64_t *scratch) {
+                                  fovea_aot_needs *needs) {
   fovea_cpu_plan plan = {0, 0, 0};
   int64_t count = kernel->plan(&call->args, &plan);
-  *items = count > *items ? count : *items;
-  *scratch = plan.scratch_bytes > *scratch ? plan.scratch_bytes : *scratch;
+  fovea_cpu_plan *most = &needs->bytes;
+  needs->items = fovea_aot_most(needs->items, count);
+  most->scratch_bytes = fovea_aot_most(most->scratch_bytes, plan.scratch_bytes);
+  most->workspace_bytes =
+      fovea_aot_most(most->workspace_bytes, plan.workspace_bytes);
+  most->cleared_bytes = fovea_aot_most(most->cleared_bytes, plan.cleared_bytes);
 }
 
 static inline void fovea_aot_passes(fovea_aot_call *call,
-                                    const fovea_aot_kernel *kernels) {
-  int64_t items = 0, exact_items = 0, scratch = 0, i;
-  int any = 0;
-  fovea_aot_plan(call, &kernels[0], &items, &scratch);
-  fovea_aot_plan(call, &kernels[1], &exact_items, &scratch);
-  call->kernel = kernels[0];
+                                    const fovea_aot_forms *forms) {
+  fovea_aot_needs first = {0, {0, 0, 0}}, again = {0, {0, 0, 0}};
+  int any = 0, few = fovea_aot_takes_few(call, forms);
+  int64_t i;
+  call->kernel = few ? forms->few : forms->fast;
+  fovea_aot_plan(call, &call->kernel, &first);
+  if (first.bytes.cleared_bytes > 0)
+    memset(call->args.workspace, 0, (size_t)first.bytes.cleared_bytes);
   call->set_flags = 1;
-  fovea_aot_items(call, items);
-  for (i = 0; i < items; ++i)
+  fovea_aot_items(call, first.items);
+  for (i = 0; i < first.items; ++i)
     any |= call->flags[i];
   if (!any)
     return;
-  /* Items that met non-finite values, again and exactly. */
-  call->kernel = kernels[1];
+  /* Items that met non-finite values, again and exactly; all of them where the
+     two forms cut the work in different ways. */
+  call->kernel = forms->exact;
+  fovea_aot_plan(call, &call->kernel, &again);
   call->set_flags = 0;
-  call->only_flagged = items == exact_items;
-  fovea_aot_items(call, exact_items);
+  call->only_flagged = !few && first.items == again.items;
+  fovea_aot_items(call, again.items);
 }
 
-/* Workspace: offsets and lengths, runs of tiles, a flag an item, scratch of
-   each worker. */
+/* Workspace: offsets and lengths, runs of tiles, a flag an item, what the
+   items share, scratch of each worker. */
 static inline int fovea_aot_run(fovea_aot_call *call,
-                                const fovea_aot_kernel *kernels,
+                                const fovea_aot_forms *forms,
                                 const char *versions, int64_t tile_multiple,
                                 void *workspace, size_t *workspace_bytes) {
-  int64_t workers = 1, items = 0, scratch = 0, tile_rows, tile_columns;
+  int64_t workers = 1, tile_rows, tile_columns;
+  fovea_aot_needs needs = {0, {0, 0, 0}};
   size_t number_bytes = fovea_aot_round(4 * 8 * call->args.batch), needed,
-         tile_bytes;
-  int form, narrow;
+         tile_bytes, shared_bytes;
+  int wide, narrow;
   char *memory = (char *)(((uintptr_t)workspace + 63) / 64 * 64);
-  if (!kernels) {
+  if (!forms) {
     fovea_aot_fail(call, 8, "no version runs on this processor", versions, 0,
                    0);
     return call->status;
@@ -476,17 +514,21 @@ static inline int fovea_aot_run(fovea_aot_call *call,
   if (call->options && call->options->parallel_for &&
       call->options->workers > 1)
     workers = call->options->workers;
-  for (form = 0; form < 4; ++form)
-    fovea_aot_plan(call, &kernels[form], &items, &scratch);
-  call->scratch_bytes = (int64_t)fovea_aot_round(scratch);
+  for (wide = 0; wide < 2; ++wide) {
+    int few = fovea_aot_takes_few(call, &forms[wide]);
+    fovea_aot_plan(call, few ? &forms[wide].few : &forms[wide].fast, &needs);
+    fovea_aot_plan(call, &forms[wide].exact, &needs);
+  }
+  call->scratch_bytes = (int64_t)fovea_aot_round(needs.bytes.scratch_bytes);
+  shared_bytes = fovea_aot_round(needs.bytes.workspace_bytes);
   if (call->scratch_bytes > 0 &&
       workers > ((int64_t)1 << 60) / call->scratch_bytes) {
     fovea_aot_fail(call, 1, "workers", "number must be at most",
                    ((int64_t)1 << 60) / call->scratch_bytes, workers);
     return call->status;
   }
-  needed = 64 + number_bytes + tile_bytes + fovea_aot_round(items) +
-           (size_t)workers * (size_t)call->scratch_bytes;
+  needed = 64 + number_bytes + tile_bytes + fovea_aot_round(needs.items) +
+           shared_bytes + (size_t)workers * (size_t)call->scratch_bytes;
   if (!workspace) {
     *workspace_bytes = needed;
     return 0;
@@ -503,8 +545,10 @@ static inline int fovea_aot_run(fovea_aot_call *call,
     return call->status;
   memory += tile_bytes;
   call->flags = (unsigned char *)memory;
-  call->scratch = memory + fovea_aot_round(items);
-  fovea_aot_passes(call, kernels + (narrow ? 0 : 2));
+  memory += fovea_aot_round(needs.items);
+  call->args.workspace = memory;
+  call->scratch = memory + shared_bytes;
+  fovea_aot_passes(call, &forms[narrow ? 0 : 1]);
   return 0;
 }
 

@@ -26,6 +26,15 @@ struct KeySearch {
   int64_t tileRows() const { return scanReason.empty() ? 0 : itemRows; }
 };
 
+/// The kernels for one target in an object.
+struct ObjectVersion {
+  CPUTarget target;
+  std::string name; ///< in the names of its functions
+  /// Rows a key head up to which a call takes the form for few queries; 0: the
+  /// object has none.
+  int64_t fewRows = 0;
+};
+
 struct AheadOfTimeOutput {
   std::string object; /// relocatable, all forms for all targets
   std::string header; /// C; needs nothing of Fovea where it is used
@@ -45,10 +54,11 @@ llvm::Expected<AheadOfTimeOutput>
 compileAheadOfTime(const Program &program, llvm::ArrayRef<CPUTarget> targets,
                    llvm::StringRef name);
 
-/// The C header of such an object; targets in the order of their versions.
+/// The C header of such an object; versions in the order in which they are
+/// tried.
 std::string writeHeader(const Program &program,
-                        llvm::ArrayRef<CPUTarget> targets, llvm::StringRef name,
-                        const KeySearch &keys);
+                        llvm::ArrayRef<ObjectVersion> versions,
+                        llvm::StringRef name, const KeySearch &keys);
 
 } // namespace fovea
 
