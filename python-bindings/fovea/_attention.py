@@ -15,6 +15,7 @@ from ._compiler import Compiled, Source
 from ._inputs import (
     Inputs,
     are_default,
+    capture_error,
     read_captures,
     read_inputs,
     read_positions,
@@ -61,6 +62,7 @@ def _allocate(inputs: Inputs, return_lse: bool) -> tuple:
 def _launch(
     compiled: Compiled,
     inputs: Inputs,
+    traced: Any,
     captures: list[TensorTuple],
     scale: float | None,
     block_mask: BlockMask | None,
@@ -83,20 +85,23 @@ def _launch(
         raise MemoryError(f"out: must fit in memory, got {needed:,} bytes") from None
     like = inputs.like
     if not g.empty and (g.E or return_lse):
-        compiled.native.launch(
-            [inputs.q],
-            [inputs.k],
-            inputs.v,
-            out_tuple,
-            lse_tuple,
-            captures,
-            [compiled.default_scale(g) if scale is None else scale],
-            *positions,
-            tiles,
-            size,
-            *(() if g.device == "cpu" else _cuda.place(g.device, like.library)),
-            **({} if inputs.table is None else {"page_table": inputs.table}),
-        )
+        try:
+            compiled.native.launch(
+                [inputs.q],
+                [inputs.k],
+                inputs.v,
+                out_tuple,
+                lse_tuple,
+                captures,
+                [compiled.default_scale(g) if scale is None else scale],
+                *positions,
+                tiles,
+                size,
+                *(() if g.device == "cpu" else _cuda.place(g.device, like.library)),
+                **({} if inputs.table is None else {"page_table": inputs.table}),
+            )
+        except (IndexError, ValueError) as error:
+            raise capture_error(error, traced) from None
     if like is not None:
         out = _outputs.deliver(out, like, g.dtype)
         if return_lse:
@@ -225,6 +230,8 @@ def attention(
     if isinstance(mask_mod, BlockMask):
         refuse_block_mask(mask_mod)
     positions = read_positions(g, q_offset, kv_offset, q_lengths, kv_lengths)
+    if block_mask is not None:
+        block_mask.check_offsets(*positions[:2])
     source = _compiler.ModSource(score_mod, mask_mod, normalizer, captures)
     traced = source.trace(g.dtype, None, block_mask)
     if return_lse:
@@ -234,7 +241,9 @@ def attention(
     compiled = _compiler.lookup(
         traced, g.dtype, g.D, g.E, return_lse, block_mask is not None, target, schedule
     )
-    out = _launch(compiled, inputs, arrays, scale, block_mask, positions, return_lse)
+    out = _launch(
+        compiled, inputs, traced, arrays, scale, block_mask, positions, return_lse
+    )
     if plain and _repeat.remember(compiled, traced, inputs, out):
         bare = score_mod is None and mask_mod is None and captures is None
         name = normalizer if bare and isinstance(normalizer, str) else None
@@ -402,7 +411,10 @@ class Kernel:
             before, compiled, _ = self._state
             same = self._source.again(before)
             if same is not None:
-                out = compiled.native.repeat((q, k, v), same.arrays, self.scale)
+                try:
+                    out = compiled.native.repeat((q, k, v), same.arrays, self.scale)
+                except IndexError as error:
+                    raise capture_error(error, same) from None
                 if out is not None:
                     return out
         inputs = read_inputs(q, k, v)
@@ -423,13 +435,16 @@ class Kernel:
         if g.device != "cpu":
             _compiler.target_for(None, g.device)
         positions = read_positions(g, q_offset, kv_offset, q_lengths, kv_lengths)
+        if block_mask is not None:
+            block_mask.check_offsets(*positions[:2])
         self._last = g
         traced, compiled = self._current(captures, block_mask, schedule)
         keep: list = []
         arrays = read_captures(traced, g, keep)
         out = _launch(
-            compiled, inputs, arrays, self.scale, block_mask, positions, self._want_lse
-        )
+            compiled, inputs, traced, arrays, self.scale, block_mask, positions,
+            self._want_lse,
+        )  # fmt: skip
         if plain:
             _repeat.remember(compiled, traced, inputs, out)
         return out

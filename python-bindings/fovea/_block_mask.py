@@ -8,13 +8,14 @@ derived on demand.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from . import _checks, _tensors
 from ._compose import run_of, shifted
+from ._mask_offsets import Offsets, check_offset, taken
 from ._mask_runs import RunsTuple, TileRuns
 from ._tensors import type_name
 
@@ -120,6 +121,8 @@ class BlockMask:
     _bound_mod: Callable | None
     _lists: dict[int, tuple[np.ndarray, np.ndarray]]
     _launch: RunsTuple | None
+    #: (q_offset, kv_offset) that the classes hold for; None where that is not known.
+    _offsets: Offsets | None
     #: Where and how the classes lie on a device, and what keeps them there.
     _uploaded: tuple | None
 
@@ -138,6 +141,7 @@ class BlockMask:
         mask_mod: Callable | None,
         bound_mod: Callable | None = None,
         extent: tuple[int, int] | None = None,
+        offsets: Offsets | None = None,
     ) -> BlockMask:
         """From classes; `extent` is (B, H) where runs stand for more than one."""
         self = object.__new__(cls)
@@ -154,6 +158,7 @@ class BlockMask:
         self._bound_mod = mask_mod if bound_mod is None else bound_mod
         self._lists = {}
         self._launch = None
+        self._offsets = offsets
         self._uploaded = None
         return self
 
@@ -323,7 +328,12 @@ class BlockMask:
             mod = shifted(mod, rows[0], rows[1], first * self._size[0], self._tiles[:2])
         lengths = (max(q_len, 0), self._seq_lengths[1])
         extent = (len(rows[0]), len(rows[1]))
-        return BlockMask._make(runs, self._size, lengths, mod, extent=extent)
+        offsets = self._offsets
+        if offsets is not None:
+            offsets = (taken(offsets[0], rows[0]), taken(offsets[1], rows[0]))
+        return BlockMask._make(
+            runs, self._size, lengths, mod, extent=extent, offsets=offsets
+        )
 
     def crop(self, q_len: int, kv_len: int) -> BlockMask:
         """Cut the mask to smaller lengths.
@@ -344,7 +354,7 @@ class BlockMask:
         )
         return BlockMask._make(
             runs, self._size, (q_len, kv_len), self._mask_mod, self._bound_mod,
-            self._tiles[:2],
+            self._tiles[:2], self._offsets,
         )  # fmt: skip
 
     def retile(self, size: int | tuple[int, int]) -> BlockMask:
@@ -370,7 +380,7 @@ class BlockMask:
         )
         return BlockMask._make(
             runs.coarser(*bounds).cut(*ragged), new, self._seq_lengths,
-            self._mask_mod, self._bound_mod, self._tiles[:2],
+            self._mask_mod, self._bound_mod, self._tiles[:2], self._offsets,
         )  # fmt: skip
 
     def to(self, device: Any) -> BlockMask:
@@ -447,6 +457,14 @@ class BlockMask:
                 f"block_mask: heads must be 1 or those of q ({heads}), got {H}"
             )
 
+    def check_offsets(
+        self, q_offset: list[int] | None, kv_offset: list[int] | None
+    ) -> None:
+        """Check a call's offsets, None for zeros, against those of the classes."""
+        if self._offsets is not None:
+            check_offset("q_offset", self._offsets[0], q_offset)
+            check_offset("kv_offset", self._offsets[1], kv_offset)
+
     def for_launch(self) -> RunsTuple:
         """The tiles as kernels on the CPU take them."""
         if self._launch is None:
@@ -465,6 +483,7 @@ class BlockMask:
             self._size,
             self._seq_lengths,
             _recipe.freeze_mask_mod(self._bound_mod),
+            self._offsets,
         )
 
     # ---- Pictures ---------------------------------------------------------------
@@ -540,10 +559,10 @@ def _without_ellipsis(parts: tuple) -> tuple:
     return (*parts[:at], *(slice(None),) * (3 - at - len(rest)), *rest)
 
 
-def _selection(part: Any, extent: int, name: str) -> list[int]:
+def _selection(part: Any, extent: int, name: str) -> Sequence[int]:
     """The indices that one part of an index selects."""
     if isinstance(part, slice):
-        return list(range(*part.indices(extent)))
+        return range(*part.indices(extent))
     if isinstance(part, (bool, np.bool_)):
         raise TypeError(f"BlockMask: {name} index must be an int, got bool")
     if isinstance(part, (int, np.integer)):
@@ -570,11 +589,11 @@ def _selection(part: Any, extent: int, name: str) -> list[int]:
     return [entry % extent for entry in entries]
 
 
-def _run_of(chosen: list[int]) -> tuple[int, int]:
+def _run_of(chosen: Sequence[int]) -> tuple[int, int]:
     first, count = run_of(chosen)
     if first is None:
         raise ValueError(
             "BlockMask: rows of tiles must be a run without gaps, got"
-            f" {chosen[:8]}{'...' if len(chosen) > 8 else ''}"
+            f" {list(chosen[:8])}{'...' if len(chosen) > 8 else ''}"
         )
     return first, count

@@ -10,6 +10,7 @@ import contextlib
 import math
 import numbers
 import os
+import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,6 +22,8 @@ from ._tensors import INTEGERS, ITEMSIZE, NAMES, SHORT, type_name
 MAX_HEAD_DIM = 512
 #: Offsets lie within -2**62...2**62: positions are then int64 at any length.
 _FARTHEST = 1 << 62
+#: Of a schedule's names and numbers: longer ones are no settings at all.
+_LONGEST_SETTING = 32
 _F32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -125,50 +128,57 @@ def schedule(value: object) -> str | None:
     if value is None:
         return None
     if isinstance(value, str):
-        items: list[tuple[str, Any]] = []
+        items: list[tuple[Any, Any]] = []
         for part in value.split(","):
             key, sign, number = part.strip().partition("=")
-            items.append((key.strip(), number.strip() if sign else True))
+            items.append((key.strip(), number.strip() if sign else None))
     elif isinstance(value, Mapping):
-        items = list(value.items())
+        items = [(key, _setting(key, entry)) for key, entry in value.items()]
     else:
         raise TypeError(
             f"schedule: must be a str, a mapping or None, got {type_name(value)}"
         )
     parts = []
     for key, number in items:
-        if not isinstance(key, str):
-            raise TypeError(f"schedule: names must be str, got {type_name(key)}")
-        if not key.isidentifier():
+        digits = (number or "0").removeprefix("-")
+        if (
+            not key.isidentifier()
+            or not digits.isascii()
+            or not digits.isalnum()
+            or max(len(key), len(digits)) > _LONGEST_SETTING
+        ):
             raise ValueError(
-                f"schedule: settings must look like m=192,n=256, got {value!r}"
+                "schedule: settings must look like m=192,n=256, got"
+                f" {reprlib.repr(value)}"
             )
-        if number is True:
-            parts.append(key)
-            continue
-        if isinstance(number, str):
-            if not number.isascii() or not number.isalnum():
-                raise ValueError(
-                    f"schedule: settings must look like m=192,n=256, got {value!r}"
-                )
-            parts.append(f"{key}={number}")
-            continue
-        if number is False:
-            parts.append(f"{key}=0")
-            continue
-        parts.append(f"{key}={integer(number, f'schedule: {key}', 0)}")
+        parts.append(key if number is None else f"{key}={number}")
     return ",".join(parts)
 
 
-def per_batch(
+def _setting(key: object, value: object) -> str:
+    """One value of a mapping as the text has it."""
+    if not isinstance(key, str):
+        raise TypeError(f"schedule: names must be str, got {type_name(key)}")
+    if isinstance(value, str):
+        return value
+    name = f"schedule: {reprlib.repr(key)[1:-1]}"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name}: must be an int, got {type_name(value)}")
+    number = int(value)
+    if abs(number) > _FARTHEST:
+        raise ValueError(f"{name}: must be at most 2^62 in size, got a larger one")
+    return str(number)
+
+
+def batch_entries(
     value: object,
     name: str,
     batch: int,
     low: int,
     high: int,
     rule: str | None = None,
-) -> list[int]:
-    """Read an int or an integer array [B] as a list of ints.
+) -> int | list[int]:
+    """Read an int or an integer array [B]: one number for all, or one a batch.
 
     Parameters
     ----------
@@ -205,20 +215,31 @@ def per_batch(
         if not low <= entry <= high:
             limits = rule or f"{low}...{high}"
             raise ValueError(f"{name}: must be in {limits}, got {entry}{where}")
-    return entries if many else entries * batch
+    return entries if many else entries[0]
+
+
+def offset_entries(value: object, name: str, batch: int) -> int | list[int]:
+    """Read q_offset or kv_offset: one number for all, or one a batch."""
+    return batch_entries(value, name, batch, -_FARTHEST, _FARTHEST, "-2**62...2**62")
 
 
 def offset(value: object, name: str, batch: int) -> list[int] | None:
-    """Read q_offset or kv_offset; None where all are 0."""
+    """Read q_offset or kv_offset, one a batch; None where all are 0."""
     if type(value) is int and value == 0:
         return None
-    entries = per_batch(value, name, batch, -_FARTHEST, _FARTHEST, "-2**62...2**62")
+    entries = _for_each(offset_entries(value, name, batch), batch)
     return entries if any(entries) else None
+
+
+def _for_each(entries: int | list[int], batch: int) -> list[int]:
+    return [entries] * batch if isinstance(entries, int) else entries
 
 
 def lengths(value: object, name: str, batch: int, size: int) -> list[int] | None:
     """Read q_lengths or kv_lengths, each within 0...size; None = all."""
-    return None if value is None else per_batch(value, name, batch, 0, size)
+    if value is None:
+        return None
+    return _for_each(batch_entries(value, name, batch, 0, size), batch)
 
 
 _memory_bytes = 0

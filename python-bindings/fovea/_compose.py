@@ -7,7 +7,7 @@ for a user's own functions (`fovea.dsl` lists this file).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -37,23 +37,26 @@ def masked_score(score_mod: Callable | None, mask_mod: Callable) -> Callable:
     return score
 
 
-def run_of(chosen: list[int]) -> tuple[int | None, int]:
+def run_of(chosen: Sequence[int]) -> tuple[int | None, int]:
     """(first, count) where `chosen` counts up by one, else (None, count)."""
     if not chosen:
         return 0, 0
     first = chosen[0]
+    if isinstance(chosen, range):
+        one = chosen.step == 1 or len(chosen) == 1
+        return (first if one else None), len(chosen)
     if chosen == list(range(first, first + len(chosen))):
         return first, len(chosen)
     return None, len(chosen)
 
 
 def shifted(
-    mod: Callable, batches: list[int], heads: list[int], row: int,
+    mod: Callable, batches: Sequence[int], heads: Sequence[int], row: int,
     extents: tuple[int, int],
 ) -> Callable:  # fmt: skip
     """`mod` as seen after a cut: its indices are the ones before the cut."""
-    b_whole = batches == list(range(extents[0]))
-    h_whole = heads == list(range(extents[1]))
+    b_whole = run_of(batches) == (0, extents[0])
+    h_whole = run_of(heads) == (0, extents[1])
     if b_whole and h_whole and row == 0:
         return mod
     b0, b_count = run_of(batches)

@@ -16,8 +16,9 @@ from ._block_mask import (
     refuse_block_mask,
     tiles_of,
 )
-from ._inputs import capture_tuples
+from ._inputs import capture_error, capture_tuples
 from ._lib import native
+from ._mask_offsets import pairs
 from ._mask_runs import TileRuns
 from .dsl.diagnose import refuse_in_mod, running_mods
 
@@ -33,6 +34,7 @@ class _Traced:
 
     def __init__(self, traced: Any, keep: list):
         self.keep = keep
+        self.variant = traced
         self.captures = capture_tuples(
             traced.arrays, traced.labels, "cpu", keep, homes=traced.homes
         )
@@ -78,7 +80,8 @@ def create_block_mask(
     captures : mapping of str to array, optional
         Arrays for keyword-only parameters of the mask_mod.
     q_offset, kv_offset : int or integer array [B]
-        What the positions start at, within -2**62...2**62.
+        What the positions start at, within -2**62...2**62; a call with the mask
+        has the same.
     device : optional
         Where the mask will live; None or "cpu".
     exact : bool
@@ -99,27 +102,34 @@ def create_block_mask(
     kv_len = _checks.integer(KV_LEN, "KV_LEN", 0)
     expect_cpu(device)
     _checks.boolean(exact, "exact")
-    _checks.fits("B", batch, 8)
-    q_off = _checks.offset(q_offset, "q_offset", batch) or [0] * batch
-    kv_off = _checks.offset(kv_offset, "kv_offset", batch) or [0] * batch
+    offsets = (
+        _checks.offset_entries(q_offset, "q_offset", batch),
+        _checks.offset_entries(kv_offset, "kv_offset", batch),
+    )
     traced = _trace_mask(mask_mod, captures)
     tiles = (tiles_of(q_len, size[0]), tiles_of(kv_len, size[1]))
-    shifts = sorted(set(zip(q_off, kv_off, strict=True)))
-    by_batch = traced.by_batch or len(shifts) > 1
-    shape = (batch if by_batch else 1, heads if traced.by_head else 1, *tiles)
-    _checks.fits("Q_LEN * KV_LEN in tiles", math.prod(shape))
+    shifts = pairs(*offsets)
+    planes = (1, 1)
+    if math.prod(tiles):
+        by_batch = traced.by_batch or len(set(shifts)) > 1
+        planes = (batch if by_batch else 1, heads if traced.by_head else 1)
+    shape = (*planes, *tiles)
+    _checks.fits("Q_LEN * KV_LEN in tiles", math.prod(tiles))
+    _checks.fits("B * H * Q_LEN in tiles", math.prod(shape[:3]), 32)
+    _checks.fits("B * H * Q_LEN * KV_LEN in tiles", math.prod(shape))
     bound = _compiler.bind(mask_mod, captures)
     lengths = (q_len, kv_len)
     with _checks.names_memory("Q_LEN * KV_LEN in tiles", math.prod(shape)):
         if not math.prod(shape):
             runs = TileRuns.of(np.zeros(shape, np.int8))
-        elif len(shifts) == 1:
+        elif len(set(shifts)) == 1:
             runs = find_runs(traced, shape, lengths, shifts[0], size, exact)
         else:
             shape = (batch if traced.by_batch else 1, *shape[1:])
-            each = list(zip(q_off, kv_off, strict=True))
-            runs = _runs_of_shifts(traced, shape, lengths, each, size, exact)
-    return BlockMask._make(runs, size, lengths, mask_mod, bound, (batch, heads))
+            runs = _runs_of_shifts(traced, shape, lengths, shifts, size, exact)
+    return BlockMask._make(
+        runs, size, lengths, mask_mod, bound, (batch, heads), offsets
+    )
 
 
 def _runs_of_shifts(
@@ -156,9 +166,12 @@ def find_runs(
     exact: bool,
 ) -> TileRuns:
     """Runs of equal tiles; `shape` is that of the classes."""
-    offsets, runs, shared, statistics = native().mask_runs(
-        traced.text, traced.captures, (*shape[:2], *lengths), shift, size, exact
-    )
+    try:
+        offsets, runs, shared, statistics = native().mask_runs(
+            traced.text, traced.captures, (*shape[:2], *lengths), shift, size, exact
+        )
+    except (IndexError, ValueError) as error:
+        raise capture_error(error, traced.variant) from None
     kept = (1, 1) if shared else shape[:2]
     return TileRuns(
         np.frombuffer(offsets, np.int64),
@@ -225,9 +238,10 @@ def create_mask(
     with _checks.names_memory("B * H * Q_LEN * KV_LEN", math.prod(shape)):
         dense = np.zeros(shape, np.bool_)
         if dense.size:
-            native().mask_dense(
-                traced.text, traced.captures, shape, (0, 0),
-                (_tensors.address(dense), "i1", shape,
-                 _tensors.strides_for(shape, (0, 1, 2, 3))),
-            )  # fmt: skip
+            strides = _tensors.strides_for(shape, (0, 1, 2, 3))
+            out = (_tensors.address(dense), "i1", shape, strides)
+            try:
+                native().mask_dense(traced.text, traced.captures, shape, (0, 0), out)
+            except (IndexError, ValueError) as error:
+                raise capture_error(error, traced.variant) from None
     return dense

@@ -88,6 +88,24 @@ def _read_capture(array: Any, label: str, home: str) -> Tensor:
         raise type(error)(f"{home}: captured array {label!r}: {rule}") from None
 
 
+def capture_error(error: Exception, traced: Any) -> Exception:
+    """An error of the compiled module with the user's own names of captures.
+
+    A Program's names are identifiers that mean nothing else: "t_" for "t".
+    """
+    text = str(error)
+    for name, label, home in zip(
+        traced.names, traced.labels, traced.homes or (), strict=False
+    ):
+        if text.startswith(f"{name}: "):
+            rule = text.removeprefix(f"{name}: ")
+            return type(error)(f"{home}: captured array {label!r}: {rule}")
+        if f" of capture {name!r} " in text:
+            own = text.replace(f" of capture {name!r} ", f" of capture {label!r} ")
+            return type(error)(f"{home}: {own}")
+    return error
+
+
 def capture_tuples(
     arrays: list,
     labels: tuple[str, ...],

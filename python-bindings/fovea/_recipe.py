@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import _attention, _block_mask, _checks, _compiler, _tensors
+from ._mask_offsets import Offsets
 from ._mask_runs import TileRuns
 from ._program import ProgramSource, functions
 from ._tensors import type_name
@@ -96,11 +97,14 @@ def rebuild_block_mask(
     size: tuple[int, int],
     seq_lengths: tuple[int, int],
     mask_mod: tuple[str, list[np.ndarray]] | None,
+    offsets: Offsets | None,
 ) -> _block_mask.BlockMask:
     """What a pickle of a BlockMask calls."""
     mod = _thaw_mask_mod(mask_mod)
     tiles = TileRuns(*runs, {})
-    return _block_mask.BlockMask._make(tiles, size, seq_lengths, mod, extent=extent)
+    return _block_mask.BlockMask._make(
+        tiles, size, seq_lengths, mod, extent=extent, offsets=offsets
+    )
 
 
 def rebuild_kernel(recipe: str, arrays: Sequence[np.ndarray]) -> _attention.Kernel:
@@ -153,6 +157,11 @@ def _path(path: object) -> str:
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path: must be a str or a path, got {type_name(path)}")
     return os.fspath(path)  # type: ignore[return-value]
+
+
+def _shown(place: str) -> str:
+    """A path in a message, which must be printable whatever the path holds."""
+    return os.fsdecode(place).encode("utf-8", "backslashreplace").decode()
 
 
 def save(kernel: _attention.Kernel, path: Any) -> None:
@@ -214,7 +223,7 @@ def load_kernel(path: Any) -> _attention.Kernel:
         if isinstance(error, OSError) and error.filename is not None:
             raise
         raise ValueError(
-            f"{place}: must be a file that Kernel.save wrote, got"
+            f"{_shown(place)}: must be a file that Kernel.save wrote, got"
             f" {type(error).__name__}: {error}"
         ) from error
     return _kernel_of(recipe, arrays)

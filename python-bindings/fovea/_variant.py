@@ -322,7 +322,7 @@ class Variant:
             traced, g.dtype, g.D, g.E, return_lse, False, target, None
         )
         return _attention._launch(
-            compiled, inputs, captures, None, None, _inputs.NOWHERE, return_lse
+            compiled, inputs, traced, captures, None, None, _inputs.NOWHERE, return_lse
         )
 
     def __reduce__(self):

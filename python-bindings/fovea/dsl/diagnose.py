@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import linecache
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator
 from dis import opname
 from threading import get_ident
 from types import CodeType, FrameType
@@ -149,19 +147,29 @@ def frame_error(
     return kind(text)
 
 
-@contextlib.contextmanager
-def running(where: str) -> Iterator[None]:
-    """While a mod runs; what it asks for may trace another one."""
-    thread = get_ident()
-    outer = running_mods.get(thread)
-    running_mods[thread] = where
-    try:
-        yield
-    finally:
-        if outer is None:
+class running:
+    """While a mod runs; what it asks for may trace another one.
+
+    No `contextlib.contextmanager`: that sets an attribute of the mod's exceptions,
+    which may refuse it.
+    """
+
+    __slots__ = ("_outer", "_where")
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        thread = get_ident()
+        self._outer = running_mods.get(thread)
+        running_mods[thread] = self._where
+
+    def __exit__(self, *error: object) -> None:
+        thread = get_ident()
+        if self._outer is None:
             del running_mods[thread]
         else:
-            running_mods[thread] = outer
+            running_mods[thread] = self._outer
 
 
 def refuse_in_mod(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import traceback
@@ -244,7 +245,9 @@ def _note(error: BaseException, where: str, function: FunctionType) -> None:
     for frame, number in traceback.walk_tb(error.__traceback__):
         if not is_library_file(frame.f_code.co_filename):
             file, line = frame.f_code.co_filename, number
-    error.add_note(f"raised while tracing {where} ({file}:{line})")
+    # An exception of the mod's own passes unchanged, even where it takes no note.
+    with contextlib.suppress(Exception):
+        error.add_note(f"raised while tracing {where} ({file}:{line})")
 
 
 def _results(region: Region, role: str, result: Any, place: str) -> list[int]:

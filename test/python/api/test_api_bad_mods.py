@@ -164,9 +164,37 @@ def test_constant_indices_are_checked_at_each_call(index, target):
     with pytest.raises(IndexError) as caught:
         fovea.attention(q, k, v, lambda s, b, h, m, n: s + array[index], target=target)
     wanted = "a constant index of dim 0 must be in -10...9 (extent 10), got"
-    assert str(caught.value) == f"array: {wanted} {index}"
-    with pytest.raises(IndexError, match="^array: a constant index of dim 0 must be"):
-        fovea.create_mask(lambda b, h, m, n: array[index] > m, 1, 1, 4, 4)
+    where = "mod '<lambda>': captured array 'array'"
+    assert str(caught.value) == f"score_{where}: {wanted} {index}"
+    mask_mod = lambda b, h, m, n: array[index] > m
+    for make in (fovea.create_mask, fovea.create_block_mask):
+        with pytest.raises(IndexError) as caught:
+            make(mask_mod, 1, 1, 4, 4)
+        assert str(caught.value) == f"mask_{where}: {wanted} {index}"
+
+
+# What means something else in a Program, and what has no such name at all.
+NAMES = ("t", "s", "q", "kv", "o", "N", "pi")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_captures_are_called_what_the_user_calls_them(name):
+    """argument, rule, given: captures by the mod and the user's own name"""
+    space = {name: np.arange(2.0)}
+    mod = eval(f"lambda score, b, h, m, n: score + {name}[9]", space)
+    with pytest.raises(IndexError) as caught:
+        fovea.attention(q, k, v, mod)
+    assert str(caught.value) == (
+        f"score_mod '<lambda>': captured array '{name}': a constant index of dim 0"
+        " must be in -2...1 (extent 2), got 9"
+    )
+    mod = eval(f"lambda score, b, h, m, n: score + {name}[n]", space)
+    with pytest.raises(IndexError) as caught:
+        fovea.attention(q, k, v, mod, target="interpreter")
+    assert str(caught.value) == (
+        f"score_mod '<lambda>': index 2 of capture '{name}' (dim 0) is out of range"
+        " [0, 2) at b=0, h=0, q=0, kv=2"
+    )
 
 
 def test_constant_indices_within_the_extent():
@@ -191,7 +219,8 @@ def test_arrays_that_shrink_between_calls():
     with pytest.raises(IndexError) as caught:
         shrinking(q, k, v)
     assert str(caught.value) == (
-        "holder_bias: a constant index of dim 0 must be in -4...3 (extent 4), got 4"
+        "score_mod 'mod': captured array \"holder['bias']\": a constant index of dim 0"
+        " must be in -4...3 (extent 4), got 4"
     )
     holder["bias"] = np.zeros(9)
     shrinking(q, k, v)

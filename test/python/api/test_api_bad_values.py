@@ -62,7 +62,7 @@ ATTENTION = {
     ),
     "schedule negative": (
         dict(schedule="m=-1"), ValueError,
-        "schedule: settings must look like m=192,n=256, got 'm=-1'",
+        "schedule: m must be a number from 1 to 1048576, got 'm=-1'",
     ),
     "schedule key": (
         dict(schedule={1: 2}), TypeError, "schedule: names must be str, got int",
@@ -71,7 +71,24 @@ ATTENTION = {
         dict(schedule={"m": 1.5}), TypeError, "schedule: m: must be an int, got float",
     ),
     "schedule value below 0": (
-        dict(schedule={"m": -4}), ValueError, "schedule: m: must be at least 0, got -4",
+        dict(schedule={"m": -4}), ValueError,
+        "schedule: m must be a number from 1 to 1048576, got 'm=-4'",
+    ),
+    "schedule short below 0": (
+        dict(schedule="short=-1"), ValueError,
+        "schedule: short must be a number from 0 to 1048576, got 'short=-1'",
+    ),
+    "schedule bool": (
+        dict(schedule={"m": True}), TypeError, "schedule: m: must be an int, got bool",
+    ),
+    "schedule long": (
+        dict(schedule="m" * 10_000), ValueError,
+        "schedule: settings must look like m=192,n=256, got"
+        " 'mmmmmmmmmmmm...mmmmmmmmmmmmm'",
+    ),
+    "schedule digits": (
+        dict(schedule={"m": 10**5000}), ValueError,
+        "schedule: m: must be at most 2^62 in size, got a larger one",
     ),
     # offsets
     "q_offset float": (
@@ -529,3 +546,11 @@ def test_save_refuses(tmp_path):
     with pytest.raises(FileNotFoundError):
         kernel.save(tmp_path / "no" / "such" / "x.kernel")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["\ud800", "folder/\ud801.fovea"])
+def test_names_of_files_in_messages_can_be_printed(path):
+    """argument, rule, given: in a text that can be written"""
+    with pytest.raises(ValueError, match="must be a file that Kernel.save") as caught:
+        fovea.load_kernel(path)
+    assert str(caught.value).encode().startswith(path.encode(errors="backslashreplace"))

@@ -490,6 +490,21 @@ def test_exceptions_of_the_mod_pass_unchanged(kind):
     assert trace_variant(lambda s, b, h, q, k: s), "the next call works"
 
 
+@pytest.mark.parametrize("name", ["add_note", "__setattr__"])
+def test_exceptions_that_take_no_note_pass_unchanged(name):
+    def refuse(self, *args):
+        raise RuntimeError("not here")
+
+    thrown = type("Stiff", (Exception,), {name: refuse})("own")
+
+    def raising(s, b, h, q, k):
+        raise thrown
+
+    with pytest.raises(type(thrown)) as caught:
+        trace_variant(raising)
+    assert caught.value is thrown
+
+
 def test_names_and_attributes_that_are_missing():
     def missing(s, b, h, q, k):
         return s + undefined_name[h]  # noqa: F821
