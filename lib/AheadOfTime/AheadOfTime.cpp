@@ -78,10 +78,7 @@ static llvm::Error addVersion(const Program &program, const CPUTarget &target,
   return llvm::Error::success();
 }
 
-llvm::Expected<AheadOfTimeOutput>
-fovea::compileAheadOfTime(const Program &program,
-                          llvm::ArrayRef<CPUTarget> targets,
-                          llvm::StringRef name) {
+llvm::Error fovea::checkObjectName(llvm::StringRef name) {
   if (!isIdentifier(name))
     return makeError(FOVEA_INVALID_ARGUMENT,
                      "-o: NAME must be a C identifier, got '" + name + "'");
@@ -92,6 +89,15 @@ fovea::compileAheadOfTime(const Program &program,
     return makeError(FOVEA_INVALID_ARGUMENT,
                      "-o: NAME must not be a function of the C library, got '" +
                          name + "'");
+  return llvm::Error::success();
+}
+
+llvm::Expected<AheadOfTimeOutput>
+fovea::compileAheadOfTime(const Program &program,
+                          llvm::ArrayRef<CPUTarget> targets,
+                          llvm::StringRef name) {
+  if (llvm::Error error = checkObjectName(name))
+    return std::move(error);
   if (targets.empty())
     return makeError(FOVEA_INVALID_ARGUMENT, "target: must name at least one");
   if (program.blockMask)

@@ -25,9 +25,8 @@ static constexpr OptionSpec optionSpecs[] = {
 
 namespace {
 struct Options {
-  std::string input, output, dtype;
-  std::optional<int64_t> headDim, valueDim;
-  std::vector<std::string> defines;
+  std::string input, output;
+  ReadOptions source;
   std::vector<CPUTarget> targets;
 };
 
@@ -45,6 +44,10 @@ bool readTargets(const CommandLine &line, Options &options) {
     llvm::SmallVector<llvm::StringRef> names;
     llvm::StringRef(list).split(names, ',');
     for (llvm::StringRef name : names) {
+      if (name.empty())
+        return complain(invalid("--target: must be names separated by commas, "
+                                "got '" +
+                                list + "'"));
       auto target = resolveCPUTarget(name, /*mustRun=*/false);
       if (!target)
         return complain(invalid("--" + takeStatus(target.takeError()).second));
@@ -57,19 +60,29 @@ bool readTargets(const CommandLine &line, Options &options) {
 bool readOptions(const CommandLine &line, Options &options) {
   options.input = line.getFile();
   options.output = line.get("-o").value_or("");
-  options.dtype = line.get("--dtype").value_or("");
-  options.defines = line.getAll("-D");
-  if (!options.dtype.empty())
-    if (auto dtype = parseInputDType(options.dtype, "--dtype"); !dtype)
+  ReadOptions &source = options.source;
+  source.defineOption = "-D";
+  source.headDimOption = "--head-dim:";
+  source.valueDimOption = "--value-dim:";
+  source.defaultDType = DType::F32;
+  source.dtype = line.get("--dtype").value_or("");
+  if (!source.dtype.empty())
+    if (auto dtype = parseInputDType(source.dtype, "--dtype"); !dtype)
       return complain(dtype.takeError());
+  for (const std::string &text : line.getAll("-D"))
+    if (llvm::Error error = addAssignment(source.defines, text, "-D"))
+      return complain(std::move(error));
   if (!readTargets(line, options))
     return false;
   if (options.output.empty()) {
     llvm::errs() << "foveac: needs -o NAME; --help says more\n";
     return false;
   }
-  for (auto [name, dim] : {std::pair("--head-dim", &options.headDim),
-                           std::pair("--value-dim", &options.valueDim)}) {
+  if (llvm::Error error =
+          checkObjectName(llvm::sys::path::filename(options.output)))
+    return complain(std::move(error));
+  for (auto [name, dim] : {std::pair("--head-dim", &source.headDim),
+                           std::pair("--value-dim", &source.valueDim)}) {
     std::optional<std::string> text = line.get(name);
     int64_t number;
     if (!text)
@@ -81,6 +94,8 @@ bool readOptions(const CommandLine &line, Options &options) {
     }
     *dim = number;
   }
+  if (llvm::Error error = checkDims(source))
+    return complain(std::move(error));
   return true;
 }
 
@@ -105,19 +120,7 @@ llvm::Error writeFile(const std::string &path, llvm::StringRef bytes) {
 }
 
 llvm::Expected<Program> readProgram(const Options &options) {
-  ReadOptions source;
-  source.defineOption = "-D";
-  source.defaultDType = DType::F32;
-  source.dtype = options.dtype;
-  for (const std::string &define : options.defines) {
-    auto pair = splitAssignment(define, "-D");
-    if (!pair)
-      return pair.takeError();
-    source.defines.push_back(std::move(*pair));
-  }
-  source.headDim = options.headDim;
-  source.valueDim = options.valueDim;
-  auto program = readSourceFile(options.input, source, llvm::errs());
+  auto program = readSourceFile(options.input, options.source, llvm::errs());
   if (!program)
     return program.takeError();
   // Whether the log-sum-exp is wanted shows at the call.
@@ -162,11 +165,14 @@ int fovea::runFoveac(int argc, char **argv) {
   }
   if (outcome == CommandLine::Outcome::BadUsage || !readOptions(line, options))
     return 2;
-  auto [status, text] = takeStatus(run(options));
+  llvm::Error error = run(options);
+  int code = error.isA<UsageError>() ? 2 : 1;
+  auto [status, text] = takeStatus(std::move(error));
   if (status == FOVEA_OK)
     return 0;
   // Without a text, diagnostics that name their place have said it.
   if (!text.empty())
-    llvm::errs() << "foveac: error: " << text << "\n";
-  return 1;
+    printToolError(text,
+                   code == 2 ? "foveac: " : "foveac: error: ", llvm::errs());
+  return code;
 }

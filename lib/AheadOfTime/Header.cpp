@@ -278,6 +278,13 @@ void HeaderWriter::writeFunction() {
      << dtype << ", " << e << ", &call.args.value, 1) ||\n"
      << "      !fovea_aot_out(&call, out, \"out\", " << dtype << ", 4, " << e
      << ", &call.args.out))\n    return call.status;\n";
+  llvm::SmallVector<llvm::StringRef> inputs(queries.begin(), queries.end());
+  inputs.append(keys.begin(), keys.end());
+  inputs.push_back(value);
+  for (llvm::StringRef input : inputs)
+    os << "  if (!fovea_aot_apart(&call, out, " << input
+       << ", \"must not lie where " << input
+       << " does\"))\n    return call.status;\n";
   if (program.returnLse)
     os << "  if (lse && !fovea_aot_out(&call, lse, \"lse\", "
        << static_cast<int>(score)

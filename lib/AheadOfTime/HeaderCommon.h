@@ -247,10 +247,16 @@ static inline int fovea_aot_key(fovea_aot_call *call, const fovea_tensor *k,
 static inline int fovea_aot_out(fovea_aot_call *call, const fovea_tensor *out,
                                 const char *name, int32_t dtype, int32_t rank,
                                 int64_t dim, fovea_cpu_tensor *described) {
+  int32_t i;
   if (!out)
     return fovea_aot_fail(call, 1, name, "must not be null", 0, 0);
   if (!fovea_aot_tensor(call, out, name, dtype, rank))
     return 0;
+  for (i = 0; i < rank; ++i)
+    if (out->sizes[i] > 1 && out->strides[i] == 0)
+      return fovea_aot_fail(call, 1, name,
+                            "strides must not be 0: its elements are written",
+                            0, 0);
   fovea_aot_strides(out, described);
   return fovea_aot_size(call, name, "batch must be", call->args.batch,
                         out->sizes[0]) &&
@@ -260,6 +266,14 @@ static inline int fovea_aot_out(fovea_aot_call *call, const fovea_tensor *out,
                         out->sizes[2]) &&
          (rank == 3 ||
           fovea_aot_size(call, name, "head dim must be", dim, out->sizes[3]));
+}
+
+/* Inputs are read after the first results are written. */
+static inline int fovea_aot_apart(fovea_aot_call *call, const fovea_tensor *out,
+                                  const fovea_tensor *input, const char *what) {
+  return !out->data || out->data != input->data
+             ? 1
+             : fovea_aot_fail(call, 1, "out", what, 0, 0);
 }
 
 static inline int fovea_aot_scales(fovea_aot_call *call, const char *name,

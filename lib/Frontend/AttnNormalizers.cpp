@@ -5,6 +5,7 @@
 #include "AttnLowering.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/ErrorHandling.h"
 
 using namespace llvm;
@@ -153,8 +154,11 @@ LogicalResult NormalizerLowering::lowerBuiltin() {
     SmallVector<StringRef> known = {"softmax"};
     for (const Builtin &candidate : getBuiltins())
       known.push_back(candidate.name);
-    return diagnostics.error(decl.name.offset, "unknown normalizer '" + name +
-                                                   "'" + suggest(name, known));
+    std::string tail = suggest(name, known);
+    if (tail.empty())
+      tail = ", there are: " + join(known, ", ");
+    return diagnostics.error(decl.name.offset,
+                             "unknown normalizer '" + name + "'" + tail);
   }
   if (failed(bindArguments(*builtin)))
     return failure();

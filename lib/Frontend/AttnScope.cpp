@@ -258,10 +258,8 @@ private:
 
 class VariantDeclarer {
 public:
-  VariantDeclarer(VariantScope &scope, Defines defines,
-                  StringSet<> &usedDefines)
-      : scope(scope), diagnostics(scope.file.diagnostics), defines(defines),
-        usedDefines(usedDefines) {}
+  VariantDeclarer(VariantScope &scope, Defines defines)
+      : scope(scope), diagnostics(scope.file.diagnostics), defines(defines) {}
 
   LogicalResult run() {
     bool ok = true;
@@ -359,13 +357,10 @@ private:
   }
 
   std::optional<StringRef> findDefine(StringRef name) {
-    std::optional<StringRef> value;
     for (const auto &[key, text] : defines)
       if (key == name)
-        value = text;
-    if (value)
-      usedDefines.insert(name);
-    return value;
+        return StringRef(text);
+    return std::nullopt;
   }
 
   /// A literal as -D gives it.
@@ -498,7 +493,6 @@ private:
   VariantScope &scope;
   AttnDiagnostics &diagnostics;
   Defines defines;
-  StringSet<> &usedDefines;
   StringMap<size_t> places;
 };
 } // namespace
@@ -537,9 +531,8 @@ LogicalResult declareLets(VariantScope &scope, ArrayRef<LetDecl> lets,
   return success(ok);
 }
 
-LogicalResult declareVariant(VariantScope &scope, Defines defines,
-                             StringSet<> &usedDefines) {
-  bool ok = succeeded(VariantDeclarer(scope, defines, usedDefines).run());
+LogicalResult declareVariant(VariantScope &scope, Defines defines) {
+  bool ok = succeeded(VariantDeclarer(scope, defines).run());
   ok &= succeeded(declareLets(scope, scope.decl.lets, scope.lets));
   return success(ok);
 }

@@ -42,8 +42,7 @@ struct VariantScope {
 };
 
 /// Declares parameters, sizes and lets of `scope.decl`.
-llvm::LogicalResult declareVariant(VariantScope &scope, Defines defines,
-                                   llvm::StringSet<> &usedDefines);
+llvm::LogicalResult declareVariant(VariantScope &scope, Defines defines);
 /// Adds the lets of `lets` to `map`; refuses what is already defined.
 llvm::LogicalResult declareLets(VariantScope &scope,
                                 llvm::ArrayRef<LetDecl> lets,

@@ -62,8 +62,16 @@ private:
 
 class FileLowering {
 public:
-  FileLowering(FileScope &scope, StringRef fileName, Defines defines)
-      : scope(scope), fileName(fileName), defines(defines) {}
+  FileLowering(FileScope &scope, StringRef fileName, Defines defines,
+               StringRef chosen)
+      : scope(scope), fileName(fileName), defines(defines) {
+    bool exists = any_of(scope.file.variants, [&](const VariantDecl &decl) {
+      return decl.name.text == chosen;
+    });
+    for (const VariantDecl &decl : scope.file.variants)
+      if (!exists || decl.name.text == chosen)
+        defined.push_back(&decl);
+  }
 
   FailureOr<std::vector<Program>> run() {
     if (failed(checkFile(scope)) || failed(checkConsts()))
@@ -99,7 +107,8 @@ private:
     program.doc = decl.doc;
     program.file = fileName.str();
     VariantScope variant{scope, decl, program, {}, {}, {}, {}, {}};
-    if (failed(declareVariant(variant, defines, usedDefines)))
+    bool takesDefines = is_contained(defined, &decl);
+    if (failed(declareVariant(variant, takesDefines ? defines : Defines())))
       return failure();
     if (failed(VariantLowering(variant).run()))
       return failure();
@@ -112,17 +121,17 @@ private:
 
   LogicalResult checkDefines() {
     bool ok = true;
+    SmallVector<StringRef> known;
+    for (const VariantDecl *variant : defined)
+      for (const ParamDecl &param : variant->params)
+        if (param.value)
+          known.push_back(param.name.text);
     for (const auto &[name, value] : defines) {
-      if (usedDefines.contains(name))
+      if (is_contained(known, StringRef(name)))
         continue;
       ok = false;
-      SmallVector<StringRef> known;
-      for (const VariantDecl &variant : scope.file.variants)
-        for (const ParamDecl &param : variant.params)
-          if (param.value)
-            known.push_back(param.name.text);
       (void)scope.diagnostics.error(
-          scope.file.variants.front().name.offset,
+          defined.front()->name.offset,
           "-D " + StringRef(name).take_front(60) +
               ": no compile-time parameter of this name" +
               suggest(name, known));
@@ -133,14 +142,15 @@ private:
   FileScope &scope;
   StringRef fileName;
   Defines defines;
-  StringSet<> usedDefines;
+  /// The variants that `defines` are for.
+  SmallVector<const VariantDecl *> defined;
 };
 } // namespace
 
 FailureOr<std::vector<Program>>
 parseAttn(StringRef text, StringRef fileName,
           ArrayRef<std::pair<std::string, std::string>> defines,
-          raw_ostream &os) {
+          raw_ostream &os, StringRef variant) {
   if (text.size() > AttnLimits::textBytes) {
     os << fileName << ":1:1: error: the file has " << text.size()
        << " bytes; at most " << AttnLimits::textBytes << " are read\n";
@@ -157,10 +167,20 @@ parseAttn(StringRef text, StringRef fileName,
                              "the file defines no attention variant");
   FileScope scope{file, diagnostics, {}, {}, {}};
   FailureOr<std::vector<Program>> programs =
-      FileLowering(scope, fileName, defines).run();
+      FileLowering(scope, fileName, defines, variant).run();
   if (failed(programs) && diagnostics.hasTooManyErrors())
     os << fileName << ": error: too many errors\n";
   return programs;
+}
+
+void printAttnError(StringRef text, StringRef fileName, unsigned line,
+                    unsigned column, const Twine &message, raw_ostream &os) {
+  size_t offset = 0;
+  while (--line > 0 && offset != StringRef::npos)
+    if (offset = text.find('\n', offset); offset != StringRef::npos)
+      ++offset;
+  offset = std::min(offset, text.size()) + column - 1;
+  (void)AttnDiagnostics(text, fileName, os).error(offset, message);
 }
 
 } // namespace fovea

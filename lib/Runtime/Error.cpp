@@ -6,6 +6,7 @@
 using namespace fovea;
 
 char StatusError::ID = 0;
+char UsageError::ID = 0;
 
 void StatusError::log(llvm::raw_ostream &os) const { os << message; }
 

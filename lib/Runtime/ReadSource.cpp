@@ -6,6 +6,7 @@
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Regex.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <tuple>
@@ -34,7 +35,8 @@ static llvm::Expected<Program> readAttn(const ReadOptions &options,
                                         std::string *warnings) {
   std::string text;
   llvm::raw_string_ostream os(text);
-  auto programs = parseAttn(options.text, options.name, options.defines, os);
+  auto programs = parseAttn(options.text, options.name, options.defines, os,
+                            options.variant);
   if (failed(programs))
     return makeError(FOVEA_PARSE_ERROR, llvm::StringRef(text).rtrim());
   if (warnings)
@@ -102,18 +104,27 @@ static llvm::Error applyTypes(Program &program, const ReadOptions &options) {
   return llvm::Error::success();
 }
 
-static llvm::Error applyDims(Program &program, const ReadOptions &options) {
-  for (auto [name, dim, least] : {std::tuple("head_dim", options.headDim, 1),
-                                  std::tuple("value_dim", options.valueDim, 0)})
+llvm::Error fovea::checkDims(const ReadOptions &options) {
+  for (auto [name, dim, least] :
+       {std::tuple(options.headDimOption, options.headDim, 1),
+        std::tuple(options.valueDimOption, options.valueDim, 0)})
     if (dim && (*dim < least || *dim > ProgramLimits::headDim))
-      return invalid(Twine(name) + ": must lie within " + Twine(least) +
+      return invalid(Twine(name) + " must lie within " + Twine(least) +
                      " and " + Twine(ProgramLimits::headDim) + ", got " +
                      Twine(*dim));
+  return llvm::Error::success();
+}
+
+static llvm::Error applyDims(Program &program, const ReadOptions &options) {
+  if (llvm::Error error = checkDims(options))
+    return error;
   if (options.headDim)
     program.headDims.assign(std::max<size_t>(program.headDims.size(), 1),
                             *options.headDim);
   if (program.headDims.empty())
-    return invalid("head_dim: the source gives none");
+    return llvm::make_error<UsageError>(
+        (options.headDimOption + " must be given, as the source has none")
+            .str());
   if (options.valueDim)
     program.valueDim = options.valueDim;
   if (!program.valueDim)
@@ -139,6 +150,11 @@ static llvm::Error applyFlags(Program &program, const ReadOptions &options) {
 
 llvm::Expected<Program> fovea::readSource(const ReadOptions &options,
                                           std::string *warnings) {
+  for (size_t i = 0; i < options.defines.size(); ++i)
+    for (size_t j = 0; j < i; ++j)
+      if (options.defines[i].first == options.defines[j].first)
+        return invalid(options.defineOption + ": '" + options.defines[i].first +
+                       "' is given twice");
   auto program = options.kind == SourceKind::Attn ? readAttn(options, warnings)
                  : options.kind == SourceKind::MLIR
                      ? readMLIR(options)
@@ -220,7 +236,10 @@ llvm::Expected<Program> fovea::readSourceFile(llvm::StringRef file,
   diagnostics << warnings;
   if (program)
     return program;
-  auto [status, text] = takeStatus(program.takeError());
+  llvm::Error error = program.takeError();
+  if (error.isA<UsageError>())
+    return std::move(error);
+  auto [status, text] = takeStatus(std::move(error));
   if (status != FOVEA_PARSE_ERROR)
     return makeError(status, text);
   diagnostics << text << "\n";
@@ -235,4 +254,36 @@ fovea::splitAssignment(llvm::StringRef text, llvm::StringRef option) {
   if (name.empty() || value.empty())
     return invalid(option + ": must be NAME=VALUE, got '" + text + "'");
   return std::pair(name.str(), value.str());
+}
+
+llvm::Error fovea::addAssignment(Assignments &assignments, llvm::StringRef text,
+                                 llvm::StringRef option) {
+  auto pair = splitAssignment(text, option);
+  if (!pair)
+    return pair.takeError();
+  if (llvm::any_of(assignments, [&](const auto &other) {
+        return other.first == pair->first;
+      }))
+    return invalid(option + ": '" + pair->first + "' is given twice");
+  assignments.push_back(std::move(*pair));
+  return llvm::Error::success();
+}
+
+void fovea::printToolError(llvm::StringRef text, llvm::StringRef prefix,
+                           llvm::raw_ostream &os) {
+  static const llvm::Regex place("^([^\n]+):([0-9]+):([0-9]+): error: (.*)$");
+  llvm::SmallVector<llvm::StringRef, 5> parts;
+  unsigned line, column;
+  if (!place.match(text, &parts) || parts[2].getAsInteger(10, line) ||
+      parts[3].getAsInteger(10, column)) {
+    os << prefix << text << "\n";
+    return;
+  }
+  // Standard input is read once.
+  auto buffer = llvm::MemoryBuffer::getFile(parts[1]);
+  if (!buffer || !parts[1].ends_with(".attn")) {
+    os << text << "\n";
+    return;
+  }
+  printAttnError((*buffer)->getBuffer(), parts[1], line, column, parts[4], os);
 }

@@ -62,13 +62,13 @@ bool CommandLine::take(llvm::StringRef argument,
     values[spec->name.str()].push_back("");
     return true;
   }
-  if (!attached) {
-    if (rest.empty())
-      return fail(errors,
-                  spec->name.str() + " needs a value: " + spec->value.str());
+  if (!attached && !rest.empty()) {
     value = rest.front();
     rest = rest.drop_front();
   }
+  if (value.empty())
+    return fail(errors,
+                spec->name.str() + " needs a value: " + spec->value.str());
   if (!spec->repeated && has(spec->name))
     return fail(errors, spec->name.str() + " is given twice");
   values[spec->name.str()].push_back(value.str());

@@ -63,28 +63,21 @@ static llvm::Expected<RunOptions> readOptions(const CommandLine &line) {
   options.file = line.getFile();
   options.source.defineOption = "-D";
   options.source.defaultDType = DType::F32;
-  for (const std::string &text : line.getAll("-D")) {
-    auto define = splitAssignment(text, "-D");
-    if (!define)
-      return define.takeError();
-    options.source.defines.push_back(*define);
-  }
-  for (const std::string &text : line.getAll("--set")) {
-    auto array = splitAssignment(text, "--set");
-    if (!array)
-      return array.takeError();
-    if (llvm::any_of(options.arrays, [&](const auto &other) {
-          return other.first == array->first;
-        }))
-      return invalid("--set: '" + array->first + "' is given twice");
-    options.arrays.push_back(*array);
-  }
+  for (auto [option, assignments] : {std::pair("-D", &options.source.defines),
+                                     std::pair("--set", &options.arrays)})
+    for (const std::string &text : line.getAll(option))
+      if (llvm::Error error = addAssignment(*assignments, text, option))
+        return std::move(error);
   auto shape = RunShape::parse(line.get("--shape").value_or(""));
   if (!shape)
     return shape.takeError();
   options.shape = *shape;
   options.source.headDim = shape->D;
   options.source.valueDim = shape->E;
+  options.source.headDimOption = "--shape: D";
+  options.source.valueDimOption = "--shape: E";
+  if (llvm::Error error = checkDims(options.source))
+    return std::move(error);
   if (auto text = line.get("--dtype")) {
     options.source.dtype = *text;
     if (auto dtype = parseInputDType(*text, "--dtype"); !dtype)
@@ -98,6 +91,9 @@ static llvm::Expected<RunOptions> readOptions(const CommandLine &line) {
   options.schedule = line.get("--schedule").value_or("");
   options.outFile = line.get("--out").value_or("");
   options.lseFile = line.get("--lse").value_or("");
+  if (!options.lseFile.empty() && options.lseFile == options.outFile)
+    return invalid("--lse: must not be the file of --out, got '" +
+                   options.lseFile + "'");
   options.interpret =
       line.has("--interpret") || options.target == "interpreter";
   if (isGPUTarget(options.target))
@@ -308,7 +304,7 @@ int fovea::runFoveaRun(int argc, const char *const *argv,
   auto report = [&](llvm::Error error) {
     std::string text = takeStatus(std::move(error)).second;
     if (!text.empty())
-      errors << "fovea-run: " << text << "\n";
+      printToolError(text, "fovea-run: ", errors);
   };
   auto options = readOptions(line);
   if (!options) {
@@ -318,8 +314,10 @@ int fovea::runFoveaRun(int argc, const char *const *argv,
   auto status = runAll(*options, out, errors);
   if (status)
     return *status;
-  report(status.takeError());
-  return 1;
+  llvm::Error error = status.takeError();
+  int code = error.isA<UsageError>() ? 2 : 1;
+  report(std::move(error));
+  return code;
 }
 
 int fovea::finishTool(int status) {

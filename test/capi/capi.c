@@ -150,7 +150,7 @@ static int test_wrong_options(void) {
   fovea_message message = make_message();
   fovea_kernel *kernel = NULL;
   fovea_compile_options options = make_options();
-  const char *defines[] = {"W=64"};
+  const char *defines[] = {"W=64", "W=65"};
 
 #define REFUSED(status, words)                                                 \
   CHECK(fovea_compile(&options, &kernel, NULL, &message) == (status));         \
@@ -178,6 +178,9 @@ static int test_wrong_options(void) {
   options.defines = defines;
   options.num_defines = 1;
   REFUSED(FOVEA_INVALID_ARGUMENT, "defines: no compile-time parameter 'W'");
+  options.defines = defines;
+  options.num_defines = 2;
+  REFUSED(FOVEA_INVALID_ARGUMENT, "defines: 'W' is given twice");
   options.source_kind = FOVEA_SOURCE_ATTN;
   options.source = "attention x { mask = ";
   options.source_size = strlen(options.source);

@@ -48,6 +48,9 @@ bool isTakenInC(llvm::StringRef name);
 /// declare one: no kernel may take it.
 bool isFunctionOfC(llvm::StringRef name);
 
+/// Whether an object may have this name.
+llvm::Error checkObjectName(llvm::StringRef name);
+
 /// Compiles a complete program for each target. The header defines one function
 /// `name`, which takes the best version that the processor runs.
 llvm::Expected<AheadOfTimeOutput>

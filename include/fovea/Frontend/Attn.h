@@ -26,13 +26,19 @@ struct AttnLimits {
 };
 
 /// Parses a file into one canonical Program per variant, dtype and dims left
-/// out. `defines` are (name, value) pairs for compile-time parameters; fileName
-/// is for messages, which go to `diagnostics` in clang's form: file:line:col,
-/// source line, caret. Warnings alone do not make it fail.
+/// out. `defines` are (name, value) pairs for compile-time parameters, of
+/// `variant` where it names one; fileName is for messages, which go to
+/// `diagnostics` in clang's form: file:line:col, source line, caret. Warnings
+/// alone do not make it fail.
 llvm::FailureOr<std::vector<Program>>
 parseAttn(llvm::StringRef text, llvm::StringRef fileName,
           llvm::ArrayRef<std::pair<std::string, std::string>> defines,
-          llvm::raw_ostream &diagnostics);
+          llvm::raw_ostream &diagnostics, llvm::StringRef variant = "");
+
+/// Prints an error that was found later as parseAttn prints its own.
+void printAttnError(llvm::StringRef text, llvm::StringRef fileName,
+                    unsigned line, unsigned column, const llvm::Twine &message,
+                    llvm::raw_ostream &os);
 
 /// The one format. Fails on what the language cannot say (a NaN constant).
 llvm::Expected<std::string> printAttn(const Program &program);

@@ -25,6 +25,15 @@ public:
   std::string message;
 };
 
+/// A wrong value of an option, found once the source was read: exit status 2
+/// of the tools.
+class UsageError : public llvm::ErrorInfo<UsageError, StatusError> {
+public:
+  static char ID;
+  UsageError(std::string message)
+      : ErrorInfo(FOVEA_INVALID_ARGUMENT, std::move(message)) {}
+};
+
 llvm::Error makeError(fovea_status status, const llvm::Twine &message);
 
 /// A wrong value of an argument: "ARGUMENT: RULE, got VALUE".

@@ -39,8 +39,9 @@ struct ReadOptions {
   int wantLse = -1;                  ///< -1: as the source says
   int wantBlockMask = -1;            ///< -1: as the source says
   Assignments defines;
-  /// How the user gave them, for errors.
-  llvm::StringRef defineOption = "defines";
+  /// How the user gives them, for errors.
+  llvm::StringRef defineOption = "defines",
+                  headDimOption = "head_dim:", valueDimOption = "value_dim:";
 };
 
 /// Reads, completes, verifies. Warnings of the front end go to `warnings`,
@@ -78,6 +79,18 @@ llvm::Expected<DType> parseInputDType(llvm::StringRef text,
 /// Splits "W=64", given as `option`; neither part is empty.
 llvm::Expected<std::pair<std::string, std::string>>
 splitAssignment(llvm::StringRef text, llvm::StringRef option);
+
+/// Adds one, whose name must be new.
+llvm::Error addAssignment(Assignments &assignments, llvm::StringRef text,
+                          llvm::StringRef option);
+
+/// Whether the dims that the user gives lie within the limits.
+llvm::Error checkDims(const ReadOptions &options);
+
+/// Prints what a tool's error says. One that names a place in a .attn file gets
+/// the line with a caret below and no `prefix`.
+void printToolError(llvm::StringRef text, llvm::StringRef prefix,
+                    llvm::raw_ostream &os);
 
 } // namespace fovea
 

@@ -4,6 +4,7 @@
 #include "fovea/Frontend/AttnModule.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace fovea {
 #define GEN_PASS_DEF_ATTNPRINTMASKCLASSES
@@ -18,13 +19,8 @@ struct AttnPrintMaskClasses
   using AttnPrintMaskClassesBase::AttnPrintMaskClassesBase;
 
   void runOnOperation() override {
-    constexpr int64_t most = 4096; // tiles in a row of the picture
-    if (tile < 1 || queries < 0 || keys < 0 || queries / tile >= most ||
-        keys / tile >= most) {
-      getOperation().emitError("tile must be at least 1 and leave fewer than ")
-          << most << " tiles a side, got " << tile.getValue();
+    if (failed(checkOptions()))
       return signalPassFailure();
-    }
     auto programs = exportPrograms(getOperation());
     if (!programs) {
       getOperation().emitError(llvm::toString(programs.takeError()));
@@ -32,6 +28,30 @@ struct AttnPrintMaskClasses
     }
     for (const Program &program : *programs)
       print(program);
+  }
+
+  llvm::LogicalResult checkOptions() {
+    constexpr int64_t most = 4096; // tiles in a row of the picture
+    constexpr int64_t far = int64_t(1) << 40;
+    // heads is checked before head, tile before what is counted in tiles.
+    const std::tuple<llvm::StringRef, int64_t, int64_t, int64_t> ranges[] = {
+        {"tile", tile, 1, far},
+        {"heads", heads, 1, far},
+        {"head", head, 0, heads - 1},
+        {"batch", batch, 0, far},
+        {"offset", offset, -far, far}};
+    for (auto [name, value, least, largest] : ranges)
+      if (value < least || value > largest)
+        return getOperation().emitError(name)
+               << " must lie within " << least << " and " << largest << ", got "
+               << value;
+    for (auto [name, value] : {std::pair("queries", queries.getValue()),
+                               std::pair("keys", keys.getValue())})
+      if (value < 0 || value / tile >= most)
+        return getOperation().emitError(name)
+               << " must be at least 0 and fewer than " << most
+               << " tiles of " << tile.getValue() << ", got " << value;
+    return llvm::success();
   }
 
   void print(const Program &program) {

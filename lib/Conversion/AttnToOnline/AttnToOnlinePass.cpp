@@ -144,6 +144,10 @@ struct ConvertAttnToOnline
     options.indexBits = indexBits;
     options.fewQueries = fewQueries;
     options.paged = paged;
+    if (target == "cpu" && failed(checkCPU(cpu, features, [&] {
+          return getOperation().emitError();
+        })))
+      return signalPassFailure();
     TargetModel model = getCPUModel(cpu, features);
     for (func::FuncOp func :
          llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))

@@ -51,6 +51,12 @@ OwningOpRef<ModuleOp> fovea::importAttn(const llvm::MemoryBuffer &source,
   std::vector<std::pair<std::string, std::string>> defines;
   for (const std::string &define : options->defines) {
     auto [name, value] = StringRef(define).split('=');
+    if (llvm::any_of(defines, [name = name](const auto &other) {
+          return other.first == name;
+        })) {
+      llvm::errs() << "error: -D: '" << name << "' is given twice\n";
+      return nullptr;
+    }
     defines.push_back({name.str(), value.str()});
   }
   llvm::FailureOr<std::vector<Program>> programs = parseAttn(

@@ -20,6 +20,11 @@
 // RUN: not fovea-opt %s -convert-attn-to-online=schedule=n=20 2>&1 | FileCheck %s --check-prefix=GROUP
 // RUN: not fovea-opt %s -convert-attn-to-online='schedule=m=8,m=16' 2>&1 | FileCheck %s --check-prefix=TWICE
 // RUN: not fovea-opt %s -convert-attn-to-online=schedule=m=4096 2>&1 | FileCheck %s --check-prefix=L2
+// RUN: not fovea-opt %s -convert-attn-to-online=schedule=m 2>&1 | FileCheck %s --check-prefix=NONE
+// RUN: not fovea-opt %s -convert-attn-to-online=cpu=znver9 2>&1 | FileCheck %s --check-prefix=CPU
+// RUN: not fovea-opt %s -convert-attn-to-online='cpu=znver4 features=+avx512bf16,+nope' 2>&1 | FileCheck %s --check-prefix=FEATURE
+// RUN: not fovea-opt %s -convert-attn-to-online='cpu=neoverse-n1 features=+avx512f' 2>&1 | FileCheck %s --check-prefix=FOREIGN
+// RUN: fovea-opt %s -convert-attn-to-online='cpu=cortex-a53 features=+bf16' | FileCheck %s --check-prefix=NEON
 // RUN: not fovea-opt %s -convert-attn-to-online=target=gpu 2>&1 | FileCheck %s --check-prefix=TARGET
 // RUN: not fovea-opt %s -convert-attn-to-online=index-bits=16 2>&1 | FileCheck %s --check-prefix=BITS
 
@@ -32,6 +37,11 @@
 // SPLIT: error: schedule: split must be a multiple of 32 (the keys of a block), got 100
 // BLOCK: error: schedule: block must be a multiple of 16 (the keys of a group), got 20
 // SHORT: error: schedule: short must be a number from 0 to 1048576, got 'short=-1'
+// NONE: error: schedule: m takes a number, as in m=64, got none
+// CPU: error: cpu must be an x86-64 or AArch64 processor in LLVM's spelling, got 'znver9'
+// FEATURE: error: features must be +NAME or -NAME of what x86-64 processors have, got '+nope'
+// FOREIGN: error: features must be +NAME or -NAME of what AArch64 processors have, got '+avx512f'
+// NEON: lanes = 4,
 // TARGET: error: no schedules for the target family 'gpu', there are: cpu, sm_90a
 // BITS: error: index_bits must be 32 or 64, got 16
 

@@ -5,7 +5,9 @@
 // RUN: not fovea-opt %s '-attn-bind-params=params=causal=1' 2>&1 | FileCheck %s --check-prefix=BOOL
 // RUN: not fovea-opt %s '-attn-bind-params=params=c=x' 2>&1 | FileCheck %s --check-prefix=FLOAT
 // RUN: not fovea-opt %s '-attn-bind-params=params=W' 2>&1 | FileCheck %s --check-prefix=FORM
+// RUN: not fovea-opt %s '-attn-bind-params=params=W=1,W=2' 2>&1 | FileCheck %s --check-prefix=TWICE
 
+// TWICE: error: the parameter 'W' is given twice
 // UNKNOWN: error: no compile-time parameter is named 'V'
 // TYPE: error: 'attn.param' op is of type 'i64', cannot be '1.5'
 // BOOL: error: 'attn.param' op is of type 'i1', cannot be '1'

@@ -16,7 +16,9 @@ SCHEDULES = {
     "n=99999999999999999999": "n must be a number from 1 to 1048576, got"
     " 'n=99999999999999999999'",
     "m=many": "m must be a number from 1 to 1048576, got 'm=many'",
-    "m": "m must be a number from 1 to 1048576, got 'm'",
+    "m=-1": "m must be a number from 1 to 1048576, got 'm=-1'",
+    "short=-1": "short must be a number from 0 to 1048576, got 'short=-1'",
+    "m": "m takes a number, as in m=64, got none",
     "k=3": "a CPU schedule has m, n, short, split and block, got 'k=3'",
     "m=16,m=32": "m must be given once, got 'm=16,m=32'",
     "m=1048576,n=256": r"m=1048576,n=256 asks for \d+ of l2_bytes, the limit of"

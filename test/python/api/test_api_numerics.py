@@ -282,7 +282,9 @@ def test_sinks_that_are_not_finite(rows, dtype, with_value, native_is_real):
             np.testing.assert_array_equal(lse[:, 1, alone], -np.inf)
             assert np.isnan(out[:, 2, ~alone].astype(float)).all()
             assert np.isnan(lse[:, 2]).all()
-            near = {"rtol": 1e-2, "atol": 1e-2} if dtype.itemsize == 2 else {"rtol": 1e-5}
+            near = (
+                {"rtol": 1e-2, "atol": 1e-2} if dtype.itemsize == 2 else {"rtol": 1e-5}
+            )
             for got, of_softmax in ((out, plain), (lse, plain_lse)):
                 got, of_softmax = (
                     x[:, 1, ~alone].astype(float) for x in (got, of_softmax)

@@ -13,6 +13,11 @@ namespace fovea {
 /// so that a schedule, and with it every rounding, is the same on all machines.
 TargetModel getCPUModel(llvm::StringRef cpu, llvm::StringRef features);
 
+/// Whether the processor and its features, "+a,-b", are ones that LLVM knows.
+llvm::LogicalResult
+checkCPU(llvm::StringRef cpu, llvm::StringRef features,
+         llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
+
 /// Keys whose products a micro-kernel makes at once: a block has whole groups.
 inline int64_t keyGroup(int64_t vectorBytes) {
   return vectorBytes == 32 ? 8 : 16;

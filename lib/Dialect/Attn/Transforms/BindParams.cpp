@@ -43,6 +43,11 @@ struct BindParams : attn::impl::AttnBindParamsBase<BindParams> {
             << "a parameter is given as NAME=VALUE, got '" << entry << "'";
         return signalPassFailure();
       }
+      if (values.contains(name)) {
+        getOperation().emitError()
+            << "the parameter '" << name << "' is given twice";
+        return signalPassFailure();
+      }
       values[name] = value;
       used[name] = false;
     }

@@ -5,9 +5,12 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MathExtras.h"
+#include "llvm/TargetParser/AArch64TargetParser.h"
+#include "llvm/TargetParser/X86TargetParser.h"
 
 using namespace fovea;
 
@@ -47,10 +50,50 @@ static bool hasBF16Tiles(llvm::StringRef cpu, llvm::StringRef features) {
                       });
 }
 
+static bool isX86(llvm::StringRef cpu) {
+  return llvm::X86::parseArchX86(cpu, /*Only64Bit=*/true) != llvm::X86::CK_None;
+}
+
 /// AArch64 processors, whose NEON registers every one of them has.
 static bool hasNEON(llvm::StringRef cpu) {
-  return cpu.starts_with("neoverse-") || cpu.starts_with("cortex-a7") ||
-         cpu.starts_with("cortex-x") || cpu.starts_with("apple-m");
+  return !isX86(cpu) && llvm::AArch64::parseCpu(cpu).has_value();
+}
+
+/// Whether some processor of the family has a feature of this name.
+static bool isFeature(llvm::StringRef name, bool x86) {
+  if (!x86)
+    return llvm::AArch64::targetFeatureToExtension(("+" + name).str())
+        .has_value();
+  static const llvm::StringSet<> known = [] {
+    llvm::StringSet<> names;
+    llvm::SmallVector<llvm::StringRef> processors, features;
+    llvm::X86::fillValidCPUArchList(processors, /*Only64Bit=*/true);
+    for (llvm::StringRef processor : processors)
+      llvm::X86::getFeaturesForCPU(processor, features);
+    for (llvm::StringRef feature : features)
+      names.insert(feature);
+    return names;
+  }();
+  return known.contains(name);
+}
+
+llvm::LogicalResult
+fovea::checkCPU(llvm::StringRef cpu, llvm::StringRef features,
+                llvm::function_ref<mlir::InFlightDiagnostic()> emitError) {
+  bool x86 = isX86(cpu);
+  if (!x86 && !hasNEON(cpu))
+    return emitError() << "cpu must be an x86-64 or AArch64 processor in "
+                          "LLVM's spelling, got '"
+                       << cpu << "'";
+  llvm::SmallVector<llvm::StringRef> entries;
+  features.split(entries, ',', /*MaxSplit=*/-1, /*KeepEmpty=*/false);
+  for (llvm::StringRef entry : entries)
+    if (!(entry.starts_with("+") || entry.starts_with("-")) ||
+        !isFeature(entry.drop_front(), x86))
+      return emitError() << "features must be +NAME or -NAME of what "
+                         << (x86 ? "x86-64" : "AArch64")
+                         << " processors have, got '" << entry << "'";
+  return llvm::success();
 }
 
 TargetModel fovea::getCPUModel(llvm::StringRef cpu, llvm::StringRef features) {
@@ -83,6 +126,7 @@ parseSchedule(llvm::StringRef text,
   text.split(entries, ',', /*MaxSplit=*/-1, /*KeepEmpty=*/false);
   for (llvm::StringRef entry : entries) {
     auto [key, value] = entry.trim().split('=');
+    llvm::StringRef shown = entry.take_front(60);
     int64_t number = 0;
     auto *chosen = llvm::StringSwitch<std::optional<int64_t> *>(key)
                        .Case("m", &choice.m)
@@ -94,14 +138,17 @@ parseSchedule(llvm::StringRef text,
     if (!chosen)
       return emitError() << "schedule: a CPU schedule has m, n, short, split "
                             "and block, got '"
-                         << entry << "'";
+                         << shown << "'";
+    if (!entry.contains('='))
+      return emitError() << "schedule: " << key << " takes a number, as in "
+                         << key << "=64, got none";
     int64_t least = key == "short" ? 0 : 1;
     if (value.getAsInteger(10, number) || number < least || number > 1 << 20)
       return emitError() << "schedule: " << key << " must be a number from "
-                         << least << " to 1048576, got '" << entry << "'";
+                         << least << " to 1048576, got '" << shown << "'";
     if (*chosen)
       return emitError() << "schedule: " << key << " must be given once, got '"
-                         << text << "'";
+                         << text.take_front(60) << "'";
     *chosen = number;
   }
   return choice;

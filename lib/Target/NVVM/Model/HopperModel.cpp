@@ -81,11 +81,12 @@ static LogicalResult parseFields(StringRef text, Fields &fields,
       return emitError() << "a schedule of sm_90a has groups, n, stages, "
                             "q_stages, ping_pong, pin and staged, numbers, "
                             "got '"
-                         << entry << "'";
+                         << entry.take_front(60) << "'";
     if ((name == "ping_pong" || name == "staged") && *field != 0 && *field != 1)
       return emitError() << name << " must be 0 or 1, got " << *field;
     if (llvm::is_contained(seen, name))
-      return emitError() << name << " must be given once, got '" << text << "'";
+      return emitError() << name << " must be given once, got '"
+                         << text.take_front(60) << "'";
     seen.push_back(name);
   }
   // Pins are measured for the default's groups.

@@ -102,6 +102,7 @@ int main(void) {
   const int64_t ss[1] = {H}, st[1] = {1}, offset[1] = {7};
   float slope[H] = {0.5f, 0.25f, 0.125f, 0};
   fovea_tensor tq = make(q, 4, qs, qt), tk = make(k, 4, ks, kt);
+  const int64_t still[4] = {0, 0, 0, 0};
   fovea_tensor tv = make(v, 4, ks, kt), to = make(out, 4, qs, qt);
   fovea_tensor tl = make(lse, 3, ls, lt), ts = make(slope, 1, ss, st);
   fovea_aot_options options;
@@ -166,6 +167,16 @@ int main(void) {
   printf("%d ", window(&tq, &tk, &tv, NULL, &to, &tl, 0.25, workspace, &bytes,
                        &options));
   printf("%s\n", message);
+  to.data = q;
+  printf("%d ", window(&tq, &tk, &tv, &ts, &to, &tl, 0.25, workspace, &bytes,
+                       &options));
+  printf("%s\n", message);
+  to.data = out;
+  to.strides = still;
+  printf("%d ", window(&tq, &tk, &tv, &ts, &to, &tl, 0.25, workspace, &bytes,
+                       &options));
+  printf("%s\n", message);
+  to.strides = qt;
   refuse(&tq, &tk, &tv, &ts, &to, &tl, workspace, bytes);
   free(workspace);
   return 0;
