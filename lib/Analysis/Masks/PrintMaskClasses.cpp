@@ -49,8 +49,8 @@ struct AttnPrintMaskClasses
                                std::pair("keys", keys.getValue())})
       if (value < 0 || value / tile >= most)
         return getOperation().emitError(name)
-               << " must be at least 0 and fewer than " << most
-               << " tiles of " << tile.getValue() << ", got " << value;
+               << " must be at least 0 and fewer than " << most << " tiles of "
+               << tile.getValue() << ", got " << value;
     return llvm::success();
   }
 
