@@ -2,10 +2,16 @@
 """One token at a time on the CPU: the rate at which Fovea reads a KV cache.
 
 Beside each row the same bytes are read plainly by the same number of threads,
-started together; kernel and probe take turns, and the row gives the best time of
-each (decoding is bound by memory, which other work on the machine slows down).
+started together; plain read and kernel take turns. The rate of memory moves with
+what else runs on the machine, so the share is the median over the turns of the
+time of the reads round a kernel by that of the kernel, and a turn counts where
+these reads agree.
 
     python benchmarks/decode.py [--threads N] [--quick] [--seconds S]
+    python benchmarks/decode.py --merge A.json B.json --json ALL.json
+
+A long measurement may be cut into runs by --dtypes, --batches and the like and
+their results merged: a row is that of the last file that has it.
 """
 
 from __future__ import annotations
@@ -13,11 +19,13 @@ from __future__ import annotations
 import argparse
 import ctypes
 import itertools
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +35,7 @@ from common import (
     add_common_arguments,
     aligned,
     machine,
+    median,
     numpy_dtype,
     write_json,
 )
@@ -53,6 +62,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seconds", type=float, default=2.0, help="of each row")
     parser.add_argument("--most-bytes", type=int, default=4 << 30, help="of a cache")
+    parser.add_argument("--merge", type=Path, nargs="+", help="results of runs")
     given = parser.parse_args()
     if given.quick:
         given.lengths, given.batches, given.seconds = [65536], [1], 0.5
@@ -130,6 +140,28 @@ LAYOUTS = {
 }
 
 
+def summary(reads: Sequence[float], kernels: Sequence[float], size: int) -> dict:
+    """Of the seconds of each turn's kernel and of the plain reads round it.
+
+    A turn is steady where its two reads agree within 5 %; only such turns count
+    if there are five.
+    """
+    turns = list(zip(itertools.pairwise(reads), kernels, strict=True))
+    steady = [turn for turn in turns if max(turn[0]) <= 1.05 * min(turn[0])]
+    counted = steady if len(steady) >= 5 else turns
+    shares = sorted(sum(around) / 2 / took for around, took in counted)
+    kernel = median(took for _, took in counted)
+    return {
+        "samples": len(turns),
+        "steady": len(steady),
+        "kernel_ms": kernel * 1e3,
+        "kernel_gb_s": size / kernel / 1e9,
+        "read_gb_s": size / median(sum(around) / 2 for around, _ in counted) / 1e9,
+        "of_read": median(shares),
+        "of_read_quartiles": [shares[len(shares) // 4], shares[-1 - len(shares) // 4]],
+    }
+
+
 def measure(case: tuple, given: argparse.Namespace, reader: Reader) -> dict | None:
     """One row, or None where the cache would be too large."""
     dtype, group, layout, batch, length = case
@@ -144,29 +176,32 @@ def measure(case: tuple, given: argparse.Namespace, reader: Reader) -> dict | No
     q = fill((batch, heads * group, 1, D), numpy_dtype(dtype), rng)
     kernel = fovea.compile(D=D, dtype=dtype)
     kernel(q, k_view, v_view)
-    times: dict[str, list[float]] = {"kernel": [], "read": []}
+    reads = [reader.seconds(k, v)]
+    kernels: list[float] = []
     until = time.perf_counter() + given.seconds
-    while len(times["read"]) < 5 or time.perf_counter() < until:
-        times["read"].append(reader.seconds(k, v))
+    while len(kernels) < 5 or time.perf_counter() < until:
         start = time.perf_counter()
         kernel(q, k_view, v_view)
-        times["kernel"].append(time.perf_counter() - start)
+        kernels.append(time.perf_counter() - start)
+        reads.append(reader.seconds(k, v))
     size = k.nbytes + v.nbytes
-    best = {name: min(taken) for name, taken in times.items()}
-    return {
-        "dtype": dtype,
-        "group": group,
-        "layout": layout,
-        "B": batch,
-        "N": length,
-        "Hk": heads,
-        "bytes": size,
-        "samples": len(times["read"]),
-        "kernel_ms": best["kernel"] * 1e3,
-        "kernel_gb_s": size / best["kernel"] / 1e9,
-        "read_gb_s": size / best["read"] / 1e9,
-        "of_read": best["read"] / best["kernel"],
-    }
+    row = {"dtype": dtype, "group": group, "layout": layout, "B": batch}
+    row |= {"N": length, "Hk": heads, "bytes": size}
+    return row | summary(reads, kernels, size)
+
+
+def merge(files: Sequence[Path]) -> dict[str, Any]:
+    """The rows of several runs on one machine."""
+    found = [json.loads(file.read_text()) for file in files]
+    rows = {}
+    for row in itertools.chain.from_iterable(results["rows"] for results in found):
+        at = (row["dtype"], row["group"], row["layout"], row["B"], row["N"])
+        rows[at] = row
+    machines = [results["machine"] for results in found]
+    for other in machines:
+        if any(other[name] != machines[0][name] for name in ("cpu", "threads")):
+            raise ValueError(f"results of {other} and {machines[0]} do not mix")
+    return {"machine": machines[-1], "rows": list(rows.values())}
 
 
 def shown(rows: list[dict]) -> Table:
@@ -192,6 +227,9 @@ def shown(rows: list[dict]) -> Table:
 
 def main() -> int:
     given = arguments()
+    if given.merge:
+        write_json(given.json, merge(given.merge))
+        return 0
     fovea.set_num_threads(given.threads)
     console = Console()
     if not console.is_terminal:

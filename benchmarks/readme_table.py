@@ -78,6 +78,36 @@ def memory_table(results: dict[str, Any]) -> str:
     return "\n".join([*lines, "", note])
 
 
+DECODE_LAYOUTS = {
+    "heads": "contiguous",
+    "tokens": "contiguous, heads of a token together",
+    "pages": "pages, head-major",
+    "token-pages": "pages, token-major",
+}
+
+
+def decode_table(results: dict[str, Any]) -> str:
+    """Rows of benchmarks/decode.py, sizes side by side."""
+    rows = results["rows"]
+    sizes = sorted({(row["B"], row["N"]) for row in rows})
+    cells: dict[tuple, dict[tuple, str]] = {}
+    for row in rows:
+        key = (row["dtype"], f"{row['group']}:1", DECODE_LAYOUTS[row["layout"]])
+        rate = f"{row['kernel_gb_s']:.0f} ({row['of_read']:.0%})"
+        cells.setdefault(key, {})[row["B"], row["N"]] = rate
+    heads = [f"B {batch}, N {length}" for batch, length in sizes]
+    lines = [
+        f"| dtype | heads | keys and values | {' | '.join(heads)} |",
+        "|---" * (3 + len(sizes)) + "|",
+    ]
+    for key, found in cells.items():
+        shown = [*key, *(found.get(size, "") for size in sizes)]
+        lines.append("| " + " | ".join(shown) + " |")
+    slow, fast = (f(row["read_gb_s"] for row in rows) for f in (min, max))
+    note = f"{_where(results['machine'])}; the plain read ran at {slow:.0f} to {fast:.0f} GB/s."
+    return "\n".join([*lines, "", note])
+
+
 GPU_VARIANTS = {
     "noop": "no mod",
     "causal": "causal",
@@ -122,11 +152,14 @@ def kind_of(results: dict[str, Any]) -> str:
         return "gpu"
     if "score_matrix_bytes" in results:
         return "memory"
+    if any("of_read" in row for row in results.get("rows", ())):
+        return "decode"
     return "compile_time" if "fovea" in results else "cpu"
 
 
 TABLES = {
     "cpu": cpu_table,
+    "decode": decode_table,
     "compile_time": compile_table,
     "memory": memory_table,
     "gpu": gpu_table,

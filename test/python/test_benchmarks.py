@@ -1,6 +1,7 @@
 """The benchmarks' bookkeeping; nothing is timed here."""
 
 import importlib
+import json
 import sys
 from pathlib import Path
 
@@ -79,6 +80,42 @@ def test_the_gpu_table_names_variants_and_ratios(module):
     assert "| causal | 64 | 8 | 4/2 | 300 | 200 (× 1.50) |" in table
     assert "2026-01-31, G, cuDNN 1 through torch 2" in table
     assert " 1 |" not in table
+
+
+def test_the_share_of_a_read_is_that_within_its_turn(module):
+    summary = module("decode").summary
+    # The machine slows down for three turns; one kernel is caught by the change.
+    reads = [8, 8, 8, 16, 16, 16, 16]
+    got = summary(reads, [10, 10, 90, 20, 20, 20], 10**9)
+    assert got["of_read"] == 0.8
+    assert got["of_read_quartiles"] == [0.8, 0.8]
+    assert (got["samples"], got["steady"]) == (6, 5)
+    assert got["kernel_ms"] == 20e3
+    assert got["read_gb_s"] == 1 / 16
+    few = summary([8, 8, 16], [10, 24], 10**9)
+    assert (few["samples"], few["steady"]) == (2, 1)
+    assert few["of_read"] == (0.8 + 0.5) / 2
+
+
+def test_runs_of_decode_are_merged_and_shown_side_by_side(module, tmp_path):
+    decode, readme_table = module("decode"), module("readme_table")
+    machine = {"date": "2026-01-31", "cpu": "X", "threads": 2}
+    row = {"dtype": "float32", "group": 4, "layout": "pages", "B": 1, "N": 8192}
+    row |= {"kernel_gb_s": 40.2, "read_gb_s": 50.0, "of_read": 0.804}
+    runs = [[row | {"of_read": 0.1}, row | {"B": 16, "kernel_gb_s": 44.0}], [row]]
+    files = [tmp_path / "1.json", tmp_path / "2.json"]
+    for file, rows in zip(files, runs, strict=True):
+        file.write_text(json.dumps({"machine": machine, "rows": rows}))
+    results = decode.merge(files)
+    assert readme_table.kind_of(results) == "decode"
+    table = readme_table.decode_table(results)
+    assert "| B 1, N 8192 | B 16, N 8192 |" in table
+    assert "| float32 | 4:1 | pages, head-major | 40 (80%) | 44 (80%) |" in table
+    assert "2026-01-31, X, 2 threads; the plain read ran at 50 to 50 GB/s." in table
+    other = {"machine": machine | {"cpu": "Y"}, "rows": []}
+    files[1].write_text(json.dumps(other))
+    with pytest.raises(ValueError, match="do not mix"):
+        decode.merge(files)
 
 
 def test_readme_has_a_place_for_every_table(module):
