@@ -247,13 +247,15 @@ static inline int fovea_aot_key(fovea_aot_call *call, const fovea_tensor *k,
 static inline int fovea_aot_out(fovea_aot_call *call, const fovea_tensor *out,
                                 const char *name, int32_t dtype, int32_t rank,
                                 int64_t dim, fovea_cpu_tensor *described) {
-  int32_t i;
+  int32_t i, some = 1;
   if (!out)
     return fovea_aot_fail(call, 1, name, "must not be null", 0, 0);
   if (!fovea_aot_tensor(call, out, name, dtype, rank))
     return 0;
   for (i = 0; i < rank; ++i)
-    if (out->sizes[i] > 1 && out->strides[i] == 0)
+    some = some && out->sizes[i] > 0;
+  for (i = 0; i < rank; ++i)
+    if (some && out->sizes[i] > 1 && out->strides[i] == 0)
       return fovea_aot_fail(call, 1, name,
                             "strides must not be 0: its elements are written",
                             0, 0);
