@@ -123,6 +123,8 @@ class BlockMask:
     _launch: RunsTuple | None
     #: (q_offset, kv_offset) that the classes hold for; None where that is not known.
     _offsets: Offsets | None
+    #: Rows that slices took from the front, for messages alone.
+    _rows_cut: int
     #: Where and how the classes lie on a device, and what keeps them there.
     _uploaded: tuple | None
 
@@ -159,6 +161,7 @@ class BlockMask:
         self._lists = {}
         self._launch = None
         self._offsets = offsets
+        self._rows_cut = 0
         self._uploaded = None
         return self
 
@@ -298,7 +301,10 @@ class BlockMask:
         """Slice batches, heads and rows of tiles; an int keeps its dimension.
 
         The mask_mod of the result sees the positions that it saw before: batch,
-        head and query indices are shifted by what was cut away.
+        head and query indices are shifted by what was cut away, so that the call
+        keeps the q_offset that the mask was made for. Where a score_mod wants the
+        rows shifted too, make the mask with ``create_block_mask(...,
+        q_offset=...)`` in place of a slice.
         """
         parts = _without_ellipsis(index if isinstance(index, tuple) else (index,))
         if len(parts) > 3:
@@ -331,9 +337,11 @@ class BlockMask:
         offsets = self._offsets
         if offsets is not None:
             offsets = (taken(offsets[0], rows[0]), taken(offsets[1], rows[0]))
-        return BlockMask._make(
+        part = BlockMask._make(
             runs, self._size, lengths, mod, extent=extent, offsets=offsets
         )
+        part._rows_cut = self._rows_cut + (first or 0) * self._size[0]
+        return part
 
     def crop(self, q_len: int, kv_len: int) -> BlockMask:
         """Cut the mask to smaller lengths.
@@ -462,7 +470,7 @@ class BlockMask:
     ) -> None:
         """Check a call's offsets, None for zeros, against those of the classes."""
         if self._offsets is not None:
-            check_offset("q_offset", self._offsets[0], q_offset)
+            check_offset("q_offset", self._offsets[0], q_offset, self._rows_cut)
             check_offset("kv_offset", self._offsets[1], kv_offset)
 
     def for_launch(self) -> RunsTuple:

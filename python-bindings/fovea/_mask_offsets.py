@@ -30,7 +30,9 @@ def taken(own: Offset, batches: Sequence[int]) -> Offset:
     return own if isinstance(own, int) else [own[b] for b in batches]
 
 
-def check_offset(name: str, own: Offset, given: list[int] | None) -> None:
+def check_offset(
+    name: str, own: Offset, given: list[int] | None, rows_cut: int = 0
+) -> None:
     """Check a call's offset, None for zeros, against a mask's own."""
     if given is None:
         given = [0] * (1 if isinstance(own, int) else len(own))
@@ -38,6 +40,12 @@ def check_offset(name: str, own: Offset, given: list[int] | None) -> None:
         want = own if isinstance(own, int) else own[min(b, len(own) - 1)]
         if want != have:
             where = f" at b={b}" if len(given) > 1 else ""
+            counted = (
+                f"; the slice counts the {rows_cut} rows before it itself"
+                if rows_cut
+                else ""
+            )
             raise ValueError(
-                f"{name}: must be that of block_mask ({want}), got {have}{where}"
+                f"{name}: must be that of block_mask ({want}), got"
+                f" {have}{where}{counted}"
             )

@@ -69,6 +69,25 @@ def test_the_offsets_of_the_mask_are_taken(kernel):
         fovea.attention(q[1:], k[1:], v[1:], block_mask=mask[1], q_offset=3)
 
 
+def test_a_slice_counts_the_rows_before_it(kernel):
+    """slicing: the mask_mod sees the positions before the cut, so that an offset for
+    the rows cut away would count them twice"""
+    part = made(q_offset=1)[:, :, 1:][:, :, 1:3]
+    rows = q[:, :, 8:16]
+    want = plain(q, k, v, mask=lambda b, h, m, n: m + 1 >= n)[:, :, 8:16]
+    for call in (fovea.attention, kernel):
+        out = call(rows, k, v, block_mask=part, q_offset=1)
+        np.testing.assert_allclose(out, want, atol=2e-6)
+        with pytest.raises(ValueError) as caught:
+            call(rows, k, v, block_mask=part, q_offset=9)
+        assert str(caught.value) == (
+            "q_offset: must be that of block_mask (1), got 9 at b=0"
+            "; the slice counts the 8 rows before it itself"
+        )
+    with pytest.raises(ValueError, match=r"kv_offset: .* \(0\), got 2 at b=0$"):
+        fovea.attention(rows, k, v, block_mask=part, q_offset=1, kv_offset=2)
+
+
 def test_masks_from_lists_know_no_offsets():
     mask = made(q_offset=4)
     lists = BlockMask.from_kv_blocks(*mask.as_tuple())
