@@ -2,6 +2,8 @@
 
 #include "gtest/gtest.h"
 
+#include <cstdlib>
+
 extern "C" {
 /// The tests of test/capi/capi.c; a null name ends the list. Each returns the
 /// line of the first check that does not hold, or 0.
@@ -20,4 +22,10 @@ TEST(CAPI, WrittenInC) {
     EXPECT_EQ(line, 0) << test->name << " at capi.c:" << line << ": "
                        << capi_failure;
   }
+}
+
+TEST(CAPI, ClosedAndOpenedAgain) {
+  // Compiled anew both times, not read from the disk.
+  EXPECT_EQ(std::system("FOVEA_CACHE=0 '" CAPI_RELOAD "' '" CAPI_LIBRARY "'"),
+            0);
 }
