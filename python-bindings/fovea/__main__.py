@@ -193,6 +193,17 @@ def _tune(arguments: argparse.Namespace) -> None:
         print(f"tuning: {arguments.output}")
 
 
+def _message(error: Exception) -> str:
+    """One line about an error; what is wrong in a file starts with its place."""
+    from .errors import ParseError
+
+    if isinstance(error, ParseError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"fovea: error: {error.filename}: {error.strerror}"
+    return f"fovea: error: {error}"
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="fovea", description="Fovea's command line.")
@@ -238,7 +249,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     except (OSError, TypeError, ValueError, RuntimeError, MemoryError) as error:
-        print(f"fovea: error: {error}", file=sys.stderr)
+        print(_message(error), file=sys.stderr)
         return 1
     return 0
 

@@ -335,6 +335,20 @@ def test_the_command_line_refuses(path, capsys):
     assert caught.value.code == 2
 
 
+def test_the_command_line_names_places_and_files(path, capsys):
+    """file:line:col: error: … comes first; FILE: why it cannot be read"""
+    from fovea.__main__ import main
+
+    path.write_text("attention a {\n  mask = q >=\n}\n")
+    missing = str(path.parent / "no.attn")
+    for command in ("explain", "tune"):
+        assert main([command, str(path), "--shape", "D=8,M=8"]) == 1
+        assert capsys.readouterr().err.startswith(f"{path}:3:1: error: ")
+        assert main([command, missing, "--shape", "D=8,M=8"]) == 1
+        want = f"fovea: error: {missing}: No such file or directory\n"
+        assert capsys.readouterr().err == want
+
+
 CALLS = {
     "unknown": (
         "alibi_document", {"slop": 1}, TypeError,
