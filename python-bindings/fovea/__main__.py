@@ -116,20 +116,45 @@ def _report(
     return lines, report
 
 
+def _expect_writable(path: str | None) -> None:
+    """Refuse a file that cannot be written before any work is done for it."""
+    if path is None:
+        return
+    new = not os.path.lexists(path)
+    if not (new or os.path.isfile(path) or os.path.isdir(path)):
+        return  # a device or a pipe, which an attempt could disturb
+    with open(path, "a", encoding="utf-8"):
+        pass
+    if new:
+        os.unlink(path)
+
+
 def _load(file: str) -> Variant:
     """What FILE[:variant] names; "-" is standard input."""
-    from ._variant import load, read
+    from ._variant import UnknownVariant, load, read
 
     path, name = file, ""
     if ":" in file and not os.path.exists(file):
         path, _, name = file.rpartition(":")
-    if path == "-":
-        return read(sys.stdin.buffer, "<stdin>", name or None)
-    return load(path, name or None)
+    try:
+        if path == "-":
+            return read(sys.stdin.buffer, "<stdin>", name or None)
+        return load(path, name or None)
+    except UnknownVariant as error:
+        listed = ", ".join(error.names) or "none"
+        if name:
+            text = f"has no variant {name!r}, there is: {listed}"
+        elif error.names:
+            text = f"holds several variants, name one of: {listed} ({path}:NAME)"
+        else:
+            text = "holds no variant"
+        raise ValueError(f"{path}: {text}") from None
 
 
 def _explain(arguments: argparse.Namespace) -> None:
     sizes = _shape(arguments.shape)
+    for path in (arguments.png, arguments.html):
+        _expect_writable(path)
     defines = dict(_define(text) for text in arguments.define)
     variant = _load(arguments.file)
     options = {
@@ -176,7 +201,10 @@ def _tune(arguments: argparse.Namespace) -> None:
     if others := [name for name in sizes if name not in _SIZES]:
         raise _Usage(f"--shape: must name {', '.join(_SIZES)} alone, got {others[0]}")
     if not 0 < arguments.seconds <= 3600:
-        raise _Usage(f"--seconds: must be in 0...3600, got {arguments.seconds}")
+        raise _Usage(
+            f"--seconds: must be above 0 and at most 3600, got {arguments.seconds:g}"
+        )
+    _expect_writable(arguments.output)
     defines = dict(_define(text) for text in arguments.define)
     found = tune(
         _load(arguments.file),

@@ -66,6 +66,20 @@ def _parse(text: bytes, filename: str, defines: Mapping[str, str]) -> list[dict]
     return json.loads(native().parse_attn(text, filename, dict(defines)))
 
 
+class UnknownVariant(ValueError):
+    """A name, or none, that is no variant of a file with `names`."""
+
+    def __init__(self, names: list[str], given: str | None):
+        self.names, self.given = names, given
+        listed = ", ".join(names) or "none"
+        super().__init__(
+            f"name: must be one of the file's variants ({listed}), got {given!r}"
+        )
+
+    def __reduce__(self):
+        return UnknownVariant, (self.names, self.given)
+
+
 class Variant:
     """One `attention` of a `.attn` file; `fovea.load` makes them.
 
@@ -97,18 +111,10 @@ class Variant:
     def _make(cls, text: bytes, filename: str, name: str | None) -> Variant:
         programs = _parse(text, filename, {})
         names = [program["name"] for program in programs]
-        if name is None:
-            if len(programs) != 1:
-                listed = ", ".join(names) or "none"
-                raise ValueError(
-                    f"name: must be one of the file's variants ({listed}), got None"
-                )
+        if name is None and len(names) == 1:
             name = names[0]
-        elif name not in names:
-            listed = ", ".join(names) or "none"
-            raise ValueError(
-                f"name: must be one of the file's variants ({listed}), got {name!r}"
-            )
+        if name not in names:
+            raise UnknownVariant(names, name)
         self = object.__new__(cls)
         self._text, self._filename, self.name = text, filename, name
         program = programs[names.index(name)]

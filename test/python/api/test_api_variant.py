@@ -349,6 +349,19 @@ def test_the_command_line_names_places_and_files(path, capsys):
         assert capsys.readouterr().err == want
 
 
+def test_the_command_line_says_how_to_name_a_variant(path, capsys):
+    """FILE:variant, where a file holds several"""
+    from fovea.__main__ import main
+
+    names = "alibi_document, window_sink, urpe_sentinel, scaled, two"
+    for given, text in (
+        ("", f"holds several variants, name one of: {names} ({path}:NAME)"),
+        (":nobody", f"has no variant 'nobody', there is: {names}"),
+    ):
+        assert main(["explain", f"{path}{given}", "--shape", "D=8"]) == 1
+        assert capsys.readouterr().err == f"fovea: error: {path}: {text}\n"
+
+
 CALLS = {
     "unknown": (
         "alibi_document", {"slop": 1}, TypeError,
