@@ -78,7 +78,7 @@ def test_the_cost_model_stays_where_nothing_is_faster(path, monkeypatch):
         ),
         (
             ["--shape", SHAPE, "--seconds", "0"],
-            "--seconds: must be in 0...3600, got 0.0",
+            "--seconds: must be above 0 and at most 3600, got 0",
         ),
         (
             ["--shape", "M=8,D=16,Hq=3,Hk=2"],
@@ -89,3 +89,31 @@ def test_the_cost_model_stays_where_nothing_is_faster(path, monkeypatch):
 def test_wrong_options(path, capsys, options, message):
     assert main(["tune", str(path), *options]) == 2
     assert capsys.readouterr().err == f"fovea: error: {message}\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [("tune", "--output"), ("explain", "--html"), ("explain", "--png")],
+)
+def test_files_that_cannot_be_written_are_refused_first(
+    path, tmp_path, capsys, monkeypatch, command, option
+):
+    """Before any work; a file that could be written is left as it was."""
+
+    def work(*arguments, **options):
+        raise ValueError("some work was done")
+
+    monkeypatch.setattr("fovea.__main__._load", work)
+    wrong = str(tmp_path / "none" / "x")
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("before")
+    for file, message in (
+        (wrong, f"{wrong}: No such file or directory"),
+        (str(tmp_path), f"{tmp_path}: Is a directory"),
+        (str(old), "some work was done"),
+        (str(new), "some work was done"),
+    ):
+        assert main([command, str(path), "--shape", SHAPE, option, file]) == 1
+        assert capsys.readouterr().err == f"fovea: error: {message}\n"
+    assert old.read_text() == "before"
+    assert not new.exists()
