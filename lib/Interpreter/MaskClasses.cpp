@@ -1,6 +1,8 @@
 //===- MaskClasses.cpp - Classes of tiles ---------------------------------===//
 #include "MaskRow.h"
 
+#include <atomic>
+#include <chrono>
 #include <memory>
 
 using namespace fovea;
@@ -20,6 +22,49 @@ namespace {
 struct TileRectangle { // the ends are not in it
   int64_t row, rowEnd, column, columnEnd;
 };
+
+/// Whether the caller wants no more. Asked within items too: one may take long.
+class Cancellation {
+public:
+  explicit Cancellation(const ParallelOptions &given)
+      : given(given), lastAsked(Clock::now()) {}
+
+  /// Worker 0 is the caller's thread, on which it may be asked; the others
+  /// learn of it.
+  bool isWanted(unsigned worker) {
+    constexpr unsigned often = 64; // what reads the clock
+    if (worker == 0 && given.shouldCancel && ++calls % often == 0 &&
+        Clock::now() - lastAsked > std::chrono::milliseconds(40))
+      ask();
+    return wanted.load(std::memory_order_relaxed);
+  }
+
+  /// The same for the pool, which asks between items and while it waits.
+  ParallelOptions options() {
+    ParallelOptions out = given;
+    if (given.shouldCancel)
+      out.shouldCancel = [](void *self) {
+        return static_cast<int>(static_cast<Cancellation *>(self)->ask());
+      };
+    out.cancelContext = this;
+    return out;
+  }
+
+private:
+  using Clock = std::chrono::steady_clock;
+
+  bool ask() {
+    if (!wanted && given.shouldCancel(given.cancelContext))
+      wanted = true;
+    lastAsked = Clock::now();
+    return wanted;
+  }
+
+  const ParallelOptions given;
+  std::atomic<bool> wanted{false};
+  unsigned calls = 0;
+  Clock::time_point lastAsked;
+};
 } // namespace
 
 /// Takes decided tiles: rectangles of one class, of which those that share a
@@ -35,10 +80,11 @@ struct MaskEvaluator::Sink {
 class MaskEvaluator::Classifier {
 public:
   Classifier(const MaskEvaluator &owner, int64_t blockQ, int64_t blockKV,
-             MaskEffort effort, Sink &sink, unsigned worker)
+             MaskEffort effort, Sink &sink, Cancellation &cancellation,
+             unsigned worker)
       : owner(owner), domain(owner.domain), blockQ(blockQ), blockKV(blockKV),
         keyTiles(tilesOf(domain.keys, blockKV)), effort(effort), sink(sink),
-        worker(worker) {
+        cancellation(cancellation), worker(worker) {
     if (!owner.compiled)
       return;
     if (effort != MaskEffort::Bounds)
@@ -60,7 +106,7 @@ public:
       analysis->enter(b, h);
     }
     pending.assign(1, {first, last, 0, keyTiles});
-    while (!pending.empty()) {
+    while (!pending.empty() && !isCancelled()) {
       TileRectangle rectangle = pending.back();
       pending.pop_back();
       decide(rectangle);
@@ -70,6 +116,9 @@ public:
   MaskStatistics statistics;
 
 private:
+  /// What is found from then on means nothing.
+  bool isCancelled() { return cancellation.isWanted(worker); }
+
   void decide(const TileRectangle &r) {
     int64_t m0 = r.row * blockQ, n0 = r.column * blockKV;
     int64_t m1 = std::min(r.rowEnd * blockQ, domain.queries);
@@ -92,8 +141,8 @@ private:
   void split(const TileRectangle &r) {
     int64_t rows = r.rowEnd - r.row, columns = r.columnEnd - r.column;
     int64_t height = rows * blockQ, width = columns * blockKV;
-    bool cutRows = rows > 1 && (columns == 1 || 2 * height > width);
-    bool cutColumns = columns > 1 && (rows == 1 || 2 * width > height);
+    bool cutRows = rows > 1 && (columns == 1 || height > width / 2);
+    bool cutColumns = columns > 1 && (rows == 1 || width > height / 2);
     int64_t row = cutRows ? r.row + rows / 2 : r.rowEnd;
     int64_t column = cutColumns ? r.column + columns / 2 : r.columnEnd;
     if (cutRows && cutColumns)
@@ -155,7 +204,7 @@ private:
     constexpr int64_t fewPoints = 1 << 16;
     AffineMask *mask = analysis->affine();
     bool preferPoints = exact && mask && mask->hasDivisions() &&
-                        (m1 - m0) * (n1 - n0) <= fewPoints;
+                        m1 - m0 <= fewPoints / (n1 - n0);
     if (mask && mask->hasDivisions() && !preferPoints &&
         differsOnSomeRows(m0, m1, n0, n1, ragged)) {
       ++statistics.byPoints;
@@ -179,7 +228,7 @@ private:
   void look(int64_t m, int64_t n0, int64_t n1, bool &anyOn, bool &anyOff) {
     uint8_t bytes[RegionFrame::lanes];
     row->move(m);
-    for (int64_t n = n0; n < n1 && !(anyOn && anyOff);
+    for (int64_t n = n0; n < n1 && !(anyOn && anyOff) && !isCancelled();
          n += RegionFrame::lanes) {
       auto count =
           static_cast<unsigned>(std::min<int64_t>(RegionFrame::lanes, n1 - n));
@@ -192,7 +241,7 @@ private:
   TileClass evaluate(int64_t m0, int64_t m1, int64_t n0, int64_t n1,
                      bool ragged) {
     bool anyOff = ragged, anyOn = false;
-    for (int64_t m = m0; m < m1; ++m) {
+    for (int64_t m = m0; m < m1 && !isCancelled(); ++m) {
       look(m, n0, n1, anyOn, anyOff);
       if (anyOn && anyOff)
         return TileClass::Partial;
@@ -217,6 +266,7 @@ private:
   int64_t blockQ, blockKV, keyTiles;
   MaskEffort effort;
   Sink &sink;
+  Cancellation &cancellation;
   unsigned worker;
   std::optional<Row> row;
   std::optional<MaskAnalysis> analysis;
@@ -243,14 +293,15 @@ bool MaskEvaluator::walk(Sink &sink, int64_t blockQ, int64_t blockKV,
   blockQ = std::min(blockQ, std::max(domain.queries + 1, largest));
   blockKV = std::min(blockKV, std::max(domain.keys + 1, largest));
   int64_t bands = tilesOf(rowTiles, band);
-  ParallelOptions options = given;
-  options.callerComputes = blockQ * band < 65536;
+  Cancellation cancellation(given);
+  ParallelOptions options = cancellation.options();
+  options.callerComputes = blockQ < 65536 / band;
   PerWorker<Classifier> workers;
   bool done = ThreadPool::get().parallelFor(
       (isShared() ? 1 : planes) * bands, options,
       [&](int64_t begin, int64_t end, unsigned worker) {
-        Classifier &classifier =
-            workers.get(worker, *this, blockQ, blockKV, effort, sink, worker);
+        Classifier &classifier = workers.get(
+            worker, *this, blockQ, blockKV, effort, sink, cancellation, worker);
         for (int64_t i = begin; i < end; ++i) {
           int64_t bh = i / bands, first = i % bands * band;
           classifier.classify(bh / domain.heads, bh % domain.heads, first,
@@ -261,7 +312,7 @@ bool MaskEvaluator::walk(Sink &sink, int64_t blockQ, int64_t blockKV,
     workers.forEach([&](Classifier &classifier) {
       statistics->add(classifier.statistics, isShared() ? planes : 1);
     });
-  return done;
+  return done && !cancellation.isWanted(1);
 }
 
 bool MaskEvaluator::classes(int8_t *out, int64_t blockQ, int64_t blockKV,
@@ -300,7 +351,17 @@ namespace {
 /// Runs of the rows of tiles, appended by one thread a row.
 class RunRows {
 public:
-  explicit RunRows(int64_t rows) : rows(static_cast<size_t>(rows)) {}
+  /// False: cancelled.
+  bool resize(int64_t count, Cancellation &cancellation) {
+    rows.reserve(static_cast<size_t>(count));
+    for (int64_t row = 0; row < count; ++row) {
+      if (cancellation.isWanted(0))
+        return false;
+      rows.emplace_back();
+    }
+    return true;
+  }
+  bool copyTo(MaskRuns &out, Cancellation &cancellation) const;
   void append(int64_t row, int64_t end, int8_t value) {
     std::vector<int32_t> &runs = rows[row];
     auto entry = static_cast<int32_t>(end << 2 | value);
@@ -311,6 +372,26 @@ public:
   }
   std::vector<std::vector<int32_t>> rows;
 };
+
+/// False: cancelled.
+bool RunRows::copyTo(MaskRuns &out, Cancellation &cancellation) const {
+  out.runs.clear();
+  out.offsets.assign(1, 0);
+  out.offsets.reserve(rows.size() + 1);
+  for (const std::vector<int32_t> &row : rows) {
+    if (cancellation.isWanted(0))
+      return false;
+    out.offsets.push_back(out.offsets.back() +
+                          static_cast<int64_t>(row.size()));
+  }
+  out.runs.reserve(static_cast<size_t>(out.offsets.back()));
+  for (const std::vector<int32_t> &row : rows) {
+    if (cancellation.isWanted(0))
+      return false;
+    out.runs.insert(out.runs.end(), row.begin(), row.end());
+  }
+  return true;
+}
 } // namespace
 
 bool MaskEvaluator::runs(MaskRuns &out, MaskStatistics &statistics,
@@ -322,7 +403,6 @@ bool MaskEvaluator::runs(MaskRuns &out, MaskStatistics &statistics,
   out.shared = isShared();
   int64_t rows = out.rowTiles * (out.shared ? 1 : domain.batch * domain.heads);
   struct RunSink final : Sink {
-    explicit RunSink(int64_t rows) : collected(rows) {}
     RunRows collected;
     int64_t rowTiles = 0;
     void take(int64_t plane, const TileRectangle &r, int8_t value,
@@ -330,18 +410,11 @@ bool MaskEvaluator::runs(MaskRuns &out, MaskStatistics &statistics,
       for (int64_t tile = r.row; tile < r.rowEnd; ++tile)
         collected.append(plane * rowTiles + tile, r.columnEnd, value);
     }
-  } sink(rows);
+  } sink;
   sink.rowTiles = out.rowTiles;
-  if (!walk(sink, blockQ, blockKV, options, effort, &statistics))
+  Cancellation cancellation(options);
+  if (!sink.collected.resize(rows, cancellation) ||
+      !walk(sink, blockQ, blockKV, options, effort, &statistics))
     return false;
-  out.runs.clear();
-  out.offsets.assign(1, 0);
-  out.offsets.reserve(static_cast<size_t>(rows) + 1);
-  for (const std::vector<int32_t> &row : sink.collected.rows)
-    out.offsets.push_back(out.offsets.back() +
-                          static_cast<int64_t>(row.size()));
-  out.runs.reserve(static_cast<size_t>(out.offsets.back()));
-  for (const std::vector<int32_t> &row : sink.collected.rows)
-    out.runs.insert(out.runs.end(), row.begin(), row.end());
-  return true;
+  return sink.collected.copyTo(out, cancellation);
 }

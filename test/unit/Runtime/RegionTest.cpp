@@ -7,6 +7,7 @@
 
 #include "gtest/gtest.h"
 
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -280,6 +281,81 @@ TEST(Mask, NoMaskIsFullButForTheTails) {
     EXPECT_EQ(classes[i], expected[i]);
   domain.queries = 0;
   EXPECT_TRUE(MaskEvaluator({}, {}, domain).classes(nullptr, 2, 4, {}));
+}
+
+TEST(Mask, HalvesOfTheLargestLengthsAreDecided) {
+  Program program;
+  Builder b;
+  b.region.results = {b.op(NodeKind::IGe, {b.arg("q"), b.arg("kv")})};
+  program.mask = b.region;
+  MaskDomain domain;
+  domain.queries = domain.keys = int64_t(1) << 62;
+  MaskStatistics found;
+  ASSERT_TRUE(MaskEvaluator(program, {}, domain)
+                  .counts(found, int64_t(1) << 61, int64_t(1) << 61, {}));
+  EXPECT_EQ(found.full, 1);
+  EXPECT_EQ(found.partial, 2);
+  EXPECT_EQ(found.empty, 1);
+}
+
+/// Seconds that a call takes whose caller wants no more when it is first asked.
+double secondsToCancel(const Program &program, const MaskDomain &domain,
+                       int64_t block) {
+  int asked = 0;
+  ParallelOptions options;
+  options.cancelContext = &asked;
+  options.shouldCancel = [](void *context) {
+    ++*static_cast<int *>(context);
+    return 1;
+  };
+  auto begin = std::chrono::steady_clock::now();
+  MaskRuns runs;
+  MaskStatistics found;
+  EXPECT_FALSE(MaskEvaluator(program, {}, domain)
+                   .runs(runs, found, block, block, options));
+  EXPECT_EQ(asked, 1);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin)
+      .count();
+}
+
+TEST(Mask, ALongTileIsCancelled) {
+  Program program;
+  Builder b;
+  unsigned q = b.arg("q"), kv = b.arg("kv");
+  unsigned product = b.op(NodeKind::IMul, {q, kv});
+  unsigned mixed =
+      b.op(NodeKind::IXor, {b.op(NodeKind::IXor, {product, q}), kv});
+  b.region.results = {b.op(NodeKind::INe, {mixed, b.constant(12345678901)})};
+  program.mask = b.region;
+  MaskDomain domain;
+  domain.queries = domain.keys = 1 << 18;
+  EXPECT_LT(secondsToCancel(program, domain, 1 << 17), 1);
+}
+
+TEST(Mask, ManyTilesAreCancelled) {
+  Program program;
+  Builder b;
+  unsigned q = b.arg("q"), kv = b.arg("kv");
+  unsigned sum = b.op(NodeKind::IAdd, {b.op(NodeKind::IMul, {q, q}),
+                                       b.op(NodeKind::IMul, {kv, kv})});
+  b.region.results = {
+      b.op(NodeKind::IEq,
+           {b.op(NodeKind::Mod, {sum, b.constant(7)}), b.constant(0)})};
+  program.mask = b.region;
+  MaskDomain domain;
+  domain.queries = domain.keys = 1 << 20;
+  EXPECT_LT(secondsToCancel(program, domain, 128), 0.5);
+}
+
+TEST(Mask, ManyPlanesAreCancelled) {
+  Program program;
+  Builder b;
+  b.region.results = {b.op(NodeKind::IGe, {b.arg("b"), b.arg("h")})};
+  program.mask = b.region;
+  MaskDomain domain;
+  domain.batch = domain.heads = 1 << 14;
+  domain.queries = domain.keys = 1;
+  EXPECT_LT(secondsToCancel(program, domain, 1), 1);
 }
 
 //===----------------------------------------------------------------------===//
