@@ -376,6 +376,11 @@ llvm::Error Checker::checkPages() {
     int64_t used = (view.kvLengths[b] + view.pageLength - 1) / view.pageLength;
     for (int64_t i = 0; i < used; ++i) {
       int64_t page = table.loadInt(table.offset({b, i}));
+      if (pool == 0)
+        return invalid("page_table: no entry can be used, the pool has no "
+                       "pages; got " +
+                       Twine(page) + " for batch " + Twine(b) + ", page " +
+                       Twine(i));
       if (page < 0 || page >= pool)
         return invalid("page_table: entries must lie within 0 and " +
                        Twine(pool - 1) + ", got " + Twine(page) +

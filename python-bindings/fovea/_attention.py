@@ -100,7 +100,7 @@ def _launch(
                 *(() if g.device == "cpu" else _cuda.place(g.device, like.library)),
                 **({} if inputs.table is None else {"page_table": inputs.table}),
             )
-        except (IndexError, ValueError) as error:
+        except (IndexError, MemoryError, ValueError) as error:
             raise capture_error(error, traced) from None
     if like is not None:
         out = _outputs.deliver(out, like, g.dtype)

@@ -89,7 +89,7 @@ def _read_capture(array: Any, label: str, home: str) -> Tensor:
 
 
 def capture_error(error: Exception, traced: Any) -> Exception:
-    """An error of the compiled module with the user's own names of captures.
+    """An error of the compiled module with the user's own names.
 
     A Program's names are identifiers that mean nothing else: "t_" for "t".
     """
@@ -103,6 +103,8 @@ def capture_error(error: Exception, traced: Any) -> Exception:
         if f" of capture {name!r} " in text:
             own = text.replace(f" of capture {name!r} ", f" of capture {label!r} ")
             return type(error)(f"{home}: {own}")
+    if text.startswith("page_table: "):
+        return type(error)(text.removeprefix("page_"))  # as `Pages` calls it
     return error
 
 

@@ -59,23 +59,22 @@ def _read_pool(given: Any, name: str, other: str) -> Tensor:
 
 
 def _read_table(k: Pages, v: Pages, batch: int) -> Tensor:
-    table = _tensors.read(k.table, "page_table", INTEGERS, grad_matters=False)
+    table = _tensors.read(k.table, "table", INTEGERS, grad_matters=False)
     if table.dtype not in ("i32", "i64"):
         raise TypeError(
-            "page_table: dtype must be int32 or int64,"
-            f" got {_tensors.NAMES[table.dtype]}"
+            f"table: dtype must be int32 or int64, got {_tensors.NAMES[table.dtype]}"
         )
     if k.table is not v.table:
-        other = _tensors.read(v.table, "page_table", INTEGERS, grad_matters=False)
+        other = _tensors.read(v.table, "table", INTEGERS, grad_matters=False)
         if other.tuple != table.tuple:
-            raise ValueError("v: page table must be that of k, got another array")
+            raise ValueError("table: must be one array for k and v, got another for v")
     if len(table.shape) != 2:
         raise ValueError(
-            f"page_table: rank must be 2 (B, pages a sequence), got {len(table.shape)}"
+            f"table: rank must be 2 (B, pages a sequence), got {len(table.shape)}"
         )
     if table.shape[0] != batch:
         raise ValueError(
-            f"page_table: batch must be that of q ({batch}), got {table.shape[0]}"
+            f"table: batch must be that of q ({batch}), got {table.shape[0]}"
         )
     return table
 
@@ -87,7 +86,7 @@ def read(q: Any, k: Any, v: Any) -> tuple:
     if len(tq.shape) != 4:
         raise ValueError(f"q: rank must be 4 (B, Hq, M, D), got {len(tq.shape)}")
     table = _read_table(k, v, tq.shape[0])
-    for name, tensor in (("q", tq), ("k", tk), ("v", tv), ("page_table", table)):
+    for name, tensor in (("q", tq), ("k", tk), ("v", tv), ("table", table)):
         if tensor.device != "cpu":
             raise ValueError(
                 f"{name}: pages are read on the CPU alone, got {tensor.device}"

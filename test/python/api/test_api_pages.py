@@ -117,6 +117,9 @@ def bad(case):
         return q, a, fovea.Pages(b.pages[:, :, :8], a.table)
     if case == "no rows":
         return q, fovea.Pages(a.pages[:, :, :0], a.table), b
+    if case == "no pages":
+        table[:] = 0
+        return q, *(fovea.Pages(x.pages[:0], table) for x in (a, b))
     if case == "an entry too large":
         table[1, 1] = 99
     if case == "a negative entry":
@@ -127,33 +130,40 @@ def bad(case):
 BAD = {
     "k alone": (TypeError, "v: must be a fovea.Pages where k is, got numpy.ndarray"),
     "v alone": (TypeError, "k: must be a fovea.Pages where v is, got numpy.ndarray"),
-    "two tables": (ValueError, "v: page table must be that of k, got another array"),
+    "two tables": (
+        ValueError,
+        "table: must be one array for k and v, got another for v",
+    ),
     "rank of the pool": (ValueError, "k: rank must be 4 (pages, Hk, length, D), got 3"),
     "rank of the table": (
         ValueError,
-        "page_table: rank must be 2 (B, pages a sequence), got 1",
+        "table: rank must be 2 (B, pages a sequence), got 1",
     ),
     "dtype of the table": (
         TypeError,
-        "page_table: dtype must be an integer type, got float32",
+        "table: dtype must be an integer type, got float32",
     ),
     "width of the table": (
         TypeError,
-        "page_table: dtype must be int32 or int64, got int16",
+        "table: dtype must be int32 or int64, got int16",
     ),
     "batch of the table": (
         ValueError,
-        "page_table: batch must be that of q (2), got 1",
+        "table: batch must be that of q (2), got 1",
     ),
     "page lengths": (ValueError, "v: page length must be that of k (16), got 8"),
     "no rows": (ValueError, "k: page length must be at least 1, got 0"),
+    "no pages": (
+        ValueError,
+        "table: no entry can be used, the pool has no pages; got 0 for batch 0, page 0",
+    ),
     "an entry too large": (
         ValueError,
-        "page_table: entries must lie within 0 and 5, got 99 for batch 1, page 1",
+        "table: entries must lie within 0 and 5, got 99 for batch 1, page 1",
     ),
     "a negative entry": (
         ValueError,
-        "page_table: entries must lie within 0 and 5, got -1 for batch 1, page 0",
+        "table: entries must lie within 0 and 5, got -1 for batch 1, page 0",
     ),
 }
 
