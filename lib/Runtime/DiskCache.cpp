@@ -171,13 +171,19 @@ std::optional<int64_t> DiskCache::parseSize(llvm::StringRef text) {
 
 DiskCache::Settings DiskCache::readEnvironment() {
   Settings settings;
-  if (const char *on = std::getenv("FOVEA_CACHE"))
-    settings.enabled = llvm::StringRef(on) != "0";
+  if (const char *on = std::getenv("FOVEA_CACHE")) {
+    llvm::StringRef text(on);
+    settings.enabled = text != "0";
+    if (!text.empty() && text != "0" && text != "1")
+      settings.note = "FOVEA_CACHE is neither 0 nor 1; ignored";
+  }
   if (const char *size = std::getenv("FOVEA_CACHE_SIZE"); size && *size) {
     if (auto bytes = parseSize(size))
       settings.maxBytes = *bytes;
     else
-      settings.note = "FOVEA_CACHE_SIZE is not a size such as 512M; ignored";
+      settings.note +=
+          (settings.note.empty() ? "" : "; ") +
+          std::string("FOVEA_CACHE_SIZE is not a size such as 512M; ignored");
   }
   const char *own = std::getenv("FOVEA_CACHE_DIR");
   const char *xdg = std::getenv("XDG_CACHE_HOME");

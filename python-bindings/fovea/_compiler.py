@@ -237,8 +237,9 @@ def compile_text(text: str, target: str | None, schedule: str | None) -> Compile
 def _warn_environment() -> None:
     """Say once what of the environment could not be used."""
     known = environment_notes()
-    for key in ("cache_note", "threads_note"):
-        note = known.get(key)
+    unknown = set(os.environ.get("FOVEA_LOG", "").split(",")) - {"", "compile"}
+    logs = f"FOVEA_LOG: must be compile, got {min(unknown)!r}" if unknown else None
+    for note in (known.get("cache_note"), known.get("threads_note"), logs):
         if note and note not in _warned:
             _warned.add(note)
             warnings.warn(note, PerformanceWarning, stacklevel=5)

@@ -136,6 +136,8 @@ def test_set_num_threads(capsys):
         ("FOVEA_CACHE_DIR", "/proc/no/such", "no disk cache: '/proc/no/such'"),
         ("FOVEA_CACHE_DIR", "/proc", "no disk cache: '/proc' "),
         ("FOVEA_NUM_THREADS", "many", "FOVEA_NUM_THREADS is not a number"),
+        ("FOVEA_LOG", "xyz", "FOVEA_LOG: must be compile, got 'xyz'"),
+        ("FOVEA_CACHE", "false", "FOVEA_CACHE is neither 0 nor 1; ignored"),
     ],
 )
 def test_an_unusable_environment_warns_once(variable, value, text, native_is_real):

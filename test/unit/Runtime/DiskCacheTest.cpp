@@ -227,6 +227,13 @@ TEST(DiskEnvironment, FindsTheDirectory) {
   unsetenv("XDG_CACHE_HOME");
   setenv("FOVEA_CACHE", "0", 1);
   EXPECT_FALSE(DiskCache::readEnvironment().enabled);
+  EXPECT_EQ(DiskCache::readEnvironment().note, "");
+  setenv("FOVEA_CACHE", "1", 1);
+  EXPECT_EQ(DiskCache::readEnvironment().note, "");
+  setenv("FOVEA_CACHE", "false", 1);
+  EXPECT_TRUE(DiskCache::readEnvironment().enabled);
+  EXPECT_EQ(DiskCache::readEnvironment().note,
+            "FOVEA_CACHE is neither 0 nor 1; ignored");
   unsetenv("FOVEA_CACHE");
   setenv("FOVEA_CACHE_SIZE", "lots", 1);
   EXPECT_FALSE(DiskCache::readEnvironment().note.empty());
