@@ -141,7 +141,12 @@ int64_t DataBuilder::sizeOf(const Dim &dim) {
   if (dim.value >= 0)
     return dim.value;
   auto it = sizes.find(dim.size);
-  return it != sizes.end() ? it->second : std::max(shape.M, shape.N);
+  if (it != sizes.end())
+    return it->second;
+  int64_t longer = std::max(shape.M, shape.N);
+  if (!dim.size.empty())
+    data.assumed[dim.size] = longer;
+  return longer;
 }
 
 llvm::Expected<TensorView> DataBuilder::make(StringRef name, DType dtype,

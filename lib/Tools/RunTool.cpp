@@ -256,6 +256,22 @@ static bool hasDenominator(const Program &program) {
   return !program.normalizer || program.normalizer->denom;
 }
 
+/// An index beyond a size that was assumed: says that it can be given.
+static llvm::Error explainSizes(llvm::Error error, const RunData &data) {
+  if (error.isA<UsageError>() || data.assumed.empty())
+    return error;
+  auto [status, text] = takeStatus(std::move(error));
+  if (status == FOVEA_INDEX_ERROR) {
+    llvm::StringRef separator = "; assumed ";
+    for (const auto &[name, size] : data.assumed) {
+      text += (separator + name + "=" + llvm::Twine(size)).str();
+      separator = ", ";
+    }
+    text += ", which --shape can give";
+  }
+  return makeError(status, text);
+}
+
 /// 0 or 1, or an error.
 static llvm::Expected<int> runAll(const RunOptions &options,
                                   llvm::raw_ostream &out,
@@ -276,7 +292,7 @@ static llvm::Expected<int> runAll(const RunOptions &options,
     return data.takeError();
   auto report = run(*program, options, data->view);
   if (!report)
-    return report.takeError();
+    return explainSizes(report.takeError(), *data);
   if (!options.outFile.empty())
     if (llvm::Error error = writeNpy(options.outFile, data->view.out))
       return std::move(error);

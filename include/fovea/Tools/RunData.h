@@ -6,6 +6,7 @@
 #include "fovea/Tools/RunOptions.h"
 
 #include <deque>
+#include <map>
 
 namespace fovea {
 
@@ -15,6 +16,8 @@ namespace fovea {
 struct RunData {
   LaunchView view;
   std::deque<OwnedArray> arrays;
+  /// Named sizes that neither the options nor an array gave, and what they got.
+  std::map<std::string, int64_t> assumed;
 };
 
 llvm::Expected<RunData> makeRunData(const Program &program,
