@@ -132,16 +132,22 @@ def gpu_table(results: dict[str, Any]) -> str:
             key = (row["variant"], row["D"], row["N"], heads)
             if "tflops" in row:
                 rates.setdefault(key, {})[row["impl"]] = row["tflops"]
-    lines = ["| variant | D | N | heads | Fovea | cuDNN |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| variant | D | N | heads | Fovea | cuDNN | FlexAttention |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for (variant, dim, length, heads), rate in rates.items():
-        ours, theirs = rate["fovea"], rate.get("cudnn")
-        beside = f"{theirs:.0f} (× {ours / theirs:.2f})" if theirs else ""
-        cells = (GPU_VARIANTS[variant], dim, length, heads, f"{ours:.0f}", beside)
+        ours = rate["fovea"]
+        beside = (
+            f"{rate[peer]:.0f} (× {ours / rate[peer]:.2f})" if peer in rate else ""
+            for peer in ("cudnn", "flex")
+        )
+        cells = (GPU_VARIANTS[variant], dim, length, heads, f"{ours:.0f}", *beside)
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     machine = results["machine"]
     note = (
         f"{machine['date'].split()[0]}, {machine['gpu']}, cuDNN {machine['cudnn']}"
-        f" through torch {machine['torch']}; × = times faster than cuDNN."
+        f" through torch {machine['torch']}; × = times faster than the peer."
     )
     return "\n".join([*lines, "", note])
 

@@ -72,12 +72,13 @@ def test_the_gpu_table_names_variants_and_ratios(module):
     row = {"variant": "causal", "dtype": "bf16", "D": 64, "N": 8, "H": 4, "Hk": 2}
     rows = [row | {"impl": "fovea", "tflops": 300.0}]
     rows.append(row | {"impl": "cudnn", "tflops": 200.0})
+    rows.append(row | {"impl": "flex", "tflops": 100.0})
     rows.append(row | {"dtype": "f16", "impl": "fovea", "tflops": 1.0})
     machine = {"date": "2026-01-31 10:00", "gpu": "G", "cudnn": 1, "torch": "2"}
     results = {"machine": machine, "rows": rows, "bars": []}
     assert readme_table.kind_of(results) == "gpu"
     table = readme_table.gpu_table(results)
-    assert "| causal | 64 | 8 | 4/2 | 300 | 200 (× 1.50) |" in table
+    assert "| causal | 64 | 8 | 4/2 | 300 | 200 (× 1.50) | 100 (× 3.00) |" in table
     assert "2026-01-31, G, cuDNN 1 through torch 2" in table
     assert " 1 |" not in table
 
