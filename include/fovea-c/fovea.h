@@ -81,7 +81,7 @@ typedef struct fovea_tensor {
   const int64_t *sizes;
   const int64_t *strides;
   int32_t device_type; /* fovea_device */
-  int32_t device_id;
+  int32_t device_id;   /* of FOVEA_CUDA; in host memory it is not looked at */
 } fovea_tensor;
 
 /* ---- Compiling -------------------------------------------------------- */
@@ -153,7 +153,8 @@ FOVEA_API fovea_status fovea_kernel_object(fovea_kernel *kernel,
 
 /* A block mask as runs of equal tiles, as fovea_mask_find_runs gives them: a
  * run is 4 * end + class; the runs of row r of tiles, of all batches and heads
- * in order, are runs[offsets[r]] to runs[offsets[r + 1] - 1]. */
+ * in order, are runs[offsets[r]] to runs[offsets[r + 1] - 1] and end at
+ * key_tiles. */
 typedef struct fovea_block_runs {
   size_t struct_size;
   int64_t batch, heads; /* B or 1, Hq or 1 */

@@ -62,6 +62,9 @@ llvm::Expected<MaskRequest> checkQuery(const fovea_mask_query *query,
   if (llvm::Error error = checkSizes(*query, tiled ? query->block_q : 1,
                                      tiled ? query->block_kv : 1, request))
     return std::move(error);
+  if (query->approximate != 0 && query->approximate != 1)
+    return invalid("approximate: must be 0 or 1, got " +
+                   Twine(query->approximate));
   bool empty = query->q_length == 0 || query->kv_length == 0;
   if (!result && !empty)
     return invalid("result: must not be null");

@@ -435,12 +435,28 @@ static llvm::Error checkTiles(llvm::ArrayRef<int64_t> wanted,
   return llvm::Error::success();
 }
 
+static llvm::Error checkClassValues(const TensorView &classes) {
+  for (int64_t b = 0; b < classes.sizes[0]; ++b)
+    for (int64_t h = 0; h < classes.sizes[1]; ++h)
+      for (int64_t m = 0; m < classes.sizes[2]; ++m)
+        for (int64_t n = 0; n < classes.sizes[3]; ++n) {
+          int64_t value = classes.loadInt(classes.offset({b, h, m, n}));
+          if (value < 0 || value > 2)
+            return invalid("block_mask: classes must be 0, 1 or 2, got " +
+                           Twine(value) + " at " + dims({b, h, m, n}));
+        }
+  return llvm::Error::success();
+}
+
 llvm::Error Checker::checkClasses(llvm::ArrayRef<int64_t> wanted) {
   auto classes = tensor(launch.block_classes, "block_mask", 4, DType::I8);
   if (!classes)
     return classes.takeError();
   if (llvm::Error error = checkTiles(wanted, classes->sizes))
     return error;
+  if (device == FOVEA_CPU)
+    if (llvm::Error error = checkClassValues(*classes))
+      return error;
   for (size_t i = 0; i < 2; ++i)
     if (wanted[i] != classes->sizes[i]) {
       classes->sizes[i] = wanted[i];
@@ -451,7 +467,7 @@ llvm::Error Checker::checkClasses(llvm::ArrayRef<int64_t> wanted) {
 }
 
 /// Rows may be repeated, but none reaches beyond the runs, and each one's ends
-/// ascend to at most the number of tiles.
+/// ascend to the number of tiles.
 llvm::Error Checker::checkRuns(llvm::ArrayRef<int64_t> wanted) {
   const fovea_block_runs &given = *launch.block_runs;
   if (given.struct_size != sizeof given)
@@ -483,10 +499,10 @@ llvm::Error Checker::checkRuns(llvm::ArrayRef<int64_t> wanted) {
              TileRuns::classOf(runs.runs[i]) <= 2;
       before = end;
     }
-    if (!good)
+    if (!good || before != given.key_tiles)
       return invalid("block_mask: runs of row " + Twine(row) +
-                     " of tiles must ascend to at most " +
-                     Twine(given.key_tiles) + ", with classes of 0, 1 or 2");
+                     " of tiles must ascend to " + Twine(given.key_tiles) +
+                     ", with classes of 0, 1 or 2");
   }
   view.tileRuns = runs;
   return llvm::Error::success();

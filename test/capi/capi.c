@@ -213,6 +213,11 @@ static int test_mask_analysis(void) {
         FOVEA_INVALID_ARGUMENT);
   CHECK(SAYS("statistics: struct_size must be"));
   statistics.struct_size = sizeof statistics;
+  query.approximate = 9;
+  CHECK(fovea_mask_counts(&query, &statistics, &message) ==
+        FOVEA_INVALID_ARGUMENT);
+  CHECK(SAYS("approximate: must be 0 or 1, got 9"));
+  query.approximate = 0;
   CHECK(fovea_mask_counts(&query, &statistics, &message) == FOVEA_OK);
   CHECK(statistics.full == 0);
   CHECK(statistics.partial == 6 * 3);

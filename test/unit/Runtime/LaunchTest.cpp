@@ -252,10 +252,36 @@ const Case cases[] = {
        l.useRuns();
        l.runs.offsets = nullptr;
      }},
-    {"block_mask: runs of row 1 of tiles must ascend to at most 3",
+    {"block_mask: runs of row 1 of tiles must ascend to 3",
      [](Launch &l) {
        l.useRuns();
        l.entries[2] = 4 * 4 + 1;
+     }},
+    {"block_mask: runs of row 1 of tiles must ascend to 3",
+     [](Launch &l) {
+       l.useRuns();
+       l.entries[2] = 4 * 1 + 2;
+     }},
+    {"block_mask: runs of row 0 of tiles must ascend to 3",
+     [](Launch &l) {
+       l.useRuns();
+       l.starts[0] = l.starts[1];
+     }},
+    {"block_mask: classes must be 0, 1 or 2, got 77 at (0, 0, 0, 1)",
+     [](Launch &l) {
+       l.program.blockMask = true;
+       l.launch.block_classes = &l.classes;
+       l.launch.block_q = 64;
+       l.launch.block_kv = 3;
+       resize<3>(l.classes, 2);
+       l.memory[1] = 77;
+     }},
+    {"block_mask: classes must be 0, 1 or 2, got -1 at (0, 0, 0, 0)",
+     [](Launch &l) {
+       l.program.blockMask = true;
+       l.launch.block_classes = &l.classes;
+       l.launch.block_q = l.launch.block_kv = 64;
+       l.memory[0] = -1;
      }},
     {"block_mask: runs of row 0 of tiles must ascend",
      [](Launch &l) {
