@@ -61,7 +61,8 @@ void AttnDiagnostics::print(size_t offset, StringRef kind,
   auto [line, column] = getLineAndColumn(offset);
   os << fileName << ':' << line << ':' << column << ": " << kind << ": "
      << message << '\n';
-  printSourceLine(offset);
+  if (!text.empty())
+    printSourceLine(offset);
 }
 
 LogicalResult AttnDiagnostics::error(size_t offset, const Twine &message) {

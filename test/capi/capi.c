@@ -186,6 +186,11 @@ static int test_wrong_options(void) {
   options.source_size = strlen(options.source);
   options.source_name = "x.attn";
   REFUSED(FOVEA_PARSE_ERROR, "x.attn:1:");
+  options.source_kind = FOVEA_SOURCE_ATTN;
+  options.source = "";
+  options.source_size = 0;
+  CHECK(fovea_compile(&options, &kernel, NULL, &message) == FOVEA_PARSE_ERROR);
+  CHECK(SAYS(":1:1: error: ") && strchr(message.text, '\n') == NULL);
 #undef REFUSED
   return 0;
 }
