@@ -2,8 +2,8 @@
 //
 // A score region that reads memory at m − n would read once for each score and
 // wait for it. One such value, the first, leaves the region: it is one of the
-// tile's diagonals. There is room beside the keys for one; others are read where
-// they are used.
+// tile's diagonals. There is room beside the keys for one; others are read
+// where they are used.
 //
 //===----------------------------------------------------------------------===//
 
