@@ -9,7 +9,9 @@
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/raw_ostream.h"
 
 #include <memory>
 
@@ -21,6 +23,11 @@ bool isReadable(llvm::MemoryBufferRef input);
 /// A file of any kind, `-` for standard input, that is readable; otherwise null
 /// after a line on standard error.
 std::unique_ptr<llvm::MemoryBuffer> openInput(llvm::StringRef path);
+
+/// Writes a file, `-` for standard output, that is kept where `write` succeeds;
+/// false, after a line on standard error, where it cannot be opened.
+bool writeOutput(llvm::StringRef path,
+                 llvm::function_ref<bool(llvm::raw_ostream &)> write);
 
 /// The module of a file of MLIR text or bytecode.
 mlir::OwningOpRef<mlir::ModuleOp> readModule(llvm::StringRef path,

@@ -7,6 +7,7 @@
 #include "mlir/Parser/Parser.h"
 #include "mlir/Support/FileUtilities.h"
 #include "llvm/Support/SourceMgr.h"
+#include "llvm/Support/ToolOutputFile.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace fovea;
@@ -28,6 +29,20 @@ std::unique_ptr<llvm::MemoryBuffer> fovea::openInput(llvm::StringRef path) {
   if (!buffer)
     llvm::errs() << problem << "\n";
   return buffer && isReadable(*buffer) ? std::move(buffer) : nullptr;
+}
+
+bool fovea::writeOutput(llvm::StringRef path,
+                        llvm::function_ref<bool(llvm::raw_ostream &)> write) {
+  std::string problem;
+  auto file = mlir::openOutputFile(path, &problem);
+  if (!file) {
+    llvm::errs() << problem << "\n";
+    return false;
+  }
+  if (!write(file->os()))
+    return false;
+  file->keep();
+  return true;
 }
 
 mlir::OwningOpRef<mlir::ModuleOp>

@@ -3,9 +3,7 @@
 #include "fovea/Tools/ToolMain.h"
 
 #include "mlir/IR/MLIRContext.h"
-#include "mlir/Support/FileUtilities.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
-#include "llvm/Support/ToolOutputFile.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace fovea;
@@ -44,17 +42,10 @@ static bool runOpt(int argc, char **argv, llvm::StringRef title,
     buffer = importText(*buffer);
   if (!buffer)
     return false;
-  std::string problem;
-  auto file = mlir::openOutputFile(output, &problem);
-  if (!file) {
-    llvm::errs() << problem << "\n";
-    return false;
-  }
-  if (failed(
-          mlir::MlirOptMain(file->os(), std::move(buffer), registry, config)))
-    return false;
-  file->keep();
-  return true;
+  return writeOutput(output, [&](llvm::raw_ostream &os) {
+    return succeeded(
+        mlir::MlirOptMain(os, std::move(buffer), registry, config));
+  });
 }
 
 int fovea::runOptTool(int argc, char **argv, const char *tool,

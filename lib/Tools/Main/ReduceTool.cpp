@@ -5,9 +5,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Reducer/Passes.h"
-#include "mlir/Support/FileUtilities.h"
 #include "llvm/Support/CommandLine.h"
-#include "llvm/Support/ToolOutputFile.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace fovea;
@@ -26,15 +24,10 @@ static bool shrink(llvm::StringRef input, llvm::StringRef output,
   if (failed(passes.addToPipeline(manager, onError)) ||
       failed(manager.run(*module)))
     return false;
-  std::string problem;
-  auto file = mlir::openOutputFile(output, &problem);
-  if (!file) {
-    llvm::errs() << problem << "\n";
-    return false;
-  }
-  module->print(file->os());
-  file->keep();
-  return true;
+  return writeOutput(output, [&](llvm::raw_ostream &os) {
+    module->print(os);
+    return true;
+  });
 }
 
 int fovea::runReduceTool(int argc, char **argv,

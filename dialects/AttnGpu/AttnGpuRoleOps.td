@@ -1,0 +1,275 @@
+//===- AttnGpuRoleOps.td - Operations of roles --------------*- tablegen -*-===//
+//
+// Channels, roles and what they do, products in flight. Included at the end of
+// AttnGpuOps.td.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef FOVEA_DIALECT_ATTNGPU_ROLEOPS
+#define FOVEA_DIALECT_ATTNGPU_ROLEOPS
+
+def AttnGpu_ChannelOp : AttnGpu_Op<"channel", [MemoryEffects<[MemAlloc]>]> {
+  let summary = "Makes a channel";
+  let description = [{
+    `offset` is the byte offset in shared memory, once -attn-gpu-budget has run.
+
+    Example: `%kc = attn_gpu.channel "k" : !attn_gpu.channel<128x64xbf16, stages = 2, records = 0>`
+  }];
+  let arguments = (ins StrAttr:$label, OptionalAttr<I64Attr>:$offset);
+  let results = (outs AttnGpu_ChannelType:$channel);
+  let assemblyFormat = "$label attr-dict `:` qualified(type($channel))";
+}
+
+def AttnGpu_SpecializeOp : AttnGpu_Op<"specialize", [SingleBlock, NoTerminator,
+     RecursiveMemoryEffects]> {
+  let summary = "Roles that run side by side in one block of threads";
+  let description = [{
+    `pin` is the schedule's, for -attn-gpu-place-awaits.
+
+    Constraints:
+    - (C19) holds roles alone: one that loads, then one that computes
+
+    Example: `attn_gpu.specialize { attn_gpu.role load … attn_gpu.role mma … }`
+  }];
+  let arguments = (ins DefaultValuedAttr<I64Attr, "0">:$pin);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "(`pin` $pin^)? attr-dict-with-keyword $body";
+  let hasVerifier = 1;
+}
+
+def AttnGpu_RoleKind : I32EnumAttr<"RoleKind", "What a role does", [
+    I32EnumAttrCase<"Load", 0, "load">, I32EnumAttrCase<"Mma", 1, "mma">]> {
+  let cppNamespace = "::mlir::attn_gpu";
+}
+
+def AttnGpu_RoleOp : AttnGpu_Op<"role", [SingleBlockImplicitTerminator<"YieldOp">,
+     RecursiveMemoryEffects, HasParent<"SpecializeOp">]> {
+  let summary = "What one kind of warpgroup runs";
+  let description = [{
+    `load` is one thread of one warpgroup, which fills channels; `mma` runs in
+    `groups` warpgroups, which read them. `registers` a thread are set by
+    -attn-gpu-budget.
+
+    Constraints:
+    - (C20) one group loads; 1 to 3 compute
+    - (C21) only `load` fills and fetches tiles; only `mma` waits, releases and
+      holds fragments
+
+    Example: `attn_gpu.role mma groups(2) { … }`
+  }];
+  let arguments = (ins AttnGpu_RoleKind:$kind, I64Attr:$groups, OptionalAttr<I64Attr>:$registers);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$kind `groups` `(` $groups `)` (`registers` `(` $registers^ `)`)? $body attr-dict";
+  let hasVerifier = 1;
+}
+
+def AttnGpu_FillOp : AttnGpu_Op<"fill", [AttrSizedOperandSegments, MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "Loads a tile into the slot of a use";
+  let description = [{
+    Waits until the slot is free, then starts the copy; readers of the use see
+    tile and records together. Without a number it is the role's next use of the
+    channel; so for `wait`, and for `release` the oldest that it holds. The
+    region, evaluated as that of `diagonal`, gives the diagvec beside the tile.
+
+    Constraints:
+    - (C22) the channel's tile has the view's columns and element type
+    - (C23) as many records as the channel's type says
+    - (C31) the region, with its origins (m0, n0), is there if the channel has a
+      diagonal; it is as that of C30
+
+    Example: `attn_gpu.fill %kc[%it], %K[%n0] : !attn_gpu.channel<…>, !online.view<?x64xbf16, ragged>`
+  }];
+  let arguments = (ins AttnGpu_ChannelType:$channel, Optional<Index>:$use, AttnGpu_View:$view,
+                       Index:$row, Variadic<Index>:$records, Variadic<Index>:$origins);
+  let regions = (region MaxSizedRegion<1>:$diagonal);
+  let assemblyFormat = [{
+    $channel (`[` $use^ `]`)? `,` $view `[` $row `]` (`records` `(` $records^ `)`)?
+    (`diagonal` `at` `(` $origins^ `)` $diagonal)? attr-dict `:`
+    qualified(type($channel)) `,` qualified(type($view))
+  }];
+  let builders = [OpBuilder<(ins "Value":$channel, "Value":$use, "Value":$view, "Value":$row,
+                                 "ValueRange":$records), [{
+    build($_builder, $_state, channel, use, view, row, records, ValueRange());
+  }]>];
+  let hasVerifier = 1;
+}
+
+def AttnGpu_PublishOp : AttnGpu_Op<"publish", [MemoryEffects<[MemWrite]>]> {
+  let summary = "A use with records and no tile";
+  let description = [{
+    Constraints:
+    - (C23) as many records as the channel's type says
+
+    Example: `attn_gpu.publish %qc[%qi] records(%c0) : !attn_gpu.channel<…>`
+  }];
+  let arguments = (ins AttnGpu_ChannelType:$channel, Index:$use, Variadic<Index>:$records);
+  let assemblyFormat = "$channel `[` $use `]` `records` `(` $records `)` attr-dict `:` qualified(type($channel))";
+  let hasVerifier = 1;
+}
+
+def AttnGpu_RecordOp : AttnGpu_Op<"record", [MemoryEffects<[MemRead]>]> {
+  let summary = "Waits for a use and reads its records";
+  let description = [{
+    Constraints:
+    - (C23) as `fill`: a result for each record of the channel
+
+    Example: `%live, %m0 = attn_gpu.record %qc[%qi] : !attn_gpu.channel<…> -> index, index`
+  }];
+  let arguments = (ins AttnGpu_ChannelType:$channel, Index:$use);
+  let results = (outs Variadic<Index>:$records);
+  let assemblyFormat = "$channel `[` $use `]` attr-dict `:` qualified(type($channel)) `->` type($records)";
+  let hasVerifier = 1;
+}
+
+def AttnGpu_WaitOp : AttnGpu_Op<"wait", [MemoryEffects<[MemRead]>]> {
+  let summary = "Waits for the tile of a use";
+  let description = [{
+    Constraints:
+    - (C24) the result is the channel's tile
+
+    Example: `%kt = attn_gpu.wait %kc[%it] : !attn_gpu.channel<…> -> !attn_gpu.tile<128x64xbf16>`
+  }];
+  let arguments = (ins AttnGpu_ChannelType:$channel, Optional<Index>:$use);
+  let results = (outs AttnGpu_TileType:$tile);
+  let assemblyFormat = "$channel (`[` $use^ `]`)? attr-dict `:` qualified(type($channel)) `->` qualified(type($tile))";
+  let hasVerifier = 1;
+}
+
+def AttnGpu_DiagonalReadOp : AttnGpu_Op<"diagonal.read", [MemoryEffects<[MemRead]>]> {
+  let summary = "Reads the diagvec of a use";
+  let description = [{
+    The use has been waited for and not been released. Without a number it is the
+    role's latest.
+
+    Constraints:
+    - (C32) the channel has a diagonal, and the result is it
+
+    Example: `%t = attn_gpu.diagonal.read %kc[%it] : !attn_gpu.channel<…> -> !attn_gpu.diagvec<128x64xf32>`
+  }];
+  let arguments = (ins AttnGpu_ChannelType:$channel, Optional<Index>:$use);
+  let results = (outs AttnGpu_DiagvecType:$result);
+  let assemblyFormat = "$channel (`[` $use^ `]`)? attr-dict `:` qualified(type($channel)) `->` qualified(type($result))";
+  let hasVerifier = 1;
+}
+
+def AttnGpu_ReleaseOp : AttnGpu_Op<"release", [MemoryEffects<[MemWrite]>]> {
+  let summary = "Gives the slot of a use back";
+  let description = [{
+    Every warpgroup that reads releases each use once, after its products that
+    read the tile have ended.
+
+    Example: `attn_gpu.release %kc[%it] : !attn_gpu.channel<…>`
+  }];
+  let arguments = (ins AttnGpu_ChannelType:$channel, Optional<Index>:$use);
+  let assemblyFormat = "$channel (`[` $use^ `]`)? attr-dict `:` qualified(type($channel))";
+}
+
+def AttnGpu_MmaStartOp : AttnGpu_MmaBase<"mma.start", AttnGpu_PendingType> {
+  let summary = "Starts a product";
+  let description = [{
+    As `mma`, but the result is in flight; products end in the order of their
+    starts.
+
+    Constraints:
+    - (C6), (C7) as `mma`
+    - (C25) the result is awaited once, and used by nothing else
+
+    Example:
+    ```mlir
+    %ps = attn_gpu.mma.start %qt, %kt transposed : !attn_gpu.tile<128x64xbf16>, !attn_gpu.tile<128x64xbf16>
+      -> !attn_gpu.pending<!attn_gpu.frag<64x128xf32, quad>>
+    ```
+  }];
+}
+
+def AttnGpu_AwaitOp : AttnGpu_Op<"await", [MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "Waits for a product";
+  let description = [{
+    `keep` of the products started later may still be in flight afterwards; it
+    is set by -attn-gpu-place-awaits. A register operand of a product (a
+    `quad_a` fragment) is in use until its await: it is named in `holds`.
+
+    Constraints:
+    - (C26) the result is what the pending value holds
+    - (C27) keep, where set, lies in 0 … 7
+
+    Example: `%s = attn_gpu.await %ps keep 1 : !attn_gpu.pending<!attn_gpu.frag<64x128xf32, quad>>`
+  }];
+  let arguments = (ins AttnGpu_PendingType:$pending, Optional<AttnGpu_FragType>:$held,
+                       OptionalAttr<I64Attr>:$keep);
+  let results = (outs AttnGpu_FragType:$result);
+  let assemblyFormat = [{
+    $pending (`keep` $keep^)? (`holds` `(` $held^ `:` qualified(type($held)) `)`)? attr-dict `:`
+    qualified(type($pending)) `->` qualified(type($result))
+  }];
+  let hasVerifier = 1;
+}
+
+def AttnGpu_PinOp : AttnGpu_Op<"pin", [MemoryEffects<[MemRead, MemWrite]>,
+     AllTypesMatch<["source", "result"]>]> {
+  let summary = "Holds a row vector in place among waits";
+  let description = [{
+    The identity. The assembler moves arithmetic across waits; a memory
+    operation that never runs keeps what feeds it before this point (`before`)
+    or what it feeds behind it.
+
+    Example: `%m1 = attn_gpu.pin before %m : !attn_gpu.rowvec<64xf32>`
+  }];
+  let arguments = (ins UnitAttr:$before, AttnGpu_RowvecType:$source);
+  let results = (outs AttnGpu_RowvecType:$result);
+  let assemblyFormat = "(`before` $before^)? $source attr-dict `:` qualified(type($source))";
+}
+
+def AttnGpu_TurnOp : AttnGpu_Op<"turn", [MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "A turnstile between the warpgroups of a role";
+  let description = [{
+    Constraints:
+    - (C28) take or pass
+
+    `take` waits for this warpgroup's turn, `pass` gives it to the next one; group
+    0 has the first turn. Every taken turn is passed.
+
+    Example: `attn_gpu.turn "take"`
+  }];
+  let arguments = (ins StrAttr:$kind);
+  let assemblyFormat = "$kind attr-dict";
+  let hasVerifier = 1;
+}
+
+def AttnGpu_TileFirstOp : AttnGpu_Op<"tile.first", [Pure]> {
+  let summary = "The first tile of this block of threads";
+  let description = [{ Example: `%t = attn_gpu.tile.first` }];
+  let arguments = (ins);
+  let results = (outs Index:$tile);
+  let assemblyFormat = "attr-dict";
+}
+
+def AttnGpu_TileFetchOp : AttnGpu_Op<"tile.fetch", [MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "Takes the next tile of the grid";
+  let description = [{
+    From a counter shared by all blocks of threads; the result is that tile's
+    number, at or beyond `tiles` where none is left. Who takes the last number
+    sets the counter back to zero: it is zero before and after each launch.
+
+    Example: `%t = attn_gpu.tile.fetch of %tiles`
+  }];
+  let arguments = (ins Index:$tiles);
+  let results = (outs Index:$tile);
+  let assemblyFormat = "`of` $tiles attr-dict";
+}
+
+def AttnGpu_SectionOp : AttnGpu_Op<"section", [Pure]> {
+  let summary = "How many heads are walked together";
+  let description = [{
+    Launch values, chosen by the runtime: how many heads a section has, and how
+    many the last one. What the last one leaves of batch × heads is a multiple
+    of `heads`.
+
+    Example: `%g, %last = attn_gpu.section`
+  }];
+  let arguments = (ins);
+  let results = (outs Index:$heads, Index:$last);
+  let assemblyFormat = "attr-dict";
+}
+
+#endif // FOVEA_DIALECT_ATTNGPU_ROLEOPS
