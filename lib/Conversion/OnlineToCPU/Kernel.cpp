@@ -341,13 +341,18 @@ LogicalResult KernelEmitter::emitTwoPasses(Value panels) {
 // Blocks and panels
 //===----------------------------------------------------------------------===//
 
-LogicalResult KernelEmitter::emitBlock(Value n0, Value taken, Value full) {
+/// Opens the scope of a block's scalars, which its emitter closes.
+LogicalResult KernelEmitter::enterBlock(Value n0, Value taken) {
   s->push();
   s->bindScalar(spec.sweep.getBody().front().getArgument(0), n0, OnBlock,
                 s->positions());
   blockStart = n0;
   count = taken;
-  LogicalResult status = runTiles(OnBlock);
+  return runTiles(OnBlock);
+}
+
+LogicalResult KernelEmitter::emitBlock(Value n0, Value taken, Value full) {
+  LogicalResult status = enterBlock(n0, taken);
   keyRows.clear();
   for (auto [i, dot] : llvm::enumerate(spec.dots))
     keyRows.push_back(prepareKeys(dot, i, n0));

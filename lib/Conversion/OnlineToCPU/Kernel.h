@@ -78,6 +78,7 @@ private:
   void declareTiles();
   void bindRows(Value panel);
   void bindKey(Value keyInBlock);
+  LogicalResult enterBlock(Value n0, Value taken);
   LogicalResult emitBlock(Value n0, Value count, Value full);
   LogicalResult emitPanel(Value panel, Value full);
   void layOutScratch();

@@ -331,12 +331,7 @@ LogicalResult KernelEmitter::emitShortWalk() {
 /// Per head the scores of all panels, then their values: one panel's scores
 /// wait for each other while the next one multiplies.
 LogicalResult KernelEmitter::emitShortBlock(Value n0, Value taken, Value full) {
-  s->push();
-  s->bindScalar(spec.sweep.getBody().front().getArgument(0), n0, OnBlock,
-                s->positions());
-  blockStart = n0;
-  count = taken;
-  LogicalResult status = runTiles(OnBlock);
+  LogicalResult status = enterBlock(n0, taken);
   e.loop(e.c(0), shape.heads, 1, [&](Value number) {
     enterHead(number, part);
     prepareShortBlock();
