@@ -8,13 +8,14 @@ derived on demand.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from . import _checks, _tensors
-from ._compose import run_of, shifted
+from ._block_mask_index import run_of_tiles, selection, without_ellipsis
+from ._compose import shifted
 from ._mask_offsets import Offsets, check_offset, taken
 from ._mask_runs import RunsTuple, TileRuns
 from ._tensors import type_name
@@ -306,7 +307,7 @@ class BlockMask:
         rows shifted too, make the mask with ``create_block_mask(...,
         q_offset=...)`` in place of a slice.
         """
-        parts = _without_ellipsis(index if isinstance(index, tuple) else (index,))
+        parts = without_ellipsis(index if isinstance(index, tuple) else (index,))
         if len(parts) > 3:
             raise IndexError(
                 "BlockMask: index must have at most 3 parts (B, H, row of tiles),"
@@ -314,12 +315,12 @@ class BlockMask:
             )
         parts = (*parts, *(slice(None),) * (3 - len(parts)))
         rows = [
-            _selection(part, extent, name)
+            selection(part, extent, name)
             for part, extent, name in zip(
                 parts, self._tiles[:3], ("B", "H", "row of tiles"), strict=True
             )
         ]
-        first, count = _run_of(rows[2])
+        first, count = run_of_tiles(rows[2])
         runs = self.tile_runs
         own = (
             [0] if extent == 1 < whole else chosen
@@ -553,55 +554,3 @@ def _lengths_for(
                 f" ({have} of {size[i]}), got {result[i]}"
             )
     return result  # type: ignore[return-value]
-
-
-def _without_ellipsis(parts: tuple) -> tuple:
-    """An index with the slices that its ``...`` stands for."""
-    places = [i for i, part in enumerate(parts) if part is Ellipsis]
-    if len(places) > 1:
-        raise IndexError("BlockMask: index must have at most one ellipsis")
-    if not places:
-        return parts
-    at = places[0]
-    rest = parts[at + 1 :]
-    return (*parts[:at], *(slice(None),) * (3 - at - len(rest)), *rest)
-
-
-def _selection(part: Any, extent: int, name: str) -> Sequence[int]:
-    """The indices that one part of an index selects."""
-    if isinstance(part, slice):
-        return range(*part.indices(extent))
-    if isinstance(part, (bool, np.bool_)):
-        raise TypeError(f"BlockMask: {name} index must be an int, got bool")
-    if isinstance(part, (int, np.integer)):
-        entries = [int(part)]
-    elif isinstance(part, (list, tuple, np.ndarray)):
-        array = np.asarray(part)
-        if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
-            raise TypeError(
-                f"BlockMask: {name} index must be ints, got {type_name(part)} of"
-                f" {array.dtype}"
-            )
-        entries = array.tolist()
-    else:
-        raise TypeError(
-            f"BlockMask: {name} index must be an int, a slice or ints,"
-            f" got {type_name(part)}"
-        )
-    for entry in entries:
-        if not -extent <= entry < extent:
-            raise IndexError(
-                f"BlockMask: {name} index must be in {-extent}...{extent - 1},"
-                f" got {entry}"
-            )
-    return [entry % extent for entry in entries]
-
-
-def _run_of(chosen: Sequence[int]) -> tuple[int, int]:
-    first, count = run_of(chosen)
-    if first is None:
-        raise ValueError(
-            "BlockMask: rows of tiles must be a run without gaps, got"
-            f" {list(chosen[:8])}{'...' if len(chosen) > 8 else ''}"
-        )
-    return first, count
