@@ -1,22 +1,16 @@
 //===- CudaTest.cpp - Launching, with a driver that notes it down ---------===//
 #include "fovea/Runtime/Cuda.h"
+#include "FakeDriverTest.h"
 #include "fovea/Runtime/CheckLaunch.h"
-#include "fovea/Runtime/Error.h"
 
 #include "gtest/gtest.h"
 
-#include <cstdlib>
-#include <dlfcn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 using namespace fovea;
 
 namespace {
-
-std::string textOf(llvm::Error error) {
-  return takeStatus(std::move(error)).second;
-}
 
 /// The manifest of a kernel with one argument of each kind.
 KernelManifest makeManifest(const std::string &more = "") {
@@ -37,27 +31,11 @@ KernelManifest makeManifest(const std::string &more = "") {
   return std::move(*manifest);
 }
 
-class Cuda : public testing::Test {
+class Cuda : public FakeDriverTest {
 protected:
-  static void SetUpTestSuite() {
-    ::setenv("FOVEA_LIBCUDA", FAKE_CUDA, 1);
-    library = ::dlopen(FAKE_CUDA, RTLD_NOW);
-    ASSERT_NE(library, nullptr) << ::dlerror();
-  }
-  void SetUp() override {
-    get<char>("fakeLog")[0] = 0;
-    *get<const char *>("fakeFailing") = "";
-    *get<int>("fakeRegisters") = 168;
-    *get<int>("fakeLocalBytes") = 0;
-    *get<int>("fakeParameterCount") = 7;
-  }
-  template <typename T> static T *get(const char *name) {
-    return static_cast<T *>(::dlsym(library, name));
-  }
+  Cuda() : FakeDriverTest(7) {}
+
   static std::string log() { return get<char>("fakeLog"); }
-  static unsigned count(llvm::StringRef what) {
-    return llvm::StringRef(get<char>("fakeLog")).count(what);
-  }
 
   /// [B,H,M,D] = [2,4,300,128], two key heads, 77 keys; `bshd` memory order.
   LaunchView view(bool bshd = false) {
@@ -100,10 +78,7 @@ protected:
     out.stream = reinterpret_cast<void *>(uintptr_t(0x30));
     return out;
   }
-
-  static void *library;
 };
-void *Cuda::library = nullptr;
 
 TEST_F(Cuda, ListsDevices) {
   std::string note;

@@ -1,22 +1,16 @@
 //===- LaunchPlansTest.cpp - Launches like earlier ones -------------------===//
+#include "FakeDriverTest.h"
 #include "fovea/Runtime/Cuda.h"
-#include "fovea/Runtime/Error.h"
 #include "fovea/Runtime/LaunchKey.h"
 
 #include "gtest/gtest.h"
 
 #include <atomic>
-#include <cstdlib>
-#include <dlfcn.h>
 #include <thread>
 
 using namespace fovea;
 
 namespace {
-
-std::string textOf(llvm::Error error) {
-  return takeStatus(std::move(error)).second;
-}
 
 /// A kernel whose parameters show what it was given: the map of q, the
 /// addresses of lse and the capture, the workspace, N.
@@ -127,26 +121,10 @@ struct Call {
   void *stream = reinterpret_cast<void *>(uintptr_t(0x30));
 };
 
-class LaunchPlans : public testing::Test {
+class LaunchPlans : public FakeDriverTest {
 protected:
-  static void SetUpTestSuite() {
-    ::setenv("FOVEA_LIBCUDA", FAKE_CUDA, 1);
-    library = ::dlopen(FAKE_CUDA, RTLD_NOW);
-    ASSERT_NE(library, nullptr) << ::dlerror();
-  }
-  void SetUp() override {
-    get<char>("fakeLog")[0] = 0;
-    *get<const char *>("fakeFailing") = "";
-    *get<int>("fakeRegisters") = 168;
-    *get<int>("fakeLocalBytes") = 0;
-    *get<int>("fakeParameterCount") = 5;
-  }
-  template <typename T> static T *get(const char *name) {
-    return static_cast<T *>(::dlsym(library, name));
-  }
-  static unsigned count(llvm::StringRef what) {
-    return llvm::StringRef(get<char>("fakeLog")).count(what);
-  }
+  LaunchPlans() : FakeDriverTest(5) {}
+
   static void expectParameters(const Call &call) {
     auto *found = get<uint64_t>("fakeParameters");
     EXPECT_EQ(found[1], uintptr_t(call.slope.data));
@@ -157,10 +135,7 @@ protected:
     LaunchKey key = call.key();
     ASSERT_EQ(textOf(kernel.launch(call.view(), &key)), "");
   }
-
-  static void *library;
 };
-void *LaunchPlans::library = nullptr;
 
 TEST_F(LaunchPlans, TheSameCallIsOnlyLaunched) {
   CudaKernel kernel("cubin", makeManifest());
