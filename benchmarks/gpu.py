@@ -91,23 +91,24 @@ def find_bars(rows: Sequence[Row], processors: int) -> list[Row]:
             name = f"{size} of own causal"
             found.append(_bar(name, share, CAUSAL_BARS[variant]))
         if variant.startswith(("window", "lists")) and "visited" in best:
-            plain = _plain(groups, D, best["tile"])
+            plain = _plain(groups, key, best["tile"])
             if plain is not None:
                 share = walk_bound(best, plain, processors) / best["ms"]
                 found.append(_bar(f"{size} of the walk bound", share, 1.0))
     return found
 
 
-def _plain(groups: dict[tuple, list[Row]], D: int, tile: list[int]) -> Row | None:
-    """Our noop of a tile and the longest sequence at a head dim."""
+def _plain(groups: dict[tuple, list[Row]], like: tuple, tile: list[int]) -> Row | None:
+    """Our noop of a tile, dtype and head dim with the longest sequence; of
+    several that with the heads of a group."""
     rows = [
-        row
+        (row["N"], key[3:6] == like[3:6], row["tflops"], row)
         for key, group in groups.items()
-        if key[0].startswith("noop") and key[2] == D
+        if key[0].startswith("noop") and key[1:3] == like[1:3]
         for row in group
         if row["impl"].split(":")[0] == "fovea" and row.get("tile") == tile
     ]
-    return max(rows, key=lambda row: (row["N"], row["tflops"]), default=None)
+    return max(rows, key=lambda found: found[:3], default=(None,))[-1]
 
 
 def print_bars(bars: Sequence[Row]) -> None:

@@ -371,8 +371,8 @@ def test_bars_of_the_benchmark() -> None:
     sys.path.insert(0, str(ROOT / "benchmarks"))
     import gpu
 
-    def rows(variant: str, **tflops: float) -> list[dict]:
-        base = {"kind": "time", "variant": variant, "dtype": "bf16", "D": 128}
+    def rows(variant: str, dtype: str = "bf16", **tflops: float) -> list[dict]:
+        base = {"kind": "time", "variant": variant, "dtype": dtype, "D": 128}
         base |= {"B": 1, "H": 16, "Hk": 16, "N": 16384}
         tiles = {"query_tiles": 128, "visited": 128 * 64, "ms": 1.5}
         tiles["tile"] = [64, 64] if variant == "lists64x64" else [128, 128]
@@ -385,7 +385,9 @@ def test_bars_of_the_benchmark() -> None:
             *rows("noop", fovea=700.0, cudnn=690.0),
             *rows("window1024", fovea=500.0),
             *rows("lists128x128", fovea=500.0),
-            *rows("lists64x64", fovea=500.0),  # no step of its tiles is known
+            # No step of its tiles is known, none of its dtype.
+            *rows("lists64x64", fovea=500.0),
+            *rows("lists192x128", "f16", fovea=500.0),
         ],
         132,
     )
