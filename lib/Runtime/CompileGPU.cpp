@@ -127,8 +127,8 @@ class Attempt {
 public:
   static llvm::Expected<Attempt>
   start(const Program &program, const GPUTarget &target, StringRef schedule);
-  /// `spills` says whether registers were what it failed by.
-  llvm::Expected<Artifact> finish(const GPUTarget &target, bool &spills);
+  /// `fault` says what it failed by.
+  llvm::Expected<Artifact> finish(const GPUTarget &target, PtxasFault &fault);
   /// Whether it holds many values that it reads for each score or key: such
   /// kernels often spill.
   bool readsMuch() const {
@@ -161,12 +161,12 @@ llvm::Expected<Attempt> Attempt::start(const Program &program,
 }
 
 llvm::Expected<Artifact> Attempt::finish(const GPUTarget &target,
-                                         bool &spills) {
-  spills = false;
+                                         PtxasFault &fault) {
+  fault = PtxasFault::None;
   Artifact artifact;
   artifact.manifest = kernel.manifest;
   if (assembling) {
-    auto assembly = assembling->finish(&spills);
+    auto assembly = assembling->finish(&fault);
     if (!assembly)
       return assembly.takeError();
     auto manifest = addRegisters(kernel.manifest, assembly->registers);
@@ -204,8 +204,18 @@ tryStart(const Program &program, const GPUTarget &target, StringRef schedule) {
   return std::nullopt;
 }
 
-/// The schedule of the caller, or the first one that does not spill registers.
-/// Several are assembled at once where the first one spills or looks like it.
+/// Why the schedule of a kernel is not its variant's default.
+static std::string explainFallback(StringRef schedule, PtxasFault fault) {
+  return ("schedule " + schedule + ": the default one " +
+          (fault == PtxasFault::Spills ? "spills registers"
+                                       : "has its products serialised") +
+          "\n")
+      .str();
+}
+
+/// The schedule of the caller, or the first one that spills no registers and
+/// whose products stay asynchronous. Several are assembled at once where the
+/// first one fails or looks like it.
 llvm::Expected<Artifact> fovea::compileProgramForGPU(const Program &program,
                                                      const GPUTarget &target,
                                                      StringRef schedule) {
@@ -223,25 +233,26 @@ llvm::Expected<Artifact> fovea::compileProgramForGPU(const Program &program,
   std::vector<std::optional<Attempt>> attempts;
   attempts.emplace_back(std::move(*begun));
   std::optional<std::pair<fovea_status, std::string>> failure;
+  PtxasFault first = PtxasFault::None;
   for (size_t i = 0; i < schedules.size(); ++i, ahead = width - 1) {
     while (attempts.size() < schedules.size() && attempts.size() <= i + ahead)
       attempts.push_back(tryStart(program, target, schedules[attempts.size()]));
     if (!attempts[i])
       continue;
-    bool spills = false;
-    auto made = attempts[i]->finish(target, spills);
+    PtxasFault fault;
+    auto made = attempts[i]->finish(target, fault);
     if (made) {
       if (i > 0)
-        made->remarks += ("schedule " + schedules[i] +
-                          ": the default one spills registers\n")
-                             .str();
+        made->remarks += explainFallback(schedules[i], first);
       return made;
     }
     // What went wrong first is what the caller hears of.
     auto why = takeStatus(made.takeError());
-    if (!failure)
+    if (!failure) {
       failure = std::move(why);
-    if (i == 0 && !spills)
+      first = fault;
+    }
+    if (first == PtxasFault::None)
       break;
   }
   return makeError(failure->first, failure->second);

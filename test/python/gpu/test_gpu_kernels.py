@@ -129,6 +129,55 @@ def test_schedules_that_spill_give_way_to_smaller_ones() -> None:
         native().compile(HEAVY, **options, schedule="groups=3,n=128")[0].object()
 
 
+#: Answers as ptxas does; the first `$0.bad` kernels have serialised products.
+SERIALISING = """#!/bin/sh
+if [ "$1" = --version ]; then
+  echo 'Cuda compilation tools, release 13.5, V13.5.37'
+  exit
+fi
+for last; do :; done
+printf cubin >"$last"
+echo "ptxas info    : Compiling entry function 'f' for 'sm_90a'"
+echo "ptxas info    : Used 168 registers"
+for place in "$0".bad*; do
+  if rmdir "$place" 2>/dev/null; then
+    echo "ptxas info    : (C7513) Potential Performance Loss: serialized"
+    break
+  fi
+done
+"""
+
+
+def test_serialised_products_give_way_to_other_schedules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ptxas = tmp_path / "ptxas"
+    ptxas.write_text(SERIALISING)
+    ptxas.chmod(0o700)
+    monkeypatch.setenv("FOVEA_PTXAS", str(ptxas))
+
+    def build(bad: int, scale: int, **more: str) -> dict:
+        for number in range(bad):
+            ptxas.with_name(f"ptxas.bad{number}").mkdir()
+        # Another variant each time: what has been compiled is not asked for again.
+        source = f"attention serial {{ score = {scale} * tanh(s) }}"
+        options = {"kind": "attn", "dtype": "bf16", "head_dim": 128}
+        kernel, _, _ = native().compile(source, **options, target="sm_90a", **more)
+        return json.loads(kernel.info())
+
+    assert "the default one" not in build(0, 3)["remarks"]
+    info = build(1, 5)
+    assert "the default one has its products serialised" in info["remarks"]
+    assert info["schedule"] != build(0, 7)["schedule"]
+    message = "kernel 'f': ptxas: .C7513. Potential Performance Loss"
+    with pytest.raises(CompileError, match=message):
+        build(20, 9)
+    for place in tmp_path.glob("ptxas.bad*"):
+        place.rmdir()
+    with pytest.raises(CompileError, match=message):
+        build(1, 11, schedule="n=96")
+
+
 def test_what_the_target_lacks_is_said() -> None:
     with pytest.raises(ValueError, match="sm_90a kernels do not have") as caught:
         native().compile(

@@ -155,6 +155,7 @@ TEST_F(Assembler, SerialisedProductsAreErrors) {
     EXPECT_EQ(textOf(readPtxasMessages(text, out)),
               "kernel 'causal': ptxas: (C" + std::to_string(code) +
                   ") Potential Performance Loss: wgmma in 'causal'");
+    EXPECT_TRUE(out.isSerialised);
   }
   Assembly out;
   EXPECT_EQ(textOf(readPtxasMessages("ptxas info    : (C7600) other\n"
@@ -174,6 +175,7 @@ TEST_F(Assembler, SpillsAndStacksAreErrors) {
             "kernel 'f': ptxas: registers spill, 408 bytes of stores and "
             "loads");
   EXPECT_EQ(out.spillBytes, 408);
+  EXPECT_FALSE(out.isSerialised);
   Assembly stack;
   EXPECT_EQ(textOf(readPtxasMessages(
                 "ptxas info    : Function properties for f\n"
@@ -201,6 +203,28 @@ TEST_F(Assembler, AssemblesAndCleansUp) {
   ptxas.path = fake("mute", "13.5.37", "", 3);
   EXPECT_EQ(textOf(assemblePTX(ptxas, "bad", "sm_90a").takeError()),
             "ptxas 13.5.37 failed with status 3: ");
+}
+
+TEST_F(Assembler, SaysWhatAKernelFailedBy) {
+  auto faultOf = [&](const std::string &more, int status = 0) {
+    Ptxas ptxas{fake("ptxas", "13.5.37", goodMessages + more, status),
+                "",
+                {13, 5, 37},
+                PtxasGrade::Good,
+                ""};
+    auto begun = Assembling::start(ptxas, ".version 8.0", "sm_90a");
+    EXPECT_TRUE(static_cast<bool>(begun));
+    PtxasFault fault = PtxasFault::Spills;
+    llvm::consumeError(begun->finish(&fault).takeError());
+    return fault;
+  };
+  std::string spills = "8 bytes stack frame, 4 bytes spill stores, 4 bytes "
+                       "spill loads\n",
+              serial = "ptxas info    : (C7512) Potential Performance Loss\n";
+  EXPECT_EQ(faultOf(""), PtxasFault::None);
+  EXPECT_EQ(faultOf("ptxas fatal   : odd", 1), PtxasFault::None);
+  EXPECT_EQ(faultOf(serial), PtxasFault::Serialises);
+  EXPECT_EQ(faultOf(serial + spills), PtxasFault::Spills);
 }
 
 TEST_F(Assembler, TheRealOneWhereThereIsOne) {

@@ -67,12 +67,16 @@ struct Assembly {
   int registers = 0;
   int spillBytes = 0; ///< stores and loads
   int stackBytes = 0;
+  bool isSerialised = false; ///< its matrix products
   std::vector<std::string> warnings;
 };
 
 /// Reads what `ptxas -v` prints. Spills, a stack and serialised matrix products
 /// (C7504, C7508, C7510 to C7519) are errors that name the kernel.
 llvm::Error readPtxasMessages(llvm::StringRef text, Assembly &out);
+
+/// What is wrong with a kernel that another schedule may not have.
+enum class PtxasFault { None, Spills, Serialises };
 
 /// An assembly at work, ended where nobody waits for it.
 class Assembling {
@@ -82,8 +86,8 @@ public:
   Assembling(Assembling &&other);
   Assembling &operator=(Assembling &&) = delete;
   ~Assembling();
-  /// `spills` says whether registers were what it failed by.
-  llvm::Expected<Assembly> finish(bool *spills = nullptr);
+  /// `fault` says what it failed by.
+  llvm::Expected<Assembly> finish(PtxasFault *fault = nullptr);
 
 private:
   struct State;

@@ -86,10 +86,12 @@ private:
     if (!llvm::Regex("\\(C([0-9]+)\\)").match(text, &match))
       return;
     int code = 0;
-    if (!match[1].getAsInteger(10, code) && isFatalCode(code))
+    if (!match[1].getAsInteger(10, code) && isFatalCode(code)) {
+      out.isSerialised = true;
       complain(text);
-    else
+    } else {
       out.warnings.push_back(text.str());
+    }
   }
   void complain(const llvm::Twine &text) {
     errors.push_back(
@@ -157,14 +159,20 @@ llvm::Expected<Assembling> Assembling::start(const Ptxas &ptxas, StringRef ptx,
   return Assembling(std::move(state));
 }
 
-llvm::Expected<Assembly> Assembling::finish(bool *spills) {
+static PtxasFault faultOf(const Assembly &assembly) {
+  if (assembly.spillBytes != 0)
+    return PtxasFault::Spills;
+  return assembly.isSerialised ? PtxasFault::Serialises : PtxasFault::None;
+}
+
+llvm::Expected<Assembly> Assembling::finish(PtxasFault *fault) {
   auto ran = state->program->finish();
   if (!ran)
     return ran.takeError();
   Assembly out;
   llvm::Error error = readPtxasMessages(ran->output, out);
-  if (spills)
-    *spills = out.spillBytes != 0;
+  if (fault)
+    *fault = faultOf(out);
   if (error)
     return std::move(error);
   auto cubin = llvm::MemoryBuffer::getFile(state->folder.file("kernel.cubin"));
