@@ -13,7 +13,6 @@
 using namespace mlir;
 
 namespace fovea {
-namespace {
 
 std::optional<DType> readDType(Type type) {
   for (unsigned index = 0; index <= static_cast<unsigned>(DType::F64);
@@ -26,6 +25,8 @@ std::optional<DType> readDType(Type type) {
   }
   return std::nullopt;
 }
+
+namespace {
 
 /// Reads the function of one variant.
 class VariantReader {

@@ -59,6 +59,8 @@ public:
       : program(program), kind(kind), captures(captures), builder(kind) {}
 
   llvm::Expected<Region> run(mlir::Region &source);
+  /// After run: of each node the first value that it is.
+  std::vector<Value> takeValues() { return std::move(values); }
 
 private:
   llvm::Error read(Operation &op);
@@ -76,6 +78,7 @@ private:
   RegionBuilder builder;
   llvm::DenseMap<Value, unsigned> ids;
   llvm::DenseMap<Value, unsigned> captureOf;
+  std::vector<Value> values;
   std::string name;
 };
 
@@ -309,6 +312,9 @@ llvm::Error RegionReader::read(Operation &op) {
   if (node.name.empty() && !node.operands.empty())
     node.name = name;
   ids[op.getResult(0)] = *id;
+  values.resize(builder.get().nodes.size());
+  if (!values[*id])
+    values[*id] = op.getResult(0);
   return llvm::Error::success();
 }
 
@@ -316,11 +322,13 @@ llvm::Expected<Region> RegionReader::run(mlir::Region &source) {
   Block &block = source.front();
   ArrayRef<llvm::StringLiteral> args = getRegionArgs(kind);
   for (auto [index, value] : llvm::enumerate(block.getArguments())) {
-    if (index >= args.size())
+    if (index >= args.size()) {
       captureOf[value] = captures[index - args.size()];
-    else if (!value.use_empty())
+    } else if (!value.use_empty()) {
       ids[value] = builder.addSymbol(NodeKind::Arg, getArgType(args[index]),
                                      args[index]);
+      values.push_back(value);
+    }
   }
   for (Operation &op : block.without_terminator())
     if (llvm::Error error = read(op))
@@ -335,8 +343,38 @@ llvm::Expected<Region> RegionReader::run(mlir::Region &source) {
 
 llvm::Expected<Region> readRegion(Program &program, RegionKind kind,
                                   mlir::Region &source,
-                                  ArrayRef<unsigned> captures) {
-  return RegionReader(program, kind, captures).run(source);
+                                  ArrayRef<unsigned> captures,
+                                  std::vector<Value> *values) {
+  RegionReader reader(program, kind, captures);
+  llvm::Expected<Region> region = reader.run(source);
+  if (region && values)
+    *values = reader.takeValues();
+  return region;
+}
+
+llvm::Expected<Program> readRegionAlone(mlir::Region &source, RegionKind kind,
+                                        std::vector<Value> &values) {
+  Program program;
+  SmallVector<unsigned> captures;
+  unsigned first = getRegionArgs(kind).size();
+  for (BlockArgument argument : source.getArguments().drop_front(first)) {
+    auto type = cast<ShapedType>(argument.getType());
+    std::optional<DType> dtype = readDType(type.getElementType());
+    if (!dtype)
+      return failExport(argument.getLoc(), "the capture has a type that a "
+                                           "program cannot have");
+    captures.push_back(program.captures.size());
+    Capture &capture = program.captures.emplace_back();
+    capture.dtype = *dtype;
+    capture.rank = type.getRank();
+  }
+  llvm::Expected<Region> region =
+      readRegion(program, kind, source, captures, &values);
+  if (!region)
+    return region.takeError();
+  (kind == RegionKind::Score ? program.score : program.mask) =
+      std::move(*region);
+  return program;
 }
 
 } // namespace fovea

@@ -7,13 +7,21 @@
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/Operation.h"
 
+#include <optional>
+#include <vector>
+
 namespace fovea {
 
 /// Reads the ops of a region. `captures` says which captures of the program
-/// its trailing arguments are; parameters that it reads are declared.
+/// its trailing arguments are; parameters that it reads are declared. `values`
+/// gets of each node a value that it is.
 llvm::Expected<Region> readRegion(Program &program, RegionKind kind,
                                   mlir::Region &source,
-                                  llvm::ArrayRef<unsigned> captures);
+                                  llvm::ArrayRef<unsigned> captures,
+                                  std::vector<mlir::Value> *values = nullptr);
+
+/// The element type of a capture, if a program can have it.
+std::optional<DType> readDType(mlir::Type type);
 
 /// Constants of single precision read as the shortest decimal that gives them.
 double readFloat(mlir::FloatAttr attr);

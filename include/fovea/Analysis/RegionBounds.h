@@ -72,6 +72,8 @@ public:
 
   /// After enter: the node depends on neither position.
   bool isUniform(unsigned node) const { return states[node].uniform; }
+  bool dependsOnQuery(unsigned node) const { return states[node].onQuery; }
+  bool dependsOnKey(unsigned node) const { return states[node].onKey; }
   /// After enter: the sum that the node is, if it is one.
   const std::optional<LinearForm> &linear(unsigned node) const {
     return states[node].linear;

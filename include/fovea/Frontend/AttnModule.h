@@ -24,6 +24,12 @@ llvm::Expected<std::vector<Program>> exportPrograms(mlir::ModuleOp module);
 /// The same for a module that must hold one variant.
 llvm::Expected<Program> exportProgram(mlir::ModuleOp module);
 
+/// One region of an op in a program of its own, not canonical, whose captures
+/// are the region's trailing arguments. `values`: of each node a value of the
+/// region that it is.
+llvm::Expected<Program> readRegionAlone(mlir::Region &source, RegionKind kind,
+                                        std::vector<mlir::Value> &values);
+
 } // namespace fovea
 
 #endif // FOVEA_FRONTEND_ATTNMODULE_H

@@ -1,5 +1,6 @@
 //===- AffineBuilder.cpp - Sums, unions and conditions --------------------===//
 #include "AffineBuilder.h"
+#include "ConditionLogic.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/SaveAndRestore.h"
@@ -168,37 +169,18 @@ std::optional<AffineBuilder::Union> AffineBuilder::condition(unsigned index,
 
 std::optional<AffineBuilder::Union>
 AffineBuilder::makeCondition(const Node &node, bool negated) {
-  auto operand = [&](unsigned i, bool flip) {
-    return condition(node.operands[i], flip);
-  };
-  switch (node.kind) {
-  case NodeKind::BAnd:
-  case NodeKind::BOr: {
-    auto a = operand(0, negated);
-    auto b = a ? operand(1, negated) : std::nullopt;
-    if (!a || !b)
-      return std::nullopt;
-    return (node.kind == NodeKind::BAnd) != negated ? meet(*a, *b)
-                                                    : unite(*a, *b);
-  }
-  case NodeKind::BNot:
-    return operand(0, !negated);
-  case NodeKind::BXor:
-    return either(operand(0, false), operand(0, true), operand(1, !negated),
-                  operand(1, negated));
-  case NodeKind::Select:
-    return either(operand(0, false), operand(0, true), operand(1, negated),
-                  operand(2, negated));
-  case NodeKind::IEq:
-  case NodeKind::INe:
-  case NodeKind::ILt:
-  case NodeKind::ILe:
-  case NodeKind::IGt:
-  case NodeKind::IGe:
+  if (isIntegerComparison(node.kind))
     return compare(node, negated);
-  default:
+  if (!isLogic(node.kind))
     return std::nullopt;
-  }
+  using Set = std::optional<Union>;
+  return readLogic(
+      node, negated,
+      [&](unsigned i, bool flip) { return condition(node.operands[i], flip); },
+      [&](const Set &x, const Set &y) { return x && y ? meet(*x, *y) : Set(); },
+      [&](const Set &x, const Set &y) {
+        return x && y ? unite(*x, *y) : Set();
+      });
 }
 
 std::optional<AffineBuilder::Union> AffineBuilder::compare(const Node &node,
@@ -208,25 +190,13 @@ std::optional<AffineBuilder::Union> AffineBuilder::compare(const Node &node,
   if (!a || !b)
     return std::nullopt;
   // a - b (or b - a) + slack >= 0.
+  Comparison comparison = readComparison(node.kind, negated);
+  bool conjunction = comparison.kind == Comparison::Equal;
   llvm::SmallVector<std::pair<int, int64_t>, 2> rows; // sign, slack
-  bool conjunction = false;
-  switch (node.kind) {
-  case NodeKind::IGe:
-    rows = {negated ? std::pair(-1, int64_t(-1)) : std::pair(1, int64_t(0))};
-    break;
-  case NodeKind::IGt:
-    rows = {negated ? std::pair(-1, int64_t(0)) : std::pair(1, int64_t(-1))};
-    break;
-  case NodeKind::ILe:
-    rows = {negated ? std::pair(1, int64_t(-1)) : std::pair(-1, int64_t(0))};
-    break;
-  case NodeKind::ILt:
-    rows = {negated ? std::pair(1, int64_t(0)) : std::pair(-1, int64_t(-1))};
-    break;
-  default:
-    conjunction = (node.kind == NodeKind::IEq) != negated;
+  if (comparison.kind == Comparison::LessEqual)
+    rows = {{comparison.swapped ? 1 : -1, comparison.strict ? -1 : 0}};
+  else
     rows = {{1, conjunction ? 0 : -1}, {-1, conjunction ? 0 : -1}};
-  }
   Union out;
   for (const Piece &x : *a)
     for (const Piece &y : *b) {

@@ -39,6 +39,13 @@ LogicalResult fovea::convertAttnToOnline(func::FuncOp func,
   return success();
 }
 
+/// Bounds of a walk live in registers of every role of a GPU's kernel, where
+/// those of cases would spill; its lists of tiles cost less.
+static WalkRequest makeWalkRequest(StringRef target,
+                                   const ConvertAttnToOnlineOptions &options) {
+  return {static_cast<unsigned>(options.indexBits), target == "cpu" ? 3u : 0u};
+}
+
 /// A schedule for the op on a Hopper GPU.
 static FailureOr<AttnToOnlineSchedule>
 chooseHopper(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
@@ -55,7 +62,7 @@ chooseHopper(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
                              !isa<math::AbsFOp, math::FmaOp>(inner);
   });
   bool classifies =
-      op.hasMask() && needsScan(op, static_cast<unsigned>(options.indexBits));
+      op.hasMask() && needsScan(op, makeWalkRequest("sm_90a", options));
   request.hasBlocks = op.getBlockMask() || classifies;
   request.text = options.schedule;
   FailureOr<attn_gpu::ScheduleAttr> chosen = chooseHopperSchedule(
@@ -83,7 +90,7 @@ makeRequest(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
   request.text = options.schedule;
   request.exact = options.exact;
   request.indexBits = options.indexBits;
-  request.scansKeys = needsScan(op, static_cast<unsigned>(options.indexBits));
+  request.scansKeys = needsScan(op, makeWalkRequest("cpu", options));
   request.fewQueries = options.fewQueries;
   return request;
 }
@@ -98,6 +105,7 @@ chooseSchedule(attn::AttentionOp op, const TargetModel &model,
     return failure();
   AttnToOnlineSchedule result{online::ScheduleAttrInterface(*schedule),
                               static_cast<unsigned>(options.indexBits)};
+  result.maxCases = makeWalkRequest("cpu", options).maxCases;
   result.scansScores = true;
   result.paged = options.paged;
   return result;

@@ -1,7 +1,6 @@
 //===- Lowering.cpp - A variant as a sweep over key tiles -----------------===//
 
 #include "Lowering.h"
-#include "fovea/Analysis/MaskBounds.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 
 using namespace mlir;
@@ -31,8 +30,8 @@ private:
   void buildViews();
   void buildMaskRegion(Region &region);
   Value buildWalk(Region &mask);
-  Value buildSegments(const KeyBounds &bounds);
-  Value buildScan(const KeyBounds &bounds, Region &mask);
+  Value buildSegments(ArrayRef<WalkInterval> parts);
+  Value buildScan(ArrayRef<WalkInterval> parts, StringRef reason, Region &mask);
   Value buildSweep(Value walk, Value init, Region &mask);
   Value buildScores(ValueRange products, Value n0);
   void buildResults(Value state);
@@ -81,6 +80,7 @@ private:
              Value pages = Value());
   Value keysOf(Value memref, Value pages);
   Value load(Value view, Value row, int64_t tileRows);
+  IRMapping mapArguments(Region &source, ArrayRef<Value> leading);
   void inlineRegion(Region &source, ArrayRef<Value> leading);
 
   OpBuilder builder;
@@ -313,21 +313,30 @@ void BodyBuilder::buildViews() {
   valueView = keysOf(arguments.value, pages);
 }
 
-/// Clones a region of the op; its arguments are `leading`, then the captures.
-void BodyBuilder::inlineRegion(Region &source, ArrayRef<Value> leading) {
+/// What a region's arguments stand for, `leading`, then the captures, and the
+/// sizes that it asks for. Null values stay open.
+IRMapping BodyBuilder::mapArguments(Region &source, ArrayRef<Value> leading) {
   IRMapping inner = mapping;
-  Block &block = source.front();
-  for (auto [index, argument] : llvm::enumerate(block.getArguments()))
-    inner.map(argument,
-              index < leading.size()
-                  ? leading[index]
-                  : mapping.lookup(op.getCaptures()[index - leading.size()]));
-  for (Operation &scalar : block.without_terminator()) {
-    if (auto size = dyn_cast<attn::SizeOp>(scalar))
-      inner.map(size.getResult(), sizeValues.lookup(size.getKind()));
-    else
-      builder.clone(scalar, inner);
+  for (auto [index, argument] : llvm::enumerate(source.getArguments())) {
+    Value value =
+        index < leading.size()
+            ? leading[index]
+            : mapping.lookup(op.getCaptures()[index - leading.size()]);
+    if (value)
+      inner.map(argument, value);
   }
+  for (attn::SizeOp size : source.getOps<attn::SizeOp>())
+    inner.map(size.getResult(), sizeValues.lookup(size.getKind()));
+  return inner;
+}
+
+/// Clones a region of the op.
+void BodyBuilder::inlineRegion(Region &source, ArrayRef<Value> leading) {
+  IRMapping inner = mapArguments(source, leading);
+  Block &block = source.front();
+  for (Operation &scalar : block.without_terminator())
+    if (!isa<attn::SizeOp>(scalar))
+      builder.clone(scalar, inner);
   SmallVector<Value> results;
   for (Value result : block.getTerminator()->getOperands())
     results.push_back(inner.lookup(result));
@@ -360,9 +369,10 @@ Value BodyBuilder::buildWalk(Region &mask) {
   Value lastRow = toInt(make<arith::AddIOp>(m0, index(rows - 1)));
   Value firstKey = toInt(kvOffset);
   Value endKey = toInt(make<arith::AddIOp>(kvOffset, keyEnd));
-  MaskBounds analysis(mask, getPositionBits(schedule.indexBits));
-  KeyBounds bounds =
-      analysis.emit(builder, loc, firstRow, lastRow, firstKey, endKey);
+  WalkBounds bounds(op, {schedule.indexBits, schedule.maxCases});
+  SmallVector<WalkInterval, 2> parts = bounds.emit(
+      builder, loc, {firstRow, lastRow, firstKey, endKey},
+      mapArguments(op.getMask(), {batchInt, headInt, Value(), Value()}));
   auto toLocal = [&](Value &position) {
     if (position == firstKey)
       position = zero;
@@ -371,7 +381,7 @@ Value BodyBuilder::buildWalk(Region &mask) {
     else if (position)
       position = make<arith::SubIOp>(toIndex(position), kvOffset);
   };
-  for (KeyInterval &part : bounds.parts) {
+  for (WalkInterval &part : parts) {
     bool fromBegin = part.fullBegin == part.begin;
     bool toEnd = part.fullEnd == part.end;
     toLocal(part.begin);
@@ -383,14 +393,13 @@ Value BodyBuilder::buildWalk(Region &mask) {
     if (toEnd)
       part.fullEnd = part.end;
   }
-  if (schedule.scansScores && hidesByScore(op)) {
-    bounds.isClosedForm = false;
-    bounds.reason = "the score holds -inf";
-  }
-  return bounds.isClosedForm ? buildSegments(bounds) : buildScan(bounds, mask);
+  if (schedule.scansScores && hidesByScore(op))
+    return buildScan(parts, "the score holds -inf", mask);
+  return bounds.isClosedForm() ? buildSegments(parts)
+                               : buildScan(parts, bounds.reason(), mask);
 }
 
-Value BodyBuilder::buildSegments(const KeyBounds &bounds) {
+Value BodyBuilder::buildSegments(ArrayRef<WalkInterval> parts) {
   SmallVector<Value> begins, ends;
   SmallVector<int32_t> classes;
   auto add = [&](Value begin, Value end, online::ClassKind kind) {
@@ -404,7 +413,7 @@ Value BodyBuilder::buildSegments(const KeyBounds &bounds) {
   auto alignDown = [&](Value value) {
     return make<arith::MulIOp>(make<arith::DivUIOp>(value, unit), unit);
   };
-  for (const KeyInterval &part : bounds.parts) {
+  for (const WalkInterval &part : parts) {
     if (!part.fullBegin) {
       add(part.begin, part.end, online::ClassKind::Partial);
       continue;
@@ -428,12 +437,12 @@ Value BodyBuilder::buildSegments(const KeyBounds &bounds) {
       /*reverse=*/UnitAttr());
 }
 
-Value BodyBuilder::buildScan(const KeyBounds &bounds, Region &mask) {
+Value BodyBuilder::buildScan(ArrayRef<WalkInterval> parts, StringRef reason,
+                             Region &mask) {
   auto scan = online::WalkScanOp::create(
       builder, loc, online::WalkType::get(builder.getContext()), m0, kvOffset,
-      bounds.parts.front().begin, bounds.parts.back().end, rows, step,
-      bounds.reason.empty() ? StringAttr()
-                            : builder.getStringAttr(bounds.reason));
+      parts.front().begin, parts.back().end, rows, step,
+      builder.getStringAttr(reason));
   IRMapping clone;
   mask.cloneInto(&scan.getMask(), clone);
   if (mask.empty()) {

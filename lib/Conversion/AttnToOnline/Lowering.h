@@ -3,6 +3,7 @@
 #define FOVEA_LIB_CONVERSION_ATTNTOONLINE_LOWERING_H
 
 #include "Signature.h"
+#include "WalkBounds.h"
 
 namespace fovea {
 
@@ -25,18 +26,13 @@ LoweredNormalizer lowerNormalizer(mlir::attn::AttentionOp op,
                                   const LoweredSizes &sizes,
                                   const mlir::IRMapping &mapping);
 
-/// Positions and sizes are promised to be below two to this power.
-inline unsigned getPositionBits(unsigned indexBits) {
-  return indexBits == 32 ? 30 : 60;
-}
-
 /// Whether the op has no mask, but a score region with the constant -inf: what
 /// it hides is for an analysis at each call to find.
 bool hidesByScore(mlir::attn::AttentionOp op);
 
 /// Whether the keys of the op are scanned: it has a mask without a closed form,
 /// or hides by its score, and no block mask.
-bool needsScan(mlir::attn::AttentionOp op, unsigned indexBits);
+bool needsScan(mlir::attn::AttentionOp op, const WalkRequest &request);
 
 /// Makes the function that says which pairs the op's mask shows, beside the
 /// lowered one, whose attribute online.visible names it: (b, h, m, n, B, H, Hk,

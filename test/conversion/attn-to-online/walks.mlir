@@ -105,6 +105,48 @@ func.func @prefix(%q: !t, %k: !t, %v: !t, %p: tensor<?xi32>, %c: f32) -> !t {
   return %o : !t
 }
 
+// Heads of two kinds, all causal keys or a window and sinks: bounds that tell
+// the kinds apart, read once an item.
+// CHECK-LABEL: func.func @kinds
+// CHECK: %[[KIND:.*]] = attn.read %{{.*}}[%{{.*}}] : memref<?xi32, strided<[?], offset: ?>> -> i64
+// CHECK: %[[DENSE:.*]] = arith.cmpi eq, %[[KIND]], %{{.*}} : i64
+// CHECK: arith.select %[[DENSE]]
+// CHECK-NOT: online.walk.scan
+// CHECK: online.walk.segments step 256 [%c0, %{{.*}}) full, [%{{.*}}, %{{.*}}) partial, [%{{.*}}, %{{.*}}) partial, [%{{.*}}, %{{.*}}) full, [%{{.*}}, %{{.*}}) partial : !online.walk
+func.func @kinds(%q: !t, %k: !t, %v: !t, %p: tensor<?xi32>, %c: f32) -> !t {
+  %o = attn.attention query(%q) key(%k) value(%v) captures(%p) normalizer #attn.softmax scale(%c)
+  mask {
+  ^bb0(%b: i64, %h: i64, %m: i64, %n: i64, %kinds: tensor<?xi32>):
+    %zero = arith.constant 0 : i64
+    %four = arith.constant 4 : i64
+    %w = arith.constant 1024 : i64
+    %kind = attn.read %kinds[%h] : tensor<?xi32> -> i64
+    %dense = arith.cmpi eq, %kind, %zero : i64
+    %d = arith.subi %m, %n : i64
+    %near = arith.cmpi slt, %d, %w : i64
+    %sink = arith.cmpi slt, %n, %four : i64
+    %either = arith.ori %near, %sink : i1
+    %all = arith.ori %dense, %either : i1
+    %causal = arith.cmpi sge, %m, %n : i64
+    %keep = arith.andi %causal, %all : i1
+    attn.yield %keep : i1
+  } : (!t, !t, !t, tensor<?xi32>, f32) -> !t
+  return %o : !t
+}
+
+// What a program cannot say is not analysed: all keys are scanned.
+// CHECK-LABEL: func.func @unsigned
+// CHECK: online.walk.scan rows 64 step 256 at(%{{.*}}) shift(%{{.*}}) [%c0, %{{.*}}) because "the mask has an operation that its analysis cannot read" {
+func.func @unsigned(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c)
+  mask {
+  ^bb0(%b: i64, %h: i64, %m: i64, %n: i64):
+    %keep = arith.cmpi ule, %n, %m : i64
+    attn.yield %keep : i1
+  } : (!t, !t, !t, f32) -> !t
+  return %o : !t
+}
+
 // Documents have no closed form: a scan, inside the bounds of the causal part,
 // in items of few rows.
 // CHECK-LABEL: func.func @documents

@@ -2,15 +2,27 @@
 #ifndef FOVEA_TEST_UNIT_ANALYSIS_ANALYSISTESTSUPPORT_H
 #define FOVEA_TEST_UNIT_ANALYSIS_ANALYSISTESTSUPPORT_H
 
+#include "fovea/Analysis/KeyBounds.h"
 #include "fovea/Analysis/MaskAnalysis.h"
 #include "fovea/Analysis/RegionFacts.h"
 #include "fovea/Interpreter/RegionEvaluator.h"
 
 #include <cmath>
+#include <cstdlib>
 #include <random>
 #include <vector>
 
 namespace fovea::test {
+
+inline unsigned fuzzSetting(const char *name, unsigned otherwise) {
+  const char *given = std::getenv(name);
+  return given ? static_cast<unsigned>(std::atoi(given)) : otherwise;
+}
+
+inline unsigned fuzzRounds() { return fuzzSetting("FOVEA_FUZZ_ROUNDS", 1500); }
+
+/// The first seed: other ones than every day's.
+inline unsigned fuzzSeed() { return fuzzSetting("FOVEA_FUZZ_SEED", 1); }
 
 struct Builder {
   explicit Builder(RegionKind kind = RegionKind::Mask) {
@@ -112,6 +124,89 @@ private:
   RegionProgram compiled;
   RegionFrame frame;
   bool isScore;
+};
+
+/// The bounds of a program's mask, which know no value of the launch, on
+/// launches with values.
+class BoundsCheck {
+public:
+  BoundsCheck(const Program &program, llvm::ArrayRef<TensorView> captures,
+              const RegionSizes &sizes, bool narrow)
+      : bounds(findKeyBounds(program, *program.mask, KeyDomain::of(narrow))),
+        numbers(program, *program.mask, environmentOf(captures, sizes)) {}
+
+  struct Result {
+    /// Keys inside the parts that no row sees, and keys known to be full.
+    int64_t wasted = 0, full = 0;
+    std::string error;
+  };
+  /// Compares all points. The rows and keys are not empty.
+  Result run(Oracle &oracle, int64_t b, int64_t h, Interval rows,
+             Interval keys) {
+    numbers.enter(b, h);
+    std::vector<int64_t> values =
+        evaluate(bounds.expressions, [&](const BoundExpression &leaf) {
+          switch (leaf.kind) {
+          case BoundExpression::FirstRow:
+            return rows.low;
+          case BoundExpression::LastRow:
+            return rows.high;
+          case BoundExpression::FirstKey:
+            return keys.low;
+          case BoundExpression::EndKey:
+            return keys.high + 1;
+          default:
+            return numbers.ints(static_cast<unsigned>(leaf.integer)).low;
+          }
+        });
+    Result result;
+    auto fail = [&](int64_t key, llvm::StringRef what) {
+      result.error += "key " + std::to_string(key) + what.str() + "; ";
+    };
+    int64_t last = keys.low;
+    for (const KeyInterval &part : bounds.parts) {
+      int64_t begin = values[part.begin], end = values[part.end];
+      if (begin > end || begin < keys.low || end > keys.high + 1)
+        fail(begin, " begins a part that is none");
+      if (begin < last)
+        fail(begin, " begins a part inside another");
+      last = std::max(last, end);
+    }
+    for (int64_t key = keys.low; key <= keys.high; ++key) {
+      bool any = false, all = true, inside = false, full = false;
+      for (int64_t row = rows.low; row <= rows.high; ++row) {
+        bool visible = oracle.isVisible(b, h, row, key);
+        any |= visible;
+        all &= visible;
+      }
+      for (const KeyInterval &part : bounds.parts) {
+        auto holds = [&](unsigned from, unsigned to) {
+          return values[from] <= key && key < values[to];
+        };
+        inside |= holds(part.begin, part.end);
+        full |= part.full && holds(part.full->begin, part.full->end);
+      }
+      if (any && !inside)
+        fail(key, " is lost");
+      if (full && (!all || !inside))
+        fail(key, " is not full");
+      result.wasted += inside && !any;
+      result.full += full;
+    }
+    return result;
+  }
+  bool isClosedForm() const { return bounds.isClosedForm; }
+
+private:
+  static RegionEnvironment environmentOf(llvm::ArrayRef<TensorView> captures,
+                                         const RegionSizes &sizes) {
+    RegionEnvironment environment;
+    environment.captures = captures;
+    environment.sizes = sizes;
+    return environment;
+  }
+  KeyBounds bounds;
+  RegionBounds numbers;
 };
 
 } // namespace fovea::test

@@ -3,8 +3,6 @@
 
 #include "gtest/gtest.h"
 
-#include <cstdlib>
-
 using namespace fovea;
 using namespace fovea::test;
 using K = NodeKind;
@@ -249,19 +247,9 @@ void check(unsigned seed, bool score, bool onlyIntegers, Tally &tally) {
   }
 }
 
-unsigned setting(const char *name, unsigned otherwise) {
-  const char *given = std::getenv(name);
-  return given ? static_cast<unsigned>(std::atoi(given)) : otherwise;
-}
-
-unsigned rounds() { return setting("FOVEA_FUZZ_ROUNDS", 1500); }
-
-/// The first seed: other ones than every day's.
-unsigned first() { return setting("FOVEA_FUZZ_SEED", 1); }
-
 TEST(Fuzz, ClassesAreSound) {
   Tally masks, scores, integers;
-  for (unsigned seed = first(); seed < first() + rounds(); ++seed) {
+  for (unsigned seed = fuzzSeed(); seed < fuzzSeed() + fuzzRounds(); ++seed) {
     check(seed, /*score=*/false, /*onlyIntegers=*/false, masks);
     check(seed, /*score=*/true, /*onlyIntegers=*/false, scores);
     check(seed, /*score=*/false, /*onlyIntegers=*/true, integers);
@@ -269,16 +257,16 @@ TEST(Fuzz, ClassesAreSound) {
       return;
   }
   for (const Tally &tally : {masks, scores, integers}) { // not all one class
-    EXPECT_GT(tally.full, int(rounds()));
-    EXPECT_GT(tally.empty, int(rounds()));
-    EXPECT_GT(tally.partial, int(rounds()));
+    EXPECT_GT(tally.full, int(fuzzRounds()));
+    EXPECT_GT(tally.empty, int(fuzzRounds()));
+    EXPECT_GT(tally.partial, int(fuzzRounds()));
   }
-  EXPECT_GT(integers.affine, int(rounds()) / 10);
+  EXPECT_GT(integers.affine, int(fuzzRounds()) / 10);
 }
 
 /// Every value of every node lies within its bounds.
 TEST(Fuzz, FactsHold) {
-  for (unsigned seed = first(); seed < first() + rounds(); ++seed) {
+  for (unsigned seed = fuzzSeed(); seed < fuzzSeed() + fuzzRounds(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937 random(seed);
     Tables tables(random);

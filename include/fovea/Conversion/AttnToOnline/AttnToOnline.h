@@ -29,6 +29,9 @@ struct AttnToOnlineSchedule {
   /// Promised, with whole sequences: the tiles of block masks are multiples of
   /// the schedule's.
   bool dividesTiles = false;
+  /// Conditions on values of the launch, such as the kind of a head, that the
+  /// bounds of a walk may tell apart.
+  unsigned maxCases = 0;
   /// Where a score region alone hides keys, they are scanned.
   bool scansScores = false;
   /// Keys and values are pools of pages, found through a table.
