@@ -24,16 +24,17 @@ def AttnGpu_SpecializeOp : AttnGpu_Op<"specialize", [SingleBlock, NoTerminator,
      RecursiveMemoryEffects]> {
   let summary = "Roles that run side by side in one block of threads";
   let description = [{
-    `pin` is the schedule's, for -attn-gpu-place-awaits.
+    `pin` and `branch` are the schedule's, for -attn-gpu-place-awaits and
+    -attn-gpu-classify-uniform.
 
     Constraints:
     - (C19) holds roles alone: one that loads, then one that computes
 
     Example: `attn_gpu.specialize { attn_gpu.role load … attn_gpu.role mma … }`
   }];
-  let arguments = (ins DefaultValuedAttr<I64Attr, "0">:$pin);
+  let arguments = (ins DefaultValuedAttr<I64Attr, "0">:$pin, UnitAttr:$branch);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "(`pin` $pin^)? attr-dict-with-keyword $body";
+  let assemblyFormat = "(`pin` $pin^)? (`branch` $branch^)? attr-dict-with-keyword $body";
   let hasVerifier = 1;
 }
 

@@ -155,7 +155,9 @@ def AttnGpu_ScheduleAttr : AttnGpu_Attr<"Schedule", "schedule", [
     `ping_pong` lets the warpgroups issue their products in turns. `pin` holds
     the last wait of a step: 0 where the assembler likes, 1 behind the row
     maxima, 5 also before the exponentials. `staged` outputs leave through
-    shared memory and the copy engine; others by 16-byte stores.
+    shared memory and the copy engine; others by 16-byte stores. With `branch`
+    blocks of all classes share a loop and go round its mask by a branch;
+    without, those that need no mask have a loop of their own.
 
     Constraints:
     - (C1) 1 to 3 groups; n a multiple of 16 from 16 to 256; 2 to 8 stages, 1 or
@@ -166,10 +168,11 @@ def AttnGpu_ScheduleAttr : AttnGpu_Attr<"Schedule", "schedule", [
   }];
   let parameters = (ins "int64_t":$groups, "int64_t":$n, "int64_t":$stages,
                         "int64_t":$qStages, "bool":$pingPong, "int64_t":$pin,
-                        "bool":$staged);
+                        "bool":$staged, DefaultValuedParameter<"bool", "false">:$branch);
   let assemblyFormat = [{
     `<` `groups` `=` $groups `,` `n` `=` $n `,` `stages` `=` $stages `,` `q_stages` `=` $qStages
-    `,` `ping_pong` `=` $pingPong `,` `pin` `=` $pin `,` `staged` `=` $staged `>`
+    `,` `ping_pong` `=` $pingPong `,` `pin` `=` $pin `,` `staged` `=` $staged
+    (`,` `branch` `=` $branch^)? `>`
   }];
   let genVerifyDecl = 1;
 }

@@ -121,12 +121,19 @@ static llvm::Expected<std::string> addRegisters(StringRef manifest,
   return llvm::formatv("{0}", *value).str();
 }
 
+/// Lines of PTX that no kernel had which fitted into registers: the assembler
+/// would take seconds to say so.
+static constexpr size_t kMostLines = 7500;
+
 namespace {
 /// A kernel by one schedule, on its way to machine code.
 class Attempt {
 public:
-  static llvm::Expected<Attempt>
-  start(const Program &program, const GPUTarget &target, StringRef schedule);
+  /// Where something else `isLeft` to try, none of a kernel that cannot fit.
+  static llvm::Expected<std::optional<Attempt>> start(const Program &program,
+                                                      const GPUTarget &target,
+                                                      StringRef schedule,
+                                                      bool isLeft);
   /// `fault` says what it failed by.
   llvm::Expected<Artifact> finish(const GPUTarget &target, PtxasFault &fault);
   /// Whether it holds many values that it reads for each score or key: such
@@ -143,12 +150,15 @@ private:
 };
 } // namespace
 
-llvm::Expected<Attempt> Attempt::start(const Program &program,
-                                       const GPUTarget &target,
-                                       StringRef schedule) {
+llvm::Expected<std::optional<Attempt>> Attempt::start(const Program &program,
+                                                      const GPUTarget &target,
+                                                      StringRef schedule,
+                                                      bool isLeft) {
   auto kernel = lowerToPTX(program, schedule);
   if (!kernel)
     return kernel.takeError();
+  if (isLeft && StringRef(kernel->ptx).count('\n') > kMostLines)
+    return std::nullopt;
   Attempt made(std::move(*kernel));
   if (target.ptxas) {
     auto assembling =
@@ -157,7 +167,7 @@ llvm::Expected<Attempt> Attempt::start(const Program &program,
       return assembling.takeError();
     made.assembling.emplace(std::move(*assembling));
   }
-  return std::move(made);
+  return std::optional<Attempt>(std::move(made));
 }
 
 llvm::Expected<Artifact> Attempt::finish(const GPUTarget &target,
@@ -195,9 +205,10 @@ llvm::Expected<Artifact> Attempt::finish(const GPUTarget &target,
 }
 
 /// What does not even lower is no attempt.
-static std::optional<Attempt>
-tryStart(const Program &program, const GPUTarget &target, StringRef schedule) {
-  auto attempt = Attempt::start(program, target, schedule);
+static std::optional<Attempt> tryStart(const Program &program,
+                                       const GPUTarget &target,
+                                       StringRef schedule, bool isLeft) {
+  auto attempt = Attempt::start(program, target, schedule, isLeft);
   if (attempt)
     return std::move(*attempt);
   llvm::consumeError(attempt.takeError());
@@ -207,8 +218,8 @@ tryStart(const Program &program, const GPUTarget &target, StringRef schedule) {
 /// Why the schedule of a kernel is not its variant's default.
 static std::string explainFallback(StringRef schedule, PtxasFault fault) {
   return ("schedule " + schedule + ": the default one " +
-          (fault == PtxasFault::Spills ? "spills registers"
-                                       : "has its products serialised") +
+          (fault == PtxasFault::Serialises ? "has its products serialised"
+                                           : "spills registers") +
           "\n")
       .str();
 }
@@ -226,17 +237,21 @@ llvm::Expected<Artifact> fovea::compileProgramForGPU(const Program &program,
         getHopperFallbacks(program.valueDim.value_or(0), program.blockMask));
   const auto width =
       static_cast<size_t>(std::clamp(ThreadPool::numThreads() + 1, 2, 4));
-  auto begun = Attempt::start(program, target, schedule);
+  auto isLeft = [&](size_t i) { return i + 1 < schedules.size(); };
+  auto begun = Attempt::start(program, target, schedule, isLeft(0));
   if (!begun)
     return begun.takeError();
-  size_t ahead = begun->readsMuch() ? width - 1 : 0;
+  size_t ahead = !*begun || (*begun)->readsMuch() ? width - 1 : 0;
   std::vector<std::optional<Attempt>> attempts;
   attempts.emplace_back(std::move(*begun));
   std::optional<std::pair<fovea_status, std::string>> failure;
   PtxasFault first = PtxasFault::None;
   for (size_t i = 0; i < schedules.size(); ++i, ahead = width - 1) {
-    while (attempts.size() < schedules.size() && attempts.size() <= i + ahead)
-      attempts.push_back(tryStart(program, target, schedules[attempts.size()]));
+    while (attempts.size() < schedules.size() && attempts.size() <= i + ahead) {
+      size_t next = attempts.size();
+      attempts.push_back(
+          tryStart(program, target, schedules[next], isLeft(next)));
+    }
     if (!attempts[i])
       continue;
     PtxasFault fault;
@@ -252,10 +267,17 @@ llvm::Expected<Artifact> fovea::compileProgramForGPU(const Program &program,
       failure = std::move(why);
       first = fault;
     }
-    if (first == PtxasFault::None)
+    if (i == 0 && first == PtxasFault::None)
       break;
   }
-  return makeError(failure->first, failure->second);
+  if (failure)
+    return makeError(failure->first, failure->second);
+  // None of the others lowers.
+  auto only = Attempt::start(program, target, schedule, /*isLeft=*/false);
+  if (!only)
+    return only.takeError();
+  PtxasFault fault;
+  return (*only)->finish(target, fault);
 }
 
 /// The first passes of addAttnToAttnGpuPasses.

@@ -131,6 +131,7 @@ private:
   LogicalResult emitMask(MaskOp op);
   bool takesWords(MaskOp op);
   Value findAllVisible(MaskOp op);
+  Value findUncut(MaskOp op);
   FailureOr<Values> maskScores(MaskOp op, const Values &scores);
   Values maskEnd(const Values &scores, const Values &belongs, Value count);
 

@@ -10,6 +10,7 @@
 #include "Regions.h"
 
 #include "Kernel.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace fovea::gpu;
 
@@ -300,13 +301,23 @@ FailureOr<Values> KernelEmitter::maskScores(MaskOp op, const Values &scores) {
   return results;
 }
 
+/// Whether a mask need not cut its block, one for all lanes; null where that
+/// is not asked. A block of any class in a loop may be full.
+Value KernelEmitter::findUncut(MaskOp op) {
+  if (!isa<scf::ForOp>(op->getParentOp()))
+    return {};
+  Value visible = op.getBody().empty() ? Value() : findAllVisible(op);
+  if (matchPattern(op.getFull(), m_Constant()))
+    return visible;
+  Value full = known[op.getFull()].value;
+  return visible ? e.lor(visible, full) : full;
+}
+
 /// Blocks behind the first one that a mask need not cut go round it, all lanes
 /// at once.
 LogicalResult KernelEmitter::emitMask(MaskOp op) {
   Values scores = registers[op.getScores()];
-  Value visible;
-  if (!op.getBody().empty() && isa<scf::ForOp>(op->getParentOp()))
-    visible = findAllVisible(op);
+  Value visible = findUncut(op);
   Block *join = nullptr;
   if (visible) {
     Block *cut = e.block();

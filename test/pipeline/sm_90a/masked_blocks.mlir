@@ -1,9 +1,11 @@
 // RUN: split-file %s %t
 // RUN: fovea-opt %t/causal.mlir -fovea-attn-gpu-pipeline | FileCheck %s --check-prefix=ONE
 // RUN: fovea-opt %t/late.mlir -fovea-attn-gpu-pipeline | FileCheck %s --check-prefix=MORE
-// RUN: fovea-opt %t/wide.mlir -fovea-attn-gpu-pipeline | FileCheck %s --check-prefix=MORE
+// RUN: fovea-opt %t/wide.mlir -fovea-attn-gpu-pipeline="schedule=branch=0" | FileCheck %s --check-prefix=MORE
+// RUN: fovea-opt %t/wide.mlir -fovea-attn-gpu-pipeline | FileCheck %s --check-prefix=BRANCH
 // RUN: fovea-opt %t/window.mlir -fovea-attn-gpu-pipeline | FileCheck %s --check-prefix=MORE
-// RUN: fovea-opt %t/wide.mlir -fovea-sm90a-pipeline | FileCheck %s --check-prefix=ROUND
+// RUN: fovea-opt %t/wide.mlir -fovea-sm90a-pipeline="schedule=branch=0" | FileCheck %s --check-prefix=ROUND
+// RUN: fovea-opt %t/wide.mlir -fovea-sm90a-pipeline | FileCheck %s --check-prefixes=ROUND,OR
 
 // The diagonal of a causal mask is one block, as tiles have 128 queries and 128
 // keys: the first one, which stands before the loop. A mask that is one key
@@ -28,11 +30,26 @@
 // MORE: attn_gpu.mask
 // MORE: scf.condition
 
-// Behind the first one a block that the mask leaves whole goes round it.
+// With a branch there is one loop, whose blocks need their mask or not; pins go
+// round its last await too.
+
+// BRANCH: attn_gpu.specialize pin 5 branch
+// BRANCH: attn_gpu.role mma
+// BRANCH: scf.while
+// BRANCH: scf.for %[[PLACE:.*]] = %c1
+// BRANCH: %[[FULL:.*]] = arith.cmpi slt, %[[PLACE]], %
+// BRANCH: attn_gpu.mask {{.*}} full(%[[FULL]])
+// BRANCH: attn_gpu.pin before
+// BRANCH-NOT: scf.for
+// BRANCH: scf.condition
+
+// Behind the first one a block that the mask leaves whole goes round it; so do
+// all full ones of a loop that has others.
 // ROUND-COUNT-4: wgmma.mma_async
 // ROUND: llvm.icmp "sge" %{{.*}} : i32
 // ROUND: llvm.icmp "sge" %{{.*}} : i32
 // ROUND: llvm.and
+// OR: llvm.or %{{.*}} : i1
 // ROUND: llvm.cond_br
 
 //--- causal.mlir

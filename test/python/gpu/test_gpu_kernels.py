@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -93,6 +96,13 @@ def test_full_tiles(found: dict) -> None:
     assert full["instructions"] <= (460 if ptxas.startswith("13.0") else 500)
 
 
+@pytest.mark.parametrize(("variant", "D"), [("causal", 256), ("table_causal", 256)])
+def test_one_loop_with_a_branch(found: dict) -> None:
+    (loop,) = found["loops"]
+    assert loop["r2ur"] == 0
+    assert loop["mask_operations"] > 0
+
+
 @pytest.mark.parametrize(("variant", "D"), CASES)
 def test_manifests_can_be_launched(variant: str, D: int, tmp_path: Path) -> None:
     manifest, cubin = compiled(variant, D)
@@ -148,34 +158,81 @@ done
 """
 
 
-def test_serialised_products_give_way_to_other_schedules(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+#: Compiles argv[1] for the head dim argv[2] by the schedule argv[3].
+COMPILING = """
+import sys
+from fovea._lib import native
+from fovea.errors import CompileError
+options = {"kind": "attn", "dtype": "bf16", "target": "sm_90a"}
+source, D, schedule = sys.argv[1:]
+try:
+    kernel, _, _ = native().compile(
+        source, **options, head_dim=int(D), schedule=schedule or None
+    )
+    print(kernel.info())
+except CompileError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.fixture
+def compile_serialising(tmp_path: Path) -> Callable[..., str | dict]:
+    """What a process says whose ptxas serialises the first `bad` kernels."""
     ptxas = tmp_path / "ptxas"
     ptxas.write_text(SERIALISING)
     ptxas.chmod(0o700)
-    monkeypatch.setenv("FOVEA_PTXAS", str(ptxas))
+    environment = os.environ | {"FOVEA_PTXAS": str(ptxas), "FOVEA_CACHE": "0"}
 
-    def build(bad: int, scale: int, **more: str) -> dict:
+    def compile_by(source: str, D: int, bad: int = 0, schedule: str = "") -> str | dict:
+        for place in tmp_path.glob("ptxas.bad*"):
+            place.rmdir()
         for number in range(bad):
-            ptxas.with_name(f"ptxas.bad{number}").mkdir()
-        # Another variant each time: what has been compiled is not asked for again.
-        source = f"attention serial {{ score = {scale} * tanh(s) }}"
-        options = {"kind": "attn", "dtype": "bf16", "head_dim": 128}
-        kernel, _, _ = native().compile(source, **options, target="sm_90a", **more)
-        return json.loads(kernel.info())
+            (tmp_path / f"ptxas.bad{number}").mkdir()
+        done = subprocess.run(
+            [sys.executable, "-c", COMPILING, source, str(D), schedule],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        return done.stderr if done.returncode else json.loads(done.stdout)
 
-    assert "the default one" not in build(0, 3)["remarks"]
-    info = build(1, 5)
-    assert "the default one has its products serialised" in info["remarks"]
-    assert info["schedule"] != build(0, 7)["schedule"]
-    message = "kernel 'f': ptxas: .C7513. Potential Performance Loss"
-    with pytest.raises(CompileError, match=message):
-        build(20, 9)
-    for place in tmp_path.glob("ptxas.bad*"):
-        place.rmdir()
-    with pytest.raises(CompileError, match=message):
-        build(1, 11, schedule="n=96")
+    return compile_by
+
+
+def test_serialised_products_give_way_to_other_schedules(
+    compile_serialising: Callable[..., str | dict],
+) -> None:
+    source = VARIANTS["softcap_causal"].source
+    default = compile_serialising(source, 128)
+    assert "the default one" not in default["remarks"]
+    other = compile_serialising(source, 128, bad=1)
+    assert "the default one has its products serialised" in other["remarks"]
+    assert other["schedule"] != default["schedule"]
+    message = "kernel 'f': ptxas: (C7513) Potential Performance Loss"
+    assert message in compile_serialising(source, 128, bad=20)
+    # What the caller asks for is not changed.
+    assert message in compile_serialising(source, 128, bad=1, schedule="n=96")
+
+
+def test_kernels_that_never_fit_are_not_assembled(
+    compile_serialising: Callable[..., str | dict],
+) -> None:
+    """The stand-in would take the default schedule's kernel."""
+    source = (ROOT / "zoo" / "masks" / "shifted_window.attn").read_text()
+    info = compile_serialising(source, 64)
+    assert "the default one spills registers" in info["remarks"]
+    assert info["manifest"]["tile"] == {"m": 128, "n": 64}
+    # What the caller asks for is.
+    info = compile_serialising(source, 64, schedule="n=128")
+    assert info["manifest"]["tile"] == {"m": 128, "n": 128}
+
+
+def test_bounds_that_are_read_leave_the_loader_registers() -> None:
+    source = "attention padded(length: i32[B]) { mask = kv < length[b] }"
+    kernel, _, _ = native().compile(
+        source, kind="attn", dtype="bf16", head_dim=128, target="sm_90a"
+    )
+    assert "the default one" not in json.loads(kernel.info())["remarks"]
 
 
 def test_what_the_target_lacks_is_said() -> None:
@@ -232,11 +289,12 @@ def test_a_compiled_kernel_is_launched_on_a_device_alone() -> None:
         ("stages=-3", "stages must be 2 to 8, got -3"),
         ("pin=99", "pin must be 0, 1, 4 or 5, got 99"),
         ("ping_pong=7", "ping_pong must be 0 or 1, got 7"),
+        ("branch=2", "branch must be 0 or 1, got 2"),
         ("n=64,n=128", "n must be given once, got 'n=64,n=128'"),
         (
             "m=64",
-            "a schedule of sm_90a has groups, n, stages, q_stages, ping_pong, pin and"
-            " staged, numbers, got 'm=64'",
+            "a schedule of sm_90a has groups, n, stages, q_stages, ping_pong, pin,"
+            " staged and branch, numbers, got 'm=64'",
         ),
         (
             "stages=8,n=256",

@@ -280,6 +280,13 @@ TEST_F(GpuPipeline, Window) {
   check(launch);
 }
 
+TEST_F(GpuPipeline, BlocksOfAllClassesInOneLoop) {
+  TestLaunch window(kWindow, shapeOf(150, 400, 64));
+  check(window, DType::BF16, "\"n=48,branch=1,pin=5\"");
+  TestLaunch wide(kCausal, shapeOf(150, 300, 256));
+  check(wide);
+}
+
 TEST_F(GpuPipeline, Prefix) {
   TestLaunch launch("attention prefix(n: i32[B]) {\n"
                     "  mask = q >= kv or kv < n[b]\n}",

@@ -191,7 +191,7 @@ LogicalResult ChannelType::verify(EmitError emitError, int64_t rows,
 // C1
 LogicalResult ScheduleAttr::verify(EmitError emitError, int64_t groups,
                                    int64_t n, int64_t stages, int64_t qStages,
-                                   bool, int64_t pin, bool) {
+                                   bool, int64_t pin, bool, bool) {
   if (groups < 1 || groups > 3)
     return emitError() << "groups must be 1 to 3, got " << groups;
   if (n < 16 || n > 256 || n % 16 != 0)

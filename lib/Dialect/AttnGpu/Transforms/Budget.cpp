@@ -60,6 +60,8 @@ static bool hasLightLoader(RoleOp loader) {
       isLight &= fill.getChannel().getType().getColumns() < 256;
     if (auto loop = dyn_cast<scf::WhileOp>(op))
       isLight &= loop.getInits().size() <= kMostCarried;
+    // Addresses of what bounds are read from; a diagonal is read elsewhere.
+    isLight &= !isa<attn::ReadOp>(op) || op->getParentOfType<FillOp>();
   });
   return isLight;
 }

@@ -16,7 +16,10 @@ struct AttnGpuClassifyUniform
     : attn_gpu::impl::AttnGpuClassifyUniformBase<AttnGpuClassifyUniform> {
   void runOnOperation() override {
     SmallVector<scf::ForOp> loops;
-    getOperation().walk([&](scf::ForOp loop) { loops.push_back(loop); });
+    getOperation().walk([&](SpecializeOp specialize) {
+      if (!specialize.getBranch())
+        specialize.walk([&](scf::ForOp loop) { loops.push_back(loop); });
+    });
     for (scf::ForOp loop : loops)
       if (arith::CmpIOp condition = findClass(loop))
         split(loop, condition);

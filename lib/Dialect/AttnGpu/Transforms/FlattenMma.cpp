@@ -57,7 +57,8 @@ private:
                     ArrayRef<Value> state);
   /// What follows that await: the outputs rescaled, the weights packed.
   std::pair<Value, Carried> finishUpdate(Slice slice, Value out);
-  Carried firstUpdate(Tile &tile, Value scores, Value use);
+  Slice startFirst(Tile &tile, Value scores, Value use);
+  Carried finishFirst(Slice slice);
   void finishTile(Tile &tile, Value out, ArrayRef<Value> state);
   SmallVector<Value> initialState(Tile &tile);
   void computeFloats(Tile &tile);
@@ -233,12 +234,17 @@ std::pair<Value, Carried> ComputerBuilder::finishUpdate(Slice slice,
   return {slice.get(b, outputs.getAcc()), carried};
 }
 
-/// The first block of a tile, whose outputs are zero so far.
-Carried ComputerBuilder::firstUpdate(Tile &tile, Value scoresValue, Value use) {
+/// The first block of a tile up to the outputs' await: its outputs are zero so
+/// far, but those of the tile before may be in flight, and the weights that
+/// they are made of in the registers that this block's go to.
+Slice ComputerBuilder::startFirst(Tile &tile, Value scoresValue, Value use) {
   Places::Block block = tile.places.first(b, readOrigin(tile, use));
   readDiagonal(tile, use);
   release(stream.k, use);
-  Slice slice = cloneUpdate(tile, scoresValue, block, initialState(tile));
+  return cloneUpdate(tile, scoresValue, block, initialState(tile));
+}
+
+Carried ComputerBuilder::finishFirst(Slice slice) {
   Value none = ZeroOp::create(b, loc, outputs.getType());
   return finishUpdate(slice, none).second;
 }
@@ -301,7 +307,7 @@ void ComputerBuilder::build() {
   Value pending = startScores(first.queries, zero);
   turn("pass");
   Value scoresValue = awaitResult(pending);
-  Carried carried = firstUpdate(first, scoresValue, zero);
+  Carried carried = finishFirst(startFirst(first, scoresValue, zero));
   size_t records = first.records.size();
 
   // The next uses of K and of Q, the queries, what the first block left, the
@@ -337,9 +343,10 @@ void ComputerBuilder::build() {
         Value pendingOut = startOutputs(x[2], previous.weights, lastUse);
         turn("pass");
         Value scoresValue = awaitResult(pendingScores);
-        Carried carried = firstUpdate(next, scoresValue, x[0]);
+        Slice slice = startFirst(next, scoresValue, x[0]);
         Value out = awaitResult(pendingOut, previous.weights);
         release(stream.v, lastUse);
+        Carried carried = finishFirst(slice);
         Tile old = makeTile(x.slice(3 + states, records), Value());
         finishTile(old, out, previous.state);
         SmallVector<Value> results{add(x[0], 1), x[1], next.queries};

@@ -62,9 +62,6 @@ FailureOr<Stream> mlir::attn_gpu::findStream(SpecializeOp specialize) {
       std::make_tuple(channels[0], channels[1], channels[2]);
   stream.schedule = stream.mmaTiles.getSchedule();
   stream.facts = Places::Facts::of(stream.loadBlocks);
-  // ptxas 13.0 serialises products of 256 columns in a loop that stands alone.
-  if (stream.q.getChannel().getType().getColumns() >= 256)
-    stream.facts.hasOneOther = false;
   OpBuilder b(specialize);
   Scalars s(b, specialize.getLoc());
   ValueRange bounds = stream.mmaTiles.getBounds();

@@ -21,13 +21,13 @@ struct AttnGpuPlaceAwaits
     if (walk.wasInterrupted())
       return signalPassFailure();
     getOperation().walk([&](SpecializeOp specialize) {
-      int64_t pin = specialize.getPin();
-      specialize.walk([&](scf::ForOp loop) { addPins(*loop.getBody(), pin); });
+      specialize.walk(
+          [&](scf::ForOp loop) { addPins(*loop.getBody(), specialize); });
     });
   }
 
   LogicalResult setKeeps(Block &block);
-  void addPins(Block &block, int64_t pin);
+  void addPins(Block &block, SpecializeOp specialize);
 };
 } // namespace
 
@@ -53,13 +53,14 @@ LogicalResult AttnGpuPlaceAwaits::setKeeps(Block &block) {
   return success();
 }
 
-/// Round the last await of a block without masks: 1 keeps it behind the row
-/// maxima, 4 keeps the exponentials behind it.
-void AttnGpuPlaceAwaits::addPins(Block &block, int64_t pin) {
+/// Round the last await of a block without masks, or that goes round them: 1
+/// keeps it behind the row maxima, 4 keeps the exponentials behind it.
+void AttnGpuPlaceAwaits::addPins(Block &block, SpecializeOp specialize) {
+  int64_t pin = specialize.getPin();
   AwaitOp last;
   ReduceOp maximum;
   for (Operation &op : block) {
-    if (isa<MaskOp>(op)) // registers are short there
+    if (isa<MaskOp>(op) && !specialize.getBranch()) // registers are short there
       return;
     if (auto await = dyn_cast<AwaitOp>(op))
       last = await;

@@ -167,7 +167,8 @@ void AttnGpuSplitRoles::split(ForTilesOp tiles) {
   makeChannels(tiles);
   OpBuilder b(tiles);
   Location loc = tiles.getLoc();
-  auto specialize = SpecializeOp::create(b, loc, tiles.getSchedule().getPin());
+  auto specialize = SpecializeOp::create(b, loc, tiles.getSchedule().getPin(),
+                                         tiles.getSchedule().getBranch());
   b.createBlock(&specialize.getBody());
   for (RoleKind kind : {RoleKind::Load, RoleKind::Mma}) {
     int64_t groups =

@@ -16,7 +16,7 @@ TargetModel fovea::getHopperModel() {
 namespace {
 /// The fields of a schedule as their text sets them.
 struct Fields {
-  int64_t groups, n, stages, qStages, pingPong, pin, staged;
+  int64_t groups, n, stages, qStages, pingPong, pin, staged, branch = 0;
 
   int64_t *find(StringRef name) {
     return llvm::StringSwitch<int64_t *>(name)
@@ -27,6 +27,7 @@ struct Fields {
         .Case("ping_pong", &pingPong)
         .Case("pin", &pin)
         .Case("staged", &staged)
+        .Case("branch", &branch)
         .Default(nullptr);
   }
 };
@@ -44,7 +45,11 @@ static int64_t choosePin(const HopperScheduleRequest &request) {
       return 1;
     return isPlain && request.hasBlocks ? 5 : 0;
   default:
-    return request.hasScore || request.hasBlocks ? 0 : 5;
+    if (request.hasBlocks || request.hasElementary)
+      return 0;
+    if (request.hasScore)
+      return request.hasMask ? 1 : 0;
+    return 5;
   }
 }
 
@@ -62,8 +67,9 @@ static std::optional<Fields> getDefaults(const HopperScheduleRequest &request) {
     return Fields{3, 128, 2, 2, 1, pin, 1};
   if (request.valueDim == 128)
     return Fields{2, 128, 2, 2, request.hasScore, pin, 1};
+  // A second loop is a third of what the assembler takes for a kernel.
   if (request.valueDim == 256)
-    return Fields{2, 80, 2, 1, 1, pin, 0};
+    return Fields{2, 80, 2, 1, 1, pin, 0, request.hasMask};
   return std::nullopt;
 }
 
@@ -79,10 +85,11 @@ static LogicalResult parseFields(StringRef text, Fields &fields,
     int64_t *field = fields.find(name);
     if (!field || value.trim().getAsInteger(10, *field))
       return emitError() << "a schedule of sm_90a has groups, n, stages, "
-                            "q_stages, ping_pong, pin and staged, numbers, "
-                            "got '"
+                            "q_stages, ping_pong, pin, staged and branch, "
+                            "numbers, got '"
                          << entry.take_front(60) << "'";
-    if ((name == "ping_pong" || name == "staged") && *field != 0 && *field != 1)
+    bool isFlag = name == "ping_pong" || name == "staged" || name == "branch";
+    if (isFlag && *field != 0 && *field != 1)
       return emitError() << name << " must be 0 or 1, got " << *field;
     if (llvm::is_contained(seen, name))
       return emitError() << name << " must be given once, got '"
@@ -119,7 +126,8 @@ fovea::chooseHopperSchedule(MLIRContext *context,
     return failure();
   auto schedule = attn_gpu::ScheduleAttr::getChecked(
       refuse, context, fields->groups, fields->n, fields->stages,
-      fields->qStages, fields->pingPong != 0, fields->pin, fields->staged != 0);
+      fields->qStages, fields->pingPong != 0, fields->pin, fields->staged != 0,
+      fields->branch != 0);
   if (!schedule ||
       failed(schedule.verifySchedule(getHopperModel(), request.headDims[0],
                                      request.valueDim, 2, refuse)))
@@ -130,7 +138,8 @@ fovea::chooseHopperSchedule(MLIRContext *context,
 llvm::ArrayRef<llvm::StringLiteral> fovea::getHopperFallbacks(int64_t valueDim,
                                                               bool hasBlocks) {
   static constexpr llvm::StringLiteral narrow[] = {
-      "groups=2,pin=0", "groups=2,n=96,pin=0", "groups=2,n=64,pin=0"};
+      "groups=2,pin=0", "groups=2,n=96,pin=0", "groups=2,n=64,pin=0",
+      "groups=2,n=32,pin=0"};
   static constexpr llvm::StringLiteral middle[] = {"pin=0", "n=112,pin=0",
                                                    "n=80,pin=0", "n=48,pin=0"};
   static constexpr llvm::StringLiteral wide[] = {"n=64,pin=0", "n=32,pin=0"};
@@ -154,7 +163,8 @@ std::string fovea::printHopperSchedule(attn_gpu::ScheduleAttr schedule) {
                              {"q_stages", schedule.getQStages()},
                              {"ping_pong", int64_t(schedule.getPingPong())},
                              {"pin", schedule.getPin()},
-                             {"staged", int64_t(schedule.getStaged())}})
+                             {"staged", int64_t(schedule.getStaged())},
+                             {"branch", int64_t(schedule.getBranch())}})
     text += (text.empty() ? "" : ",") + std::string(name) + "=" +
             std::to_string(value);
   return text;

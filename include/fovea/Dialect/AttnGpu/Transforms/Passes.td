@@ -72,6 +72,8 @@ def AttnGpuClassifyUniform : Pass<"attn-gpu-classify-uniform", "::mlir::func::Fu
     scf.for %t = %c1 to %e … { … }
     scf.for %t = %e to %n … { … attn_gpu.mask … full(%false) … }
     ```
+    With the schedule's `branch` the loop stays one, whose masks are gone round
+    where their block is full.
   }];
   let dependentDialects = ["::mlir::scf::SCFDialect"];
 }
