@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import datetime
 import json
+import multiprocessing
 import os
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -28,12 +31,14 @@ __all__ = [
     "aligned",
     "available_threads",
     "import_torch",
+    "in_fork",
     "machine",
     "median",
     "numpy_dtype",
     "peak_growth",
     "random",
     "run_child",
+    "save_json",
     "timed",
     "to_torch",
     "write_json",
@@ -47,9 +52,17 @@ def available_threads() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def add_common_arguments(parser: argparse.ArgumentParser, output: str) -> None:
-    """--threads, --quick and --json, the same everywhere."""
-    parser.add_argument("--threads", type=int, default=available_threads())
+def add_common_arguments(
+    parser: argparse.ArgumentParser, output: str, threads: list[int] | None = None
+) -> None:
+    """--threads, --quick and --json, the same everywhere; `threads` where several
+    numbers may be given, and are without."""
+    parser.add_argument(
+        "--threads",
+        type=int,
+        nargs="+" if threads else None,
+        default=threads or available_threads(),
+    )
     parser.add_argument("--quick", action="store_true", help="fewer sizes and rounds")
     parser.add_argument(
         "--json",
@@ -126,47 +139,81 @@ def _resident(field: str) -> int:
 def peak_growth(function: Callable[[], Any]) -> int:
     """How far the resident memory rises above its start during a call, in bytes.
 
-    The kernel's high-water mark is set back first, so that what was used and
-    freed before does not hide anything. Linux only.
+    The kernel's high-water mark is set back and freed memory given back first, so
+    that what was used before does not hide anything. Linux only.
     """
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
     Path("/proc/self/clear_refs").write_text("5")
     before = _resident("VmRSS")
     function()
     return max(0, _resident("VmHWM") - before)
 
 
-class Peak:
-    """The multiply-add rate of this machine, measured when asked.
+def in_fork(function: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """What a function gives in a forked child, where nothing is warm; None if it
+    does not answer."""
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            writer.send(function())
+            status = 0
+        finally:
+            os._exit(status)
+    writer.close()
+    try:
+        return reader.recv() if reader.poll(seconds) else None
+    except EOFError:
+        return None
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        reader.close()
 
-    Compiles ``peak.c`` once. Without a C compiler there is no peak: `measure`
-    gives an empty dict and shares of the peak are left out.
+
+class Peak:
+    """The multiply-add rate of some threads of this machine, when asked.
+
+    Compiles ``peak.c`` once. Without a C compiler there is no peak: every rate
+    is 0 and shares of the peak are left out.
     """
+
+    SECONDS = 2e-3  # of a probe
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._program: Path | None = None
+        self.has_bf16 = False
+        self._call: Callable[[int, int, int], float] | None = None
+        self._counts = {False: 1_000_000, True: 1_000_000}
         compiler = next(filter(shutil.which, ("cc", "clang-22", "clang", "gcc")), None)
         if compiler is None:
             print("no C compiler: shares of the peak are left out", file=sys.stderr)
             return
-        self._folder = tempfile.TemporaryDirectory(prefix="fovea-peak-")
-        program = Path(self._folder.name) / "peak"
-        command = [compiler, "-O3", "-march=native", str(HERE / "peak.c")]
-        command += ["-o", str(program), "-lpthread"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            print(f"peak.c does not compile here:\n{done.stderr}", file=sys.stderr)
-            return
-        self._program = program
+        with tempfile.TemporaryDirectory(prefix="fovea-peak-") as folder:
+            library = Path(folder) / "peak.so"
+            command = [compiler, "-O3", "-march=native", "-shared", "-fPIC"]
+            command += [str(HERE / "peak.c"), "-o", str(library), "-lpthread"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                print(f"peak.c does not compile here:\n{done.stderr}", file=sys.stderr)
+                return
+            self._call = ctypes.CDLL(str(library)).peak_rate
+        self._call.restype = ctypes.c_double
+        self._call.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long]
+        for bf16, count in self._counts.items():
+            start = time.perf_counter()
+            self.rate(bf16)
+            took = time.perf_counter() - start
+            self._counts[bf16] = max(1, int(count * self.SECONDS / took))
+        self.has_bf16 = self.rate(True) > 0
 
-    def measure(self, *arguments: str) -> dict[str, float]:
-        """f32_gflops and, where the machine has it, bf16_gflops."""
-        if self._program is None:
-            return {}
-        command = [str(self._program), str(self.threads), *arguments]
-        return json.loads(
-            subprocess.run(command, capture_output=True, check=True).stdout
-        )
+    def rate(self, bf16: bool) -> float:
+        """GFLOP/s of f32 multiply-adds, or of bf16 dot products; 0 if unknown."""
+        if self._call is None:
+            return 0.0
+        return self._call(int(bf16), self.threads, self._counts[bf16])
 
 
 def machine(threads: int) -> dict[str, Any]:
@@ -203,8 +250,15 @@ def run_child(script: str, *arguments: str, **environment: str) -> Any:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+def save_json(path: Path, results: Any) -> None:
+    """Write the results; whoever reads meanwhile sees the old or the new ones."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(path.name + ".new")
+    new.write_text(json.dumps(results, indent=1) + "\n")
+    new.replace(path)
+
+
 def write_json(path: Path, results: Any) -> None:
     """Write the results and say where."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results, indent=1) + "\n")
+    save_json(path, results)
     print(f"results in {path}")

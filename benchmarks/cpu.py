@@ -1,220 +1,278 @@
 #!/usr/bin/env python3
-"""Forward speed on the CPU: Fovea beside torch's FlexAttention and SDPA.
+"""Forward speed on the CPU: Fovea beside torch's FlexAttention and SDPA, and NumPy.
 
 All run round-robin in one process on the same cores, with the machine's
-multiply-add peak probed between rounds; disturbed rounds are taken again.
+multiply-add peak probed between any two; what was disturbed is taken again.
+There is a process a number of threads, one core and all unless told otherwise.
 Rates count only the scores that the mask keeps: 4 B H kept D operations.
 torch is optional.
 
-    python benchmarks/cpu.py [--threads N] [--quick] [--only NAME] [--rounds N]
+    python benchmarks/cpu.py [--grid bars|full] [--quick] [--budget SECONDS]
+    python benchmarks/cpu.py --resume --budget SECONDS    goes on where a run ended
+    python benchmarks/cpu.py --dtypes float32 --head-dims 64 --lengths 512 2048
+    python benchmarks/cpu.py --show --json FILE           tables of a file
+
+The grid "bars" has the cases that a bar is set for, "full" has others beside them:
+see cpu_grid.py. Rows are written as they come.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
+import datetime
+import json
+import multiprocessing
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from typing import Any
 
-import numpy as np
-from common import (
-    Peak,
-    add_common_arguments,
-    import_torch,
-    machine,
-    median,
-    numpy_dtype,
-    random,
-    timed,
-    to_torch,
-    write_json,
-)
+from bars import Row, print_bars
+from common import add_common_arguments, available_threads, machine, save_json
+from cpu_grid import GRIDS, Case, find_bars, merge, pending, row_key
+from cpu_measure import Options, build_id, serve
 from rich.console import Console
 from rich.table import Table
-from variants import HEADS, NAMES, Data, fovea_mods, kept, torch_mods
-
-import fovea
+from variants import HEADS, NAMES
 
 QUICK = ("noop", "causal", "alibi_causal", "softcap_causal", "window1024")
-Runs = dict[str, Callable[[], Any]]
+PEERS = ("flex", "sdpa", "numpy")
+#: Of a worker: threads of one contestant that wait leave the processors to the
+#: next, what is freed is not given back to be faulted in again, and compilations
+#: are not found on disk.
+ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "passive",
+    "OPENBLAS_THREAD_TIMEOUT": "4",
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
+    "FOVEA_CACHE": "0",
+}
+#: Before the first row there is no telling how long one takes.
+FIRST = 10.0
 
 
-def arguments() -> argparse.Namespace:
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_common_arguments(parser, "cpu.json")
+    add_common_arguments(parser, "cpu.json", threads=[1, available_threads()])
+    parser.add_argument("--grid", choices=list(GRIDS), help="default: bars")
     parser.add_argument("--only", default="", help="variants whose name has this")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
-    parser.add_argument("--head-dims", nargs="+", type=int, default=[64, 128])
-    parser.add_argument("--lengths", nargs="+", type=int, default=None)
+    parser.add_argument("--dtypes", nargs="+")
+    parser.add_argument("--head-dims", nargs="+", type=int)
+    parser.add_argument("--lengths", nargs="+", type=int)
+    parser.add_argument(
+        "--heads", nargs="+", default=[], metavar="H[/HK]", help="such as 8 or 8/2"
+    )
+    parser.add_argument("--rounds", type=int, help="steady ones wanted; default 7")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
     parser.add_argument("--no-torch", action="store_true")
-    given = parser.parse_args()
-    if given.lengths is None:
-        given.lengths = [2048] if given.quick else [512, 2048, 4096]
-    given.rounds = 2 if given.quick else given.rounds
-    given.names = [
-        name for name in (QUICK if given.quick else NAMES) if given.only in name
-    ]
+    parser.add_argument(
+        "--resume", action="store_true", help="keep what the file has, take the rest"
+    )
+    parser.add_argument(
+        "--budget", type=float, metavar="SECONDS", help="start no row that lasts longer"
+    )
+    parser.add_argument(
+        "--show", action="store_true", help="measure nothing, print the file's tables"
+    )
+    given = parser.parse_args(words)
+    given.rounds = given.rounds or (3 if given.quick else 7)
+    given.threads = list(dict.fromkeys(given.threads))
+    if given.no_torch:
+        given.peers = [name for name in given.peers if name == "numpy"]
+    given.cases = cases_of(given)
     return given
 
 
-def torch_runs(torch: Any, name: str, mods: Any, qkv: Any, row: dict) -> Runs:
-    """FlexAttention compiled, and SDPA where it has the variant."""
-    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
-
-    q, k, v = (to_torch(torch, x) for x in qkv)
-    score_mod, mask_mod = mods
-    length = q.shape[2]
-    start = time.perf_counter()
-    block_mask = mask_mod and create_block_mask(
-        mask_mod, 1, None, length, length, device="cpu"
-    )
-    row["flex_mask_s"] = time.perf_counter() - start
-    torch._dynamo.reset()
-    compiled = torch.compile(flex_attention, dynamic=False)
-
-    def flex() -> Any:
-        with torch.no_grad():
-            return compiled(q, k, v, score_mod=score_mod, block_mask=block_mask)
-
-    runs: Runs = {}
-    start = time.perf_counter()
-    try:
-        flex()
-        runs["flex"] = flex
-    except Exception as error:  # a case that torch cannot compile is shown as such
-        row["flex_error"] = str(error).splitlines()[0][:200]
-        print(f"FlexAttention fails: {row['flex_error']}", file=sys.stderr)
-    row["flex_compile_s"] = time.perf_counter() - start
-    if name in ("noop", "causal"):
-        sdpa = torch.nn.functional.scaled_dot_product_attention
-
-        def dense() -> Any:
-            with torch.no_grad():
-                return sdpa(q, k, v, is_causal=name == "causal")
-
-        runs["sdpa"] = dense
-    return runs
+def _heads(text: str) -> tuple[int, int]:
+    query, _, keys = text.partition("/")
+    return int(query), int(keys or query)
 
 
-def fovea_run(mods: Any, qkv: Any, dtype: str, row: dict) -> Callable[[], Any]:
-    """The compiled kernel on these inputs."""
-    start = time.perf_counter()
-    kernel = fovea.compile(*mods, D=qkv[0].shape[3], dtype=dtype)
-    row["fovea_compile_s"] = time.perf_counter() - start
-    return lambda: kernel(*qkv)
+def cases_of(given: argparse.Namespace) -> list[Case]:
+    """The cases of a grid that the options leave, or the options' product."""
+    heads = [_heads(text) for text in given.heads]
+    axes = given.dtypes or given.head_dims or given.lengths or heads
+    if given.grid or not (axes or given.quick):
+        return [
+            case
+            for case in GRIDS[given.grid or "bars"]
+            if given.only in case.variant
+            and case.dtype in (given.dtypes or [case.dtype])
+            and case.D in (given.head_dims or [case.D])
+            and case.N in (given.lengths or [case.N])
+            and (case.H, case.Hk) in (heads or [(case.H, case.Hk)])
+            and not (given.quick and case.variant not in QUICK)
+        ]
+    return [
+        Case(name, dtype, dim, length, *pair)
+        for dtype, dim, length, pair, name in product(
+            given.dtypes or ["float32", "bfloat16"],
+            given.head_dims or [64, 128],
+            given.lengths or [2048],
+            heads or [(HEADS, HEADS)],
+            QUICK if given.quick else NAMES,
+        )
+        if given.only in name
+    ]
 
 
-def agreement(torch: Any, runs: Runs) -> float | None:
-    """Largest difference between Fovea's and torch's results, relative."""
-    other = runs.get("sdpa") or runs.get("flex")
-    if other is None:
+class Workers:
+    """A process a number of threads; one measures while the others wait."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self._given = given
+        self._context = multiprocessing.get_context("spawn")
+        self._started: dict[int, tuple[Any, Any]] = {}
+
+    def _start(self, threads: int) -> tuple[Any, Any]:
+        os.environ |= ENVIRONMENT
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ[name] = str(threads)
+        here, there = self._context.Pipe()
+        options = Options(threads, self._given.rounds, tuple(self._given.peers))
+        process = self._context.Process(
+            target=serve, args=(there, options), daemon=True
+        )
+        process.start()
+        there.close()
+        return process, here
+
+    def measure(self, case: Case, threads: int, seconds: float | None) -> Row | None:
+        """A row, or None where it takes longer than so many seconds."""
+        if threads not in self._started:
+            self._started[threads] = self._start(threads)
+        process, channel = self._started[threads]
+        try:
+            channel.send(tuple(case))
+            if channel.poll(seconds):
+                return channel.recv()
+        except (EOFError, BrokenPipeError):
+            process.join()
+            raise RuntimeError(
+                f"{case}, threads {threads}: the process ended with {process.exitcode}"
+            ) from None
+        process.kill()
+        del self._started[threads]
         return None
-    ours = np.asarray(runs["fovea"](), np.float64)
-    theirs = other().to(torch.float64).numpy()
-    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+
+    def close(self) -> None:
+        for process, channel in self._started.values():
+            channel.send(None)
+            process.join()
 
 
-def measure(case: tuple, given: argparse.Namespace, torch: Any, peak: Peak) -> dict:
-    """One row: all contestants on one variant, round-robin."""
-    dtype, D, N, name = case
-    rng = np.random.default_rng(0)
-    qkv = [random((1, HEADS, N, D), numpy_dtype(dtype), rng) for _ in range(3)]
-    data = Data.make(N, rng)
-    row: dict[str, Any] = {"variant": name, "dtype": dtype, "D": D, "N": N, "H": HEADS}
-    runs: Runs = {"fovea": fovea_run(fovea_mods(data)[name], qkv, dtype, row)}
-    if torch is not None:
-        runs |= torch_runs(torch, name, torch_mods(data, torch)[name], qkv, row)
-        row["max_difference"] = agreement(torch, runs)
-    rounds, peaks = take_rounds(runs, given.rounds, dtype, peak)
-    operations = 4.0 * HEADS * kept(name, N) * D
-    row["rounds"] = len(rounds)
-    if peaks:
-        row["peak_gflops"] = max(peaks)
-        row["peak_spread"] = (max(peaks) - min(peaks)) / max(peaks)
-    for run in runs:
-        middle = median([taken[run] for taken in rounds])
-        row[f"{run}_ms"] = middle * 1e3
-        row[f"{run}_gflops"] = operations / middle / 1e9
-        if peaks:
-            row[f"{run}_of_peak"] = operations / middle / 1e9 / row["peak_gflops"]
-    return row
+def load(given: argparse.Namespace) -> tuple[dict[str, Any], list[Row]]:
+    """The machine and the rows of the file."""
+    if not (given.json.exists() and (given.resume or given.show)):
+        return {}, []
+    found = json.loads(given.json.read_text())
+    return found["machine"], found["rows"]
 
 
-def take_rounds(
-    runs: Runs, wanted: int, dtype: str, peak: Peak
-) -> tuple[list[dict[str, float]], list[float]]:
-    """Seconds of each contestant by round, and the peaks probed round them.
+def about(threads: int, old: dict[str, Any]) -> dict[str, Any]:
+    """The machine as results name it; ValueError where others are of another."""
+    found = machine(threads)
+    if old and old["cpu"] != found["cpu"]:
+        raise ValueError(f"results of {old['cpu']} and {found['cpu']} do not mix")
+    try:
+        found["torch"] = version("torch")
+    except PackageNotFoundError:
+        found["torch"] = None
+    return found
 
-    A round counts if the machine was undisturbed: the peak before and after it
-    within 5 % of the best one seen. After three times the wanted number of
-    rounds all count, and the spread of the peaks says so.
-    """
-    key = "bf16_gflops" if dtype == "bfloat16" else "f32_gflops"
-    rounds: list[tuple[dict[str, float], float]] = []
-    before = peak.measure().get(key, 0.0)
-    for _ in range(3 * wanted):
-        taken = {run: timed(function) for run, function in runs.items()}
-        after = peak.measure().get(key, 0.0)
-        rounds.append((taken, min(before, after)))
-        before = after
-        best = max(probe for _, probe in rounds)
-        good = [one for one in rounds if one[1] >= 0.95 * best]
-        if len(good) >= wanted:
-            rounds = good
+
+def measure(
+    todo: Sequence[tuple[Case, int]], given: argparse.Namespace, console: Console
+) -> Any:
+    """Rows as they come, until all are there or the budget is spent."""
+    start = time.perf_counter()
+    longest = FIRST
+    workers = Workers(given)
+    for number, (case, threads) in enumerate(todo):
+        left = None
+        begin = time.perf_counter()
+        if given.budget is not None:
+            left = given.budget - (begin - start)
+            if left < longest:
+                console.print(f"budget spent: {len(todo) - number} rows are left")
+                break
+        with console.status(f"{number + 1} of {len(todo)}: {case}, threads {threads}"):
+            row = workers.measure(case, threads, left)
+        if row is None:
+            console.print(f"{case}, threads {threads}: cut, the budget is spent")
             break
-    return [taken for taken, _ in rounds], [probe for _, probe in rounds if probe]
+        took = time.perf_counter() - begin
+        row["took_s"] = took
+        longest = took if longest == FIRST else max(took, 0.8 * longest)
+        yield row
+    workers.close()
 
 
-def shown(rows: list[dict]) -> Table:
+def shown(rows: Sequence[Row]) -> Table:
     """The rows as a table: times, share of the peak, how many times faster."""
-    table = Table(title="forward on the CPU; x = times faster than torch")
-    for column in ("dtype", "D", "N", "variant"):
+    table = Table(title="forward on the CPU; x = times faster than the peer")
+    for column in ("dtype", "D", "N", "heads", "variant"):
         table.add_column(column, no_wrap=True)
-    for column in ("fovea ms", "of peak", "SDPA ms", "x", "Flex ms", "x"):
+    for column in ("threads", "fovea ms", "of peak", "MiB", "SDPA ms", "x"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("Flex ms", "x", "NumPy ms", "x", ""):
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
-        cells = [row["dtype"], str(row["D"]), str(row["N"]), row["variant"]]
-        cells.append(f"{row['fovea_ms']:.2f}")
-        cells.append(f"{row['fovea_of_peak']:.0%}" if "fovea_of_peak" in row else "")
-        for run in ("sdpa", "flex"):
+        heads = str(row["H"]) + (f"/{row['Hk']}" if row["H"] != row["Hk"] else "")
+        cells = [row["dtype"], str(row["D"]), str(row["N"]), heads, row["variant"]]
+        cells += [str(row["threads"]), f"{row['fovea_ms']:.2f}"]
+        cells.append(f"{row['fovea_of_peak']:.1%}" if "fovea_of_peak" in row else "")
+        memory = row["fovea_memory"]
+        cells.append("" if memory is None else f"{memory / 2**20:.1f}")
+        for run in ("sdpa", "flex", "numpy"):
             if f"{run}_ms" in row:
                 ratio = row[f"{run}_ms"] / row["fovea_ms"]
                 colour = "green" if ratio >= 1 else "red"
                 cells += [f"{row[f'{run}_ms']:.2f}", f"[{colour}]{ratio:.2f}[/]"]
             else:
                 cells += ["", ""]
+        cells.append("[yellow]void[/]" if row["void"] else "")
         table.add_row(*cells)
     return table
 
 
+def report(rows: Sequence[Row], console: Console) -> int:
+    """Print tables and bars; 1 where a result is wrong."""
+    console.print(shown(rows))
+    print_bars(find_bars(rows))
+    void = sum(row["void"] for row in rows)
+    if void:
+        console.print(f"[yellow]{void} of {len(rows)} rows are void: --resume again")
+    builds = {row["build"] for row in rows}
+    if len(builds) > 1:
+        console.print(
+            f"[yellow]rows of {len(builds)} builds: --resume takes the others"
+        )
+    wrong = [row for row in rows if row["wrong"]]
+    for row in wrong:
+        print(f"WRONG: {row_key(row)}: {row['wrong']}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
 def main() -> int:
     given = arguments()
-    fovea.set_num_threads(given.threads)
-    torch = None if given.no_torch else import_torch(given.threads)
     console = Console()
     if not console.is_terminal:
-        console = Console(width=110)  # a file need not be as narrow as a terminal
-    if torch is None:
-        console.print("torch is not used: Fovea alone is measured")
-    peak = Peak(given.threads)
-    rows = []
-    cases = itertools.product(given.dtypes, given.head_dims, given.lengths, given.names)
-    for case in cases:
-        with console.status(" ".join(map(str, case))):
-            rows.append(measure(case, given, torch, peak))
-    console.print(shown(rows))
-    noisy = [row for row in rows if row.get("peak_spread", 0) > 0.05]
-    if noisy:
-        console.print(
-            f"[yellow]{len(noisy)} of {len(rows)} rows: the peak moved by more than"
-            " 5 % between the rounds; other work ran on this machine"
-        )
-    about = machine(given.threads) | {"torch": torch and torch.__version__}
-    write_json(given.json, {"machine": about, "rows": rows})
-    return 0
+        console = Console(width=150)  # a file need not be as narrow as a terminal
+    old, rows = load(given)
+    if not given.show:
+        told = about(max(given.threads), old)
+        todo = pending(rows, given.cases, given.threads, build_id())
+        for row in measure(todo, given, console):
+            rows = merge(rows, [row])
+            told["date"] = datetime.date.today().isoformat()
+            bars = find_bars(rows)
+            save_json(given.json, {"machine": told, "rows": rows, "bars": bars})
+        print(f"results in {given.json}")
+    return report(rows, console)
 
 
 if __name__ == "__main__":

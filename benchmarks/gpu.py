@@ -28,6 +28,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "test" / "gpu"))
 
 import run as runner
+from bars import Row, at_least, at_most, print_bars
 from fovea_gpu.manifest import load_pack
 from fovea_gpu.report import (
     print_checks,
@@ -36,8 +37,6 @@ from fovea_gpu.report import (
     time_groups,
     walk_bound,
 )
-
-Row = dict[str, Any]
 
 #: (variant, D, N) -> least speed over cuDNN. None of N: every size.
 CUDNN_BARS: dict[tuple[str, int, int], float] = {
@@ -54,10 +53,6 @@ CUDNN_BARS: dict[tuple[str, int, int], float] = {
 PROTOTYPE_BAR = 0.97
 #: Least speed at D 128 over our own causal kernel of the same size.
 CAUSAL_BARS = {"alibi_causal": 0.93, "table_causal": 0.86, "softcap_causal": 0.79}
-
-
-def _bar(name: str, value: float, least: float) -> Row:
-    return {"bar": name, "value": value, "least": least, "holds": value >= least}
 
 
 def _ours(rows: Sequence[Row]) -> Row | None:
@@ -79,22 +74,22 @@ def find_bars(rows: Sequence[Row], processors: int) -> list[Row]:
         over = ratios(group)[best["impl"]]
         least = CUDNN_BARS.get((variant, D, N))
         if least is not None and "cudnn" in over:
-            found.append(_bar(f"{size} over cuDNN", over["cudnn"], least))
+            found.append(at_least(f"{size} over cuDNN", over["cudnn"], least))
         # The prototype's best form is the yardstick.
         prototypes = [r for name, r in over.items() if name.startswith("prototype")]
         if prototypes:
-            bar = _bar(f"{size} over the prototype", min(prototypes), PROTOTYPE_BAR)
+            bar = at_least(f"{size} over the prototype", min(prototypes), PROTOTYPE_BAR)
             found.append(bar)
         causal = _ours(groups.get(("causal", *key[1:]), []))
         if D == 128 and variant in CAUSAL_BARS and causal:
             share = best["tflops"] / causal["tflops"]
             name = f"{size} of own causal"
-            found.append(_bar(name, share, CAUSAL_BARS[variant]))
+            found.append(at_least(name, share, CAUSAL_BARS[variant]))
         if variant.startswith(("window", "lists")) and "visited" in best:
             plain = _plain(groups, key, best["tile"])
             if plain is not None:
                 share = walk_bound(best, plain, processors) / best["ms"]
-                found.append(_bar(f"{size} of the walk bound", share, 1.0))
+                found.append(at_least(f"{size} of the walk bound", share, 1.0))
     return found
 
 
@@ -109,15 +104,6 @@ def _plain(groups: dict[tuple, list[Row]], like: tuple, tile: list[int]) -> Row 
         if row["impl"].split(":")[0] == "fovea" and row.get("tile") == tile
     ]
     return max(rows, key=lambda found: found[:3], default=(None,))[-1]
-
-
-def print_bars(bars: Sequence[Row]) -> None:
-    for bar in bars:
-        verdict = "holds" if bar["holds"] else "MISSED"
-        rule = f"<= {bar['most']}" if "most" in bar else f">= {bar['least']}"
-        print(f"{bar['bar']:48s} {bar['value']:.3f} ({rule}) {verdict}")
-    held = sum(bar["holds"] for bar in bars)
-    print(f"bars: {held} of {len(bars)} hold")
 
 
 def _identity(row: Row) -> tuple:
@@ -161,17 +147,13 @@ def launch_bars(cost: dict[str, Any]) -> list[Row]:
     found = []
     for name, most in LAUNCH_BARS.items():
         if name in cost:
-            found.append(_bar_below(f"{name} us", cost[name]["median_us"], most))
+            found.append(at_most(f"{name} us", cost[name]["median_us"], most))
     for name, most in COMPILE_BARS.items():
         times = sorted(cost.get("compile", {}).get(name, {}).values())
         if times:
             value = times[-1] if name == "cold" else times[len(times) // 2]
-            found.append(_bar_below(f"compile {name} s", value, most))
+            found.append(at_most(f"compile {name} s", value, most))
     return found
-
-
-def _bar_below(name: str, value: float, most: float) -> Row:
-    return {"bar": name, "value": value, "most": most, "holds": value <= most}
 
 
 def parse_arguments() -> argparse.Namespace:

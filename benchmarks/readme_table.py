@@ -18,6 +18,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from cpu_grid import GRIDS, row_key
+
 README = Path(__file__).resolve().parents[1] / "README.md"
 
 
@@ -27,25 +29,40 @@ def _where(machine: dict[str, Any]) -> str:
 
 
 def cpu_table(results: dict[str, Any]) -> str:
-    """Rows of benchmarks/cpu.py."""
+    """Rows of benchmarks/cpu.py that a bar is set for, one core beside all."""
+    rows = {row_key(row): row for row in results["rows"]}
+    most = max(row["threads"] for row in rows.values())
     lines = [
-        "| dtype | D | N | variant | Fovea | of the FMA peak | SDPA | FlexAttention |",
-        "|---|---|---|---|---|---|---|---|",
+        "| dtype | D | N | variant | Fovea | of the FMA peak | of one core's | SDPA"
+        " | FlexAttention |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in results["rows"]:
-        cells = [row["dtype"], str(row["D"]), str(row["N"]), row["variant"]]
+    left_out = 0
+    for case in GRIDS["bars"]:
+        row, alone = rows.get((*case, most)), rows.get((*case, 1))
+        left_out += row is None or row["void"]
+        if row is None or row["void"]:
+            continue
+        cells = [case.dtype, str(case.D), str(case.N), case.variant]
         cells.append(f"{row['fovea_ms']:.2f} ms")
-        cells.append(f"{row['fovea_of_peak']:.0%}" if "fovea_of_peak" in row else "")
+        cells += [_share(row), _share(alone)]
         for run in ("sdpa", "flex"):
             ratio = row.get(f"{run}_ms", 0) / row["fovea_ms"]
             took = f"{row.get(f'{run}_ms', 0):.2f} ms (x {ratio:.2f})"
             cells.append(took if ratio else "")
         lines.append("| " + " | ".join(cells) + " |")
-    noisy = sum(row.get("peak_spread", 0) > 0.05 for row in results["rows"])
+    held = sum(bar["holds"] for bar in results["bars"])
     note = f"{_where(results['machine'])}; x = times faster than torch."
-    if noisy:
-        note += f" In {noisy} rows the peak moved by more than 5 % between rounds."
+    note += f" {held} of {len(results['bars'])} bars of benchmarks/cpu_grid.py hold."
+    if left_out:
+        note += f" {left_out} rows are left out: not measured, or disturbed."
     return "\n".join([*lines, "", note])
+
+
+def _share(row: dict[str, Any] | None) -> str:
+    if row is None or row["void"] or "fovea_of_peak" not in row:
+        return ""
+    return f"{row['fovea_of_peak']:.0%}"
 
 
 def compile_table(results: dict[str, Any]) -> str:
@@ -154,7 +171,7 @@ def gpu_table(results: dict[str, Any]) -> str:
 
 def kind_of(results: dict[str, Any]) -> str:
     """Which script wrote the results."""
-    if "bars" in results:
+    if "gpu" in results.get("machine", {}):
         return "gpu"
     if "score_matrix_bytes" in results:
         return "memory"

@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["HEADS", "NAMES", "Data", "fovea_mods", "kept", "torch_mods"]
+__all__ = [
+    "HEADS",
+    "NAMES",
+    "Data",
+    "fovea_mods",
+    "kept",
+    "numpy_mods",
+    "torch_mods",
+]
 
 HEADS = 8
 WINDOW = 1024
@@ -20,6 +28,7 @@ NAMES = (
     "table_causal",
     "window1024",
     "prefix",
+    "document",
     "document_causal",
 )
 Mods = tuple[Callable[..., Any] | None, Callable[..., Any] | None]
@@ -35,12 +44,15 @@ class Data:
     doc: Any
 
     @classmethod
-    def make(cls, length: int, rng: np.random.Generator) -> Data:
-        """As NumPy arrays."""
+    def make(
+        cls, length: int, rng: np.random.Generator, heads: int | None = None
+    ) -> Data:
+        """As NumPy arrays, for so many query heads (default HEADS)."""
+        heads = heads or HEADS
         return cls(
             length,
-            (2.0 ** (-8.0 * np.arange(1, HEADS + 1) / HEADS)).astype(np.float32),
-            rng.standard_normal((HEADS, 2 * length), dtype=np.float32),
+            (2.0 ** (-8.0 * np.arange(1, heads + 1) / heads)).astype(np.float32),
+            rng.standard_normal((heads, 2 * length), dtype=np.float32),
             (np.arange(length) // max(length // 8, 1)).astype(np.int32),
         )
 
@@ -64,6 +76,7 @@ def _mods(data: Data, tanh: Callable[[Any], Any]) -> dict[str, Mods]:
         "table_causal": (lambda s, b, h, q, kv: s + table[h, q - kv + n], causal),
         "window1024": (None, lambda b, h, q, kv: (q >= kv) & (q - kv < WINDOW)),
         "prefix": (None, lambda b, h, q, kv: (kv < n // 4) | (q >= kv)),
+        "document": (None, lambda b, h, q, kv: doc[q] == doc[kv]),
         "document_causal": (
             None,
             lambda b, h, q, kv: (q >= kv) & (doc[q] == doc[kv]),
@@ -76,6 +89,11 @@ def fovea_mods(data: Data) -> dict[str, Mods]:
     import fovea
 
     return _mods(data, fovea.ops.tanh)
+
+
+def numpy_mods(data: Data) -> dict[str, Mods]:
+    """(score_mod, mask_mod) by name, over NumPy arrays of scores and indices."""
+    return _mods(data, np.tanh)
 
 
 def torch_mods(data: Data, torch: Any) -> dict[str, Mods]:
@@ -92,8 +110,9 @@ def kept(name: str, length: int) -> int:
         return int(np.minimum(rows, WINDOW).sum())
     if name == "prefix":
         return int(np.maximum(rows, length // 4).sum())
-    if name == "document_causal":
+    if name.startswith("document"):
         size = max(length // 8, 1)
         sizes = np.bincount(np.arange(length) // size)
-        return int((sizes * (sizes + 1) // 2).sum())
+        keys = sizes + 1 if name == "document_causal" else 2 * sizes
+        return int((sizes * keys // 2).sum())
     return int(rows.sum())
