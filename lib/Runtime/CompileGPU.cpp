@@ -140,7 +140,9 @@ public:
   /// kernels often spill.
   bool readsMuch() const {
     constexpr size_t many = 60;
-    return StringRef(kernel.ptx).count("ld.global") >= many;
+    // Without kernels that run before.
+    StringRef own = StringRef(kernel.ptx).split("_kernel(").second;
+    return own.split(".entry ").first.count("ld.global") >= many;
   }
 
 private:

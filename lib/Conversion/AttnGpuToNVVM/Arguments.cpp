@@ -102,6 +102,13 @@ void KernelEmitter::addSize(Value memref, unsigned dim) {
     addArgument(e.i32, json::Object{{"i32", sizeOf(memref, dim)}}, &it->second);
 }
 
+/// Of the tiles that lists are made of.
+json::Value KernelEmitter::tileExtent(bool ofQueries) {
+  if (!maskParts)
+    return ofQueries ? "BQ" : "BKV";
+  return ofQueries ? groups * kGroupRows : int64_t(findList().getStep());
+}
+
 /// What the ops of the kernel ask for, each once.
 void KernelEmitter::collectArguments() {
   auto source = [](Value view) {
@@ -145,9 +152,8 @@ void KernelEmitter::collectArguments() {
     auto name =
         func.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "attn.name");
     if (argument.getType().isIndex())
-      addArgument(e.i32,
-                  json::Object{{"i32", name == "query_tile" ? "BQ" : "BKV"}},
-                  slot);
+      addArgument(
+          e.i32, json::Object{{"i32", tileExtent(name == "query_tile")}}, slot);
   }
   describeSections();
 }
@@ -277,9 +283,6 @@ std::string KernelEmitter::manifest() {
   if (auto schedule = func->getAttrOfType<ScheduleAttr>("attn_gpu.schedule"))
     object["schedule"] = printHopperSchedule(schedule);
   describePrologues(object, queries);
-  json::Value whole(std::move(object));
-  if (func::FuncOp visible = findVisible(func))
-    whole = describeClasses(std::move(whole), visible);
-  os << whole;
+  os << json::Value(std::move(object));
   return text;
 }

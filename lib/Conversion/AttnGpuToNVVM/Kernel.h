@@ -2,6 +2,7 @@
 #ifndef FOVEA_LIB_CONVERSION_ATTNGPUTONVVM_KERNEL_H
 #define FOVEA_LIB_CONVERSION_ATTNGPUTONVVM_KERNEL_H
 
+#include "MaskParts.h"
 #include "Scalar.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/Support/JSON.h"
@@ -23,8 +24,8 @@ struct ChannelInfo {
 
 class PrologueKernel;
 
-/// The function that says what a kernel's mask shows, where the classes of its
-/// tiles are written ahead; else null.
+/// The function that says what a kernel's mask shows, where its elements are
+/// found ahead; else null.
 func::FuncOp findVisible(func::FuncOp func);
 
 /// Emits one function as a kernel.
@@ -39,6 +40,7 @@ private:
   void describeSections();
   void createFunction();
   void addArgument(Type type, llvm::json::Object entry, Value *slot);
+  llvm::json::Value tileExtent(bool ofQueries);
   unsigned tensorNumber(Value memref);
   std::string tensorName(Value memref);
   bool hasLseArgument();
@@ -58,16 +60,12 @@ private:
   Value loadListWord(Value offset);
   void emitListCount(ListCountOp op);
   void emitListElement(ListElementOp op);
+  Value rangeElement(Value element, Value whole, Value first, Value firstWhole,
+                     int64_t step);
   std::unique_ptr<PrologueKernel> makeListKernel();
 
-  // Classes.cpp
-  std::unique_ptr<PrologueKernel> makeClassKernel(func::FuncOp visible);
-  llvm::json::Value describeClasses(llvm::json::Value manifest,
-                                    func::FuncOp visible);
-  llvm::json::Value listOffset();
-  llvm::json::Value listBytes();
-
   // Prologue.cpp
+  llvm::json::Value listOffset();
   /// Whether the sign of the scale rides in the queries.
   bool takesSign();
   void describePrologues(llvm::json::Object &manifest, ChannelType queries);
@@ -168,6 +166,8 @@ private:
   std::map<unsigned, Value> scalarArguments;
   Value counter, section, lastSection;
   bool isMasked = false, isScored = false;
+  /// Of a mask whose lists are made ahead.
+  std::optional<MaskParts> maskParts;
   /// The sorted lists of a block mask.
   Value listBase, listStrides[3];
 

@@ -7,42 +7,17 @@
 //===----------------------------------------------------------------------===//
 
 #include "Kernel.h"
+#include "ListSizes.h"
 #include "Prologue.h"
 
 using namespace fovea::gpu;
 namespace json = llvm::json;
 
-/// Words in front of a row's elements, and of the length behind them.
-static constexpr int64_t kHeadWords = 2, kTailWords = 1;
-
-/// How large the lists of a launch are, as expressions of the manifest.
-namespace {
-struct ListSizes {
-  explicit ListSizes(int64_t step)
-      : rows(json::Array{"ceildiv", "M", "BQ"}),
-        elements(json::Array{"ceildiv", "N", step}),
-        pitch(json::Array{"add", kHeadWords + kTailWords, elements}),
-        hasBatch(json::Array{"ne", "block_mask.s0", 0}),
-        hasHead(json::Array{"ne", "block_mask.s1", 0}),
-        batches(json::Array{"max", 1, json::Array{"mul", "B", hasBatch}}),
-        heads(json::Array{"max", 1, json::Array{"mul", "H", hasHead}}),
-        lists(json::Array{"mul", batches, heads, rows}) {}
-
-  /// One list serves all heads, or all batches, of a mask that has no own ones.
-  json::Value stride(unsigned dim) const {
-    switch (dim) {
-    case 0:
-      return json::Array{"mul", hasBatch, heads, rows, pitch};
-    case 1:
-      return json::Array{"mul", hasHead, rows, pitch};
-    default:
-      return pitch;
-    }
-  }
-
-  json::Value rows, elements, pitch, hasBatch, hasHead, batches, heads, lists;
-};
-} // namespace
+func::FuncOp fovea::gpu::findVisible(func::FuncOp func) {
+  auto name = func->getAttrOfType<FlatSymbolRefAttr>("online.visible");
+  return name ? SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(func, name)
+              : func::FuncOp();
+}
 
 ListCountOp KernelEmitter::findList() {
   ListCountOp found;
@@ -54,12 +29,17 @@ void KernelEmitter::collectList() {
   ListCountOp list = findList();
   if (!list)
     return;
-  ListSizes sizes(list.getStep());
+  if (func::FuncOp visible = findVisible(func))
+    maskParts.emplace(visible);
+  int64_t rows = groups * kGroupRows, step = list.getStep();
+  ListSizes sizes =
+      maskParts ? ListSizes(*maskParts, rows, step) : ListSizes(step);
   addArgument(e.global, json::Object{{"scratch", listOffset()}}, &listBase);
   for (unsigned dim = 0; dim < 3; ++dim)
     addArgument(e.i64, json::Object{{"i64", sizes.stride(dim)}},
                 &listStrides[dim]);
-  int64_t rows = groups * kGroupRows, step = list.getStep();
+  if (maskParts)
+    return;
   std::string pair = std::to_string(rows) + " x " + std::to_string(step);
   for (auto [size, tile] : {std::pair("BQ", rows), std::pair("BKV", step)})
     conditions.push_back(json::Object{
@@ -94,10 +74,36 @@ void KernelEmitter::emitListCount(ListCountOp op) {
       scalars.index(loadListWord(e.add(offset, 1)), 0, kMaxPosition);
 }
 
+/// Of a row whose elements are a range with the whole ones side by side.
+Value KernelEmitter::rangeElement(Value element, Value whole, Value first,
+                                  Value firstWhole, int64_t step) {
+  Value inWhole = e.add(firstWhole, e.mul(element, step));
+  Value other = e.add(first, e.mul(e.sub(element, whole), step));
+  Value isBehind = e.icmp(LLVM::ICmpPredicate::sge, other, firstWhole);
+  other = e.select(isBehind, e.add(other, e.mul(whole, step)), other);
+  Value isWhole = e.icmp(LLVM::ICmpPredicate::slt, element, whole);
+  return e.select(isWhole, inWhole, other);
+}
+
 void KernelEmitter::emitListElement(ListElementOp op) {
-  Value offset = e.add(listRow(op.getRow()),
-                       e.sext(e.add(known[op.getElement()].value, kHeadWords)));
-  known[op.getN0()] = scalars.index(loadListWord(offset), 0, kMaxPosition);
+  Value base = listRow(op.getRow()), element = known[op.getElement()].value;
+  auto listed = [&](Value place, int64_t inFront) {
+    return loadListWord(e.add(base, e.sext(e.add(place, inFront))));
+  };
+  Value n0;
+  if (maskParts) {
+    Value first = loadListWord(e.add(base, kHeadWords));
+    Value firstWhole = loadListWord(e.add(base, kHeadWords + 1));
+    Value isRange = e.icmp(LLVM::ICmpPredicate::sge, first, e.c(0));
+    Value place = e.select(isRange, e.c(0), element);
+    n0 = e.select(isRange,
+                  rangeElement(element, loadListWord(base), first, firstWhole,
+                               op.getStep()),
+                  listed(place, kHeadWords + kRangeWords));
+  } else {
+    n0 = listed(element, kHeadWords);
+  }
+  known[op.getN0()] = scalars.index(n0, 0, kMaxPosition);
 }
 
 //===----------------------------------------------------------------------===//
@@ -239,9 +245,4 @@ std::unique_ptr<PrologueKernel> KernelEmitter::makeListKernel() {
   if (!list)
     return nullptr;
   return std::make_unique<ListKernel>(list, listOffset());
-}
-
-json::Value KernelEmitter::listBytes() {
-  ListSizes sizes(findList().getStep());
-  return json::Array{"mul", 4, sizes.lists, sizes.pitch};
 }

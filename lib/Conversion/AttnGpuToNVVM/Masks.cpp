@@ -325,7 +325,9 @@ LogicalResult KernelEmitter::emitMask(MaskOp op) {
     e.condBr(visible, join, scores, cut, {});
     e.enter(cut);
   }
+  scalars.setExact(true);
   FailureOr<Values> masked = maskScores(op, scores);
+  scalars.setExact(false);
   if (failed(masked))
     return failure();
   registers[op] = *masked;

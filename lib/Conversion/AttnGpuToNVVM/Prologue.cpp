@@ -2,6 +2,7 @@
 
 #include "Prologue.h"
 #include "Kernel.h"
+#include "VisibleKernel.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
 using namespace fovea::gpu;
@@ -17,6 +18,8 @@ json::Value PrologueKernel::emit(OpBuilder::InsertPoint place, Location loc,
   auto kernel = LLVM::LLVMFuncOp::create(e.b, loc, name, type);
   kernel->setAttr("nvvm.kernel", e.b.getUnitAttr());
   kernel->setAttr("nvvm.maxntid", e.b.getDenseI32ArrayAttr({threads, 1, 1}));
+  // Or the assembler takes fewer registers than are needed, for more blocks.
+  kernel->setAttr("nvvm.minctasm", e.b.getI32IntegerAttr(1));
   Block *entry = kernel.addEntryBlock(e.b);
   for (auto [slot, argument] : llvm::zip(slots, entry->getArguments()))
     *slot = argument;
@@ -27,6 +30,52 @@ json::Value PrologueKernel::emit(OpBuilder::InsertPoint place, Location loc,
                       {"threads", threads},
                       {"grid", grid},
                       {"arguments", std::move(entries)}};
+}
+
+Values PrologueKernel::loop(Value first, Value end, int64_t step,
+                            ValueRange inits,
+                            function_ref<Values(Value, ValueRange)> body) {
+  SmallVector<Type> types{first.getType()};
+  llvm::append_range(types, inits.getTypes());
+  Block *head = e.block(types), *inside = e.block(), *exit = e.block();
+  Values start{first};
+  llvm::append_range(start, inits);
+  e.br(head, start);
+  e.enter(head);
+  Value i = head->getArgument(0);
+  ValueRange carried = head->getArguments().drop_front();
+  e.condBr(e.icmp(LLVM::ICmpPredicate::slt, i, end), inside, {}, exit, {});
+  e.enter(inside);
+  Values next = body(i, carried);
+  next.insert(next.begin(), e.add(i, step));
+  e.br(head, next);
+  e.enter(exit);
+  return Values(carried);
+}
+
+void PrologueKernel::syncBlock() {
+  LLVM::CallIntrinsicOp::create(
+      e.b, e.loc, e.b.getStringAttr("llvm.nvvm.barrier.cta.sync.aligned.all"),
+      ValueRange{e.c(0)});
+}
+
+Value PrologueKernel::allocateShared(int64_t words) {
+  Operation *kernel = e.b.getInsertionBlock()->getParentOp();
+  auto name = cast<LLVM::LLVMFuncOp>(kernel).getName() + "_shared";
+  auto type = LLVM::LLVMArrayType::get(e.i32, words);
+  LLVM::GlobalOp global;
+  {
+    OpBuilder::InsertionGuard guard(e.b);
+    e.b.setInsertionPoint(kernel);
+    global = LLVM::GlobalOp::create(
+        e.b, e.loc, type, /*isConstant=*/false, LLVM::Linkage::Internal,
+        name.str(), Attribute(), /*alignment=*/16,
+        cast<LLVM::LLVMPointerType>(e.shared).getAddressSpace());
+    e.b.createBlock(&global.getInitializerRegion());
+    Value undefined = LLVM::UndefOp::create(e.b, e.loc, type);
+    LLVM::ReturnOp::create(e.b, e.loc, undefined);
+  }
+  return LLVM::AddressOfOp::create(e.b, e.loc, global);
 }
 
 //===----------------------------------------------------------------------===//
@@ -130,13 +179,21 @@ void KernelEmitter::describePrologues(json::Object &manifest,
     add(kernel, "_sign");
     scratch = signedBytes(queries.getColumns());
   }
-  func::FuncOp visible = findVisible(func);
-  manifest["block_mask"] = findList() && !visible;
-  if (visible)
-    add(*makeClassKernel(visible), "_classes");
-  if (std::unique_ptr<PrologueKernel> kernel = makeListKernel()) {
+  manifest["block_mask"] = findList() && !maskParts;
+  if (maskParts) {
+    int64_t rows = groups * kGroupRows, step = findList().getStep();
+    ListSizes lists(*maskParts, rows, step);
+    HullSizes hulls(*maskParts, lists,
+                    json::Array{"add", listOffset(), lists.bytes()});
+    if (auto kernel = makeHullKernel(*maskParts, rows, step, lists, hulls))
+      add(*kernel, "_hulls");
+    add(*makeElementKernel(*maskParts, rows, step, lists, hulls, listOffset()),
+        "_lists");
+    scratch = hulls.end;
+  } else if (std::unique_ptr<PrologueKernel> kernel = makeListKernel()) {
     add(*kernel, "_lists");
-    scratch = json::Array{"add", listOffset(), listBytes()};
+    scratch = json::Array{"add", listOffset(),
+                          ListSizes(findList().getStep()).bytes()};
   }
   if (before.empty())
     return;

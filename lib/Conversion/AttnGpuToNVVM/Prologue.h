@@ -33,6 +33,13 @@ protected:
                                ArrayRef<LLVM::GEPArg>{offset});
   }
 
+  /// Runs a body for first, first + step, … below end, with carried values.
+  Values loop(Value first, Value end, int64_t step, ValueRange inits,
+              function_ref<Values(Value, ValueRange)> body);
+  void syncBlock();
+  /// So many words of the block's shared memory.
+  Value allocateShared(int64_t words);
+
   Emitter e;
   int32_t threads = 32;
   /// Blocks of threads, an expression.

@@ -24,7 +24,7 @@ std::pair<Value, Value> ScalarEmitter::align(const Scalar &x, const Scalar &y,
 
 FailureOr<Scalar> ScalarEmitter::evaluate(Operation *op, ArrayRef<Scalar> x) {
   e.loc = op->getLoc();
-  if (isa<math::MathDialect>(op->getDialect()))
+  if (isa<math::MathDialect>(op->getDialect()) && !isa<math::AbsIOp>(op))
     return evaluateMath(op, x);
   if (auto readOp = dyn_cast<attn::ReadOp>(op))
     return read(readOp, x);
@@ -54,7 +54,6 @@ static Interval product(Interval x, Interval y) {
                       *std::max_element(corners, corners + 4));
 }
 
-/// S8: floors; x // 0 = x % 0 = 0.
 Scalar ScalarEmitter::divide(const Scalar &x, const Scalar &y, bool remainder) {
   bool positive = x.interval.lo >= 0 && y.interval.lo > 0;
   Interval result = remainder
@@ -82,6 +81,16 @@ Scalar ScalarEmitter::divide(const Scalar &x, const Scalar &y, bool remainder) {
   if (!remainder)
     value = e.select(isMinus, e.sub(zero, a), value);
   return {e.select(isZero, zero, value), {}};
+}
+
+/// S8: a count outside of 0…63 leaves nothing but the sign.
+Scalar ScalarEmitter::shift(const Scalar &x, const Scalar &y, bool left) {
+  Value value = wide(x), count = wide(y), most = e.c(63, e.i64);
+  Value isInside = e.icmp(LLVM::ICmpPredicate::ule, count, most);
+  Value cut = e.umin(count, most);
+  if (!left) // by 63 leaves the sign too
+    return {e.ashr(value, cut), {}};
+  return {e.select(isInside, e.shl(value, cut), e.c(0, e.i64)), {}};
 }
 
 FailureOr<Scalar> ScalarEmitter::compare(arith::CmpIOp op, ArrayRef<Scalar> x) {
@@ -170,91 +179,21 @@ FailureOr<Scalar> ScalarEmitter::evaluateInteger(Operation *op,
           return index(e.trunc(x[0].value));
         return x[0];
       })
-      .Case([&](math::AbsIOp) { return unsupported(op); })
+      .Case([&](math::AbsIOp) -> FailureOr<Scalar> {
+        Value wideX = wide(x[0]);
+        return Scalar{e.smax(wideX, e.sub(e.c(0, e.i64), wideX)), {}};
+      })
+      .Case<attn::ShlOp, attn::ShrOp>([&](Operation *same) {
+        return shift(x[0], x[1], isa<attn::ShlOp>(same));
+      })
+      .Case([&](attn::ExtentOp extent) -> FailureOr<Scalar> {
+        Value size = tensors.getSize(extent->getOperand(0), extent.getDim());
+        return Scalar{size, {0, INT32_MAX}};
+      })
       .Case([&](attn::ToIntOp) -> FailureOr<Scalar> {
         // S8: truncates, saturates, NaN gives 0.
         return Scalar{e.intrinsic("llvm.fptosi.sat.i64.f32", e.i64, x[0].value),
                       {}};
-      })
-      .Default([&](Operation *other) { return unsupported(other); });
-}
-
-//===----------------------------------------------------------------------===//
-// Floats
-//===----------------------------------------------------------------------===//
-
-FailureOr<Scalar> ScalarEmitter::evaluateFloat(Operation *op,
-                                               ArrayRef<Scalar> x) {
-  auto give = [](Value value) -> FailureOr<Scalar> {
-    return Scalar{value, {}};
-  };
-  return TypeSwitch<Operation *, FailureOr<Scalar>>(op)
-      .Case([&](arith::AddFOp) { return give(e.fadd(x[0].value, x[1].value)); })
-      .Case([&](arith::SubFOp) { return give(e.fsub(x[0].value, x[1].value)); })
-      .Case([&](arith::MulFOp) { return give(e.fmul(x[0].value, x[1].value)); })
-      .Case([&](arith::DivFOp) {
-        FloatAttr constant;
-        if (matchPattern(op->getOperand(1), m_Constant(&constant)))
-          return give(
-              e.fmul(x[0].value, e.cf(1.0 / constant.getValueAsDouble())));
-        Value inverse = e.rcp(x[1].value);
-        if (matchPattern(op->getOperand(0), m_OneFloat()))
-          return give(inverse);
-        return give(e.fmul(x[0].value, inverse));
-      })
-      .Case([&](arith::NegFOp) { return give(e.fneg(x[0].value)); })
-      .Case([&](arith::MaximumFOp) {
-        return give(e.bin<LLVM::MaximumOp>(x[0].value, x[1].value));
-      })
-      .Case([&](arith::MinimumFOp) {
-        return give(e.bin<LLVM::MinimumOp>(x[0].value, x[1].value));
-      })
-      .Case([&](arith::SelectOp) {
-        return give(e.select(x[0].value, x[1].value, x[2].value));
-      })
-      .Case([&](arith::SIToFPOp) {
-        return give(LLVM::SIToFPOp::create(e.b, e.loc, e.f32, x[0].value));
-      })
-      .Case([&](arith::UIToFPOp) {
-        return give(LLVM::UIToFPOp::create(e.b, e.loc, e.f32, x[0].value));
-      })
-      .Default([&](Operation *other) { return unsupported(other); });
-}
-
-FailureOr<Scalar> ScalarEmitter::evaluateMath(Operation *op,
-                                              ArrayRef<Scalar> x) {
-  auto give = [](Value value) -> FailureOr<Scalar> {
-    return Scalar{value, {}};
-  };
-  return TypeSwitch<Operation *, FailureOr<Scalar>>(op)
-      .Case([&](math::FmaOp) {
-        return give(e.fma(x[0].value, x[1].value, x[2].value));
-      })
-      .Case([&](math::Exp2Op) { return give(e.ex2(x[0].value)); })
-      .Case([&](math::ExpOp) {
-        return give(e.ex2(e.fmul(x[0].value, e.cf(M_LOG2E))));
-      })
-      .Case([&](math::Log2Op) { return give(e.lg2(x[0].value)); })
-      .Case([&](math::LogOp) {
-        return give(e.fmul(e.lg2(x[0].value), e.cf(M_LN2)));
-      })
-      .Case([&](math::TanhOp) {
-        return give(e.assembly1("tanh.approx.f32 $0, $1;", "=f,f", x[0].value,
-                                e.f32, /*sideEffects=*/false));
-      })
-      .Case([&](math::SqrtOp) {
-        return give(
-            e.intrinsic("llvm.nvvm.sqrt.approx.ftz.f", e.f32, x[0].value));
-      })
-      .Case([&](math::RsqrtOp) {
-        return give(
-            e.intrinsic("llvm.nvvm.rsqrt.approx.ftz.f", e.f32, x[0].value));
-      })
-      .Case([&](math::AbsFOp) {
-        return give(LLVM::FAbsOp::create(e.b, e.loc, x[0].value));
-      })
-      .Case([&](math::FloorOp) {
-        return give(LLVM::FFloorOp::create(e.b, e.loc, x[0].value));
       })
       .Default([&](Operation *other) { return unsupported(other); });
 }

@@ -57,6 +57,11 @@ public:
     return {value, {lo, hi}};
   }
   Value wide(const Scalar &x);
+  /// S8: floors; x // 0 = x % 0 = 0.
+  Scalar divide(const Scalar &x, const Scalar &y, bool remainder);
+  /// Conditions tell apart what scores do not: division and roots are rounded
+  /// correctly, tanh is not the instruction.
+  void setExact(bool exact) { isExact = exact; }
 
 private:
   FailureOr<Scalar> evaluateInteger(Operation *op, ArrayRef<Scalar> x);
@@ -64,8 +69,12 @@ private:
   FailureOr<Scalar> evaluateMath(Operation *op, ArrayRef<Scalar> x);
   FailureOr<Scalar> read(attn::ReadOp op, ArrayRef<Scalar> x);
   FailureOr<Scalar> compare(arith::CmpIOp op, ArrayRef<Scalar> x);
-  Scalar divide(const Scalar &x, const Scalar &y, bool remainder);
   FailureOr<Scalar> unsupported(Operation *op);
+  Scalar shift(const Scalar &x, const Scalar &y, bool left);
+  Value tanh(Value x);
+  Value sine(Value x, StringRef name);
+  Value erf(Value x);
+  Value log1p(Value x);
   /// The operands in one width: 32 bits where both, and the result, fit.
   std::pair<Value, Value> align(const Scalar &x, const Scalar &y,
                                 Interval result);
@@ -77,6 +86,7 @@ private:
 
   Emitter &e;
   TensorAccess &tensors;
+  bool isExact = false;
 };
 
 } // namespace fovea::gpu

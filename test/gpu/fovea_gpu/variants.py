@@ -128,6 +128,16 @@ def _table_score(s: Any, b: Any, h: Any, m: Any, n: Any, c: Captures) -> Any:
     return s + table[h, (m - n + width // 2).clamp(0, width - 1)]
 
 
+def _waves(b: Any, h: Any, m: Any, n: Any, c: Captures) -> Any:
+    x, near = c["x"].double(), c["near"]
+    last = x.shape[0] - 1
+    rows, keys = x[m.clamp(max=last)], x[n.clamp(max=last)]
+    phase = rows.sin() + keys.cos() / 3
+    place = (m - n + near.shape[0] // 2).clamp(0, near.shape[0] - 1)
+    close = (phase < x[m % x.shape[0]].tanh()) | (near[place] != 0)
+    return close & (m >> 1 != n << 1)
+
+
 def _all() -> list[Variant]:
     alibi = "slope: f32[H]"
     variants = [
@@ -242,6 +252,53 @@ def _all() -> list[Variant]:
             captures=lambda torch, H, N, g: {
                 **_slopes(torch, H, N, g),
                 **_documents(torch, H, N, g),
+            },
+        )
+    )
+    variants.append(
+        Variant(
+            "doc_window",
+            "attention doc_window(doc: i32[S], W: int = 700) {\n"
+            "  mask = doc[q] == doc[kv] and 0 <= q - kv < W\n}",
+            mask=lambda b, h, m, n, c: (
+                (c["doc"][m] == c["doc"][n]) & (n <= m) & (m - n < 700)
+            ),
+            captures=_documents,
+        )
+    )
+    variants.append(
+        Variant(
+            "table_prefix",
+            "attention table_prefix(prefix: i32[S]) {\n"
+            "  mask = kv <= q or kv < prefix[q]\n}",
+            mask=lambda b, h, m, n, c: (n <= m) | (n < c["prefix"][m]),
+            captures=lambda torch, H, N, g: {
+                "prefix": _documents(torch, H, N, g)["doc"] * 170 + 60
+            },
+        )
+    )
+    variants.append(
+        Variant(
+            "neighbourhood",
+            "attention neighbourhood(W: int = 64) {\n"
+            "  mask = abs(q // W - kv // W) <= 6 and abs(q % W - kv % W) <= 6\n}",
+            mask=lambda b, h, m, n, c: (
+                ((m // 64 - n // 64).abs() <= 6) & ((m % 64 - n % 64).abs() <= 6)
+            ),
+        )
+    )
+    # Functions, extents, shifts and a read at a difference.
+    variants.append(
+        Variant(
+            "waves",
+            "attention waves(x: f32[S], near: i1[T]) {\n"
+            "  let phase = sin(x[q]) + cos(x[kv]) / 3\n"
+            "  mask = (phase < tanh(x[q % S]) or near[q - kv + T // 2])"
+            " and q >> 1 != kv << 1\n}",
+            mask=_waves,
+            captures=lambda torch, H, N, g: {
+                "x": torch.randn(N, generator=g, device=g.device) * 20,
+                "near": torch.rand(257, generator=g, device=g.device) < 0.3,
             },
         )
     )

@@ -19,12 +19,12 @@ func.func @f32(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
 // -----
 
 !t = tensor<?x?x?x64xbf16>
-func.func @sine(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+func.func @power(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
   %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c)
     score {
     ^bb0(%s: f32, %b: i64, %h: i64, %m: i64, %n: i64):
-      // expected-error @+1 {{sm_90a kernels do not have 'math.sin' on 'f32'}}
-      %x = math.sin %s : f32
+      // expected-error @+1 {{sm_90a kernels do not have 'math.powf' on 'f32', 'f32'}}
+      %x = math.powf %s, %s : f32
       attn.yield %x : f32
     } : (!t, !t, !t, f32) -> !t
   return %o : !t
@@ -34,13 +34,13 @@ func.func @sine(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
 
 !t = tensor<?x?x?x64xbf16>
 !c = tensor<?xf32>
-func.func @sine_of_a_mask(%q: !t, %k: !t, %v: !t, %c: f32, %x: !c {attn.name = "x"}) -> !t {
+func.func @power_in_a_mask(%q: !t, %k: !t, %v: !t, %c: f32, %x: !c {attn.name = "x"}) -> !t {
   %o = attn.attention query(%q) key(%k) value(%v) captures(%x) normalizer #attn.softmax scale(%c)
     mask {
     ^bb0(%b: i64, %h: i64, %m: i64, %n: i64, %t: !c):
       %a = attn.read %t[%n] : !c -> f32
-      // expected-error @+1 {{sm_90a kernels do not have 'math.sin' on 'f32'}}
-      %y = math.sin %a : f32
+      // expected-error @+1 {{sm_90a kernels do not have 'math.powf' on 'f32', 'f32'}}
+      %y = math.powf %a, %a : f32
       %keep = arith.cmpf olt, %y, %a : f32
       attn.yield %keep : i1
     } : (!t, !t, !t, !c, f32) -> !t

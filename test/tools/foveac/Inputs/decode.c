@@ -16,30 +16,29 @@ static int64_t kv_lengths[B] = {N, 9001};
 static int usual_items, few_items, exact_items, parallel;
 
 int64_t __real_decode_v0_i32_run(const fovea_cpu_args *, int64_t, int64_t,
-                                 int64_t, void *);
+                                 void *);
 int64_t __real_decode_v0_i32_few_run(const fovea_cpu_args *, int64_t, int64_t,
-                                     int64_t, void *);
+                                     void *);
 int64_t __real_decode_v0_i32_exact_run(const fovea_cpu_args *, int64_t, int64_t,
-                                       int64_t, void *);
+                                       void *);
 
 int64_t __wrap_decode_v0_i32_run(const fovea_cpu_args *args, int64_t first,
-                                 int64_t last, int64_t next, void *scratch) {
+                                 int64_t last, void *scratch) {
   ++usual_items;
-  return __real_decode_v0_i32_run(args, first, last, next, scratch);
+  return __real_decode_v0_i32_run(args, first, last, scratch);
 }
 
 int64_t __wrap_decode_v0_i32_few_run(const fovea_cpu_args *args, int64_t first,
-                                     int64_t last, int64_t next,
-                                     void *scratch) {
+                                     int64_t last, void *scratch) {
   ++few_items;
-  return __real_decode_v0_i32_few_run(args, first, last, next, scratch);
+  return __real_decode_v0_i32_few_run(args, first, last, scratch);
 }
 
 int64_t __wrap_decode_v0_i32_exact_run(const fovea_cpu_args *args,
                                        int64_t first, int64_t last,
-                                       int64_t next, void *scratch) {
+                                       void *scratch) {
   ++exact_items;
-  return __real_decode_v0_i32_exact_run(args, first, last, next, scratch);
+  return __real_decode_v0_i32_exact_run(args, first, last, scratch);
 }
 
 static fovea_tensor make(const void *data, int32_t rank, const int64_t *sizes,

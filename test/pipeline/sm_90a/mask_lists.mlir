@@ -2,8 +2,9 @@
 // RUN: fovea-opt %s -fovea-sm90a-pipeline | FileCheck %s --check-prefix=NVVM
 
 // A mask without a closed form, and no block mask: the walk is a list all the
-// same. A kernel of one warp a tile writes the classes that its lists are made
-// of, from the mask as a function; the host has no part in it.
+// same. Kernels that run before make it, from the mask as a function: hulls of
+// what depends on one position, then, a block a row, its elements. The host has
+// no part in it.
 !t = tensor<?x?x?x128xbf16>
 !c = tensor<?xi32>
 
@@ -14,22 +15,21 @@
 // CHECK: func.func @packed({{.*}}online.visible = @packed_visible
 // CHECK: attn_gpu.list.count
 
-// Its manifest knows of no block mask; the classes lie behind the lists.
+// Its manifest knows of no block mask; hulls lie behind the lists.
 // NVVM: llvm.func @packed_kernel({{.*}}\22symbol\22:\22packed_sign\22
-// NVVM-SAME: \22grid\22:[\22mul\22,1,1,[\22ceildiv\22,\22M\22,128],[\22ceildiv\22,\22N\22,128]],\22symbol\22:\22packed_classes\22,\22threads\22:32
-// NVVM-SAME: \22symbol\22:\22packed_lists\22
+// NVVM-SAME: \22symbol\22:\22packed_hulls\22,\22threads\22:512
+// NVVM-SAME: \22grid\22:[\22mul\22,1,1,[\22ceildiv\22,\22M\22,128]],\22symbol\22:\22packed_lists\22,\22threads\22:512
 // NVVM-SAME: \22block_mask\22:false
 // NVVM-NOT: block_mask.s
-// NVVM: llvm.func @packed_classes({{.*}}nvvm.kernel, nvvm.maxntid = array<i32: 32, 1, 1>
-// What depends on the key alone is read once, the rest in the loop over rows.
-// NVVM: llvm.load
-// NVVM: llvm.br ^[[ROWS:bb[0-9]+]](
-// NVVM: ^[[ROWS]](
-// NVVM: llvm.load
+// A row of more than 512 elements is a range.
+// NVVM-SAME: [\22min\22,[\22ceildiv\22,\22N\22,128],512]
+// NVVM: llvm.func @packed_hulls({{.*}}nvvm.kernel, nvvm.maxntid = array<i32: 512, 1, 1>, nvvm.minctasm = 1
+// NVVM: llvm.func @packed_lists({{.*}}nvvm.kernel, nvvm.maxntid = array<i32: 512, 1, 1>
+// What bounds leave open is asked of pairs: of a tile's diagonals, then, until
+// both kinds have been seen, of all.
 // NVVM: llvm.nvvm.vote.ballot.sync
-// NVVM: llvm.nvvm.vote.ballot.sync
-// NVVM: llvm.store %{{.*}} : i8
-// NVVM: llvm.func @packed_lists(
+// NVVM: llvm.atomicrmw _and
+// NVVM: llvm.atomicrmw _or
 // NVVM-NOT: @packed_visible
 func.func @packed(%q: !t, %k: !t, %v: !t, %doc: !c {attn.name = "doc"}, %c: f32) -> !t {
   %o = attn.attention query(%q) key(%k) value(%v) captures(%doc) normalizer #attn.softmax scale(%c) mask {
@@ -44,12 +44,12 @@ func.func @packed(%q: !t, %k: !t, %v: !t, %doc: !c {attn.name = "doc"}, %c: f32)
   return %o : !t
 }
 
-// Sizes are arguments of the function; what depends on b and h has classes of
-// its own.
+// Sizes are arguments of the function; what depends on b and h has lists of its
+// own.
 // CHECK: func.func private @sized_visible(
 // CHECK: arith.constant 128 : i64
 // CHECK: arith.muli %arg0, %arg8 : i64
-// NVVM: \22grid\22:[\22mul\22,\22B\22,\22H\22,[\22ceildiv\22,\22M\22,128],[\22ceildiv\22,\22N\22,128]],\22symbol\22:\22sized_classes\22
+// NVVM: \22grid\22:[\22mul\22,\22B\22,\22H\22,[\22ceildiv\22,\22M\22,128]],\22symbol\22:\22sized_lists\22
 func.func @sized(%q: !t, %k: !t, %v: !t, %doc: !c {attn.name = "doc"}, %c: f32) -> !t {
   %o = attn.attention query(%q) key(%k) value(%v) captures(%doc) normalizer #attn.softmax scale(%c) mask {
   ^bb0(%b: i64, %h: i64, %m: i64, %n: i64, %t: !c):
