@@ -84,6 +84,7 @@ def serve(channel: Connection, options: Options) -> None:
     import fovea
 
     fovea.set_num_threads(options.threads)
+    fovea.compile(D=16)  # loads the compiler: compile_time.py says what that takes
     torch = None
     if {"flex", "sdpa"} & {*options.peers}:
         torch = import_torch(options.threads)

@@ -13,11 +13,16 @@ def AttnGpu_ChannelOp : AttnGpu_Op<"channel", [MemoryEffects<[MemAlloc]>]> {
   let description = [{
     `offset` is the byte offset in shared memory, once -attn-gpu-budget has run.
 
+    Constraints:
+    - (C36) offset, where set, is a multiple of 1024 bytes, as swizzles and
+      descriptors ask for
+
     Example: `%kc = attn_gpu.channel "k" : !attn_gpu.channel<128x64xbf16, stages = 2, records = 0>`
   }];
   let arguments = (ins StrAttr:$label, OptionalAttr<I64Attr>:$offset);
   let results = (outs AttnGpu_ChannelType:$channel);
   let assemblyFormat = "$label attr-dict `:` qualified(type($channel))";
+  let hasVerifier = 1;
 }
 
 def AttnGpu_SpecializeOp : AttnGpu_Op<"specialize", [SingleBlock, NoTerminator,
@@ -29,6 +34,8 @@ def AttnGpu_SpecializeOp : AttnGpu_Op<"specialize", [SingleBlock, NoTerminator,
 
     Constraints:
     - (C19) holds roles alone: one that loads, then one that computes
+    - (C35) registers, where set, are set for both roles: a multiple of 8 from 24
+      to 240 a thread, all threads together at most 65536
 
     Example: `attn_gpu.specialize { attn_gpu.role load … attn_gpu.role mma … }`
   }];
@@ -173,7 +180,8 @@ def AttnGpu_MmaStartOp : AttnGpu_MmaBase<"mma.start", AttnGpu_PendingType> {
 
     Constraints:
     - (C6), (C7) as `mma`
-    - (C25) the result is awaited once, and used by nothing else
+    - (C25) the result is awaited once, in the block of the start and so on every
+      path, and used by nothing else
 
     Example:
     ```mlir

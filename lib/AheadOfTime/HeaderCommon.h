@@ -78,6 +78,7 @@ typedef struct fovea_aot_call {
   fovea_aot_kernel kernel;
   unsigned char *flags; /* per item: it gave a non-finite value */
   int only_flagged, set_flags;
+  int64_t items;
   char *scratch;
   int64_t scratch_bytes;
 } fovea_aot_call;
@@ -292,14 +293,17 @@ static inline int fovea_aot_scales(fovea_aot_call *call, const char *name,
 
 static inline void fovea_aot_item(void *context, int64_t item, int64_t worker) {
   fovea_aot_call *call = (fovea_aot_call *)context;
-  int64_t bad;
+  const fovea_aot_options *options = call->options;
+  int64_t bad, next;
 #if defined(__x86_64__)
   /* What the caller set, flush to zero say, must not change results. */
   unsigned before = __builtin_ia32_stmxcsr();
   __builtin_ia32_ldmxcsr(0x1f80);
 #endif
   if (!call->only_flagged || call->flags[item]) {
+    next = item + (options && options->workers > 1 ? options->workers : 1);
     bad = call->kernel.run(&call->args, item, item + 1,
+                           next < call->items ? next : item,
                            call->scratch + worker * call->scratch_bytes);
     if (call->set_flags)
       call->flags[item] = bad != 0;
@@ -312,6 +316,7 @@ static inline void fovea_aot_item(void *context, int64_t item, int64_t worker) {
 static inline void fovea_aot_items(fovea_aot_call *call, int64_t items) {
   const fovea_aot_options *options = call->options;
   int64_t i;
+  call->items = items;
   if (options && options->parallel_for)
     options->parallel_for(options->pool, items, fovea_aot_item, call);
   else

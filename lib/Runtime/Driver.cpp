@@ -183,22 +183,30 @@ llvm::Error runItems(const LaunchView &view, KernelArguments &arguments,
   }
   WorkerScratch scratch(pass.bytes.scratch_bytes);
   std::mutex mutex;
+  int64_t count = list.empty() ? pass.items : static_cast<int64_t>(list.size());
+  ParallelOptions options = chooseOptions(view, pass, pass.items);
+  int64_t others = ThreadPool::numThreads() - 1;
   auto body = [&](int64_t first, int64_t last, unsigned worker) {
     void *memory = scratch.get(worker);
     if (!memory)
       return;
+    auto itemAt = [&](int64_t i) {
+      i = std::min(i, count - 1);
+      return list.empty() ? i : list[static_cast<size_t>(i)];
+    };
     for (int64_t i = first; i < last; ++i) {
-      int64_t item = list.empty() ? i : list[static_cast<size_t>(i)];
-      if (pass.code.run(&arguments.get(), item, item + 1, memory) != 0 &&
+      int64_t item = itemAt(i);
+      // The threads take turns, more or less.
+      int64_t next =
+          itemAt(i + 1 < last ? i + 1 : last + others * options.chunk);
+      if (pass.code.run(&arguments.get(), item, item + 1, next, memory) != 0 &&
           nonFinite) {
         std::lock_guard<std::mutex> lock(mutex);
         nonFinite->push_back(item);
       }
     }
   };
-  int64_t count = list.empty() ? pass.items : static_cast<int64_t>(list.size());
-  bool finished = ThreadPool::get().parallelFor(
-      count, chooseOptions(view, pass, pass.items), body);
+  bool finished = ThreadPool::get().parallelFor(count, options, body);
   if (scratch.failed)
     return memoryError(pass.bytes.scratch_bytes, "scratch a thread");
   return finished ? llvm::Error::success() : cancelledError();

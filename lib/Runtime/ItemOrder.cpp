@@ -1,6 +1,7 @@
 //===- ItemOrder.cpp - Sparse calls, the dearest items first --------------===//
 #include "ItemOrder.h"
 #include "fovea/Runtime/Driver.h"
+#include "fovea/Runtime/ThreadPool.h"
 
 #include "llvm/ADT/bit.h"
 
@@ -30,6 +31,9 @@ static size_t bucketOf(int64_t cost) {
   return numBuckets - 2 - (log << 2 | (value >> (log - 2) & 3));
 }
 
+/// A thread's share of the work over what the dearest item may take.
+static constexpr double tolerable = 32;
+
 double fovea::orderItems(const LaunchView &view, const TileRuns &runs,
                          int64_t itemRows, int64_t items,
                          std::vector<int64_t> &order) {
@@ -43,7 +47,7 @@ double fovea::orderItems(const LaunchView &view, const TileRuns &runs,
     costs[row] = costOf(runs.ofRow(static_cast<int64_t>(row)));
 
   auto costOfItem = [&](int64_t item) -> int64_t {
-    int64_t plane = item / tiles, tile = (tiles - 1 - item % tiles) / perTile;
+    int64_t plane = item / tiles, tile = item % tiles / perTile;
     if (tile >= queryTiles)
       return 0;
     return costs[runs.row(plane / view.queryHeads, plane % view.queryHeads,
@@ -51,13 +55,19 @@ double fovea::orderItems(const LaunchView &view, const TileRuns &runs,
   };
   std::vector<int64_t> starts(numBuckets + 1);
   double total = 0;
+  int64_t dearest = 0;
   for (int64_t item = 0; item < items; ++item) {
     int64_t cost = costOfItem(item);
     total += static_cast<double>(cost);
+    dearest = std::max(dearest, cost);
     ++starts[bucketOf(cost) + 1];
   }
+  // Neighbours find each other's keys in the caches: they stay together where
+  // waiting for the last one takes little.
   auto used = [](int64_t count) { return count != 0; };
-  if (std::count_if(starts.begin() + 1, starts.end(), used) > 2) {
+  if (std::count_if(starts.begin() + 1, starts.end(), used) > 2 &&
+      static_cast<double>(dearest) * tolerable * ThreadPool::numThreads() >
+          total) {
     for (size_t bucket = 0; bucket < numBuckets; ++bucket)
       starts[bucket + 1] += starts[bucket];
     order.resize(static_cast<size_t>(items));

@@ -14,10 +14,14 @@ import numpy as np
 if TYPE_CHECKING:
     from ._variant import Variant
 
-__all__ = ["KEYS", "ROWS", "lines", "tune"]
+__all__ = ["lines", "schedules", "tune"]
 
-ROWS = (32, 64, 96, 192, 384)
-KEYS = (64, 128, 256, 512)
+_ROWS = (32, 64, 96, 192, 384)
+_KEYS = (64, 128, 256, 512)
+#: A call of so few rows a key head takes the form that splits the keys.
+_FEW = 32
+_SPLITS = (256, 512, 1024, 2048, 4096, 8192)
+_BLOCKS = (16, 32, 64)
 _GAIN = 1.02  # another schedule must be so much faster in three rounds of four
 _SHORTEST = 2e-3  # seconds; shorter calls are repeated within a sample
 
@@ -61,6 +65,15 @@ def _measure(runs: Mapping[str, Callable[[], Any]], seconds: float) -> list[dict
     return rounds
 
 
+def schedules(sizes: Mapping[str, int]) -> list[str]:
+    """The schedules that are measured on a shape beside the cost model's."""
+    if sizes["M"] * sizes["Hq"] // sizes["Hk"] <= _FEW:
+        return [
+            f"split={split},block={block}" for split, block in product(_SPLITS, _BLOCKS)
+        ]
+    return [f"m={m},n={n}" for m, n in product(_ROWS, _KEYS)]
+
+
 def tune(
     variant: Variant,
     sizes: Mapping[str, int],
@@ -70,7 +83,7 @@ def tune(
     captures: Mapping[str, Any] | None = None,
     seconds: float = 10.0,
 ) -> dict[str, Any]:
-    """Measure the schedules of ROWS x KEYS on one shape.
+    """Measure a bounded set of schedules on one shape.
 
     Parameters
     ----------
@@ -95,6 +108,7 @@ def tune(
         over rounds, of the ratio to the cost model's schedule in the same round.
     """
     from ._explain_mask import example_arrays
+    from ._lib import config
 
     given = dict(captures or {})
     made, _ = example_arrays(variant.program, sizes)
@@ -104,14 +118,17 @@ def tune(
     }  # fmt: skip
     default = variant.compile(**options)
     kernels, refused = {default.schedule: default}, {}
-    for m, n in product(ROWS, KEYS):
-        name = f"m={m},n={n}"
+    for name in schedules(sizes):
         try:
             kernels.setdefault(name, variant.compile(**options, schedule=name))
         except ValueError as error:
             refused[name] = str(error)
     qkv = _inputs(sizes, dtype)
-    rounds = _measure({n: lambda k=k: k(*qkv) for n, k in kernels.items()}, seconds)
+    # Queries are the last positions, as those of a chunk that follows a cache.
+    offset = max(0, sizes["N"] - sizes["M"])
+    rounds = _measure(
+        {n: lambda k=k: k(*qkv, q_offset=offset) for n, k in kernels.items()}, seconds
+    )
     ratios = {
         name: sorted(r[default.schedule] / r[name] for r in rounds) for name in kernels
     }
@@ -124,7 +141,9 @@ def tune(
         "variant": variant.name,
         "dtype": dtype,
         "target": default.target or "cpu",
-        "sizes": dict(sizes),
+        "machine": {name: config()[name] for name in ("cpu", "threads", "build_id")},
+        "sizes": {name: sizes[name] for name in ("B", "Hq", "Hk", "M", "N", "D", "E")},
+        "q_offset": offset,
         "rounds": len(rounds),
         "cost_model": default.schedule,
         "schedule": best,

@@ -105,8 +105,10 @@ void KernelEmitter::emitAwait(AwaitOp op) {
 // Rows
 //===----------------------------------------------------------------------===//
 
-/// Register i of an accumulator belongs to the thread's row (i / 2) % 2.
-static unsigned rowOf(size_t i) { return i / 2 % 2; }
+/// Which of the thread's two rows register i of an accumulator belongs to.
+static unsigned rowOf(size_t i) {
+  return unsigned(fovea::layouts::slicesOf(int64_t(i)).row);
+}
 
 Value KernelEmitter::shuffle(Value value, int lanes) {
   return e.intrinsic("llvm.nvvm.shfl.sync.bfly.f32", e.f32,

@@ -3,6 +3,7 @@
 #define FOVEA_LIB_CONVERSION_ATTNGPUTONVVM_REGIONS_H
 
 #include "Scalar.h"
+#include "fovea/Target/NVVM/Layouts.h"
 
 namespace fovea::gpu {
 
@@ -19,12 +20,9 @@ struct Key {
 
 /// The thread's registers: register i is row (i / 2) % 2 of two that are 8
 /// apart, column 8 · (i / 4) + i % 2 from the lane's first.
-struct Position {
-  int row, box, pair;
-  static Position of(size_t i) {
-    return {int(i / 2 % 2), int(i / 4), int(i % 2)};
-  }
-  int column() const { return 8 * box + pair; }
+struct Position : layouts::Slices {
+  static Position of(size_t i) { return {layouts::slicesOf(int64_t(i))}; }
+  int column() const { return columnOffset(); }
   Key key(Dependence dependence) const {
     switch (dependence) {
     case Dependence::Uniform:
@@ -34,7 +32,7 @@ struct Position {
     case Dependence::Column:
       return {box, pair};
     case Dependence::Diagonal: // m − n: rows and boxes are both 8 apart
-      return {row - box, pair};
+      return {difference(), pair};
     case Dependence::Element:
       return {row, column()};
     }

@@ -57,6 +57,8 @@ void KernelEmitter::layOutScratch() {
   at_.words = layout.reserve(keys * e.word.getIntOrFloatBitWidth() / 8);
   at_.classes = layout.reserve(groups);
   at_.walk = layout.reserve(walkBytes());
+  if (fetchesAhead())
+    at_.ahead = layout.reserve(aheadBytes());
   at_.rowBuffer = layout.reserve(e.lanes * widest * bytes);
 }
 
@@ -127,13 +129,14 @@ LogicalResult KernelEmitter::emitPlan() {
 }
 
 LogicalResult KernelEmitter::emitRun() {
-  auto type = LLVM::LLVMFunctionType::get(e.i64, {e.ptr, e.i64, e.i64, e.ptr});
+  auto type =
+      LLVM::LLVMFunctionType::get(e.i64, {e.ptr, e.i64, e.i64, e.i64, e.ptr});
   auto function = LLVM::LLVMFuncOp::create(e.b, e.loc, name + "_run", type);
   e.keepSelfContained(function);
   OpBuilder::InsertionGuard guard(e.b);
   Block *entry = function.addEntryBlock(e.b);
   e.b.setInsertionPointToStart(entry);
-  scratch = panelScratch = entry->getArgument(3);
+  scratch = panelScratch = entry->getArgument(4);
   e.store(e.c(0), at(at_.zeros));
   arguments.emplace(e, spec.func, spec.args, entry->getArgument(0),
                     at(at_.zeros));
@@ -151,12 +154,16 @@ LogicalResult KernelEmitter::emitRun() {
   } else {
     useScratchState();
   }
+  Value last = entry->getArgument(2);
   Values counted =
-      e.loop(entry->getArgument(1), entry->getArgument(2), e.c(1), {e.c(0)},
+      e.loop(entry->getArgument(1), last, e.c(1), {e.c(0)},
              [&](Value item, ValueRange carried) -> Values {
-               Value nonFinite = e.c(0);
+               Value nonFinite = e.c(0), next = e.add(item, e.c(1));
+               next = e.select(e.icmp(P::slt, next, last), next,
+                               entry->getArgument(3));
                if (isShort() ? failed(emitShortItem(item, nonFinite))
-                             : failed(bindItem(item, *bounds)) ||
+                             : failed(aimAhead(next, *bounds)) ||
+                                   failed(bindItem(item, *bounds)) ||
                                    failed(emitItem(item, nonFinite)))
                  status = failure();
                return {e.add(carried[0], nonFinite)};
@@ -173,8 +180,9 @@ LogicalResult KernelEmitter::emitRun() {
 // Items
 //===----------------------------------------------------------------------===//
 
-/// Decodes an item: the last bound (query tiles) varies fastest and runs
-/// backwards, so that the longest tiles of a causal mask start first.
+/// Decodes an item: the last bound (query tiles) varies fastest. It runs
+/// backwards, so that the longest tiles of a causal mask start first, where the
+/// driver has no runs of tiles to order items by.
 LogicalResult KernelEmitter::bindItem(Value item, ArrayRef<Value> bounds) {
   Block &body = spec.grid.getBody().front();
   Value rest = item;
@@ -182,7 +190,7 @@ LogicalResult KernelEmitter::bindItem(Value item, ArrayRef<Value> bounds) {
     Value index = i == 0 ? rest : e.urem(rest, bounds[i]);
     if (i != 0)
       rest = e.udiv(rest, bounds[i]);
-    if (i + 1 == bounds.size() && i != 0)
+    if (i + 1 == bounds.size() && i != 0 && !readsTileRuns())
       index = e.sub(e.sub(bounds[i], e.c(1)), index);
     s->bindScalar(body.getArgument(i), index, OnItem, s->positions());
   }
@@ -303,6 +311,7 @@ LogicalResult KernelEmitter::emitItem(Value, Value &nonFinite) {
       e.max(e.min(e.sub(limit, firstRow), e.c(spec.schedule.getM())), e.c(0));
   Value panels = e.ceilDiv(rows, e.lanes);
   packQueries(panels);
+  aimOutput();
   return hasTwoPasses() ? emitTwoPasses(panels) : emitPass(panels, nonFinite);
 }
 
@@ -351,8 +360,10 @@ LogicalResult KernelEmitter::enterBlock(Value n0, Value taken) {
   return runTiles(OnBlock);
 }
 
-LogicalResult KernelEmitter::emitBlock(Value n0, Value taken, Value full) {
+LogicalResult KernelEmitter::emitBlock(Value n0, Value taken, Value full,
+                                       Value isLast) {
   LogicalResult status = enterBlock(n0, taken);
+  isLastBlock = isLast;
   keyRows.clear();
   for (auto [i, dot] : llvm::enumerate(spec.dots))
     keyRows.push_back(prepareKeys(dot, i, n0));

@@ -59,6 +59,11 @@ struct Fetch {
   int64_t rows, bytes;
 };
 
+/// Lines that a loop fetches: one a step, so many bytes apart.
+struct LineFetch {
+  Value base, stride;
+};
+
 class KernelEmitter {
 public:
   KernelEmitter(KernelSpec &spec, ModuleOp module);
@@ -79,10 +84,21 @@ private:
   void bindRows(Value panel);
   void bindKey(Value keyInBlock);
   LogicalResult enterBlock(Value n0, Value taken);
-  LogicalResult emitBlock(Value n0, Value count, Value full);
+  LogicalResult emitBlock(Value n0, Value count, Value full, Value isLast);
   LogicalResult emitPanel(Value panel, Value full);
   void layOutScratch();
   void useScratchState();
+
+  // Ahead.cpp
+  bool fetchesAhead();
+  int64_t fetchedArrays();
+  int64_t aheadBytes();
+  void aim(int64_t entry, online::ViewOp view, Value row);
+  Value firstNewKey();
+  LogicalResult aimAhead(Value item, ArrayRef<Value> bounds);
+  void aimOutput();
+  LineFetch fetchOfPass(Value panel, Value column);
+  void fetchLine(const LineFetch &fetch, Value step);
 
   // Walks.cpp
   int64_t walkBytes();
@@ -90,7 +106,17 @@ private:
   LogicalResult emitWalk();
   void emitSegments(online::WalkSegmentsOp segments);
   void emitTileRuns(Value b, Value h, Value tile, Value begin, Value end);
-  void emitBlocks(Value begin, Value end, Value full);
+  bool readsTileRuns() {
+    return isa<online::WalkScanOp, online::WalkListOp>(spec.walk);
+  }
+  void locateTileRuns(Value &b, Value &h, Value &tile, Value &begin,
+                      Value &end);
+  std::pair<Value, Value> tileRunsOf(Value b, Value h, Value tile);
+  Value loadTileRun(Value i);
+  Value lastTileRun(std::pair<Value, Value> runs);
+  Value endOfTileRun(Value run);
+  Value tileRunField(Type type, size_t offset);
+  void emitBlocks(Value begin, Value end, Value full, Value isLast);
 
   // Helpers.cpp
   void emitPackFunction();
@@ -305,7 +331,7 @@ private:
   // Offsets in scratch.
   struct {
     int64_t zeros, output, rowMax, rowSum, packedValues, words, visible,
-        classes, runs, walk, rowBuffer, tileConfig;
+        classes, runs, walk, rowBuffer, tileConfig, ahead;
     // Of the first of two passes: o, l, t; what the weights are multiplied by.
     int64_t firstOutput, firstSum, firstMax, factor;
     SmallVector<int64_t> queries, scores, packedKeys, keyTail;
@@ -346,7 +372,7 @@ private:
   /// Whether the second of two passes runs.
   Value inSecondPass;
   // Per block.
-  Value blockStart, count;
+  Value blockStart, count, isLastBlock;
   SmallVector<BlockRows> keyRows;
   BlockRows valueRows;
   // Per panel.

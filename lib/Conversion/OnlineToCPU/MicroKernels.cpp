@@ -97,6 +97,9 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
       acc.push_back(alpha ? e.fmul(o, alpha) : o);
     }
     Value base = e.gep(values.base, column, e.f);
+    LineFetch fetch;
+    if (fetchesAhead())
+      fetch = fetchOfPass(panel, column);
     acc =
         e.loop(e.c(0), runCount, e.c(1), acc,
                [&](Value run, ValueRange outer) -> Values {
@@ -112,6 +115,8 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
                        Value p = e.loadRow(weights, key);
                        Value row = e.gep(base, e.mul(key, values.stride), e.f);
                        Value visible = exact ? visibleLanes(key) : Value();
+                       if (fetch.base)
+                         fetchLine(fetch, key);
                        Values next;
                        for (int64_t i = 0; i < e.group; ++i) {
                          Value v =

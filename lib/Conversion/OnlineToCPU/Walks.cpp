@@ -63,28 +63,23 @@ void KernelEmitter::bindTileRuns() {
 }
 
 /// Runs the block body over [begin, end).
-void KernelEmitter::emitBlocks(Value begin, Value end, Value full) {
+void KernelEmitter::emitBlocks(Value begin, Value end, Value full,
+                               Value isLast) {
   int64_t keys = blockKeys();
   e.loop(begin, end, keys, [&](Value n0) {
-    Value taken = e.min(e.sub(end, n0), e.c(keys));
-    if (failed(emitBlock(n0, taken, full)))
+    Value left = e.sub(end, n0), taken = e.min(left, e.c(keys));
+    Value ends = e.land(isLast, e.icmp(P::sle, left, e.c(keys)));
+    if (failed(emitBlock(n0, taken, full, ends)))
       walked = failure();
   });
 }
 
 LogicalResult KernelEmitter::emitWalk() {
   walked = success();
-  if (auto scan = dyn_cast<online::WalkScanOp>(spec.walk)) {
-    Value queryTile = e.load(
-        e.i64, e.gep(tileRuns, offsetof(fovea_cpu_tile_runs, query_tile)));
-    ValueRange item = spec.dots[0].query.getIndices();
-    emitTileRuns(s->scalar(item[0]), s->scalar(item[1]),
-                 e.udiv(firstRow, queryTile), s->scalar(scan.getBegin()),
-                 s->scalar(scan.getEnd()));
-  } else if (auto list = dyn_cast<online::WalkListOp>(spec.walk)) {
-    ValueRange row = list.getIndices();
-    emitTileRuns(s->scalar(row[0]), s->scalar(row[1]), s->scalar(row[2]),
-                 e.c(0), s->scalar(list.getLength()));
+  if (readsTileRuns()) {
+    Value b, h, tile, begin, end;
+    locateTileRuns(b, h, tile, begin, end);
+    emitTileRuns(b, h, tile, begin, end);
   } else if (auto segments = dyn_cast<online::WalkSegmentsOp>(spec.walk)) {
     if (int64_t(segments.getBegins().size()) > maxSegments)
       return segments.emitOpError("has more than ")
@@ -98,47 +93,97 @@ LogicalResult KernelEmitter::emitWalk() {
 
 void KernelEmitter::emitSegments(online::WalkSegmentsOp segments) {
   unsigned number = segments.getBegins().size();
-  Value table = at(at_.walk);
+  Value table = at(at_.walk), last = e.c(0);
   for (unsigned i = 0; i < number; ++i) {
     int64_t entry = segmentBytes * i;
-    e.store(s->scalar(segments.getBegins()[i]), e.gep(table, entry));
-    e.store(s->scalar(segments.getEnds()[i]), e.gep(table, entry + 8));
+    Value begin = s->scalar(segments.getBegins()[i]);
+    Value end = s->scalar(segments.getEnds()[i]);
+    e.store(begin, e.gep(table, entry));
+    e.store(end, e.gep(table, entry + 8));
+    last = e.select(e.icmp(P::slt, begin, end), e.c(i), last);
     bool full = segments.getSegmentClass(i) == online::ClassKind::Full;
     e.store(e.c(full), e.gep(table, entry + 16));
   }
   e.loop(e.c(0), e.c(number), 1, [&](Value i) {
     Value entry = e.gep(table, e.mul(i, e.c(segmentBytes)), e.i8);
     Value full = e.icmp(P::ne, e.load(e.i64, e.gep(entry, 16)), e.c(0));
-    emitBlocks(e.load(e.i64, entry), e.load(e.i64, e.gep(entry, 8)), full);
+    emitBlocks(e.load(e.i64, entry), e.load(e.i64, e.gep(entry, 8)), full,
+               e.icmp(P::eq, i, last));
   });
+}
+
+/// Which runs the bound item has, and the keys that they are cut to.
+void KernelEmitter::locateTileRuns(Value &b, Value &h, Value &tile,
+                                   Value &begin, Value &end) {
+  if (auto list = dyn_cast<online::WalkListOp>(spec.walk)) {
+    ValueRange row = list.getIndices();
+    b = s->scalar(row[0]);
+    h = s->scalar(row[1]);
+    tile = s->scalar(row[2]);
+    begin = e.c(0);
+    end = s->scalar(list.getLength());
+    return;
+  }
+  auto scan = cast<online::WalkScanOp>(spec.walk);
+  ValueRange item = spec.dots[0].query.getIndices();
+  b = s->scalar(item[0]);
+  h = s->scalar(item[1]);
+  tile = e.udiv(s->scalar(spec.dots[0].queryLoad.getRow()),
+                tileRunField(e.i64, offsetof(fovea_cpu_tile_runs, query_tile)));
+  begin = s->scalar(scan.getBegin());
+  end = s->scalar(scan.getEnd());
+}
+
+Value KernelEmitter::tileRunField(Type type, size_t offset) {
+  return e.load(type, e.gep(tileRuns, static_cast<int64_t>(offset)));
+}
+
+/// The numbers of the runs of a query tile: the first, and one past the last.
+std::pair<Value, Value> KernelEmitter::tileRunsOf(Value b, Value h,
+                                                  Value tile) {
+  size_t strides = offsetof(fovea_cpu_tile_runs, strides);
+  Value row = e.add(e.mul(b, tileRunField(e.i64, strides)),
+                    e.mul(h, tileRunField(e.i64, strides + 8)));
+  Value offsets = tileRunField(e.ptr, offsetof(fovea_cpu_tile_runs, offsets));
+  offsets = e.gep(offsets, e.add(row, tile), e.i64);
+  return {e.load(e.i64, offsets), e.load(e.i64, e.gep(offsets, 8))};
+}
+
+Value KernelEmitter::loadTileRun(Value i) {
+  Type i32 = e.b.getI32Type();
+  Value runs = tileRunField(e.ptr, offsetof(fovea_cpu_tile_runs, runs));
+  return arith::ExtUIOp::create(e.b, e.loc, e.i64,
+                                e.load(i32, e.gep(runs, i, i32), 4));
+}
+
+/// The last of some runs that holds keys: one of empty tiles may follow it.
+Value KernelEmitter::lastTileRun(std::pair<Value, Value> runs) {
+  Value last = e.sub(runs.second, e.c(1));
+  Value empty = e.icmp(P::eq, e.land(loadTileRun(last), e.c(3)), e.c(0));
+  Value before = e.max(e.sub(last, e.c(1)), runs.first);
+  return e.select(empty, before, last);
+}
+
+Value KernelEmitter::endOfTileRun(Value run) {
+  Value width = tileRunField(e.i64, offsetof(fovea_cpu_tile_runs, key_tile));
+  return e.mul(e.udiv(run, e.c(4)), width);
 }
 
 /// The runs of one query tile, cut to [begin, end). Nothing is looked up for an
 /// item that sees no key: its tile may not exist.
 void KernelEmitter::emitTileRuns(Value b, Value h, Value tile, Value begin,
                                  Value end) {
-  auto field = [&](Type type, size_t offset) {
-    return e.load(type, e.gep(tileRuns, static_cast<int64_t>(offset)));
-  };
   e.when(e.icmp(P::slt, begin, end), [&]() {
-    size_t strides = offsetof(fovea_cpu_tile_runs, strides);
-    Value row = e.add(e.mul(b, field(e.i64, strides)),
-                      e.mul(h, field(e.i64, strides + 8)));
-    row = e.add(row, tile);
-    Value offsets =
-        e.gep(field(e.ptr, offsetof(fovea_cpu_tile_runs, offsets)), row, e.i64);
-    Value runs = field(e.ptr, offsetof(fovea_cpu_tile_runs, runs));
-    Value width = field(e.i64, offsetof(fovea_cpu_tile_runs, key_tile));
-    Type i32 = e.b.getI32Type();
-    e.loop(e.load(e.i64, offsets), e.load(e.i64, e.gep(offsets, 8)), e.c(1),
-           {e.c(0)}, [&](Value i, ValueRange carried) -> Values {
-             Value run = arith::ExtUIOp::create(
-                 e.b, e.loc, e.i64, e.load(i32, e.gep(runs, i, i32), 4));
+    std::pair<Value, Value> runs = tileRunsOf(b, h, tile);
+    e.loop(runs.first, runs.second, e.c(1), {e.c(0)},
+           [&](Value i, ValueRange carried) -> Values {
+             Value run = loadTileRun(i);
              Value cls = e.land(run, e.c(3));
-             Value next = e.mul(e.udiv(run, e.c(4)), width);
+             Value next = endOfTileRun(run);
              Value from = e.max(carried[0], begin), to = e.min(next, end);
              to = e.select(e.icmp(P::eq, cls, e.c(0)), from, to);
-             emitBlocks(from, to, e.icmp(P::eq, cls, e.c(2)));
+             Value isLast = e.icmp(P::sge, i, lastTileRun(runs));
+             emitBlocks(from, to, e.icmp(P::eq, cls, e.c(2)), isLast);
              return {next};
            });
   });

@@ -8,7 +8,7 @@ func.func @few_arguments(%k: !memref, %n: index {attn.name = "n"}) { // expected
   attn_gpu.specialize {
     attn_gpu.role load groups(1) {
     }
-    attn_gpu.role mma groups(2) registers(240) {
+    attn_gpu.role mma groups(2) {
     }
   }
   return
@@ -28,7 +28,7 @@ func.func @no_name(%q: !memref, %k: !memref, %v: !memref, %out: !memref, %n: ind
     attn_gpu.role load groups(1) {
       attn_gpu.fill %kc[%c0], %K[%c0] : !channel, !view
     }
-    attn_gpu.role mma groups(2) registers(240) {
+    attn_gpu.role mma groups(2) {
     }
   }
   return
@@ -49,7 +49,7 @@ func.func @no_queries(%q: !memref, %k: !memref, %v: !memref, %out: !memref, %n: 
     attn_gpu.role load groups(1) {
       attn_gpu.fill %kc[%c0], %K[%c0] : !channel, !view
     }
-    attn_gpu.role mma groups(2) registers(240) {
+    attn_gpu.role mma groups(2) {
     }
   }
   return
@@ -69,7 +69,7 @@ func.func @view_argument(%q: !memref, %K: !view, %v: !memref, %out: !memref) {
       // expected-error@+1 {{needs a view that 'online.view' gives}}
       attn_gpu.fill %kc[%c0], %K[%c0] : !channel, !view
     }
-    attn_gpu.role mma groups(2) registers(240) {
+    attn_gpu.role mma groups(2) {
     }
   }
   return
@@ -85,7 +85,7 @@ func.func @dimension(%q: !memref, %k: !memref, %v: !memref, %out: !memref, %n: i
       // expected-error@+1 {{needs a constant dimension}}
       %d = memref.dim %k, %n : !memref
     }
-    attn_gpu.role mma groups(2) registers(240) {
+    attn_gpu.role mma groups(2) {
     }
   }
   return
@@ -103,7 +103,7 @@ func.func @no_memref(%q: !memref, %k: !memref, %v: !memref, %out: !memref) {
   attn_gpu.specialize {
     attn_gpu.role load groups(1) {
     }
-    attn_gpu.role mma groups(2) registers(240) {
+    attn_gpu.role mma groups(2) {
     }
   }
   return

@@ -11,7 +11,7 @@
 
 // Scores: one load of the packed queries and 16 broadcasts, 16 accumulators.
 // CHECK-LABEL: llvm.func @dense_run(
-// CHECK-SAME: !llvm.ptr, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: !llvm.ptr) -> i64
+// CHECK-SAME: !llvm.ptr, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: !llvm.ptr) -> i64
 // CHECK: %{{.*}}:8 = scf.for %{{.*}} = %{{.*}} to %c64_i64{{.*}} iter_args(
 // CHECK-COUNT-8: llvm.intr.fma(
 // CHECK-NOT: llvm.intr.fma(
@@ -28,6 +28,8 @@
 // CHECK-COUNT-8: arith.mulf %{{.*}}, %[[ALPHA:[0-9]+]] : vector<32xf32>
 // CHECK: scf.for
 // CHECK: scf.for
+// Each step fetches a line into L2.
+// CHECK: "llvm.intr.prefetch"(%{{.*}}) <{cache = 1 : i32, hint = 2 : i32, rw = 0 : i32}>
 // CHECK-COUNT-8: llvm.intr.fma(
 // CHECK: scf.yield
 // CHECK: llvm.return

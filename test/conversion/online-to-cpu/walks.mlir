@@ -7,6 +7,11 @@
 // CHECK: %[[NONE:.*]] = llvm.mlir.zero : !llvm.ptr
 // CHECK: %[[HAS:.*]] = llvm.icmp "ne" %[[GIVEN:.*]], %[[NONE]] : !llvm.ptr
 // CHECK: llvm.select %[[HAS]], %[[GIVEN]], %{{.*}} : i1, !llvm.ptr
+// What the next item reads is known before this one is packed: its last tiles.
+// CHECK: scf.for %[[ITEM:.*]] = %arg1 to %arg2
+// CHECK: arith.select %{{.*}}, %{{.*}}, %arg3 : i64
+// CHECK: arith.extui %{{.*}} : i32 to i64
+// CHECK: llvm.call @documents_pack(
 // A run gives its class and its end; empty ones have no block.
 // CHECK: %[[ENTRY:.*]] = arith.extui %{{.*}} : i32 to i64
 // CHECK: %[[CLASS:.*]] = arith.andi %[[ENTRY]], %c3_i64{{[_0-9]*}} : i64

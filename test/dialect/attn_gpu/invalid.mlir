@@ -516,3 +516,128 @@ func.func private @t7_element(!attn_gpu.diagvec<64x64xbf16>)
 // T6
 // expected-error @+1 {{a diagvec has whole groups of 64 rows up to 256, got 3}}
 func.func private @t6_diagonal(!attn_gpu.channel<64x64xbf16, stages = 2, records = 0, diagonal = 3>)
+
+// -----
+
+// C1
+// expected-error @+1 {{pin must be 0, 1, 4 or 5, got 2}}
+func.func private @c1_pin() attributes {s = #attn_gpu.schedule<groups = 2, n = 128, stages = 2, q_stages = 2, ping_pong = false, pin = 2, staged = true, branch = true>}
+
+// -----
+
+// C6
+func.func @c6_layout(%s: !attn_gpu.frag<64x64xf32, quad>, %v: !attn_gpu.tile<64x64xbf16>) {
+  // expected-error @+1 {{lhs in registers must be of layout quad_a}}
+  %o = attn_gpu.mma %s, %v : !attn_gpu.frag<64x64xf32, quad>, !attn_gpu.tile<64x64xbf16> -> !attn_gpu.frag<64x64xf32, quad>
+  return
+}
+
+// -----
+
+// C19
+func.func @c19_beside(%n: index) {
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) {
+    }
+    attn_gpu.role mma groups(2) {
+    }
+    // expected-error @+1 {{stands beside roles in 'attn_gpu.specialize'}}
+    %x = arith.addi %n, %n : index
+  }
+  return
+}
+
+// -----
+
+!tile = !attn_gpu.tile<64x64xbf16>
+!frag = !attn_gpu.frag<64x64xf32, quad>
+
+// C25
+func.func @c25_path(%q: !tile, %there: i1) {
+  // expected-error @+1 {{result must be awaited on every path: in its own block}}
+  %p = attn_gpu.mma.start %q, %q transposed : !tile, !tile -> !attn_gpu.pending<!frag>
+  scf.if %there {
+    // expected-note @+1 {{awaited here}}
+    %s = attn_gpu.await %p : !attn_gpu.pending<!frag> -> !frag
+  }
+  return
+}
+
+// -----
+
+!tile = !attn_gpu.tile<64x64xbf16>
+!frag = !attn_gpu.frag<64x64xf32, quad>
+
+// C25
+func.func @c25_twice(%q: !tile) {
+  // expected-error @+1 {{result must be awaited once and used by nothing else}}
+  %p = attn_gpu.mma.start %q, %q transposed : !tile, !tile -> !attn_gpu.pending<!frag>
+  %s = attn_gpu.await %p : !attn_gpu.pending<!frag> -> !frag
+  %t = attn_gpu.await %p : !attn_gpu.pending<!frag> -> !frag
+  return
+}
+
+// -----
+
+// C35
+func.func @c35_sum() {
+  // expected-error @+1 {{roles ask for 66560 registers, the limit is 65536}}
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) registers(40) {
+    }
+    attn_gpu.role mma groups(2) registers(240) {
+    }
+  }
+  return
+}
+
+// -----
+
+// C35
+func.func @c35_three_groups() {
+  // expected-error @+1 {{roles ask for 68608 registers, the limit is 65536}}
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) registers(32) {
+    }
+    attn_gpu.role mma groups(3) registers(168) {
+    }
+  }
+  return
+}
+
+// -----
+
+// C35
+func.func @c35_unit() {
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) registers(24) {
+    }
+    // expected-error @+1 {{registers a thread must be a multiple of 8 from 24 to 240, got 236}}
+    attn_gpu.role mma groups(2) registers(236) {
+    }
+  }
+  return
+}
+
+// -----
+
+// C35
+func.func @c35_one() {
+  // expected-error @+1 {{registers must be set for both roles or for none}}
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) {
+    }
+    attn_gpu.role mma groups(2) registers(240) {
+    }
+  }
+  return
+}
+
+// -----
+
+// C36
+func.func @c36() {
+  // expected-error @+1 {{offset in shared memory must be a multiple of 1024 bytes, got 512}}
+  %c = attn_gpu.channel "k" {offset = 512 : i64} : !attn_gpu.channel<64x64xbf16, stages = 2, records = 0>
+  return
+}

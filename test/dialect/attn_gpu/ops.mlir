@@ -1,4 +1,5 @@
 // RUN: fovea-opt %s | fovea-opt | FileCheck %s
+// RUN: fovea-opt %s -emit-bytecode | fovea-opt | FileCheck %s
 
 !memref = memref<?x?x?x64xbf16, strided<[?, ?, ?, ?], offset: ?>>
 !view = !online.view<?x64xbf16, ragged>
@@ -57,10 +58,10 @@ func.func @roles(%k: !memref, %n: index) {
   %K = online.view %k[%c0, %c0] len(%n) : !memref -> !view
   // CHECK: attn_gpu.channel "k" : !attn_gpu.channel<128x64xbf16, stages = 2, records = 1>
   %kc = attn_gpu.channel "k" : !attn_gpu.channel<128x64xbf16, stages = 2, records = 1>
-  // CHECK: attn_gpu.specialize {
-  attn_gpu.specialize {
-    // CHECK: attn_gpu.role load groups(1) {
-    attn_gpu.role load groups(1) {
+  // CHECK: attn_gpu.specialize pin 5 branch {
+  attn_gpu.specialize pin 5 branch {
+    // CHECK: attn_gpu.role load groups(1) registers(24) {
+    attn_gpu.role load groups(1) registers(24) {
       // CHECK: attn_gpu.fill %{{.*}}[%{{.*}}], %{{.*}}[%{{.*}}] records(%{{.*}}) :
       attn_gpu.fill %kc[%c0], %K[%c0] records(%n) : !attn_gpu.channel<128x64xbf16, stages = 2, records = 1>, !view
     }

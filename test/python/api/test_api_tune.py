@@ -35,9 +35,13 @@ def test_the_file_says_what_was_measured(path, tmp_path, capsys):
     found = json.loads(file.read_text())
     names = [row["schedule"] for row in found["measured"]]
     assert found["cost_model"] in names and found["schedule"] in names
-    every = {f"m={m},n={n}" for m in _tune.ROWS for n in _tune.KEYS}
-    assert {*names, *found["refused"]} == every | {found["cost_model"]}
+    every = _tune.schedules(found["sizes"])
+    assert len(every) == 20 and every[0] == "m=32,n=64"
+    assert {*names, *found["refused"]} == {*every, found["cost_model"]}
     assert found["rounds"] >= 3 and found["sizes"]["Hk"] == 2
+    assert list(found["sizes"]) == ["B", "Hq", "Hk", "M", "N", "D", "E"]
+    assert set(found["machine"]) == {"cpu", "threads", "build_id"}
+    assert found["q_offset"] == 0
     speeds = {row["schedule"]: row["speed"] for row in found["measured"]}
     assert speeds[found["cost_model"]] == 1
     assert found["schedule"] == found["cost_model"] or speeds[found["schedule"]] >= 1.02
@@ -48,6 +52,24 @@ def test_the_file_says_what_was_measured(path, tmp_path, capsys):
         D=16, captures={"bias": np.zeros(2, "f4")}, schedule=found["schedule"]
     )
     assert kernel.schedule == found["schedule"]
+
+
+def test_few_queries_are_tuned_by_how_their_keys_are_cut(path):
+    """What the short form does not look at is not measured."""
+    sizes = {"B": 1, "Hq": 8, "Hk": 2, "M": 8, "N": 600, "D": 16, "E": 16}
+    variant = fovea.load(path)
+    found = _tune.tune(variant, sizes, seconds=0.01)
+    every = _tune.schedules(sizes)
+    assert len(every) == 18 and all(name.startswith("split=") for name in every)
+    names = {row["schedule"] for row in found["measured"]}
+    assert names == {*every, found["cost_model"]} and not found["refused"]
+    assert found["q_offset"] == 592  # under a causal mask the last queries see most
+    assert _tune.schedules(sizes | {"M": 9})[0] == "m=32,n=64"
+    bias = {"bias": np.zeros(8, "f4")}
+    q, k, v = (np.ones((1, h, m, 16), "f4") for h, m in ((8, 8), (2, 600), (2, 600)))
+    for name in (every[0], found["schedule"]):
+        out = variant.compile(D=16, captures=bias, schedule=name)(q, k, v)
+        np.testing.assert_allclose(out, np.ones_like(q), atol=1e-6)
 
 
 def test_the_cost_model_stays_where_nothing_is_faster(path, monkeypatch):

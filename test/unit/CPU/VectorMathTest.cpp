@@ -60,7 +60,7 @@ public:
   }
   explicit operator bool() const { return code != nullptr; }
   template <typename T> void run(const T *in, T *out, int64_t count) const {
-    code->run(reinterpret_cast<const fovea_cpu_args *>(in), 0, count / lanes,
+    code->run(reinterpret_cast<const fovea_cpu_args *>(in), 0, count / lanes, 0,
               out);
   }
 
@@ -74,7 +74,7 @@ private:
         b, loc, "f_plan", LLVM::LLVMFunctionType::get(i64, {ptr, ptr}));
     auto run = LLVM::LLVMFuncOp::create(
         b, loc, "f_run",
-        LLVM::LLVMFunctionType::get(i64, {ptr, i64, i64, ptr}));
+        LLVM::LLVMFunctionType::get(i64, {ptr, i64, i64, i64, ptr}));
     Value zero;
     auto finish = [&] {
       zero = arith::ConstantIntOp::create(b, loc, 0, 64);
@@ -105,7 +105,7 @@ private:
           }
           VectorMath math(b, loc, wide);
           Value out =
-              LLVM::GEPOp::create(b, loc, ptr, type, entry->getArgument(3),
+              LLVM::GEPOp::create(b, loc, ptr, type, entry->getArgument(4),
                                   ArrayRef<LLVM::GEPArg>{i});
           LLVM::StoreOp::create(b, loc, build(math, in), out, 4);
           scf::YieldOp::create(b, loc);

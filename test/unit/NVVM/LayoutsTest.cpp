@@ -42,6 +42,35 @@ TEST(Layouts, RowsOfAQuadAgree) {
   });
 }
 
+TEST(Layouts, SlicesSayWhichValuesRegistersShare) {
+  // The lane's first element and what its slices add are the layout's; equal
+  // slices are equal rows, columns and differences, other slices others.
+  forThreads([&](int64_t warp, int64_t lane) {
+    Element first = quad(warp, lane, 0);
+    std::set<int64_t> rows, columns;
+    std::map<Pair, int64_t> differences;
+    for (int64_t i = 0; i < 64; ++i) {
+      Slices slices = slicesOf(i);
+      Element element = quad(warp, lane, i);
+      EXPECT_EQ(element.row, first.row + slices.rowOffset());
+      EXPECT_EQ(element.column, first.column + slices.columnOffset());
+      rows.insert(element.row);
+      columns.insert(element.column);
+      auto [found, isNew] = differences.insert(
+          {{slices.difference(), slices.pair}, element.row - element.column});
+      EXPECT_EQ(found->second, element.row - element.column);
+    }
+    // What a rowvec, a column's constants and a diagvec take of 128 columns.
+    EXPECT_EQ(rows.size(), 2u);
+    EXPECT_EQ(columns.size(), 32u);
+    EXPECT_EQ(differences.size(), 34u);
+    std::set<int64_t> values;
+    for (auto &[slice, value] : differences)
+      values.insert(value);
+    EXPECT_EQ(values.size(), differences.size());
+  });
+}
+
 TEST(Layouts, PackingNeighboursMakesTheOperand) {
   // attn_gpu.convert: register i of quad_a packs registers 2i, 2i + 1 of quad.
   forThreads([&](int64_t warp, int64_t lane) {

@@ -25,7 +25,7 @@ define i64 @k_plan(ptr %args, ptr %scratch) {
   store i64 128, ptr %scratch
   ret i64 7
 }
-define i64 @k_run(ptr %args, i64 %first, i64 %last, ptr %scratch) {
+define i64 @k_run(ptr %args, i64 %first, i64 %last, i64 %next, ptr %scratch) {
   %sum = add i64 %first, %last
   ret i64 %sum
 }
@@ -99,7 +99,7 @@ TEST(HostInfo, EveryListedTargetLoadsAndRuns) {
     ASSERT_TRUE(bool(object)) << textOf(object.takeError());
     auto code = loadObject(**object, "k");
     ASSERT_TRUE(bool(code)) << textOf(code.takeError());
-    EXPECT_EQ((*code)->run(nullptr, 2, 3, nullptr), 5);
+    EXPECT_EQ((*code)->run(nullptr, 2, 3, 2, nullptr), 5);
   }
 }
 
@@ -138,7 +138,7 @@ TEST(JIT, LoadsAndRuns) {
   fovea_cpu_plan plan = {};
   EXPECT_EQ((*code)->plan(nullptr, &plan), 7);
   EXPECT_EQ(plan.scratch_bytes, 128);
-  EXPECT_EQ((*code)->run(nullptr, 2, 3, nullptr), 5);
+  EXPECT_EQ((*code)->run(nullptr, 2, 3, 2, nullptr), 5);
 }
 
 TEST(JIT, ThreadsLoadAtOnce) {
@@ -150,7 +150,7 @@ TEST(JIT, ThreadsLoadAtOnce) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < 8; ++i)
         if (auto code = loadObject(**object, "k"))
-          results[t] += (*code)->run(nullptr, t, i, nullptr);
+          results[t] += (*code)->run(nullptr, t, i, t, nullptr);
         else
           llvm::consumeError(code.takeError());
     });
@@ -167,7 +167,7 @@ define i64 @k_plan(ptr %args, ptr %scratch) {
   call void @system(ptr %args)
   ret i64 0
 }
-define i64 @k_run(ptr %a, i64 %f, i64 %l, ptr %s) {
+define i64 @k_run(ptr %a, i64 %f, i64 %l, i64 %n, ptr %s) {
   ret i64 0
 }
 )");

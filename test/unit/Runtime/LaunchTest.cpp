@@ -427,7 +427,8 @@ int64_t planTwenty(const fovea_cpu_args *, fovea_cpu_plan *plan) {
 }
 int64_t planTen(const fovea_cpu_args *, fovea_cpu_plan *) { return 10; }
 int64_t runFast(const fovea_cpu_args *args, int64_t first, int64_t last,
-                void *scratch) {
+                int64_t next, void *scratch) {
+  EXPECT_TRUE(next >= 0 && next < 20);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(scratch) % 64, 0u);
   static_cast<char *>(scratch)[0] = 1;
   fastRuns += last - first;
@@ -436,7 +437,8 @@ int64_t runFast(const fovea_cpu_args *args, int64_t first, int64_t last,
     bad += i % 5 == 2; // 2, 7, 12, 17
   return bad;
 }
-int64_t runExact(const fovea_cpu_args *, int64_t first, int64_t last, void *) {
+int64_t runExact(const fovea_cpu_args *, int64_t first, int64_t last, int64_t,
+                 void *) {
   EXPECT_TRUE(last - first != 1 || first < 20);
   exactRuns += last - first;
   return 0;
@@ -495,7 +497,7 @@ int64_t planWorkspace(const fovea_cpu_args *, fovea_cpu_plan *plan) {
   return 20;
 }
 int64_t countInWorkspace(const fovea_cpu_args *args, int64_t first,
-                         int64_t last, void *) {
+                         int64_t last, int64_t, void *) {
   auto *counter = static_cast<std::atomic<int64_t> *>(args->workspace);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(counter) % 64, 0u);
   if ((*counter += last - first) == 20)
@@ -531,39 +533,60 @@ TEST_F(Driver, AskingForTheExactKernelMayFail) {
   EXPECT_EQ(takeStatus(std::move(error)).second, "no exact kernel");
 }
 
-/// Items of a sparse call: 2 batches of 4 heads, 3 tiles of one row each and
-/// one for the rows past a length.
-std::vector<int64_t> ran;
-int64_t planThirtyTwo(const fovea_cpu_args *args, fovea_cpu_plan *) {
+/// Items of a sparse call: 2 batches of heads, 3 tiles of one row each and one
+/// for the rows past a length.
+std::vector<int64_t> ran, expected;
+int64_t planItems(const fovea_cpu_args *args, fovea_cpu_plan *) {
   EXPECT_NE(args->tile_runs, nullptr);
-  return 32;
+  return args->batch * args->query_heads * 4;
 }
-int64_t noteItems(const fovea_cpu_args *, int64_t first, int64_t last, void *) {
+int64_t noteItems(const fovea_cpu_args *, int64_t first, int64_t last,
+                  int64_t next, void *) {
   for (int64_t i = first; i < last; ++i)
     ran.push_back(i);
+  expected.push_back(next);
   return 0;
 }
 
-TEST_F(Driver, StartsTheDearestItems) {
-  std::vector<int64_t> starts{0, 1, 3, 4};
-  std::vector<int32_t> entries{4 * 1 + 2, 4 * 3, 4 * 5 + 1, 4 * 5 + 2};
-  TileRuns runs; // 1, 2 and 5 tiles in rows 0, 1 and 2
-  runs.offsets = starts;
-  runs.runs = entries;
-  view.tileRuns = runs;
-  view.blockQ = view.blockKV = 1;
-  ran.clear();
-  ThreadPool::setNumThreads(1);
-  llvm::Error error =
-      runKernel(view, {planThirtyTwo, noteItems, 1, true},
-                []() -> llvm::Expected<KernelCode> { return KernelCode(); });
-  ThreadPool::setNumThreads(0);
-  EXPECT_EQ(takeStatus(std::move(error)).first, FOVEA_OK);
-  ASSERT_EQ(ran.size(), 32u);
+class SparseDriver : public Driver {
+protected:
+  /// 1, 2 and 5 tiles in rows 0, 1 and 2.
+  void runWithHeads(int64_t heads) {
+    std::vector<int64_t> starts{0, 1, 3, 4};
+    std::vector<int32_t> entries{4 * 1 + 2, 4 * 3, 4 * 5 + 1, 4 * 5 + 2};
+    TileRuns runs;
+    runs.offsets = starts;
+    runs.runs = entries;
+    view.tileRuns = runs;
+    view.blockQ = view.blockKV = 1;
+    view.queryHeads = heads;
+    ran.clear();
+    expected.clear();
+    ThreadPool::setNumThreads(1);
+    llvm::Error error =
+        runKernel(view, {planItems, noteItems, 1, true},
+                  []() -> llvm::Expected<KernelCode> { return KernelCode(); });
+    ThreadPool::setNumThreads(0);
+    EXPECT_EQ(takeStatus(std::move(error)).first, FOVEA_OK);
+    ASSERT_EQ(ran.size(), static_cast<size_t>(8 * heads));
+    for (size_t i = 0; i + 1 < ran.size(); ++i)
+      EXPECT_EQ(expected[i], ran[i + 1]) << i;
+    EXPECT_EQ(expected.back(), ran.back());
+  }
+};
+
+TEST_F(SparseDriver, StartsTheDearestItems) {
+  runWithHeads(4);
   const int64_t wanted[] = {2, 1, 0, 3}; // tiles, each in all eight planes
   for (size_t i = 0; i < ran.size(); ++i)
-    EXPECT_EQ(3 - ran[i] % 4, wanted[i / 8]) << i;
+    EXPECT_EQ(ran[i] % 4, wanted[i / 8]) << i;
   std::sort(ran.begin(), ran.end());
+  for (size_t i = 0; i < ran.size(); ++i)
+    EXPECT_EQ(ran[i], static_cast<int64_t>(i));
+}
+
+TEST_F(SparseDriver, KeepsNeighboursTogetherAmongMany) {
+  runWithHeads(40);
   for (size_t i = 0; i < ran.size(); ++i)
     EXPECT_EQ(ran[i], static_cast<int64_t>(i));
 }

@@ -263,7 +263,7 @@ TEST_F(Tiles, ScratchMayHoldAnything) {
     void *scratch = memory.data();
     size_t space = memory.size();
     std::align(line, plan.scratch_bytes, scratch, space);
-    EXPECT_EQ(code->run(&arguments.get(), 0, items, scratch), 0);
+    EXPECT_EQ(code->run(&arguments.get(), 0, items, 0, scratch), 0);
     expectRight(launch);
   }
 }

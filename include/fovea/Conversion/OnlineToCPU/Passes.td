@@ -19,7 +19,8 @@ def ConvertOnlineToCPU : Pass<"convert-online-to-cpu", "::mlir::ModuleOp"> {
     weights), then O += P·V, a group of features at a time. The mask of an
     element that is not full is evaluated first, into one bit per lane and key:
     groups of keys that no lane sees are skipped, groups that all lanes see run
-    without mask code.
+    without mask code. In the last block of an item each step of the values also
+    fetches a line that the item or the one after it is the first to touch.
 
     A schedule with `split` (few queries, many keys) makes rows of the queries of
     all heads of a key head and items of parts of the keys; the part that is ready

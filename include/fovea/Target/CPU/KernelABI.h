@@ -66,8 +66,9 @@ typedef struct fovea_cpu_plan {
   int64_t scratch_bytes, workspace_bytes, cleared_bytes;
 } fovea_cpu_plan;
 
-/* Items are (batch, head, tile of query rows), the last varying fastest and
- * running backwards; of the form for few queries (batch, key heads, tile, part
+/* Items are (batch, head, tile of query rows), the last varying fastest, and
+ * running backwards in kernels that read no tile_runs; of the form for few
+ * queries (batch, key heads, tile, part
  * of the keys). A query tile of a block mask is cut into tiles of rows.
  *
  * Returns the number of work items. Reads the sizes and strides of the
@@ -75,9 +76,11 @@ typedef struct fovea_cpu_plan {
 typedef int64_t (*fovea_cpu_plan_fn)(const fovea_cpu_args *args,
                                      fovea_cpu_plan *plan);
 
-/* Computes items [first, last). Returns how many of them produced a non-finite
- * value (always 0 for kernels compiled as exact). */
+/* Computes items [first, last); next is an item of the call, best the one that
+ * this thread will compute then: its operands are fetched meanwhile. Returns
+ * how many items produced a non-finite value (always 0 for kernels compiled as
+ * exact). */
 typedef int64_t (*fovea_cpu_run_fn)(const fovea_cpu_args *args, int64_t first,
-                                    int64_t last, void *scratch);
+                                    int64_t last, int64_t next, void *scratch);
 
 #endif /* FOVEA_TARGET_CPU_KERNELABI_H */

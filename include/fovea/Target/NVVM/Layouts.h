@@ -39,6 +39,21 @@ inline Element quadA(int64_t warp, int64_t lane, int64_t i, int64_t half) {
           16 * (i / 4) + 8 * (part / 2) + 2 * (lane % 4) + half};
 }
 
+/// Slices of `quad`: what a thread holds of values that belong to rows, columns
+/// or differences row − column, of its lane's own first element. Register i is
+/// of part `row` of two, eight rows apart, of part (box, pair) of the columns,
+/// 8 · box + pair, and of part (row − box, pair) of the differences, as rows
+/// and boxes are both eight apart.
+struct Slices {
+  int row, box, pair;
+  constexpr int rowOffset() const { return 8 * row; }
+  constexpr int columnOffset() const { return 8 * box + pair; }
+  constexpr int difference() const { return row - box; }
+};
+inline constexpr Slices slicesOf(int64_t i) {
+  return {int(i / 2 % 2), int(i / 4), int(i % 2)};
+}
+
 /// Byte offset of a 16-bit element in a tile of `rows` rows: boxes of 64
 /// columns one after the other, 16-byte chunks of a row swapped by its number.
 inline int64_t swizzled(Element element, int64_t rows) {

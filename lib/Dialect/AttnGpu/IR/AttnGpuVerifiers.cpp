@@ -161,6 +161,12 @@ LogicalResult MmaStartOp::verify() {
   // C25
   if (!getResult().hasOneUse() || !isa<AwaitOp>(*getResult().user_begin()))
     return emitOpError("result must be awaited once and used by nothing else");
+  if ((*getResult().user_begin())->getBlock() != (*this)->getBlock()) {
+    InFlightDiagnostic diag =
+        emitOpError("result must be awaited on every path: in its own block");
+    diag.attachNote((*getResult().user_begin())->getLoc()) << "awaited here";
+    return diag;
+  }
   return success();
 }
 
@@ -289,6 +295,37 @@ LogicalResult StoreRowsOp::verify() {
 // Roles and channels
 //===----------------------------------------------------------------------===//
 
+// C36
+LogicalResult ChannelOp::verify() {
+  std::optional<int64_t> offset = getOffset();
+  if (offset && (*offset < 0 || *offset % 1024 != 0))
+    return emitOpError()
+           << "offset in shared memory must be a multiple of 1024 "
+              "bytes, got "
+           << *offset;
+  return success();
+}
+
+/// C35
+static LogicalResult verifyRegisters(SpecializeOp op, RoleOp load, RoleOp mma) {
+  constexpr int64_t threads = 128, limit = 65536;
+  int64_t sum = 0;
+  if (load.getRegisters().has_value() != mma.getRegisters().has_value())
+    return op.emitOpError("registers must be set for both roles or for none");
+  for (RoleOp role : {load, mma}) {
+    int64_t registers = role.getRegisters().value_or(24);
+    if (registers < 24 || registers > 240 || registers % 8 != 0)
+      return role.emitOpError() << "registers a thread must be a multiple of 8 "
+                                   "from 24 to 240, got "
+                                << registers;
+    sum += registers * role.getGroups() * threads;
+  }
+  if (sum > limit)
+    return op.emitOpError()
+           << "roles ask for " << sum << " registers, the limit is " << limit;
+  return success();
+}
+
 // C19
 LogicalResult SpecializeOp::verify() {
   SmallVector<RoleKind> kinds;
@@ -302,7 +339,8 @@ LogicalResult SpecializeOp::verify() {
     return emitOpError() << "holds one role that loads and one that computes, "
                             "got "
                          << kinds.size() << " roles";
-  return success();
+  auto roles = llvm::to_vector(getBody().getOps<RoleOp>());
+  return verifyRegisters(*this, roles[0], roles[1]);
 }
 
 LogicalResult RoleOp::verify() {

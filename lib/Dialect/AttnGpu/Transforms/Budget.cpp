@@ -15,7 +15,11 @@ using namespace mlir::attn_gpu;
 /// block takes 1 KiB for itself.
 static constexpr int64_t kSharedMemory = 232448, kRegisters = 65536,
                          kThreadsPerGroup = 128, kBarriers = 16,
-                         kMultiprocessorMemory = 233472, kOwnMemory = 1024;
+                         kMostGroups = 3, kMultiprocessorMemory = 233472,
+                         kOwnMemory = 1024;
+
+/// Named ones: the block's, the turnstile's and one for each group's stores.
+static_assert(1 + 2 * kMostGroups <= kBarriers);
 
 namespace {
 struct AttnGpuBudget : attn_gpu::impl::AttnGpuBudgetBase<AttnGpuBudget> {
@@ -30,21 +34,34 @@ struct AttnGpuBudget : attn_gpu::impl::AttnGpuBudgetBase<AttnGpuBudget> {
 };
 } // namespace
 
-/// Registers a thread of the loading and of the computing groups: multiples of
-/// 8 whose sum over all threads fits, and with which the launch, at the same
-/// number for all, fits too. Blocks of one computing group come in pairs where
-/// their memory fits: the products of one hide the exponentials of the other.
-static std::pair<int64_t, int64_t> chooseRegisters(int64_t groups, bool pairs,
-                                                   bool isLight) {
+namespace {
+/// Registers a thread of the loading group and of each computing one: multiples
+/// of 8 whose sum over all threads fits, and with which the launch, at the same
+/// number for all, fits too.
+struct Registers {
+  int64_t load, mma;
+  constexpr bool fit(int64_t groups, int64_t limit) const {
+    return (load + groups * mma) * kThreadsPerGroup <= limit;
+  }
+};
+} // namespace
+
+static constexpr Registers kPaired{40, 216}, kAlone{56, 240}, kLight{24, 240},
+    kTwo{40, 232}, kThree{32, 160};
+static_assert(kPaired.fit(1, kRegisters / 2) && kAlone.fit(1, kRegisters));
+static_assert(kLight.fit(2, kRegisters) && kTwo.fit(2, kRegisters));
+static_assert(kThree.fit(kMostGroups, kRegisters));
+
+/// Blocks of one computing group come in pairs where their memory fits: the
+/// products of one hide the exponentials of the other.
+static Registers chooseRegisters(int64_t groups, bool pairs, bool isLight) {
   switch (groups) {
   case 1:
-    return pairs ? std::pair<int64_t, int64_t>{40, 216}
-                 : std::pair<int64_t, int64_t>{56, 240};
+    return pairs ? kPaired : kAlone;
   case 2:
-    return isLight ? std::pair<int64_t, int64_t>{24, 240}
-                   : std::pair<int64_t, int64_t>{40, 232};
+    return isLight ? kLight : kTwo;
   default:
-    return {32, 160};
+    return kThree;
   }
 }
 
@@ -73,11 +90,6 @@ LogicalResult AttnGpuBudget::setRegisters(SpecializeOp specialize) {
       getOperation()->getAttrOfType<IntegerAttr>("attn_gpu.blocks").getInt() ==
       2;
   auto [load, mma] = chooseRegisters(groups, pairs, hasLightLoader(roles[0]));
-  int64_t sum = (load + groups * mma) * kThreadsPerGroup;
-  int64_t limit = pairs ? kRegisters / 2 : kRegisters;
-  if (sum > limit)
-    return specialize.emitError()
-           << "asks for " << sum << " registers, the limit is " << limit;
   // The accumulators, operands and scores that live at once in a step.
   int64_t live = 0;
   roles[1].walk([&](scf::ForOp loop) {
@@ -99,11 +111,6 @@ LogicalResult AttnGpuBudget::setRegisters(SpecializeOp specialize) {
   roles[1].setRegistersAttr(b.getI64IntegerAttr(mma));
   getOperation()->setAttr("attn_gpu.threads",
                           b.getI64IntegerAttr((groups + 1) * kThreadsPerGroup));
-  // The block's, the turnstile's and one for each group's stores.
-  if (1 + 2 * groups > kBarriers)
-    return specialize.emitError()
-           << "asks for " << 1 + 2 * groups << " named barriers, the limit is "
-           << kBarriers;
   return success();
 }
 

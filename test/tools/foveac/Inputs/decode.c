@@ -16,29 +16,30 @@ static int64_t kv_lengths[B] = {N, 9001};
 static int usual_items, few_items, exact_items, parallel;
 
 int64_t __real_decode_v0_i32_run(const fovea_cpu_args *, int64_t, int64_t,
-                                 void *);
+                                 int64_t, void *);
 int64_t __real_decode_v0_i32_few_run(const fovea_cpu_args *, int64_t, int64_t,
-                                     void *);
+                                     int64_t, void *);
 int64_t __real_decode_v0_i32_exact_run(const fovea_cpu_args *, int64_t, int64_t,
-                                       void *);
+                                       int64_t, void *);
 
 int64_t __wrap_decode_v0_i32_run(const fovea_cpu_args *args, int64_t first,
-                                 int64_t last, void *scratch) {
+                                 int64_t last, int64_t next, void *scratch) {
   ++usual_items;
-  return __real_decode_v0_i32_run(args, first, last, scratch);
+  return __real_decode_v0_i32_run(args, first, last, next, scratch);
 }
 
 int64_t __wrap_decode_v0_i32_few_run(const fovea_cpu_args *args, int64_t first,
-                                     int64_t last, void *scratch) {
+                                     int64_t last, int64_t next,
+                                     void *scratch) {
   ++few_items;
-  return __real_decode_v0_i32_few_run(args, first, last, scratch);
+  return __real_decode_v0_i32_few_run(args, first, last, next, scratch);
 }
 
 int64_t __wrap_decode_v0_i32_exact_run(const fovea_cpu_args *args,
                                        int64_t first, int64_t last,
-                                       void *scratch) {
+                                       int64_t next, void *scratch) {
   ++exact_items;
-  return __real_decode_v0_i32_exact_run(args, first, last, scratch);
+  return __real_decode_v0_i32_exact_run(args, first, last, next, scratch);
 }
 
 static fovea_tensor make(const void *data, int32_t rank, const int64_t *sizes,
