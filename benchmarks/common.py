@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "local"
 
 __all__ = [
+    "Others",
     "Peak",
     "add_common_arguments",
     "aligned",
@@ -171,6 +172,35 @@ def in_fork(function: Callable[[], Any], seconds: float = 60.0) -> Any:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         reader.close()
+
+
+class Others:
+    """The time that other processes take, and that the host takes away.
+
+    A short probe does not see them: what wakes up goes first, and what computes
+    for long is what waits.
+    """
+
+    def __init__(self) -> None:
+        self._start = self._now()
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        try:
+            words = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+        except OSError:
+            return 0.0, 0.0, 0.0
+        user, nice, system, _, _, irq, softirq, steal = map(int, words[1:9])
+        ticks = user + nice + system + irq + softirq + steal
+        busy = ticks / os.sysconf("SC_CLK_TCK")
+        return time.perf_counter(), busy, time.process_time()
+
+    def share(self) -> float:
+        """Of all processors' time since the start; 0 where nothing tells."""
+        wall, busy, own = (
+            now - then for now, then in zip(self._now(), self._start, strict=True)
+        )
+        return max(0.0, busy - own) / (wall * (os.cpu_count() or 1)) if wall else 0.0
 
 
 class Peak:

@@ -205,7 +205,7 @@ def measure(
             console.print(f"{case}, threads {threads}: cut, the budget is spent")
             break
         took = time.perf_counter() - begin
-        row["took_s"] = took
+        row["took_s"] = round(took, 1)
         longest = took if longest == FIRST else max(took, 0.8 * longest)
         yield row
     workers.close()

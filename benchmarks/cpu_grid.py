@@ -160,7 +160,7 @@ def value_of(measure: str, row: Row) -> float | None:
     if measure == "of_peak":
         return row.get("fovea_of_peak")
     peer = row.get(measure.removeprefix("over_") + "_ms")
-    return peer and peer / row["fovea_ms"]
+    return peer and round(peer / row["fovea_ms"], 3)
 
 
 def find_bars(rows: Sequence[Row]) -> list[Row]:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from bars import Row
 from common import (
+    Others,
     Peak,
     import_torch,
     in_fork,
@@ -43,6 +44,8 @@ SHORTEST = 25e-3
 LONG = 4.0
 #: Probes may differ by so much from each other and from the row's best.
 STEADY = 0.95
+#: Share of all processors' time that others may take.
+QUIET = 0.05
 NUMPY_LONGEST = 2048
 JUDGED_ROWS = 16
 
@@ -119,11 +122,18 @@ def measure(case: Case, options: Options, torch: Any, peak: Peak) -> Row:
     bf16 = case.dtype == "bfloat16" and peak.has_bf16
     row["peak_of"] = "bf16" if bf16 else "f32"
     wanted = {name: FEW if name == "numpy" else options.rounds for name in runs}
+    others = Others()
     samples = take_rounds(runs, wanted, lambda: peak.rate(bf16))
+    row["others"] = others.share()
     operations = 4.0 * case.H * kept(case.variant, case.N) * case.D
     row |= summary(samples, operations, min(FEW, options.rounds))
-    row["void"] = row["void"] or bool(row["wrong"])
-    return row
+    row["void"] |= row["others"] > QUIET or bool(row["wrong"])
+    return {name: rounded(value) for name, value in row.items()}
+
+
+def rounded(value: Any) -> Any:
+    """Five digits of a figure: no more is measured."""
+    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 def fovea_run(mods: Mods, case: Case, qkv: Sequence, row: Row) -> Callable[[], Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,8 @@ def draw(axes: Any, rows: dict[str, Row], title: str) -> None:
                 at.append(number + (place - 1) * width)
                 shares.append(100 * row[f"{run}_of_peak"])
         axes.bar(at, shares, width, label=label, color=colour)
-    names = [name.replace("_", "\n") for name in rows]
-    axes.set_xticks(range(len(rows)), names, fontsize=7)
+    names = [re.sub(r"_|(?<=[a-z])(?=\d)", "\n", name) for name in rows]
+    axes.set_xticks(range(len(rows)), names, fontsize=6.5)
     axes.set_ylim(0, 100)
     axes.set_title(title, fontsize=9)
     axes.grid(axis="y", linewidth=0.4, alpha=0.6)

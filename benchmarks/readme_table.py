@@ -18,7 +18,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from cpu_grid import GRIDS, row_key
+from cpu_grid import GRIDS, Case, row_key
+from variants import NAMES
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -33,12 +34,12 @@ def cpu_table(results: dict[str, Any]) -> str:
     rows = {row_key(row): row for row in results["rows"]}
     most = max(row["threads"] for row in rows.values())
     lines = [
-        "| dtype | D | N | variant | Fovea | of the FMA peak | of one core's | SDPA"
+        "| dtype | D | N | variant | Fovea | of the FMA peak | on one core | SDPA"
         " | FlexAttention |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     left_out = 0
-    for case in GRIDS["bars"]:
+    for case in sorted(GRIDS["bars"], key=_order):
         row, alone = rows.get((*case, most)), rows.get((*case, 1))
         left_out += row is None or row["void"]
         if row is None or row["void"]:
@@ -57,6 +58,11 @@ def cpu_table(results: dict[str, Any]) -> str:
     if left_out:
         note += f" {left_out} rows are left out: not measured, or disturbed."
     return "\n".join([*lines, "", note])
+
+
+def _order(case: Case) -> tuple:
+    dtypes = ("float32", "bfloat16", "float16")
+    return (dtypes.index(case.dtype), case.N, case.D, NAMES.index(case.variant))
 
 
 def _share(row: dict[str, Any] | None) -> str:

@@ -103,6 +103,21 @@ def test_a_forked_child_answers_or_gives_none(module):
     assert in_fork(lambda: time.sleep(60), 0.01) is None
 
 
+def test_others_are_seen_and_this_process_is_not(module, monkeypatch):
+    common = module("common")
+    clock = {"wall": 5.0, "own": 2.0, "ticks": "cpu  10 0 10 700 9 0 0 80 0 0\ncpu0"}
+    monkeypatch.setattr(common.time, "perf_counter", lambda: clock["wall"])
+    monkeypatch.setattr(common.time, "process_time", lambda: clock["own"])
+    monkeypatch.setattr(common.os, "sysconf", lambda name: 100)
+    monkeypatch.setattr(common.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(common.Path, "read_text", lambda path: clock["ticks"])
+    others = common.Others()
+    assert others.share() == 0
+    # Two seconds later: 4 s of work, 1.5 s of it here, and 0.5 s taken by the host.
+    clock |= {"wall": 7.0, "own": 3.5, "ticks": "cpu  310 0 110 900 9 0 0 130 0 0"}
+    assert others.share() == pytest.approx((4.5 - 1.5) / 8)
+
+
 def test_a_row_is_void_where_the_probe_moved(module):
     measure = module("cpu_measure")
     calm = [measure.Sample(0.5, 100.0, 98.0)] * 3
