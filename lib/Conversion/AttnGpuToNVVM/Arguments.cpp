@@ -282,6 +282,8 @@ std::string KernelEmitter::manifest() {
       {"arguments", std::move(entries)}};
   if (auto schedule = func->getAttrOfType<ScheduleAttr>("attn_gpu.schedule"))
     object["schedule"] = printHopperSchedule(schedule);
+  if (auto remarks = func->getAttrOfType<StringAttr>("online.remarks"))
+    object["remarks"] = remarks.getValue();
   describePrologues(object, queries);
   os << json::Value(std::move(object));
   return text;

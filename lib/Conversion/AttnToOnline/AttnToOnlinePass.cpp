@@ -3,6 +3,7 @@
 #include "Lowering.h"
 #include "fovea/Target/CPU/CPUModel.h"
 #include "fovea/Target/NVVM/HopperModel.h"
+#include "llvm/Support/FormatVariadic.h"
 
 namespace fovea {
 #define GEN_PASS_DEF_CONVERTATTNTOONLINE
@@ -11,6 +12,29 @@ namespace fovea {
 
 using namespace mlir;
 using namespace fovea;
+
+/// How a GPU's kernel finds the keys that it visits, and why so.
+static std::string describeKeys(func::FuncOp lowered, attn::AttentionOp op,
+                                const AttnToOnlineSchedule &schedule) {
+  if (schedule.classifies) {
+    WalkBounds bounds(op, {schedule.indexBits, schedule.maxCases});
+    return "keys: lists of tiles that the device makes at each call, as " +
+           bounds.reason().str() + "\n";
+  }
+  std::string text;
+  lowered.walk([&](Operation *walk) {
+    if (auto segments = dyn_cast<online::WalkSegmentsOp>(walk))
+      text = llvm::formatv(
+          "keys: {0} intervals in closed form, {1} of them "
+          "full; nothing is made ahead of a call\n",
+          segments.getClasses().size(),
+          llvm::count(segments.getClasses(), int32_t(online::ClassKind::Full)));
+    if (isa<online::WalkListOp>(walk))
+      text = "keys: the tiles of a block mask, sorted on the device at each "
+             "call\n";
+  });
+  return text;
+}
 
 LogicalResult fovea::convertAttnToOnline(func::FuncOp func,
                                          const AttnToOnlineSchedule &schedule) {
@@ -35,6 +59,10 @@ LogicalResult fovea::convertAttnToOnline(func::FuncOp func,
     lowered->erase();
     return failure();
   }
+  if (schedule.remarks && (op->hasMask() || op->getBlockMask()))
+    (*lowered)->setAttr("online.remarks",
+                        StringAttr::get(func.getContext(),
+                                        describeKeys(*lowered, *op, schedule)));
   func.erase();
   return success();
 }
@@ -74,6 +102,7 @@ chooseHopper(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
   schedule.wholeSequences = true;
   schedule.dividesTiles = true;
   schedule.classifies = classifies;
+  schedule.remarks = true;
   return schedule;
 }
 

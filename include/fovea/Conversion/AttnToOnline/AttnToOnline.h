@@ -39,6 +39,8 @@ struct AttnToOnlineSchedule {
   /// A mask without a closed form is asked ahead: the walk is a list of tiles
   /// by classes that the target writes, with a function that it is given.
   bool classifies = false;
+  /// Say on the function, in its attribute online.remarks, how it walks keys.
+  bool remarks = false;
 };
 
 /// Replaces a function around one attn.attention by a level-2 function of the
