@@ -46,17 +46,16 @@ struct BlockRows {
   bool mayStay = false;
 };
 
-/// Rows of one group of keys: the address of the first, the stride in elements;
-/// and the address of rows to fetch meanwhile.
+/// Rows of one group of keys: the address of the first, the stride in elements.
+/// In memory the address of rows to fetch meanwhile follows.
 struct GroupRows {
-  Value base, stride, ahead;
+  Value base, stride;
 };
 
-/// What a loop over keys fetches: at a step with step & mask = wanted some rows
-/// of `bytes` bytes, which lie `stride` bytes apart.
+/// What a loop fetches of rows: `lines` lines a step, which panels share.
 struct Fetch {
-  Value base, mask, wanted, shift, stride;
-  int64_t rows, bytes;
+  Value base, stride;
+  int64_t rowLines = 0, lines = 0;
 };
 
 /// Lines that a loop fetches: one a step, so many bytes apart.
@@ -163,9 +162,10 @@ private:
   BlockRows prepareShortRows(online::ViewOp view, int64_t dim, bool padRows,
                              int64_t packed, int64_t table);
   GroupRows locateGroup(const BlockRows &rows, Value group);
-  Value fetchShift(int64_t passes, int64_t steps);
-  Fetch beginFetch(const GroupRows &rows, online::ViewOp ahead, int64_t columns,
-                   Value pass, Value shift, int64_t steps);
+  Fetch beginFetch(const BlockRows &rows, online::ViewOp ahead, int64_t columns,
+                   Value group, int64_t groupSteps, Value pass, int64_t passes,
+                   Value panel);
+  Value lineOfRows(const Fetch &fetch, Value line);
   void fetchAhead(const Fetch &fetch, Value step);
   void storeShortPanel(Value panel, Value taken);
   void storeShortLse(Value panel, Value taken);
@@ -180,13 +180,13 @@ private:
 
   // ShortKernels.cpp
   Value emitShortGroup(unsigned dot, Value panel, Value group);
-  void emitShortParts(unsigned dot, const GroupRows &rows, Value queries,
-                      Value pair);
-  Value rowPairs(Value panel);
+  void sumLanes(Values &sums);
+  VectorType wideOperand();
+  int64_t tileSums();
   void emitShortValues(Value panel);
   void emitShortPass(Value panel, Value row, Value column);
-  Values emitShortKeys(const GroupRows &rows, Value pass, Value row,
-                       Value column, Value group, Value end, ValueRange init);
+  Values emitShortKeys(const Fetch &fetch, Value row, Value column, Value group,
+                       Value end, ValueRange init);
   Values loadValuePairs(Value row, Value stride, Value step, Value keys);
   void emitShortWeights(Value t, Value &sum);
   Value foldWide(Value x, int64_t lanes,
@@ -308,17 +308,12 @@ private:
   }
   /// Part of a register of which shuffles within are cheap.
   static constexpr int64_t kBlockBytes = 16;
-  VectorType blockVec() {
-    return VectorType::get({kBlockBytes / e.scoreBytes()}, e.f);
-  }
   VectorMath wideMath() {
     return VectorMath(e.b, e.loc, wide() * e.scoreBytes() == 64);
   }
   int64_t wideColumns(int64_t dim) { return padded(dim, wideElements()); }
   int64_t passVectors();
   int64_t columnPasses() { return valuePadded() / wide() / passVectors(); }
-  /// Registers of features that a pass over keys multiplies.
-  int64_t chunkVectors(int64_t dim);
   /// A scratch array, by its offset; one that each panel of the short form has.
   Value at(int64_t offset) { return e.gep(scratch, offset); }
   Value ofPanel(int64_t offset) { return e.gep(panelScratch, offset); }
@@ -337,7 +332,7 @@ private:
     SmallVector<int64_t> queries, scores, packedKeys, keyTail;
     // Of the short form.
     int64_t partSegments, rowHeads, rowQueries, valueGroups, factors, merged,
-        mergedMax, mergedSum, joined, parts, runCount, alpha, panelBytes;
+        mergedMax, mergedSum, joined, runCount, alpha, panelBytes;
     SmallVector<int64_t> keyGroups;
   } at_;
   ScratchLayout layout;
@@ -362,10 +357,11 @@ private:
   } shape;
   // Of the short form, per item.
   Value batch, firstKeyHead, tile, part, liveKeys, liveParts, partEnd;
-  Value headNumber, keyHead, firstHead, shortParts, valueFetch;
-  SmallVector<Value> keyFetch;
-  /// Rows that share a register of keys or values.
-  static constexpr int64_t kRowsAtOnce = 2;
+  Value headNumber, keyHead, firstHead;
+  /// Rows of a panel that meet a register of values at once.
+  static constexpr int64_t kValueRows = 2;
+  /// Logarithm of how many panels share what is fetched.
+  Value fetchShift;
 
   // Per item.
   Value firstRow, rows;

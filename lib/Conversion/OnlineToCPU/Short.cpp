@@ -40,7 +40,6 @@ void KernelEmitter::layOutShort(int64_t firstOfPanel) {
   at_.rowHeads = layout.reserve(rows * 8);
   at_.rowQueries = layout.reserve(rows * 8);
   at_.factors = layout.reserve(2 * vector);
-  at_.parts = layout.reserve(e.group * e.lanes * kBlockBytes);
   at_.merged = layout.reserve(panels * valuePadded() * vector);
   at_.mergedMax = layout.reserve(panels * vector);
   at_.mergedSum = layout.reserve(panels * vector);
@@ -64,9 +63,11 @@ void KernelEmitter::readShortShape(ArrayRef<Value> bounds) {
   Value head = magnitude(keys.strides[1]), token = magnitude(keys.strides[2]);
   Value together =
       e.land(e.icmp(P::ne, head, e.c(0)), e.icmp(P::slt, head, token));
-  shape.heads = e.select(together, shape.keyHeads, e.c(1));
+  // Pages hold all heads.
+  Value all = spec.pageTable ? e.cbool(true) : together;
+  shape.heads = e.select(all, shape.keyHeads, e.c(1));
   shape.headBlocks =
-      e.select(together, e.min(shape.keyHeads, e.c(1)), shape.keyHeads);
+      e.select(all, e.min(shape.keyHeads, e.c(1)), shape.keyHeads);
   Value rows = e.min(bufferOf(spec.out).sizes[2], e.c(spec.schedule.getM()));
   shape.panels =
       e.min(e.ceilDiv(e.mul(rows, shape.group), e.lanes), e.c(maxPanels()));
@@ -185,14 +186,9 @@ LogicalResult KernelEmitter::emitShortItem(Value item, Value &nonFinite) {
   if (Value length = spec.dots[0].key.getLength())
     liveKeys = e.min(liveKeys, s->scalar(length));
   liveParts = e.max(e.ceilDiv(liveKeys, spec.schedule.getSplit()), e.c(1));
-  keyFetch.clear();
-  for (const DotSpec &dot : spec.dots) {
-    int64_t passes =
-        wideColumns(dot.dim) / wideElements() / chunkVectors(dot.dim);
-    keyFetch.push_back(fetchShift(passes, e.group));
-  }
-  if (valuePadded() > 0)
-    valueFetch = fetchShift(columnPasses(), e.group / stepElements());
+  Value panels = e.ceilDiv(rows, e.lanes);
+  fetchShift = e.add(e.select(e.icmp(P::sgt, panels, e.c(1)), e.c(1), e.c(0)),
+                     e.select(e.icmp(P::sgt, panels, e.c(3)), e.c(1), e.c(0)));
   Value live =
       e.land(e.icmp(P::sgt, rows, e.c(0)), e.icmp(P::slt, part, liveParts));
   LogicalResult status = success();

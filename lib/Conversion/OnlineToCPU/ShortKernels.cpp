@@ -1,10 +1,9 @@
 //===- ShortKernels.cpp - Products of the short form ----------------------===//
 //
-// Lanes are features, and a register of a key or value is loaded for two rows
-// at once. Loops over keys stay rolled and go through memory in order, each
-// load with one stride, and fetch meanwhile what is multiplied next. Scores
-// lie as [key][row], four rows a key, and whole registers of them are taken
-// where keys need not be told apart.
+// Lanes are features, and the rows of a panel share what is loaded of a key or
+// value. Meanwhile what is multiplied next is fetched, evenly. Scores lie as
+// [key][row], four rows a key, and whole registers of them are taken where keys
+// need not be told apart.
 //
 //===----------------------------------------------------------------------===//
 
@@ -26,181 +25,110 @@ Value KernelEmitter::wideSplat(Value scalar) {
 Value KernelEmitter::wideMultiply(Value x, Value y, Value z) {
   if (!pairs())
     return e.fma(x, y, z);
-  auto type = VectorType::get({wideElements()}, e.b.getBF16Type());
-  auto asPairs = [&](Value v) -> Value {
-    return LLVM::BitcastOp::create(e.b, e.loc, type, v);
-  };
   return e.intrinsic("llvm.x86.avx512bf16.dpbf16ps.512", wideVec(e.f),
-                     {z, asPairs(x), asPairs(y)});
+                     {z, x, y});
 }
 
-//===----------------------------------------------------------------------===//
-// Sums of many registers
-//===----------------------------------------------------------------------===//
-
-/// Adds the lanes of each block of 128 bits, for as many vectors as a block has
-/// lanes: each lane becomes one of the sums of its block.
-template <typename T>
-static T sumBlocks(SmallVector<T> x, int64_t lanes,
-                   function_ref<T(T, T, ArrayRef<int32_t>)> shuffle,
-                   function_ref<T(T, T)> add) {
-  int32_t block = x.size();
-  while (x.size() > 1) {
-    size_t half = x.size() / 2;
-    Lanes low, high;
-    for (int32_t i = 0; i < lanes; ++i) {
-      int32_t within = i % block;
-      int32_t from = (within % 2) * lanes + i / block * block + within / 2;
-      low.push_back(from);
-      high.push_back(from + block / 2);
-    }
-    for (size_t i = 0; i < half; ++i)
-      x[i] = add(shuffle(x[i], x[i + half], low),
-                 shuffle(x[i], x[i + half], high));
-    x.resize(half);
-  }
-  return x[0];
+/// What multiplies rows of keys or values.
+VectorType KernelEmitter::wideOperand() {
+  return VectorType::get({wideElements()}, packedType());
 }
 
-/// The order of the blocks' sums in memory.
-static Lanes orderOfSums(int64_t lanes, int64_t block) {
-  SmallVector<Lanes> labels;
-  for (int64_t i = 0; i < block; ++i)
-    labels.push_back(Lanes(lanes, i));
-  Lanes label = sumBlocks<Lanes>(
-      labels, lanes,
-      [](Lanes x, Lanes y, ArrayRef<int32_t> order) {
-        x.append(y);
-        return llvm::map_to_vector(order, [&](int32_t i) { return x[i]; });
-      },
-      [](Lanes x, Lanes) { return x; });
-  Lanes order(lanes);
-  for (int64_t i = 0; i < lanes; ++i)
-    order[label[i] * (lanes / block) + i / block] = i;
-  return order;
+/// Registers of sums that a loop over products keeps: they cover the latency of
+/// two units, and leave registers for operands.
+int64_t KernelEmitter::tileSums() {
+  return wide() * e.scoreBytes() == 32 ? 8 : 16;
 }
 
 //===----------------------------------------------------------------------===//
 // Scores
 //===----------------------------------------------------------------------===//
 
-/// The largest divisor of a number that is not above a limit.
-static int64_t divisorUpTo(int64_t number, int64_t limit) {
-  while (number % limit != 0)
-    --limit;
-  return limit;
-}
-
-int64_t KernelEmitter::chunkVectors(int64_t dim) {
-  return divisorUpTo(wideColumns(dim) / wideElements(),
-                     wide() * e.scoreBytes() == 64 ? 8 : 4);
-}
-
-/// Products of one group of keys with two rows, not summed across lanes: key
-/// after key, so that memory is read in order, each load with one stride. What
-/// the rows hold of a chunk of features stays in registers.
-void KernelEmitter::emitShortParts(unsigned index, const GroupRows &rows,
-                                   Value queries, Value pair) {
-  const DotSpec &dot = spec.dots[index];
-  int64_t columns = wideColumns(dot.dim), steps = columns / wideElements();
-  int64_t bytes = wide() * e.scoreBytes();
-  int64_t chunk = chunkVectors(dot.dim);
-  Type type = wideVec(pairs() ? Type(e.b.getI32Type()) : e.f);
-  int64_t rowBytes = columns * bytes / wideElements();
-  e.loop(e.c(0), e.c(steps), chunk, [&](Value step) {
-    Value offset = e.mul(step, e.c(bytes));
-    Value own = e.gep(queries, offset, e.i8);
-    Values q;
-    for (int64_t i = 0; i < kRowsAtOnce; ++i)
-      for (int64_t j = 0; j < chunk; ++j)
-        q.push_back(
-            e.load(type, e.gep(own, i * rowBytes + j * bytes), stepAlign()));
-    Value pass =
-        e.add(e.mul(pair, e.c(steps / chunk)), e.udiv(step, e.c(chunk)));
-    Fetch fetch = index == 0 ? beginFetch(rows, spec.value, valuePadded(), pass,
-                                          keyFetch[0], e.group)
-                             : beginFetch(rows, dot.key, columns, pass,
-                                          keyFetch[index], e.group);
-    auto add = [&](Value x, Value y) { return e.fadd(x, y); };
-    e.loop(e.c(0), e.c(e.group), 1, [&](Value key) {
-      Value base = e.gep(rows.base, e.mul(key, rows.stride), packedType());
-      base = e.gep(base, offset, e.i8);
-      fetchAhead(fetch, key);
-      Value to = e.gep(shortParts, e.mul(key, e.c(e.lanes)), blockVec());
-      // Two chains a row: a machine holds only so many that wait.
-      Values sums(2 * kRowsAtOnce, wideSplat(e.cf(0.0)));
-      for (int64_t j = 0; j < chunk; ++j) {
-        Value k = e.load(type, e.gep(base, j * bytes), stepAlign());
-        for (int64_t i = 0; i < kRowsAtOnce; ++i)
-          sums[2 * i + j % 2] =
-              wideMultiply(k, q[i * chunk + j], sums[2 * i + j % 2]);
+/// Sums the lanes of each register; the sums of as many registers as one has
+/// lanes are one register, in order. Shuffles within blocks of 128 bits come
+/// first: machines have more units for them.
+void KernelEmitter::sumLanes(Values &x) {
+  // Registers have segments of `span` lanes that hold sums in parts of `unit`
+  // lanes each.
+  auto join = [&](int64_t span, int64_t unit) {
+    for (int64_t parts = span / unit; parts > 1; parts /= 2) {
+      Lanes low, high;
+      for (int64_t i = 0; i < wide(); ++i) {
+        int64_t half = span / unit / 2, piece = i % span / unit;
+        int64_t number = piece % half;
+        int64_t from = number / (parts / 2) * parts + number % (parts / 2);
+        int64_t lane = i / span * span + from * unit + i % unit +
+                       (piece < half ? 0 : wide());
+        low.push_back(lane);
+        high.push_back(lane + parts / 2 * unit);
       }
-      for (int64_t i = 0; i < kRowsAtOnce; ++i) {
-        Value place = e.gep(to, i * kBlockBytes);
-        Value sum = chunk > 1 ? add(sums[2 * i], sums[2 * i + 1]) : sums[2 * i];
-        sum = foldWide(sum, kBlockBytes / e.scoreBytes(), add);
-        if (steps != chunk)
-          sum = e.fadd(sum, e.load(blockVec(), place));
-        e.store(sum, place);
-      }
-    });
-  });
-}
-
-/// Pairs of rows that a panel has.
-Value KernelEmitter::rowPairs(Value panel) {
-  Value left = e.sub(rows, e.mul(panel, e.c(e.lanes)));
-  return e.ceilDiv(e.min(left, e.c(e.lanes)), kRowsAtOnce);
+      for (size_t i = 0; i < x.size() / 2; ++i)
+        x[i] = e.fadd(e.shuffle(x[2 * i], x[2 * i + 1], low),
+                      e.shuffle(x[2 * i], x[2 * i + 1], high));
+      x.resize(x.size() / 2);
+    }
+  };
+  int64_t block = kBlockBytes / e.scoreBytes();
+  join(block, 1);
+  join(wide(), block);
 }
 
 /// Fills the score rows of one group of keys; the largest score of each row.
+/// Some keys at once meet the rows of a panel, register by register.
 Value KernelEmitter::emitShortGroup(unsigned index, Value panel, Value group) {
   GroupRows rows = locateGroup(keyRows[index], group);
-  int64_t keys = wide() / e.lanes, columns = wideColumns(spec.dots[index].dim);
-  bool chunked = columns / wideElements() > chunkVectors(spec.dots[index].dim);
-  if (chunked)
-    e.loop(e.c(0), e.c(e.group * e.lanes), 1, [&](Value part) {
-      Value zero = foldWide(wideSplat(e.cf(0.0)), kBlockBytes / e.scoreBytes(),
-                            [](Value x, Value) { return x; });
-      e.store(zero, e.gep(at(at_.parts), part, blockVec()));
-    });
-  e.loop(e.c(0), rowPairs(panel), 1, [&](Value pair) {
-    Value row =
-        e.add(e.mul(panel, e.c(e.lanes)), e.mul(pair, e.c(kRowsAtOnce)));
-    shortParts =
-        e.gep(at(at_.parts), e.mul(pair, e.c(kRowsAtOnce)), blockVec());
-    emitShortParts(
-        index, rows,
-        e.gep(state.queries[index], e.mul(row, e.c(columns)), packedType()),
-        e.udiv(row, e.c(kRowsAtOnce)));
-  });
+  int64_t columns = wideColumns(spec.dots[index].dim);
+  int64_t bytes = wide() * e.scoreBytes(), keys = tileSums() / e.lanes;
+  int64_t rowBytes = columns * bytes / wideElements();
+  Value queries = e.gep(state.queries[index],
+                        e.mul(panel, e.c(e.lanes * columns)), packedType());
+  int64_t steps = rowBytes / bytes;
+  bool toValues = index == 0 && spec.valueDim > 0;
+  online::ViewOp ahead = toValues ? spec.value : spec.dots[index].key;
+  Fetch fetch =
+      beginFetch(keyRows[index], ahead, toValues ? valuePadded() : columns,
+                 group, e.group / keys * steps, e.c(0), 1, panel);
   Value factor = pairs() ? productFactor() : Value();
-  Value lowest = wideSplat(e.cf(-INFINITY));
-  int64_t block = kBlockBytes / e.scoreBytes();
-  Lanes order = orderOfSums(wide(), block);
-  Value largest = e.loop(
-      e.c(0), e.c(e.group), e.c(keys), {lowest},
-      [&](Value key, ValueRange carried) -> Values {
-        Value from = e.gep(at(at_.parts), e.mul(key, e.c(e.lanes)), blockVec());
-        SmallVector<Value> sums;
-        for (int64_t i = 0; i < block; ++i)
-          sums.push_back(
-              e.load(wideVec(e.f), e.gep(from, i * wide() * e.scoreBytes())));
-        Value scores = sumBlocks<Value>(
-            sums, wide(),
-            [&](Value x, Value y, ArrayRef<int32_t> order) {
-              return e.shuffle(x, y, order);
-            },
-            [&](Value x, Value y) { return e.fadd(x, y); });
-        scores = e.shuffle(scores, scores, order);
-        if (factor)
-          scores = e.fmul(scores, wideSplat(factor));
-        e.store(scores, e.row(ofPanel(at_.scores[index]), e.add(group, key)),
-                e.registerBytes());
-        return {e.fmaxDropNaN(scores, carried[0])};
-      })[0];
-  return foldWide(largest, e.lanes,
-                  [&](Value x, Value y) { return e.fmaxDropNaN(x, y); });
+  auto larger = [&](Value x, Value y) { return e.fmaxDropNaN(x, y); };
+  auto tile = [&](Value key, ValueRange carried) -> Values {
+    Values base;
+    for (int64_t j = 0; j < keys; ++j)
+      base.push_back(e.gep(rows.base, e.mul(e.add(key, e.c(j)), rows.stride),
+                           packedType()));
+    Value before = e.mul(e.udiv(key, e.c(keys)), e.c(steps));
+    Values zeros(tileSums(), wideSplat(e.cf(0.0)));
+    Values sums =
+        e.loop(e.c(0), e.c(steps), e.c(1), zeros,
+               [&](Value step, ValueRange sum) -> Values {
+                 fetchAhead(fetch, e.add(before, step));
+                 Value offset = e.mul(step, e.c(bytes));
+                 Values k, q, next;
+                 for (Value at : base)
+                   k.push_back(e.load(wideOperand(), e.gep(at, offset, e.i8),
+                                      stepAlign()));
+                 Value own = e.gep(queries, offset, e.i8);
+                 for (int64_t r = 0; r < e.lanes; ++r)
+                   q.push_back(e.load(wideOperand(), e.gep(own, r * rowBytes),
+                                      stepAlign()));
+                 for (int64_t i = 0; i < tileSums(); ++i)
+                   next.push_back(
+                       wideMultiply(k[i / e.lanes], q[i % e.lanes], sum[i]));
+                 return next;
+               });
+    sumLanes(sums);
+    Value largest = carried[0];
+    for (auto [i, scores] : llvm::enumerate(sums)) {
+      if (factor)
+        scores = e.fmul(scores, wideSplat(factor));
+      Value at = e.row(ofPanel(at_.scores[index]), e.add(group, key));
+      e.store(scores, e.gep(at, i * bytes), e.registerBytes());
+      largest = larger(scores, largest);
+    }
+    return {largest};
+  };
+  Value largest = e.loop(e.c(0), e.c(e.group), e.c(keys),
+                         {wideSplat(e.cf(-INFINITY))}, tile)[0];
+  return foldWide(largest, e.lanes, larger);
 }
 
 /// Joins halves of a register until some lanes remain.
@@ -274,30 +202,29 @@ void KernelEmitter::emitShortWeights(Value t, Value &sum) {
 // Values
 //===----------------------------------------------------------------------===//
 
-/// Registers of columns that a pass accumulates for each of its rows.
+/// Registers of columns that a pass accumulates for each row of a panel.
 int64_t KernelEmitter::passVectors() {
-  int64_t all = valuePadded() / wide();
-  int64_t limit = wide() * e.scoreBytes() == 64 ? 8 : 4;
+  auto divisorUpTo = [](int64_t number, int64_t limit) {
+    while (number % limit != 0)
+      --limit;
+    return limit;
+  };
+  int64_t all = valuePadded() / wide(), limit = tileSums() / kValueRows;
   return pairs() ? 2 * divisorUpTo(all / 2, limit / 2)
                  : divisorUpTo(all, limit);
 }
 
 /// Adds keys [group, end) of a group to the accumulators of a pass, whose first
 /// row is `row` of the panel.
-Values KernelEmitter::emitShortKeys(const GroupRows &rows, Value pass,
-                                    Value row, Value column, Value group,
-                                    Value end, ValueRange init) {
+Values KernelEmitter::emitShortKeys(const Fetch &fetch, Value row, Value column,
+                                    Value group, Value end, ValueRange init) {
+  GroupRows rows = locateGroup(valueRows, group);
   int64_t vectors = passVectors(), bytes = wide() * e.scoreBytes();
-  Type type = wideVec(e.f);
   Value keys = e.sub(end, group);
   Value steps = pairs() ? e.ceilDiv(keys, 2) : keys;
   Value base = e.gep(rows.base, column, packedType());
-  Value weights =
-      e.row(ofPanel(at_.scores[0]), pairs() ? e.udiv(group, e.c(2)) : group);
-  weights = e.gep(weights, row, stepType());
-  Fetch fetch =
-      beginFetch(rows, spec.dots[0].key, wideColumns(spec.dots[0].dim), pass,
-                 valueFetch, e.group / stepElements());
+  Value first = pairs() ? e.udiv(group, e.c(2)) : group;
+  Value weights = e.gep(e.row(ofPanel(at_.scores[0]), first), row, stepType());
   return e.loop(
       e.c(0), steps, e.c(1), init,
       [&](Value step, ValueRange carried) -> Values {
@@ -308,11 +235,14 @@ Values KernelEmitter::emitShortKeys(const GroupRows &rows, Value pass,
         Values v =
             pairs() ? loadValuePairs(from, rows.stride, step, keys) : Values();
         for (int64_t i = 0; i < vectors && !pairs(); ++i)
-          v.push_back(e.load(type, e.gep(from, i * bytes), stepAlign()));
+          v.push_back(
+              e.load(wideOperand(), e.gep(from, i * bytes), stepAlign()));
         Values next;
-        for (int64_t r = 0; r < kRowsAtOnce; ++r) {
+        for (int64_t r = 0; r < kValueRows; ++r) {
           Value p = wideSplat(e.load(
               stepType(), e.gep(e.row(weights, step), r * e.scoreBytes())));
+          if (pairs())
+            p = LLVM::BitcastOp::create(e.b, e.loc, wideOperand(), p);
           for (int64_t i = 0; i < vectors; ++i)
             next.push_back(wideMultiply(v[i], p, carried[r * vectors + i]));
         }
@@ -325,41 +255,37 @@ Values KernelEmitter::emitShortKeys(const GroupRows &rows, Value pass,
 /// second.
 Values KernelEmitter::loadValuePairs(Value row, Value stride, Value step,
                                      Value keys) {
-  auto type = VectorType::get({2 * wide()}, e.b.getIntegerType(16));
   Value partner = e.add(e.mul(step, e.c(2)), e.c(1));
   // The weight of a partner that is not there is zero.
   Value has = e.icmp(P::slt, partner, keys);
   Value second = e.select(has, e.gep(row, stride, packedType()), row);
   Values result;
   for (int64_t i = 0; i < passVectors(); i += 2) {
-    Value x = e.load(type, e.gep(row, i * 32), 2);
-    Value y = e.load(type, e.gep(second, i * 32), 2);
+    Value x = e.load(wideOperand(), e.gep(row, i * 32), stepAlign());
+    Value y = e.load(wideOperand(), e.gep(second, i * 32), stepAlign());
     for (int32_t half = 0; half < 2; ++half) {
       Lanes order;
       for (int32_t block = 0; block < wide() * 2; block += 8)
         for (int32_t j = 0; j < 4; ++j)
           order.append({block + 4 * half + j,
                         int32_t(2 * wide()) + block + 4 * half + j});
-      result.push_back(LLVM::BitcastOp::create(
-          e.b, e.loc, wideVec(e.b.getI32Type()), e.shuffle(x, y, order)));
+      result.push_back(e.shuffle(x, y, order));
     }
   }
   return result;
 }
 
-/// O ← alpha · O + P · V over the runs of live keys.
+/// O ← alpha · O + P · V over the runs of live keys, some columns at once.
 void KernelEmitter::emitShortValues(Value panel) {
-  if (valuePadded() == 0)
-    return;
-  int64_t vectors = passVectors(), columns = valuePadded();
-  e.loop(e.c(0), e.c(columns), vectors * wide(), [&](Value column) {
-    e.loop(e.c(0), rowPairs(panel), 1, [&](Value pair) {
-      emitShortPass(panel, e.mul(pair, e.c(kRowsAtOnce)), column);
-    });
-  });
+  if (valuePadded() > 0)
+    e.loop(e.c(0), e.c(valuePadded()), passVectors() * wide(),
+           [&](Value column) {
+             e.loop(e.c(0), e.c(e.lanes), kValueRows,
+                    [&](Value row) { emitShortPass(panel, row, column); });
+           });
 }
 
-/// Some columns of two rows.
+/// Some columns of some rows.
 void KernelEmitter::emitShortPass(Value panel, Value row, Value column) {
   int64_t vectors = passVectors(), columns = valuePadded();
   Value output = e.add(e.mul(panel, e.c(e.lanes)), row);
@@ -368,7 +294,7 @@ void KernelEmitter::emitShortPass(Value panel, Value row, Value column) {
     return e.gep(output, (r * columns + i * wide()) * e.scoreBytes());
   };
   Values acc;
-  for (int64_t r = 0; r < kRowsAtOnce; ++r) {
+  for (int64_t r = 0; r < kValueRows; ++r) {
     Value factor;
     if (spec.hasStat()) {
       Value own = e.gep(ofPanel(at_.alpha), row, e.f);
@@ -379,22 +305,25 @@ void KernelEmitter::emitShortPass(Value panel, Value row, Value column) {
       acc.push_back(factor ? e.fmul(o, factor) : o);
     }
   }
-  Value pass = e.add(e.mul(panel, e.c(e.lanes)), row);
-  pass = e.mul(e.udiv(pass, e.c(kRowsAtOnce)), e.c(columnPasses()));
-  pass = e.add(pass, e.udiv(column, e.c(vectors * wide())));
-  acc = e.loop(e.c(0), runCount, e.c(1), acc,
-               [&](Value run, ValueRange outer) -> Values {
-                 std::pair<Value, Value> keys = loadRun(run);
-                 return e.loop(
-                     keys.first, keys.second, e.c(e.group), outer,
-                     [&](Value group, ValueRange inner) -> Values {
-                       Value end =
-                           e.min(e.add(group, e.c(e.group)), keys.second);
-                       return emitShortKeys(locateGroup(valueRows, group), pass,
-                                            row, column, group, end, inner);
-                     });
-               });
-  for (int64_t r = 0; r < kRowsAtOnce; ++r)
+  int64_t rowPasses = e.lanes / kValueRows;
+  Value pass = e.mul(e.udiv(column, e.c(vectors * wide())), e.c(rowPasses));
+  pass = e.add(pass, e.udiv(row, e.c(kValueRows)));
+  acc = e.loop(
+      e.c(0), runCount, e.c(1), acc,
+      [&](Value run, ValueRange outer) -> Values {
+        std::pair<Value, Value> keys = loadRun(run);
+        return e.loop(
+            keys.first, keys.second, e.c(e.group), outer,
+            [&](Value group, ValueRange inner) -> Values {
+              Value end = e.min(e.add(group, e.c(e.group)), keys.second);
+              Fetch fetch = beginFetch(valueRows, spec.dots[0].key,
+                                       wideColumns(spec.dots[0].dim), group,
+                                       e.group / stepElements(), pass,
+                                       columnPasses() * rowPasses, panel);
+              return emitShortKeys(fetch, row, column, group, end, inner);
+            });
+      });
+  for (int64_t r = 0; r < kValueRows; ++r)
     for (int64_t i = 0; i < vectors; ++i)
       e.store(acc[r * vectors + i], place(r, i), e.scoreBytes());
 }

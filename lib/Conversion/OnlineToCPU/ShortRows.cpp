@@ -150,22 +150,23 @@ BlockRows KernelEmitter::prepareShortRows(online::ViewOp view, int64_t dim,
       Value to = e.gep(at(packed), e.mul(start, e.c(stride)), packedType());
       callPackPages(view, key, taken, dim, to, stride,
                     padRows ? e.c(e.group) : taken);
-      return {to, e.c(stride), to};
+      return {to, e.c(stride)};
     };
     Values rows;
     if (mayStay) {
       Value stays = unit;
       if (padRows)
-        stays = e.land(unit, e.icmp(P::eq, taken, e.c(e.group)));
+        stays = e.land(stays, e.icmp(P::eq, taken, e.c(e.group)));
       if (view.getPageTable())
         stays = e.land(stays, e.icmp(P::sge, rowsLeftInPage(view, key), taken));
       rows = e.branch(
-          stays, {e.ptr, e.i64, e.ptr},
-          [&]() -> Values { return {source, buffer.strides[2], ahead}; }, pack);
+          stays, {e.ptr, e.i64},
+          [&]() -> Values { return {source, buffer.strides[2]}; }, pack);
     } else {
       rows = pack();
     }
     Value entry = e.gep(at(table), e.mul(number, e.c(24)), e.i8);
+    rows.push_back(ahead);
     for (auto [i, value] : llvm::enumerate(rows))
       e.store(value, e.gep(entry, 8 * i));
   });
@@ -175,54 +176,55 @@ BlockRows KernelEmitter::prepareShortRows(online::ViewOp view, int64_t dim,
 GroupRows KernelEmitter::locateGroup(const BlockRows &rows, Value group) {
   Value number = e.udiv(group, e.c(e.group));
   Value entry = e.gep(rows.groups, e.mul(number, e.c(24)), e.i8);
-  Value ahead = rows.mayStay ? e.load(e.ptr, e.gep(entry, 16)) : Value();
-  return {e.load(e.ptr, entry), e.load(e.i64, e.gep(entry, 8)), ahead};
+  return {e.load(e.ptr, entry), e.load(e.i64, e.gep(entry, 8))};
 }
 
-/// Rows of a group ahead that passes over a group share: the logarithm of how
-/// many steps lie between two that one of them fetches.
-Value KernelEmitter::fetchShift(int64_t passes, int64_t steps) {
-  Value all = e.mul(e.ceilDiv(e.max(rows, e.c(1)), kRowsAtOnce), e.c(passes));
-  all = e.min(all, e.c(steps));
-  return e.sub(e.c(63), LLVM::CountLeadingZerosOp::create(
-                            e.b, e.loc, e.i64, all, /*is_zero_poison=*/true));
-}
-
-/// What one pass over a group fetches, evenly over its steps: memory that is
-/// asked for in bursts rests while the group is multiplied.
-Fetch KernelEmitter::beginFetch(const GroupRows &rows, online::ViewOp ahead,
-                                int64_t columns, Value pass, Value shift,
-                                int64_t steps) {
-  if (!rows.ahead)
+/// What a pass over a group fetches. The passes of all panels over a block
+/// share what the block fetches, in the order of memory and evenly over their
+/// steps: a machine does not read ahead of jumps, and memory that is asked for
+/// in bursts rests between them.
+Fetch KernelEmitter::beginFetch(const BlockRows &rows, online::ViewOp ahead,
+                                int64_t columns, Value group,
+                                int64_t groupSteps, Value pass, int64_t passes,
+                                Value panel) {
+  if (!rows.mayStay)
     return {};
   int64_t bytes = packedType().getIntOrFloatBitWidth() / 8;
-  int64_t atOnce = e.group / steps;
-  Value stride = e.mul(bufferOf(ahead).strides[2], e.c(bytes));
-  Value period = LLVM::ShlOp::create(e.b, e.loc, e.c(1), shift);
-  Value mine = LLVM::LShrOp::create(e.b, e.loc, e.c(e.group), shift);
-  Value some = e.icmp(P::slt, pass, period);
-  return {e.gep(rows.ahead, e.mul(e.mul(mine, pass), stride), e.i8),
-          e.sub(period, e.c(1)),
-          e.select(some, e.c(0), period),
-          shift,
-          stride,
-          atOnce,
-          columns * bytes};
+  Fetch fetch;
+  fetch.stride = e.mul(bufferOf(ahead).strides[2], e.c(bytes));
+  fetch.rowLines = (columns * bytes + 63) / 64;
+  int64_t all = e.group * fetch.rowLines, part = all / passes;
+  fetch.lines = (part + groupSteps - 1) / groupSteps;
+  Value number =
+      e.mul(e.add(e.mul(panel, e.c(passes)), pass), e.c(blockKeys() / e.group));
+  number = e.add(number, e.udiv(group, e.c(e.group)));
+  Value line =
+      LLVM::LShrOp::create(e.b, e.loc, e.mul(number, e.c(part)), fetchShift);
+  Value groups = e.ceilDiv(count, e.group);
+  line = e.min(line, e.sub(e.mul(groups, e.c(all)), e.c(part)));
+  Value entry =
+      e.gep(rows.groups, e.mul(e.udiv(line, e.c(all)), e.c(24)), e.i8);
+  fetch.base = e.load(e.ptr, e.gep(entry, 16));
+  fetch.base = lineOfRows(fetch, e.urem(line, e.c(all)));
+  return fetch;
 }
 
+Value KernelEmitter::lineOfRows(const Fetch &fetch, Value line) {
+  Value row = e.udiv(line, e.c(fetch.rowLines));
+  Value within = e.mul(e.urem(line, e.c(fetch.rowLines)), e.c(64));
+  return e.gep(e.gep(fetch.base, e.mul(row, fetch.stride), e.i8), within, e.i8);
+}
+
+/// Where panels share, neighbouring steps fetch a line twice: that costs less
+/// than a branch.
 void KernelEmitter::fetchAhead(const Fetch &fetch, Value step) {
   if (!fetch.base)
     return;
-  Value due = LLVM::AndOp::create(e.b, e.loc, step, fetch.mask);
-  e.when(e.icmp(P::eq, due, fetch.wanted), [&]() {
-    Value number = LLVM::LShrOp::create(e.b, e.loc, step, fetch.shift);
-    for (int64_t row = 0; row < fetch.rows; ++row) {
-      Value place = e.add(e.mul(number, e.c(fetch.rows)), e.c(row));
-      Value address = e.gep(fetch.base, e.mul(place, fetch.stride), e.i8);
-      for (int64_t line = 0; line < fetch.bytes; line += 64)
-        e.prefetch(e.gep(address, line));
-    }
-  });
+  Value line = e.mul(step, e.c(fetch.lines));
+  line = LLVM::LShrOp::create(e.b, e.loc, line, fetchShift);
+  Value address = lineOfRows(fetch, line);
+  for (int64_t i = 0; i < fetch.lines; ++i)
+    e.prefetch(e.gep(address, 64 * i));
 }
 
 //===----------------------------------------------------------------------===//
