@@ -185,7 +185,7 @@ def find_bars(rows: Sequence[Row]) -> list[Row]:
 
 def _bars_of_all(rows: Sequence[Row]) -> list[Row]:
     """Compilations, and the same result for any number of threads."""
-    compiled = [row["fovea_compile_s"] for row in rows]
+    compiled = [row["fovea_compile_s"] for row in rows if not row["void"]]
     digests: dict[tuple, list[str]] = {}
     for row in rows:
         digests.setdefault((*row_key(row)[:-1], row["build"]), []).append(row["digest"])

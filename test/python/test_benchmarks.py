@@ -251,10 +251,12 @@ def test_bars_of_the_cpu(module):
         assert (found[bar]["value"], found[bar]["holds"]) == (value, holds), bar
     assert sum(bar["value"] is not None for bar in found.values()) == 8
     # Results of two builds may differ; a void row has no value.
-    rows = [rows[0], rows[1] | {"build": "b", "void": True}]
+    slow = {"build": "b", "void": True, "fovea_compile_s": 9.0}
+    rows = [rows[0], rows[1] | slow]
     found = {bar["bar"]: bar["value"] for bar in grid.find_bars(rows)}
     assert found["results that differ with the number of threads"] is None
     assert found[f"{name} of peak, threads 2"] is None
+    assert found["compilation, longest s"] == 0.1
 
 
 def test_bars_are_printed_with_their_verdicts(module, capsys):
