@@ -5,6 +5,7 @@
 #include "RegionBuilder.h"
 
 #include "fovea/Dialect/Attn/IR/Attn.h"
+#include "fovea/Frontend/AttnModule.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -59,11 +60,14 @@ public:
       : program(program), kind(kind), captures(captures), builder(kind) {}
 
   llvm::Expected<Region> run(mlir::Region &source);
+  std::optional<Region> runOpen(Block &block, ArrayRef<StringRef> argNames);
   /// After run: of each node the first value that it is.
   std::vector<Value> takeValues() { return std::move(values); }
 
 private:
   llvm::Error read(Operation &op);
+  std::optional<unsigned> addUnknown(Value value);
+  void note(Value value, unsigned id);
   std::optional<unsigned> readLeaf(Operation &op);
   std::optional<unsigned> readOp(Operation &op);
   std::optional<unsigned> readSpecial(Operation &op,
@@ -297,6 +301,69 @@ std::optional<unsigned> RegionReader::readOp(Operation &op) {
   return builder.addOp(*node, operands);
 }
 
+void RegionReader::note(Value value, unsigned id) {
+  ids[value] = id;
+  values.resize(builder.get().nodes.size());
+  if (!values[id])
+    values[id] = value;
+}
+
+static bool isScalar(Type type) {
+  return type.isInteger(1) || type.isInteger(64) || type.isF32() ||
+         type.isF64();
+}
+
+/// A constant from above, or a parameter of its own that no program declares.
+std::optional<unsigned> RegionReader::addUnknown(Value value) {
+  Type type = value.getType();
+  if (!isScalar(type))
+    return std::nullopt;
+  if (auto constant = value.getDefiningOp<arith::ConstantOp>())
+    if (std::optional<unsigned> id = readLeaf(*constant)) {
+      note(value, *id);
+      return id;
+    }
+  unsigned id =
+      builder.addSymbol(NodeKind::Param,
+                        type.isInteger(1)    ? ValueType::I1
+                        : type.isInteger(64) ? ValueType::I64
+                                             : ValueType::F,
+                        "unknown" + std::to_string(builder.get().nodes.size()));
+  note(value, id);
+  return id;
+}
+
+std::optional<Region> RegionReader::runOpen(Block &block,
+                                            ArrayRef<StringRef> argNames) {
+  for (auto [index, value] : llvm::enumerate(block.getArguments()))
+    if (index < argNames.size() && !argNames[index].empty())
+      note(value, builder.addSymbol(NodeKind::Arg, getArgType(argNames[index]),
+                                    argNames[index]));
+  auto know = [&](Value value) {
+    return ids.contains(value) || isa<ShapedType>(value.getType()) ||
+           addUnknown(value);
+  };
+  for (Operation &op : block.without_terminator()) {
+    if (op.getNumResults() != 1 || !isScalar(op.getResult(0).getType()) ||
+        !llvm::all_of(op.getOperands(), know))
+      return std::nullopt;
+    std::optional<unsigned> id = readLeaf(op);
+    if (!id)
+      id = readOp(op);
+    if (id)
+      note(op.getResult(0), *id);
+    else
+      addUnknown(op.getResult(0));
+  }
+  SmallVector<unsigned> results;
+  for (Value operand : block.getTerminator()->getOperands()) {
+    if (!know(operand))
+      return std::nullopt;
+    results.push_back(ids.lookup(operand));
+  }
+  return builder.take(results);
+}
+
 llvm::Error RegionReader::read(Operation &op) {
   setLocation(op);
   if (auto param = dyn_cast<attn::ParamOp>(op))
@@ -311,10 +378,7 @@ llvm::Error RegionReader::read(Operation &op) {
   Node &node = builder[*id];
   if (node.name.empty() && !node.operands.empty())
     node.name = name;
-  ids[op.getResult(0)] = *id;
-  values.resize(builder.get().nodes.size());
-  if (!values[*id])
-    values[*id] = op.getResult(0);
+  note(op.getResult(0), *id);
   return llvm::Error::success();
 }
 
@@ -325,9 +389,8 @@ llvm::Expected<Region> RegionReader::run(mlir::Region &source) {
     if (index >= args.size()) {
       captureOf[value] = captures[index - args.size()];
     } else if (!value.use_empty()) {
-      ids[value] = builder.addSymbol(NodeKind::Arg, getArgType(args[index]),
-                                     args[index]);
-      values.push_back(value);
+      note(value, builder.addSymbol(NodeKind::Arg, getArgType(args[index]),
+                                    args[index]));
     }
   }
   for (Operation &op : block.without_terminator())
@@ -375,6 +438,18 @@ llvm::Expected<Program> readRegionAlone(mlir::Region &source, RegionKind kind,
   (kind == RegionKind::Score ? program.score : program.mask) =
       std::move(*region);
   return program;
+}
+
+std::optional<OpenRegion> readOpenBlock(Block &block,
+                                        ArrayRef<StringRef> argNames) {
+  OpenRegion open;
+  RegionReader reader(open.program, RegionKind::Score, {});
+  std::optional<Region> region = reader.runOpen(block, argNames);
+  if (!region)
+    return std::nullopt;
+  open.region = std::move(*region);
+  open.values = reader.takeValues();
+  return open;
 }
 
 } // namespace fovea

@@ -30,6 +30,18 @@ llvm::Expected<Program> exportProgram(mlir::ModuleOp module);
 llvm::Expected<Program> readRegionAlone(mlir::Region &source, RegionKind kind,
                                         std::vector<mlir::Value> &values);
 
+/// The scalar code of a block, for analyses: what it takes from above, and what
+/// it does that a program cannot say, are parameters without a value. Arguments
+/// have the names that are given, the others are such as well. Nothing where
+/// the block holds other types than a program's.
+struct OpenRegion {
+  Program program;
+  Region region;                   ///< its results are those of the terminator
+  std::vector<mlir::Value> values; ///< of each node
+};
+std::optional<OpenRegion>
+readOpenBlock(mlir::Block &block, llvm::ArrayRef<llvm::StringRef> argNames);
+
 } // namespace fovea
 
 #endif // FOVEA_FRONTEND_ATTNMODULE_H

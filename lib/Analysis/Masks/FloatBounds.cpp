@@ -168,9 +168,70 @@ static FloatBounds evaluateFunction(NodeKind kind, const FloatBounds &a) {
   }
 }
 
+/// What is the same number on every engine: zeros, infinities that come from
+/// infinities, sums and products of small integers.
+static std::optional<double>
+evaluateExactly(NodeKind kind, const FloatBounds &a, const FloatBounds &b) {
+  if (a.nan || b.nan)
+    return std::nullopt;
+  auto isInfinity = [](const FloatBounds &x) {
+    return x.isPoint() && std::isinf(x.low);
+  };
+  auto isSmall = [](const FloatBounds &x) {
+    return x.isPoint() && std::fabs(x.low) <= 1024 &&
+           std::floor(x.low) == x.low;
+  };
+  auto signOf = [](const FloatBounds &x) {
+    return x.low > 0 ? 1 : x.high < 0 ? -1 : 0;
+  };
+  switch (kind) {
+  case NodeKind::FSub:
+    return evaluateExactly(NodeKind::FAdd, a, {-b.high, -b.low});
+  case NodeKind::FAdd:
+    if (isSmall(a) && isSmall(b))
+      return a.low + b.low;
+    for (auto [x, y] : {std::pair(&a, &b), std::pair(&b, &a)})
+      if (isInfinity(*x) &&
+          (x->low > 0 ? y->low > -HUGE_VAL : y->high < HUGE_VAL))
+        return x->low;
+    return std::nullopt;
+  case NodeKind::FMul:
+    if (isSmall(a) && isSmall(b))
+      return a.low * b.low;
+    for (auto [x, y] : {std::pair(&a, &b), std::pair(&b, &a)}) {
+      if (isInfinity(*x) && signOf(*y) != 0)
+        return x->low * signOf(*y);
+      if (x->isPoint() && x->low == 0 && y->isFinite())
+        return 0;
+    }
+    return std::nullopt;
+  case NodeKind::FDiv:
+    if (a.isFinite() && isInfinity(b))
+      return 0;
+    if (a.isPoint() && a.low == 0 && signOf(b) != 0)
+      return 0;
+    if (isInfinity(a) && b.isFinite() && signOf(b) != 0)
+      return a.low * signOf(b);
+    return std::nullopt;
+  case NodeKind::Exp:
+  case NodeKind::Exp2:
+    if (isInfinity(a))
+      return a.low > 0 ? a.low : 0;
+    return std::nullopt;
+  case NodeKind::Log1p:
+    if (a.isPoint() && a.low == 0)
+      return 0;
+    return std::nullopt;
+  default:
+    return std::nullopt;
+  }
+}
+
 FloatBounds fovea::evaluateFloat(NodeKind kind, const FloatBounds &a,
                                  const FloatBounds &b) {
   bool binary = getSignature(kind).operands.size() == 2;
+  if (std::optional<double> exact = evaluateExactly(kind, a, b))
+    return FloatBounds::of(*exact);
   if (isEmpty(a) || (binary && isEmpty(b)))
     return kind == NodeKind::Pow ? FloatBounds() : FloatBounds::of(NAN);
   switch (kind) {

@@ -26,8 +26,9 @@ LoweredNormalizer lowerNormalizer(mlir::attn::AttentionOp op,
                                   const LoweredSizes &sizes,
                                   const mlir::IRMapping &mapping);
 
-/// Whether the op has no mask, but a score region with the constant -inf: what
-/// it hides is for an analysis at each call to find.
+/// Whether the op has no mask, but a score region with the constant -inf that
+/// is not proved to stay above it: what it hides is for an analysis at each
+/// call to find.
 bool hidesByScore(mlir::attn::AttentionOp op);
 
 /// Whether the keys of the op are scanned: it has a mask without a closed form,

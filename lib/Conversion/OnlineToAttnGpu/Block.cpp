@@ -152,8 +152,9 @@ LogicalResult GridLowering::lowerStep(online::StepOp op) {
     if (scoreFactor != 1)
       toNatural = constant(scoreFactor);
     if (op.getScale()) {
-      // The maximum of scores at rest is that of scaled ones where it is.
-      if (op.getState().getType().getHasT())
+      // The maximum of scores at rest is that of scaled ones where it is, and
+      // -inf stays what it is.
+      if (op.getState().getType().getHasT() || weightVanishes)
         tiles->getParentOfType<func::FuncOp>()->setAttr(
             "attn_gpu.positive_scale", b.getUnitAttr());
       toNatural = mapping.lookupOrDefault(op.getScale());
@@ -224,10 +225,12 @@ State GridLowering::stepFree(online::StepOp op, const State &state,
                   mapping.lookupOrDefault(op.getH()), m, n},
                  op.getCaptures(), results);
     // S9: an invisible key has no weight, whatever the function.
-    Value hidden = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, x,
-                                         constant(-INFINITY));
-    Value weight =
-        arith::SelectOp::create(b, loc, hidden, constant(0), results[0]);
+    Value weight = results[0];
+    if (!weightVanishes) {
+      Value hidden = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, x,
+                                           constant(-INFINITY));
+      weight = arith::SelectOp::create(b, loc, hidden, constant(0), weight);
+    }
     YieldOp::create(b, loc, weight);
   }
   hoistUniform(weights.getBody());

@@ -102,6 +102,8 @@ private:
   /// What takes scores at rest to log2 units, and to natural ones (null: 1).
   Value toLog2, toNatural;
   double scoreFactor = 1;
+  /// Proved: the weight is 0 where a score is -inf.
+  bool weightVanishes = false;
   Value count, full;
   /// What depends on m − n alone, read once for each difference.
   attn_gpu::DiagonalOp diagonal;

@@ -1,6 +1,7 @@
 //===- Normalizer.cpp - Which normalisers this target has -----------------===//
 
 #include "Lowering.h"
+#include "fovea/Analysis/BlockFacts.h"
 
 #include <cmath>
 
@@ -54,6 +55,8 @@ LogicalResult GridLowering::checkNormalizer(Operation *op, Attribute symbol) {
   bool isFree = !normalizer.hasStat() && !normalizer.hasDenom() &&
                 normalizer.getSeed().empty() &&
                 (finish.empty() || yieldsFirst(finish));
+  weightVanishes = isFree && vanishesWhereHidden(normalizer.getWeight().front(),
+                                                 /*seeded=*/false);
   if (!normalizer.getSeedValue().empty() || (!isSoftmax && !isFree))
     return unsupported(op, "normalisers other than softmax with a seed for the "
                            "row, and weights without statistics");

@@ -259,7 +259,7 @@ private:
   }
   /// Scores of a softmax that log2 e cannot overflow are kept in log2 units.
   bool log2Units() {
-    return softmax() && (plainScores() || spec.scoresAreBounded());
+    return softmax() && (plainScores() || spec.scoresAreBounded);
   }
   /// Scores need no pass of their own: scale is folded into Q.
   bool plainScores() {

@@ -1,6 +1,7 @@
 //===- KernelSpec.cpp -----------------------------------------------------===//
 
 #include "KernelSpec.h"
+#include "fovea/Analysis/BlockFacts.h"
 
 #include "fovea/Target/CPU/CPUModel.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -11,22 +12,25 @@
 
 using namespace fovea::cpu;
 
-bool KernelSpec::scoresAreBounded() {
-  auto map = step.getScores().getDefiningOp<online::MapOp>();
-  if (!map || step.getScale() || step.getRow() || step.getCol())
-    return false;
-  unsigned index = cast<OpResult>(step.getScores()).getResultNumber();
-  Value score = map.getBody().front().getTerminator()->getOperand(index);
-  if (auto mul = score.getDefiningOp<arith::MulFOp>()) {
-    FloatAttr factor;
-    bool right = matchPattern(mul.getRhs(), m_Constant(&factor));
-    if (!right && !matchPattern(mul.getLhs(), m_Constant(&factor)))
-      return false;
-    if (!(std::fabs(factor.getValueAsDouble()) < 1e6))
-      return false;
-    score = right ? mul.getLhs() : mul.getRhs();
+/// What the mask analysis proves of the regions of the step.
+static void findFacts(KernelSpec &spec) {
+  if (auto map = spec.step.getScores().getDefiningOp<online::MapOp>();
+      map && !spec.step.getScale() && !spec.step.getRow() &&
+      !spec.step.getCol()) {
+    unsigned index = cast<OpResult>(spec.step.getScores()).getResultNumber();
+    spec.scoresAreBounded =
+        fovea::staysWithin(map.getBody().front(), 1e6, index);
   }
-  return score.getDefiningOp<math::TanhOp>() != nullptr;
+  if (!spec.normalizer)
+    return;
+  bool seeded = !spec.normalizer.getSeed().empty();
+  spec.weightVanishes =
+      fovea::vanishesWhereHidden(spec.normalizer.getWeight().front(), seeded);
+  spec.denomVanishes =
+      spec.hasDenom() &&
+      fovea::vanishesWhereHidden(spec.normalizer.getDenom().front(), seeded);
+  spec.statStays = spec.hasStat() &&
+                   fovea::staysWhereHidden(spec.normalizer.getStat().front());
 }
 
 /// The only op of a kind in a block, or a diagnostic.
@@ -334,5 +338,6 @@ FailureOr<KernelSpec> fovea::cpu::analyzeKernel(func::FuncOp func) {
     if (!spec.normalizer)
       return spec.step.emitOpError("has no normalizer ") << symbol;
   }
+  findFacts(spec);
   return spec;
 }

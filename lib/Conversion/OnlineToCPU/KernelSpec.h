@@ -36,6 +36,11 @@ struct KernelSpec {
   Type elementType, scoreType;
   int64_t valueDim = 0;
 
+  /// Proved: scores stay within ±10^6; weights and denominators are 0, and the
+  /// statistic -inf, where a score is -inf.
+  bool scoresAreBounded = false;
+  bool weightVanishes = false, denomVanishes = false, statStays = false;
+
   /// Of the short form: query heads a key head.
   mlir::Value group;
   /// Of the short form: where pages of keys and values are; null without.
@@ -55,8 +60,6 @@ struct KernelSpec {
   bool scoresAreDot() {
     return dots.size() == 1 && step.getScores() == dots[0].op.getResult();
   }
-  /// What the step takes is a constant times a tanh.
-  bool scoresAreBounded();
 };
 
 /// Finds the kernel in a function; emits a diagnostic where it is not of the

@@ -160,7 +160,8 @@ LogicalResult KernelEmitter::takeStat(Value score, Value &rowMax) {
     s->pop();
     if (failed(status))
       return failure();
-    stat = e.select(isNegInf(e, score), score, results[0]);
+    stat = spec.statStays ? results[0]
+                          : e.select(isNegInf(e, score), score, results[0]);
   }
   rowMax = e.fmaxDropNaN(stat, rowMax);
   return success();
@@ -275,18 +276,23 @@ LogicalResult KernelEmitter::emitWeight(Value key, Value score, Value t,
     return success();
   }
   Value position = e.add(s->scalar(spec.step.getN0()), key);
-  Value invisible = isNegInf(e, score), zero = e.vc(0.0);
+  Value invisible;
+  if (!spec.weightVanishes || (spec.hasDenom() && !spec.denomVanishes))
+    invisible = isNegInf(e, score);
+  auto unlessHidden = [&](Value value, bool vanishes) {
+    return vanishes ? value : e.select(invisible, e.vc(0.0), value);
+  };
   Values results;
   s->push();
   LogicalResult status = callRegion(spec.normalizer.getWeight(), {score, t},
                                     true, position, results);
   if (succeeded(status))
-    weight = e.select(invisible, zero, results[0]);
+    weight = unlessHidden(results[0], spec.weightVanishes);
   if (succeeded(status) && spec.hasDenom()) {
     status = callRegion(spec.normalizer.getDenom(), {score, t}, true, position,
                         results);
     if (succeeded(status))
-      denom = e.select(invisible, zero, results[0]);
+      denom = unlessHidden(results[0], spec.denomVanishes);
   }
   s->pop();
   return status;

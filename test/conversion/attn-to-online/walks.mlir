@@ -187,6 +187,24 @@ func.func @hides(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
   return %o : !t
 }
 
+// The constant alone hides nothing where what follows is proved to stay above it.
+// CHECK-LABEL: func.func @floored
+// CHECK-NOT: online.walk.scan
+// CHECK: online.walk.segments step 256 [%c0, %{{.*}}) full
+func.func @floored(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c)
+  score {
+  ^bb0(%s: f32, %b: i64, %h: i64, %m: i64, %n: i64):
+    %none = arith.constant 0xFF800000 : f32
+    %least = arith.constant -30.0 : f32
+    %causal = arith.cmpi sge, %m, %n : i64
+    %kept = arith.select %causal, %s, %none : f32
+    %floored = arith.maximumf %kept, %least : f32
+    attn.yield %floored : f32
+  } : (!t, !t, !t, f32) -> !t
+  return %o : !t
+}
+
 // CHECK-LABEL: func.func @bias
 // CHECK: schedule(#online.cpu_schedule<m = 192,
 // CHECK: online.walk.segments step 256 [%c0, %{{.*}}) full

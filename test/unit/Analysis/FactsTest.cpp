@@ -79,6 +79,32 @@ TEST(Facts, Indices) {
   EXPECT_FALSE(factsOf(program, region, view, domain).areIndicesInRange());
 }
 
+/// What infinities make is exact, and no more than that.
+TEST(Facts, Infinities) {
+  auto at = [](K kind, FloatBounds a, FloatBounds b = FloatBounds::of(0)) {
+    return evaluateFloat(kind, a, b);
+  };
+  const FloatBounds inf = FloatBounds::of(HUGE_VAL),
+                    minus = FloatBounds::of(-HUGE_VAL),
+                    zero = FloatBounds::of(0), finite = {-5, 7};
+  auto isPoint = [](const FloatBounds &found, double value) {
+    return found.isPoint() && found.low == value;
+  };
+  EXPECT_TRUE(isPoint(at(K::Exp, minus), 0));
+  EXPECT_TRUE(isPoint(at(K::Exp, inf), HUGE_VAL));
+  EXPECT_TRUE(isPoint(at(K::FAdd, minus, finite), -HUGE_VAL));
+  EXPECT_TRUE(isPoint(at(K::FSub, minus, inf), -HUGE_VAL));
+  EXPECT_TRUE(at(K::FSub, minus, minus).nan);
+  EXPECT_TRUE(at(K::FAdd, minus, FloatBounds()).nan);
+  EXPECT_TRUE(isPoint(at(K::FDiv, FloatBounds::of(1), inf), 0));
+  EXPECT_FALSE(at(K::FDiv, inf, inf).isPoint());
+  EXPECT_TRUE(isPoint(at(K::FMul, inf, {-3, -2}), -HUGE_VAL));
+  EXPECT_TRUE(at(K::FMul, inf, {0, 2}).nan);
+  EXPECT_TRUE(isPoint(at(K::FMul, zero, finite), 0));
+  EXPECT_FALSE(isPoint(at(K::FMul, zero, {0, HUGE_VAL}), 0));
+  EXPECT_FALSE(at(K::Exp, FloatBounds::of(-200)).isPoint());
+}
+
 TEST(Facts, Congruences) {
   Builder b;
   unsigned q = b.arg("q"), kv = b.arg("kv");

@@ -7,7 +7,6 @@
 //===----------------------------------------------------------------------===//
 #include "AnalysisTestSupport.h"
 
-
 #include "gtest/gtest.h"
 
 #include <list>
