@@ -231,8 +231,7 @@ def AttnGpu_MapOp : AttnGpu_Op<"map", [Pure, AttrSizedOperandSegments]> {
   let results = (outs AttnGpu_Fragment:$result);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    (`at` `(` $origins^ `)`)? `(` $inputs `)` $body attr-dict `:` `(` qualified(type($inputs)) `)`
-    `->` qualified(type($result))
+    (`at` `(` $origins^ `)`)? `(` $inputs `)` $body attr-dict `:` functional-type($inputs, $result)
   }];
   let hasVerifier = 1;
 }

@@ -104,13 +104,8 @@ FailureOr<Scalar> KernelEmitter::scalarOf(Value value) {
   if (it != known.end())
     return it->second;
   if (auto argument = dyn_cast<BlockArgument>(value))
-    if (argument.getOwner()->getParentOp() == func) {
-      Value given = scalarArguments[argument.getArgNumber()];
-      // Of index arguments there are the sizes of tiles.
-      if (argument.getType().isIndex())
-        return scalars.index(given, 1, kMaxIndex);
-      return Scalar{given, {}};
-    }
+    if (argument.getOwner()->getParentOp() == func)
+      return Scalar{scalarArguments[argument.getArgNumber()], {}};
   return value.getDefiningOp()->emitError("has not been computed here");
 }
 
@@ -156,6 +151,10 @@ LogicalResult KernelEmitter::emitPrologue() {
   // A shuffle makes the group's number uniform for the assembler.
   group = e.intrinsic("llvm.nvvm.shfl.sync.idx.i32", e.i32,
                       {e.c(-1), e.lshr(tid, 7), e.c(0), e.c(31)});
+  // Of index arguments there are the sizes of tiles.
+  for (auto [number, value] : scalarArguments)
+    if (func.getArgument(number).getType().isIndex())
+      known[func.getArgument(number)] = scalars.index(value, 1, kMaxIndex);
   for (Operation &op : func.getBody().front()) {
     if (&op == specialize)
       break;

@@ -39,13 +39,8 @@ static bool yieldsFirst(Region &region) {
 LogicalResult GridLowering::checkNormalizer(Operation *op, Attribute symbol) {
   if (isa<attn::SoftmaxAttr>(symbol))
     return success();
-  auto reference = dyn_cast<FlatSymbolRefAttr>(symbol);
-  normalizer = reference
-                   ? SymbolTable::lookupNearestSymbolFrom<attn::NormalizerOp>(
-                         op, reference)
-                   : attn::NormalizerOp();
-  if (!normalizer)
-    return unsupported(op, "this normaliser");
+  normalizer = SymbolTable::lookupNearestSymbolFrom<attn::NormalizerOp>(
+      op, cast<FlatSymbolRefAttr>(symbol));
   Region &finish = normalizer.getFinish();
   bool isSoftmax = normalizer.hasStat() && normalizer.hasDenom() &&
                    yieldsFirst(normalizer.getStat()) &&

@@ -108,3 +108,88 @@ func.func @no_memref(%q: !memref, %k: !memref, %v: !memref, %out: !memref) {
   }
   return
 }
+
+// -----
+
+!memref = memref<?x?x?x64xbf16, strided<[?, ?, ?, ?], offset: ?>>
+!view = !online.view<?x64xbf16, ragged>
+!channel = !attn_gpu.channel<128x64xbf16, stages = 2, records = 1>
+!tile = !attn_gpu.tile<128x64xbf16>
+!frag = !attn_gpu.frag<64x128xf32, quad>
+
+func.func @records_before_the_wait(%q: !memref, %k: !memref, %v: !memref, %out: !memref, %n: index {attn.name = "n"}) {
+  %c0 = arith.constant 0 : index
+  %c2 = arith.constant 2 : index
+  %length = memref.dim %k, %c2 : !memref
+  %K = online.view %k[%c0, %c0] len(%length) : !memref -> !view
+  %qc = attn_gpu.channel "q" : !channel
+  %kc = attn_gpu.channel "k" : !channel
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) {
+      attn_gpu.fill %kc[%c0], %K[%c0] records(%n) : !channel, !view
+    }
+    attn_gpu.role mma groups(2) {
+      // expected-error@+1 {{reads the records of a use that it has not waited for in this block}}
+      %x = attn_gpu.record %kc[%c0] : !channel -> index
+      %qt = attn_gpu.wait %qc[%c0] : !channel -> !tile
+      %kt = attn_gpu.wait %kc[%c0] : !channel -> !tile
+      %p = attn_gpu.mma.start %qt, %kt transposed : !tile, !tile -> !attn_gpu.pending<!frag>
+      %s = attn_gpu.await %p keep 0 : !attn_gpu.pending<!frag> -> !frag
+    }
+  }
+  return
+}
+
+// -----
+
+!memref = memref<?x?x?x64xbf16, strided<[?, ?, ?, ?], offset: ?>>
+!channel = !attn_gpu.channel<128x64xbf16, stages = 2, records = 0>
+!tile = !attn_gpu.tile<128x64xbf16>
+!frag = !attn_gpu.frag<64x128xf32, quad>
+
+func.func @synchronous_product(%q: !memref, %k: !memref, %v: !memref, %out: !memref, %n: index {attn.name = "n"}) {
+  %c0 = arith.constant 0 : index
+  %qc = attn_gpu.channel "q" : !channel
+  %kc = attn_gpu.channel "k" : !channel
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) {
+    }
+    attn_gpu.role mma groups(2) {
+      %qt = attn_gpu.wait %qc[%c0] : !channel -> !tile
+      %kt = attn_gpu.wait %kc[%c0] : !channel -> !tile
+      %p = attn_gpu.mma.start %qt, %kt transposed : !tile, !tile -> !attn_gpu.pending<!frag>
+      %s = attn_gpu.await %p keep 0 : !attn_gpu.pending<!frag> -> !frag
+      // expected-error@+1 {{is not of the form that -convert-attn-gpu-to-nvvm takes}}
+      %t = attn_gpu.mma %qt, %kt transposed : !tile, !tile -> !frag
+    }
+  }
+  return
+}
+
+// -----
+
+!memref = memref<?x?x?x64xbf16, strided<[?, ?, ?, ?], offset: ?>>
+!view = !online.view<?x64xbf16, ragged>
+!channel = !attn_gpu.channel<128x64xbf16, stages = 2, records = 1>
+!tile = !attn_gpu.tile<128x64xbf16>
+!frag = !attn_gpu.frag<64x128xf32, quad>
+
+func.func @part_of_a_sequence(%q: !memref, %k: !memref, %v: !memref, %out: !memref, %n: index {attn.name = "n"}) {
+  %c0 = arith.constant 0 : index
+  %K = online.view %k[%c0, %c0] len(%n) : !memref -> !view
+  %qc = attn_gpu.channel "q" : !channel
+  %kc = attn_gpu.channel "k" : !channel
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) {
+      // expected-error@+1 {{sm_90a kernels take whole sequences of (batch, head) alone}}
+      attn_gpu.fill %kc[%c0], %K[%c0] records(%n) : !channel, !view
+    }
+    attn_gpu.role mma groups(2) {
+      %qt = attn_gpu.wait %qc[%c0] : !channel -> !tile
+      %kt = attn_gpu.wait %kc[%c0] : !channel -> !tile
+      %p = attn_gpu.mma.start %qt, %kt transposed : !tile, !tile -> !attn_gpu.pending<!frag>
+      %s = attn_gpu.await %p keep 0 : !attn_gpu.pending<!frag> -> !frag
+    }
+  }
+  return
+}
