@@ -125,6 +125,16 @@ static llvm::Expected<std::string> addRegisters(StringRef manifest,
 /// would take seconds to say so.
 static constexpr size_t kMostLines = 7500;
 
+/// Lines of the longest kernel; those that run ahead are short.
+static size_t countLines(StringRef ptx) {
+  size_t most = 0;
+  llvm::SmallVector<StringRef, 8> kernels;
+  ptx.split(kernels, ".visible .entry");
+  for (StringRef kernel : kernels)
+    most = std::max(most, kernel.count('\n'));
+  return most;
+}
+
 namespace {
 /// A kernel by one schedule, on its way to machine code.
 class Attempt {
@@ -159,7 +169,7 @@ llvm::Expected<std::optional<Attempt>> Attempt::start(const Program &program,
   auto kernel = lowerToPTX(program, schedule);
   if (!kernel)
     return kernel.takeError();
-  if (isLeft && StringRef(kernel->ptx).count('\n') > kMostLines)
+  if (isLeft && countLines(kernel->ptx) > kMostLines)
     return std::nullopt;
   Attempt made(std::move(*kernel));
   if (target.ptxas) {
