@@ -332,7 +332,7 @@ static inline size_t fovea_aot_round(int64_t bytes) {
 static inline int fovea_aot_positions(fovea_aot_call *call, int64_t *numbers,
                                       int *narrow) {
   const fovea_aot_options *o = call->options;
-  const int64_t limit = (int64_t)1 << 30, far = (int64_t)1 << 62;
+  const int64_t limit = (int64_t)1 << 30, far = (int64_t)1 << 56;
   int64_t b, batch = call->args.batch;
   *narrow = call->args.query_length <= limit && call->args.kv_length <= limit;
   for (b = 0; b < batch; ++b) {
@@ -341,7 +341,7 @@ static inline int fovea_aot_positions(fovea_aot_call *call, int64_t *numbers,
     int64_t ql = o && o->q_lengths ? o->q_lengths[b] : call->args.query_length;
     int64_t kl = o && o->kv_lengths ? o->kv_lengths[b] : call->args.kv_length;
     if (qo < -far || qo > far || ko < -far || ko > far)
-      return fovea_aot_fail(call, 1, "offset", "must lie within 2^62", 0, 0);
+      return fovea_aot_fail(call, 1, "offset", "must lie within 2^56", 0, 0);
     if (ql < 0 || ql > call->args.query_length)
       return fovea_aot_fail(call, 1, "q_lengths", "must lie within 0 and",
                             call->args.query_length, ql);

@@ -32,11 +32,11 @@ llvm::Error checkSizes(const fovea_mask_query &query, int64_t rowSize,
     if (value < least)
       return invalid(Twine(name) + ": must be at least " + Twine(least) +
                      ", got " + Twine(value));
-  constexpr int64_t limit = int64_t(1) << 62;
+  constexpr int64_t limit = int64_t(1) << 56;
   for (auto [name, value] : {std::pair("q_offset", query.q_offset),
                              std::pair("kv_offset", query.kv_offset)})
     if (value > limit || value < -limit)
-      return invalid(Twine(name) + ": must lie within -2^62 and 2^62, got " +
+      return invalid(Twine(name) + ": must lie within -2^56 and 2^56, got " +
                      Twine(value));
   auto tiles = [](int64_t length, int64_t block) {
     return length / block + (length % block != 0);

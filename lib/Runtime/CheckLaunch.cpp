@@ -298,7 +298,8 @@ llvm::Error Checker::checkScales() {
 }
 
 llvm::Error Checker::checkPositions() {
-  constexpr int64_t limit = int64_t(1) << 62;
+  // The bounds of masks take positions within ±2^57.
+  constexpr int64_t limit = int64_t(1) << 56;
   size_t batch = static_cast<size_t>(view.batch);
   // Batches without elements may be more than memory could hold.
   size_t kept = isEmptyLaunch(view) ? 0 : batch;
@@ -309,7 +310,7 @@ llvm::Error Checker::checkPositions() {
     out.assign(kept, 0);
     for (size_t b = 0; given && b < batch; ++b) {
       if (given[b] > limit || given[b] < -limit)
-        return invalid(name + ": must lie within -2^62 and 2^62, got " +
+        return invalid(name + ": must lie within -2^56 and 2^56, got " +
                        Twine(given[b]));
       if (b < kept)
         out[b] = given[b];

@@ -178,7 +178,7 @@ def attention(
     captures : mapping of str to array, optional
         Arrays for keyword-only parameters of the mods.
     q_offset, kv_offset : int or integer array [B]
-        What the mods' positions start at, within -2**62...2**62; arrays of any
+        What the mods' positions start at, within -2**56...2**56; arrays of any
         integer type.
     q_lengths, kv_lengths : int or integer array [B], optional
         Rows and keys that exist, within 0...M and 0...N.

@@ -20,8 +20,9 @@ from . import _tensors
 from ._tensors import INTEGERS, ITEMSIZE, NAMES, SHORT, type_name
 
 MAX_HEAD_DIM = 512
-#: Offsets lie within -2**62...2**62: positions are then int64 at any length.
-_FARTHEST = 1 << 62
+#: Offsets lie within this on either side: sums of positions are then int64.
+_FARTHEST = 1 << 56
+_LARGEST = 1 << 62
 #: Of a schedule's names and numbers: longer ones are no settings at all.
 _LONGEST_SETTING = 32
 _F32_MAX = float(np.finfo(np.float32).max)
@@ -165,7 +166,7 @@ def _setting(key: object, value: object) -> str:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name}: must be an int, got {type_name(value)}")
     number = int(value)
-    if abs(number) > _FARTHEST:
+    if abs(number) > _LARGEST:
         raise ValueError(f"{name}: must be at most 2^62 in size, got a larger one")
     return str(number)
 
@@ -220,7 +221,7 @@ def batch_entries(
 
 def offset_entries(value: object, name: str, batch: int) -> int | list[int]:
     """Read q_offset or kv_offset: one number for all, or one a batch."""
-    return batch_entries(value, name, batch, -_FARTHEST, _FARTHEST, "-2**62...2**62")
+    return batch_entries(value, name, batch, -_FARTHEST, _FARTHEST, "-2**56...2**56")
 
 
 def offset(value: object, name: str, batch: int) -> list[int] | None:

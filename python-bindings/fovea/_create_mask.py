@@ -80,7 +80,7 @@ def create_block_mask(
     captures : mapping of str to array, optional
         Arrays for keyword-only parameters of the mask_mod.
     q_offset, kv_offset : int or integer array [B]
-        What the positions start at, within -2**62...2**62; a call with the mask
+        What the positions start at, within -2**56...2**56; a call with the mask
         has the same.
     device : optional
         Where the mask will live; None or "cpu".

@@ -93,9 +93,10 @@ struct KeyBounds {
 
 /// What a kernel is promised of every launch, before any value is known.
 struct KeyDomain {
-  Interval position; ///< of queries and keys, within ±2^60
+  Interval position; ///< of queries and keys, within ±2^57
   Interval index;    ///< batch and head
-  /// All positions lie from 0 to 2^30 - 1, or within ±2^60.
+  /// All positions lie from 0 to 2^30 - 1, or within ±2^57: offsets lie
+  /// within ±2^56, and so sums of a few do not wrap.
   static KeyDomain of(bool narrow);
 };
 

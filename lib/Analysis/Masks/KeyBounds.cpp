@@ -569,7 +569,7 @@ Parts Solver::solveRoot(unsigned maxCases) {
 //===----------------------------------------------------------------------===//
 
 KeyDomain KeyDomain::of(bool narrow) {
-  constexpr int64_t close = int64_t(1) << 30, most = int64_t(1) << 60;
+  constexpr int64_t close = int64_t(1) << 30, most = int64_t(1) << 57;
   Interval index{0, (narrow ? close : most) - 1};
   return {narrow ? index : Interval{-most, most}, index};
 }

@@ -127,29 +127,29 @@ ATTENTION = {
         dict(kv_offset=np.zeros((2, 1), np.int64)), ValueError,
         "kv_offset: shape must be (2,), one entry a batch, got (2, 1)",
     ),
-    "q_offset beyond 2**62": (
+    "q_offset beyond 2**56": (
         dict(q_offset=2**63), ValueError,
-        f"q_offset: must be in -2**62...2**62, got {2**63}",
+        f"q_offset: must be in -2**56...2**56, got {2**63}",
     ),
     "q_offset just beyond": (
-        dict(q_offset=2**62 + 1), ValueError,
-        f"q_offset: must be in -2**62...2**62, got {2**62 + 1}",
+        dict(q_offset=2**56 + 1), ValueError,
+        f"q_offset: must be in -2**56...2**56, got {2**56 + 1}",
     ),
     "q_offset uint64 beyond": (
         dict(q_offset=np.array([0, 2**64 - 1], np.uint64)), ValueError,
-        f"q_offset: must be in -2**62...2**62, got {2**64 - 1} at b=1",
+        f"q_offset: must be in -2**56...2**56, got {2**64 - 1} at b=1",
     ),
     "kv_lengths uint64 beyond": (
         dict(kv_lengths=np.array([2**63, 1], np.uint64)), ValueError,
         f"kv_lengths: must be in 0...10, got {2**63} at b=0",
     ),
-    "kv_offset below -2**62": (
+    "kv_offset below -2**56": (
         dict(kv_offset=-(2**63) - 1), ValueError,
-        f"kv_offset: must be in -2**62...2**62, got {-(2**63) - 1}",
+        f"kv_offset: must be in -2**56...2**56, got {-(2**63) - 1}",
     ),
-    "kv_offset array beyond 2**62": (
+    "kv_offset array beyond 2**56": (
         dict(kv_offset=np.array([0, 2**63 - 2])), ValueError,
-        f"kv_offset: must be in -2**62...2**62, got {2**63 - 2} at b=1",
+        f"kv_offset: must be in -2**56...2**56, got {2**63 - 2} at b=1",
     ),
     # lengths
     "q_lengths above": (

@@ -186,4 +186,24 @@ TEST(KeyBounds, LargeMasksStaySmall) {
   EXPECT_EQ(values[bounds.parts[0].end], 8);
 }
 
+TEST(KeyBounds, FarPositionsHaveClosedFormsToo) {
+  constexpr int64_t far = int64_t(1) << 56;
+  for (const char *text :
+       {"0 <= q - kv < w", "kv < p or q >= kv", "abs(q - kv) <= w",
+        "q >= kv and (kv < 4 or q - kv < w)"}) {
+    SCOPED_TRACE(text);
+    MaskCase mask(text, 3, 4);
+    Oracle oracle(mask.program, *mask.program.mask, false, mask.views,
+                  mask.sizes);
+    BoundsCheck check(mask.program, mask.views, mask.sizes, /*narrow=*/false);
+    EXPECT_TRUE(check.isClosedForm());
+    for (int64_t at : {-far, -int64_t(20), far})
+      for (int64_t shift : {-5, 0, 5}) {
+        BoundsCheck::Result result = check.run(oracle, 0, 0, {at, at + 9},
+                                               {at + shift, at + shift + 30});
+        EXPECT_EQ(result.error, "");
+      }
+  }
+}
+
 } // namespace

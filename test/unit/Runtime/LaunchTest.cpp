@@ -195,12 +195,12 @@ const Case cases[] = {
      [](Launch &l) {
        const_cast<int64_t *>(l.capture.strides)[0] = int64_t(1) << 60;
      }},
-    {"q_offset: must lie within -2^62 and 2^62",
+    {"q_offset: must lie within -2^56 and 2^56",
      [](Launch &l) {
        l.numbers = {0, std::numeric_limits<int64_t>::max()};
        l.launch.q_offset = l.numbers.data();
      }},
-    {"kv_offset: must lie within -2^62 and 2^62",
+    {"kv_offset: must lie within -2^56 and 2^56",
      [](Launch &l) {
        l.numbers = {std::numeric_limits<int64_t>::min(), 0};
        l.launch.kv_offset = l.numbers.data();
