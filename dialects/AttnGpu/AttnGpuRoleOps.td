@@ -35,7 +35,8 @@ def AttnGpu_SpecializeOp : AttnGpu_Op<"specialize", [SingleBlock, NoTerminator,
     Constraints:
     - (C19) holds roles alone: one that loads, then one that computes
     - (C35) registers, where set, are set for both roles: a multiple of 8 from 24
-      to 240 a thread, all threads together at most 65536
+      to 240 a thread, all threads together at most what a launch with the same
+      number for all of them can have
 
     Example: `attn_gpu.specialize { attn_gpu.role load … attn_gpu.role mma … }`
   }];

@@ -308,8 +308,10 @@ LogicalResult ChannelOp::verify() {
 
 /// C35
 static LogicalResult verifyRegisters(SpecializeOp op, RoleOp load, RoleOp mma) {
-  constexpr int64_t threads = 128, limit = 65536;
-  int64_t sum = 0;
+  // The launch takes as many for each thread, in units of 8; roles share these.
+  constexpr int64_t threads = 128, all = 65536;
+  int64_t groups = load.getGroups() + mma.getGroups(), sum = 0;
+  int64_t limit = all / (groups * threads) / 8 * 8 * groups * threads;
   if (load.getRegisters().has_value() != mma.getRegisters().has_value())
     return op.emitOpError("registers must be set for both roles or for none");
   for (RoleOp role : {load, mma}) {

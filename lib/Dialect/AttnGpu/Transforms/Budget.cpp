@@ -41,7 +41,9 @@ namespace {
 struct Registers {
   int64_t load, mma;
   constexpr bool fit(int64_t groups, int64_t limit) const {
-    return (load + groups * mma) * kThreadsPerGroup <= limit;
+    int64_t threads = (groups + 1) * kThreadsPerGroup;
+    return (load + groups * mma) * kThreadsPerGroup <=
+           limit / threads / 8 * 8 * threads;
   }
 };
 } // namespace
