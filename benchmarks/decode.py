@@ -5,7 +5,8 @@ Beside each row the same bytes are read plainly by the same number of threads,
 started together; plain read and kernel take turns. The rate of memory moves with
 what else runs on the machine, so the share is the median over the turns of the
 time of the reads round a kernel by that of the kernel, and a turn counts where
-these reads agree.
+these reads agree. Of pages there is a second share: what reading them in the
+order of their table takes of it.
 
     python benchmarks/decode.py [--threads N] [--quick] [--seconds S]
     python benchmarks/decode.py --merge A.json B.json --json ALL.json
@@ -84,11 +85,18 @@ class Reader:
         subprocess.run(command, check=True)
         self._call = ctypes.CDLL(str(library)).read_seconds
         self._call.restype = ctypes.c_double
-        self._call.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_size_t, ctypes.c_int]
+        sizes = [ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+        self._call.argtypes = [ctypes.c_void_p] * 2 + sizes
 
-    def seconds(self, k: np.ndarray, v: np.ndarray) -> float:
+    def seconds(
+        self, k: np.ndarray, v: np.ndarray, table: np.ndarray | None = None
+    ) -> float:
+        """Of all bytes in order; with a table, page by page in its order."""
         at = [x.__array_interface__["data"][0] for x in (k, v)]
-        return self._call(*at, k.nbytes, self.threads)
+        pages = (None, 0)
+        if table is not None:
+            pages = (table.__array_interface__["data"][0], k[0].nbytes)
+        return self._call(*at, k.nbytes, *pages, self.threads)
 
 
 def fill(shape: tuple[int, ...], dtype: np.dtype, rng: np.random.Generator) -> Any:
@@ -177,16 +185,24 @@ def measure(case: tuple, given: argparse.Namespace, reader: Reader) -> dict | No
     kernel = fovea.compile(D=D, dtype=dtype)
     kernel(q, k_view, v_view)
     reads = [reader.seconds(k, v)]
+    table = None
+    if isinstance(k_view, fovea.Pages):
+        table = np.ascontiguousarray(k_view.table, np.int64).reshape(-1)
     kernels: list[float] = []
+    of_pages: list[float] = []
     until = time.perf_counter() + given.seconds
     while len(kernels) < 5 or time.perf_counter() < until:
         start = time.perf_counter()
         kernel(q, k_view, v_view)
         kernels.append(time.perf_counter() - start)
         reads.append(reader.seconds(k, v))
+        if table is not None:
+            of_pages.append(reads[-1] / reader.seconds(k, v, table))
     size = k.nbytes + v.nbytes
     row = {"dtype": dtype, "group": group, "layout": layout, "B": batch}
     row |= {"N": length, "Hk": heads, "bytes": size}
+    if of_pages:
+        row["pages_of_read"] = median(of_pages)
     return row | summary(reads, kernels, size)
 
 
@@ -208,7 +224,7 @@ def shown(rows: list[dict]) -> Table:
     table = Table(title=f"decode on the CPU, D {D}, one query a head")
     for column in ("dtype", "heads", "layout", "B", "N"):
         table.add_column(column, no_wrap=True)
-    for column in ("ms", "GB/s", "read GB/s", "of read"):
+    for column in ("ms", "GB/s", "read GB/s", "of read", "read of pages"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
@@ -221,6 +237,7 @@ def shown(rows: list[dict]) -> Table:
             f"{row['kernel_gb_s']:.1f}",
             f"{row['read_gb_s']:.1f}",
             f"{row['of_read']:.0%}",
+            f"{row['pages_of_read']:.0%}" if "pages_of_read" in row else "",
         )
     return table
 

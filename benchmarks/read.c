@@ -1,6 +1,7 @@
 // Reads two arrays with several threads and returns the seconds: what a decode
 // step cannot be faster than. Pieces of 1 MiB are handed out by one counter,
-// the threads start together.
+// the threads start together. With a table the arrays are pages, read in its
+// order: a page of the first array, then that of the second.
 //
 //   cc -O3 -march=native -shared -fPIC read.c -o read.so -lpthread
 #include <immintrin.h>
@@ -20,6 +21,8 @@ typedef struct Job {
   const char *arrays[2];
   size_t bytes; // of each
   size_t next;
+  const long *table; // null without
+  size_t page;       // bytes
   pthread_barrier_t gate;
   double begin[MostThreads], end[MostThreads];
   int number;
@@ -41,6 +44,14 @@ static int readPiece(const char *from, size_t bytes) {
   return _mm256_extract_epi32(sum[0], 0) ^ _mm256_extract_epi32(sum[0], 5);
 }
 
+static int readPages(const Job *job, size_t first, size_t end) {
+  int sum = 0;
+  for (size_t i = first; i < end; ++i)
+    for (int j = 0; j < 2; ++j)
+      sum ^= readPiece(job->arrays[j] + job->table[i] * job->page, job->page);
+  return sum;
+}
+
 static void *work(void *argument) {
   Job *job = argument;
   int self = __atomic_fetch_add(&job->number, 1, __ATOMIC_RELAXED), sum = 0;
@@ -51,7 +62,11 @@ static void *work(void *argument) {
                  2 * pieces;) {
     size_t start = i / 2 * Piece;
     size_t bytes = job->bytes - start < Piece ? job->bytes - start : Piece;
-    sum ^= readPiece(job->arrays[i % 2] + start, bytes);
+    if (!job->table)
+      sum ^= readPiece(job->arrays[i % 2] + start, bytes);
+    else if (i % 2 == 0) // both arrays at once
+      sum ^= readPages(job, start / job->page,
+                       (start + bytes + job->page - 1) / job->page);
   }
   job->end[self] = now();
   kept = sum;
@@ -59,12 +74,14 @@ static void *work(void *argument) {
 }
 
 double read_seconds(const char *first, const char *second, size_t bytes,
-                    int threads) {
+                    const long *table, size_t page, int threads) {
   static Job job;
   pthread_t others[MostThreads];
   job.arrays[0] = first;
   job.arrays[1] = second;
   job.bytes = bytes;
+  job.table = table;
+  job.page = page;
   job.next = job.number = 0;
   pthread_barrier_init(&job.gate, NULL, threads);
   for (int i = 1; i < threads; i++)
