@@ -85,7 +85,7 @@ def describe_machine() -> Iterator[dict[str, Any]]:
     yield machine(torch)
 
 
-def _start() -> tuple[Any, Any, int]:
+def start() -> tuple[Any, Any, int]:
     """torch and the driver, with a context; for children."""
     import torch
 
@@ -99,7 +99,7 @@ def _start() -> tuple[Any, Any, int]:
 def check_kernel(kernel: Kernel, quick: bool) -> Iterator[dict[str, Any]]:
     from fovea_gpu.check import check_shape
 
-    torch, driver, processors = _start()
+    torch, driver, processors = start()
     loaded = LoadedKernel(driver, kernel)
     for shape in check_shapes(kernel, quick):
         found = check_shape(torch, loaded, shape, processors)
@@ -110,7 +110,7 @@ def check_kernel(kernel: Kernel, quick: bool) -> Iterator[dict[str, Any]]:
 def time_group(
     group: Group, peers: tuple[str, ...], rounds: int, with_sustained: bool
 ) -> Iterator[dict[str, Any]]:
-    torch, driver, processors = _start()
+    torch, driver, processors = start()
     yield from measure_group(
         torch,
         driver,
@@ -194,7 +194,7 @@ def main() -> int:
     if options.dry_run:
         return dry_run(checked, options.quick)
     if options.mode == "touch":
-        torch, driver, processors = _start()
+        torch, driver, processors = start()
         touch(torch, driver, checked, processors)
         return 0
     session = Session(options, checked if options.mode != "time" else kernels)

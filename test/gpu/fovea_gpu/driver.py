@@ -213,10 +213,11 @@ class LoadedKernel:
         for arguments in self._launches(packed, stream):
             self._call("cuLaunchKernel", *arguments)
 
-    def launcher(self, packed: Packed, stream: int) -> Any:
-        """A function without arguments that launches, for timing."""
+    def launcher(self, packed: Packed, stream: int, part: slice = slice(None)) -> Any:
+        """A function without arguments that launches, for timing; `part`: which of
+        its kernels, the one that attends last."""
         function = self.driver.cuLaunchKernel
-        launches = self._launches(packed, stream)
+        launches = self._launches(packed, stream)[part]
 
         def launch(packed: Packed = packed) -> None:
             for arguments in launches:
