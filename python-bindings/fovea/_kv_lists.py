@@ -130,6 +130,11 @@ def classes_from_lists(
         )
     if seq_lengths is None:
         lengths = (rows * size[0], width * size[1])
+        if max(lengths) > 1 << 62:
+            raise ValueError(
+                "BLOCK_SIZE: must leave lengths of at most 2^62 to the lists, got"
+                f" {size} for {rows} x {width} tiles"
+            )
     else:
         if not isinstance(seq_lengths, (tuple, list)) or len(seq_lengths) != 2:
             pair = isinstance(seq_lengths, (tuple, list))

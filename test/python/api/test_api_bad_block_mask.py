@@ -352,6 +352,11 @@ LISTS = {
     "BLOCK_SIZE": (
         dict(BLOCK_SIZE=0), ValueError, "BLOCK_SIZE: must be at least 1, got 0",
     ),
+    "BLOCK_SIZE beyond lengths": (
+        dict(BLOCK_SIZE=(1 << 62, 64)), ValueError,
+        "BLOCK_SIZE: must leave lengths of at most 2^62 to the lists, got"
+        " (4611686018427387904, 64) for 2 x 3 tiles",
+    ),
     "BLOCK_SIZE device": (
         dict(BLOCK_SIZE="cuda"), TypeError,
         "BLOCK_SIZE: must be an int or (q, kv), got 'cuda' (a device goes to device=)",
