@@ -1,6 +1,6 @@
 //===- Ahead.cpp - What comes next is fetched while products run ----------===//
 //
-// In the last block of an item each step of the values asks for one line: of
+// In the last blocks of an item each step of the values asks for one line: of
 // the rows that the item is about to store, then of the queries and the new
 // keys and values of the item that comes next. A pass over the keys takes one
 // column of lines, so that a step does no more than move a pointer.
@@ -109,7 +109,7 @@ LineFetch KernelEmitter::fetchOfPass(Value panel, Value column) {
                      e.udiv(column, e.c(e.group)));
   Value entry = e.udiv(pass, lines), nothing = e.c(fetchedArrays());
   Value line = e.sub(pass, e.mul(entry, lines));
-  entry = e.select(isLastBlock, e.min(entry, nothing), nothing);
+  entry = e.select(nearEnd, e.min(entry, nothing), nothing);
   Value from = e.gep(at(at_.ahead), e.mul(entry, e.c(entryBytes)), e.i8);
   Value base = e.gep(e.load(e.ptr, from), e.mul(line, e.c(lineBytes)), e.i8);
   return {base, e.load(e.i64, e.gep(from, 8))};

@@ -112,6 +112,15 @@ Value Emitter::dotPairs(Value pair, Value lanePairs, Value z, Value kept) {
   return join(parts);
 }
 
+Value Emitter::nativeStep(Value x, Value y, Value z) {
+  if (x.getType() == f)
+    return fma(nativeSplat(x), y, z);
+  auto pairs = VectorType::get({2 * native}, b.getBF16Type());
+  x = LLVM::BitcastOp::create(b, loc, pairs, nativeSplat(x));
+  y = LLVM::BitcastOp::create(b, loc, pairs, y);
+  return intrinsic("llvm.x86.avx512bf16.dpbf16ps.512", z.getType(), {z, x, y});
+}
+
 Value Emitter::makePairs(Value x, Value y) {
   auto pairs = VectorType::get({2 * native}, b.getBF16Type());
   SmallVector<int32_t> mask;

@@ -77,6 +77,9 @@ public:
   /// pairs of every lane, which travel as bits of a score vector. `kept` has
   /// the bits of x that a lane sees; null: all.
   Value dotPairs(Value pair, Value lanePairs, Value z, Value kept = {});
+  /// z + x · y for one register y: a scalar of the score type, or a pair with
+  /// pairs.
+  Value nativeStep(Value x, Value y, Value z);
   /// Rounds x and y to bf16: the pair (x, y) of every lane.
   Value makePairs(Value x, Value y);
   /// The larger; y where x is NaN: one vmaxps.

@@ -29,7 +29,9 @@ void KernelEmitter::layOutScratch() {
   int64_t firstOfPanel = layout.bytes();
   for (size_t i = 0; i < spec.dots.size(); ++i)
     at_.scores.push_back(layout.reserve(keys * vector));
-  at_.runs = layout.reserve(groups * 16);
+  at_.runs = layout.reserve(groups * runBytes * runKinds());
+  if (hasHalves())
+    at_.runCounts = layout.reserve(NumRunKinds * 8);
   if (isShort())
     layOutShort(firstOfPanel);
   for (const DotSpec &dot : spec.dots) {
@@ -361,9 +363,9 @@ LogicalResult KernelEmitter::enterBlock(Value n0, Value taken) {
 }
 
 LogicalResult KernelEmitter::emitBlock(Value n0, Value taken, Value full,
-                                       Value isLast) {
+                                       Value ends) {
   LogicalResult status = enterBlock(n0, taken);
-  isLastBlock = isLast;
+  nearEnd = ends;
   keyRows.clear();
   for (auto [i, dot] : llvm::enumerate(spec.dots))
     keyRows.push_back(prepareKeys(dot, i, n0));
@@ -385,7 +387,14 @@ LogicalResult KernelEmitter::emitPanel(Value panel, Value full) {
     return failure();
   LogicalResult status = success();
   runCount = e.branch(
-      full, {e.i64}, [&]() -> Values { return {e.c(1)}; },
+      full, {e.i64},
+      [&]() -> Values {
+        if (hasHalves())
+          for (int64_t kind = 0; kind < NumRunKinds; ++kind)
+            e.store(e.c(kind <= WholeRuns),
+                    e.gep(at(at_.runCounts), e.c(kind), e.i64));
+        return {e.c(1)};
+      },
       [&]() -> Values {
         Value masked = e.c(1);
         if (failed(emitMaskedRuns(panel, masked)))
@@ -403,6 +412,8 @@ LogicalResult KernelEmitter::emitPanel(Value panel, Value full) {
       emitTileValues(valueRows, panel, alpha);
     else
       emitValues(valueRows, panel, alpha);
+    if (hasHalves())
+      emitHalfValues(valueRows, panel);
   });
   return status;
 }

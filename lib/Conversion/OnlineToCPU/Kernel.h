@@ -58,6 +58,14 @@ struct Fetch {
   int64_t rowLines = 0, lines = 0;
 };
 
+/// What the lanes of a panel see of a group of keys. Halves: one of the panel's
+/// two registers sees none of it.
+enum GroupClass : int64_t { Dead, Partial, Full, LowHalf, HighHalf };
+
+/// Runs of keys: those that some lane sees, those that both halves of a panel
+/// multiply, those of the low and of the high half.
+enum RunKind : int64_t { LiveRuns, WholeRuns, LowRuns, HighRuns, NumRunKinds };
+
 /// Lines that a loop fetches: one a step, so many bytes apart.
 struct LineFetch {
   Value base, stride;
@@ -83,7 +91,7 @@ private:
   void bindRows(Value panel);
   void bindKey(Value keyInBlock);
   LogicalResult enterBlock(Value n0, Value taken);
-  LogicalResult emitBlock(Value n0, Value count, Value full, Value isLast);
+  LogicalResult emitBlock(Value n0, Value count, Value full, Value ends);
   LogicalResult emitPanel(Value panel, Value full);
   void layOutScratch();
   void useScratchState();
@@ -115,7 +123,7 @@ private:
   Value lastTileRun(std::pair<Value, Value> runs);
   Value endOfTileRun(Value run);
   Value tileRunField(Type type, size_t offset);
-  void emitBlocks(Value begin, Value end, Value full, Value isLast);
+  void emitBlocks(Value begin, Value end, Value full, Value lastKey);
 
   // Helpers.cpp
   void emitPackFunction();
@@ -218,8 +226,19 @@ private:
   // Masks.cpp
   void emitFullRuns();
   LogicalResult emitMaskedRuns(Value panel, Value &runs);
-  Value emitRunList(Value groups);
-  std::pair<Value, Value> loadRun(Value run);
+  Value emitRunList(Value groups, Value kind);
+  std::pair<Value, Value> loadRun(Value run, Value kind = {});
+  Value runCountOf(Value kind);
+  Value groupClass(Value group);
+  Value runsOf(Value kind);
+  Value classify(Value some, Value full);
+  Value isOfKind(Value kind, Value cls);
+
+  // Halves.cpp
+  bool hasHalves();
+  void emitHalfScores(unsigned dot, const BlockRows &keys, Value panel,
+                      Value group, Value half);
+  void emitHalfValues(const BlockRows &values, Value panel);
 
   // Rows.cpp
   LogicalResult emitScores(Value panel, Value &rowMax);
@@ -286,6 +305,9 @@ private:
     return (dim + stepElements() - 1) / stepElements();
   }
   int64_t packedSteps(int64_t dim) { return padded(steps(dim), e.native); }
+  /// A run in scratch: its first key and its end.
+  static constexpr int64_t runBytes = 16;
+  int64_t runKinds() { return hasHalves() ? int64_t(NumRunKinds) : 1; }
   int64_t blockKeys() { return spec.schedule.getN(); }
   int64_t maxPanels() { return spec.schedule.getM() / e.lanes; }
   int64_t padded(int64_t n, int64_t unit) const {
@@ -326,7 +348,7 @@ private:
   // Offsets in scratch.
   struct {
     int64_t zeros, output, rowMax, rowSum, packedValues, words, visible,
-        classes, runs, walk, rowBuffer, tileConfig, ahead;
+        classes, runs, runCounts, walk, rowBuffer, tileConfig, ahead;
     // Of the first of two passes: o, l, t; what the weights are multiplied by.
     int64_t firstOutput, firstSum, firstMax, factor;
     SmallVector<int64_t> queries, scores, packedKeys, keyTail;
@@ -368,7 +390,7 @@ private:
   /// Whether the second of two passes runs.
   Value inSecondPass;
   // Per block.
-  Value blockStart, count, isLastBlock;
+  Value blockStart, count, nearEnd;
   SmallVector<BlockRows> keyRows;
   BlockRows valueRows;
   // Per panel.

@@ -90,6 +90,7 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
   Value output =
       e.gep(state.output, e.mul(panel, e.c(valuePadded() * e.lanes)), e.f);
   bool exact = spec.schedule.getExact();
+  Value kind = hasHalves() ? e.c(WholeRuns) : Value();
   e.loop(e.c(0), e.c(valuePadded()), e.group, [&](Value column) {
     Values acc;
     for (int64_t i = 0; i < e.group; ++i) {
@@ -101,9 +102,9 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
     if (fetchesAhead())
       fetch = fetchOfPass(panel, column);
     acc =
-        e.loop(e.c(0), runCount, e.c(1), acc,
+        e.loop(e.c(0), kind ? runCountOf(kind) : runCount, e.c(1), acc,
                [&](Value run, ValueRange outer) -> Values {
-                 std::pair<Value, Value> keys = loadRun(run);
+                 std::pair<Value, Value> keys = loadRun(run, kind);
                  Value from = keys.first, to = keys.second;
                  if (pairs()) {
                    from = e.udiv(from, e.c(2));

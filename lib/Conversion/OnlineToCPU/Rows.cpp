@@ -25,7 +25,7 @@ LogicalResult KernelEmitter::emitScores(Value panel, Value &rowMax) {
   // A second pass knows the row's maximum: no weight is larger than at the end.
   if (hasTwoPasses() && spec.hasStat())
     before = e.fmaxDropNaN(e.loadRow(at(at_.firstMax), panel), before);
-  auto emitGroup = [&](Value g, Value maximum) -> Value {
+  auto emitProducts = [&](Value g, Value maximum) -> Value {
     Value plainMax = maximum;
     for (auto [i, dot] : llvm::enumerate(spec.dots)) {
       if (isShort()) {
@@ -46,12 +46,32 @@ LogicalResult KernelEmitter::emitScores(Value panel, Value &rowMax) {
           plainMax = e.fmaxDropNaN(score, plainMax);
       }
     }
+    return plainMax;
+  };
+  auto emitGroup = [&](Value g, Value maximum) -> Value {
+    Value cls = isShort() ? Value() : groupClass(g);
+    auto products = [&]() -> Values { return {emitProducts(g, maximum)}; };
+    Value plainMax;
+    if (hasHalves()) {
+      Value half = arith::ExtUIOp::create(e.b, e.loc, e.i64, cls);
+      half = e.sub(half, e.c(LowHalf));
+      plainMax = e.branch(
+          e.icmp(P::sge, half, e.c(0)), {e.vf},
+          [&]() -> Values {
+            for (unsigned i = 0; i < spec.dots.size(); ++i)
+              emitHalfScores(i, keyRows[i], panel, g, half);
+            return {maximum};
+          },
+          products)[0];
+    } else {
+      plainMax = products()[0];
+    }
     Value end = e.min(e.add(g, e.c(e.group)), count);
     if (!(plainScores() && softmax()) &&
         failed(emitScoreLoop(g, end, plainMax)))
       status = failure();
-    Value cls =
-        e.load(e.i8, e.gep(at(at_.classes), e.udiv(g, e.c(e.group)), e.i8), 1);
+    if (isShort())
+      cls = groupClass(g);
     Value two = arith::ConstantIntOp::create(e.b, e.loc, 2, 8);
     return e.branch(
         e.icmp(P::ne, cls, two), {e.vf},

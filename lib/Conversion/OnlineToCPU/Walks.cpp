@@ -62,14 +62,14 @@ void KernelEmitter::bindTileRuns() {
   tileRuns = LLVM::SelectOp::create(e.b, e.loc, given, tileRuns, open);
 }
 
-/// Runs the block body over [begin, end).
+/// Runs the block body over [begin, end) of a walk that ends at lastKey.
 void KernelEmitter::emitBlocks(Value begin, Value end, Value full,
-                               Value isLast) {
+                               Value lastKey) {
   int64_t keys = blockKeys();
   e.loop(begin, end, keys, [&](Value n0) {
-    Value left = e.sub(end, n0), taken = e.min(left, e.c(keys));
-    Value ends = e.land(isLast, e.icmp(P::sle, left, e.c(keys)));
-    if (failed(emitBlock(n0, taken, full, ends)))
+    Value taken = e.min(e.sub(end, n0), e.c(keys));
+    Value left = e.sub(lastKey, e.add(n0, taken));
+    if (failed(emitBlock(n0, taken, full, e.icmp(P::slt, left, e.c(keys)))))
       walked = failure();
   });
 }
@@ -93,14 +93,14 @@ LogicalResult KernelEmitter::emitWalk() {
 
 void KernelEmitter::emitSegments(online::WalkSegmentsOp segments) {
   unsigned number = segments.getBegins().size();
-  Value table = at(at_.walk), last = e.c(0);
+  Value table = at(at_.walk), lastKey = e.c(0);
   for (unsigned i = 0; i < number; ++i) {
     int64_t entry = segmentBytes * i;
     Value begin = s->scalar(segments.getBegins()[i]);
     Value end = s->scalar(segments.getEnds()[i]);
     e.store(begin, e.gep(table, entry));
     e.store(end, e.gep(table, entry + 8));
-    last = e.select(e.icmp(P::slt, begin, end), e.c(i), last);
+    lastKey = e.select(e.icmp(P::slt, begin, end), end, lastKey);
     bool full = segments.getSegmentClass(i) == online::ClassKind::Full;
     e.store(e.c(full), e.gep(table, entry + 16));
   }
@@ -108,7 +108,7 @@ void KernelEmitter::emitSegments(online::WalkSegmentsOp segments) {
     Value entry = e.gep(table, e.mul(i, e.c(segmentBytes)), e.i8);
     Value full = e.icmp(P::ne, e.load(e.i64, e.gep(entry, 16)), e.c(0));
     emitBlocks(e.load(e.i64, entry), e.load(e.i64, e.gep(entry, 8)), full,
-               e.icmp(P::eq, i, last));
+               lastKey);
   });
 }
 
@@ -182,8 +182,9 @@ void KernelEmitter::emitTileRuns(Value b, Value h, Value tile, Value begin,
              Value next = endOfTileRun(run);
              Value from = e.max(carried[0], begin), to = e.min(next, end);
              to = e.select(e.icmp(P::eq, cls, e.c(0)), from, to);
-             Value isLast = e.icmp(P::sge, i, lastTileRun(runs));
-             emitBlocks(from, to, e.icmp(P::eq, cls, e.c(2)), isLast);
+             Value lastKey = endOfTileRun(loadTileRun(lastTileRun(runs)));
+             emitBlocks(from, to, e.icmp(P::eq, cls, e.c(2)),
+                        e.min(lastKey, end));
              return {next};
            });
   });

@@ -10,7 +10,13 @@
 // CHECK: scf.if
 // CHECK: arith.cmpi sge, %{{.*}}, %{{.*}} : vector<32xi32>
 // CHECK: llvm.bitcast %{{.*}} : vector<32xi1> to i32
-// CHECK: %{{.*}}:8 = scf.for
+// Groups that one register of the panel does not see are multiplied by the
+// other alone.
+// CHECK: arith.andi %{{.*}}, %c65535_i32 : i32
+// CHECK: arith.andi %{{.*}}, %c-65536_i32 : i32
+// CHECK: %{{.*}}:8 = scf.for {{.*}} -> (vector<16xf32>
+// CHECK: } else {
+// CHECK: %{{.*}}:8 = scf.for {{.*}} -> (vector<32xf32>
 // CHECK: scf.if
 // CHECK: llvm.bitcast %{{.*}} : i32 to vector<32xi1>
 // CHECK: arith.select %{{.*}} : vector<32xi1>, vector<32xf32>
@@ -20,6 +26,8 @@
 // CHECK: %{{.*}}:8 = scf.for
 // CHECK-NOT: arith.select
 // CHECK: scf.yield
+// CHECK: %{{.*}}:8 = scf.for {{.*}} -> (vector<16xf32>
+// CHECK: %{{.*}}:8 = scf.for {{.*}} -> (vector<16xf32>
 // CHECK: llvm.return
 
 // The exact form selects on what each lane sees.
@@ -30,6 +38,7 @@
 // EXACT: %{{.*}}:8 = scf.for
 // EXACT: %[[SEEN:.*]] = llvm.bitcast %{{.*}} : i32 to vector<32xi1>
 // EXACT-COUNT-8: arith.select %[[SEEN]], %{{.*}}, %{{.*}} : vector<32xi1>, vector<32xf32>
+// EXACT-NOT: -> (vector<16xf32>
 // EXACT: llvm.return
 func.func @causal(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
   %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c)

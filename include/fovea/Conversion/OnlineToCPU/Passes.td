@@ -19,7 +19,8 @@ def ConvertOnlineToCPU : Pass<"convert-online-to-cpu", "::mlir::ModuleOp"> {
     weights), then O += P·V, a group of features at a time. The mask of an
     element that is not full is evaluated first, into one bit per lane and key:
     groups of keys that no lane sees are skipped, groups that all lanes see run
-    without mask code. In the last block of an item each step of the values also
+    without mask code, and those that only one register of a panel sees are
+    multiplied for it alone. In the last blocks of an item each step of the values also
     fetches a line that the item or the one after it is the first to touch.
 
     A schedule with `split` (few queries, many keys) makes rows of the queries of

@@ -1,0 +1,107 @@
+//===- Halves.cpp - Groups of keys that half a panel sees -----------------===//
+//
+// A panel of two registers meets a diagonal in groups of keys that one of them
+// does not see at all. The other's products are made alone: eight accumulators
+// are enough for the latency of two pipes.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Kernel.h"
+
+using namespace fovea::cpu;
+using P = arith::CmpIPredicate;
+
+/// Four accumulators, as with registers of 32 bytes, take as long for one
+/// register as for two. Exact kernels and AMX have no such bodies; without a
+/// mask no group needs one.
+bool KernelEmitter::hasHalves() {
+  return e.lanes == 2 * e.native && e.registerBytes() == 64 && spec.mask &&
+         !spec.mask.getBody().empty() && !isShort() && !amx() &&
+         !spec.schedule.getExact();
+}
+
+/// The scores of a group of keys for one register of queries. Those of the
+/// other are 0 where a mod reads them: no lane of it keeps them.
+void KernelEmitter::emitHalfScores(unsigned index, const BlockRows &keys,
+                                   Value panel, Value group, Value half) {
+  const DotSpec &dot = spec.dots[index];
+  int64_t columns = packedSteps(dot.dim);
+  Value offset = e.mul(half, e.c(e.native));
+  Value queries =
+      e.gep(state.queries[index], e.mul(panel, e.c(columns * e.lanes)), e.f);
+  queries = e.gep(queries, offset, e.f);
+  std::pair<Value, Value> rows = locateKeys(keys, group);
+  Values offsets;
+  for (int64_t i = 0; i < e.group; ++i)
+    offsets.push_back(e.mul(rows.second, e.c(i)));
+  Type native = e.nativeVec(e.f);
+  Value zero = e.nativeSplat(e.cf(0.0));
+  Values scores =
+      e.loop(e.c(0), e.c(steps(dot.dim)), e.c(1), Values(e.group, zero),
+             [&](Value d, ValueRange acc) -> Values {
+               Value q = e.load(native, e.row(queries, d), e.registerBytes());
+               Value column = e.gep(rows.first, d, stepType());
+               Values next;
+               for (int64_t i = 0; i < e.group; ++i) {
+                 Value k =
+                     e.load(stepType(), e.gep(column, offsets[i], packedType()),
+                            stepAlign());
+                 next.push_back(e.nativeStep(k, q, acc[i]));
+               }
+               return next;
+             });
+  if (Value factor = pairs() ? productFactor() : Value())
+    for (Value &score : scores)
+      score = e.fmul(score, e.nativeSplat(factor));
+  Value to = ofPanel(at_.scores[index]);
+  for (auto [j, score] : llvm::enumerate(scores)) {
+    Value row = e.add(group, e.c(j));
+    if (!plainScores())
+      e.storeRow(e.vc(0.0), to, row);
+    e.store(score, e.gep(e.row(to, row), offset, e.f), e.registerBytes());
+  }
+}
+
+/// O^T += V^T · P^T of the keys that only half of the panel sees.
+void KernelEmitter::emitHalfValues(const BlockRows &values, Value panel) {
+  Value output =
+      e.gep(state.output, e.mul(panel, e.c(valuePadded() * e.lanes)), e.f);
+  Value weights = ofPanel(at_.scores[0]);
+  Type native = e.nativeVec(e.f);
+  e.loop(e.c(0), e.c(2), 1, [&](Value half) {
+    Value kind = e.add(half, e.c(LowRuns)), runs = runCountOf(kind);
+    Value offset = e.mul(half, e.c(e.native));
+    Value from = e.gep(weights, offset, e.f), to = e.gep(output, offset, e.f);
+    auto column = [&](Value first) {
+      Values acc;
+      for (int64_t i = 0; i < e.group; ++i)
+        acc.push_back(
+            e.load(native, e.row(to, e.add(first, e.c(i))), e.registerBytes()));
+      Value base = e.gep(values.base, first, e.f);
+      acc = e.loop(
+          e.c(0), runs, e.c(1), acc,
+          [&](Value run, ValueRange outer) -> Values {
+            std::pair<Value, Value> keys = loadRun(run, kind);
+            if (pairs())
+              keys = {e.udiv(keys.first, e.c(2)), e.ceilDiv(keys.second, 2)};
+            return e.loop(
+                keys.first, keys.second, e.c(1), outer,
+                [&](Value key, ValueRange inner) -> Values {
+                  Value p = e.load(native, e.row(from, key), e.registerBytes());
+                  Value row = e.gep(base, e.mul(key, values.stride), e.f);
+                  Values next;
+                  for (int64_t i = 0; i < e.group; ++i) {
+                    Value v =
+                        e.load(stepType(), e.gep(row, i * e.scoreBytes()));
+                    next.push_back(e.nativeStep(v, p, inner[i]));
+                  }
+                  return next;
+                });
+          });
+      for (int64_t i = 0; i < e.group; ++i)
+        e.store(acc[i], e.row(to, e.add(first, e.c(i))), e.registerBytes());
+    };
+    e.when(e.icmp(P::ne, runs, e.c(0)),
+           [&]() { e.loop(e.c(0), e.c(valuePadded()), e.group, column); });
+  });
+}
