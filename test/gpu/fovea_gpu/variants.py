@@ -128,6 +128,37 @@ def _table_score(s: Any, b: Any, h: Any, m: Any, n: Any, c: Captures) -> Any:
     return s + table[h, (m - n + width // 2).clamp(0, width - 1)]
 
 
+def _at_distance(row: Any, m: Any, n: Any) -> Any:
+    """Of a vector of 2 N values, that of m - n; the ends stand for the rest."""
+    width = row.shape[-1]
+    return row[(m - n + width // 2).clamp(0, width - 1)]
+
+
+def _two_values_score(s: Any, b: Any, h: Any, m: Any, n: Any, c: Captures) -> Any:
+    gain = _at_distance(c["gain"], m, n)
+    return _table_score(s * gain, b, h, m, n, c)
+
+
+def _near(b: Any, h: Any, m: Any, n: Any, c: Captures) -> Any:
+    return (_at_distance(c["near"], m, n) > 0) & (n <= m)
+
+
+def _rolled_windows(b: Any, h: Any, m: Any, n: Any, c: Captures) -> Any:
+    """Swin's shifted windows: 7 by 7 of 56 by 56, shifted by 3."""
+
+    def roll(x: Any) -> Any:
+        return (x - 3) % 56
+
+    def region(x: Any) -> Any:
+        return (x >= 49).int() + (x >= 53).int()
+
+    same = (roll(m % 56) // 7 == roll(n % 56) // 7) & (
+        region(roll(m % 56)) == region(roll(n % 56))
+    )
+    rows, columns = roll(m // 56), roll(n // 56)
+    return same & (rows // 7 == columns // 7) & (region(rows) == region(columns))
+
+
 def _waves(b: Any, h: Any, m: Any, n: Any, c: Captures) -> Any:
     x, near = c["x"].double(), c["near"]
     last = x.shape[0] - 1
@@ -171,6 +202,31 @@ def _all() -> list[Variant]:
             score=_table_score,
             mask=causal,
             captures=_normal("table", "H", "2N"),
+        ),
+        # One of two values of the distance lies beside the keys.
+        Variant(
+            "two_values_causal",
+            "attention two_values_causal(gain: f32[S], table: f32[H, S]) {\n"
+            "  score = s * gain[q - kv + N] + table[h, q - kv + N]\n"
+            "  mask = kv <= q\n}",
+            score=_two_values_score,
+            mask=causal,
+            captures=lambda torch, H, N, g: {
+                **_normal("gain", "2N")(torch, H, N, g),
+                **_normal("table", "H", "2N")(torch, H, N, g),
+            },
+        ),
+        Variant(
+            "near_table",
+            "attention near_table(near: f32[S], table: f32[H, S]) {\n"
+            "  score = s + table[h, q - kv + N]\n"
+            "  mask = near[q - kv + N] > 0 and kv <= q\n}",
+            score=_table_score,
+            mask=_near,
+            captures=lambda torch, H, N, g: {
+                **_normal("near", "2N")(torch, H, N, g),
+                **_normal("table", "H", "2N")(torch, H, N, g),
+            },
         ),
         Variant(
             "head_gain_causal",
@@ -220,6 +276,21 @@ def _all() -> list[Variant]:
             "  mask = doc[q] == doc[kv] and kv <= q\n}",
             mask=lambda b, h, m, n, c: (c["doc"][m] == c["doc"][n]) & (n <= m),
             captures=_documents,
+            blocks=(128, 128),
+            full=False,
+        )
+    )
+    variants.append(
+        Variant(
+            "lists_rolled_windows",
+            "fn rolled(i) = (i - 3) % 56\n"
+            "fn region(i) = 2 if i >= 53 else (1 if i >= 49 else 0)\n"
+            "attention lists_rolled_windows {\n"
+            "  let xq = rolled(q % 56)\n  let xk = rolled(kv % 56)\n"
+            "  let yq = rolled(q // 56)\n  let yk = rolled(kv // 56)\n"
+            "  mask = (xq // 7 == xk // 7 and yq // 7 == yk // 7"
+            " and region(xq) == region(xk) and region(yq) == region(yk))\n}",
+            mask=_rolled_windows,
             blocks=(128, 128),
             full=False,
         )
