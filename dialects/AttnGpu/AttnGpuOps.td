@@ -53,13 +53,15 @@ def AttnGpu_ForBlocksOp : AttnGpu_Op<"for_blocks", [SingleBlock, AttrSizedOperan
     rest. Where there is none the body runs once with no key belonging.
 
     `list` takes the elements from one row of a block mask instead, as
-    `list.count` and `list.element` number them; `unmasked` is as theirs.
+    `list.count` and `list.element` number them; `unmasked` is as theirs. With
+    `joint` they are those of the joint list of two rows (`joint.count`), in its
+    order; no key of an element belongs where the warpgroup's row has not got it.
 
     Constraints:
     - (C3) body arguments are (index, index, i1, carried types…), the yield gives
       the carried types, and so do the results
     - (C4) one begin, end and class per segment, at least one; none beside a list
-    - (C29) as `list.count`
+    - (C29) as `list.count`; joint lists have two groups
 
     Example:
     ```mlir
@@ -67,11 +69,14 @@ def AttnGpu_ForBlocksOp : AttnGpu_Op<"for_blocks", [SingleBlock, AttrSizedOperan
         iter(%acc = %zero) -> (!attn_gpu.frag<64x128xf32, quad>) { … }
     attn_gpu.for_blocks (%n0, %count, %full) in list %classes[%b, %h, %row] tile(%kt) length(%n)
         : memref<?x?x?x?xi8> step 128 { … }
+    attn_gpu.for_blocks (%n0, %count, %full) in list %classes[%b, %h, %mt] joint(%qt) tile(%kt)
+        length(%n) : memref<?x?x?x?xi8> step 64 { … }
     ```
   }];
   let arguments = (ins Variadic<Index>:$begins, Variadic<Index>:$ends,
                        Optional<MemRefRankOf<[I8], [4]>>:$list, Variadic<Index>:$row,
-                       Optional<Index>:$keyTile, Optional<Index>:$length,
+                       Optional<Index>:$queryTile, Optional<Index>:$keyTile,
+                       Optional<Index>:$length,
                        Variadic<AnyType>:$inits, DenseI32ArrayAttr:$classes, I64Attr:$step,
                        UnitAttr:$unmasked);
   let results = (outs Variadic<AnyType>:$results);
@@ -129,6 +134,79 @@ def AttnGpu_ListElementOp : AttnGpu_ListOp<"list.element", (ins Index:$element),
   let assemblyFormat = [{
     $element `of` $list `[` $row `]` `tile` `(` $keyTile `)` `length` `(` $length `)` `step` $step
     attr-dict `:` type($list)
+  }];
+}
+
+class AttnGpu_JointOp<string mnemonic, dag more, dag results_> : AttnGpu_Op<mnemonic, [Pure]> {
+  let arguments = !con((ins MemRefRankOf<[I8], [4]>:$list, Variadic<Index>:$row, Index:$queryTile,
+                            Index:$keyTile, Index:$length, I64Attr:$step, I64Attr:$reach,
+                            UnitAttr:$unmasked), more);
+  let results = results_;
+  let hasVerifier = 1;
+}
+
+def AttnGpu_JointCountOp : AttnGpu_JointOp<"joint.count", (ins),
+    (outs Index:$uses, Variadic<Index>:$groups)> {
+  let summary = "How many elements two rows of a block mask have together";
+  let description = [{
+    Of queries 128·t … 128·t + 127, where `row` is (batch, head, t), the first 64
+    lie in one row of tiles of `queryTile` queries, the others in that row or
+    the next. The joint list of these rows, one for each warpgroup, holds what
+    either has (`list.count`): an element that both have is there once, and both
+    groups read it.
+
+    The order: one that both have, if any: the last that is not whole in both,
+    else the last one. Otherwise the last of each row (group 0's first), read by
+    its group; of a row that has none the other group's is read in vain, with no
+    key belonging, and an element at `length` where both have none. Then those
+    whole in both; then of what one has, whole ones first, one of group 0 and one of
+    group 1 in turns; then what is left of the longer one; then the others that
+    both have. So a group meets whole elements first, and waits for the
+    other's every second one at most. Of what is left the other group reads
+    some in vain, so that no two elements that a group reads are more than
+    `reach` apart, across tiles too, and slots come free.
+
+    Results are the number of elements, then for each group: the number of the
+    first one that it reads, how many whole ones follow that, and how many it
+    reads in all.
+
+    Constraints:
+    - (C29) three indices; step is positive
+    - (C33) reach is at least 2; three results for each of two groups
+
+    Example:
+    ```mlir
+    %uses, %g:6 = attn_gpu.joint.count %classes[%b, %h, %t] tiles(%qt, %kt) length(%n) step 64
+      reach 4 : memref<?x?x?x?xi8> -> index, index, index, index, index, index
+    ```
+  }];
+  let assemblyFormat = [{
+    $list `[` $row `]` `tiles` `(` $queryTile `,` $keyTile `)` `length` `(` $length `)` `step` $step
+    `reach` $reach attr-dict `:` type($list) `->` type($groups)
+  }];
+}
+
+def AttnGpu_JointElementOp : AttnGpu_JointOp<"joint.element", (ins Index:$element),
+    (outs Index:$n0, Variadic<Index>:$links)> {
+  let summary = "An element of a joint list, and who reads it";
+  let description = [{
+    Where it begins, and for each of the two groups a link: 0 where the group
+    does not read it, else 1, plus 2 where the group's row has it whole, plus 4
+    where no key belongs, plus 8 times how far the next one that the group reads
+    is away (of the last one 0).
+
+    Constraints:
+    - (C29) and (C33) as `joint.count`, with one link for each group
+
+    Example:
+    ```mlir
+    %n0, %l:2 = attn_gpu.joint.element %i of %classes[%b, %h, %t] tiles(%qt, %kt) length(%n) step 64
+      reach 4 : memref<?x?x?x?xi8> -> index, index
+    ```
+  }];
+  let assemblyFormat = [{
+    $element `of` $list `[` $row `]` `tiles` `(` $queryTile `,` $keyTile `)` `length` `(` $length `)`
+    `step` $step `reach` $reach attr-dict `:` type($list) `->` type($links)
   }];
 }
 

@@ -55,7 +55,8 @@ def AttnGpu_RoleOp : AttnGpu_Op<"role", [SingleBlockImplicitTerminator<"YieldOp"
      RecursiveMemoryEffects, HasParent<"SpecializeOp">]> {
   let summary = "What one kind of warpgroup runs";
   let description = [{
-    `load` is one thread of one warpgroup, which fills channels; `mma` runs in
+    `load` is one thread of one warpgroup, or of several of its warps, which fills
+    channels; `mma` runs in
     `groups` warpgroups, which read them. `registers` a thread are set by
     -attn-gpu-budget.
 
@@ -79,26 +80,33 @@ def AttnGpu_FillOp : AttnGpu_Op<"fill", [AttrSizedOperandSegments, MemoryEffects
     tile and records together. Without a number it is the role's next use of the
     channel; so for `wait`, and for `release` the oldest that it holds. The
     region, evaluated as that of `diagonal`, gives the diagvec beside the tile.
+    With `readers`, one number a group, those whose number is 0 do not read the
+    use: they neither wait for it nor release it. The fills of a loading role may
+    be shared out to its warps, each of which runs all else: a fill is the
+    business of `warp`.
 
     Constraints:
     - (C22) the channel's tile has the view's columns and element type
     - (C23) as many records as the channel's type says
     - (C31) the region, with its origins (m0, n0), is there if the channel has a
       diagonal; it is as that of C30
+    - (C34) readers are none, or one for each group that computes
+    - (C37) warp is 0 to 3
 
     Example: `attn_gpu.fill %kc[%it], %K[%n0] : !attn_gpu.channel<…>, !online.view<?x64xbf16, ragged>`
   }];
   let arguments = (ins AttnGpu_ChannelType:$channel, Optional<Index>:$use, AttnGpu_View:$view,
-                       Index:$row, Variadic<Index>:$records, Variadic<Index>:$origins);
+                       Index:$row, Variadic<Index>:$records, Variadic<Index>:$readers,
+                       Variadic<Index>:$origins, DefaultValuedAttr<I64Attr, "0">:$warp);
   let regions = (region MaxSizedRegion<1>:$diagonal);
   let assemblyFormat = [{
     $channel (`[` $use^ `]`)? `,` $view `[` $row `]` (`records` `(` $records^ `)`)?
-    (`diagonal` `at` `(` $origins^ `)` $diagonal)? attr-dict `:`
+    (`readers` `(` $readers^ `)`)? (`warp` $warp^)? (`diagonal` `at` `(` $origins^ `)` $diagonal)? attr-dict `:`
     qualified(type($channel)) `,` qualified(type($view))
   }];
   let builders = [OpBuilder<(ins "Value":$channel, "Value":$use, "Value":$view, "Value":$row,
                                  "ValueRange":$records), [{
-    build($_builder, $_state, channel, use, view, row, records, ValueRange());
+    build($_builder, $_state, channel, use, view, row, records, ValueRange(), ValueRange(), 0);
   }]>];
   let hasVerifier = 1;
 }
@@ -119,14 +127,18 @@ def AttnGpu_PublishOp : AttnGpu_Op<"publish", [MemoryEffects<[MemWrite]>]> {
 def AttnGpu_RecordOp : AttnGpu_Op<"record", [MemoryEffects<[MemRead]>]> {
   let summary = "Waits for a use and reads its records";
   let description = [{
+    The last `own` · groups records are `own` for each group; a group reads those
+    for it.
+
     Constraints:
-    - (C23) as `fill`: a result for each record of the channel
+    - (C23) as `fill`: a result for each record of the channel, of those for
+      groups `own`
 
     Example: `%live, %m0 = attn_gpu.record %qc[%qi] : !attn_gpu.channel<…> -> index, index`
   }];
-  let arguments = (ins AttnGpu_ChannelType:$channel, Index:$use);
+  let arguments = (ins AttnGpu_ChannelType:$channel, Index:$use, DefaultValuedAttr<I64Attr, "0">:$own);
   let results = (outs Variadic<Index>:$records);
-  let assemblyFormat = "$channel `[` $use `]` attr-dict `:` qualified(type($channel)) `->` type($records)";
+  let assemblyFormat = "$channel `[` $use `]` (`own` $own^)? attr-dict `:` qualified(type($channel)) `->` type($records)";
   let hasVerifier = 1;
 }
 
@@ -260,12 +272,14 @@ def AttnGpu_TileFetchOp : AttnGpu_Op<"tile.fetch", [MemoryEffects<[MemRead, MemW
     From a counter shared by all blocks of threads; the result is that tile's
     number, at or beyond `tiles` where none is left. Who takes the last number
     sets the counter back to zero: it is zero before and after each launch.
+    Where several warps load, the first one takes the tile, and the others are
+    told; `number` says which one it is of this block of threads.
 
     Example: `%t = attn_gpu.tile.fetch of %tiles`
   }];
-  let arguments = (ins Index:$tiles);
+  let arguments = (ins Index:$tiles, Optional<Index>:$number);
   let results = (outs Index:$tile);
-  let assemblyFormat = "`of` $tiles attr-dict";
+  let assemblyFormat = "`of` $tiles (`number` $number^)? attr-dict";
 }
 
 def AttnGpu_SectionOp : AttnGpu_Op<"section", [Pure]> {

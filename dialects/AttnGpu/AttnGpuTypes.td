@@ -157,24 +157,34 @@ def AttnGpu_ScheduleAttr : AttnGpu_Attr<"Schedule", "schedule", [
     maxima, 5 also before the exponentials. `staged` outputs leave through
     shared memory and the copy engine; others by 16-byte stores. With `branch`
     blocks of all classes share a loop and go round its mask by a branch;
-    without, those that need no mask have a loop of their own.
+    without, those that need no mask have a loop of their own. With `own_rows`
+    each warpgroup has a row of tiles of a block mask to itself, and what both
+    of them see is loaded once.
 
     Constraints:
     - (C1) 1 to 3 groups; n a multiple of 16 from 16 to 256; 2 to 8 stages, 1 or
-      2 q_stages; pin 0, 1, 4 or 5
+      2 q_stages; pin 0, 1, 4 or 5; own_rows takes 2 groups without ping_pong
 
     Example:
     `#attn_gpu.schedule<groups = 2, n = 128, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true>`
   }];
   let parameters = (ins "int64_t":$groups, "int64_t":$n, "int64_t":$stages,
                         "int64_t":$qStages, "bool":$pingPong, "int64_t":$pin,
-                        "bool":$staged, DefaultValuedParameter<"bool", "false">:$branch);
+                        "bool":$staged, DefaultValuedParameter<"bool", "false">:$branch,
+                        DefaultValuedParameter<"bool", "false">:$ownRows);
   let assemblyFormat = [{
     `<` `groups` `=` $groups `,` `n` `=` $n `,` `stages` `=` $stages `,` `q_stages` `=` $qStages
     `,` `ping_pong` `=` $pingPong `,` `pin` `=` $pin `,` `staged` `=` $staged
-    (`,` `branch` `=` $branch^)? `>`
+    (`,` `branch` `=` $branch^)? (`own_rows` `=` $ownRows^)? `>`
   }];
   let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// Query rows of one block of threads at a time.
+    int64_t getQueryRows() const { return 64 * getGroups(); }
+    /// Slots of the values' ring: where two rows take turns, one more, as a
+    /// block's values are held a step longer than its keys.
+    int64_t getValueStages() const { return getStages() + getOwnRows(); }
+  }];
 }
 
 #endif // FOVEA_DIALECT_ATTNGPU_TYPES

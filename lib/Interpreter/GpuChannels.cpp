@@ -27,9 +27,8 @@ static Value channelOf(Operation *op) { return op->getOperand(0); }
 void GpuState::land(size_t position) {
   GpuCopy copy = copies[position];
   copies.erase(copies.begin() + position);
-  GpuSlot &slot = channels[copy.channel].slot(copy.use);
-  slot.contents = copy.contents;
-  ++slot.fullPhases;
+  channels[copy.channel].slot(copy.use).contents = copy.contents;
+  ++channels[copy.channel].fullPhases(copy.use);
 }
 
 /// The use that an op names, or the coroutine's next one.
@@ -79,8 +78,20 @@ std::string GpuCoroutine::fillWaitsFor(const GpuState &state, int64_t channel,
                        slot.use, ring.name(use), who);
 }
 
+/// Whether an op of the loading role is the business of another of its warps.
+bool GpuCoroutine::isElsewhere(Operation *op) const {
+  if (auto fill = dyn_cast<FillOp>(op))
+    return int64_t(fill.getWarp()) != group;
+  return isa<PublishOp>(op) && group != 0;
+}
+
 std::string GpuCoroutine::waitsFor(const GpuState &state) const {
   Operation *op = nextOp();
+  if (isElsewhere(op))
+    return {};
+  if (isa<TileFetchOp>(op) && group != 0 &&
+      told == int64_t(state.fetched[block].size()))
+    return "waits for the tile that the first warp takes";
   if (auto turn = dyn_cast<TurnOp>(op)) {
     bool free = state.turns[block] == group && !state.turnHeld[block];
     if (turn.getKind() == "pass" || free || hasTurn)
@@ -96,7 +107,7 @@ std::string GpuCoroutine::waitsFor(const GpuState &state) const {
   if (isa<FillOp, PublishOp>(op))
     return fillWaitsFor(state, channel, use);
   const GpuChannel &ring = state.channels[channel];
-  if ((ring.slot(use).fullPhases & 1) != (use / ring.stages() & 1))
+  if ((ring.fullPhases(use) & 1) != (ring.phase(use) & 1))
     return {};
   return llvm::formatv("waits for use {0} of {1}", use, ring.name(use));
 }
@@ -113,6 +124,8 @@ LogicalResult GpuCoroutine::meet(GpuState &state) {
   Operation *op = nextOp();
   skip();
   remember(0);
+  if (isElsewhere(op))
+    return success();
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case<FillOp>([&](auto op) { return meetFill(state, op); })
       .Case<PublishOp>([&](auto op) { return meetPublish(state, op); })
@@ -166,6 +179,11 @@ LogicalResult GpuCoroutine::meetFill(GpuState &state, FillOp op) {
   if (failed(rows))
     return failure();
   copy.contents = *rows;
+  for (auto [group, reader] : llvm::enumerate(op.getReaders()))
+    if (integer(reader) == 0) {
+      arrive(state, copy.channel, copy.use, group);
+      ++state.channels[copy.channel].skipped[group];
+    }
   // Neither the old contents nor the new until the copy has ended.
   GpuSlot &slot = state.channels[copy.channel].slot(copy.use);
   slot.contents = nullptr;
@@ -192,7 +210,7 @@ LogicalResult GpuCoroutine::meetPublish(GpuState &state, PublishOp op) {
   int64_t use = getUse(state, op);
   if (failed(beginUse(state, op, channel, use, op.getRecords())))
     return failure();
-  ++state.channels[channel].slot(use).fullPhases;
+  ++state.channels[channel].fullPhases(use);
   return success();
 }
 
@@ -208,7 +226,7 @@ LogicalResult GpuCoroutine::meetReader(GpuState &state, Operation *op) {
   if (!held && use < reading.released)
     return op->emitError() << name() << " waits for use " << use << " of "
                            << ring.name(use) << " after its release";
-  if (slot.fullPhases != use / ring.stages() + 1) {
+  if (ring.fullPhases(use) != ring.phase(use) + 1) {
     InFlightDiagnostic diag = op->emitError()
                               << name() << " reads use " << use << " of "
                               << ring.name(use) << ", which is not there: ";
@@ -219,14 +237,20 @@ LogicalResult GpuCoroutine::meetReader(GpuState &state, Operation *op) {
            << ", and the barrier's parity is the same";
     return diag;
   }
+  if (!held && (slot.arrivals >> group & 1))
+    return op->emitError() << name() << " reads use " << use << " of "
+                           << ring.name(use) << ", whose reader it is not";
   if (!held) {
     ++reading.count;
     reading.held[use] = op;
   }
   reading.next = std::max(reading.next, use + 1);
   if (auto record = dyn_cast<RecordOp>(op)) {
-    for (auto [result, value] :
-         llvm::zip_equal(record.getRecords(), slot.records)) {
+    // The group's own follow those for all and those of the groups before.
+    size_t results = record.getNumResults(), own = record.getOwn();
+    for (auto [index, result] : llvm::enumerate(record.getRecords())) {
+      size_t before = index < results - own ? 0 : group * own;
+      int64_t value = slot.records[before + index];
       set(result, ScalarValue::ofInt(value));
       remember(value);
     }
@@ -271,13 +295,19 @@ LogicalResult GpuCoroutine::meetRelease(GpuState &state, ReleaseOp op) {
     }
   reading.held.erase(held);
   reading.released = std::max(reading.released, use + 1);
-  GpuSlot &slot = ring.slot(use);
-  slot.arrivals |= 1u << group;
+  arrive(state, channel, use, group);
+  return success();
+}
+
+/// A group, or the loading role for one that does not read, gives a use back.
+void GpuCoroutine::arrive(GpuState &state, int64_t channel, int64_t use,
+                          int64_t reader) {
+  GpuSlot &slot = state.channels[channel].slot(use);
+  slot.arrivals |= 1u << reader;
   if (llvm::popcount(slot.arrivals) == state.groups[block]) {
     slot.arrivals = 0;
     ++slot.freePhases;
   }
-  return success();
 }
 
 LogicalResult GpuCoroutine::meetTurn(GpuState &state, TurnOp op) {
@@ -294,12 +324,23 @@ LogicalResult GpuCoroutine::meetTurn(GpuState &state, TurnOp op) {
 }
 
 LogicalResult GpuCoroutine::meetFetch(GpuState &state, TileFetchOp op) {
+  std::vector<int64_t> &fetched = state.fetched[block];
+  if (group != 0) {
+    if (told + kToldTiles < int64_t(fetched.size()))
+      return op.emitError() << name() << " is more than " << kToldTiles
+                            << " tiles behind the first warp";
+    int64_t tile = fetched[told++];
+    set(op, ScalarValue::ofInt(tile));
+    remember(tile);
+    return success();
+  }
   int64_t tiles = integer(op.getTiles()), old = state.counter++;
   // Who takes the last number leaves zero for the next launch.
   if (old == tiles - 1)
     state.counter = 0;
   state.fetch = op;
   int64_t tile = old + gpu->blocks;
+  fetched.push_back(tile);
   set(op, ScalarValue::ofInt(tile));
   remember(tile);
   return success();
@@ -328,7 +369,7 @@ LogicalResult GpuCoroutine::checkUses(const GpuState &state) {
   for (auto [index, channel] : llvm::enumerate(state.channels)) {
     if (channel.block != block)
       continue;
-    int64_t filled = 0, read = readings[index].count;
+    int64_t filled = -channel.skipped[group], read = readings[index].count;
     for (const GpuSlot &slot : channel.slots)
       filled += slot.fills;
     ChannelOp op = channel.op;

@@ -46,7 +46,7 @@ std::string GpuCoroutine::name() const {
   std::string result = "the kernel";
   if (RoleOp op = role) {
     result = ("role " + stringifyRoleKind(op.getKind())).str();
-    if (op.getKind() == RoleKind::Mma)
+    if (op.getKind() == RoleKind::Mma || getLoadWarps(op) > 1)
       result += " #" + std::to_string(group);
   }
   if (gpu->blocks > 1)
@@ -97,6 +97,7 @@ LogicalResult GpuCoroutine::runLocal(GpuState &state, Operation *op) {
         channel.op = op;
         channel.block = block;
         channel.slots.resize(op.getType().getStages());
+        channel.barriers = getFullBarriers(op);
         set(op, std::make_shared<const GpuValue>(std::move(value)));
         return success();
       })
@@ -120,6 +121,8 @@ LogicalResult GpuCoroutine::runLocal(GpuState &state, Operation *op) {
       })
       .Case<ListCountOp>([&](auto op) { return runListCount(op); })
       .Case<ListElementOp>([&](auto op) { return runListElement(op); })
+      .Case<JointCountOp>([&](auto op) { return runJointCount(op); })
+      .Case<JointElementOp>([&](auto op) { return runJointElement(op); })
       .Case<online::ViewOp>([&](auto op) { return runView(op); })
       .Case<attn::ReadOp>([&](auto op) { return runBodyRead(op); })
       .Default([&](Operation *op) {
@@ -170,101 +173,6 @@ static unsigned ownArguments(Operation *loop) {
 /// The groups that a loop over tiles runs its body for, one by one.
 static int64_t groupsOf(ForTilesOp op) {
   return op->getParentOfType<RoleOp>() ? 1 : op.getSchedule().getGroups();
-}
-
-/// The elements of a row of a block mask as their ops number them: whole ones
-/// of full tiles, then the others, which need their mask.
-template <typename Op>
-static FailureOr<Walk> sort(Op op, FailureOr<Walk> walk) {
-  if (failed(walk))
-    return failure();
-  for (WalkElement &element : *walk)
-    if (element.count < int64_t(op.getStep()))
-      element.kind = online::ClassKind::Partial;
-    else if (op.getUnmasked())
-      element.kind = online::ClassKind::Full;
-  auto isFull = [](const WalkElement &element) {
-    return element.kind == online::ClassKind::Full;
-  };
-  Walk sorted;
-  llvm::copy_if(*walk, std::back_inserter(sorted), isFull);
-  llvm::copy_if(*walk, std::back_inserter(sorted), std::not_fn(isFull));
-  return sorted;
-}
-
-FailureOr<Walk> GpuCoroutine::sortedList(Operation *op) {
-  return llvm::TypeSwitch<Operation *, FailureOr<Walk>>(op)
-      .Case<ForBlocksOp, ListCountOp, ListElementOp>(
-          [&](auto op) -> FailureOr<Walk> {
-            int64_t tile = integer(op.getKeyTile()), step = op.getStep();
-            int64_t length = integer(op.getLength());
-            if (tile < length && tile % step != 0)
-              return op->emitError() << "key tile " << tile
-                                     << " is not a multiple of step " << step;
-            return sort(op, readList(op, op.getList(), op.getRow(), tile,
-                                     length, step));
-          });
-}
-
-LogicalResult GpuCoroutine::runListCount(ListCountOp op) {
-  FailureOr<Walk> list = sortedList(op);
-  if (failed(list))
-    return failure();
-  int64_t whole = llvm::count_if(*list, [](const WalkElement &element) {
-    return element.kind == online::ClassKind::Full;
-  });
-  set(op.getWhole(), ScalarValue::ofInt(whole));
-  set(op.getTotal(), ScalarValue::ofInt(list->size()));
-  return success();
-}
-
-LogicalResult GpuCoroutine::runListElement(ListElementOp op) {
-  FailureOr<Walk> list = sortedList(op);
-  if (failed(list))
-    return failure();
-  int64_t element = integer(op.getElement()), size = list->size();
-  if (element < 0 || element >= std::max<int64_t>(size, 1))
-    return op.emitError() << "element " << element << " of a list of " << size;
-  set(op.getN0(), ScalarValue::ofInt(size ? (*list)[element].first
-                                          : integer(op.getLength())));
-  return success();
-}
-
-std::shared_ptr<const Walk> GpuCoroutine::orderBlocks(ForBlocksOp op) {
-  Walk all;
-  int64_t step = op.getStep();
-  if (op.getList()) {
-    FailureOr<Walk> list = sortedList(op);
-    if (failed(list))
-      return nullptr;
-    all = *list;
-  }
-  for (auto [index, begin, end] :
-       llvm::enumerate(op.getBegins(), op.getEnds())) {
-    auto kind = static_cast<online::ClassKind>(op.getClasses()[index]);
-    for (int64_t n = integer(begin); n < integer(end); n += step)
-      all.push_back({n, std::min(step, integer(end) - n), kind});
-  }
-  auto walk = std::make_shared<Walk>();
-  if (all.empty()) {
-    walk->push_back({0, 0, online::ClassKind::Partial});
-    return walk;
-  }
-  // An element that is not whole needs its mask.
-  for (WalkElement &element : all)
-    if (element.count < step)
-      element.kind = online::ClassKind::Partial;
-  auto isFull = [](const WalkElement &element) {
-    return element.kind == online::ClassKind::Full;
-  };
-  if (op.getList()) {
-    *walk = all;
-  } else {
-    llvm::copy_if(llvm::reverse(all), std::back_inserter(*walk), isFull);
-    llvm::copy_if(all, std::back_inserter(*walk), std::not_fn(isFull));
-  }
-  std::rotate(walk->begin(), walk->end() - 1, walk->end());
-  return walk;
 }
 
 /// Sets a loop's own arguments.

@@ -13,6 +13,7 @@
 #include "fovea/Dialect/AttnGpu/IR/AttnGpu.h"
 #include "fovea/Interpreter/GpuInterpreter.h"
 
+#include <array>
 #include <set>
 
 namespace fovea {
@@ -55,8 +56,10 @@ using GpuValueRef = std::shared_ptr<const GpuValue>;
 //===----------------------------------------------------------------------===//
 
 struct GpuSlot {
-  int64_t fills = 0;      // begun
-  int64_t fullPhases = 0; // ended phases of the barrier that says full
+  int64_t fills = 0; // begun
+  // Ended phases of the barriers that say full: where some groups skip uses, a
+  // slot has several in turns.
+  int64_t fullPhases[mlir::attn_gpu::kSkippedBarriers] = {};
   int64_t freePhases = 0; // ended phases of the barrier that says free
   uint32_t arrivals = 0;  // the warpgroups in the current free phase
   int64_t use = -1;       // last begun
@@ -71,11 +74,21 @@ struct GpuChannel {
   mlir::attn_gpu::ChannelOp op;
   int64_t block = 0; // of threads
   llvm::SmallVector<GpuSlot, 2> slots;
-  int64_t nextFill = 0; // for fills without a number
+  int64_t nextFill = 0;                // for fills without a number
+  std::array<int64_t, 3> skipped = {}; // uses that a group does not read
 
   GpuSlot &slot(int64_t use) { return slots[use % stages()]; }
   const GpuSlot &slot(int64_t use) const { return slots[use % stages()]; }
   int64_t stages() const { return slots.size(); }
+  /// Barriers of a slot that say full, and a use's phase of its own.
+  int64_t barriers = 1;
+  int64_t &fullPhases(int64_t use) {
+    return slot(use).fullPhases[use / stages() % barriers];
+  }
+  int64_t fullPhases(int64_t use) const {
+    return slot(use).fullPhases[use / stages() % barriers];
+  }
+  int64_t phase(int64_t use) const { return use / stages() / barriers; }
   /// "'k' (slot 1)"
   std::string name(int64_t use) const;
 };
@@ -115,6 +128,10 @@ struct GpuReading {
 };
 
 struct GpuState;
+
+/// An element of the list that two warpgroups walk together.
+struct JointElement;
+using JointList = std::vector<JointElement>;
 
 /// A role's warpgroup, or the whole block of threads outside the roles.
 class GpuCoroutine : public OnlineEngine {
@@ -161,10 +178,18 @@ private:
   void enterBlock(GpuFrame frame);
   void assign(mlir::ValueRange to, mlir::ValueRange from);
   std::shared_ptr<const Walk> orderBlocks(mlir::attn_gpu::ForBlocksOp op);
-  llvm::FailureOr<Walk> sortedList(mlir::Operation *op);
+  llvm::LogicalResult runF32(mlir::Operation *op);
+
+  // Lists (GpuLists.cpp)
+  llvm::FailureOr<Walk> orderList(mlir::attn_gpu::ForBlocksOp op);
+  template <typename Op>
+  llvm::FailureOr<Walk> readElements(Op op, llvm::ArrayRef<int64_t> row);
+  template <typename Op>
+  llvm::FailureOr<JointList> joinRows(Op op, int64_t reach);
   llvm::LogicalResult runListCount(mlir::attn_gpu::ListCountOp op);
   llvm::LogicalResult runListElement(mlir::attn_gpu::ListElementOp op);
-  llvm::LogicalResult runF32(mlir::Operation *op);
+  llvm::LogicalResult runJointCount(mlir::attn_gpu::JointCountOp op);
+  llvm::LogicalResult runJointElement(mlir::attn_gpu::JointElementOp op);
 
   // Meeting (GpuChannels.cpp)
   int64_t getUse(const GpuState &state, mlir::Operation *op) const;
@@ -177,9 +202,11 @@ private:
                                int64_t channel, int64_t use,
                                mlir::ValueRange records);
   llvm::LogicalResult meetReader(GpuState &state, mlir::Operation *op);
+  void arrive(GpuState &state, int64_t channel, int64_t use, int64_t reader);
   llvm::LogicalResult meetRelease(GpuState &state,
                                   mlir::attn_gpu::ReleaseOp op);
   llvm::LogicalResult meetTurn(GpuState &state, mlir::attn_gpu::TurnOp op);
+  bool isElsewhere(mlir::Operation *op) const;
   llvm::LogicalResult meetFetch(GpuState &state,
                                 mlir::attn_gpu::TileFetchOp op);
   void remember(uint64_t value);
@@ -235,6 +262,10 @@ private:
   int64_t integer(mlir::Value value) const {
     return std::get_if<ScalarValue>(&values.find(value)->second)->i;
   }
+  llvm::SmallVector<int64_t> integers(mlir::ValueRange values) const {
+    return llvm::map_to_vector(values,
+                               [&](mlir::Value v) { return integer(v); });
+  }
 
   const GpuOptions *gpu;
   int64_t block, group = 0;
@@ -244,6 +275,7 @@ private:
   int64_t firstProduct = 0;
   std::map<int64_t, GpuReading> readings; // by channel
   bool hasTurn = false;
+  int64_t told = 0; // tiles that the first loading warp has taken
   uint64_t hash = 0;
 };
 
@@ -260,6 +292,8 @@ struct GpuState {
   std::vector<uint8_t> turnHeld; // and whether it is taken
   std::vector<int64_t> groups;   // of each block: of its computing role
   int64_t counter = 0;           // of tiles
+  // Of each block: the tiles that its first loading warp has taken.
+  std::vector<std::vector<int64_t>> fetched;
   mlir::Operation *fetch = nullptr; // the last op that counted
   std::set<const void *> stored;    // first elements of stores
   uint64_t stores = 0;

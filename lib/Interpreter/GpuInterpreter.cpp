@@ -63,6 +63,7 @@ LogicalResult GpuRun::begin(ArrayRef<OnlineArgument> arguments) {
   first.turns.resize(options.blocks);
   first.turnHeld.resize(options.blocks);
   first.groups.resize(options.blocks);
+  first.fetched.resize(options.blocks);
   for (int64_t block = 0; block < options.blocks; ++block) {
     GpuCoroutine &kernel = first.kernels.emplace_back(options, block);
     if (failed(kernel.start(function, arguments)) ||
@@ -80,9 +81,11 @@ LogicalResult GpuRun::begin(ArrayRef<OnlineArgument> arguments) {
 LogicalResult GpuRun::beginRoles(GpuCoroutine kernel, SpecializeOp op) {
   for (Operation &inner : op.getBody().front()) {
     auto role = cast<RoleOp>(inner);
-    if (role.getKind() == RoleKind::Mma)
+    bool isMma = role.getKind() == RoleKind::Mma;
+    if (isMma)
       first.groups[kernel.getBlock()] = role.getGroups();
-    for (int64_t group = 0, end = role.getGroups(); group < end; ++group) {
+    int64_t end = isMma ? role.getGroups() : getLoadWarps(role);
+    for (int64_t group = 0; group < end; ++group) {
       first.coroutines.push_back(kernel);
       first.coroutines.back().become(role, group);
       if (failed(first.coroutines.back().advance(first)))

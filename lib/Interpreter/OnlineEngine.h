@@ -133,7 +133,7 @@ protected:
   llvm::LogicalResult runWalkList(mlir::online::WalkListOp op);
   /// The elements of one row of a block mask.
   llvm::FailureOr<Walk> readList(mlir::Operation *op, mlir::Value classes,
-                                 mlir::ValueRange row, int64_t width,
+                                 llvm::ArrayRef<int64_t> row, int64_t width,
                                  int64_t length, int64_t step);
   llvm::LogicalResult runWalkScan(mlir::online::WalkScanOp op);
 

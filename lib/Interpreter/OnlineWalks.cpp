@@ -44,12 +44,11 @@ LogicalResult OnlineEngine::runWalk(Operation *op) {
 }
 
 FailureOr<Walk> OnlineEngine::readList(Operation *op, Value classesValue,
-                                       ValueRange row, int64_t width,
+                                       ArrayRef<int64_t> row, int64_t width,
                                        int64_t length, int64_t step) {
   const TensorView &classes = getMemRef(classesValue);
   int64_t offset = 0;
-  for (auto [dim, operand] : llvm::enumerate(row)) {
-    int64_t index = getInt(operand);
+  for (auto [dim, index] : llvm::enumerate(row)) {
     if (index < 0 || index >= classes.sizes[dim])
       return op->emitError() << "index " << index << " of dimension " << dim
                              << " is outside 0.." << classes.sizes[dim] - 1;
@@ -71,8 +70,10 @@ FailureOr<Walk> OnlineEngine::readList(Operation *op, Value classesValue,
 }
 
 LogicalResult OnlineEngine::runWalkList(WalkListOp op) {
+  auto row = llvm::map_to_vector(op.getIndices(),
+                                 [&](Value index) { return getInt(index); });
   FailureOr<Walk> walk =
-      readList(op, op.getClasses(), op.getIndices(), getInt(op.getKeyTile()),
+      readList(op, op.getClasses(), row, getInt(op.getKeyTile()),
                getInt(op.getLength()), op.getStep());
   if (failed(walk))
     return failure();

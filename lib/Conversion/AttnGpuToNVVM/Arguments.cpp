@@ -106,7 +106,7 @@ void KernelEmitter::addSize(Value memref, unsigned dim) {
 json::Value KernelEmitter::tileExtent(bool ofQueries) {
   if (!maskParts)
     return ofQueries ? "BQ" : "BKV";
-  return ofQueries ? groups * kGroupRows : int64_t(findList().getStep());
+  return ofQueries ? listRows() : findList()->step;
 }
 
 /// What the ops of the kernel ask for, each once.
@@ -163,7 +163,7 @@ void KernelEmitter::collectArguments() {
 /// that a list picks are nobody else's at that moment: heads are few, so that
 /// theirs stay in the caches, but for the last section.
 void KernelEmitter::describeSections() {
-  bool isListed = bool(findList());
+  bool isListed = findList().has_value();
   json::Value all = json::Array{"mul", "B", "H"}, heads = 1, last = 1;
   auto sized = [&](json::Value tiles) -> json::Value {
     return json::Array{"section", all,
@@ -271,7 +271,8 @@ std::string KernelEmitter::manifest() {
       {"E", queries.getColumns()},
       {"captures", std::move(captures)},
       {"return_lse", hasLseArgument()},
-      {"tile", json::Object{{"m", rows}, {"n", keys.getRows()}}},
+      {"tile", json::Object{{"m", findList() ? listRows() : rows},
+                            {"n", keys.getRows()}}},
       {"threads", attr("attn_gpu.threads")},
       {"shared_memory", attr("attn_gpu.shared_memory")},
       {"grid", json::Array{"min", tiles,

@@ -15,8 +15,9 @@ void KernelEmitter::layOutChannels() {
     int64_t stages = info.type.getStages();
     info.tiles = *channel.getOffset();
     info.full = offset;
-    info.empty = offset + 8 * stages;
-    info.records = offset + 16 * stages;
+    info.fullBarriers = stages * getFullBarriers(channel);
+    info.empty = offset + 8 * info.fullBarriers;
+    info.records = offset + llvm::alignTo(8 * (info.fullBarriers + stages), 16);
     info.diagonals =
         info.records + llvm::alignTo(info.type.getRecords() * 4, 16) * stages;
     offset = info.diagonals + info.type.getDiagonalBytes() * stages;
@@ -33,9 +34,8 @@ void KernelEmitter::layOutChannels() {
   }
 }
 
-std::pair<Value, Value> KernelEmitter::slotAndPhase(ChannelInfo &channel,
-                                                    Value use) {
-  int64_t stages = channel.type.getStages();
+/// A use's place in a ring, and the parity of the round.
+std::pair<Value, Value> KernelEmitter::placeInRing(int64_t stages, Value use) {
   if (stages == 1)
     return {e.c(0), e.land(use, 1)};
   if (llvm::isPowerOf2_64(stages))
@@ -43,6 +43,18 @@ std::pair<Value, Value> KernelEmitter::slotAndPhase(ChannelInfo &channel,
             e.land(e.lshr(use, llvm::Log2_64(stages)), 1)};
   Value round = e.udiv(use, e.c(stages));
   return {e.sub(use, e.mul(round, stages)), e.land(round, 1)};
+}
+
+std::pair<Value, Value> KernelEmitter::slotAndPhase(ChannelInfo &channel,
+                                                    Value use) {
+  return placeInRing(channel.type.getStages(), use);
+}
+
+/// The barrier that says that a use is full, and its parity.
+std::pair<Value, Value> KernelEmitter::fullBarrier(ChannelInfo &channel,
+                                                   Value use) {
+  auto [place, phase] = placeInRing(channel.fullBarriers, use);
+  return {address(channel.full, place, 8), phase};
 }
 
 Value KernelEmitter::address(int64_t offset, Value slot, int64_t stride) {
@@ -139,6 +151,8 @@ FailureOr<Values> KernelEmitter::evaluateDiagonal(FillOp op) {
 }
 
 LogicalResult KernelEmitter::emitFill(FillOp op) {
+  if (int64_t(op.getWarp()) != loadWarp)
+    return success();
   ChannelInfo &channel = channels[op.getChannel()];
   auto view = op.getView().getDefiningOp<online::ViewOp>();
   FailureOr<Values> place = coordinates(op, view, op.getRow());
@@ -153,8 +167,9 @@ LogicalResult KernelEmitter::emitFill(FillOp op) {
       return failure();
     diagonal = *values;
   }
-  auto [slot, phase] = slotAndPhase(channel, known[op.getUse()].value);
-  Value full = address(channel.full, slot, 8);
+  Value use = known[op.getUse()].value;
+  auto [slot, phase] = slotAndPhase(channel, use);
+  Value full = fullBarrier(channel, use).first;
   Value tile = address(channel.tiles, slot, channel.type.getTileBytes());
   Value map = tensorMaps.at(tensorNumber(view.getSource()));
   Value bytes = e.c(channel.type.getTileBytes());
@@ -164,6 +179,7 @@ LogicalResult KernelEmitter::emitFill(FillOp op) {
     byOne("@p mbarrier.arrive.expect_tx.shared::cta.b64 _, [$0], $1;", "r,r",
           {full, bytes});
     startCopy(tile, map, *place, full);
+    releaseForOthers(op, slot);
     return success();
   }
   // The copy is on its way before the values are there.
@@ -178,16 +194,35 @@ LogicalResult KernelEmitter::emitFill(FillOp op) {
                {e.add(base, int64_t(128 * index)), value});
   e.assembly("bar.warp.sync 0xffffffff;", "~{memory}", {});
   byOne("@p mbarrier.arrive.shared::cta.b64 _, [$0];", "r", full);
+  releaseForOthers(op, slot);
   return success();
 }
 
+/// Groups that do not read a use need not come for it: what their four warps
+/// would do is done here.
+void KernelEmitter::releaseForOthers(FillOp op, Value slot) {
+  Value empty = address(channels[op.getChannel()].empty, slot, 8);
+  for (Value reader : op.getReaders()) {
+    Value isAway = e.zextTo32(
+        e.icmp(LLVM::ICmpPredicate::eq, known[reader].value, e.c(0)));
+    if (loadsByWarp)
+      isAway = e.land(
+          isAway, e.zextTo32(e.icmp(LLVM::ICmpPredicate::eq, lane, e.c(0))));
+    e.assembly("{\n.reg .pred p;\nsetp.ne.s32 p, $1, 0;\n"
+               "@p mbarrier.arrive.shared::cta.b64 _, [$0], 4;\n}",
+               "r,r,~{memory}", {empty, isAway});
+  }
+}
+
 void KernelEmitter::emitPublish(PublishOp op) {
+  if (loadWarp != 0)
+    return;
   ChannelInfo &channel = channels[op.getChannel()];
   auto [slot, phase] = slotAndPhase(channel, known[op.getUse()].value);
   waitBarrier(address(channel.empty, slot, 8), e.lxor(phase, e.c(1)));
   writeRecords(channel, slot, op.getRecords());
   byOne("@p mbarrier.arrive.shared::cta.b64 _, [$0];", "r",
-        address(channel.full, slot, 8));
+        fullBarrier(channel, known[op.getUse()].value).first);
 }
 
 /// Whether the tile of a record's use was waited for above it.
@@ -202,17 +237,23 @@ static bool waitsBefore(RecordOp record) {
 /// A reduction over the warp puts what all lanes read into uniform registers.
 LogicalResult KernelEmitter::emitRecord(RecordOp op) {
   ChannelInfo &channel = channels[op.getChannel()];
-  auto [slot, phase] = slotAndPhase(channel, known[op.getUse()].value);
+  Value use = known[op.getUse()].value;
+  Value slot = slotAndPhase(channel, use).first;
   if (!channel.hasEnd && !waitsBefore(op))
     return op.emitError("reads the records of a use that it has not waited "
                         "for in this block");
-  if (channel.hasEnd)
-    waitBarrier(address(channel.full, slot, 8), phase);
+  if (channel.hasEnd) {
+    auto [full, phase] = fullBarrier(channel, use);
+    waitBarrier(full, phase);
+  }
   int64_t bytes = llvm::alignTo(channel.type.getRecords() * 4, 16);
   Value base = address(channel.records, slot, bytes);
+  size_t forAll = op.getNumResults() - op.getOwn();
   for (auto [index, record] : llvm::enumerate(op.getRecords())) {
     if (record.use_empty())
       continue;
+    if (index == forAll)
+      base = e.add(base, e.mul(group, int64_t(4 * op.getOwn())));
     Value value =
         e.assembly1("{\n.reg .b32 x;\nld.shared.b32 x, [$1];\n"
                     "redux.sync.max.u32 $0, x, 0xffffffff;\n}",
@@ -224,11 +265,13 @@ LogicalResult KernelEmitter::emitRecord(RecordOp op) {
 
 void KernelEmitter::emitWait(WaitOp op) {
   ChannelInfo &channel = channels[op.getChannel()];
-  auto [slot, phase] = slotAndPhase(channel, known[op.getUse()].value);
+  Value use = known[op.getUse()].value, slot = slotAndPhase(channel, use).first;
   // Where the stream may end, the records of the use have been read before, to
   // know that there is a tile.
-  if (!channel.hasEnd)
-    waitBarrier(address(channel.full, slot, 8), phase);
+  if (!channel.hasEnd) {
+    auto [full, phase] = fullBarrier(channel, use);
+    waitBarrier(full, phase);
+  }
   Value descriptor = channel.descriptor;
   if (channel.type.getStages() > 1)
     descriptor = e.add(descriptor,
@@ -281,7 +324,24 @@ Value KernelEmitter::gridSize() {
   return e.intrinsic("llvm.nvvm.read.ptx.sreg.nctaid.x", e.i32, {});
 }
 
+/// Where the first loading warp says which tile it has taken: the tile and its
+/// number, which is that of no other tile there.
+Value KernelEmitter::toldTile(TileFetchOp op) {
+  int64_t offset = func->getAttrOfType<IntegerAttr>("attn_gpu.told").getInt();
+  return address(offset, e.land(known[op.getNumber()].value, kToldTiles - 1),
+                 8);
+}
+
 void KernelEmitter::emitFetch(TileFetchOp op) {
+  if (loadWarp != 0) {
+    known[op] = scalars.index(e.assembly1(
+        "{\n.reg .pred p;\n.reg .b32 n;\nTL:\n"
+        "ld.volatile.shared.v2.b32 {$0, n}, [$1];\nsetp.eq.u32 p, n, $2;\n"
+        "@p bra.uni TD;\nbra.uni TL;\nTD:\n}",
+        "=r,r,r,~{memory}", {toldTile(op), known[op.getNumber()].value},
+        e.i32));
+    return;
+  }
   Value taken;
   if (loadsByWarp) {
     taken = e.assembly1("{\n.reg .pred p;\nsetp.eq.s32 p, $2, 0;\n"
@@ -296,6 +356,9 @@ void KernelEmitter::emitFetch(TileFetchOp op) {
   }
   Value next = e.add(taken, gridSize());
   known[op] = scalars.index(next);
+  if (loadWarps > 1)
+    byOne("@p st.volatile.shared.v2.b32 [$0], {$1, $2};", "r,r,r",
+          {toldTile(op), next, known[op.getNumber()].value});
   Value tiles = known[op.getTiles()].value;
   // `taken` itself would be one register more during the loop.
   afterFetch = [this, next, tiles] {

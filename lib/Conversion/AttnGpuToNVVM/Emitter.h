@@ -51,6 +51,7 @@ public:
   Value shl(Value x, int64_t y) { return shl(x, c(y, x.getType())); }
   Value lshr(Value x, int64_t y) { return lshr(x, c(y, x.getType())); }
   Value zext(Value x) { return LLVM::ZExtOp::create(b, loc, i64, x); }
+  Value zextTo32(Value x) { return LLVM::ZExtOp::create(b, loc, i32, x); }
   Value sext(Value x) { return LLVM::SExtOp::create(b, loc, i64, x); }
   Value trunc(Value x) { return LLVM::TruncOp::create(b, loc, i32, x); }
   Value icmp(LLVM::ICmpPredicate predicate, Value x, Value y) {

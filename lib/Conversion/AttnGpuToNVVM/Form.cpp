@@ -28,10 +28,15 @@ static Value tensorOf(Operation *op) {
 /// beyond the verifiers' rules is asked here, once.
 LogicalResult KernelEmitter::checkForm() {
   auto hasBudget = [&] {
-    return llvm::all_of(
-        ArrayRef<StringRef>{"attn_gpu.shared_memory", "attn_gpu.barriers",
-                            "attn_gpu.threads", "attn_gpu.blocks"},
-        [&](StringRef name) { return func->getAttrOfType<IntegerAttr>(name); });
+    return llvm::all_of(ArrayRef<StringRef>{"attn_gpu.shared_memory",
+                                            "attn_gpu.barriers",
+                                            "attn_gpu.threads",
+                                            "attn_gpu.blocks"},
+                        [&](StringRef name) {
+                          return func->getAttrOfType<IntegerAttr>(name);
+                        }) &&
+           (loadWarps == 1 ||
+            func->getAttrOfType<IntegerAttr>("attn_gpu.told"));
   };
   if (!hasBudget())
     return func.emitError("has no budget: run -attn-gpu-budget");
@@ -57,6 +62,9 @@ LogicalResult KernelEmitter::checkForm() {
     if (auto dim = dyn_cast<memref::DimOp>(op))
       if (!dim.getConstantIndex())
         return op->emitError("needs a constant dimension");
+    if (auto fetch = dyn_cast<TileFetchOp>(op))
+      if (loadWarps > 1 && !fetch.getNumber())
+        return op->emitError("needs a number, as several warps load");
     if (auto channel = dyn_cast<ChannelOp>(op))
       if (!channel.getOffset() || op->getBlock() != &func.front())
         return op->emitError("has no place: run -attn-gpu-budget");

@@ -9,8 +9,9 @@ using namespace fovea::gpu;
 KernelEmitter::KernelEmitter(func::FuncOp func, SpecializeOp specialize)
     : func(func), specialize(specialize), e(func.getContext()),
       scalars(e, *this) {
-  groups =
-      llvm::to_vector(specialize.getBody().getOps<RoleOp>())[1].getGroups();
+  auto roles = llvm::to_vector(specialize.getBody().getOps<RoleOp>());
+  loadWarps = getLoadWarps(roles[0]);
+  groups = roles[1].getGroups();
   specialize.walk([&](MaskOp op) { isMasked |= !op.getBody().empty(); });
   specialize.walk([&](MapOp op) {
     isScored |= llvm::any_of(op->getUsers(), [](Operation *user) {
@@ -161,16 +162,23 @@ LogicalResult KernelEmitter::emitPrologue() {
     if (!isa<ChannelOp, online::ViewOp>(op) && failed(emitScalar(&op)))
       return failure();
   }
+  int64_t told = 0;
+  if (loadWarps > 1)
+    told = func->getAttrOfType<IntegerAttr>("attn_gpu.told").getInt();
   e.when(e.icmp(LLVM::ICmpPredicate::eq, tid, e.c(0)), [&] {
     for (auto channel : func.getBody().front().getOps<ChannelOp>()) {
       ChannelInfo &info = channels[channel.getChannel()];
-      for (int64_t stage = 0; stage < info.type.getStages(); ++stage)
-        for (auto [offset, arrivals] :
-             {std::pair<int64_t, int64_t>{info.full, 1},
-              {info.empty, 4 * groups}})
+      auto init = [&](int64_t barrier, int64_t count, int64_t arrivals) {
+        for (int64_t i = 0; i < count; ++i)
           e.assembly("mbarrier.init.shared::cta.b64 [$0], $1;", "r,r,~{memory}",
-                     {e.add(smem, offset + 8 * stage), e.c(arrivals)});
+                     {e.add(smem, barrier + 8 * i), e.c(arrivals)});
+      };
+      init(info.full, info.fullBarriers, 1);
+      init(info.empty, info.type.getStages(), 4 * groups);
     }
+    for (int64_t i = 0; loadWarps > 1 && i < kToldTiles; ++i)
+      e.assembly("st.shared.v2.b32 [$0], {$1, $1};", "r,r,~{memory}",
+                 {e.add(smem, told + 8 * i), e.c(0)});
     e.assembly("fence.mbarrier_init.release.cluster;", "~{memory}", {});
     for (auto &[number, map] : tensorMaps)
       e.assembly("prefetch.tensormap [$0];", "l,~{memory}", map);
@@ -179,22 +187,31 @@ LogicalResult KernelEmitter::emitPrologue() {
   return success();
 }
 
+/// The same program for each loading warp, without what is another's business.
+LogicalResult KernelEmitter::emitLoader(RoleOp role) {
+  Value number = e.lshr(tid, 5);
+  for (loadWarp = 0; loadWarp < loadWarps; ++loadWarp) {
+    Block *mine = e.block(), *others = e.block();
+    Value loads =
+        loadsByWarp ? e.icmp(LLVM::ICmpPredicate::eq, number, e.c(loadWarp))
+                    : e.icmp(LLVM::ICmpPredicate::eq, tid, e.c(32 * loadWarp));
+    e.condBr(loads, mine, {}, others, {});
+    e.enter(mine);
+    if (failed(emitBlock(role.getBody().front())))
+      return failure();
+    LLVM::ReturnOp::create(e.b, e.loc, ValueRange());
+    e.enter(others);
+  }
+  LLVM::ReturnOp::create(e.b, e.loc, ValueRange());
+  return success();
+}
+
 LogicalResult KernelEmitter::emitRole(RoleOp role) {
   int64_t count = *role.getRegisters();
   if (role.getKind() == RoleKind::Load) {
     e.assembly("setmaxnreg.dec.sync.aligned.u32 " + std::to_string(count) + ";",
                "", {});
-    Block *one = e.block(), *exit = e.block();
-    Value loads =
-        e.icmp(LLVM::ICmpPredicate::ult, tid, e.c(loadsByWarp ? 32 : 1));
-    e.condBr(loads, one, {}, exit, {});
-    e.enter(exit);
-    LLVM::ReturnOp::create(e.b, e.loc, ValueRange());
-    e.enter(one);
-    if (failed(emitBlock(role.getBody().front())))
-      return failure();
-    LLVM::ReturnOp::create(e.b, e.loc, ValueRange());
-    return success();
+    return emitLoader(role);
   }
   e.assembly("setmaxnreg.inc.sync.aligned.u32 " + std::to_string(count) + ";",
              "", {});
@@ -271,6 +288,8 @@ LogicalResult KernelEmitter::emit(Operation *op) {
       .Case<PinOp>(with(&KernelEmitter::emitPin))
       .Case<ListCountOp>(with(&KernelEmitter::emitListCount))
       .Case<ListElementOp>(with(&KernelEmitter::emitListElement))
+      .Case<JointCountOp>(with(&KernelEmitter::emitJointCount))
+      .Case<JointElementOp>(with(&KernelEmitter::emitJointElement))
       .Case([&](MapOp map) { return emitMap(map); })
       .Case([&](MaskOp mask) { return emitMask(mask); })
       .Case([&](StoreTileOp store) { return emitStoreTile(store); })

@@ -14,6 +14,8 @@ using namespace mlir::attn_gpu;
 struct ChannelInfo {
   ChannelType type;
   int64_t tiles, full, empty, records, diagonals;
+  /// How many barriers say that a use is full.
+  int64_t fullBarriers;
   /// In the computing role: the descriptor of slot 0.
   Value descriptor;
   /// Read as lhs: each group takes its own 64 rows.
@@ -23,6 +25,19 @@ struct ChannelInfo {
 };
 
 class PrologueKernel;
+
+/// The elements of a block mask as a kernel takes them.
+struct ListInfo {
+  int64_t step;
+  bool unmasked;
+  /// For two warpgroups with a row each, of whose uses `reach` may lie between.
+  bool isJoint;
+  int64_t reach;
+};
+
+std::unique_ptr<PrologueKernel> makeJointKernel(MLIRContext *context,
+                                                const ListInfo &list,
+                                                llvm::json::Value offset);
 
 /// The function that says what a kernel's mask shows, where its elements are
 /// found ahead; else null.
@@ -54,7 +69,7 @@ private:
   std::string manifest();
 
   // Lists.cpp
-  ListCountOp findList();
+  std::optional<ListInfo> findList();
   void collectList();
   Value listRow(ValueRange row);
   Value loadListWord(Value offset);
@@ -62,7 +77,13 @@ private:
   void emitListElement(ListElementOp op);
   Value rangeElement(Value element, Value whole, Value first, Value firstWhole,
                      int64_t step);
+  void emitJointCount(JointCountOp op);
+  void emitJointElement(JointElementOp op);
   std::unique_ptr<PrologueKernel> makeListKernel();
+  /// Query rows of one row of tiles that the kernel takes.
+  int64_t listRows() {
+    return findList()->isJoint ? kGroupRows : groups * kGroupRows;
+  }
 
   // Prologue.cpp
   llvm::json::Value listOffset();
@@ -77,6 +98,7 @@ private:
   // Kernel.cpp: the frame and control flow.
   LogicalResult emitPrologue();
   LogicalResult emitRole(RoleOp role);
+  LogicalResult emitLoader(RoleOp role);
   LogicalResult emitBlock(Block &block);
   LogicalResult emit(Operation *op);
   LogicalResult emitScalar(Operation *op);
@@ -91,11 +113,14 @@ private:
 
   // Channels.cpp
   void layOutChannels();
+  std::pair<Value, Value> placeInRing(int64_t stages, Value use);
   std::pair<Value, Value> slotAndPhase(ChannelInfo &channel, Value use);
+  std::pair<Value, Value> fullBarrier(ChannelInfo &channel, Value use);
   Value address(int64_t offset, Value slot, int64_t stride);
   void waitBarrier(Value barrier, Value phase);
   LogicalResult emitFill(FillOp op);
   void writeRecords(ChannelInfo &channel, Value slot, ValueRange records);
+  void releaseForOthers(FillOp op, Value slot);
   void startCopy(Value tile, Value map, ArrayRef<Value> coordinates,
                  Value full);
   FailureOr<Values> evaluateDiagonal(FillOp op);
@@ -108,6 +133,7 @@ private:
   void emitRelease(ReleaseOp op);
   void emitTurn(TurnOp op);
   void emitFetch(TileFetchOp op);
+  Value toldTile(TileFetchOp op);
   Value gridSize();
   FailureOr<Values> coordinates(Operation *op, online::ViewOp view, Value row);
 
@@ -153,6 +179,8 @@ private:
   size_t maximumChains = 4;
   /// Whether a warp loads, and not one thread: some tiles have a diagonal.
   bool loadsByWarp = false;
+  /// Warps that share out the fills, and whose code is being emitted.
+  int64_t loadWarps = 1, loadWarp = 0;
   /// A kernel that runs before has an op that this target has not.
   bool prologueFailed = false;
 

@@ -13,17 +13,28 @@ namespace fovea::gpu {
 inline constexpr int64_t kHeadWords = 2, kRangeWords = 2;
 /// The length stands behind the elements.
 inline constexpr int64_t kTailWords = 1;
+/// Of a joint list: words in front of its elements, and of an element.
+inline constexpr int64_t kJointHeadWords = 8, kJointWords = 4;
 /// A row with more elements is a range.
 inline constexpr int64_t kMostListed = 512;
 
 /// As expressions of the manifest. One list serves all heads, or all batches,
 /// of a mask that has no own ones.
 struct ListSizes {
-  /// Of a block mask.
-  explicit ListSizes(int64_t step)
-      : rows(llvm::json::Array{"ceildiv", "M", "BQ"}),
+  /// Of a block mask. A joint list has one element more at most, and one is
+  /// read ahead.
+  explicit ListSizes(int64_t step, bool isJoint = false)
+      : rows(isJoint ? llvm::json::Array{"ceildiv", "M",
+                                         mlir::attn_gpu::kJointGroups *
+                                             mlir::attn_gpu::kGroupRows}
+                     : llvm::json::Array{"ceildiv", "M", "BQ"}),
         elements(llvm::json::Array{"ceildiv", "N", step}),
-        pitch(llvm::json::Array{"add", kHeadWords + kTailWords, elements}),
+        pitch(
+            isJoint
+                ? llvm::json::Array{"add", kJointHeadWords + 2 * kJointWords,
+                                    llvm::json::Array{"mul", kJointWords,
+                                                      elements}}
+                : llvm::json::Array{"add", kHeadWords + kTailWords, elements}),
         hasBatch(llvm::json::Array{"ne", "block_mask.s0", 0}),
         hasHead(llvm::json::Array{"ne", "block_mask.s1", 0}),
         batches(count("B", hasBatch)), heads(count("H", hasHead)),

@@ -19,21 +19,27 @@ func::FuncOp fovea::gpu::findVisible(func::FuncOp func) {
               : func::FuncOp();
 }
 
-ListCountOp KernelEmitter::findList() {
-  ListCountOp found;
-  func.walk([&](ListCountOp op) { found = op; });
+std::optional<ListInfo> KernelEmitter::findList() {
+  std::optional<ListInfo> found;
+  func.walk([&](Operation *op) {
+    if (auto list = dyn_cast<ListCountOp>(op))
+      found = {int64_t(list.getStep()), list.getUnmasked(), false, 0};
+    else if (auto list = dyn_cast<JointCountOp>(op))
+      found = {int64_t(list.getStep()), list.getUnmasked(), true,
+               int64_t(list.getReach())};
+  });
   return found;
 }
 
 void KernelEmitter::collectList() {
-  ListCountOp list = findList();
+  std::optional<ListInfo> list = findList();
   if (!list)
     return;
   if (func::FuncOp visible = findVisible(func))
     maskParts.emplace(visible);
-  int64_t rows = groups * kGroupRows, step = list.getStep();
-  ListSizes sizes =
-      maskParts ? ListSizes(*maskParts, rows, step) : ListSizes(step);
+  int64_t rows = listRows(), step = list->step;
+  ListSizes sizes = maskParts ? ListSizes(*maskParts, rows, step)
+                              : ListSizes(step, list->isJoint);
   addArgument(e.global, json::Object{{"scratch", listOffset()}}, &listBase);
   for (unsigned dim = 0; dim < 3; ++dim)
     addArgument(e.i64, json::Object{{"i64", sizes.stride(dim)}},
@@ -114,9 +120,9 @@ namespace {
 /// One warp's work on one row of tiles.
 class ListKernel : public PrologueKernel {
 public:
-  ListKernel(ListCountOp list, json::Value offset)
-      : PrologueKernel(list.getContext()), sizes(list.getStep()),
-        step(list.getStep()), unmasked(list.getUnmasked()), offset(offset) {
+  ListKernel(MLIRContext *context, const ListInfo &list, json::Value offset)
+      : PrologueKernel(context), sizes(list.step), step(list.step),
+        unmasked(list.unmasked), offset(offset) {
     grid = sizes.lists;
   }
 
@@ -241,8 +247,10 @@ void ListKernel::emitBody() {
 
 /// Null where there is no block mask.
 std::unique_ptr<PrologueKernel> KernelEmitter::makeListKernel() {
-  ListCountOp list = findList();
+  std::optional<ListInfo> list = findList();
   if (!list)
     return nullptr;
-  return std::make_unique<ListKernel>(list, listOffset());
+  if (list->isJoint)
+    return makeJointKernel(func.getContext(), *list, listOffset());
+  return std::make_unique<ListKernel>(func.getContext(), *list, listOffset());
 }

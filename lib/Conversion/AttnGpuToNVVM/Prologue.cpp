@@ -179,9 +179,9 @@ void KernelEmitter::describePrologues(json::Object &manifest,
     add(kernel, "_sign");
     scratch = signedBytes(queries.getColumns());
   }
-  manifest["block_mask"] = findList() && !maskParts;
+  manifest["block_mask"] = findList().has_value() && !maskParts;
   if (maskParts) {
-    int64_t rows = groups * kGroupRows, step = findList().getStep();
+    int64_t rows = listRows(), step = findList()->step;
     ListSizes lists(*maskParts, rows, step);
     HullSizes hulls(*maskParts, lists,
                     json::Array{"add", listOffset(), lists.bytes()});
@@ -192,8 +192,9 @@ void KernelEmitter::describePrologues(json::Object &manifest,
     scratch = hulls.end;
   } else if (std::unique_ptr<PrologueKernel> kernel = makeListKernel()) {
     add(*kernel, "_lists");
-    scratch = json::Array{"add", listOffset(),
-                          ListSizes(findList().getStep()).bytes()};
+    scratch =
+        json::Array{"add", listOffset(),
+                    ListSizes(findList()->step, findList()->isJoint).bytes()};
   }
   if (before.empty())
     return;

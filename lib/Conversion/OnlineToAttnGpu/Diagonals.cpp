@@ -115,7 +115,7 @@ void GridLowering::takeDiagonal(MapOp map) {
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPoint(map);
   auto type = DiagvecType::get(
-      b.getContext(), tiles.getSchedule().getQueryTile(),
+      b.getContext(), tiles.getSchedule().getQueryRows(),
       cast<FragType>(map.getType()).getColumns(), b.getF32Type());
   diagonal = DiagonalOp::create(b, loc, type, map.getOrigins()[0],
                                 map.getOrigins()[1]);

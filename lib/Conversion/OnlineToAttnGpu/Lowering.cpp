@@ -9,11 +9,23 @@ LogicalResult GridLowering::run() {
   auto schedule = cast<ScheduleAttr>(grid.getScheduleAttr());
   if (grid.getBounds().size() != 3)
     return unsupported(grid, "grids of other than three bounds");
-  tiles = ForTilesOp::create(b, loc, grid.getBounds(), schedule);
+  SmallVector<Value> bounds(grid.getBounds());
+  if (schedule.getOwnRows()) {
+    Value last = arith::AddIOp::create(b, loc, bounds[2],
+                                       index(schedule.getGroups() - 1));
+    bounds[2] =
+        arith::DivUIOp::create(b, loc, last, index(schedule.getGroups()));
+  }
+  tiles = ForTilesOp::create(b, loc, bounds, schedule);
   grid->getParentOfType<func::FuncOp>()->setAttr("attn_gpu.schedule", schedule);
   Block *body = b.createBlock(&tiles.getBody());
   for (BlockArgument argument : grid.getBody().getArguments())
     mapping.map(argument, body->addArgument(b.getIndexType(), loc));
+  if (schedule.getOwnRows())
+    // Of group 0; a fragment's rows say which group's they are.
+    mapping.map(grid.getBody().getArgument(2),
+                arith::MulIOp::create(b, loc, body->getArgument(2),
+                                      index(schedule.getGroups())));
   for (Operation &op : grid.getBody().front().without_terminator())
     if (failed(lower(&op)))
       return failure();
@@ -50,9 +62,12 @@ LogicalResult GridLowering::lowerLoad(online::LoadOp op) {
   auto shape = cast<ShapedType>(op.getTile().getType());
   if (shape.getRank() != 2)
     return unsupported(op, "loads of scalars a row");
-  auto type = TileType::getChecked([&] { return op.emitError(); },
-                                   b.getContext(), shape.getDimSize(0),
-                                   shape.getDimSize(1), shape.getElementType());
+  bool ofQueries = !op->getParentOfType<online::SweepOp>();
+  int64_t rows =
+      ofQueries ? tiles.getSchedule().getQueryRows() : shape.getDimSize(0);
+  auto type =
+      TileType::getChecked([&] { return op.emitError(); }, b.getContext(), rows,
+                           shape.getDimSize(1), shape.getElementType());
   if (!type)
     return failure();
   mapping.map(op.getTile(),
@@ -60,6 +75,10 @@ LogicalResult GridLowering::lowerLoad(online::LoadOp op) {
                              mapping.lookupOrDefault(op.getView()),
                              mapping.lookupOrDefault(op.getRow())));
   return success();
+}
+
+Value GridLowering::index(int64_t value) {
+  return arith::ConstantIndexOp::create(b, loc, value);
 }
 
 Value GridLowering::constant(double value) {
@@ -142,30 +161,51 @@ LogicalResult GridLowering::lowerStore(online::StoreOp op) {
   return success();
 }
 
+/// The loop over the elements of a list. Joint ones are of the tile, and know
+/// how many queries a row of the mask's tiles has; null where that is not seen.
+ForBlocksOp GridLowering::createListed(online::SweepOp op,
+                                       online::WalkListOp list,
+                                       ValueRange inits) {
+  auto lookup = [&](Value value) { return mapping.lookupOrDefault(value); };
+  bool isMasked =
+      llvm::any_of(op.getBody().front().getOps<online::MaskOp>(),
+                   [](online::MaskOp mask) { return !mask.getBody().empty(); });
+  SmallVector<Value> row = llvm::map_to_vector(list.getIndices(), lookup);
+  Value queryTile;
+  if (tiles.getSchedule().getOwnRows()) {
+    // Lists of a mask that is asked are made row by row.
+    if (grid->getParentOfType<func::FuncOp>()->hasAttr("online.visible"))
+      return {};
+    auto quotient = row.back().getDefiningOp<arith::DivUIOp>();
+    if (!quotient)
+      return {};
+    queryTile = quotient.getRhs();
+    row.back() = tiles.getBody().getArgument(2);
+  }
+  return ForBlocksOp::create(
+      b, loc, TypeRange(inits), ValueRange(), ValueRange(),
+      lookup(list.getClasses()), row, queryTile, lookup(list.getKeyTile()),
+      lookup(list.getLength()), inits, ArrayRef<int32_t>(), list.getStep(),
+      /*unmasked=*/!isMasked);
+}
+
 /// The loop over the elements of a walk; null where there is none of the kind.
 ForBlocksOp GridLowering::createBlocks(online::SweepOp op, ValueRange inits) {
   Operation *walk = op.getWalk().getDefiningOp();
   auto lookup = [&](Value value) { return mapping.lookupOrDefault(value); };
   TypeRange types(inits);
-  if (auto list = dyn_cast_if_present<online::WalkListOp>(walk)) {
-    bool isMasked = llvm::any_of(
-        op.getBody().front().getOps<online::MaskOp>(),
-        [](online::MaskOp mask) { return !mask.getBody().empty(); });
-    return ForBlocksOp::create(
-        b, loc, types, ValueRange(), ValueRange(), lookup(list.getClasses()),
-        llvm::map_to_vector(list.getIndices(), lookup),
-        lookup(list.getKeyTile()), lookup(list.getLength()), inits,
-        ArrayRef<int32_t>(), list.getStep(), /*unmasked=*/!isMasked);
-  }
+  if (auto list = dyn_cast_if_present<online::WalkListOp>(walk))
+    return createListed(op, list, inits);
   auto segments = dyn_cast_if_present<online::WalkSegmentsOp>(walk);
-  if (!segments || segments.getBegins().empty())
+  if (!segments || segments.getBegins().empty() ||
+      tiles.getSchedule().getOwnRows())
     return {};
-  return ForBlocksOp::create(b, loc, types,
-                             llvm::map_to_vector(segments.getBegins(), lookup),
-                             llvm::map_to_vector(segments.getEnds(), lookup),
-                             /*list=*/Value(), /*row=*/ValueRange(),
-                             /*keyTile=*/Value(), /*length=*/Value(), inits,
-                             segments.getClasses(), segments.getStep());
+  return ForBlocksOp::create(
+      b, loc, types, llvm::map_to_vector(segments.getBegins(), lookup),
+      llvm::map_to_vector(segments.getEnds(), lookup),
+      /*list=*/Value(), /*row=*/ValueRange(),
+      /*queryTile=*/Value(), /*keyTile=*/Value(), /*length=*/Value(), inits,
+      segments.getClasses(), segments.getStep());
 }
 
 LogicalResult GridLowering::lowerSweep(online::SweepOp op) {
@@ -174,6 +214,8 @@ LogicalResult GridLowering::lowerSweep(online::SweepOp op) {
   State state = states[op.getInits()[0]];
   SmallVector<Value> inits = state.flat();
   blocks = createBlocks(op, inits);
+  if (!blocks && tiles.getSchedule().getOwnRows())
+    return unsupported(op, "own_rows without a block mask");
   if (!blocks)
     return unsupported(op, "sweeps over other than segments or a list");
   {

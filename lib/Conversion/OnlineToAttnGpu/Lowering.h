@@ -48,6 +48,8 @@ private:
   LogicalResult lower(Operation *op);
   LogicalResult lowerSweep(online::SweepOp op);
   attn_gpu::ForBlocksOp createBlocks(online::SweepOp op, ValueRange inits);
+  attn_gpu::ForBlocksOp createListed(online::SweepOp op,
+                                     online::WalkListOp list, ValueRange inits);
   LogicalResult lowerInit(online::InitOp op);
   LogicalResult lowerFinish(online::FinishOp op);
   LogicalResult lowerStore(online::StoreOp op);
@@ -80,6 +82,7 @@ private:
   // Building maps.
   using Body = function_ref<Value(OpBuilder &, ValueRange)>;
   Value map(Type type, ValueRange inputs, Body body);
+  Value index(int64_t value);
   Value constant(double value);
   attn_gpu::RowvecType rows(bool partial = false) {
     return attn_gpu::RowvecType::get(b.getContext(), attn_gpu::kGroupRows,

@@ -193,3 +193,25 @@ func.func @part_of_a_sequence(%q: !memref, %k: !memref, %v: !memref, %out: !memr
   }
   return
 }
+
+// -----
+
+!memref = memref<?x?x?x64xbf16, strided<[?, ?, ?, ?], offset: ?>>
+!view = !online.view<?x64xbf16, ragged>
+!channel = !attn_gpu.channel<128x64xbf16, stages = 2, records = 0>
+
+func.func @no_number(%q: !memref, %k: !memref, %v: !memref, %out: !memref, %n: index {attn.name = "n"}) {
+  %c0 = arith.constant 0 : index
+  %K = online.view %k[%c0, %c0] len(%n) : !memref -> !view
+  %kc = attn_gpu.channel "k" : !channel
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) registers(24) {
+      // expected-error@+1 {{needs a number, as several warps load}}
+      %t = attn_gpu.tile.fetch of %n
+      attn_gpu.fill %kc[%c0], %K[%c0] warp 1 : !channel, !view
+    }
+    attn_gpu.role mma groups(2) registers(240) {
+    }
+  }
+  return
+}

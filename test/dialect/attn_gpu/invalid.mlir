@@ -256,7 +256,7 @@ func.func @c29_loop(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
 // C4
 func.func @c4_list(%c: memref<?x?x?x?xi8>, %n: index) {
   // expected-error @+1 {{takes segments, or a list with its tile and length}}
-  "attn_gpu.for_blocks"(%n, %n, %c, %n, %n, %n, %n, %n) <{classes = array<i32: 1>, operandSegmentSizes = array<i32: 1, 1, 1, 3, 1, 1, 0>, step = 128 : i64}> ({
+  "attn_gpu.for_blocks"(%n, %n, %c, %n, %n, %n, %n, %n) <{classes = array<i32: 1>, operandSegmentSizes = array<i32: 1, 1, 1, 3, 0, 1, 1, 0>, step = 128 : i64}> ({
   ^bb0(%n0: index, %count: index, %full: i1):
     "attn_gpu.yield"() : () -> ()
   }) : (index, index, memref<?x?x?x?xi8>, index, index, index, index, index) -> ()
@@ -268,7 +268,7 @@ func.func @c4_list(%c: memref<?x?x?x?xi8>, %n: index) {
 // C4
 func.func @c4(%n: index) {
   // expected-error @+1 {{needs one begin, end and class per segment, got 1, 1 and 2}}
-  "attn_gpu.for_blocks"(%n, %n) <{classes = array<i32: 1, 2>, operandSegmentSizes = array<i32: 1, 1, 0, 0, 0, 0, 0>, step = 128 : i64}> ({
+  "attn_gpu.for_blocks"(%n, %n) <{classes = array<i32: 1, 2>, operandSegmentSizes = array<i32: 1, 1, 0, 0, 0, 0, 0, 0>, step = 128 : i64}> ({
   ^bb0(%n0: index, %count: index, %full: i1):
     "attn_gpu.yield"() : () -> ()
   }) : (index, index) -> ()
@@ -639,5 +639,124 @@ func.func @c35_one() {
 func.func @c36() {
   // expected-error @+1 {{offset in shared memory must be a multiple of 1024 bytes, got 512}}
   %c = attn_gpu.channel "k" {offset = 512 : i64} : !attn_gpu.channel<64x64xbf16, stages = 2, records = 0>
+  return
+}
+
+// -----
+
+// C1
+// expected-error @+1 {{own_rows takes 2 groups without ping_pong, got 3 groups}}
+func.func private @c1_own_rows() attributes {s = #attn_gpu.schedule<groups = 3, n = 64, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true own_rows = true>}
+
+// -----
+
+// C1
+// expected-error @+1 {{own_rows takes 2 groups without ping_pong, got 2 groups with ping_pong}}
+func.func private @c1_own_turns() attributes {s = #attn_gpu.schedule<groups = 2, n = 64, stages = 2, q_stages = 2, ping_pong = true, pin = 0, staged = true own_rows = true>}
+
+// -----
+
+// C29
+func.func @c29_joint(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+  // expected-error @+1 {{takes (batch, head, row) of a block mask, got 2 indices}}
+  %n0, %l:2 = attn_gpu.joint.element %b of %c[%b, %b] tiles(%n, %n) length(%n) step 64 reach 2 : memref<?x?x?x?xi8> -> index, index
+  return
+}
+
+// -----
+
+// C33
+func.func @c33_reach(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+  // expected-error @+1 {{reach must be at least 2, got 1}}
+  %n0, %l:2 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 1 : memref<?x?x?x?xi8> -> index, index
+  return
+}
+
+// -----
+
+// C33
+func.func @c33_results(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+  // expected-error @+1 {{has 3 results for each of 2 groups, got 3}}
+  %u, %g:3 = attn_gpu.joint.count %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 : memref<?x?x?x?xi8> -> index, index, index
+  return
+}
+
+// -----
+
+// C33
+func.func @c33_links(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+  // expected-error @+1 {{has 1 results for each of 2 groups, got 3}}
+  %n0, %l:3 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 : memref<?x?x?x?xi8> -> index, index, index
+  return
+}
+
+// -----
+
+// C4
+func.func @c4_joint(%n: index) {
+  // expected-error @+1 {{joins rows of a list alone}}
+  "attn_gpu.for_blocks"(%n, %n, %n) <{classes = array<i32: 1>, operandSegmentSizes = array<i32: 1, 1, 0, 0, 1, 0, 0, 0>, step = 64 : i64}> ({
+  ^bb0(%n0: index, %count: index, %full: i1):
+    "attn_gpu.yield"() : () -> ()
+  }) : (index, index, index) -> ()
+}
+
+// -----
+
+!channel = !attn_gpu.channel<64x64xbf16, stages = 2, records = 0>
+!view = !online.view<?x64xbf16, ragged>
+
+// C34
+func.func @c34(%v: !view, %i: index) {
+  %c = attn_gpu.channel "k" : !channel
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) {
+      // expected-error @+1 {{names readers for 1 groups, of which there are 2}}
+      attn_gpu.fill %c[%i], %v[%i] readers(%i) : !channel, !view
+    }
+    attn_gpu.role mma groups(2) {
+    }
+  }
+  return
+}
+
+// -----
+
+!channel = !attn_gpu.channel<64x64xbf16, stages = 2, records = 2>
+
+// C23
+func.func @c23_own(%i: index) {
+  %c = attn_gpu.channel "k" : !channel
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) {
+    }
+    attn_gpu.role mma groups(2) {
+      // expected-error @+1 {{channel has 2 records, got 3}}
+      %x, %own = attn_gpu.record %c[%i] own 1 : !channel -> index, index
+    }
+  }
+  return
+}
+
+// -----
+
+!channel = !attn_gpu.channel<64x64xbf16, stages = 2, records = 1>
+
+// C23
+func.func @c23_own_beyond(%c: !channel, %i: index) {
+  // expected-error @+1 {{has 1 results, own 2}}
+  %x = attn_gpu.record %c[%i] own 2 : !channel -> index
+  return
+}
+
+// -----
+
+!channel = !attn_gpu.channel<64x64xbf16, stages = 2, records = 0>
+!view = !online.view<?x64xbf16, ragged>
+
+// C37
+func.func @c37(%c: !channel, %v: !view, %i: index) {
+  // expected-error @+1 {{warp must be 0 to 3, got 4}}
+  attn_gpu.fill %c[%i], %v[%i] warp 4 : !channel, !view
   return
 }

@@ -93,6 +93,40 @@ func.func @lists(%c: memref<?x?x?x?xi8>, %b: index, %tile: index, %n: index) {
   return
 }
 
+// CHECK-LABEL: func @joint_lists
+func.func @joint_lists(%c: memref<?x?x?x?xi8>, %b: index, %qt: index, %kt: index, %n: index) {
+  // CHECK: attn_gpu.for_blocks (%{{.*}}, %{{.*}}, %{{.*}}) in list %{{.*}}[%{{.*}}, %{{.*}}, %{{.*}}] joint(%{{.*}}) tile(%{{.*}}) length(%{{.*}}) : memref<?x?x?x?xi8> step 64 {
+  attn_gpu.for_blocks (%n0, %count, %full) in list %c[%b, %b, %b] joint(%qt) tile(%kt) length(%n) : memref<?x?x?x?xi8> step 64 {
+    attn_gpu.yield
+  }
+  // CHECK: attn_gpu.joint.count %{{.*}}[%{{.*}}, %{{.*}}, %{{.*}}] tiles(%{{.*}}, %{{.*}}) length(%{{.*}}) step 64 reach 4 : memref<?x?x?x?xi8> -> index, index, index, index, index, index
+  %uses, %g:6 = attn_gpu.joint.count %c[%b, %b, %b] tiles(%qt, %kt) length(%n) step 64 reach 4 : memref<?x?x?x?xi8> -> index, index, index, index, index, index
+  // CHECK: attn_gpu.joint.element %{{.*}} of %{{.*}}[%{{.*}}, %{{.*}}, %{{.*}}] tiles(%{{.*}}, %{{.*}}) length(%{{.*}}) step 64 reach 4 : memref<?x?x?x?xi8> -> index, index
+  %first, %l:2 = attn_gpu.joint.element %uses of %c[%b, %b, %b] tiles(%qt, %kt) length(%n) step 64 reach 4 : memref<?x?x?x?xi8> -> index, index
+  return
+}
+
+// CHECK-LABEL: func @readers
+// CHECK-SAME: own_rows = true>
+func.func @readers(%k: !memref, %n: index) attributes {s = #attn_gpu.schedule<groups = 2, n = 64, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true own_rows = true>} {
+  %c0 = arith.constant 0 : index
+  %K = online.view %k[%c0, %c0] len(%n) : !memref -> !view
+  %kc = attn_gpu.channel "k" : !attn_gpu.channel<128x64xbf16, stages = 2, records = 3>
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) {
+      // CHECK: attn_gpu.fill %{{.*}}[%{{.*}}], %{{.*}}[%{{.*}}] records(%{{.*}}, %{{.*}}, %{{.*}}) readers(%{{.*}}, %{{.*}}) warp 1 :
+      attn_gpu.fill %kc[%c0], %K[%c0] records(%n, %n, %n) readers(%n, %c0) warp 1 : !attn_gpu.channel<128x64xbf16, stages = 2, records = 3>, !view
+      // CHECK: attn_gpu.tile.fetch of %{{.*}} number %{{.*}}
+      %t = attn_gpu.tile.fetch of %n number %c0
+    }
+    attn_gpu.role mma groups(2) {
+      // CHECK: attn_gpu.record %{{.*}}[%{{.*}}] own 1 :
+      %x, %own = attn_gpu.record %kc[%c0] own 1 : !attn_gpu.channel<128x64xbf16, stages = 2, records = 3> -> index, index
+    }
+  }
+  return
+}
+
 !table = memref<?xf32, strided<[?], offset: ?>>
 !diag = !attn_gpu.diagvec<128x128xf32>
 

@@ -17,6 +17,8 @@
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
 
+#include <random>
+
 using namespace fovea;
 using namespace fovea::test;
 
@@ -431,6 +433,99 @@ TEST_F(GpuPipeline, EveryOrderOfBlocks) {
                              2, 2, 1, 1, 0, //
                              2, 2, 2, 1, 1});
   explore(launch, "groups=1,n=64,stages=2,q_stages=1,ping_pong=0");
+}
+
+constexpr const char *kOwnRows =
+    "\"groups=2,n=16,stages=2,ping_pong=0,pin=0,own_rows=1\"";
+
+/// Rows that share tiles, that share none, that have none; long rests of one.
+TEST_F(GpuPipeline, RowsOfTheirOwn) {
+  TestLaunch launch(kCausal, shapeOf(600, 208, 64));
+  setBlocks(launch, 64, 16, {2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, //
+                             0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, //
+                             0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, //
+                             1, 2, 1, 2, 2, 2, 1, 2, 1, 0, 0, 0, 2, //
+                             2, 0, 1, 0, 2, 0, 1, 0, 1, 0, 2, 0, 1, //
+                             0, 1, 0, 2, 0, 1, 0, 2, 0, 1, 0, 1, 0, //
+                             0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, //
+                             0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, //
+                             1, 2, 0, 1, 2, 0, 0, 1, 0, 0, 2, 0, 0, //
+                             2, 1, 2, 0, 2, 0, 2, 0, 2, 1, 2, 2, 2});
+  check(launch, DType::BF16, kOwnRows);
+}
+
+TEST_F(GpuPipeline, RowsOfTheirOwnByChance) {
+  std::minstd_rand random(5);
+  for (const char *schedule :
+       {kOwnRows, "\"groups=2,n=16,stages=4,ping_pong=0,pin=0,own_rows=1\""})
+    for (const char *text : {kNoop, kCausal}) {
+      // The last tile is cut where no mask is.
+      int64_t keys = text == kNoop ? 310 : 320;
+      TestLaunch launch(text, shapeOf(500, keys, 64, 2, 1, 2));
+      std::vector<int8_t> classes;
+      for (int64_t row = 0; row < 8; ++row) {
+        uint32_t density = random() % 5;
+        for (int64_t tile = 0; tile < 20; ++tile)
+          classes.push_back(random() % 4 < density ? 1 + random() % 2 : 0);
+      }
+      setBlocks(launch, 64, 16, classes);
+      check(launch, DType::BF16, schedule);
+    }
+}
+
+/// Both warpgroups in one row of tiles, or across the edge of two.
+TEST_F(GpuPipeline, RowsOfTheirOwnInTallerTiles) {
+  TestLaunch launch(kCausal, shapeOf(500, 200, 256, 1, 1));
+  setBlocks(launch, 192, 32, {1, 2, 1, 0, 0, 0, 0, //
+                              2, 0, 2, 1, 0, 0, 0, //
+                              0, 2, 2, 0, 1, 2, 1});
+  check(launch, DType::BF16,
+        "\"groups=2,n=16,stages=2,ping_pong=0,pin=0,own_rows=1\"");
+}
+
+TEST_F(GpuPipeline, EveryOrderOfRowsOfTheirOwn) {
+  // Disjoint rows, then one whose neighbour ends early, then an empty one.
+  TestLaunch launch(kCausal, shapeOf(384, 96, 64, 1, 1));
+  setBlocks(launch, 64, 16, {2, 0, 1, 0, 0, 0, //
+                             0, 1, 0, 2, 0, 0, //
+                             2, 1, 1, 2, 2, 2, //
+                             0, 1, 0, 0, 0, 0, //
+                             0, 0, 0, 0, 0, 0, //
+                             0, 2, 2, 1, 2, 0});
+  explore(launch, "groups=2,n=16,stages=2,q_stages=1,ping_pong=0,own_rows=1");
+}
+
+/// One row goes on long after the other, which then begins late.
+TEST_F(GpuPipeline, EveryOrderOfRowsThatEndApart) {
+  for (const char *queries : {"q_stages=1", "q_stages=2"}) {
+    TestLaunch launch(kNoop, shapeOf(256, 192, 64, 1, 1));
+    setBlocks(launch, 64, 16, {2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, //
+                               2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, //
+                               2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, //
+                               0, 2, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2});
+    explore(launch, std::string("groups=2,n=16,stages=2,ping_pong=0,") +
+                        queries + ",own_rows=1");
+  }
+}
+
+/// With more elements between two than fit into the rings, one warpgroup holds
+/// what the other one waits for.
+TEST_F(GpuPipeline, TooFarARowOfItsOwnIsSeen) {
+  TestLaunch launch(kCausal, shapeOf(128, 192, 64, 1, 1));
+  setBlocks(launch, 64, 16, {2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, //
+                             1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
+  narrow(launch, DType::BF16);
+  build(launch);
+  lowerAll("groups=2,n=16,stages=2,ping_pong=0,pin=0,own_rows=1");
+  GpuOptions options;
+  options.data = false;
+  options.order = GpuOrder::Exhaustive;
+  EXPECT_TRUE(interpret(launch, options)) << messages;
+  module->walk([](mlir::attn_gpu::JointCountOp op) { op.setReach(8); });
+  module->walk([](mlir::attn_gpu::JointElementOp op) { op.setReach(8); });
+  EXPECT_FALSE(interpret(launch, options));
+  EXPECT_NE(messages.find("deadlock: role load"), std::string::npos)
+      << messages;
 }
 
 TEST_F(GpuPipeline, BlocksThatTheTilesDoNotDivideAreReported) {

@@ -240,6 +240,18 @@ TEST_F(GpuProtocol, SeveralBlocksShareTheCounter) {
   }
 }
 
+/// The values' fills in a warp of their own, which is told the tiles.
+TEST_F(GpuProtocol, TwoWarpsLoad) {
+  load({{"attn_gpu.fill %vc[%i], %V[%row] :",
+         "attn_gpu.fill %vc[%i], %V[%row] warp 1 :"}});
+  for (std::vector<int64_t> counts :
+       {std::vector<int64_t>{3}, {2, 0, 1}, {0, 0, 2}}) {
+    EXPECT_TRUE(explore(counts)) << messages;
+    EXPECT_EQ(summary.stores, 2 * counts.size());
+  }
+  EXPECT_TRUE(explore({1, 0}, 2)) << messages;
+}
+
 TEST_F(GpuProtocol, DataInEveryOrder) {
   load();
   std::vector<int64_t> counts{3, 0, 12};
@@ -320,6 +332,14 @@ TEST_F(GpuProtocol, ReadAfterRelease) {
       {{"%ps = attn_gpu.mma.start", "attn_gpu.release %kc[%i] : !kc\n"
                                     "          %ps = attn_gpu.mma.start"}},
       "reads use 0 of channel 'k' (slot 0) after its release");
+}
+
+TEST_F(GpuProtocol, ReaderThatIsNone) {
+  expectError(
+      {{"attn_gpu.fill %kc[%i], %K[%row] :",
+        "attn_gpu.fill %kc[%i], %K[%row] readers(%c1, %c0) :"}},
+      "role mma #1 reads use 0 of channel 'k' (slot 0), whose reader it "
+      "is not");
 }
 
 TEST_F(GpuProtocol, DiagonalAfterRelease) {

@@ -84,18 +84,26 @@ static ParseResult parseSegments(OpAsmParser &parser, Operands &begins,
   return success();
 }
 
-/// `list %classes[%b, %h, %row] tile(%kt) length(%n) : memref<…>`
+/// `list %classes[%b, %h, %row] tile(%kt) length(%n) : memref<…>`, or with
+/// `joint(%qt)` before the tile.
 static ParseResult parseList(OpAsmParser &parser, Operands &operands,
-                             unsigned &indices, Type &type) {
+                             unsigned &indices, bool &isJoint, Type &type) {
   Operands row;
   if (parser.parseOperand(operands.emplace_back()) ||
       parser.parseOperandList(row, OpAsmParser::Delimiter::Square))
     return failure();
   indices = row.size();
   llvm::append_range(operands, row);
+  auto parseOne = [&]() -> ParseResult {
+    return failure(parser.parseLParen() ||
+                   parser.parseOperand(operands.emplace_back()) ||
+                   parser.parseRParen());
+  };
+  isJoint = succeeded(parser.parseOptionalKeyword("joint"));
+  if (isJoint && parseOne())
+    return failure();
   for (StringRef word : {"tile", "length"})
-    if (parser.parseKeyword(word) || parser.parseLParen() ||
-        parser.parseOperand(operands.emplace_back()) || parser.parseRParen())
+    if (parser.parseKeyword(word) || parseOne())
       return failure();
   return parser.parseColonType(type);
 }
@@ -107,6 +115,7 @@ ParseResult ForBlocksOp::parse(OpAsmParser &parser, OperationState &result) {
   Operands begins, ends, list, inits;
   SmallVector<int32_t> classes;
   unsigned indices = 0;
+  bool isJoint = false;
   Type listType;
   int64_t step;
   if (parser.parseArgumentList(arguments, OpAsmParser::Delimiter::Paren))
@@ -118,7 +127,7 @@ ParseResult ForBlocksOp::parse(OpAsmParser &parser, OperationState &result) {
   if (parser.parseKeyword("in"))
     return failure();
   bool isList = succeeded(parser.parseOptionalKeyword("list"));
-  if (isList ? parseList(parser, list, indices, listType)
+  if (isList ? parseList(parser, list, indices, isJoint, listType)
              : parseSegments(parser, begins, ends, classes))
     return failure();
   if (parser.parseKeyword("step") || parser.parseInteger(step))
@@ -145,7 +154,7 @@ ParseResult ForBlocksOp::parse(OpAsmParser &parser, OperationState &result) {
   result.addAttribute("operandSegmentSizes",
                       builder.getDenseI32ArrayAttr(
                           {count(begins), count(ends), isList, int32_t(indices),
-                           isList, isList, count(inits)}));
+                           isJoint, isList, isList, count(inits)}));
   result.addAttribute(getClassesAttrName(result.name),
                       builder.getDenseI32ArrayAttr(classes));
   result.addAttribute(getStepAttrName(result.name),
@@ -166,7 +175,10 @@ void ForBlocksOp::print(OpAsmPrinter &printer) {
   if (getList()) {
     printer << "list " << getList() << '[';
     printer.printOperands(getRow());
-    printer << "] tile(" << getKeyTile() << ") length(" << getLength()
+    printer << ']';
+    if (getQueryTile())
+      printer << " joint(" << getQueryTile() << ')';
+    printer << " tile(" << getKeyTile() << ") length(" << getLength()
             << ") : " << getList().getType();
   }
   printer << " step " << getStep();
@@ -190,6 +202,22 @@ void ForBlocksOp::print(OpAsmPrinter &printer) {
 //===----------------------------------------------------------------------===//
 // Folders
 //===----------------------------------------------------------------------===//
+
+int64_t mlir::attn_gpu::getFullBarriers(ChannelOp channel) {
+  bool skips = llvm::any_of(channel->getUsers(), [](Operation *user) {
+    auto fill = dyn_cast<FillOp>(user);
+    return fill && !fill.getReaders().empty();
+  });
+  return skips ? kSkippedBarriers : 1;
+}
+
+int64_t mlir::attn_gpu::getLoadWarps(RoleOp loader) {
+  int64_t warps = 1;
+  loader.walk([&](FillOp fill) {
+    warps = std::max<int64_t>(warps, fill.getWarp() + 1);
+  });
+  return warps;
+}
 
 OpFoldResult MaskOp::fold(FoldAdaptor adaptor) {
   if (auto full = dyn_cast_if_present<BoolAttr>(adaptor.getFull()))

@@ -191,7 +191,8 @@ LogicalResult ChannelType::verify(EmitError emitError, int64_t rows,
 // C1
 LogicalResult ScheduleAttr::verify(EmitError emitError, int64_t groups,
                                    int64_t n, int64_t stages, int64_t qStages,
-                                   bool, int64_t pin, bool, bool) {
+                                   bool pingPong, int64_t pin, bool, bool,
+                                   bool ownRows) {
   if (groups < 1 || groups > 3)
     return emitError() << "groups must be 1 to 3, got " << groups;
   if (n < 16 || n > 256 || n % 16 != 0)
@@ -203,10 +204,16 @@ LogicalResult ScheduleAttr::verify(EmitError emitError, int64_t groups,
     return emitError() << "q_stages must be 1 or 2, got " << qStages;
   if (pin != 0 && pin != 1 && pin != 4 && pin != 5)
     return emitError() << "pin must be 0, 1, 4 or 5, got " << pin;
+  if (ownRows && (groups != kJointGroups || pingPong))
+    return emitError() << "own_rows takes 2 groups without ping_pong, got "
+                       << groups << " groups"
+                       << (pingPong ? " with ping_pong" : "");
   return success();
 }
 
-int64_t ScheduleAttr::getQueryTile() const { return kGroupRows * getGroups(); }
+int64_t ScheduleAttr::getQueryTile() const {
+  return getOwnRows() ? kGroupRows : getQueryRows();
+}
 int64_t ScheduleAttr::getKeyTile() const { return getN(); }
 
 int64_t ScheduleAttr::footprint(StringRef resource, int64_t headDim,
@@ -216,9 +223,9 @@ int64_t ScheduleAttr::footprint(StringRef resource, int64_t headDim,
     return getN() / 2 + getN() / 4 + valueDim / 2 + 25;
   if (resource != "shared_memory")
     return 0;
-  int64_t queries = getQueryTile() * headDim * getQStages();
-  int64_t keys = getN() * (headDim + valueDim) * getStages();
-  int64_t staging = getStaged() ? getQueryTile() * valueDim : 0;
+  int64_t queries = getQueryRows() * headDim * getQStages();
+  int64_t keys = getN() * (headDim * getStages() + valueDim * getValueStages());
+  int64_t staging = getStaged() ? getQueryRows() * valueDim : 0;
   // Barriers and records.
   return (queries + keys + staging) * elementBytes + 1024;
 }

@@ -67,6 +67,27 @@ LogicalResult ListElementOp::verify() {
   return verifyList(*this, getRow().size(), getStep());
 }
 
+// C33
+static LogicalResult verifyJoint(Operation *op, int64_t reach, size_t results,
+                                 int64_t perGroup) {
+  if (reach < 2)
+    return op->emitOpError() << "reach must be at least 2, got " << reach;
+  if (int64_t(results) == kJointGroups * perGroup)
+    return success();
+  return op->emitOpError() << "has " << perGroup << " results for each of "
+                           << kJointGroups << " groups, got " << results;
+}
+
+LogicalResult JointCountOp::verify() {
+  return failure(failed(verifyList(*this, getRow().size(), getStep())) ||
+                 failed(verifyJoint(*this, getReach(), getGroups().size(), 3)));
+}
+
+LogicalResult JointElementOp::verify() {
+  return failure(failed(verifyList(*this, getRow().size(), getStep())) ||
+                 failed(verifyJoint(*this, getReach(), getLinks().size(), 1)));
+}
+
 LogicalResult ForBlocksOp::verify() {
   // C3
   Builder builder(getContext());
@@ -88,6 +109,8 @@ LogicalResult ForBlocksOp::verify() {
       return emitOpError("takes segments, or a list with its tile and length");
     return verifyList(*this, getRow().size(), getStep());
   }
+  if (getQueryTile())
+    return emitOpError("joins rows of a list alone");
   if (getBegins().empty() || getBegins().size() != getEnds().size() ||
       getBegins().size() != getClasses().size())
     return emitOpError() << "needs one begin, end and class per segment, got "
@@ -390,6 +413,18 @@ LogicalResult FillOp::verify() {
                             "channel has a diagonal";
   if (hasDiagonal && failed(verifyDiagonalRegion(*this, getDiagonal())))
     return failure();
+  // C37
+  if (getWarp() < 0 || getWarp() > 3)
+    return emitOpError() << "warp must be 0 to 3, got " << getWarp();
+  // C34
+  if (auto specialize = (*this)->getParentOfType<SpecializeOp>();
+      specialize && !getReaders().empty()) {
+    auto roles = llvm::to_vector(specialize.getBody().getOps<RoleOp>());
+    int64_t groups = roles.back().getGroups();
+    if (int64_t(getReaders().size()) != groups)
+      return emitOpError() << "names readers for " << getReaders().size()
+                           << " groups, of which there are " << groups;
+  }
   return verifyRecords(*this, channel, getRecords().size());
 }
 
@@ -406,7 +441,13 @@ LogicalResult PublishOp::verify() {
 }
 
 LogicalResult RecordOp::verify() {
-  return verifyRecords(*this, getChannel().getType(), getRecords().size());
+  int64_t own = getOwn(), results = getRecords().size(), groups = 1;
+  if (own < 0 || own > results)
+    return emitOpError() << "has " << results << " results, own " << own;
+  if (auto role = (*this)->getParentOfType<RoleOp>())
+    groups = role.getGroups();
+  return verifyRecords(*this, getChannel().getType(),
+                       results + (groups - 1) * own);
 }
 
 // C24

@@ -49,9 +49,10 @@ struct Registers {
 } // namespace
 
 static constexpr Registers kPaired{40, 216}, kAlone{56, 240}, kLight{24, 240},
-    kTwo{40, 232}, kThree{32, 160};
+    kTwo{40, 232}, kJoint{56, 224}, kThree{32, 160};
 static_assert(kPaired.fit(1, kRegisters / 2) && kAlone.fit(1, kRegisters));
 static_assert(kLight.fit(2, kRegisters) && kTwo.fit(2, kRegisters));
+static_assert(kJoint.fit(kJointGroups, kRegisters));
 static_assert(kThree.fit(kMostGroups, kRegisters));
 
 /// Blocks of one computing group come in pairs where their memory fits: the
@@ -74,7 +75,7 @@ static bool hasLightLoader(RoleOp loader) {
   constexpr unsigned kMostCarried = 9;
   bool isLight = true;
   loader.walk([&](Operation *op) {
-    isLight &= !isa<ListCountOp>(op);
+    isLight &= !isa<ListCountOp, JointCountOp>(op);
     if (auto fill = dyn_cast<FillOp>(op))
       isLight &= fill.getChannel().getType().getColumns() < 256;
     if (auto loop = dyn_cast<scf::WhileOp>(op))
@@ -92,6 +93,11 @@ LogicalResult AttnGpuBudget::setRegisters(SpecializeOp specialize) {
       getOperation()->getAttrOfType<IntegerAttr>("attn_gpu.blocks").getInt() ==
       2;
   auto [load, mma] = chooseRegisters(groups, pairs, hasLightLoader(roles[0]));
+  // The elements of joint lists take the loading role more than others.
+  if (roles[0]
+          .walk([](JointCountOp) { return WalkResult::interrupt(); })
+          .wasInterrupted())
+    std::tie(load, mma) = std::pair(kJoint.load, kJoint.mma);
   // The accumulators, operands and scores that live at once in a step.
   int64_t live = 0;
   roles[1].walk([&](scf::ForOp loop) {
@@ -139,9 +145,16 @@ LogicalResult AttnGpuBudget::setOffsets(SpecializeOp specialize) {
   getOperation()->setAttr("attn_gpu.barriers", b.getI64IntegerAttr(offset));
   for (ChannelOp channel : channels) {
     ChannelType type = channel.getChannel().getType();
-    offset += 16 * type.getStages(); // full and empty
+    // Those that say full, and empty.
+    offset += llvm::alignTo(
+        8 * (getFullBarriers(channel) + 1) * type.getStages(), 16);
     offset += llvm::alignTo(type.getRecords() * 4, 16) * type.getStages();
     offset += type.getDiagonalBytes() * type.getStages();
+  }
+  auto loader = *specialize.getBody().getOps<RoleOp>().begin();
+  if (getLoadWarps(loader) > 1) {
+    getOperation()->setAttr("attn_gpu.told", b.getI64IntegerAttr(offset));
+    offset += 8 * kToldTiles;
   }
   if (offset > kSharedMemory)
     return specialize.emitError()

@@ -28,10 +28,11 @@ private:
   SmallVector<Value> carry(Tile &tile);
   Tile restoreTile(ValueRange carried);
   FillOp findFill(ChannelOp channel);
-  void fill(Tile &tile, ChannelOp channel, Value use, Value n0,
+  void fill(Tile &tile, ChannelOp channel, Value use, ValueRange element,
             ValueRange records = {});
-  void fillKeys(Tile &tile, Value use, Value n0);
-  SmallVector<Value> fillBlocks(Tile &tile, Value use, Value before);
+  void fillKeys(Tile &tile, Value use, ValueRange element);
+  SmallVector<Value> firstElement(Tile &tile);
+  SmallVector<Value> fillBlocks(Tile &tile, Value use, ValueRange before);
   void fillQueries(Tile &tile, Value use);
   void setRecordTypes(Tile &tile);
   SmallVector<Value> getRecords(Tile &tile);
@@ -110,21 +111,32 @@ FillOp LoaderBuilder::findFill(ChannelOp channel) {
   return found;
 }
 
-/// The fill of a block: what its row reads is computed for the block's n0.
-void LoaderBuilder::fill(Tile &tile, ChannelOp channel, Value use, Value n0,
-                         ValueRange records) {
+/// The fill of a block: what its row reads is computed for the block's n0. Its
+/// links say who reads it.
+void LoaderBuilder::fill(Tile &tile, ChannelOp channel, Value use,
+                         ValueRange element, ValueRange records) {
   FillOp fill = findFill(channel);
   Slice slice = tile.load;
-  slice.set(stream.loadBlocks.getBody().getArgument(0), n0);
+  slice.set(stream.loadBlocks.getBody().getArgument(0), element.front());
   auto filled = cast<FillOp>(slice.clone(b, fill));
   filled.getUseMutable().assign(use);
   filled.getRecordsMutable().assign(records);
+  filled.getReadersMutable().assign(element.drop_front());
+  // A thread that fills for two warpgroups in turns is too slow for both.
+  if (tile.places.isJoint() && channel == stream.v)
+    filled.setWarp(1);
 }
 
-/// Where a listed block begins travels beside its keys.
-void LoaderBuilder::fillKeys(Tile &tile, Value use, Value n0) {
-  fill(tile, stream.k, use, n0,
-       tile.places.isListed() ? ValueRange(n0) : ValueRange());
+/// What is known of a listed block travels beside its keys.
+void LoaderBuilder::fillKeys(Tile &tile, Value use, ValueRange element) {
+  fill(tile, stream.k, use, element,
+       tile.places.isListed() ? element : ValueRange());
+}
+
+SmallVector<Value> LoaderBuilder::firstElement(Tile &tile) {
+  if (tile.places.isJoint())
+    return tile.places.element(b, index(0));
+  return {tile.places.first(b).n0};
 }
 
 SmallVector<Value> LoaderBuilder::getRecords(Tile &tile) {
@@ -133,6 +145,7 @@ SmallVector<Value> LoaderBuilder::getRecords(Tile &tile) {
     records.push_back(tile.mma.get(b, value));
   for (Value *value : tile.places.values())
     records.push_back(*value);
+  llvm::append_range(records, tile.places.own);
   return records;
 }
 
@@ -149,30 +162,41 @@ void LoaderBuilder::setRecordTypes(Tile &tile) {
         b.getContext(), old.getRows(), old.getColumns(), old.getElementType(),
         old.getStages(), records, old.getDiagonal()));
   };
-  set(stream.q, 1 + stream.records.size() + tile.places.values().size());
-  set(stream.k, tile.places.isListed() ? 1 : 0);
+  set(stream.q, 1 + stream.records.size() + tile.places.values().size() +
+                    tile.places.own.size());
+  bool isJoint = tile.places.isJoint();
+  set(stream.k, isJoint ? 1 + kJointGroups : tile.places.isListed());
 }
 
-/// The blocks of a tile but for the first one: K of each, V of the one before,
-/// which begins at `before`. Where a listed one begins is read a round ahead,
-/// as a copy should not wait for it.
+/// The blocks of a tile but for the first one: K of each, V of the one before.
+/// Listed ones are read a round ahead, as a copy should not wait for that.
 SmallVector<Value> LoaderBuilder::fillBlocks(Tile &tile, Value use,
-                                             Value before) {
-  SmallVector<Value> inits{use, before};
-  if (tile.places.isListed())
-    inits.push_back(tile.places.element(b, index(0)));
+                                             ValueRange before) {
+  SmallVector<Value> inits{use};
+  llvm::append_range(inits, before);
+  bool isListed = tile.places.isListed(), isJoint = tile.places.isJoint();
+  size_t width = before.size();
+  if (isListed)
+    llvm::append_range(inits, tile.places.element(b, index(isJoint)));
   return createFor(
-      b, loc, tile.places.total, inits,
+      b, loc, isJoint ? tile.places.uses : tile.places.total, inits,
       [&](OpBuilder &inner, Value place, ValueRange carried) {
         OpBuilder::InsertionGuard guard(b);
         b.restoreInsertionPoint(inner.saveInsertionPoint());
-        bool isListed = tile.places.isListed();
-        Value n0 = tile.places.at(b, place, isListed ? carried[2] : Value()).n0;
-        SmallVector<Value> result{increment(carried[0]), n0};
+        SmallVector<Value> element(carried.drop_front(1 + width));
+        if (!isJoint)
+          element = {
+              tile.places
+                  .at(b, place, {isListed ? element[0] : Value(), Value()})
+                  .n0};
+        SmallVector<Value> result{increment(carried[0])};
+        llvm::append_range(result, element);
         if (isListed)
-          result.push_back(tile.places.element(b, place));
-        fillKeys(tile, carried[0], n0);
-        fill(tile, stream.v, decrement(carried[0]), carried[1]);
+          llvm::append_range(
+              result,
+              tile.places.element(b, isJoint ? increment(place) : place));
+        fillKeys(tile, carried[0], element);
+        fill(tile, stream.v, decrement(carried[0]), carried.slice(1, width));
         inner.restoreInsertionPoint(b.saveInsertionPoint());
         return result;
       });
@@ -190,39 +214,51 @@ void LoaderBuilder::build() {
   Value zero = index(0), one = index(1);
   Tile tile = makeTile(decode(TileFirstOp::create(b, loc)));
   setRecordTypes(tile);
-  Value n0 = tile.places.first(b).n0;
-  fillKeys(tile, zero, n0);
+  SmallVector<Value> element = firstElement(tile);
+  size_t width = element.size();
+  fillKeys(tile, zero, element);
   fillQueries(tile, zero);
   // Next uses of K and Q, the tile's last block so far, the tile.
-  SmallVector<Value> inits{one, one, n0};
+  SmallVector<Value> inits{one, one};
+  llvm::append_range(inits, element);
   llvm::append_range(inits, carry(tile));
+  // After a tile: the next use of K, the last block, the next use of Q, the
+  // next tile's number, the tile.
   SmallVector<Value> last = createWhile(
       b, loc, inits,
       [&](OpBuilder &, ValueRange x) {
-        Value next = TileFetchOp::create(b, loc, stream.tiles);
-        Tile tile = restoreTile(x.drop_front(3));
-        SmallVector<Value> passed = fillBlocks(tile, x[0], x[2]);
-        passed.truncate(2);
+        Value next = TileFetchOp::create(
+            b, loc, stream.tiles,
+            stream.loadBlocks.getQueryTile() ? x[1] : Value());
+        ValueRange carried = x.drop_front(2 + width);
+        Tile tile = restoreTile(carried);
+        SmallVector<Value> passed = fillBlocks(tile, x[0], x.slice(2, width));
+        passed.truncate(1 + width);
         Value more = Scalars(b, loc).slt(next, stream.tiles);
         passed.append({x[1], next});
-        llvm::append_range(passed, x.drop_front(3));
+        llvm::append_range(passed, carried);
         return std::make_pair(more, passed);
       },
       [&](OpBuilder &, ValueRange x) {
-        Tile old = restoreTile(x.drop_front(4)), tile = makeTile(decode(x[3]));
-        Value n0 = tile.places.first(b).n0;
-        fillQueries(tile, x[2]);
-        fillKeys(tile, x[0], n0);
-        fill(old, stream.v, decrement(x[0]), x[1]);
-        SmallVector<Value> next{increment(x[0]), increment(x[2]), n0};
+        ValueRange before = x.slice(1, width), rest = x.drop_front(1 + width);
+        Tile old = restoreTile(rest.drop_front(2)),
+             tile = makeTile(decode(rest[1]));
+        SmallVector<Value> element = firstElement(tile);
+        fillQueries(tile, rest[0]);
+        fillKeys(tile, x[0], element);
+        fill(old, stream.v, decrement(x[0]), before);
+        SmallVector<Value> next{increment(x[0]), increment(rest[0])};
+        llvm::append_range(next, element);
         llvm::append_range(next, carry(tile));
         return next;
       });
-  Tile old = restoreTile(ValueRange(last).drop_front(4));
-  fill(old, stream.v, decrement(last[0]), last[1]);
+  ValueRange x(last);
+  ValueRange rest = x.drop_front(1 + width);
+  Tile old = restoreTile(rest.drop_front(2));
+  fill(old, stream.v, decrement(x[0]), x.slice(1, width));
   SmallVector<Value> end(stream.q.getChannel().getType().getRecords(),
                          index(0));
-  PublishOp::create(b, loc, stream.q, last[2], end);
+  PublishOp::create(b, loc, stream.q, rest[0], end);
 }
 
 void mlir::attn_gpu::flattenLoader(Stream &stream) {

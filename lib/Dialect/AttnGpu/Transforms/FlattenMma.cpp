@@ -30,6 +30,24 @@ struct Carried {
   }
 };
 
+/// Which uses of the key channel come next: numbered one by one, or where a
+/// joint list says so.
+struct Uses {
+  /// Counted: of the block to come. Joint: of the tile's first element.
+  Value base;
+  /// Joint: of the block before, whose outputs are to come, and of the next.
+  Value last, next;
+
+  SmallVector<Value> flat() const {
+    return last ? SmallVector<Value>{base, last, next}
+                : SmallVector<Value>{base};
+  }
+  static Uses of(ValueRange list) {
+    return list.size() == 1 ? Uses{list[0], {}, {}}
+                            : Uses{list[0], list[1], list[2]};
+  }
+};
+
 class ComputerBuilder {
 public:
   explicit ComputerBuilder(Stream &stream)
@@ -44,7 +62,15 @@ private:
   Tile makeTile(ValueRange records, Value queries);
   Value waitQueries(Value use);
   Value startScores(Value queries, Value use);
-  Value readOrigin(Tile &tile, Value use);
+  Places::Listed readElement(Tile &tile, Value use);
+  bool isJoint() const { return bool(stream.mmaBlocks.getQueryTile()); }
+  /// The use of a tile's first block, of the last block so far, and what
+  /// follows the first block.
+  Value firstUse(const Uses &uses, Tile &tile);
+  Value lastUse(const Uses &uses) {
+    return isJoint() ? uses.last : add(uses.base, -1);
+  }
+  Uses usesBehind(const Uses &uses, Value first, Value link);
   Value startOutputs(Value out, Value weights, Value use);
   Value awaitResult(Value pending, Value held = Value());
   void turn(StringRef kind);
@@ -57,12 +83,13 @@ private:
                     ArrayRef<Value> state);
   /// What follows that await: the outputs rescaled, the weights packed.
   std::pair<Value, Carried> finishUpdate(Slice slice, Value out);
-  Slice startFirst(Tile &tile, Value scores, Value use);
+  Slice startFirst(Tile &tile, Value scores, Value use, Value &link);
   Carried finishFirst(Slice slice);
   void finishTile(Tile &tile, Value out, ArrayRef<Value> state);
   SmallVector<Value> initialState(Tile &tile);
   void computeFloats(Tile &tile);
-  SmallVector<Value> runBlocks(Tile &tile, Value use, const Carried &carried);
+  SmallVector<Value> runBlocks(Tile &tile, const Uses &uses,
+                               const Carried &carried);
 
   Value add(Value value, int64_t amount) {
     Scalars s(b, loc);
@@ -118,9 +145,11 @@ Tile ComputerBuilder::makeTile(ValueRange records, Value queries) {
 }
 
 Tile ComputerBuilder::readRecord(Value use) {
-  SmallVector<Type> types(stream.q.getChannel().getType().getRecords(),
+  int64_t own = isJoint() ? Places::kOwn : 0;
+  SmallVector<Type> types(stream.q.getChannel().getType().getRecords() -
+                              (kJointGroups - 1) * own,
                           b.getIndexType());
-  auto record = RecordOp::create(b, loc, types, stream.q, use);
+  auto record = RecordOp::create(b, loc, types, stream.q, use, own);
   return makeTile(record.getRecords(), Value());
 }
 
@@ -160,14 +189,28 @@ Value ComputerBuilder::startScores(Value queries, Value use) {
                             queries, keys, /*acc=*/Value(), b.getUnitAttr());
 }
 
-/// Where a listed block begins, as the loader says beside its keys; null
-/// where the order says it.
-Value ComputerBuilder::readOrigin(Tile &tile, Value use) {
+/// What the loader says of a listed block beside its keys; null where the order
+/// says it.
+Places::Listed ComputerBuilder::readElement(Tile &tile, Value use) {
   if (!tile.places.isListed())
     return {};
-  return RecordOp::create(b, loc, b.getIndexType(), stream.k, use)
-      .getRecords()
-      .front();
+  SmallVector<Type> types(isJoint() ? 2 : 1, b.getIndexType());
+  auto record =
+      RecordOp::create(b, loc, types, stream.k, use, /*own=*/isJoint());
+  return {record.getRecords().front(),
+          isJoint() ? record.getRecords().back() : Value()};
+}
+
+Value ComputerBuilder::firstUse(const Uses &uses, Tile &tile) {
+  return isJoint() ? Scalars(b, loc).add(uses.base, tile.places.start)
+                   : uses.base;
+}
+
+Uses ComputerBuilder::usesBehind(const Uses &uses, Value first, Value link) {
+  if (!isJoint())
+    return {add(first, 1), {}, {}};
+  return {uses.base, first,
+          Scalars(b, loc).add(first, Places::distance(b, link))};
 }
 
 Value ComputerBuilder::startOutputs(Value out, Value weights, Value use) {
@@ -205,7 +248,7 @@ Slice ComputerBuilder::cloneUpdate(Tile &tile, Value scoresValue,
   Slice slice = tile.slice;
   slice.set(body.getArgument(0), block.n0);
   slice.set(body.getArgument(1), block.count);
-  slice.set(body.getArgument(2), block.full);
+  slice.set(body.getArgument(2), block.isWhole);
   unsigned next = 0;
   for (auto [index, argument] :
        llvm::enumerate(body.getArguments().drop_front(3)))
@@ -214,8 +257,11 @@ Slice ComputerBuilder::cloneUpdate(Tile &tile, Value scoresValue,
   slice.set(scores.getResult(), scoresValue);
   for (Operation &op : body.without_terminator()) {
     bool isElsewhere = isa<WaitOp, ReleaseOp, MmaOp, DiagonalReadOp>(op);
-    if (!isElsewhere && !llvm::is_contained(late, &op))
-      slice.clone(b, &op);
+    if (isElsewhere || llvm::is_contained(late, &op))
+      continue;
+    Operation *clone = slice.clone(b, &op);
+    if (auto mask = dyn_cast<MaskOp>(clone))
+      mask.getFullMutable().assign(block.full);
   }
   return slice;
 }
@@ -237,8 +283,11 @@ std::pair<Value, Carried> ComputerBuilder::finishUpdate(Slice slice,
 /// The first block of a tile up to the outputs' await: its outputs are zero so
 /// far, but those of the tile before may be in flight, and the weights that
 /// they are made of in the registers that this block's go to.
-Slice ComputerBuilder::startFirst(Tile &tile, Value scoresValue, Value use) {
-  Places::Block block = tile.places.first(b, readOrigin(tile, use));
+Slice ComputerBuilder::startFirst(Tile &tile, Value scoresValue, Value use,
+                                  Value &link) {
+  Places::Listed listed = readElement(tile, use);
+  link = listed.link;
+  Places::Block block = tile.places.first(b, listed);
   readDiagonal(tile, use);
   release(stream.k, use);
   return cloneUpdate(tile, scoresValue, block, initialState(tile));
@@ -260,109 +309,140 @@ void ComputerBuilder::computeFloats(Tile &tile) {
   });
 }
 
-SmallVector<Value> ComputerBuilder::runBlocks(Tile &tile, Value use,
+/// The outputs, what the last block left and, of a joint list, its use.
+SmallVector<Value> ComputerBuilder::runBlocks(Tile &tile, const Uses &uses,
                                               const Carried &carried) {
   computeFloats(tile);
   SmallVector<Value> inits{ZeroOp::create(b, loc, outputs.getType())};
   llvm::append_range(inits, carried.flat());
-  return createFor(b, loc, tile.places.total, inits,
-                   [&](OpBuilder &inner, Value place, ValueRange x) {
-                     OpBuilder::InsertionGuard guard(b);
-                     b.restoreInsertionPoint(inner.saveInsertionPoint());
-                     Carried previous = Carried::of(x.drop_front());
-                     Value keyUse = add(Scalars(b, loc).add(use, place), -1);
-                     Value valueUse = add(keyUse, -1);
-                     Value pendingScores = startScores(tile.queries, keyUse);
-                     Value pendingOut =
-                         startOutputs(x[0], previous.weights, valueUse);
-                     turn("pass");
-                     // Three groups have not the registers to read early.
-                     bool early = stream.schedule.getGroups() < 3;
-                     if (early)
-                       readDiagonal(tile, keyUse);
-                     Value scoresValue = awaitResult(pendingScores);
-                     if (!early)
-                       readDiagonal(tile, keyUse);
-                     Places::Block block =
-                         tile.places.at(b, place, readOrigin(tile, keyUse));
-                     release(stream.k, keyUse);
-                     Slice slice =
-                         cloneUpdate(tile, scoresValue, block, previous.state);
-                     Value out = awaitResult(pendingOut, previous.weights);
-                     release(stream.v, valueUse);
-                     auto [scaled, next] = finishUpdate(slice, out);
-                     SmallVector<Value> results{scaled};
-                     llvm::append_range(results, next.flat());
-                     inner.restoreInsertionPoint(b.saveInsertionPoint());
-                     return results;
-                   });
+  size_t width = inits.size();
+  if (isJoint())
+    inits.append({uses.last, uses.next});
+  SmallVector<Value> done = createFor(
+      b, loc, tile.places.total, inits,
+      [&](OpBuilder &inner, Value place, ValueRange x) {
+        OpBuilder::InsertionGuard guard(b);
+        b.restoreInsertionPoint(inner.saveInsertionPoint());
+        Carried previous = Carried::of(x.slice(1, width - 1));
+        Value keyUse = isJoint()
+                           ? x[width + 1]
+                           : add(Scalars(b, loc).add(uses.base, place), -1);
+        Value valueUse = isJoint() ? x[width] : add(keyUse, -1);
+        Value pendingScores = startScores(tile.queries, keyUse);
+        Value pendingOut = startOutputs(x[0], previous.weights, valueUse);
+        turn("pass");
+        // Three groups have not the registers to read early.
+        bool early = stream.schedule.getGroups() < 3;
+        if (early)
+          readDiagonal(tile, keyUse);
+        Value scoresValue = awaitResult(pendingScores);
+        if (!early)
+          readDiagonal(tile, keyUse);
+        Places::Listed listed = readElement(tile, keyUse);
+        Places::Block block = tile.places.at(b, place, listed);
+        release(stream.k, keyUse);
+        Slice slice = cloneUpdate(tile, scoresValue, block, previous.state);
+        Value out = awaitResult(pendingOut, previous.weights);
+        release(stream.v, valueUse);
+        auto [scaled, next] = finishUpdate(slice, out);
+        SmallVector<Value> results{scaled};
+        llvm::append_range(results, next.flat());
+        if (isJoint()) {
+          Uses behind = usesBehind(uses, keyUse, listed.link);
+          results.append({behind.last, behind.next});
+        }
+        inner.restoreInsertionPoint(b.saveInsertionPoint());
+        return results;
+      });
+  done.truncate(isJoint() ? width + 1 : width);
+  return done;
 }
 
 void ComputerBuilder::build() {
   findParts();
   Scalars s(b, loc);
-  Value zero = s.index(0), one = s.index(1);
+  Value zero = s.index(0);
   Tile first = readRecord(zero);
   first.queries = waitQueries(zero);
-  Value pending = startScores(first.queries, zero);
+  Value use = firstUse({zero, {}, {}}, first), link;
+  Value pending = startScores(first.queries, use);
   turn("pass");
   Value scoresValue = awaitResult(pending);
-  Carried carried = finishFirst(startFirst(first, scoresValue, zero));
+  Carried carried = finishFirst(startFirst(first, scoresValue, use, link));
   size_t records = first.records.size();
 
   // The next uses of K and of Q, the queries, what the first block left, the
   // record.
-  SmallVector<Value> inits{one, zero, first.queries};
+  SmallVector<Value> inits = usesBehind({zero, {}, {}}, use, link).flat();
+  size_t counters = inits.size();
+  inits.append({zero, first.queries});
   llvm::append_range(inits, carried.flat());
   llvm::append_range(inits, first.records);
   size_t states = carried.flat().size();
+  // After a tile: where the next one begins, of a joint list the last use; the
+  // next use of Q, the outputs and what the last block left, both records.
+  size_t places = isJoint() ? 2 : 1;
+  auto usesAfter = [&](ValueRange x) {
+    return Uses{x[0], isJoint() ? x[1] : Value(), {}};
+  };
   SmallVector<Value> last = createWhile(
       b, loc, inits,
       [&](OpBuilder &, ValueRange x) {
-        Tile tile = makeTile(x.take_back(records), x[2]);
+        Uses uses = Uses::of(x.take_front(counters));
+        ValueRange rest = x.drop_front(counters);
+        Tile tile = makeTile(x.take_back(records), rest[1]);
         SmallVector<Value> done =
-            runBlocks(tile, x[0], Carried::of(x.slice(3, states)));
-        release(stream.q, x[1]);
-        Value nextUse = add(x[1], 1);
+            runBlocks(tile, uses, Carried::of(rest.slice(2, states)));
+        release(stream.q, rest[0]);
+        Value nextUse = add(rest[0], 1);
         Tile next = readRecord(nextUse);
         Scalars inner(b, loc);
         Value live = inner.cmp(arith::CmpIPredicate::ne, next.records.front(),
                                inner.index(0));
-        SmallVector<Value> passed{add(inner.add(x[0], tile.places.total), -1),
-                                  nextUse};
+        SmallVector<Value> passed;
+        if (isJoint())
+          passed = {inner.add(uses.base, tile.places.uses),
+                    done.pop_back_val()};
+        else
+          passed = {add(inner.add(uses.base, tile.places.total), -1)};
+        passed.push_back(nextUse);
         llvm::append_range(passed, done);
         llvm::append_range(passed, tile.records);
         llvm::append_range(passed, next.records);
         return std::make_pair(live, passed);
       },
       [&](OpBuilder &, ValueRange x) {
-        Tile next = makeTile(x.take_back(records), waitQueries(x[1]));
-        Value pendingScores = startScores(next.queries, x[0]);
-        Value lastUse = add(x[0], -1);
-        Carried previous = Carried::of(x.slice(3, states));
-        Value pendingOut = startOutputs(x[2], previous.weights, lastUse);
+        Uses uses = usesAfter(x);
+        ValueRange rest = x.drop_front(places);
+        Tile next = makeTile(x.take_back(records), waitQueries(rest[0]));
+        Value use = firstUse(uses, next), link;
+        Value pendingScores = startScores(next.queries, use);
+        Carried previous = Carried::of(rest.slice(2, states));
+        Value before = lastUse(uses);
+        Value pendingOut = startOutputs(rest[1], previous.weights, before);
         turn("pass");
         Value scoresValue = awaitResult(pendingScores);
-        Slice slice = startFirst(next, scoresValue, x[0]);
+        Slice slice = startFirst(next, scoresValue, use, link);
         Value out = awaitResult(pendingOut, previous.weights);
-        release(stream.v, lastUse);
+        release(stream.v, before);
         Carried carried = finishFirst(slice);
-        Tile old = makeTile(x.slice(3 + states, records), Value());
+        Tile old = makeTile(rest.slice(2 + states, records), Value());
         finishTile(old, out, previous.state);
-        SmallVector<Value> results{add(x[0], 1), x[1], next.queries};
+        SmallVector<Value> results = usesBehind(uses, use, link).flat();
+        results.append({rest[0], next.queries});
         llvm::append_range(results, carried.flat());
         llvm::append_range(results, next.records);
         return results;
       });
-  ValueRange x(last);
-  Value lastUse = add(x[0], -1);
-  Carried previous = Carried::of(x.slice(3, states));
+  ValueRange x(last), rest = x.drop_front(places);
+  Value before = lastUse(usesAfter(x));
+  Carried previous = Carried::of(rest.slice(2, states));
   turn("take");
-  Value pendingOut = startOutputs(x[2], previous.weights, lastUse);
+  Value pendingOut = startOutputs(rest[1], previous.weights, before);
   turn("pass");
   Value out = awaitResult(pendingOut, previous.weights);
-  release(stream.v, lastUse);
-  Tile old = makeTile(x.slice(3 + states, records), Value());
+  release(stream.v, before);
+  Tile old = makeTile(rest.slice(2 + states, records), Value());
   finishTile(old, out, previous.state);
 }
 

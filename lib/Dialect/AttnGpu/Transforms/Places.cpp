@@ -7,6 +7,17 @@
 using namespace mlir;
 using namespace mlir::attn_gpu;
 
+/// How far apart two elements of a warpgroup may lie. While it waits for the
+/// keys of the second it holds the first's values: the other one can go on
+/// until the rings of values and keys are full, and where there is one slot of
+/// queries has to come to the tile's end.
+static int64_t reachOf(ForBlocksOp loop) {
+  ScheduleAttr schedule = loop->getParentOfType<ForTilesOp>().getSchedule();
+  int64_t values = schedule.getValueStages();
+  int64_t behind = schedule.getQStages() == 1 ? 2 : schedule.getStages();
+  return values + std::min<int64_t>(behind, schedule.getStages());
+}
+
 void Places::computeList(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
   Scalars s(b, loop.getLoc());
   list = slice.get(b, loop.getList());
@@ -15,11 +26,25 @@ void Places::computeList(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
   keyTile = slice.get(b, loop.getKeyTile());
   length = slice.get(b, loop.getLength());
   unmasked = loop.getUnmasked();
+  if (loop.getQueryTile()) {
+    queryTile = slice.get(b, loop.getQueryTile());
+    reach = reachOf(loop);
+    return computeJoint(b);
+  }
   auto count = ListCountOp::create(b, loop.getLoc(), list, row, keyTile, length,
                                    uint64_t(step), unmasked);
   wholeTotal = count.getWhole();
   total = s.max(count.getTotal(), s.index(1));
   fullEnd = s.min(s.add(wholeTotal, s.index(1)), total);
+}
+
+void Places::computeJoint(OpBuilder &b) {
+  SmallVector<Type> types(kJointGroups * kOwn, b.getIndexType());
+  auto count = JointCountOp::create(b, list.getLoc(), b.getIndexType(), types,
+                                    list, row, queryTile, keyTile, length,
+                                    uint64_t(step), uint64_t(reach), unmasked);
+  uses = count.getUses();
+  own.assign(count.getGroups().begin(), count.getGroups().end());
 }
 
 static bool isFull(int32_t kind) {
@@ -97,6 +122,8 @@ Places Places::compute(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
 }
 
 SmallVector<Value *> Places::values() {
+  if (isJoint())
+    return {&uses, &length};
   SmallVector<Value *> values{&total, &fullEnd, &wholeTotal};
   for (SmallVector<Group> *groups : {&whole, &others})
     for (Group &group : *groups)
@@ -119,6 +146,10 @@ Places Places::restore(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
         places.row.push_back(slice.get(b, index));
       places.keyTile = slice.get(b, loop.getKeyTile());
     }
+    if (loop.getQueryTile()) {
+      places.queryTile = slice.get(b, loop.getQueryTile());
+      places.reach = reachOf(loop);
+    }
   } else {
     // The structure is that of the segments. Indices that have not travelled
     // are any values that nothing is folded with.
@@ -129,9 +160,17 @@ Places Places::restore(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
         slice.set(argument, travelled[next++]);
     places = compute(b, loop, facts, slice);
   }
-  for (auto [value, arrived] : llvm::zip_equal(places.values(), travelled))
+  SmallVector<Value *> values = places.values();
+  for (auto [value, arrived] : llvm::zip(values, travelled))
     if (!*value || !value->getDefiningOp<arith::ConstantOp>())
       *value = arrived;
+  ValueRange own = travelled.drop_front(values.size());
+  if (!own.empty()) {
+    places.start = own[0];
+    Scalars s(b, loop.getLoc());
+    places.fullEnd = s.add(own[1], s.index(1));
+    places.total = own[2];
+  }
   return places;
 }
 
@@ -144,14 +183,37 @@ Value Places::select(OpBuilder &b, ArrayRef<Group> groups, Value element,
   return result;
 }
 
+/// A bit of a link.
+static Value testLink(OpBuilder &b, Value link, int64_t bit) {
+  Scalars s(b, link.getLoc());
+  Value masked =
+      b.createOrFold<arith::AndIOp>(link.getLoc(), link, s.index(bit));
+  return s.cmp(arith::CmpIPredicate::ne, masked, s.index(0));
+}
+
+Value Places::distance(OpBuilder &b, Value link) {
+  Scalars s(b, link.getLoc());
+  return s.div(link, s.index(8));
+}
+
+/// Full by its place, an element is whole and the warpgroup's.
+Places::Block Places::findJoint(OpBuilder &b, Value full, Listed listed) {
+  Scalars s(b, listed.n0.getLoc());
+  Value width = s.index(step);
+  Value left = s.min(s.sub(length, listed.n0), width);
+  Value count = s.select(testLink(b, listed.link, 4), s.index(0), left);
+  return {listed.n0, s.select(full, width, count), full,
+          unmasked ? full : testLink(b, listed.link, 2)};
+}
+
 Places::Block Places::find(OpBuilder &b, Value element, Value full,
-                           Value listed) {
+                           Listed listed) {
   Scalars s(b, element.getLoc());
   Value width = s.index(step);
   if (list) {
-    Value n0 = listed ? listed : this->element(b, element);
+    Value n0 = listed.n0 ? listed.n0 : this->element(b, element).front();
     Value left = s.min(s.sub(length, n0), width);
-    return {n0, s.select(full, width, left), full};
+    return {n0, s.select(full, width, left), full, full};
   }
   auto offset = [&](const Group &group) {
     return s.mul(s.sub(element, group.start), width);
@@ -174,27 +236,42 @@ Places::Block Places::find(OpBuilder &b, Value element, Value full,
     n0 = n0 ? s.select(full, inside, n0) : inside;
     count = s.select(full, width, count);
   }
-  return {n0, count, full};
+  return {n0, count, full, full};
 }
 
-Value Places::element(OpBuilder &b, Value number) {
-  return ListElementOp::create(b, number.getLoc(), list, row, keyTile, length,
-                               uint64_t(step), unmasked, number);
+SmallVector<Value> Places::element(OpBuilder &b, Value number) {
+  Location loc = number.getLoc();
+  if (!isJoint())
+    return {ListElementOp::create(b, loc, list, row, keyTile, length,
+                                  uint64_t(step), unmasked, number)};
+  SmallVector<Type> links(kJointGroups, b.getIndexType());
+  auto element = JointElementOp::create(
+      b, loc, b.getIndexType(), links, list, row, queryTile, keyTile, length,
+      uint64_t(step), uint64_t(reach), unmasked, number);
+  return SmallVector<Value>(element->getResults());
 }
 
-Places::Block Places::first(OpBuilder &b, Value listed) {
+Places::Block Places::first(OpBuilder &b, Listed listed) {
+  if (isJoint()) {
+    Block block =
+        findJoint(b, Scalars(b, listed.n0.getLoc()).boolean(false), listed);
+    block.full = block.isWhole;
+    return block;
+  }
   Scalars s(b, total.getLoc());
   Value element = s.sub(total, s.index(1));
   Block block = find(b, element, s.slt(element, wholeTotal), listed);
   // The mask says the same of a segment's whole blocks; of listed ones it is
   // not asked.
   if (!list || unmasked)
-    block.full = s.boolean(false);
+    block.full = block.isWhole = s.boolean(false);
   return block;
 }
 
-Places::Block Places::at(OpBuilder &b, Value place, Value listed) {
+Places::Block Places::at(OpBuilder &b, Value place, Listed listed) {
   Scalars s(b, place.getLoc());
+  if (isJoint())
+    return findJoint(b, s.slt(place, fullEnd), listed);
   Value full = hasOneOther ? s.boolean(true) : s.slt(place, fullEnd);
   return find(b, s.sub(place, s.index(1)), full, listed);
 }

@@ -16,6 +16,9 @@ namespace mlir::attn_gpu {
 ///
 /// The elements of a block mask's list lie in memory: the loading role reads
 /// where one begins, and hands it on beside the keys.
+///
+/// Those of a joint list have an order of their own, and places are a
+/// warpgroup's: it is told its first element and with each how far the next is.
 class Places {
 public:
   /// What is known of a loop's segments at compile time.
@@ -32,11 +35,15 @@ public:
                         Slice &slice);
   /// Whether blocks begin where a list says.
   bool isListed() const { return bool(list); }
+  bool isJoint() const { return bool(queryTile); }
 
   /// All that the order is made of, to travel as records.
   SmallVector<Value *> values();
-  /// The order again from these values, which have travelled. Constants among
-  /// them stay constants.
+  /// Of a joint list, kOwn records for each warpgroup.
+  SmallVector<Value, 6> own;
+  static constexpr int64_t kOwn = 3;
+  /// The order again from these values, which have travelled, the warpgroup's
+  /// own behind the others. Constants among them stay constants.
   static Places restore(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
                         Slice slice, ValueRange travelled);
 
@@ -44,23 +51,35 @@ public:
   Value total;
   /// Places below it, but for 0, are full.
   Value fullEnd;
+  /// Of a joint list: how many elements it has, which is first the warpgroup's.
+  Value uses, start;
 
-  /// The block of a place: its first key and how many keys belong to it.
-  struct Block {
-    Value n0, count, full;
+  /// What is known of a block of a list beside its keys.
+  struct Listed {
+    Value n0, link;
   };
-  /// `listed`: where the block begins, for who has been told.
-  Block first(OpBuilder &b, Value listed = Value());
-  Block at(OpBuilder &b, Value place, Value listed = Value());
-  /// Where an element of a list begins; that of place t is t − 1.
-  Value element(OpBuilder &b, Value number);
+  /// The block of a place: its first key and how many keys belong to it;
+  /// whether it is full by its place, and whether it is in truth.
+  struct Block {
+    Value n0, count, full, isWhole;
+  };
+  /// `listed`: for who has been told.
+  Block first(OpBuilder &b, Listed listed = {});
+  Block at(OpBuilder &b, Value place, Listed listed = {});
+  /// An element of a list: where it begins, and of a joint one the links. That
+  /// of place t is t − 1, of a joint list t.
+  SmallVector<Value> element(OpBuilder &b, Value number);
+  /// How far behind an element the warpgroup's next one is.
+  static Value distance(OpBuilder &b, Value link);
 
 private:
   struct Group {
     Value base, end, start;
   };
   void computeList(OpBuilder &b, ForBlocksOp loop, Slice &slice);
-  Block find(OpBuilder &b, Value element, Value full, Value listed);
+  void computeJoint(OpBuilder &b);
+  Block find(OpBuilder &b, Value element, Value full, Listed listed);
+  Block findJoint(OpBuilder &b, Value full, Listed listed);
   Value select(OpBuilder &b, ArrayRef<Group> groups, Value element,
                function_ref<Value(const Group &)> value);
 
@@ -70,8 +89,9 @@ private:
   int64_t step = 0;
   bool hasOneOther = false;
   /// Of a list: its operands.
-  Value list, keyTile, length;
+  Value list, queryTile, keyTile, length;
   bool unmasked = false;
+  int64_t reach = 0;
   SmallVector<Value, 3> row;
 };
 

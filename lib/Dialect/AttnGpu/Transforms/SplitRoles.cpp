@@ -77,11 +77,13 @@ void AttnGpuSplitRoles::makeChannels(ForTilesOp tiles) {
     DiagonalOp diagonal = isKey(load) ? findDiagonal(tiles) : DiagonalOp();
     TileType tile = load.getTile().getType();
     ScheduleAttr schedule = tiles.getSchedule();
-    auto type = ChannelType::get(
-        b.getContext(), tile.getRows(), tile.getColumns(),
-        tile.getElementType(),
-        inTile ? schedule.getQStages() : schedule.getStages(), /*records=*/0,
-        diagonal ? diagonal.getType().getRows() : 0);
+    auto type = ChannelType::get(b.getContext(), tile.getRows(),
+                                 tile.getColumns(), tile.getElementType(),
+                                 inTile        ? schedule.getQStages()
+                                 : isKey(load) ? schedule.getStages()
+                                               : schedule.getValueStages(),
+                                 /*records=*/0,
+                                 diagonal ? diagonal.getType().getRows() : 0);
     channels.push_back(ChannelOp::create(b, load.getLoc(), type,
                                          inTile        ? "q"
                                          : isKey(load) ? "k"
@@ -109,8 +111,9 @@ void AttnGpuSplitRoles::makeLoader(ForTilesOp tiles) {
     OpBuilder b(loop);
     auto bare = ForBlocksOp::create(
         b, loop.getLoc(), TypeRange(), loop.getBegins(), loop.getEnds(),
-        loop.getList(), loop.getRow(), loop.getKeyTile(), loop.getLength(),
-        ValueRange(), loop.getClasses(), loop.getStep(), loop.getUnmasked());
+        loop.getList(), loop.getRow(), loop.getQueryTile(), loop.getKeyTile(),
+        loop.getLength(), ValueRange(), loop.getClasses(), loop.getStep(),
+        loop.getUnmasked());
     Block *body = b.createBlock(&bare.getBody());
     SmallVector<Value> arguments;
     for (BlockArgument argument : loop.getBody().getArguments().take_front(3))

@@ -16,7 +16,8 @@ TargetModel fovea::getHopperModel() {
 namespace {
 /// The fields of a schedule as their text sets them.
 struct Fields {
-  int64_t groups, n, stages, qStages, pingPong, pin, staged, branch = 0;
+  int64_t groups, n, stages, qStages, pingPong, pin, staged, branch = 0,
+                                                             ownRows = 0;
 
   int64_t *find(StringRef name) {
     return llvm::StringSwitch<int64_t *>(name)
@@ -28,6 +29,7 @@ struct Fields {
         .Case("pin", &pin)
         .Case("staged", &staged)
         .Case("branch", &branch)
+        .Case("own_rows", &ownRows)
         .Default(nullptr);
   }
 };
@@ -85,10 +87,11 @@ static LogicalResult parseFields(StringRef text, Fields &fields,
     int64_t *field = fields.find(name);
     if (!field || value.trim().getAsInteger(10, *field))
       return emitError() << "a schedule of sm_90a has groups, n, stages, "
-                            "q_stages, ping_pong, pin, staged and branch, "
-                            "numbers, got '"
+                            "q_stages, ping_pong, pin, staged, branch and "
+                            "own_rows, numbers, got '"
                          << entry.take_front(60) << "'";
-    bool isFlag = name == "ping_pong" || name == "staged" || name == "branch";
+    bool isFlag = name == "ping_pong" || name == "staged" || name == "branch" ||
+                  name == "own_rows";
     if (isFlag && *field != 0 && *field != 1)
       return emitError() << name << " must be 0 or 1, got " << *field;
     if (llvm::is_contained(seen, name))
@@ -127,7 +130,7 @@ fovea::chooseHopperSchedule(MLIRContext *context,
   auto schedule = attn_gpu::ScheduleAttr::getChecked(
       refuse, context, fields->groups, fields->n, fields->stages,
       fields->qStages, fields->pingPong != 0, fields->pin, fields->staged != 0,
-      fields->branch != 0);
+      fields->branch != 0, fields->ownRows != 0);
   if (!schedule ||
       failed(schedule.verifySchedule(getHopperModel(), request.headDims[0],
                                      request.valueDim, 2, refuse)))
@@ -167,5 +170,7 @@ std::string fovea::printHopperSchedule(attn_gpu::ScheduleAttr schedule) {
                              {"branch", int64_t(schedule.getBranch())}})
     text += (text.empty() ? "" : ",") + std::string(name) + "=" +
             std::to_string(value);
+  if (schedule.getOwnRows())
+    text += ",own_rows=1";
   return text;
 }

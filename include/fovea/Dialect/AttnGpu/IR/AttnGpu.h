@@ -21,6 +21,22 @@
 namespace mlir::attn_gpu {
 /// Query rows of one warpgroup.
 inline constexpr int64_t kGroupRows = 64;
+
+/// Warpgroups that a joint list is for, each with a row of its own.
+inline constexpr int64_t kJointGroups = 2;
+
+/// Barriers of a slot that say full. A barrier knows one bit of its phase: who
+/// does not read all uses may come a whole phase early, which several in turns
+/// tell apart as long as fewer rounds are skipped.
+inline constexpr int64_t kSkippedBarriers = 4;
+int64_t getFullBarriers(ChannelOp channel);
+
+/// Tiles that a loading role's first warp may be ahead of the others: more than
+/// there are slots, whatever the blocks of a tile.
+inline constexpr int64_t kToldTiles = 16;
+
+/// Warps that the fills of a loading role are shared out to.
+int64_t getLoadWarps(RoleOp loader);
 } // namespace mlir::attn_gpu
 
 #endif // FOVEA_DIALECT_ATTNGPU_IR_ATTNGPU_H

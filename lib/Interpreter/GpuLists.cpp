@@ -1,0 +1,304 @@
+//===- GpuLists.cpp - Elements of block masks at level 3 ------------------===//
+//
+// The order in which a tile meets its key tiles: those of segments, of one row
+// of a block mask, or of two rows that a tile's warpgroups walk together.
+//
+//===----------------------------------------------------------------------===//
+
+#include "GpuEngine.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace fovea;
+using namespace mlir;
+using namespace mlir::attn_gpu;
+
+static bool isFull(const WalkElement &element) {
+  return element.kind == online::ClassKind::Full;
+}
+
+/// Whole ones of full elements, then those that need their mask.
+static Walk sortByKind(const Walk &walk) {
+  Walk sorted;
+  llvm::copy_if(walk, std::back_inserter(sorted), isFull);
+  llvm::copy_if(walk, std::back_inserter(sorted), std::not_fn(isFull));
+  return sorted;
+}
+
+//===----------------------------------------------------------------------===//
+// One row
+//===----------------------------------------------------------------------===//
+
+/// The elements of one row by their keys: full is what needs no mask.
+template <typename Op>
+FailureOr<Walk> GpuCoroutine::readElements(Op op, ArrayRef<int64_t> row) {
+  int64_t tile = integer(op.getKeyTile()), step = op.getStep();
+  int64_t length = integer(op.getLength());
+  if (tile < length && tile % step != 0)
+    return op->emitError() << "key tile " << tile
+                           << " is not a multiple of step " << step;
+  FailureOr<Walk> walk = readList(op, op.getList(), row, tile, length, step);
+  if (failed(walk))
+    return failure();
+  for (WalkElement &element : *walk)
+    if (element.count < step)
+      element.kind = online::ClassKind::Partial;
+    else if (op.getUnmasked())
+      element.kind = online::ClassKind::Full;
+  return walk;
+}
+
+LogicalResult GpuCoroutine::runListCount(ListCountOp op) {
+  FailureOr<Walk> list = readElements(op, integers(op.getRow()));
+  if (failed(list))
+    return failure();
+  set(op.getWhole(), ScalarValue::ofInt(llvm::count_if(*list, isFull)));
+  set(op.getTotal(), ScalarValue::ofInt(list->size()));
+  return success();
+}
+
+LogicalResult GpuCoroutine::runListElement(ListElementOp op) {
+  FailureOr<Walk> list = readElements(op, integers(op.getRow()));
+  if (failed(list))
+    return failure();
+  Walk sorted = sortByKind(*list);
+  int64_t element = integer(op.getElement()), size = sorted.size();
+  if (element < 0 || element >= std::max<int64_t>(size, 1))
+    return op.emitError() << "element " << element << " of a list of " << size;
+  set(op.getN0(), ScalarValue::ofInt(size ? sorted[element].first
+                                          : integer(op.getLength())));
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Two rows
+//===----------------------------------------------------------------------===//
+
+/// A key tile of a joint list: what each row has of it, and who reads it.
+struct fovea::JointElement {
+  WalkElement own[kJointGroups]; // no key belongs where the row has it not
+  bool has[kJointGroups] = {}, reads[kJointGroups] = {};
+
+  int64_t first() const { return own[0].first; }
+  bool isWhole() const { return llvm::all_of(own, isFull); }
+};
+
+namespace {
+/// Brings the elements of two rows into the order of `joint.count`.
+class Joiner {
+public:
+  Joiner(ArrayRef<Walk> rows, int64_t length, int64_t reach)
+      : length(length), reach(reach) {
+    sortOut(rows);
+    addFirst();
+    list.insert(list.end(), whole.begin(), whole.end());
+    addAlone();
+    list.insert(list.end(), others.begin(), others.end());
+  }
+
+  JointList list;
+
+private:
+  void sortOut(ArrayRef<Walk> rows);
+  void addFirst();
+  void addAlone();
+  void add(JointElement element, bool forAll = false) {
+    for (int64_t g = 0; g < kJointGroups; ++g)
+      element.reads[g] = element.has[g] || forAll;
+    list.push_back(element);
+  }
+  static JointElement take(JointList &from) {
+    JointElement last = from.back();
+    from.pop_back();
+    return last;
+  }
+
+  int64_t length, reach;
+  /// Of both rows, and of one.
+  JointList whole, others, alone[kJointGroups];
+};
+} // namespace
+
+void Joiner::sortOut(ArrayRef<Walk> rows) {
+  std::map<int64_t, JointElement> elements;
+  for (auto [g, row] : llvm::enumerate(rows))
+    for (const WalkElement &element : row) {
+      JointElement &joint = elements[element.first];
+      joint.own[g] = element;
+      joint.has[g] = true;
+    }
+  JointList later[kJointGroups];
+  for (auto &[first, element] : elements) {
+    for (int64_t g = 0; g < kJointGroups; ++g) {
+      element.own[g].first = first;
+      element.reads[g] = element.has[g];
+    }
+    if (element.has[0] && element.has[1]) {
+      (element.isWhole() ? whole : others).push_back(element);
+      continue;
+    }
+    int64_t g = element.has[1];
+    (isFull(element.own[g]) ? alone : later)[g].push_back(element);
+  }
+  for (int64_t g = 0; g < kJointGroups; ++g)
+    alone[g].insert(alone[g].end(), later[g].begin(), later[g].end());
+}
+
+void Joiner::addFirst() {
+  if (!others.empty() || !whole.empty())
+    return add(take(others.empty() ? whole : others));
+  bool isPair = !alone[0].empty() && !alone[1].empty();
+  for (JointList &row : alone)
+    if (!row.empty())
+      add(take(row), /*forAll=*/!isPair);
+  if (!list.empty())
+    return;
+  JointElement none;
+  none.own[0].first = none.own[1].first = length;
+  add(none, /*forAll=*/true);
+}
+
+void Joiner::addAlone() {
+  size_t pairs = std::min(alone[0].size(), alone[1].size());
+  for (size_t i = 0; i < pairs; ++i)
+    for (const JointList &row : alone)
+      add(row[i]);
+  int64_t longer = alone[1].size() > pairs, shorter = 1 - longer;
+  int64_t left = alone[longer].size() - pairs;
+  // How many elements the shorter one has let pass.
+  int64_t passed = 0;
+  while (passed < int64_t(list.size()) &&
+         !list[list.size() - 1 - passed].reads[shorter])
+    ++passed;
+  for (int64_t i = 0; i < left; ++i) {
+    bool isEnd = i == left - 1 && others.empty();
+    // The next tile's may be its second one.
+    bool reads = passed == reach - 1 || (isEnd && passed == reach - 2);
+    add(alone[longer][pairs + i], /*forAll=*/reads);
+    passed = reads ? 0 : passed + 1;
+  }
+}
+
+/// The joint list of an op, whose `row` is (batch, head, tile).
+template <typename Op>
+FailureOr<JointList> GpuCoroutine::joinRows(Op op, int64_t reach) {
+  int64_t queryTile = integer(op.getQueryTile());
+  if (queryTile < 1)
+    return op->emitError() << "query tile must be positive, got " << queryTile;
+  SmallVector<int64_t> row = integers(op.getRow());
+  int64_t first = row.back() * kJointGroups * kGroupRows;
+  SmallVector<Walk> rows(kJointGroups);
+  for (int64_t g = 0; g < kJointGroups; ++g) {
+    row.back() = (first + kGroupRows * g) / queryTile;
+    if (row.back() >= getMemRef(op.getList()).sizes[2])
+      continue; // behind the last query
+    FailureOr<Walk> walk = readElements(op, row);
+    if (failed(walk))
+      return failure();
+    rows[g] = *walk;
+  }
+  return Joiner(rows, integer(op.getLength()), reach).list;
+}
+
+/// Where a group's next element after one lies, as a distance; 0 at the end.
+static int64_t distance(const JointList &list, int64_t from, int64_t group) {
+  for (int64_t i = from + 1; i < int64_t(list.size()); ++i)
+    if (list[i].reads[group])
+      return i - from;
+  return 0;
+}
+
+LogicalResult GpuCoroutine::runJointCount(JointCountOp op) {
+  FailureOr<JointList> list = joinRows(op, op.getReach());
+  if (failed(list))
+    return failure();
+  set(op.getUses(), ScalarValue::ofInt(list->size()));
+  for (int64_t g = 0; g < kJointGroups; ++g) {
+    auto reads = [&](const JointElement &element) { return element.reads[g]; };
+    auto first = llvm::find_if(*list, reads);
+    int64_t whole = std::count_if(std::next(first), list->end(), [&](auto &x) {
+      return x.reads[g] && isFull(x.own[g]) && (x.isWhole() || !x.has[1 - g]);
+    });
+    set(op.getGroups()[3 * g], ScalarValue::ofInt(first - list->begin()));
+    set(op.getGroups()[3 * g + 1], ScalarValue::ofInt(whole));
+    set(op.getGroups()[3 * g + 2],
+        ScalarValue::ofInt(llvm::count_if(*list, reads)));
+  }
+  return success();
+}
+
+LogicalResult GpuCoroutine::runJointElement(JointElementOp op) {
+  FailureOr<JointList> list = joinRows(op, op.getReach());
+  if (failed(list))
+    return failure();
+  int64_t i = integer(op.getElement());
+  // The loading role asks for one ahead.
+  int64_t size = list->size();
+  if (i < 0 || i > size)
+    return op.emitError() << "element " << i << " of a list of " << size;
+  const JointElement &element = (*list)[std::min(i, size - 1)];
+  set(op.getN0(), ScalarValue::ofInt(element.first()));
+  for (int64_t g = 0; g < kJointGroups; ++g) {
+    int64_t link = 0;
+    if (element.reads[g])
+      link = 1 + 2 * isFull(element.own[g]) + 4 * !element.has[g] +
+             8 * distance(*list, i, g);
+    set(op.getLinks()[g], ScalarValue::ofInt(link));
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// The order of a loop
+//===----------------------------------------------------------------------===//
+
+FailureOr<Walk> GpuCoroutine::orderList(ForBlocksOp op) {
+  if (!op.getQueryTile()) {
+    FailureOr<Walk> list = readElements(op, integers(op.getRow()));
+    if (failed(list))
+      return failure();
+    Walk walk = sortByKind(*list);
+    if (!walk.empty())
+      std::rotate(walk.begin(), walk.end() - 1, walk.end());
+    return walk;
+  }
+  // Who reads what has no say in the order.
+  FailureOr<JointList> list = joinRows(op, /*reach=*/2);
+  if (failed(list))
+    return failure();
+  Walk walk;
+  for (const JointElement &element : *list)
+    walk.push_back(
+        element.own[role && role.getKind() == RoleKind::Load ? 0 : group]);
+  return walk;
+}
+
+std::shared_ptr<const Walk> GpuCoroutine::orderBlocks(ForBlocksOp op) {
+  auto walk = std::make_shared<Walk>();
+  int64_t step = op.getStep();
+  if (op.getList()) {
+    FailureOr<Walk> list = orderList(op);
+    if (failed(list))
+      return nullptr;
+    *walk = *list;
+  } else {
+    Walk all;
+    for (auto [index, begin, end] :
+         llvm::enumerate(op.getBegins(), op.getEnds())) {
+      auto kind = static_cast<online::ClassKind>(op.getClasses()[index]);
+      for (int64_t n = integer(begin); n < integer(end); n += step) {
+        int64_t count = std::min(step, integer(end) - n);
+        // An element that is not whole needs its mask.
+        all.push_back(
+            {n, count, count < step ? online::ClassKind::Partial : kind});
+      }
+    }
+    llvm::copy_if(llvm::reverse(all), std::back_inserter(*walk), isFull);
+    llvm::copy_if(all, std::back_inserter(*walk), std::not_fn(isFull));
+    if (!all.empty())
+      std::rotate(walk->begin(), walk->end() - 1, walk->end());
+  }
+  if (walk->empty())
+    walk->push_back({0, 0, online::ClassKind::Partial});
+  return walk;
+}
