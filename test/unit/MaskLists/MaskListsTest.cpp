@@ -415,4 +415,26 @@ TEST_F(MaskLists, AskFewPairs) {
   EXPECT_LT(emulator->votes, 200);
 }
 
+/// The last queries of a sequence, as in decoding and in shards of it: tiles
+/// far from them are not looked at.
+TEST_F(MaskLists, OfTheLastQueriesAreShort) {
+  for (int64_t M : {1, 70, 300}) {
+    SCOPED_TRACE(M);
+    TestLaunch launch(R"(attention shard(doc: i32[S]) {
+      let at = q + N - M
+      mask = doc[at] == doc[kv] and 0 <= at - kv < 2000
+    })",
+                      {1, 1, 1, M, 50000, 4, 4});
+    launch.view.captures = {
+        table(launch, DType::I32, 50000, [](int64_t i) { return i / 1234; })};
+    check(launch, "groups=1,n=64");
+    ASSERT_FALSE(HasFatalFailure());
+    // Of 782 tiles.
+    Row last = lists(0).get(rows() - 1);
+    EXPECT_LE(last.whole.size() + last.others.size(), 22u);
+    EXPECT_LT(emulator->votes, 60 * rows());
+  }
+  EXPECT_EQ(checked, 3);
+}
+
 } // namespace
