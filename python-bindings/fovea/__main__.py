@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _SIZES = ("B", "Hq", "Hk", "M", "N", "D", "E")
 _LARGEST = 1 << 40
+_LARGEST_TILE = 1 << 62
 
 
 class _Usage(Exception):
@@ -62,19 +63,32 @@ def _block_size(text: str) -> tuple[int, int]:
         sizes = []
     if len(sizes) not in (1, 2) or min(sizes) < 1:
         raise _Usage(f"--block-size: must be Q or Q,KV, got {text!r}")
+    if max(sizes) > _LARGEST_TILE:
+        raise _Usage(f"--block-size: must be at most 2^62, got {max(sizes)}")
     return sizes[0], sizes[-1]
 
 
 def _arrays(settings: list[str]) -> dict[str, object]:
-    import numpy as np
 
     arrays = {}
     for text in settings:
         name, sign, path = text.partition("=")
         if not sign or not name.isidentifier():
             raise _Usage(f"--set: must look like slope=slope.npy, got {text!r}")
-        arrays[name] = np.load(path, allow_pickle=False)
+        arrays[name] = _load_array(path)
     return arrays
+
+
+def _load_array(path: str) -> object:
+    import numpy as np
+
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (EOFError, ValueError):
+        array = None
+    if not isinstance(array, np.ndarray):
+        raise _Usage(f"--set: {path} must be a file that numpy.save wrote")
+    return array
 
 
 def _complete(sizes: dict[str, int]) -> dict[str, int]:

@@ -310,7 +310,7 @@ def test_explain_shows_the_mask(path, tmp_path, capsys):
     assert "http" not in text  # self-contained
 
 
-def test_the_command_line_refuses(path, capsys):
+def test_the_command_line_refuses(path, tmp_path, capsys):
     """exit status 1 for bad input, 2 for bad usage"""
     from fovea.__main__ import main
 
@@ -326,6 +326,20 @@ def test_the_command_line_refuses(path, capsys):
     assert main([*sized, "--block-size", "0"]) == 2
     assert main([*sized, "--set", "doc"]) == 2
     assert main([*sized, "--set", "doc=no.npy"]) == 1
+    assert capsys.readouterr().err.endswith(
+        "error: no.npy: No such file or directory\n"
+    )
+    assert main([*sized, "--block-size", "9" * 20]) == 2
+    assert capsys.readouterr().err == (
+        f"fovea: error: --block-size: must be at most 2^62, got {'9' * 20}\n"
+    )
+    (tmp_path / "empty").touch()
+    np.savez(tmp_path / "many.npz", doc=np.arange(64))
+    for file in (path, tmp_path / "empty", tmp_path / "many.npz"):
+        assert main([*sized, "--set", f"doc={file}"]) == 2
+        assert capsys.readouterr().err == (
+            f"fovea: error: --set: {file} must be a file that numpy.save wrote\n"
+        )
     assert main([*sized[:2], "--shape", "D=8,M=64,Hq=0"]) == 2
     assert main([*sized[:2], "--shape", "D=8", "--png", "x.png"]) == 2
     for line in capsys.readouterr().err.splitlines():
