@@ -15,7 +15,7 @@ import numpy as np
 
 from . import _checks, _tensors
 from ._block_mask_index import run_of_tiles, selection, without_ellipsis
-from ._compose import shifted
+from ._compose import count_of, shifted
 from ._mask_offsets import Offsets, check_offset, taken
 from ._mask_runs import RunsTuple, TileRuns
 from ._tensors import type_name
@@ -145,6 +145,7 @@ class BlockMask:
         bound_mod: Callable | None = None,
         extent: tuple[int, int] | None = None,
         offsets: Offsets | None = None,
+        rows_cut: int = 0,
     ) -> BlockMask:
         """From classes; `extent` is (B, H) where runs stand for more than one."""
         self = object.__new__(cls)
@@ -162,7 +163,7 @@ class BlockMask:
         self._lists = {}
         self._launch = None
         self._offsets = offsets
-        self._rows_cut = 0
+        self._rows_cut = rows_cut
         self._uploaded = None
         return self
 
@@ -172,6 +173,7 @@ class BlockMask:
     def _classes(self) -> np.ndarray:
         """Class of every tile; an array of them is made when first asked for."""
         if self._array is None:
+            _expect_array("BlockMask", self._tiles, 1)
             with _checks.names_memory("BlockMask", math.prod(self._tiles)):
                 self._array = np.broadcast_to(self._runs.classes(), self._tiles)
         return self._array
@@ -240,17 +242,18 @@ class BlockMask:
     def _list(self, kind: int) -> tuple[np.ndarray, np.ndarray]:
         found = self._lists.get(kind)
         if found is None:
-            _checks.fits("kv_indices", math.prod(self._tiles), 4)
+            from ._kv_lists import lists_of
+
+            _expect_array("kv_indices", self._tiles, 4)
+            _expect_array("kv_num_blocks", self._tiles[:3], 4)
             with _checks.names_memory("kv_indices", 4 * math.prod(self._tiles)):
-                live = self._classes == kind
-                counts = live.sum(axis=-1, dtype=np.int32)
-                indices = np.argsort(~live, axis=-1, kind="stable").astype(np.int32)
-            found = self._lists[kind] = (counts, indices)
+                found = lists_of(self._distinct()[0], self._tiles, kind)
+            self._lists[kind] = found
         return found
 
     def block_classes(self) -> np.ndarray:
         """Class of every tile, int8 [B, H, Qb, KVb]: 0 empty, 1 partial, 2 full."""
-        _checks.fits("block_classes", math.prod(self._tiles))
+        _expect_array("block_classes", self._tiles, 1)
         with _checks.names_memory("block_classes", math.prod(self._tiles)):
             return self._classes.copy()
 
@@ -277,8 +280,14 @@ class BlockMask:
 
     def to_dense(self) -> np.ndarray:
         """Live tiles as int32 [B, H, Qb, KVb]: 1 where partial or full."""
+        from ._kv_lists import pieces
+
+        _expect_array("to_dense", self._tiles, 4)
         with _checks.names_memory("to_dense", 4 * math.prod(self._tiles)):
-            return (self._classes != EMPTY).astype(np.int32)
+            dense = np.empty(self._tiles, np.int32)
+            for piece in pieces(self._tiles):
+                dense[piece] = self._classes[piece] != EMPTY
+            return dense
 
     def sparsity(self) -> float:
         """Tiles skipped, in per cent; 0 where there are no tiles."""
@@ -322,27 +331,29 @@ class BlockMask:
         ]
         first, count = run_of_tiles(rows[2])
         runs = self.tile_runs
-        own = (
+        own = [
             [0] if extent == 1 < whole else chosen
             for extent, whole, chosen in zip(
                 runs.shape[:2], self._tiles[:2], rows[:2], strict=True
             )
-        )
-        runs = runs.take(*own, first, count)
+        ]
+        with _checks.names_memory(
+            "BlockMask: index", 8 * math.prod(map(len, own)) * count
+        ):
+            runs = runs.take(*own, first, count)
         q_len = min(count * self._size[0], self._seq_lengths[0] - first * self._size[0])
         mod = self._bound_mod
         if mod is not None:
             mod = shifted(mod, rows[0], rows[1], first * self._size[0], self._tiles[:2])
         lengths = (max(q_len, 0), self._seq_lengths[1])
-        extent = (len(rows[0]), len(rows[1]))
+        extent = (count_of(rows[0]), count_of(rows[1]))
         offsets = self._offsets
         if offsets is not None:
             offsets = (taken(offsets[0], rows[0]), taken(offsets[1], rows[0]))
-        part = BlockMask._make(
-            runs, self._size, lengths, mod, extent=extent, offsets=offsets
-        )
-        part._rows_cut = self._rows_cut + (first or 0) * self._size[0]
-        return part
+        return BlockMask._make(
+            runs, self._size, lengths, mod, extent=extent, offsets=offsets,
+            rows_cut=self._rows_cut + first * self._size[0],
+        )  # fmt: skip
 
     def crop(self, q_len: int, kv_len: int) -> BlockMask:
         """Cut the mask to smaller lengths.
@@ -363,7 +374,7 @@ class BlockMask:
         )
         return BlockMask._make(
             runs, self._size, (q_len, kv_len), self._mask_mod, self._bound_mod,
-            self._tiles[:2], self._offsets,
+            self._tiles[:2], self._offsets, self._rows_cut,
         )  # fmt: skip
 
     def retile(self, size: int | tuple[int, int]) -> BlockMask:
@@ -390,6 +401,7 @@ class BlockMask:
         return BlockMask._make(
             runs.coarser(*bounds).cut(*ragged), new, self._seq_lengths,
             self._mask_mod, self._bound_mod, self._tiles[:2], self._offsets,
+            self._rows_cut,
         )  # fmt: skip
 
     def to(self, device: Any) -> BlockMask:
@@ -442,9 +454,15 @@ class BlockMask:
             size, seq_lengths,
         )  # fmt: skip
         self = cls._make(classes, size, lengths, mask_mod)
-        self._lists[PARTIAL] = _own(kv_num_blocks), _own(kv_indices)
+        self._lists[PARTIAL] = (
+            _own(kv_num_blocks, "kv_num_blocks"),
+            _own(kv_indices, "kv_indices"),
+        )
         if full_kv_num_blocks is not None:
-            self._lists[FULL] = _own(full_kv_num_blocks), _own(full_kv_indices)
+            self._lists[FULL] = (
+                _own(full_kv_num_blocks, "full_kv_num_blocks"),
+                _own(full_kv_indices, "full_kv_indices"),
+            )
         return self
 
     # ---- Use in a call --------------------------------------------------------
@@ -493,6 +511,7 @@ class BlockMask:
             self._seq_lengths,
             _recipe.freeze_mask_mod(self._bound_mod),
             self._offsets,
+            self._rows_cut,
         )
 
     # ---- Pictures ---------------------------------------------------------------
@@ -532,9 +551,19 @@ class BlockMask:
         return _picture.plot(self, ax, b, h)
 
 
-def _own(values: Any) -> np.ndarray:
+def _own(values: Any, name: str) -> np.ndarray:
     """A copy of a checked list, in int32."""
-    return _tensors.read(values, "kv_indices", _tensors.ANY).numpy().astype(np.int32)
+    given = _tensors.read(values, name, _tensors.TILES).numpy()
+    with _checks.names_memory(name, 4 * given.size):
+        return given.astype(np.int32)
+
+
+def _expect_array(name: str, shape: tuple[int, ...], itemsize: int) -> None:
+    """Refuse an array that there can be none of."""
+    _checks.fits(name, math.prod(shape), itemsize)
+    # One without elements may still have extents that are none of an array.
+    if itemsize * math.prod(max(extent, 1) for extent in shape) > _LARGEST:
+        raise ValueError(f"{name}: must be an array of at most 2^62 bytes, got {shape}")
 
 
 def _lengths_for(

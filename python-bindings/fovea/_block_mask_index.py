@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ._compose import run_of
+from . import _checks
+from ._compose import count_of, run_of
 from ._tensors import type_name
 
 __all__ = ["run_of_tiles", "selection", "without_ellipsis"]
@@ -40,6 +41,8 @@ def selection(part: Any, extent: int, name: str) -> Sequence[int]:
                 f"BlockMask: {name} index must be ints, got {type_name(part)} of"
                 f" {array.dtype}"
             )
+        # An array of one number may claim any size: a list holds them all.
+        _checks.fits(f"BlockMask: {name} index", array.size, 40)
         entries = array.tolist()
     else:
         raise TypeError(
@@ -61,6 +64,6 @@ def run_of_tiles(chosen: Sequence[int]) -> tuple[int, int]:
     if first is None:
         raise ValueError(
             "BlockMask: rows of tiles must be a run without gaps, got"
-            f" {list(chosen[:8])}{'...' if len(chosen) > 8 else ''}"
+            f" {list(chosen[:8])}{'...' if count_of(chosen) > 8 else ''}"
         )
     return first, count

@@ -101,7 +101,7 @@ def create_block_mask(
     q_len = _checks.integer(Q_LEN, "Q_LEN", 0)
     kv_len = _checks.integer(KV_LEN, "KV_LEN", 0)
     expect_cpu(device)
-    _checks.boolean(exact, "exact")
+    exact = _checks.boolean(exact, "exact")
     offsets = (
         _checks.offset_entries(q_offset, "q_offset", batch),
         _checks.offset_entries(kv_offset, "kv_offset", batch),

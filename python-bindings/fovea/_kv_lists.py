@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,7 @@ _LISTS = (
 
 
 def _read(value: Any, name: str, rank: int) -> np.ndarray:
-    tensor = _tensors.read(value, name, _tensors.ANY, grad_matters=False)
-    if tensor.dtype not in ("i32", "i64"):
-        raise TypeError(
-            f"{name}: dtype must be int32 or int64, got {_tensors.NAMES[tensor.dtype]}"
-        )
+    tensor = _tensors.read(value, name, _tensors.TILES, grad_matters=False)
     if tensor.device != "cpu":
         raise ValueError(f"{name}: must be on cpu, got {tensor.device}")
     if len(tensor.shape) != rank:
@@ -46,6 +43,9 @@ def _one(
             f"{names[1]}: shape must be that of {names[0]} {num.shape} and a width,"
             f" got {indices.shape}"
         )
+    # An array of one number may claim any size; the mask keeps int32 copies.
+    _checks.fits(names[0], num.size, 4)
+    _checks.fits(names[1], indices.size, 4)
     width = indices.shape[3]
     bad = (num < 0) | (num > width)
     if bad.any():
@@ -54,7 +54,8 @@ def _one(
             f"{names[0]}: must be in 0...{width} (the width of {names[1]}),"
             f" got {num[b, h, row]} at b={b}, h={h}, row={row}"
         )
-    return np.arange(width) < num[..., None], width
+    with _checks.names_memory(names[1], 4 * indices.size):
+        return np.arange(width) < num[..., None], width
 
 
 def _fill(
@@ -146,8 +147,54 @@ def classes_from_lists(
         width = tiles
     shape = (*num.shape, width)
     _checks.fits("kv_indices", math.prod(shape))
-    classes = np.zeros(shape, np.int8)
-    _fill(classes, indices, used, "kv_indices", PARTIAL)
+    with _checks.names_memory("kv_indices", math.prod(shape)):
+        classes = np.zeros(shape, np.int8)
+        _fill(classes, indices, used, "kv_indices", PARTIAL)
     if full is not None:
-        _fill(classes, full, full_used, "full_kv_indices", FULL)
+        with _checks.names_memory("full_kv_indices", math.prod(shape)):
+            _fill(classes, full, full_used, "full_kv_indices", FULL)
     return classes, lengths
+
+
+#: Tiles that are worked on between two moments at which an interrupt is heard.
+_PIECE = 1 << 24
+
+
+def pieces(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+    """Indices that cut an array into parts of at most _PIECE elements, or one row."""
+    each = math.prod(shape[1:])
+    if len(shape) == 1 or shape[0] * each <= _PIECE:
+        yield ()
+    elif each <= _PIECE:
+        step = _PIECE // each
+        for first in range(0, shape[0], step):
+            yield (slice(first, first + step),)
+    else:
+        for first in range(shape[0]):
+            for rest in pieces(shape[1:]):
+                yield (slice(first, first + 1), *rest)
+
+
+def lists_of(
+    classes: np.ndarray, shape: tuple[int, ...], kind: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Counts and key-tile indices of the tiles of one kind.
+
+    `classes` may have one batch or head that stands for all those of `shape`.
+    """
+    counts = np.empty(classes.shape[:3], np.int32)
+    indices = np.empty(classes.shape, np.int32)
+    for piece in pieces(classes.shape):
+        live = classes[piece] == kind
+        counts[piece] = live.sum(axis=-1, dtype=np.int32)
+        indices[piece] = np.argsort(~live, axis=-1, kind="stable")
+    return _spread(counts, shape[:3]), _spread(indices, shape)
+
+
+def _spread(once: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    if once.shape == shape:
+        return once
+    spread, whole = np.broadcast_to(once, shape), np.empty(shape, once.dtype)
+    for piece in pieces(shape):
+        whole[piece] = spread[piece]
+    return whole

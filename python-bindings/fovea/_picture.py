@@ -41,6 +41,8 @@ def condensed(mask: BlockMask, b: int, h: int, rows: int, columns: int) -> np.nd
 
 def distinct_heads(mask: BlockMask) -> list[tuple[int, int]]:
     """The (b, h) whose pictures differ by construction."""
+    if 0 in mask.shape[:2]:
+        return []
     batches, heads = mask.tile_runs.shape[:2]
     return [(b, h) for b in range(batches) for h in range(heads)]
 
@@ -55,6 +57,8 @@ def text(mask: BlockMask) -> str:
         f"tiles: {full} full {GLYPHS[2]}, {partial} partial {GLYPHS[1]}, {empty} empty",
     ]
     shown = distinct_heads(mask)
+    if not shown:
+        lines.append("no batches" if not B else "no heads")
     for b, h in shown[:_PICTURES]:
         small = condensed(mask, b, h, _ROWS, _COLUMNS)
         if not small.size:
@@ -84,6 +88,8 @@ def html(mask: BlockMask) -> str:
         f" sparsity={mask.sparsity():.2f}%<br>{full} full, {partial} partial,"
         f" {empty} empty tiles"
     )
+    if 0 in mask.shape[:2]:
+        return f"<div>{head}</div>"
     small = condensed(mask, 0, 0, 64, 64)
     if not small.size:
         return f"<div>{head}</div>"
@@ -104,6 +110,10 @@ def html(mask: BlockMask) -> str:
 
 def plot(mask: BlockMask, ax: Any, b: object, h: object) -> Any:
     """See BlockMask.plot."""
+    if 0 in mask.shape[:2]:
+        raise ValueError(
+            f"BlockMask: must have a batch and a head to plot, got shape {mask.shape}"
+        )
     batch = _checks.integer(b, "b", 0, mask.shape[0] - 1)
     head = _checks.integer(h, "h", 0, mask.shape[1] - 1)
     if ax is not None and not hasattr(ax, "imshow"):
@@ -118,15 +128,19 @@ def plot(mask: BlockMask, ax: Any, b: object, h: object) -> Any:
         _, ax = pyplot.subplots()
     q_len, kv_len = mask.seq_lengths
     rows, columns = mask.tile_runs.shape[2:]
-    ax.imshow(
-        condensed(mask, batch, head, _PLOTTED, _PLOTTED),
-        cmap=ListedColormap(list(COLOURS)),
-        vmin=0,
-        vmax=2,
-        interpolation="nearest",
-        extent=(0, columns * mask.BLOCK_SIZE[1], rows * mask.BLOCK_SIZE[0], 0),
-        aspect="auto",
-    )
+    cells = condensed(mask, batch, head, _PLOTTED, _PLOTTED)
+    if cells.size:
+        # In the stage "rgba" each cell would take 16 or 32 bytes before it is drawn.
+        ax.imshow(
+            cells,
+            cmap=ListedColormap(list(COLOURS)),
+            vmin=0,
+            vmax=2,
+            interpolation="nearest",
+            interpolation_stage="data",
+            extent=(0, columns * mask.BLOCK_SIZE[1], rows * mask.BLOCK_SIZE[0], 0),
+            aspect="auto",
+        )
     ax.set_xlim(0, max(kv_len, 1))
     ax.set_ylim(max(q_len, 1), 0)
     ax.set_xlabel("key position")

@@ -98,13 +98,15 @@ def rebuild_block_mask(
     seq_lengths: tuple[int, int],
     mask_mod: tuple[str, list[np.ndarray]] | None,
     offsets: Offsets | None,
+    rows_cut: int = 0,
 ) -> _block_mask.BlockMask:
     """What a pickle of a BlockMask calls."""
     mod = _thaw_mask_mod(mask_mod)
     tiles = TileRuns(*runs, {})
     return _block_mask.BlockMask._make(
-        tiles, size, seq_lengths, mod, extent=extent, offsets=offsets
-    )
+        tiles, size, seq_lengths, mod, extent=extent, offsets=offsets,
+        rows_cut=rows_cut,
+    )  # fmt: skip
 
 
 def rebuild_kernel(recipe: str, arrays: Sequence[np.ndarray]) -> _attention.Kernel:

@@ -53,6 +53,8 @@ ITEMSIZE = {
 FLOATS = ("f16", "bf16", "f32", "f64")
 #: Of offsets and lengths, which are read at once: kernels know no uint64.
 INTEGERS = ("i8", "ui8", "i16", "ui16", "i32", "ui32", "i64", "ui64")
+#: Of lists of tiles.
+TILES = ("i32", "i64")
 ANY = tuple(NAMES)
 SCORE = {"f16": "f32", "bf16": "f32", "f32": "f32", "f64": "f64"}
 
@@ -127,6 +129,8 @@ def _dtype_rule(name: str, dtypes: tuple[str, ...], got: object) -> TypeError:
         text = _FLOAT_TEXT
     elif dtypes == INTEGERS:
         text = _INT_TEXT
+    elif dtypes == TILES:
+        text = "int32 or int64"
     else:
         text = _ANY_TEXT
     return TypeError(f"{name}: dtype must be {text}, got {got}")

@@ -203,6 +203,7 @@ def trace_mod(
             result = callee(*arguments, **keywords)
     except BaseException as error:
         _note(error, where, function)
+        _refuse_subscript(error, where, keywords)
         raise
     try:
         return ModTrace(
@@ -248,6 +249,21 @@ def _note(error: BaseException, where: str, function: FunctionType) -> None:
     # An exception of the mod's own passes unchanged, even where it takes no note.
     with contextlib.suppress(Exception):
         error.add_note(f"raised while tracing {where} ({file}:{line})")
+
+
+def _refuse_subscript(
+    error: BaseException, where: str, keywords: Mapping[str, Any]
+) -> None:
+    """Say which value of `captures` is no array where the mod reads entries of it."""
+    for name, value in keywords.items():
+        kind = type(value).__name__
+        if type(error) is TypeError and str(error) == (
+            f"{kind!r} object is not subscriptable"
+        ):
+            raise TypeError(
+                f"captures[{name!r}]: must be an array, as {where} reads entries of"
+                f" it, got {value!r:.80}"
+            ) from error
 
 
 def _results(region: Region, role: str, result: Any, place: str) -> list[int]:

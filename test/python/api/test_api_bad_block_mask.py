@@ -178,6 +178,79 @@ def test_too_many_tiles_are_a_memory_error():
     assert str(caught.value).endswith(f"got {1 << 66:,} bytes")
 
 
+@pytest.mark.parametrize("batch", [1 << 31, 1 << 70])
+def test_arrays_of_too_many_batches_are_refused(batch):
+    """Too large: MemoryError or ValueError naming the argument and the bytes."""
+    mask = fovea.create_block_mask(causal, batch, batch, 300, 300)
+    arrays = {
+        "to_dense": (mask.to_dense, 4),
+        "block_classes": (mask.block_classes, 1),
+        "kv_indices": (lambda: mask.kv_indices, 4),
+    }
+    for name, (make, size) in arrays.items():
+        with pytest.raises(MemoryError) as caught:
+            make()
+        text = str(caught.value)
+        assert text.startswith(f"{name}: must fit in memory (")
+        assert text.endswith(f"got {batch * batch * 9 * size:,} bytes")
+    mask = fovea.create_block_mask(causal, 1 << 70, 1, 0, 8)
+    with pytest.raises(ValueError) as caught:
+        mask.to_dense()
+    assert str(caught.value) == (
+        f"to_dense: must be an array of at most 2^62 bytes, got ({1 << 70}, 1, 0, 1)"
+    )
+
+
+def test_arrays_that_claim_any_size_are_refused():
+    """Too large: MemoryError or ValueError naming the argument and the bytes."""
+    zero, n = np.int32(0), 1 << 20
+    num, indices = (np.broadcast_to(zero, (1, 1, n, n)[:rank]) for rank in (3, 4))
+    one = np.zeros((1, 1, n), np.int32), np.broadcast_to(zero, (1, 1, n, 1))
+    cases = {
+        "kv_indices": (lambda: BlockMask.from_kv_blocks(num, indices), 4 << 40),
+        "full_kv_indices": (
+            lambda: BlockMask.from_kv_blocks(*one, num, indices), 4 << 40,
+        ),
+        "kv_num_blocks": (
+            lambda: BlockMask.from_kv_blocks(
+                np.broadcast_to(zero, (n, n, 1)), np.broadcast_to(zero, (n, n, 1, 1))
+            ),
+            4 << 40,
+        ),
+        "BlockMask: B index": (
+            lambda: mask_of()[np.broadcast_to(np.int64(0), n * n)], 40 << 40,
+        ),
+    }  # fmt: skip
+    for name, (make, size) in cases.items():
+        with pytest.raises(MemoryError) as caught:
+            make()
+        text = str(caught.value)
+        assert text.startswith(f"{name}: must fit in memory (")
+        assert text.endswith(f"got {size:,} bytes")
+
+
+def test_exact_may_be_a_numpy_bool():
+    """a bool is True, False or numpy.bool"""
+    for exact in (np.True_, np.False_):
+        assert mask_of(exact=exact).counts() == mask_of(exact=bool(exact)).counts()
+
+
+@pytest.mark.parametrize("given", [None, 3, 2.5, True])
+def test_captures_that_are_no_arrays_are_named(given):
+    """a mod that reads entries of what is no array: the capture and what was given"""
+
+    def packed(b, h, q_idx, kv_idx, *, doc):
+        return doc[q_idx] == doc[kv_idx]
+
+    with pytest.raises(TypeError) as caught:
+        mask_of(mask_mod=packed, captures={"doc": given})
+    assert str(caught.value) == (
+        "captures['doc']: must be an array, as mask_mod 'packed' reads entries of it,"
+        f" got {given}"
+    )
+    assert "not subscriptable" in str(caught.value.__cause__)
+
+
 MEMORY = """
 import resource
 import fovea
@@ -351,6 +424,10 @@ LISTS = {
     ),
     "BLOCK_SIZE": (
         dict(BLOCK_SIZE=0), ValueError, "BLOCK_SIZE: must be at least 1, got 0",
+    ),
+    "num uint64": (
+        dict(kv_num_blocks=NUM.astype(np.uint64)), TypeError,
+        "kv_num_blocks: dtype must be int32 or int64, got uint64",
     ),
     "BLOCK_SIZE beyond lengths": (
         dict(BLOCK_SIZE=(1 << 62, 64)), ValueError,

@@ -1,7 +1,9 @@
 """Block masks, sentence by sentence, and how bad ones are refused."""
 
 import copy
+import itertools
 import pickle
+import warnings
 
 import ml_dtypes
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from api_common import Exporter, causal, inputs, plain
 
 import fovea
-from fovea import BlockMask
+from fovea import BlockMask, _kv_lists
 
 
 def classes_of(dense, size, lengths):
@@ -379,6 +381,79 @@ def test_plot():
     axes = mask.plot()
     assert axes.get_xlim() == (0, 60)
     assert axes.get_ylim() == (64, 0)
+    # Colours are looked up for what is drawn, not for every tile.
+    assert axes.images[0].get_interpolation_stage() == "data"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for none in (fovea.create_block_mask(causal, 1, 1, 0, 0), mask[:, :, :0]):
+            assert not none.plot().images
+
+
+@pytest.mark.parametrize("what", ["batches", "heads"])
+def test_a_mask_of_no_batches_or_heads_has_no_picture(what):
+    """an empty selection prints as empty; plot() refuses it"""
+    B, H = (0, 3) if what == "batches" else (2, 0)
+    mask = fovea.create_block_mask(causal, 2, 3, 8, 8)
+    none = mask[0:0] if what == "batches" else mask[:, 0:0]
+    assert none.counts() == (0, 0, 0)
+    assert str(none).splitlines()[2:] == [f"no {what}"]
+    assert "<svg" not in none._repr_html_()
+    with pytest.raises(ValueError) as caught:
+        none.plot()
+    assert str(caught.value) == (
+        f"BlockMask: must have a batch and a head to plot, got shape ({B}, {H}, 8, 8)"
+    )
+
+
+def test_selections_of_many_batches_are_not_listed():
+    """flips and strided slices of a batch that is broadcast take no memory for it"""
+    for batch in (1 << 31, 1 << 70):
+        mask = fovea.create_block_mask(causal, batch, batch, 300, 300)
+        flip = mask[::-1, ::-3]
+        assert flip.shape == (batch, -(-batch // 3), 300, 300)
+        assert flip.sparsity() == mask.sparsity()
+        assert flip[1:3, 5].shape == (2, 1, 300, 300)
+
+    def by_both(b, h, q_idx, kv_idx):
+        return (q_idx >= kv_idx) & (kv_idx >= 3 * b + h)
+
+    mask = fovea.create_block_mask(by_both, 6, 7, 8, 8, 4)
+    dense = mask.block_classes()
+    places = ([5, 0, 2], slice(None, None, -2), slice(4, 0, -3), slice(2, 3), [1])
+    for b, h in itertools.product(places, places):
+        part = mask[b, h]
+        np.testing.assert_array_equal(part.block_classes(), dense[b][:, h])
+        B, H = part.shape[:2]
+        again = fovea.create_block_mask(part.mask_mod, B, H, 8, 8, 4)
+        np.testing.assert_array_equal(again.block_classes(), dense[b][:, h])
+
+
+def test_lists_are_made_in_pieces(monkeypatch):
+    """an interrupt is heard between two pieces of a list"""
+    sizes = []
+
+    def argsort(values, **how):
+        sizes.append(values.size)
+        return real(values, **how)
+
+    real = np.argsort
+
+    def slope(b, h, q_idx, kv_idx):
+        return (q_idx >= kv_idx) & (q_idx - kv_idx <= 9 * h)
+
+    for mod, most in itertools.product((causal, slope), (5, 16, 100, 700, 1 << 24)):
+        whole = fovea.create_block_mask(mod, 2, 3, 64, 72, 4)
+        dense = whole.block_classes()
+        sizes.clear()
+        monkeypatch.setattr(_kv_lists, "_PIECE", most)
+        monkeypatch.setattr(np, "argsort", argsort)
+        counts, indices = whole.kv_num_blocks, whole.kv_indices
+        live = whole.to_dense()
+        monkeypatch.undo()
+        assert max(sizes) <= max(most, 18)
+        np.testing.assert_array_equal(counts, (dense == 1).sum(-1))
+        np.testing.assert_array_equal(indices, real(dense != 1, -1, "stable"))
+        np.testing.assert_array_equal(live, dense != 0)
 
 
 def test_pickle_and_deepcopy():

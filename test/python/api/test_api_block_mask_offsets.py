@@ -84,6 +84,13 @@ def test_a_slice_counts_the_rows_before_it(kernel):
             "q_offset: must be that of block_mask (1), got 9 at b=0"
             "; the slice counts the 8 rows before it itself"
         )
+    others = (
+        pickle.loads(pickle.dumps(part)), copy.deepcopy(part), part.retile(8),
+        part.crop(8, 16),
+    )  # fmt: skip
+    for other in others:
+        with pytest.raises(ValueError, match=r"the slice counts the 8 rows before it"):
+            fovea.attention(rows, k, v, block_mask=other, q_offset=9)
     with pytest.raises(ValueError, match=r"kv_offset: .* \(0\), got 2 at b=0$"):
         fovea.attention(rows, k, v, block_mask=part, q_offset=1, kv_offset=2)
 
