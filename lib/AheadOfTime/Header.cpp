@@ -118,7 +118,8 @@ void HeaderWriter::writeVersions() {
       os << "int64_t " << symbol
          << "_plan(const fovea_cpu_args *, fovea_cpu_plan *);\n"
          << "int64_t " << symbol
-         << "_run(const fovea_cpu_args *, int64_t, int64_t, int64_t, void *);\n";
+         << "_run(const fovea_cpu_args *, int64_t, int64_t, int64_t, void "
+            "*);\n";
     }
   os << "\n/* The kernels for this processor, for positions below 2^30 and for "
         "all; null\n   where no version fits. */\n"

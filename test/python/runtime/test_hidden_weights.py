@@ -29,9 +29,7 @@ NORMALIZERS = {
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_hidden_keys_have_no_weight(name, dtype):
     rng = np.random.default_rng(0)
-    q, k, v = (
-        rng.standard_normal((1, 2, n, 32)).astype(dtype) for n in (70, 133, 133)
-    )
+    q, k, v = (rng.standard_normal((1, 2, n, 32)).astype(dtype) for n in (70, 133, 133))
     v[:, :, 100:] = 1e30  # what any weight but 0 shows
 
     def mask(b, h, q_idx, kv_idx):
