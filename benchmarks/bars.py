@@ -29,6 +29,7 @@ def print_bars(bars: Sequence[Row]) -> None:
     for bar in measured:
         verdict = "holds" if bar["holds"] else "MISSED"
         rule = f"<= {bar['most']}" if "most" in bar else f">= {bar['least']}"
-        print(f"{bar['bar']:{width}s} {bar['value']:.3f} ({rule}) {verdict}")
+        ceiling = f"; memory's ceiling {bar['ceiling']:.3f}" if "ceiling" in bar else ""
+        print(f"{bar['bar']:{width}s} {bar['value']:.3f} ({rule}{ceiling}) {verdict}")
     held, left = sum(bar["holds"] for bar in bars), len(bars) - len(measured)
     print(f"bars: {held} of {len(bars)} hold" + f", {left} not measured" * bool(left))

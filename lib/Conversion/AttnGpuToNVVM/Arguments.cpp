@@ -158,10 +158,11 @@ void KernelEmitter::collectArguments() {
   describeSections();
 }
 
-/// Heads walked together. Under a mask tiles differ in length: enough for four
-/// waves, longest first, so that all multiprocessors end at the same time. Keys
-/// that a list picks are nobody else's at that moment: heads are few, so that
-/// theirs stay in the caches, but for the last section.
+/// Heads walked together. Under a mask those whose keys and values fill 16 MB:
+/// each half of the second cache (25 MB) keeps its own copy. Keys that a list
+/// picks are nobody else's at that moment: heads are few then. Under both tiles
+/// differ in length: the last section has enough for four waves, longest first,
+/// so that all multiprocessors end at the same time.
 void KernelEmitter::describeSections() {
   bool isListed = findList().has_value();
   json::Value all = json::Array{"mul", "B", "H"}, heads = 1, last = 1;
@@ -177,8 +178,11 @@ void KernelEmitter::describeSections() {
   if (isMasked) {
     json::Value enough = sized(512 * blocks);
     json::Value rest = json::Array{"sub", all, enough};
+    json::Value rowBytes = json::Array{"mul", 2, json::Array{"add", "D", "E"}};
     if (!isListed)
-      heads = enough;
+      heads = json::Array{"section", all,
+                          json::Array{"mul", "N", "Hk", std::move(rowBytes)},
+                          json::Array{"mul", "H", 1 << 24}};
     last = json::Array{"add", enough, json::Array{"mod", rest, heads}};
   }
   addArgument(e.i32, json::Object{{"i32", std::move(heads)}}, &section);

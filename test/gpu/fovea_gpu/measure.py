@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .call import Shape, make_inputs, make_outputs, prepare
+from .call import Inputs, Shape, make_inputs, make_outputs, prepare
 from .driver import LoadedKernel
 from .manifest import Kernel
 from .peers import make_peers
 from .timing import bursts, sustained
 from .variants import VARIANTS, count_kept, count_visited
 
-__all__ = ["SIZES", "Group", "make_groups", "measure_group"]
+__all__ = [
+    "CEILING",
+    "SIZES",
+    "Group",
+    "is_memory_bound",
+    "make_groups",
+    "measure_group",
+]
 
 #: (D, B, H, Hk, N), and the variants; none: all that the pack has.
 _CORE = ("noop", "causal", "alibi_causal", "softcap_causal", "table_causal")
@@ -28,6 +35,12 @@ SIZES: tuple[tuple[int, int, int, int, int, tuple[str, ...]], ...] = (
     (128, 2, 32, 8, 4096, _CORE),
     (128, 1, 32, 8, 16384, _PLAIN),
 )
+
+
+#: The contestant that only moves what attention has to.
+CEILING = "memory ceiling"
+#: Operations a byte below which memory decides; an H100 has 250 to offer.
+_MEMORY_BOUND = 128
 
 
 @dataclass(frozen=True)
@@ -79,6 +92,25 @@ def _label(kernel: Kernel, members: Sequence[Kernel]) -> str:
     return kernel.kind if len(same) == 1 else f"{kernel.kind}:{kernel.id}"
 
 
+def _moved_bytes(inputs: Inputs) -> int:
+    """Bytes of q, k, v and an output like q, each once."""
+    tensors = (inputs.q, inputs.q, inputs.k, inputs.v)
+    return sum(x.numel() * x.element_size() for x in tensors)
+
+
+def is_memory_bound(inputs: Inputs, flops: int) -> bool:
+    """Whether a stream of the tensors is what to be measured beside."""
+    if inputs.q.shape != inputs.k.shape:
+        return False
+    return flops < _MEMORY_BOUND * _moved_bytes(inputs)
+
+
+def _stream(torch: Any, inputs: Inputs) -> Callable[[], Any]:
+    """One pass that reads q, k and v and writes as much as the output."""
+    out = torch.empty_like(inputs.q)
+    return lambda: torch.addcmul(inputs.q, inputs.k, inputs.v, out=out)
+
+
 def measure_group(
     torch: Any,
     driver: Any,
@@ -109,10 +141,14 @@ def measure_group(
     given = (inputs.blocks, inputs.captures)
     kept = count_kept(torch, variant, shape.M, shape.N, given)
     flops = 4 * shape.B * shape.H * group.D * kept
+    if is_memory_bound(inputs, flops):
+        runs[CEILING] = _stream(torch, inputs)
     times = bursts(torch, runs, 6 if shape.N > 5000 else 16, rounds)
     rows = []
     for name, time in times.items():
         row = _row(group, name) | time | {"tflops": flops / time["ms"] / 1e9}
+        if name == CEILING:
+            row["bytes_per_second"] = _moved_bytes(inputs) / time["ms"] * 1e3
         if with_sustained:
             row["sustained_tflops"] = flops / sustained(torch, runs[name]) / 1e9
         if name in tiles:

@@ -95,6 +95,8 @@ def print_times(rows: Sequence[Row]) -> None:
                 parts.append(f"{row['impl']} failed")
                 continue
             text = f"{row['impl']} {row['tflops']:.1f}"
+            if "bytes_per_second" in row:
+                text += f" ({row['bytes_per_second'] / 1e12:.2f} TB/s)"
             if "sustained_tflops" in row:
                 text += f" (sustained {row['sustained_tflops']:.0f})"
             parts.append(text)

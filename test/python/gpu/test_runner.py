@@ -17,13 +17,13 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "test" / "gpu"))
 
 from fovea_gpu import prototype, report  # noqa: E402
-from fovea_gpu.call import Shape  # noqa: E402
+from fovea_gpu.call import Inputs, Shape  # noqa: E402
 from fovea_gpu.cases import check_shapes  # noqa: E402
 from fovea_gpu.children import run_child  # noqa: E402
 from fovea_gpu.driver import DriverError, LoadedKernel  # noqa: E402
 from fovea_gpu.dry_run import RecordingDriver, describe_launch, fake_values  # noqa: E402
 from fovea_gpu.manifest import Kernel, evaluate, load_pack, section  # noqa: E402
-from fovea_gpu.measure import make_groups  # noqa: E402
+from fovea_gpu.measure import CEILING, is_memory_bound, make_groups  # noqa: E402
 from fovea_gpu.variants import VARIANTS  # noqa: E402
 
 MANIFEST = {
@@ -400,6 +400,39 @@ def test_bars_of_the_benchmark() -> None:
         "window1024 D128 N16384 of the walk bound": True,
         "lists128x128 D128 N16384 of the walk bound": True,
     }
+
+
+def test_the_ceiling_of_memory(capsys: pytest.CaptureFixture) -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import gpu
+
+    base = {"kind": "time", "dtype": "bf16", "D": 128, "B": 1, "H": 16, "Hk": 16}
+    base |= {"N": 16384, "query_tiles": 128, "tile": [128, 128]}
+    window = base | {"variant": "window128", "visited": 255}
+    plain = base | {"variant": "noop", "visited": 128 * 128}
+    rows = [
+        window | {"impl": "fovea", "tflops": 170.0, "ms": 0.1},
+        window
+        | {"impl": CEILING, "tflops": 190.0, "ms": 0.09, "bytes_per_second": 2.98e12},
+        plain | {"impl": "fovea", "tflops": 750.0, "ms": 2.9},
+    ]
+    bars = gpu.find_bars(rows, 132)
+    assert [bar["bar"] for bar in bars] == ["window128 D128 N16384 of the walk bound"]
+    assert bars[0]["ceiling"] == pytest.approx(bars[0]["value"] / 0.9)
+    report.print_times(rows)
+    gpu.print_bars(bars)
+    printed = capsys.readouterr().out
+    assert "memory ceiling 190.0 (2.98 TB/s)" in printed
+    assert f"memory's ceiling {bars[0]['ceiling']:.3f})" in printed
+
+
+@pytest.mark.parametrize("width, is_bound", [(128, True), (4096, False)])
+def test_short_walks_are_timed_beside_a_stream(width: int, is_bound: bool) -> None:
+    shape = (1, 2, 8192, 128)
+    size = {"numel": lambda: int(np.prod(shape)), "element_size": lambda: 2}
+    x = types.SimpleNamespace(shape=shape, **size)
+    operations = 4 * 128 * 2 * 8192 * width
+    assert is_memory_bound(Inputs(x, x, x, {}, 1.0), operations) == is_bound
 
 
 def test_merging_runs_of_the_benchmark(tmp_path: Path) -> None:

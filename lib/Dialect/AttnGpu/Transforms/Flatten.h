@@ -37,9 +37,9 @@ using LoopHead =
 using LoopNext = function_ref<SmallVector<Value>(OpBuilder &, ValueRange)>;
 SmallVector<Value> createWhile(OpBuilder &b, Location loc, ValueRange inits,
                                LoopHead head, LoopNext next);
-/// A counted loop from 1 below `end`.
+/// A counted loop from `begin` below `end`.
 SmallVector<Value> createFor(
-    OpBuilder &b, Location loc, Value end, ValueRange inits,
+    OpBuilder &b, Location loc, Value begin, Value end, ValueRange inits,
     function_ref<SmallVector<Value>(OpBuilder &, Value, ValueRange)> body);
 
 } // namespace mlir::attn_gpu

@@ -7,7 +7,8 @@ using namespace mlir::attn_gpu;
 
 namespace {
 /// Fills in the order K0 Q | K1 V0 | K2 V1 | …; a tile's last V follows the
-/// next tile's first K, which the computing role starts on before it.
+/// next tile's first K, which the computing role starts on before it, and the
+/// next tile's Q comes last, as it has the most time.
 class LoaderBuilder {
 public:
   explicit LoaderBuilder(Stream &stream)
@@ -32,7 +33,8 @@ private:
             ValueRange records = {});
   void fillKeys(Tile &tile, Value use, ValueRange element);
   SmallVector<Value> firstElement(Tile &tile);
-  SmallVector<Value> fillBlocks(Tile &tile, Value use, ValueRange before);
+  SmallVector<Value> fillBlocks(Tile &tile, Value use, ValueRange before,
+                                function_ref<void()> takeTile);
   void fillQueries(Tile &tile, Value use);
   void setRecordTypes(Tile &tile);
   SmallVector<Value> getRecords(Tile &tile);
@@ -170,36 +172,41 @@ void LoaderBuilder::setRecordTypes(Tile &tile) {
 
 /// The blocks of a tile but for the first one: K of each, V of the one before.
 /// Listed ones are read a round ahead, as a copy should not wait for that.
+/// The next tile is taken before the last block: one that waits behind a long
+/// tile is missing elsewhere in the end.
 SmallVector<Value> LoaderBuilder::fillBlocks(Tile &tile, Value use,
-                                             ValueRange before) {
+                                             ValueRange before,
+                                             function_ref<void()> takeTile) {
   SmallVector<Value> inits{use};
   llvm::append_range(inits, before);
   bool isListed = tile.places.isListed(), isJoint = tile.places.isJoint();
   size_t width = before.size();
   if (isListed)
     llvm::append_range(inits, tile.places.element(b, index(isJoint)));
-  return createFor(
-      b, loc, isJoint ? tile.places.uses : tile.places.total, inits,
-      [&](OpBuilder &inner, Value place, ValueRange carried) {
-        OpBuilder::InsertionGuard guard(b);
-        b.restoreInsertionPoint(inner.saveInsertionPoint());
-        SmallVector<Value> element(carried.drop_front(1 + width));
-        if (!isJoint)
-          element = {
-              tile.places
-                  .at(b, place, {isListed ? element[0] : Value(), Value()})
-                  .n0};
-        SmallVector<Value> result{increment(carried[0])};
-        llvm::append_range(result, element);
-        if (isListed)
-          llvm::append_range(
-              result,
-              tile.places.element(b, isJoint ? increment(place) : place));
-        fillKeys(tile, carried[0], element);
-        fill(tile, stream.v, decrement(carried[0]), carried.slice(1, width));
-        inner.restoreInsertionPoint(b.saveInsertionPoint());
-        return result;
-      });
+  auto fillBlock = [&](OpBuilder &inner, Value place, ValueRange carried) {
+    OpBuilder::InsertionGuard guard(b);
+    b.restoreInsertionPoint(inner.saveInsertionPoint());
+    SmallVector<Value> element(carried.drop_front(1 + width));
+    if (!isJoint)
+      element = {
+          tile.places.at(b, place, {isListed ? element[0] : Value(), Value()})
+              .n0};
+    SmallVector<Value> result{increment(carried[0])};
+    llvm::append_range(result, element);
+    if (isListed)
+      llvm::append_range(
+          result, tile.places.element(b, isJoint ? increment(place) : place));
+    fillKeys(tile, carried[0], element);
+    fill(tile, stream.v, decrement(carried[0]), carried.slice(1, width));
+    inner.restoreInsertionPoint(b.saveInsertionPoint());
+    return result;
+  };
+  Value end = isJoint ? tile.places.uses : tile.places.total;
+  Value last = Scalars(b, loc).max(decrement(end), index(1));
+  SmallVector<Value> passed =
+      createFor(b, loc, index(1), last, inits, fillBlock);
+  takeTile();
+  return createFor(b, loc, last, end, passed, fillBlock);
 }
 
 void LoaderBuilder::build() {
@@ -227,12 +234,16 @@ void LoaderBuilder::build() {
   SmallVector<Value> last = createWhile(
       b, loc, inits,
       [&](OpBuilder &, ValueRange x) {
-        Value next = TileFetchOp::create(
-            b, loc, stream.tiles,
-            stream.loadBlocks.getQueryTile() ? x[1] : Value());
         ValueRange carried = x.drop_front(2 + width);
         Tile tile = restoreTile(carried);
-        SmallVector<Value> passed = fillBlocks(tile, x[0], x.slice(2, width));
+        Value next;
+        auto takeTile = [&] {
+          next = TileFetchOp::create(
+              b, loc, stream.tiles,
+              stream.loadBlocks.getQueryTile() ? x[1] : Value());
+        };
+        SmallVector<Value> passed =
+            fillBlocks(tile, x[0], x.slice(2, width), takeTile);
         passed.truncate(1 + width);
         Value more = Scalars(b, loc).slt(next, stream.tiles);
         passed.append({x[1], next});
@@ -244,9 +255,9 @@ void LoaderBuilder::build() {
         Tile old = restoreTile(rest.drop_front(2)),
              tile = makeTile(decode(rest[1]));
         SmallVector<Value> element = firstElement(tile);
-        fillQueries(tile, rest[0]);
         fillKeys(tile, x[0], element);
         fill(old, stream.v, decrement(x[0]), before);
+        fillQueries(tile, rest[0]);
         SmallVector<Value> next{increment(x[0]), increment(rest[0])};
         llvm::append_range(next, element);
         llvm::append_range(next, carry(tile));

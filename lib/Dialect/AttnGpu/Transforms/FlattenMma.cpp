@@ -319,7 +319,7 @@ SmallVector<Value> ComputerBuilder::runBlocks(Tile &tile, const Uses &uses,
   if (isJoint())
     inits.append({uses.last, uses.next});
   SmallVector<Value> done = createFor(
-      b, loc, tile.places.total, inits,
+      b, loc, Scalars(b, loc).index(1), tile.places.total, inits,
       [&](OpBuilder &inner, Value place, ValueRange x) {
         OpBuilder::InsertionGuard guard(b);
         b.restoreInsertionPoint(inner.saveInsertionPoint());
@@ -370,6 +370,10 @@ void ComputerBuilder::build() {
   Value scoresValue = awaitResult(pending);
   Carried carried = finishFirst(startFirst(first, scoresValue, use, link));
   size_t records = first.records.size();
+  // Where the weights of this tile's last block are in the registers that the
+  // next tile's go to, ptxas serialises the products or spills.
+  bool packsEarly = stream.v.getChannel().getType().getColumns() < 256 &&
+                    !stream.mmaBlocks.getList();
 
   // The next uses of K and of Q, the queries, what the first block left, the
   // record.
@@ -423,9 +427,13 @@ void ComputerBuilder::build() {
         turn("pass");
         Value scoresValue = awaitResult(pendingScores);
         Slice slice = startFirst(next, scoresValue, use, link);
+        Carried carried;
+        if (packsEarly)
+          carried = finishFirst(slice);
         Value out = awaitResult(pendingOut, previous.weights);
         release(stream.v, before);
-        Carried carried = finishFirst(slice);
+        if (!packsEarly)
+          carried = finishFirst(slice);
         Tile old = makeTile(rest.slice(2 + states, records), Value());
         finishTile(old, out, previous.state);
         SmallVector<Value> results = usesBehind(uses, use, link).flat();

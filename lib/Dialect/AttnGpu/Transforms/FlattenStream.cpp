@@ -103,11 +103,11 @@ SmallVector<Value> mlir::attn_gpu::createWhile(OpBuilder &b, Location loc,
 }
 
 SmallVector<Value> mlir::attn_gpu::createFor(
-    OpBuilder &b, Location loc, Value end, ValueRange inits,
+    OpBuilder &b, Location loc, Value begin, Value end, ValueRange inits,
     function_ref<SmallVector<Value>(OpBuilder &, Value, ValueRange)> body) {
   Value one = arith::ConstantIndexOp::create(b, loc, 1);
   auto loop = scf::ForOp::create(
-      b, loc, one, end, one, inits,
+      b, loc, begin, end, one, inits,
       [&](OpBuilder &inner, Location, Value place, ValueRange carried) {
         scf::YieldOp::create(inner, loc, body(inner, place, carried));
       });
