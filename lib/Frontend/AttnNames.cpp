@@ -261,7 +261,8 @@ RegionLowering::Result RegionLowering::lowerVariantName(const Token &token) {
   Result let = lowerLetName(token, isLet);
   if (isLet)
     return let;
-  if (isArgumentName(name))
+  bool isOwn = mode == Mode::Variant && isParameter(name);
+  if (isArgumentName(name) && !isOwn)
     return lowerArgument(token);
   bool isTemplate = mode == Mode::Normalizer && normalizer->isTemplate;
   if (!isTemplate)

@@ -56,6 +56,10 @@ bool isReservedName(StringRef name) {
   return words.contains(name) || isSizeName(name);
 }
 
+bool isNormalizerName(StringRef name) {
+  return is_contained({"t", "l", "o", "e"}, name);
+}
+
 static LogicalResult checkNewName(AttnDiagnostics &diagnostics,
                                   const Token &name) {
   if (!isReservedName(name.text))
@@ -276,7 +280,8 @@ public:
 
 private:
   LogicalResult declareParam(const ParamDecl &param) {
-    if (failed(checkNewName(diagnostics, param.name)))
+    bool isFree = !scope.decl.normalizer && isNormalizerName(param.name.text);
+    if (!isFree && failed(checkNewName(diagnostics, param.name)))
       return failure();
     static constexpr StringLiteral taken[] = {"k", "v", "target", "return_lse"};
     if (is_contained(taken, param.name.text))

@@ -60,6 +60,8 @@ std::optional<ValueType> parseScalarType(llvm::StringRef name);
 
 /// Names that have a meaning of their own everywhere.
 bool isReservedName(llvm::StringRef name);
+/// Those of them that a parameter may have where there is no normaliser.
+bool isNormalizerName(llvm::StringRef name);
 /// Names of functions that every file knows; calls resolve to them first.
 bool isBuiltinFunction(llvm::StringRef name);
 llvm::ArrayRef<llvm::StringRef> getBuiltinFunctions();

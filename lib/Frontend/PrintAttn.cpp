@@ -2,6 +2,7 @@
 
 #include "AttnExprPrinter.h"
 #include "AttnNormalizers.h"
+#include "AttnScope.h"
 
 #include "fovea/Frontend/Attn.h"
 
@@ -84,10 +85,15 @@ void VariantPrinter::nameEverything() {
   // Callers have arguments of these names.
   for (StringRef taken : {"k", "v", "target", "return_lse"})
     names.used.insert(taken);
+  auto nameOf = [&](StringRef name) {
+    bool isFree = !program.normalizer && isNormalizerName(name);
+    return isFree && names.used.insert(name).second ? name.str()
+                                                    : names.makeUnique(name);
+  };
   for (const Capture &capture : program.captures)
-    names.captures.push_back(names.makeUnique(capture.name));
+    names.captures.push_back(nameOf(capture.name));
   for (const Param &param : program.params)
-    names.params[param.name] = names.makeUnique(param.name);
+    names.params[param.name] = nameOf(param.name);
   nameDims();
 }
 
