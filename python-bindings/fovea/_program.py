@@ -187,8 +187,14 @@ class ProgramSource:
 
     def live(self, dtype: str) -> tuple[TracedProgram, dict[str, Any]]:
         """The variant as it is, and the captures by name as far as they are given."""
-        names = [c["name"] for c in self.program["captures"]]
-        return self.first(dtype), {n: self.arrays[n] for n in names if n in self.arrays}
+        declared = self.program["captures"]
+        given = {
+            c["name"]: as_capture(self.arrays[c["name"]], c)[0]
+            for c in declared
+            if c["name"] in self.arrays
+        }
+        whole = len(given) == len(declared)
+        return (self.trace(dtype, None, None) if whole else self.first(dtype)), given
 
     def _variant(self, kinds: Sequence[str], arrays: list) -> TracedProgram:
         """The Program with these dtypes of its captures."""

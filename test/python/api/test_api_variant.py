@@ -182,6 +182,20 @@ def test_scale_clauses_floats_and_bools(path):
     np.testing.assert_allclose(kernel(q, k, v), want, atol=2e-6)
 
 
+def test_kernels_of_variants_explain_their_masks(path):
+    """.explain(): the shape as given, of the last call, or as the captures have it"""
+    packed = fovea.load(path, "alibi_document")
+    kernel = packed.compile(D=8, captures=given("slope", "doc"))
+    lines = kernel.explain().splitlines()
+    assert f"shape (as the captures have it): B=1, Hq=2, Hk=2, M={N}, N={N}" in lines
+    assert any(line.startswith("  tiles: ") for line in lines)
+    kernel = packed.compile(D=8, captures=given("slope"))
+    last = kernel.explain(N=N).splitlines()[-1]
+    assert last == "mask: not analysed, as captures have no values yet"
+    kernel = fovea.load(path, "scaled").compile(D=8, captures={"tau": 0.5, "c": 2.0})
+    assert "  tau: float64 []" in kernel.explain(N=N).splitlines()
+
+
 def test_compile_takes_captures_there_or_at_the_call(path):
     """Variant: ... .compile(D=…, dtype=…)"""
     q, k, v = inputs(M=N, N=N)
