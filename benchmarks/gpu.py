@@ -121,17 +121,21 @@ def merge(files: Sequence[Path]) -> dict[str, Any]:
     """The results of several runs as those of one, with the bars of all rows.
 
     A group is taken whole from the last file that timed one of our kernels in
-    it, so that ratios are of one run; files without add their peers.
+    it, so that ratios are of one run; files without add their peers. Groups
+    stand where they stood first.
     """
     runs = [json.loads(path.read_text()) for path in files]
     rows: dict[tuple, Row] = {}
+    places: dict[tuple, int] = {}
     for run in runs:
         fresh = [row for row in run["rows"] if row.get("kind") == "time"]
+        for row in fresh:
+            places.setdefault(_identity(row)[:-1], len(places))
         ours = {_identity(row)[:-1] for row in fresh if _is_ours(row)}
         rows = {key: row for key, row in rows.items() if key[:-1] not in ours}
         rows |= {_identity(row): row for row in fresh if "impl" in row}
     machine = runs[-1]["machine"]
-    kept = list(rows.values())
+    kept = sorted(rows.values(), key=lambda row: places[_identity(row)[:-1]])
     return {
         "machine": machine,
         "rows": kept,

@@ -56,7 +56,7 @@ def cpu_table(results: dict[str, Any]) -> str:
     note = f"{_where(results['machine'])}; x = times faster than torch."
     note += f" {held} of {len(results['bars'])} bars of benchmarks/cpu_grid.py hold."
     if left_out:
-        note += f" {left_out} rows are left out: not measured, or disturbed."
+        note += f" Rows left out, as not measured or disturbed: {left_out}."
     return "\n".join([*lines, "", note])
 
 
