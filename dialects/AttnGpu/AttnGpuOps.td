@@ -196,7 +196,8 @@ def AttnGpu_JointElementOp : AttnGpu_JointOp<"joint.element", (ins Index:$elemen
     is away (of the last one 0).
 
     Constraints:
-    - (C29) and (C33) as `joint.count`, with one link for each group
+    - (C29) as `joint.count`
+    - (C33) as `joint.count`, with one link for each group
 
     Example:
     ```mlir

@@ -79,7 +79,7 @@ def test_tables_go_to_their_places(module):
     assert (
         "2026-01-31, X, 2 threads; x = times faster than torch. "
         f"5 of {len(bars)} bars of benchmarks/cpu_grid.py hold. "
-        f"{others} rows are left out: not measured, or disturbed." in new
+        f"Rows left out, as not measured or disturbed: {others}." in new
     )
     assert new.startswith("a\n")
     assert new.endswith("<!-- end -->\nb\n")
