@@ -30,26 +30,13 @@ void KernelEmitter::emitHalfScores(unsigned index, const BlockRows &keys,
   Value queries =
       e.gep(state.queries[index], e.mul(panel, e.c(columns * e.lanes)), e.f);
   queries = e.gep(queries, offset, e.f);
-  std::pair<Value, Value> rows = locateKeys(keys, group);
-  Values offsets;
-  for (int64_t i = 0; i < e.group; ++i)
-    offsets.push_back(e.mul(rows.second, e.c(i)));
   Type native = e.nativeVec(e.f);
-  Value zero = e.nativeSplat(e.cf(0.0));
-  Values scores =
-      e.loop(e.c(0), e.c(steps(dot.dim)), e.c(1), Values(e.group, zero),
-             [&](Value d, ValueRange acc) -> Values {
-               Value q = e.load(native, e.row(queries, d), e.registerBytes());
-               Value column = e.gep(rows.first, d, stepType());
-               Values next;
-               for (int64_t i = 0; i < e.group; ++i) {
-                 Value k =
-                     e.load(stepType(), e.gep(column, offsets[i], packedType()),
-                            stepAlign());
-                 next.push_back(e.nativeStep(k, q, acc[i]));
-               }
-               return next;
-             });
+  Values scores = multiplyKeys(
+      dot, keys, group, e.nativeSplat(e.cf(0.0)),
+      [&](Value d) {
+        return e.load(native, e.row(queries, d), e.registerBytes());
+      },
+      [&](Value k, Value q, Value sum) { return e.nativeStep(k, q, sum); });
   if (Value factor = pairs() ? productFactor() : Value())
     for (Value &score : scores)
       score = e.fmul(score, e.nativeSplat(factor));

@@ -204,6 +204,10 @@ private:
 
   // MicroKernels.cpp
   std::pair<Value, Value> locateKeys(const BlockRows &keys, Value group);
+  Values
+  multiplyKeys(const DotSpec &dot, const BlockRows &keys, Value group,
+               Value zero, llvm::function_ref<Value(Value)> read,
+               llvm::function_ref<Value(Value, Value, Value)> multiplyAdd);
   Values emitScoreGroup(unsigned dot, const BlockRows &keys, Value panel,
                         Value group);
   void emitValues(const BlockRows &values, Value panel, Value alpha);

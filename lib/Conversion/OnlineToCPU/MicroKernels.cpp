@@ -21,6 +21,31 @@ std::pair<Value, Value> KernelEmitter::locateKeys(const BlockRows &keys,
   return {base, e.select(tail, keys.tailStride, keys.stride)};
 }
 
+/// Products of one group of keys from `group` on with the queries of which
+/// `read` gives a step.
+Values KernelEmitter::multiplyKeys(
+    const DotSpec &dot, const BlockRows &keys, Value group, Value zero,
+    llvm::function_ref<Value(Value)> read,
+    llvm::function_ref<Value(Value, Value, Value)> multiplyAdd) {
+  std::pair<Value, Value> rows = locateKeys(keys, group);
+  Values offsets;
+  for (int64_t i = 0; i < e.group; ++i)
+    offsets.push_back(e.mul(rows.second, e.c(i)));
+  return e.loop(e.c(0), e.c(steps(dot.dim)), e.c(1), Values(e.group, zero),
+                [&](Value d, ValueRange acc) -> Values {
+                  Value q = read(d);
+                  Value column = e.gep(rows.first, d, stepType());
+                  Values next;
+                  for (int64_t i = 0; i < e.group; ++i) {
+                    Value k = e.load(stepType(),
+                                     e.gep(column, offsets[i], packedType()),
+                                     stepAlign());
+                    next.push_back(multiplyAdd(k, q, acc[i]));
+                  }
+                  return next;
+                });
+}
+
 /// S^T of one group of keys from `group` on: one vector a key.
 Values KernelEmitter::emitScoreGroup(unsigned index, const BlockRows &keys,
                                      Value panel, Value group) {
@@ -28,26 +53,12 @@ Values KernelEmitter::emitScoreGroup(unsigned index, const BlockRows &keys,
   int64_t columns = packedSteps(dot.dim);
   Value queries =
       e.gep(state.queries[index], e.mul(panel, e.c(columns * e.lanes)), e.f);
-  std::pair<Value, Value> rows = locateKeys(keys, group);
-  Values offsets;
-  for (int64_t i = 0; i < e.group; ++i)
-    offsets.push_back(e.mul(rows.second, e.c(i)));
-  Values zero(e.group, e.vc(0.0));
-  Values scores =
-      e.loop(e.c(0), e.c(steps(dot.dim)), e.c(1), zero,
-             [&](Value d, ValueRange acc) -> Values {
-               Value q = e.loadRow(queries, d);
-               Value column = e.gep(rows.first, d, stepType());
-               Values next;
-               for (int64_t i = 0; i < e.group; ++i) {
-                 Value k =
-                     e.load(stepType(), e.gep(column, offsets[i], packedType()),
-                            stepAlign());
-                 next.push_back(pairs() ? e.dotPairs(k, q, acc[i])
-                                        : e.fma(e.splat(k), q, acc[i]));
-               }
-               return next;
-             });
+  Values scores = multiplyKeys(
+      dot, keys, group, e.vc(0.0),
+      [&](Value d) { return e.loadRow(queries, d); },
+      [&](Value k, Value q, Value sum) {
+        return pairs() ? e.dotPairs(k, q, sum) : e.fma(e.splat(k), q, sum);
+      });
   // Folding the factor into Q would round it.
   if (Value factor = pairs() ? productFactor() : Value())
     for (Value &score : scores)

@@ -95,11 +95,16 @@ def _slopes(torch: Any, H: int, N: int, generator: Any) -> Captures:
     return {"slope": torch.exp2(-8.0 / H * powers).float()}
 
 
-def _normal(name: str, *shape: str) -> Callable[..., Captures]:
+def _normal(**shapes: tuple[str, ...]) -> Callable[..., Captures]:
+    """Captures of normal(0, 1), by name; sizes are H, N and 2N."""
+
     def make(torch: Any, H: int, N: int, generator: Any) -> Captures:
-        sizes = [{"H": H, "2N": 2 * N, "N": N}[s] for s in shape]
-        device = generator.device
-        return {name: torch.randn(*sizes, generator=generator, device=device)}
+        sizes = {"H": H, "2N": 2 * N, "N": N}
+        options = {"generator": generator, "device": generator.device}
+        return {
+            name: torch.randn(*(sizes[size] for size in shape), **options)
+            for name, shape in shapes.items()
+        }
 
     return make
 
@@ -201,7 +206,7 @@ def _all() -> list[Variant]:
             "  score = s + table[h, q - kv + N]\n  mask = kv <= q\n}",
             score=_table_score,
             mask=causal,
-            captures=_normal("table", "H", "2N"),
+            captures=_normal(table=("H", "2N")),
         ),
         # One of two values of the distance lies beside the keys.
         Variant(
@@ -211,10 +216,7 @@ def _all() -> list[Variant]:
             "  mask = kv <= q\n}",
             score=_two_values_score,
             mask=causal,
-            captures=lambda torch, H, N, g: {
-                **_normal("gain", "2N")(torch, H, N, g),
-                **_normal("table", "H", "2N")(torch, H, N, g),
-            },
+            captures=_normal(gain=("2N",), table=("H", "2N")),
         ),
         Variant(
             "near_table",
@@ -223,10 +225,7 @@ def _all() -> list[Variant]:
             "  mask = near[q - kv + N] > 0 and kv <= q\n}",
             score=_table_score,
             mask=_near,
-            captures=lambda torch, H, N, g: {
-                **_normal("near", "2N")(torch, H, N, g),
-                **_normal("table", "H", "2N")(torch, H, N, g),
-            },
+            captures=_normal(near=("2N",), table=("H", "2N")),
         ),
         Variant(
             "head_gain_causal",
@@ -234,17 +233,14 @@ def _all() -> list[Variant]:
             "  score = s * gain[h] + bias[h]\n  mask = kv <= q\n}",
             score=lambda s, b, h, m, n, c: s * c["gain"][h] + c["bias"][h],
             mask=causal,
-            captures=lambda torch, H, N, g: {
-                **_normal("gain", "H")(torch, H, N, g),
-                **_normal("bias", "H")(torch, H, N, g),
-            },
+            captures=_normal(gain=("H",), bias=("H",)),
         ),
         Variant(
             "sink_causal",
             "attention sink_causal(sigma: f32[H]) {\n  mask = kv <= q\n"
             "  normalizer = sink(sigma)\n}",
             mask=causal,
-            captures=_normal("sigma", "H"),
+            captures=_normal(sigma=("H",)),
             normalizer="sink",
         ),
         Variant(

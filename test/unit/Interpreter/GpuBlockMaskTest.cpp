@@ -1,0 +1,194 @@
+//===- GpuBlockMaskTest.cpp - Block masks at level 3 against level 1 ------===//
+//
+// Lists of tiles, one a row of tiles or joint ones of two rows.
+//
+//===----------------------------------------------------------------------===//
+
+#include "GpuPipeline.h"
+
+#include <random>
+
+using namespace fovea;
+using namespace fovea::test;
+
+namespace {
+
+using GpuBlockMask = GpuPipeline;
+
+/// Full tiles are kept whatever the mask says of them.
+TEST_F(GpuBlockMask, FullTilesOutsideOfTheMask) {
+  TestLaunch launch(kCausal, shapeOf(500, 512, 64));
+  setBlocks(launch, 128, 128,
+            {1, 2, 0, 2, //
+             2, 1, 2, 1, //
+             0, 0, 2, 2, //
+             1, 0, 2, 2});
+  check(launch);
+}
+
+/// Full and partial tiles in any order, a row without any, a cut full tile.
+TEST_F(GpuBlockMask, Blocks) {
+  TestLaunch launch(kCausal, shapeOf(500, 450, 64));
+  setBlocks(launch, 128, 128,
+            {1, 0, 0, 0, //
+             2, 1, 0, 0, //
+             0, 0, 0, 0, //
+             2, 1, 2, 1});
+  check(launch);
+}
+
+TEST_F(GpuBlockMask, BlocksWithoutAMaskAreSeenWhole) {
+  TestLaunch launch(kNoop, shapeOf(250, 300, 128, 4, 2, 2));
+  setBlocks(launch, 128, 128,
+            {0, 1, 2, //
+             2, 2, 0});
+  check(launch);
+}
+
+TEST_F(GpuBlockMask, BlocksWithPositions) {
+  TestLaunch launch(kAlibi, shapeOf(260, 260, 128));
+  launch.view.captures = {launch.floats({0.5, 0.25})};
+  setBlocks(launch, 128, 128,
+            {1, 0, 0, //
+             2, 1, 0, //
+             1, 2, 1});
+  check(launch);
+}
+
+TEST_F(GpuBlockMask, SmallBlocks) {
+  TestLaunch launch(kCausal, shapeOf(200, 200, 64));
+  setBlocks(launch, 64, 64,
+            {1, 0, 0, 0, //
+             0, 1, 0, 0, //
+             2, 2, 1, 0, //
+             2, 0, 1, 1});
+  check(launch, DType::BF16, "\"groups=1,n=64\"");
+}
+
+/// Tiles of the schedule within larger ones; one that exceeds the length.
+TEST_F(GpuBlockMask, LargeBlocks) {
+  TestLaunch launch(kWindow, shapeOf(400, 400, 256, 1, 1));
+  setBlocks(launch, 256, 192,
+            {1, 1, 0, //
+             1, 1, 1});
+  check(launch);
+  TestLaunch whole(kCausal, shapeOf(100, 90, 128));
+  setBlocks(whole, 1000, 1000, {1});
+  check(whole);
+}
+
+TEST_F(GpuBlockMask, EveryOrderOfBlocks) {
+  TestLaunch launch(kCausal, shapeOf(256, 320, 64, 1, 1));
+  setBlocks(launch, 64, 64, {0, 0, 0, 0, 0, //
+                             2, 0, 0, 0, 1, //
+                             2, 2, 1, 1, 0, //
+                             2, 2, 2, 1, 1});
+  explore(launch, "groups=1,n=64,stages=2,q_stages=1,ping_pong=0");
+}
+
+constexpr const char *kOwnRows =
+    "\"groups=2,n=16,stages=2,ping_pong=0,pin=0,own_rows=1\"";
+
+/// Rows that share tiles, that share none, that have none; long rests of one.
+TEST_F(GpuBlockMask, RowsOfTheirOwn) {
+  TestLaunch launch(kCausal, shapeOf(600, 208, 64));
+  setBlocks(launch, 64, 16, {2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, //
+                             0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, //
+                             0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, //
+                             1, 2, 1, 2, 2, 2, 1, 2, 1, 0, 0, 0, 2, //
+                             2, 0, 1, 0, 2, 0, 1, 0, 1, 0, 2, 0, 1, //
+                             0, 1, 0, 2, 0, 1, 0, 2, 0, 1, 0, 1, 0, //
+                             0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, //
+                             0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, //
+                             1, 2, 0, 1, 2, 0, 0, 1, 0, 0, 2, 0, 0, //
+                             2, 1, 2, 0, 2, 0, 2, 0, 2, 1, 2, 2, 2});
+  check(launch, DType::BF16, kOwnRows);
+}
+
+TEST_F(GpuBlockMask, RowsOfTheirOwnByChance) {
+  std::minstd_rand random(5);
+  for (const char *schedule :
+       {kOwnRows, "\"groups=2,n=16,stages=4,ping_pong=0,pin=0,own_rows=1\""})
+    for (const char *text : {kNoop, kCausal}) {
+      // The last tile is cut where no mask is.
+      int64_t keys = text == kNoop ? 310 : 320;
+      TestLaunch launch(text, shapeOf(500, keys, 64, 2, 1, 2));
+      std::vector<int8_t> classes;
+      for (int64_t row = 0; row < 8; ++row) {
+        uint32_t density = random() % 5;
+        for (int64_t tile = 0; tile < 20; ++tile)
+          classes.push_back(random() % 4 < density ? 1 + random() % 2 : 0);
+      }
+      setBlocks(launch, 64, 16, classes);
+      check(launch, DType::BF16, schedule);
+    }
+}
+
+/// Both warpgroups in one row of tiles, or across the edge of two.
+TEST_F(GpuBlockMask, RowsOfTheirOwnInTallerTiles) {
+  TestLaunch launch(kCausal, shapeOf(500, 200, 256, 1, 1));
+  setBlocks(launch, 192, 32, {1, 2, 1, 0, 0, 0, 0, //
+                              2, 0, 2, 1, 0, 0, 0, //
+                              0, 2, 2, 0, 1, 2, 1});
+  check(launch, DType::BF16,
+        "\"groups=2,n=16,stages=2,ping_pong=0,pin=0,own_rows=1\"");
+}
+
+TEST_F(GpuBlockMask, EveryOrderOfRowsOfTheirOwn) {
+  // Disjoint rows, then one whose neighbour ends early, then an empty one.
+  TestLaunch launch(kCausal, shapeOf(384, 96, 64, 1, 1));
+  setBlocks(launch, 64, 16, {2, 0, 1, 0, 0, 0, //
+                             0, 1, 0, 2, 0, 0, //
+                             2, 1, 1, 2, 2, 2, //
+                             0, 1, 0, 0, 0, 0, //
+                             0, 0, 0, 0, 0, 0, //
+                             0, 2, 2, 1, 2, 0});
+  explore(launch, "groups=2,n=16,stages=2,q_stages=1,ping_pong=0,own_rows=1");
+}
+
+/// One row goes on long after the other, which then begins late.
+TEST_F(GpuBlockMask, EveryOrderOfRowsThatEndApart) {
+  for (const char *queries : {"q_stages=1", "q_stages=2"}) {
+    TestLaunch launch(kNoop, shapeOf(256, 192, 64, 1, 1));
+    setBlocks(launch, 64, 16, {2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, //
+                               2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, //
+                               2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, //
+                               0, 2, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2});
+    explore(launch, std::string("groups=2,n=16,stages=2,ping_pong=0,") +
+                        queries + ",own_rows=1");
+  }
+}
+
+/// With more elements between two than fit into the rings, one warpgroup holds
+/// what the other one waits for.
+TEST_F(GpuBlockMask, TooFarARowOfItsOwnIsSeen) {
+  TestLaunch launch(kCausal, shapeOf(128, 192, 64, 1, 1));
+  setBlocks(launch, 64, 16, {2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, //
+                             1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
+  narrow(launch, DType::BF16);
+  build(launch);
+  lowerAll("groups=2,n=16,stages=2,ping_pong=0,pin=0,own_rows=1");
+  GpuOptions options;
+  options.data = false;
+  options.order = GpuOrder::Exhaustive;
+  EXPECT_TRUE(interpret(launch, options)) << messages;
+  module->walk([](mlir::attn_gpu::JointCountOp op) { op.setReach(8); });
+  module->walk([](mlir::attn_gpu::JointElementOp op) { op.setReach(8); });
+  EXPECT_FALSE(interpret(launch, options));
+  EXPECT_NE(messages.find("deadlock: role load"), std::string::npos)
+      << messages;
+}
+
+TEST_F(GpuBlockMask, BlocksThatTheTilesDoNotDivideAreReported) {
+  TestLaunch launch(kNoop, shapeOf(128, 200, 64));
+  setBlocks(launch, 128, 96, {1, 1, 1});
+  narrow(launch, DType::BF16);
+  build(launch);
+  lowerAll();
+  EXPECT_FALSE(interpret(launch, {}));
+  EXPECT_NE(messages.find("key tile 96 is not a multiple of step 128"),
+            std::string::npos)
+      << messages;
+}
+
+} // namespace
