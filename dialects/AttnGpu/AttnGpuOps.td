@@ -47,7 +47,8 @@ def AttnGpu_ForBlocksOp : AttnGpu_Op<"for_blocks", [SingleBlock, AttrSizedOperan
   let summary = "The key tiles that one query tile sees";
   let description = [{
     Runs its body for tiles of `step` keys: (n0, how many keys from n0 on belong,
-    whether the mask holds on all of them). Segments are cut as in
+    whether the mask holds on all of them; of a list, whether they are of a full
+    tile). Segments are cut as in
     `online.walk.segments`, and numbered: the whole ones of full segments from
     the last one down, then the others. The last number comes first, then the
     rest. Where there is none the body runs once with no key belonging.
@@ -92,21 +93,23 @@ class AttnGpu_ListOp<string mnemonic, dag more, dag results_> : AttnGpu_Op<mnemo
   let hasVerifier = 1;
 }
 
-def AttnGpu_ListCountOp : AttnGpu_ListOp<"list.count", (ins), (outs Index:$whole, Index:$total)> {
+def AttnGpu_ListCountOp : AttnGpu_ListOp<"list.count", (ins),
+    (outs Index:$whole, Index:$total, Index:$cut)> {
   let summary = "How many elements a row of a block mask has";
   let description = [{
     `list` holds 0 (empty), 1 (partial) or 2 (full) per (batch, head, query tile,
     key tile); `row` picks a row. Its elements are `step` keys wide, cut at
     `length`. `whole` counts those of full tiles that `length` does not cut,
-    `total` all of tiles that are not empty. Where no mask is asked
-    (`unmasked`) partial tiles are as full ones.
+    `total` all of tiles that are not empty. `cut` is 1 where `length` cuts one
+    of a full tile, which is then the last of all, else 0. Where no mask is
+    asked (`unmasked`) partial tiles are as full ones.
 
     Constraints:
     - (C29) three indices; step is positive
 
     Example:
     ```mlir
-    %whole, %total = attn_gpu.list.count %classes[%b, %h, %row] tile(%kt) length(%n) step 128
+    %whole, %total, %cut = attn_gpu.list.count %classes[%b, %h, %row] tile(%kt) length(%n) step 128
       : memref<?x?x?x?xi8>
     ```
   }];
@@ -191,8 +194,8 @@ def AttnGpu_JointElementOp : AttnGpu_JointOp<"joint.element", (ins Index:$elemen
   let summary = "An element of a joint list, and who reads it";
   let description = [{
     Where it begins, and for each of the two groups a link: 0 where the group
-    does not read it, else 1, plus 2 where the group's row has it whole, plus 4
-    where no key belongs, plus 8 times how far the next one that the group reads
+    does not read it, else 1, plus 2 where the group's row has it of a full tile,
+    plus 4 where no key belongs, plus 8 times how far the next one that the group reads
     is away (of the last one 0).
 
     Constraints:

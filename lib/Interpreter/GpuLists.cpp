@@ -17,11 +17,17 @@ static bool isFull(const WalkElement &element) {
   return element.kind == online::ClassKind::Full;
 }
 
-/// Whole ones of full elements, then those that need their mask.
-static Walk sortByKind(const Walk &walk) {
+/// Of a full tile, and not cut.
+static bool isWhole(const WalkElement &element, int64_t step) {
+  return isFull(element) && element.count == step;
+}
+
+/// Whole ones of full tiles, then those that need their mask or are cut.
+static Walk sortByKind(const Walk &walk, int64_t step) {
+  auto belongsFirst = [&](const WalkElement &x) { return isWhole(x, step); };
   Walk sorted;
-  llvm::copy_if(walk, std::back_inserter(sorted), isFull);
-  llvm::copy_if(walk, std::back_inserter(sorted), std::not_fn(isFull));
+  llvm::copy_if(walk, std::back_inserter(sorted), belongsFirst);
+  llvm::copy_if(walk, std::back_inserter(sorted), std::not_fn(belongsFirst));
   return sorted;
 }
 
@@ -29,7 +35,8 @@ static Walk sortByKind(const Walk &walk) {
 // One row
 //===----------------------------------------------------------------------===//
 
-/// The elements of one row by their keys: full is what needs no mask.
+/// The elements of one row by their keys: full is what asks no mask, cut or
+/// not.
 template <typename Op>
 FailureOr<Walk> GpuCoroutine::readElements(Op op, ArrayRef<int64_t> row) {
   int64_t tile = integer(op.getKeyTile()), step = op.getStep();
@@ -40,10 +47,8 @@ FailureOr<Walk> GpuCoroutine::readElements(Op op, ArrayRef<int64_t> row) {
   FailureOr<Walk> walk = readList(op, op.getList(), row, tile, length, step);
   if (failed(walk))
     return failure();
-  for (WalkElement &element : *walk)
-    if (element.count < step)
-      element.kind = online::ClassKind::Partial;
-    else if (op.getUnmasked())
+  if (op.getUnmasked())
+    for (WalkElement &element : *walk)
       element.kind = online::ClassKind::Full;
   return walk;
 }
@@ -52,8 +57,12 @@ LogicalResult GpuCoroutine::runListCount(ListCountOp op) {
   FailureOr<Walk> list = readElements(op, integers(op.getRow()));
   if (failed(list))
     return failure();
-  set(op.getWhole(), ScalarValue::ofInt(llvm::count_if(*list, isFull)));
+  int64_t step = op.getStep(), fulls = llvm::count_if(*list, isFull);
+  int64_t whole = llvm::count_if(
+      *list, [&](const WalkElement &x) { return isWhole(x, step); });
+  set(op.getWhole(), ScalarValue::ofInt(whole));
   set(op.getTotal(), ScalarValue::ofInt(list->size()));
+  set(op.getCut(), ScalarValue::ofInt(fulls - whole));
   return success();
 }
 
@@ -61,7 +70,7 @@ LogicalResult GpuCoroutine::runListElement(ListElementOp op) {
   FailureOr<Walk> list = readElements(op, integers(op.getRow()));
   if (failed(list))
     return failure();
-  Walk sorted = sortByKind(*list);
+  Walk sorted = sortByKind(*list, op.getStep());
   int64_t element = integer(op.getElement()), size = sorted.size();
   if (element < 0 || element >= std::max<int64_t>(size, 1))
     return op.emitError() << "element " << element << " of a list of " << size;
@@ -77,19 +86,20 @@ LogicalResult GpuCoroutine::runListElement(ListElementOp op) {
 /// A key tile of a joint list: what each row has of it, and who reads it.
 struct fovea::JointElement {
   WalkElement own[kJointGroups]; // no key belongs where the row has it not
-  bool has[kJointGroups] = {}, reads[kJointGroups] = {};
+  bool has[kJointGroups] = {}, whole[kJointGroups] = {},
+       reads[kJointGroups] = {};
 
   int64_t first() const { return own[0].first; }
-  bool isWhole() const { return llvm::all_of(own, isFull); }
+  bool isWhole() const { return whole[0] && whole[1]; }
 };
 
 namespace {
 /// Brings the elements of two rows into the order of `joint.count`.
 class Joiner {
 public:
-  Joiner(ArrayRef<Walk> rows, int64_t length, int64_t reach)
+  Joiner(ArrayRef<Walk> rows, int64_t length, int64_t step, int64_t reach)
       : length(length), reach(reach) {
-    sortOut(rows);
+    sortOut(rows, step);
     addFirst();
     list.insert(list.end(), whole.begin(), whole.end());
     addAlone();
@@ -99,7 +109,7 @@ public:
   JointList list;
 
 private:
-  void sortOut(ArrayRef<Walk> rows);
+  void sortOut(ArrayRef<Walk> rows, int64_t step);
   void addFirst();
   void addAlone();
   void add(JointElement element, bool forAll = false) {
@@ -119,13 +129,14 @@ private:
 };
 } // namespace
 
-void Joiner::sortOut(ArrayRef<Walk> rows) {
+void Joiner::sortOut(ArrayRef<Walk> rows, int64_t step) {
   std::map<int64_t, JointElement> elements;
   for (auto [g, row] : llvm::enumerate(rows))
     for (const WalkElement &element : row) {
       JointElement &joint = elements[element.first];
       joint.own[g] = element;
       joint.has[g] = true;
+      joint.whole[g] = ::isWhole(element, step);
     }
   JointList later[kJointGroups];
   for (auto &[first, element] : elements) {
@@ -138,7 +149,7 @@ void Joiner::sortOut(ArrayRef<Walk> rows) {
       continue;
     }
     int64_t g = element.has[1];
-    (isFull(element.own[g]) ? alone : later)[g].push_back(element);
+    (element.whole[g] ? alone : later)[g].push_back(element);
   }
   for (int64_t g = 0; g < kJointGroups; ++g)
     alone[g].insert(alone[g].end(), later[g].begin(), later[g].end());
@@ -197,7 +208,7 @@ FailureOr<JointList> GpuCoroutine::joinRows(Op op, int64_t reach) {
       return failure();
     rows[g] = *walk;
   }
-  return Joiner(rows, integer(op.getLength()), reach).list;
+  return Joiner(rows, integer(op.getLength()), op.getStep(), reach).list;
 }
 
 /// Where a group's next element after one lies, as a distance; 0 at the end.
@@ -217,7 +228,7 @@ LogicalResult GpuCoroutine::runJointCount(JointCountOp op) {
     auto reads = [&](const JointElement &element) { return element.reads[g]; };
     auto first = llvm::find_if(*list, reads);
     int64_t whole = std::count_if(std::next(first), list->end(), [&](auto &x) {
-      return x.reads[g] && isFull(x.own[g]) && (x.isWhole() || !x.has[1 - g]);
+      return x.reads[g] && x.whole[g] && (x.isWhole() || !x.has[1 - g]);
     });
     set(op.getGroups()[3 * g], ScalarValue::ofInt(first - list->begin()));
     set(op.getGroups()[3 * g + 1], ScalarValue::ofInt(whole));
@@ -257,7 +268,7 @@ FailureOr<Walk> GpuCoroutine::orderList(ForBlocksOp op) {
     FailureOr<Walk> list = readElements(op, integers(op.getRow()));
     if (failed(list))
       return failure();
-    Walk walk = sortByKind(*list);
+    Walk walk = sortByKind(*list, op.getStep());
     if (!walk.empty())
       std::rotate(walk.begin(), walk.end() - 1, walk.end());
     return walk;

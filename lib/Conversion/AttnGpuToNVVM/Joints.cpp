@@ -7,13 +7,10 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Kernel.h"
-#include "ListSizes.h"
-#include "Prologue.h"
+#include "ClassKernel.h"
 
 using namespace fovea::gpu;
 namespace json = llvm::json;
-using P = LLVM::ICmpPredicate;
 
 //===----------------------------------------------------------------------===//
 // Reading
@@ -51,55 +48,37 @@ namespace {
 /// not.
 enum Kind { BothWhole, BothOther, Whole0, Other0, Whole1, Other1, kKinds };
 
-/// One warp's work on one query tile. Conditions are i1, numbers i32.
-class JointKernel : public PrologueKernel {
+/// One warp's work on one query tile.
+class JointKernel : public ClassKernel {
 public:
-  JointKernel(MLIRContext *context, const ListInfo &list, json::Value offset)
-      : PrologueKernel(context), list(list), sizes(list.step, /*isJoint=*/true),
-        offset(std::move(offset)) {
-    grid = sizes.lists;
-  }
+  using ClassKernel::ClassKernel;
 
 private:
   /// 32 elements: which kind the lane's is, and what each row has of it.
   struct Chunk {
-    Value n0, kinds[kKinds], has[2], whole[2];
+    Value n0, kinds[kKinds], has[2], full[2], whole[2];
   };
   using Counts = std::array<Value, kKinds>;
 
   void addArguments() override;
   void emitBody() override;
   void findRows();
-  Value classAt(int64_t group, Value element);
-  Chunk read(Value first);
-  Value ballot(Value condition);
-  Counts count(function_ref<void(const Chunk &, const Counts &)> visit);
+  Chunk readChunk(Value first);
+  Counts countKinds(function_ref<void(const Chunk &, const Counts &)> visit);
   void measure(const Counts &counts);
   Value placeOf(int64_t group, Value own);
-  Value link(int64_t group, Value reads, Value own, Value place, Value whole,
-             Value has);
+  Value link(int64_t group, Value reads, Value own, Value place,
+             const Chunk &chunk);
   void write(const Chunk &chunk, const Counts &ranks);
   void writeHead();
   void store(Value condition, Value word, ArrayRef<Value> values);
 
-  Value both(Value x, Value y) { return e.land(x, y); }
-  Value either(Value x, Value y) { return e.lor(x, y); }
-  Value no(Value x) { return e.lxor(x, e.c(1, e.i1)); }
-  Value less(Value x, Value y) { return e.icmp(P::slt, x, y); }
-  Value equal(Value x, int64_t y) { return e.icmp(P::eq, x, e.c(y)); }
-  Value equal(Value x, Value y) { return e.icmp(P::eq, x, y); }
-  Value isSome(Value x) { return e.icmp(P::sgt, x, e.c(0)); }
-  Value number(Value condition) { return e.zextTo32(condition); }
   Value mod(Value x, int64_t y) {
     return e.sub(x, e.mul(e.udiv(x, e.c(y)), y));
   }
 
-  ListInfo list;
-  ListSizes sizes;
-  json::Value offset;
-  Value classes, strides[4], queryTile, keyTile, length, maskRows, elements,
-      tiles, heads, lists, pitch;
-  Value lane, target, sources[2], exists[2];
+  Value queryTile, maskRows;
+  Value sources[2], exists[2];
 
   // Of the list, without what comes first.
   Value whole, others, alone[2], aloneWhole[2];
@@ -115,65 +94,30 @@ private:
 } // namespace
 
 void JointKernel::addArguments() {
-  addArgument(e.global, json::Object{{"pointer", "block_mask"}}, classes);
-  for (unsigned dim = 0; dim < 4; ++dim)
-    addArgument(e.i64,
-                json::Object{{"i64", "block_mask.s" + std::to_string(dim)}},
-                strides[dim]);
-  for (auto [value, slot] : {std::pair<json::Value, Value *>{"BQ", &queryTile},
-                             {"BKV", &keyTile},
-                             {"N", &length},
-                             {json::Array{"ceildiv", "M", "BQ"}, &maskRows},
-                             {sizes.elements, &elements},
-                             {sizes.rows, &tiles},
-                             {sizes.heads, &heads}})
-    addArgument(e.i32, json::Object{{"i32", value}}, *slot);
-  addArgument(e.global, json::Object{{"scratch", offset}}, lists);
-  addArgument(e.i64, json::Object{{"i64", sizes.pitch}}, pitch);
+  ClassKernel::addArguments();
+  addArgument(e.i32, json::Object{{"i32", "BQ"}}, queryTile);
+  addArgument(e.i32, json::Object{{"i32", json::Array{"ceildiv", "M", "BQ"}}},
+              maskRows);
 }
 
 void JointKernel::findRows() {
-  Value number = e.intrinsic("llvm.nvvm.read.ptx.sreg.ctaid.x", e.i32, {});
-  lane = e.intrinsic("llvm.nvvm.read.ptx.sreg.tid.x", e.i32, {});
-  Value rest = e.udiv(number, tiles);
-  Value tile = e.sub(number, e.mul(rest, tiles));
-  Value batch = e.udiv(rest, heads);
-  Value head = e.sub(rest, e.mul(batch, heads));
-  Value base =
-      e.add(e.mul(e.sext(batch), strides[0]), e.mul(e.sext(head), strides[1]));
   for (int64_t g = 0; g < kJointGroups; ++g) {
     Value query = e.add(e.mul(tile, kJointGroups * kGroupRows), kGroupRows * g);
     Value row = e.udiv(query, queryTile);
     exists[g] = less(row, maskRows);
-    row = e.select(exists[g], row, e.c(0));
-    sources[g] = gep(e.b.getI8Type(), classes,
-                     e.add(base, e.mul(e.sext(row), strides[2])));
+    sources[g] = findRow(e.select(exists[g], row, e.c(0)));
   }
-  target = gep(e.i32, lists, e.mul(e.sext(number), pitch));
 }
 
-/// The class of the tile that an element, or the last one, lies in.
-Value JointKernel::classAt(int64_t group, Value element) {
-  Value inside = e.smin(element, e.add(elements, -1));
-  Value tile = e.udiv(e.mul(inside, list.step), keyTile);
-  Type byte = e.b.getI8Type();
-  Value address = gep(byte, sources[group], e.mul(e.sext(tile), strides[3]));
-  auto load = LLVM::LoadOp::create(e.b, e.loc, byte, address, 1);
-  return LLVM::ZExtOp::create(e.b, e.loc, e.i32, load);
-}
-
-JointKernel::Chunk JointKernel::read(Value first) {
+JointKernel::Chunk JointKernel::readChunk(Value first) {
   Chunk chunk;
   Value element = e.add(first, lane);
   chunk.n0 = e.mul(element, list.step);
-  Value isUncut = e.icmp(P::sle, e.add(chunk.n0, list.step), length);
-  Value isInside = less(element, elements);
   for (int64_t g = 0; g < kJointGroups; ++g) {
-    Value kind = classAt(g, element);
-    Value isSeen = e.icmp(P::ne, kind, e.c(0));
-    chunk.has[g] = both(isSeen, both(exists[g], isInside));
-    Value isFull = list.unmasked ? isSeen : equal(kind, 2);
-    chunk.whole[g] = both(chunk.has[g], both(isFull, isUncut));
+    Element found = read(sources[g], element);
+    chunk.has[g] = both(found.isSeen, exists[g]);
+    chunk.full[g] = both(found.isFull, exists[g]);
+    chunk.whole[g] = both(found.isWhole, exists[g]);
   }
   Value joint = both(chunk.has[0], chunk.has[1]);
   Value isWhole = both(chunk.whole[0], chunk.whole[1]);
@@ -187,14 +131,10 @@ JointKernel::Chunk JointKernel::read(Value first) {
   return chunk;
 }
 
-Value JointKernel::ballot(Value condition) {
-  return e.intrinsic("llvm.nvvm.vote.ballot.sync", e.i32, {e.c(-1), condition});
-}
-
 /// Runs over all elements; `visit` is given a chunk and each kind's rank of the
 /// lane. Returns how many there are of each kind.
-JointKernel::Counts
-JointKernel::count(function_ref<void(const Chunk &, const Counts &)> visit) {
+JointKernel::Counts JointKernel::countKinds(
+    function_ref<void(const Chunk &, const Counts &)> visit) {
   SmallVector<Type> types(1 + kKinds, e.i32);
   Block *head = e.block(types), *body = e.block(), *exit = e.block();
   e.br(head, Values(1 + kKinds, e.c(0)));
@@ -202,18 +142,14 @@ JointKernel::count(function_ref<void(const Chunk &, const Counts &)> visit) {
   Value first = head->getArgument(0);
   e.condBr(less(first, elements), body, {}, exit, {});
   e.enter(body);
-  Chunk chunk = read(first);
-  Value below = e.intrinsic("llvm.nvvm.read.ptx.sreg.lanemask.lt", e.i32, {});
-  auto bits = [&](Value word) {
-    return e.intrinsic("llvm.ctpop.i32", e.i32, word);
-  };
+  Chunk chunk = readChunk(first);
   Values next{e.add(first, 32)};
   Counts ranks;
   for (int kind = 0; kind < kKinds; ++kind) {
-    Value word = ballot(chunk.kinds[kind]);
+    auto [below, all] = count(chunk.kinds[kind]);
     Value before = head->getArgument(1 + kind);
-    ranks[kind] = e.add(before, bits(e.land(word, below)));
-    next.push_back(e.add(before, bits(word)));
+    ranks[kind] = e.add(before, below);
+    next.push_back(e.add(before, all));
   }
   visit(chunk, ranks);
   e.br(head, next);
@@ -283,22 +219,24 @@ Value JointKernel::placeOf(int64_t group, Value own) {
 
 /// As `joint.element` says it; `own` is -1 for the first one.
 Value JointKernel::link(int64_t group, Value reads, Value own, Value place,
-                        Value isWhole, Value has) {
+                        const Chunk &chunk) {
   Value next = e.add(own, 1);
   Value distance = e.sub(placeOf(group, next), place);
   Value hasNext = less(e.add(next, 1), total[group]);
   Value value = e.add(e.shl(e.select(hasNext, distance, e.c(0)), 3), 1);
-  value = e.add(value, e.shl(number(isWhole), 1));
-  value = e.add(value, e.shl(number(no(has)), 2));
+  value = e.add(value, e.shl(number(chunk.full[group]), 1));
+  value = e.add(value, e.shl(number(no(chunk.has[group])), 2));
   return e.select(reads, value, e.c(0));
 }
 
 void JointKernel::store(Value condition, Value word, ArrayRef<Value> values) {
   e.when(condition, [&] {
-    Values operands{gep(e.i32, target, e.sext(word))};
-    llvm::append_range(operands, values);
-    e.assembly("st.global.v4.b32 [$0], {$1, $2, $3, $4};",
-               "l,r,r,r,r,~{memory}", operands);
+    Type type = VectorType::get(kJointWords, e.i32);
+    Value all = LLVM::PoisonOp::create(e.b, e.loc, type);
+    for (auto [index, value] : llvm::enumerate(values))
+      all = LLVM::InsertElementOp::create(e.b, e.loc, all, value, e.c(index));
+    Value address = gep(e.i32, target, e.sext(word));
+    LLVM::StoreOp::create(e.b, e.loc, all, address, 4 * kJointWords);
   });
 }
 
@@ -316,8 +254,7 @@ void JointKernel::write(const Chunk &chunk, const Counts &ranks) {
   for (int64_t g = 0; g < kJointGroups; ++g) {
     Value behind = e.add(e.add(whole, alone[g]), vain[g]);
     Value own = e.add(rank, e.select(isWhole, none, behind));
-    links[g] = link(g, isBoth, e.select(isFirst, first, own), place,
-                    chunk.whole[g], chunk.has[g]);
+    links[g] = link(g, isBoth, e.select(isFirst, first, own), place, chunk);
   }
   // Of one row alone: the other one may read it in vain.
   for (int64_t g = 0; g < kJointGroups; ++g) {
@@ -339,10 +276,9 @@ void JointKernel::write(const Chunk &chunk, const Counts &ranks) {
     Value nth =
         e.add(e.add(whole, alone[other]), e.udiv(reached, e.c(list.reach)));
     Value mine = link(g, isOwn, e.select(isFirst, first, e.add(whole, rank)),
-                      own, chunk.whole[g], chunk.has[g]);
-    Value theirs =
-        link(other, both(isOwn, reads), e.select(isFirst, first, nth), own,
-             chunk.whole[other], chunk.has[other]);
+                      own, chunk);
+    Value theirs = link(other, both(isOwn, reads),
+                        e.select(isFirst, first, nth), own, chunk);
     place = e.select(isOwn, own, place);
     links[g] = e.select(isOwn, mine, links[g]);
     links[other] = e.select(isOwn, theirs, links[other]);
@@ -369,9 +305,11 @@ void JointKernel::writeHead() {
 }
 
 void JointKernel::emitBody() {
+  findList();
   findRows();
-  measure(count([](const Chunk &, const Counts &) {}));
-  count([&](const Chunk &chunk, const Counts &ranks) { write(chunk, ranks); });
+  measure(countKinds([](const Chunk &, const Counts &) {}));
+  countKinds(
+      [&](const Chunk &chunk, const Counts &ranks) { write(chunk, ranks); });
   writeHead();
 }
 

@@ -8,9 +8,10 @@
 namespace fovea::gpu {
 
 /// Words in front of a row's elements: how many are whole, how many there are;
-/// where a mask was asked, the first keys of the row's range and of its whole
-/// elements (or, the former negative, elements follow).
-inline constexpr int64_t kHeadWords = 2, kRangeWords = 2;
+/// of a block mask, whether the last one is of a full tile and cut; where a
+/// mask was asked, the first keys of the row's range and of its whole elements
+/// (or, the former negative, elements follow).
+inline constexpr int64_t kHeadWords = 2, kCutWords = 1, kRangeWords = 2;
 /// The length stands behind the elements.
 inline constexpr int64_t kTailWords = 1;
 /// Of a joint list: words in front of its elements, and of an element.
@@ -29,12 +30,13 @@ struct ListSizes {
                                              mlir::attn_gpu::kGroupRows}
                      : llvm::json::Array{"ceildiv", "M", "BQ"}),
         elements(llvm::json::Array{"ceildiv", "N", step}),
-        pitch(
-            isJoint
-                ? llvm::json::Array{"add", kJointHeadWords + 2 * kJointWords,
-                                    llvm::json::Array{"mul", kJointWords,
-                                                      elements}}
-                : llvm::json::Array{"add", kHeadWords + kTailWords, elements}),
+        pitch(isJoint
+                  ? llvm::json::Array{"add", kJointHeadWords + 2 * kJointWords,
+                                      llvm::json::Array{"mul", kJointWords,
+                                                        elements}}
+                  : llvm::json::Array{"add",
+                                      kHeadWords + kCutWords + kTailWords,
+                                      elements}),
         hasBatch(llvm::json::Array{"ne", "block_mask.s0", 0}),
         hasHead(llvm::json::Array{"ne", "block_mask.s1", 0}),
         batches(count("B", hasBatch)), heads(count("H", hasHead)),

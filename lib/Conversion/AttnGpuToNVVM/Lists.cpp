@@ -1,14 +1,13 @@
 //===- Lists.cpp - Elements of a block mask, sorted ahead of the kernel ---===//
 //
 // A kernel of one warp a row runs before and writes, for each row of tiles, how
-// many elements are whole, how many there are, and where each begins: whole
-// ones of full tiles first, and the length behind the last one.
+// many elements are whole, how many there are, whether the last one is of a
+// full tile and cut, and where each begins: whole ones of full tiles first, and
+// the length behind the last one.
 //
 //===----------------------------------------------------------------------===//
 
-#include "Kernel.h"
-#include "ListSizes.h"
-#include "Prologue.h"
+#include "ClassKernel.h"
 
 using namespace fovea::gpu;
 namespace json = llvm::json;
@@ -78,6 +77,9 @@ void KernelEmitter::emitListCount(ListCountOp op) {
   known[op.getWhole()] = scalars.index(loadListWord(offset), 0, kMaxPosition);
   known[op.getTotal()] =
       scalars.index(loadListWord(e.add(offset, 1)), 0, kMaxPosition);
+  // A mask that is asked holds on what its lists call full.
+  Value cut = maskParts ? e.c(0) : loadListWord(e.add(offset, kHeadWords));
+  known[op.getCut()] = scalars.index(cut, 0, 1);
 }
 
 /// Of a row whose elements are a range with the whole ones side by side.
@@ -107,7 +109,7 @@ void KernelEmitter::emitListElement(ListElementOp op) {
                                op.getStep()),
                   listed(place, kHeadWords + kRangeWords));
   } else {
-    n0 = listed(element, kHeadWords);
+    n0 = listed(element, kHeadWords + kCutWords);
   }
   known[op.getN0()] = scalars.index(n0, 0, kMaxPosition);
 }
@@ -118,74 +120,19 @@ void KernelEmitter::emitListElement(ListElementOp op) {
 
 namespace {
 /// One warp's work on one row of tiles.
-class ListKernel : public PrologueKernel {
+class ListKernel : public ClassKernel {
 public:
-  ListKernel(MLIRContext *context, const ListInfo &list, json::Value offset)
-      : PrologueKernel(context), sizes(list.step), step(list.step),
-        unmasked(list.unmasked), offset(offset) {
-    grid = sizes.lists;
-  }
+  using ClassKernel::ClassKernel;
 
 private:
-  void addArguments() override;
   void emitBody() override;
-  void findRow();
-  Value classAt(Value element);
   Value loop(bool whole, Value start);
   Value scan(bool whole, Value place, Value first);
   void store(Value condition, Value word, Value value);
 
-  ListSizes sizes;
-  int64_t step;
-  bool unmasked;
-  json::Value offset;
-  Value classes, strides[4], keyTile, length, elements, rows, heads, lists,
-      pitch;
-  /// Where the row's classes and its list begin.
-  Value source, target, lane;
+  Value row;
 };
 } // namespace
-
-void ListKernel::addArguments() {
-  addArgument(e.global, json::Object{{"pointer", "block_mask"}}, classes);
-  for (unsigned dim = 0; dim < 4; ++dim)
-    addArgument(e.i64,
-                json::Object{{"i64", "block_mask.s" + std::to_string(dim)}},
-                strides[dim]);
-  for (auto [value, slot] : {std::pair<json::Value, Value *>{"BKV", &keyTile},
-                             {"N", &length},
-                             {sizes.elements, &elements},
-                             {sizes.rows, &rows},
-                             {sizes.heads, &heads}})
-    addArgument(e.i32, json::Object{{"i32", value}}, *slot);
-  addArgument(e.global, json::Object{{"scratch", offset}}, lists);
-  addArgument(e.i64, json::Object{{"i64", sizes.pitch}}, pitch);
-}
-
-void ListKernel::findRow() {
-  Value number = e.intrinsic("llvm.nvvm.read.ptx.sreg.ctaid.x", e.i32, {});
-  lane = e.intrinsic("llvm.nvvm.read.ptx.sreg.tid.x", e.i32, {});
-  Value rest = e.udiv(number, rows);
-  Value row = e.sub(number, e.mul(rest, rows));
-  Value batch = e.udiv(rest, heads);
-  Value head = e.sub(rest, e.mul(batch, heads));
-  Value at = e.c(0, e.i64);
-  for (auto [index, stride] :
-       {std::pair(batch, strides[0]), {head, strides[1]}, {row, strides[2]}})
-    at = e.add(at, e.mul(e.sext(index), stride));
-  source = gep(e.b.getI8Type(), classes, at);
-  target = gep(e.i32, lists, e.mul(e.sext(number), pitch));
-}
-
-/// The class of the tile that an element, or the last one, lies in.
-Value ListKernel::classAt(Value element) {
-  Value inside = e.smin(element, e.add(elements, -1));
-  Value tile = e.udiv(e.mul(inside, step), keyTile);
-  Type byte = e.b.getI8Type();
-  Value address = gep(byte, source, e.mul(e.sext(tile), strides[3]));
-  auto load = LLVM::LoadOp::create(e.b, e.loc, byte, address, 1);
-  return LLVM::ZExtOp::create(e.b, e.loc, e.i32, load);
-}
 
 void ListKernel::store(Value condition, Value word, Value value) {
   e.when(condition, [&] {
@@ -198,26 +145,15 @@ void ListKernel::store(Value condition, Value word, Value value) {
 /// on. Returns the place behind them.
 Value ListKernel::scan(bool whole, Value place, Value first) {
   Value element = e.add(first, lane);
-  Value n0 = e.mul(element, step);
-  Value kind = classAt(element);
-  using P = LLVM::ICmpPredicate;
-  Value isUncut = e.icmp(P::sle, e.add(n0, step), length);
-  Value isSeen = e.icmp(P::ne, kind, e.c(0));
-  Value isFull =
-      e.land(unmasked ? isSeen : e.icmp(P::eq, kind, e.c(2)), isUncut);
-  Value belongs = isFull;
-  if (!whole)
-    belongs = e.land(isSeen, e.lxor(isFull, e.c(1, e.i1)));
-  belongs = e.land(belongs, e.icmp(P::slt, element, elements));
-  Value word =
-      e.intrinsic("llvm.nvvm.vote.ballot.sync", e.i32, {e.c(-1), belongs});
-  Value below = e.intrinsic("llvm.nvvm.read.ptx.sreg.lanemask.lt", e.i32, {});
-  auto count = [&](Value bits) {
-    return e.intrinsic("llvm.ctpop.i32", e.i32, bits);
-  };
-  store(belongs, e.add(e.add(place, count(e.land(word, below))), kHeadWords),
-        n0);
-  return e.add(place, count(word));
+  Element found = read(row, element);
+  Value belongs = whole ? found.isWhole : both(found.isSeen, no(found.isWhole));
+  auto [below, all] = count(belongs);
+  store(belongs, e.add(e.add(place, below), kHeadWords + kCutWords),
+        e.mul(element, list.step));
+  if (!whole) // the last element is the only one that may be cut
+    store(equal(e.add(element, 1), elements), e.c(kHeadWords),
+          number(both(found.isFull, no(found.isWhole))));
+  return e.add(place, all);
 }
 
 /// All elements of one kind; returns the place behind the last one.
@@ -226,8 +162,7 @@ Value ListKernel::loop(bool whole, Value start) {
   e.br(head, {e.c(0), start});
   e.enter(head);
   Value first = head->getArgument(0), place = head->getArgument(1);
-  e.condBr(e.icmp(LLVM::ICmpPredicate::slt, first, elements), body, {}, exit,
-           {});
+  e.condBr(less(first, elements), body, {}, exit, {});
   e.enter(body);
   Value next = scan(whole, place, first);
   e.br(head, {e.add(first, 32), next});
@@ -236,13 +171,14 @@ Value ListKernel::loop(bool whole, Value start) {
 }
 
 void ListKernel::emitBody() {
-  findRow();
+  findList();
+  row = findRow(tile);
   Value whole = loop(/*whole=*/true, e.c(0));
   Value total = loop(/*whole=*/false, whole);
-  Value leads = e.icmp(LLVM::ICmpPredicate::eq, lane, e.c(0));
+  Value leads = equal(lane, 0);
   store(leads, e.c(0), whole);
   store(leads, e.c(1), total);
-  store(leads, e.add(total, kHeadWords), length);
+  store(leads, e.add(total, kHeadWords + kCutWords), length);
 }
 
 /// Null where there is no block mask.

@@ -117,9 +117,13 @@ void GridLowering::takeFactor(MapOp map) {
 
 Value GridLowering::lowerMask(online::StepOp step, Value scores) {
   online::MaskOp mask = masks.lookup(step.getVisible());
+  // A listed full tile may be cut: then all that belongs is visible, not all.
+  Value all = full;
+  if (blocks.getList())
+    all = arith::ConstantIntOp::create(b, loc, 0, 1);
   auto masked =
       MaskOp::create(b, loc, scores, mapping.lookupOrDefault(mask.getM0()),
-                     mapping.lookupOrDefault(mask.getN0()), count, full);
+                     mapping.lookupOrDefault(mask.getN0()), count, all);
   if (mask.getBody().empty())
     return masked;
   IRMapping inner = mapping;

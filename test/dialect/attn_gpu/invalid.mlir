@@ -227,7 +227,7 @@ func.func @c28() {
 // C29
 func.func @c29(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
   // expected-error @+1 {{takes (batch, head, row) of a block mask, got 2 indices}}
-  %w, %t = attn_gpu.list.count %c[%b, %b] tile(%n) length(%n) step 128 : memref<?x?x?x?xi8>
+  %w, %t, %x = attn_gpu.list.count %c[%b, %b] tile(%n) length(%n) step 128 : memref<?x?x?x?xi8>
   return
 }
 

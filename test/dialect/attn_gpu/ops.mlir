@@ -87,7 +87,7 @@ func.func @lists(%c: memref<?x?x?x?xi8>, %b: index, %tile: index, %n: index) {
     attn_gpu.yield
   }
   // CHECK: attn_gpu.list.count %{{.*}}[%{{.*}}, %{{.*}}, %{{.*}}] tile(%{{.*}}) length(%{{.*}}) step 128 : memref<?x?x?x?xi8>
-  %whole, %total = attn_gpu.list.count %c[%b, %b, %b] tile(%tile) length(%n) step 128 : memref<?x?x?x?xi8>
+  %whole, %total, %cut = attn_gpu.list.count %c[%b, %b, %b] tile(%tile) length(%n) step 128 : memref<?x?x?x?xi8>
   // CHECK: attn_gpu.list.element %{{.*}} of %{{.*}}[%{{.*}}, %{{.*}}, %{{.*}}] tile(%{{.*}}) length(%{{.*}}) step 128 : memref<?x?x?x?xi8>
   %first = attn_gpu.list.element %whole of %c[%b, %b, %b] tile(%tile) length(%n) step 128 : memref<?x?x?x?xi8>
   return

@@ -8,7 +8,8 @@
 // CHECK: %[[Q:.*]] = attn_gpu.channel "q"
 // CHECK: %[[K:.*]] = attn_gpu.channel "k" {{.*}} records = 1>
 // CHECK: attn_gpu.role load
-// CHECK: attn_gpu.list.count %{{.*}}[%{{.*}}, %{{.*}}, %{{.*}}] tile(%{{.*}}) length(%{{.*}}) step 128
+// CHECK: %{{.*}}, %{{.*}}, %[[CUT:.*]] = attn_gpu.list.count %{{.*}}[%{{.*}}, %{{.*}}, %{{.*}}] tile(%{{.*}}) length(%{{.*}}) step 128
+// CHECK: arith.select %{{.*}}, %c1, %[[CUT]]
 // CHECK: %[[FIRST:.*]] = attn_gpu.list.element
 // CHECK: attn_gpu.fill %[[K]][%{{.*}}], %{{.*}}[%[[FIRST]]] records(%[[FIRST]])
 // The next element is read a round ahead.
@@ -21,8 +22,12 @@
 // CHECK-NOT: attn_gpu.list
 // CHECK: attn_gpu.record %[[Q]]
 // CHECK: attn_gpu.record %[[K]]
-// A full tile is one whatever the mask says; the first block may be one.
-// CHECK: attn_gpu.mask %{{.*}} full(%[[FULL:.*]]) {
+// A full tile is one whatever the mask says; the first block may be of one, and
+// cut.
+// CHECK: %[[FULL:.*]] = arith.cmpi ne
+// CHECK: %[[WHOLE:.*]] = arith.cmpi sge
+// CHECK: %[[ALL:.*]] = arith.andi %[[FULL]], %[[WHOLE]]
+// CHECK: attn_gpu.mask %{{.*}} full(%[[ALL]]) {
 // CHECK: arith.ori %{{.*}}, %[[FULL]]
 // CHECK: scf.while
 // CHECK: scf.for

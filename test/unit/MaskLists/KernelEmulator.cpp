@@ -30,6 +30,9 @@ KernelEmulator::~KernelEmulator() = default;
 // What replaces the intrinsics
 //===----------------------------------------------------------------------===//
 
+static int32_t lowerLanes() {
+  return int32_t((1u << Block::thread() % 32) - 1);
+}
 static int32_t vote(int32_t, bool condition) {
   return int32_t(Block::meet(Meeting::Vote, condition, 0));
 }
@@ -60,6 +63,7 @@ static llvm::StringMap<void *> intrinsics() {
   using Unary = float(float);
   return {{"read.ptx.sreg.ctaid.x", of(&Block::index)},
           {"read.ptx.sreg.tid.x", of(&Block::thread)},
+          {"read.ptx.sreg.lanemask.lt", of(&lowerLanes)},
           {"vote.ballot.sync", of(&vote)},
           {"shfl.sync.bfly.i32", of(&butterfly)},
           {"shfl.sync.up.i32", of(&up)},

@@ -6,21 +6,14 @@
 //===----------------------------------------------------------------------===//
 
 #include "../Analysis/RandomMask.h"
-#include "../Interpreter/TestLaunch.h"
-#include "KernelEmulator.h"
+#include "PrologueTest.h"
 
-#include "fovea/Frontend/AttnModule.h"
 #include "fovea/Interpreter/RegionEvaluator.h"
-#include "fovea/Pipelines/Pipelines.h"
-#include "fovea/Registration/Registration.h"
-#include "fovea/Target/NVVM/Manifest.h"
 
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 
-#include <array>
 #include <set>
 
 using namespace fovea;
@@ -65,95 +58,12 @@ private:
   int64_t pitch, step;
 };
 
-class MaskLists : public testing::Test {
+class MaskLists : public PrologueTest {
 protected:
-  MaskLists() {
-    mlir::DialectRegistry registry;
-    registerDialects(registry);
-    context.appendDialectRegistry(registry);
-  }
-
-  /// The kernels of a mask; false where it has a closed form.
-  bool compile(Program program, const std::string &schedule = "") {
-    program.dtype = DType::BF16;
-    program.headDims = {64};
-    program.valueDim = 64;
-    program.returnLse = false;
-    auto built = buildAttnModule(program, context);
-    EXPECT_TRUE(bool(built)) << llvm::toString(built.takeError());
-    HopperCompileOptions options;
-    options.schedule = schedule;
-    if (failed(lowerAttnToNVVM(**built, options))) {
-      ADD_FAILURE() << "does not lower";
-      return false;
-    }
-    std::string text;
-    (*built)->walk([&](mlir::LLVM::LLVMFuncOp function) {
-      if (auto found =
-              function->getAttrOfType<mlir::StringAttr>("fovea.manifest"))
-        text = found.str();
-    });
-    auto parsed = parseManifest(text);
-    EXPECT_TRUE(bool(parsed)) << llvm::toString(parsed.takeError());
-    manifest = std::move(*parsed);
-    kernels.clear();
-    for (const KernelPrologue &kernel : manifest.before)
-      if (!llvm::StringRef(kernel.symbol).ends_with("_sign"))
-        kernels.push_back(kernel.symbol);
-    if (kernels.empty())
-      return false;
-    auto compiled = KernelEmulator::compile(**built, kernels);
-    EXPECT_TRUE(bool(compiled)) << llvm::toString(compiled.takeError());
-    if (!compiled)
-      return false;
-    emulator = std::move(*compiled);
-    return true;
-  }
-
-  /// Makes the lists of a launch. Its tensors have no memory but captures.
-  void run(const TestLaunch &launch) {
-    const Shape &s = launch.shape;
-    LaunchValues values;
-    int64_t sizes[] = {s.B, s.H, s.Hk, s.M, s.N, 64, 64, 132, 0, 0, 1};
-    std::copy(std::begin(sizes), std::end(sizes), values.sizes);
-    values.tensors.resize(FirstCapture);
-    for (const TensorView &capture : launch.view.captures) {
-      LaunchValues::Tensor &tensor = values.tensors.emplace_back();
-      tensor.address = reinterpret_cast<int64_t>(capture.data);
-      tensor.sizes.assign(capture.sizes.begin(), capture.sizes.end());
-      tensor.strides.assign(capture.strides.begin(), capture.strides.end());
-    }
-    scratchBytes = manifest.scratch.evaluate(values);
-    constexpr int32_t untouched = 0x5a5a5a5a;
-    scratch.assign((scratchBytes + 15) / 16 + 1,
-                   {untouched, untouched, untouched, untouched});
-    auto base = reinterpret_cast<uint64_t>(scratch.data());
-    planes = manifest.before.back().grid.evaluate(values) / rows();
-    for (const KernelPrologue &kernel : manifest.before) {
-      if (!llvm::is_contained(kernels, kernel.symbol))
-        continue;
-      std::vector<uint64_t> arguments;
-      for (const KernelArgument &argument : kernel.arguments) {
-        bool isScratch = argument.kind == KernelArgument::Kind::Scratch;
-        bool isPointer = argument.kind == KernelArgument::Kind::Pointer;
-        uint64_t value = isPointer
-                             ? uint64_t(values.tensors[argument.tensor].address)
-                             : uint64_t(argument.value.evaluate(values));
-        arguments.push_back(isScratch ? base + value : value);
-      }
-      std::string problem =
-          emulator->run(kernel.symbol, kernel.grid.evaluate(values),
-                        kernel.threads, arguments);
-      ASSERT_EQ(problem, "");
-    }
-    EXPECT_EQ(scratch.back()[0], untouched) << "written behind its end";
-  }
-
   Lists lists(int64_t plane) const {
     int64_t elements = (keys() + step - 1) / step;
     int64_t pitch = 5 + std::min<int64_t>(elements, 512);
-    auto *words = reinterpret_cast<const int32_t *>(scratch.data());
-    return {words + plane * rows() * pitch, pitch, step};
+    return {words() + plane * rows() * pitch, pitch, step};
   }
   int64_t keys() const { return shape.N; }
   int64_t rows() const { return (shape.M + tileRows - 1) / tileRows; }
@@ -170,6 +80,7 @@ protected:
       return;
     // Planes of batches and heads that the mask tells apart. (In these shapes B
     // is no multiple of H.)
+    int64_t planes = grid / rows();
     int64_t heads = planes % shape.H == 0 ? shape.H : 1;
     for (int64_t b = 0; b < shape.B; ++b)
       for (int64_t h = 0; h < shape.H; ++h)
@@ -237,13 +148,7 @@ protected:
     return out;
   }
 
-  mlir::MLIRContext context;
-  KernelManifest manifest;
-  std::vector<std::string> kernels;
-  std::unique_ptr<KernelEmulator> emulator;
-  /// With 16 bytes more than asked for.
-  std::vector<std::array<int32_t, 4>> scratch;
-  int64_t scratchBytes = 0, planes = 0, tileRows = 0, step = 0;
+  int64_t tileRows = 0, step = 0;
   Shape shape;
   int checked = 0, ranges = 0;
 };

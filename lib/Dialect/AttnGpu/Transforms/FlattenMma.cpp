@@ -248,7 +248,7 @@ Slice ComputerBuilder::cloneUpdate(Tile &tile, Value scoresValue,
   Slice slice = tile.slice;
   slice.set(body.getArgument(0), block.n0);
   slice.set(body.getArgument(1), block.count);
-  slice.set(body.getArgument(2), block.isWhole);
+  slice.set(body.getArgument(2), block.isVisible);
   unsigned next = 0;
   for (auto [index, argument] :
        llvm::enumerate(body.getArguments().drop_front(3)))

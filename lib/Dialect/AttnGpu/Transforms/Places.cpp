@@ -33,9 +33,11 @@ void Places::computeList(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
   }
   auto count = ListCountOp::create(b, loop.getLoc(), list, row, keyTile, length,
                                    uint64_t(step), unmasked);
-  wholeTotal = count.getWhole();
-  total = s.max(count.getTotal(), s.index(1));
-  fullEnd = s.min(s.add(wholeTotal, s.index(1)), total);
+  Value one = s.index(1);
+  total = s.max(count.getTotal(), one);
+  fullEnd = s.min(s.add(count.getWhole(), one), total);
+  Value isLastWhole = s.slt(s.sub(total, one), count.getWhole());
+  isLastFull = s.select(isLastWhole, one, count.getCut());
 }
 
 void Places::computeJoint(OpBuilder &b) {
@@ -124,12 +126,12 @@ Places Places::compute(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
 SmallVector<Value *> Places::values() {
   if (isJoint())
     return {&uses, &length};
+  if (list)
+    return {&total, &fullEnd, &isLastFull, &length};
   SmallVector<Value *> values{&total, &fullEnd, &wholeTotal};
   for (SmallVector<Group> *groups : {&whole, &others})
     for (Group &group : *groups)
       values.append({&group.base, &group.end, &group.start});
-  if (list)
-    values.push_back(&length);
   return values;
 }
 
@@ -183,12 +185,16 @@ Value Places::select(OpBuilder &b, ArrayRef<Group> groups, Value element,
   return result;
 }
 
+static Value isSet(OpBuilder &b, Value number) {
+  Scalars s(b, number.getLoc());
+  return s.cmp(arith::CmpIPredicate::ne, number, s.index(0));
+}
+
 /// A bit of a link.
 static Value testLink(OpBuilder &b, Value link, int64_t bit) {
   Scalars s(b, link.getLoc());
-  Value masked =
-      b.createOrFold<arith::AndIOp>(link.getLoc(), link, s.index(bit));
-  return s.cmp(arith::CmpIPredicate::ne, masked, s.index(0));
+  return isSet(
+      b, b.createOrFold<arith::AndIOp>(link.getLoc(), link, s.index(bit)));
 }
 
 Value Places::distance(OpBuilder &b, Value link) {
@@ -251,20 +257,25 @@ SmallVector<Value> Places::element(OpBuilder &b, Value number) {
   return SmallVector<Value>(element->getResults());
 }
 
+/// A segment's block asks the mask, which says the same of whole ones. Of a
+/// listed full tile it is not asked, also where the end of the keys cuts it,
+/// which it does in the last element alone.
 Places::Block Places::first(OpBuilder &b, Listed listed) {
-  if (isJoint()) {
-    Block block =
-        findJoint(b, Scalars(b, listed.n0.getLoc()).boolean(false), listed);
-    block.full = block.isWhole;
+  Location loc = isJoint() ? listed.n0.getLoc() : total.getLoc();
+  Scalars s(b, loc);
+  Value no = s.boolean(false);
+  if (!list) {
+    Value element = s.sub(total, s.index(1));
+    Block block = find(b, element, s.slt(element, wholeTotal), listed);
+    block.full = block.isVisible = no;
     return block;
   }
-  Scalars s(b, total.getLoc());
-  Value element = s.sub(total, s.index(1));
-  Block block = find(b, element, s.slt(element, wholeTotal), listed);
-  // The mask says the same of a segment's whole blocks; of listed ones it is
-  // not asked.
-  if (!list || unmasked)
-    block.full = block.isWhole = s.boolean(false);
+  Block block = isJoint() ? findJoint(b, no, listed)
+                          : find(b, s.sub(total, s.index(1)), no, listed);
+  if (!isJoint())
+    block.isVisible = unmasked ? no : isSet(b, isLastFull);
+  Value isWhole = s.cmp(arith::CmpIPredicate::sge, block.count, s.index(step));
+  block.full = b.createOrFold<arith::AndIOp>(loc, block.isVisible, isWhole);
   return block;
 }
 

@@ -59,9 +59,9 @@ public:
     Value n0, link;
   };
   /// The block of a place: its first key and how many keys belong to it;
-  /// whether it is full by its place, and whether it is in truth.
+  /// whether all are visible, by its place; and whether those that belong are.
   struct Block {
-    Value n0, count, full, isWhole;
+    Value n0, count, full, isVisible;
   };
   /// `listed`: for who has been told.
   Block first(OpBuilder &b, Listed listed = {});
@@ -90,6 +90,8 @@ private:
   bool hasOneOther = false;
   /// Of a list: its operands.
   Value list, queryTile, keyTile, length;
+  /// Not 0 where the last element, which place 0 is, is of a full tile.
+  Value isLastFull;
   bool unmasked = false;
   int64_t reach = 0;
   SmallVector<Value, 3> row;

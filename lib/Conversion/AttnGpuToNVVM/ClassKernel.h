@@ -1,0 +1,70 @@
+//===- ClassKernel.h - Kernels that read the classes of tiles ---*- C++ -*-===//
+//
+// What runs ahead of attention under a block mask: one warp a list, which it
+// writes from the classes of a row of tiles, or of two rows (Lists.cpp,
+// Joints.cpp).
+//
+//===----------------------------------------------------------------------===//
+#ifndef FOVEA_LIB_CONVERSION_ATTNGPUTONVVM_CLASSKERNEL_H
+#define FOVEA_LIB_CONVERSION_ATTNGPUTONVVM_CLASSKERNEL_H
+
+#include "Kernel.h"
+#include "ListSizes.h"
+#include "Prologue.h"
+
+namespace fovea::gpu {
+
+/// Conditions are i1, numbers i32.
+class ClassKernel : public PrologueKernel {
+public:
+  /// `offset` bytes into the scratch memory the lists begin.
+  ClassKernel(MLIRContext *context, const ListInfo &list,
+              llvm::json::Value offset)
+      : PrologueKernel(context), list(list), sizes(list.step, list.isJoint),
+        offset(std::move(offset)) {
+    grid = sizes.lists;
+  }
+
+protected:
+  using P = LLVM::ICmpPredicate;
+
+  void addArguments() override;
+  /// From the block's number: the number of its list in its batch and head, of
+  /// which `classes` is made; `target` and `lane`.
+  void findList();
+  /// Where the classes of a row of tiles begin.
+  Value findRow(Value row);
+
+  /// What a row has of an element: whether there is one, whether it is of a
+  /// full tile, and whether of one that the length does not cut.
+  struct Element {
+    Value isSeen, isFull, isWhole;
+  };
+  Element read(Value row, Value element);
+
+  /// How often a condition holds: on lower lanes, and on all.
+  std::pair<Value, Value> count(Value condition);
+
+  Value both(Value x, Value y) { return e.land(x, y); }
+  Value either(Value x, Value y) { return e.lor(x, y); }
+  Value no(Value x) { return e.lxor(x, e.c(1, e.i1)); }
+  Value less(Value x, Value y) { return e.icmp(P::slt, x, y); }
+  Value equal(Value x, int64_t y) { return e.icmp(P::eq, x, e.c(y)); }
+  Value equal(Value x, Value y) { return e.icmp(P::eq, x, y); }
+  Value isSome(Value x) { return e.icmp(P::sgt, x, e.c(0)); }
+  Value number(Value condition) { return e.zextTo32(condition); }
+
+  ListInfo list;
+  Value keyTile, length, elements;
+  /// The list's number in its batch and head; where its words go.
+  Value tile, target, lane;
+
+private:
+  ListSizes sizes;
+  llvm::json::Value offset;
+  Value classes, strides[4], rows, heads, lists, pitch;
+};
+
+} // namespace fovea::gpu
+
+#endif // FOVEA_LIB_CONVERSION_ATTNGPUTONVVM_CLASSKERNEL_H
