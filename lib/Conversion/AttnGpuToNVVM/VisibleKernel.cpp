@@ -24,8 +24,8 @@ HullSizes::HullSizes(const MaskParts &parts, const ListSizes &lists,
 }
 
 void VisibleKernel::addMaskArguments() {
-  for (auto [name, slot] :
-       llvm::zip(ArrayRef<StringRef>{"B", "H", "Hk", "M", "N"}, launchSizes))
+  constexpr StringLiteral sizeNames[] = {"B", "H", "Hk", "M", "N"};
+  for (auto [name, slot] : llvm::zip_equal(sizeNames, launchSizes))
     addArgument(e.i32, json::Object{{"i32", name}}, slot);
   for (auto [value, slot] : {std::pair(lists.rows, &rows),
                              {lists.elements, &elements},
