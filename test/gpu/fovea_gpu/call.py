@@ -17,7 +17,10 @@ CANARY = 64  # elements on each side of an output
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a launch; layout is "bhsd" or "bshd" (memory order)."""
+    """Sizes of a launch; layout is "bhsd" or "bshd" (memory order).
+
+    The full tiles of a block mask agree with its mask, but where `loose`.
+    """
 
     B: int
     H: int
@@ -26,11 +29,13 @@ class Shape:
     N: int
     layout: str = "bhsd"
     sign: int = 1  # of the scale; 0: no scale
+    loose: bool = False
 
     def __str__(self) -> str:
         heads = str(self.H) if self.Hk == self.H else f"{self.H}/{self.Hk}"
         sign = "" if self.sign == 1 else f" sign {self.sign}"
-        return f"B{self.B} H{heads} M{self.M} N{self.N} {self.layout}{sign}"
+        loose = " loose" if self.loose else ""
+        return f"B{self.B} H{heads} M{self.M} N{self.N} {self.layout}{sign}{loose}"
 
 
 @dataclass
@@ -95,7 +100,7 @@ def make_inputs(
     variant = VARIANTS[kernel.variant]
     captures = variant.make_captures(torch, shape.H, shape.N, generator)
     lengths = (shape.B, shape.H, shape.M, shape.N)
-    blocks = variant.make_blocks(torch, *lengths, generator)
+    blocks = variant.make_blocks(torch, *lengths, generator, shape.loose)
     return Inputs(q, k, v, captures, shape.sign / math.sqrt(D), blocks)
 
 

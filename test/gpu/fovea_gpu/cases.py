@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .call import Shape
 from .manifest import Kernel
+from .variants import VARIANTS
 
 __all__ = ["check_shapes", "fits"]
 
@@ -24,6 +25,16 @@ _SHAPES = (
     Shape(1, 16, 16, 4096, 4096),
 )
 
+#: Of masks with block masks: full tiles where the mask is false, cut ones.
+_LOOSE_SHAPES = (
+    Shape(1, 2, 2, 128, 128, loose=True),
+    Shape(2, 3, 1, 257, 129, loose=True),
+    Shape(1, 4, 2, 333, 650, loose=True),
+    Shape(2, 4, 2, 700, 333, "bshd", loose=True),
+    Shape(1, 2, 1, 1500, 1490, loose=True),
+    Shape(1, 8, 2, 4096, 4090, "bshd", loose=True),
+)
+
 
 def fits(kernel: Kernel, shape: Shape) -> bool:
     """Whether the limits of a kernel allow a shape."""
@@ -39,6 +50,10 @@ def fits(kernel: Kernel, shape: Shape) -> bool:
 
 
 def check_shapes(kernel: Kernel, quick: bool = False) -> list[Shape]:
-    """The shapes within a kernel's limits, small ones first."""
-    found = [shape for shape in _SHAPES if fits(kernel, shape)]
+    """The shapes within a kernel's limits, small ones of a kind first."""
+    variant = VARIANTS[kernel.variant]
+    shapes = _SHAPES
+    if variant.blocks is not None and variant.mask is not None:
+        shapes += _LOOSE_SHAPES
+    found = [shape for shape in shapes if fits(kernel, shape)]
     return found[:: max(1, len(found) // 3)] if quick else found

@@ -61,22 +61,32 @@ class Variant:
         return self.captures(torch, H, N, generator) if self.captures else {}
 
     def make_blocks(
-        self, torch: Any, B: int, H: int, M: int, N: int, generator: Any
+        self,
+        torch: Any,
+        B: int,
+        H: int,
+        M: int,
+        N: int,
+        generator: Any,
+        loose: bool = False,
     ) -> Blocks | None:
         """Tiles of every class anywhere, the classes of long ones shared by all
-        heads; rows of tiles without any among them."""
+        heads; rows of tiles without any among them. Where `loose`, full tiles
+        need not agree with the mask: they are seen whole, the keys' end cuts
+        half of the rows' last ones."""
         if self.blocks is None:
             return None
         size, device = self.blocks, generator.device
         tiles = (-(-M // size[0]), -(-N // size[1]))
         own = (B, H) if max(M, N) <= 2048 else (1, 1)
-        chance = torch.rand(*own, *tiles, generator=generator, device=device)
-        present = chance < 0.4
-        present &= (
-            torch.rand(*own, tiles[0], 1, generator=generator, device=device) > 0.1
-        )
+
+        def draw(*sizes: int) -> Any:
+            return torch.rand(*own, *sizes, generator=generator, device=device)
+
+        chance = draw(*tiles)
+        present = (chance < 0.4) & (draw(tiles[0], 1) > 0.1)
         inside = torch.ones(*tiles, dtype=torch.bool, device=device)
-        if self.mask is not None:
+        if self.mask is not None and not loose:
             first = [
                 torch.arange(t, device=device) * s
                 for t, s in zip(tiles, size, strict=True)
@@ -85,7 +95,10 @@ class Variant:
             # Causal masks alone: whole tiles lie left of their first row.
             present &= left <= top + size[0] - 1
             inside = left + size[1] - 1 <= top
-        full = present & inside & (chance < (0.25 if self.full else 0))
+        full = present & inside & (chance < (0.25 if self.full or loose else 0))
+        if loose:
+            full[..., -1] |= draw(tiles[0]) < 0.5
+            present |= full
         classes = present.to(torch.int8) + full.to(torch.int8)
         return Blocks(classes, size)
 

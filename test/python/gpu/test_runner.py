@@ -367,6 +367,32 @@ def test_block_masks_have_tiles_of_every_class() -> None:
     ]
 
 
+def test_loose_block_masks_disagree_with_their_masks() -> None:
+    torch = pytest.importorskip("torch")
+    from fovea_gpu.reference import attention
+
+    generator = torch.Generator().manual_seed(3)
+    variant = VARIANTS["lists192x128_causal"]
+    M, N = 700, 650
+    blocks = variant.make_blocks(torch, 1, 1, M, N, generator, loose=True)
+    full = blocks.classes[0, 0] == 2
+    above = torch.arange(6) * 128 >= (torch.arange(4)[:, None] + 1) * 192
+    assert bool((full & above).any()) and bool((full & ~above)[:, :-1].any())
+    (cut,) = full[:, -1].nonzero()[:1].tolist()
+    # One key has a value: rows that see it are not zero.
+    q, k = torch.zeros(1, 1, M, 64), torch.zeros(1, 1, N, 64)
+    v = torch.zeros(1, 1, N, 64)
+    v[..., N - 1, :] = 1
+    rows = torch.arange(cut[0] * 192, min(M, cut[0] * 192 + 192))
+    qkv = (q, k, v)
+    exact, _ = attention(torch, variant, qkv, {}, 1.0, rows, blocks=blocks)
+    assert bool((exact > 0).all())
+    kernel = types.SimpleNamespace(limits={}, variant="lists192x128_causal")
+    assert sum(shape.loose for shape in check_shapes(kernel)) == 6
+    kernel.variant = "causal"
+    assert not any(shape.loose for shape in check_shapes(kernel))
+
+
 def test_bars_of_the_benchmark() -> None:
     sys.path.insert(0, str(ROOT / "benchmarks"))
     import gpu

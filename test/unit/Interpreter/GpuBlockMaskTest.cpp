@@ -59,6 +59,42 @@ TEST_F(GpuBlockMask, CutFullTilesOutsideOfTheMask) {
   }
 }
 
+/// A tile of a block mask, the head dim, and what kernels for both are compiled
+/// with.
+struct Tile {
+  int64_t q, kv, D;
+  const char *schedule;
+};
+
+class GpuLooseBlocks : public GpuBlockMask,
+                       public testing::WithParamInterface<Tile> {};
+
+/// Full tiles across the diagonal, beyond it, cut by the keys' end, as a row's
+/// first element, its only one, one of many.
+TEST_P(GpuLooseBlocks, AreSeenWhole) {
+  auto [q, kv, D, schedule] = GetParam();
+  TestLaunch launch(kCausal, shapeOf(4 * q - 20, 3 * kv + 40, D, 1, 1));
+  setBlocks(launch, q, kv,
+            {0, 0, 0, 2, //
+             2, 0, 2, 0, //
+             1, 2, 1, 2, //
+             2, 1, 0, 1});
+  check(launch, D == 128 ? DType::F16 : DType::BF16, schedule);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Tiles, GpuLooseBlocks,
+    testing::Values(
+        Tile{64, 64, 64, "\"groups=1,n=64\""},
+        Tile{64, 64, 128,
+             "\"groups=2,n=64,stages=4,ping_pong=0,staged=0,own_rows=1\""},
+        Tile{64, 64, 256, "\"groups=2,n=64,ping_pong=0,own_rows=1\""},
+        Tile{64, 64, 256, "\"groups=1,n=64\""}, Tile{128, 128, 64, ""},
+        Tile{128, 128, 128, ""}, Tile{128, 128, 256, ""},
+        Tile{192, 128, 64, "\"groups=3,n=128\""},
+        Tile{192, 128, 128, "\"groups=3,n=64,ping_pong=1\""},
+        Tile{192, 128, 256, "\"groups=2,n=64,ping_pong=0,own_rows=1\""}));
+
 TEST_F(GpuBlockMask, BlocksWithoutAMaskAreSeenWhole) {
   TestLaunch launch(kNoop, shapeOf(250, 300, 128, 4, 2, 2));
   setBlocks(launch, 128, 128,
