@@ -175,10 +175,43 @@ def gpu_table(results: dict[str, Any]) -> str:
     return "\n".join([*lines, "", note])
 
 
+MASK_CONTESTANTS = (
+    "fovea mask",
+    "flex mask, compiled",
+    "flex mask, eager",
+    "fovea attention",
+    "flex attention",
+)
+
+
+def gpu_masks_table(results: dict[str, Any]) -> str:
+    """Rows of benchmarks/gpu_masks.py: tiles found at each call, then attention."""
+    times: dict[tuple, dict[str, float]] = {}
+    for row in results["rows"]:
+        if "ms" in row:
+            key = (row["variant"], row["N"], row["H"])
+            times.setdefault(key, {})[row["impl"]] = row["ms"]
+    lines = [
+        "| mask | N | heads | Fovea: tiles | create_block_mask, compiled | eager"
+        " | Fovea: attention | FlexAttention |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for key, found in times.items():
+        cells = [*map(str, key)]
+        cells += [
+            f"{found[name]:.3f} ms" if name in found else ""
+            for name in MASK_CONTESTANTS
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    machine = results["machine"]
+    note = f"{machine['date'].split()[0]}, {machine['gpu']}, torch {machine['torch']}."
+    return "\n".join([*lines, "", note])
+
+
 def kind_of(results: dict[str, Any]) -> str:
     """Which script wrote the results."""
     if "gpu" in results.get("machine", {}):
-        return "gpu"
+        return "gpu" if "bars" in results else "gpu_masks"
     if "score_matrix_bytes" in results:
         return "memory"
     if any("of_read" in row for row in results.get("rows", ())):
@@ -192,6 +225,7 @@ TABLES = {
     "compile_time": compile_table,
     "memory": memory_table,
     "gpu": gpu_table,
+    "gpu_masks": gpu_masks_table,
 }
 
 

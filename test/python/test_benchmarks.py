@@ -291,6 +291,21 @@ def test_the_gpu_table_names_variants_and_ratios(module):
     assert " 1 |" not in table
 
 
+def test_the_table_of_masks_on_the_gpu_has_a_row_a_mask(module):
+    readme_table = module("readme_table")
+    row = {"variant": "documents", "N": 64, "H": 2}
+    rows = [row | {"impl": "fovea", "kind": "check", "passed": True}]
+    rows.append(row | {"impl": "fovea mask", "ms": 0.0204})
+    rows.append(row | {"impl": "flex mask, eager", "ms": 5.1})
+    rows.append(row | {"impl": "flex attention", "error": "out of memory"})
+    machine = {"date": "2026-01-31 10:00", "gpu": "G", "torch": "2"}
+    results = {"machine": machine, "rows": rows}
+    assert readme_table.kind_of(results) == "gpu_masks"
+    table = readme_table.gpu_masks_table(results)
+    assert "| documents | 64 | 2 | 0.020 ms |  | 5.100 ms |  |  |" in table
+    assert "2026-01-31, G, torch 2." in table
+
+
 def test_the_share_of_a_read_is_that_within_its_turn(module):
     summary = module("decode").summary
     # The machine slows down for three turns; one kernel is caught by the change.
