@@ -1,6 +1,8 @@
 //===- MaskClasses.cpp - Classes of tiles ---------------------------------===//
 #include "MaskRow.h"
 
+#include "llvm/ADT/SmallVector.h"
+
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -363,14 +365,16 @@ public:
   }
   bool copyTo(MaskRuns &out, Cancellation &cancellation) const;
   void append(int64_t row, int64_t end, int8_t value) {
-    std::vector<int32_t> &runs = rows[row];
+    Runs &runs = rows[row];
     auto entry = static_cast<int32_t>(end << 2 | value);
     if (!runs.empty() && (runs.back() & 3) == value)
       runs.back() = entry;
     else
       runs.push_back(entry);
   }
-  std::vector<std::vector<int32_t>> rows;
+  /// Most rows of a sparse mask have three: empty, some, empty.
+  using Runs = llvm::SmallVector<int32_t, 4>;
+  std::vector<Runs> rows;
 };
 
 /// False: cancelled.
@@ -378,14 +382,14 @@ bool RunRows::copyTo(MaskRuns &out, Cancellation &cancellation) const {
   out.runs.clear();
   out.offsets.assign(1, 0);
   out.offsets.reserve(rows.size() + 1);
-  for (const std::vector<int32_t> &row : rows) {
+  for (const Runs &row : rows) {
     if (cancellation.isWanted(0))
       return false;
     out.offsets.push_back(out.offsets.back() +
                           static_cast<int64_t>(row.size()));
   }
   out.runs.reserve(static_cast<size_t>(out.offsets.back()));
-  for (const std::vector<int32_t> &row : rows) {
+  for (const Runs &row : rows) {
     if (cancellation.isWanted(0))
       return false;
     out.runs.insert(out.runs.end(), row.begin(), row.end());

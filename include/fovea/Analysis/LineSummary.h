@@ -16,8 +16,8 @@ namespace fovea {
 template <typename BoundsT> class LineSummary {
 public:
   LineSummary(const TensorView &tensor, int64_t offset, unsigned dim);
-  /// Of the elements first … last, which are in range.
-  BoundsT query(int64_t first, int64_t last);
+  /// Of the elements first … last, which are in range; kept until the next.
+  const BoundsT &query(int64_t first, int64_t last);
 
 private:
   /// Elements of a block of level 0, blocks of one of the next level.

@@ -125,8 +125,9 @@ private:
   template <typename B>
   using Lines = std::map<LineKey, std::unique_ptr<LineSummary<B>>>;
   template <typename B>
-  B queryLine(Lines<B> &lines, LineSummary<B> *State::*last, unsigned index,
-              const LineKey &key, Interval range);
+  const B &queryLine(Lines<B> &lines, LineSummary<B> *State::*last,
+                     unsigned index, const LineKey &key, int64_t low,
+                     int64_t high);
   Lines<IntBounds> intLines;
   Lines<FloatBounds> floatLines;
 };

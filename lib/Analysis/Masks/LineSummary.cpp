@@ -21,13 +21,23 @@ template <typename T>
 static Interval extremes(const void *data, int64_t offset, int64_t stride,
                          int64_t count) {
   const T *values = static_cast<const T *>(data) + offset;
-  T low = *values, high = low;
-  for (int64_t i = 1; i < count; ++i) {
-    T value = values[i * stride];
-    low = std::min(low, value);
-    high = std::max(high, value);
-  }
-  return {static_cast<int64_t>(low), static_cast<int64_t>(high)};
+  // Several of each: one would wait for itself.
+  constexpr int64_t chains = 4;
+  T low[chains], high[chains];
+  std::fill_n(low, chains, *values);
+  std::fill_n(high, chains, *values);
+  auto take = [&](int64_t chain, T value) {
+    low[chain] = std::min(low[chain], value);
+    high[chain] = std::max(high[chain], value);
+  };
+  int64_t i = 0;
+  for (; i + chains <= count; i += chains)
+    for (int64_t chain = 0; chain < chains; ++chain)
+      take(chain, values[(i + chain) * stride]);
+  for (; i < count; ++i)
+    take(0, values[i * stride]);
+  return {static_cast<int64_t>(*std::min_element(low, low + chains)),
+          static_cast<int64_t>(*std::max_element(high, high + chains))};
 }
 
 static void sumUp(const TensorView &tensor, int64_t at, int64_t stride,
@@ -88,7 +98,7 @@ const BoundsT &LineSummary<BoundsT>::block(size_t level, int64_t index) {
 }
 
 template <typename BoundsT>
-BoundsT LineSummary<BoundsT>::query(int64_t first, int64_t last) {
+const BoundsT &LineSummary<BoundsT>::query(int64_t first, int64_t last) {
   auto hash = static_cast<uint64_t>(first) * 0x9e3779b97f4a7c15 ^
               static_cast<uint64_t>(last) * 0xc2b2ae3d27d4eb4f;
   Answer &answer = answers[hash >> 56];

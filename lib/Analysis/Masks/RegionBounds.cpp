@@ -243,17 +243,20 @@ RegionBounds::Value RegionBounds::computeArg(const Node &node) const {
 void RegionBounds::compute(unsigned index) {
   const Node &node = region.nodes[index];
   Value &out = values[index];
-  out.ints = wholeInt(node.type);
-  out.floats = FloatBounds();
   auto a = [&](unsigned operand) -> const Value & {
     return values[node.operands[operand]];
   };
   if (const auto &form = states[index].linear; form && !states[index].uniform) {
-    // Where it wraps, anything: its operands may not have been computed.
-    if (std::optional<IntBounds> exact = range(*form))
-      out.ints = *exact;
+    if (node.kind == NodeKind::Arg) // most of what a halved rectangle changes
+      out.ints = form->q ? query : key;
+    else // where it wraps, anything: its operands may not have been computed
+      out.ints = range(*form).value_or(IntBounds());
     return;
   }
+  if (node.kind == NodeKind::Read)
+    return computeRead(index, out);
+  out.ints = wholeInt(node.type);
+  out.floats = FloatBounds();
   switch (node.kind) {
   case NodeKind::Arg:
     out = computeArg(node);
@@ -278,8 +281,6 @@ void RegionBounds::compute(unsigned index) {
         out.floats = FloatBounds::of(param.real);
       }
     return;
-  case NodeKind::Read:
-    return computeRead(index, out);
   case NodeKind::Select: {
     const IntBounds &condition = a(0).ints;
     if (condition.isPoint()) {
@@ -356,11 +357,12 @@ static IntBounds wholeInt(DType dtype) {
 }
 
 template <typename B>
-B RegionBounds::queryLine(Lines<B> &lines, LineSummary<B> *State::*last,
-                          unsigned index, const LineKey &key, Interval range) {
+const B &RegionBounds::queryLine(Lines<B> &lines, LineSummary<B> *State::*last,
+                                 unsigned index, const LineKey &key,
+                                 int64_t low, int64_t high) {
   State &state = states[index];
   if (state.*last && state.line == key)
-    return (state.*last)->query(range.low, range.high);
+    return (state.*last)->query(low, high);
   auto [it, added] = lines.try_emplace(key);
   if (added) {
     constexpr size_t kept = 64; // the summaries of other heads may go
@@ -376,18 +378,18 @@ B RegionBounds::queryLine(Lines<B> &lines, LineSummary<B> *State::*last,
   }
   state.line = key;
   state.*last = it->second.get();
-  return it->second->query(range.low, range.high);
+  return it->second->query(low, high);
 }
 
 void RegionBounds::computeRead(unsigned index, Value &out) {
   const Node &node = region.nodes[index];
   const TensorView *tensor = capture(node);
-  out.ints = wholeInt(program.captures[node.capture].dtype);
-  if (!tensor || !tensor->data)
+  if (!tensor || !tensor->data) {
+    out = {wholeInt(program.captures[node.capture].dtype), FloatBounds()};
     return;
-  int64_t offset = 0;
+  }
+  int64_t offset = 0, first = 0, last = 0;
   int along = -1;
-  Interval range;
   for (unsigned dim = 0; dim < node.operands.size(); ++dim) {
     int64_t extent = tensor->sizes[dim];
     if (extent == 0) { // an empty tensor reads as zero
@@ -395,19 +397,22 @@ void RegionBounds::computeRead(unsigned index, Value &out) {
       return;
     }
     const IntBounds &given = values[node.operands[dim]].ints;
-    Interval clamped{std::clamp<int64_t>(given.low, 0, extent - 1),
-                     std::clamp<int64_t>(given.high, 0, extent - 1)};
-    if (clamped.isPoint()) {
-      offset += clamped.low * tensor->strides[dim];
+    int64_t low = std::clamp<int64_t>(given.low, 0, extent - 1);
+    int64_t high = std::clamp<int64_t>(given.high, 0, extent - 1);
+    if (low == high) {
+      offset += low * tensor->strides[dim];
     } else if (along >= 0) {
       along = static_cast<int>(node.operands.size()); // two: not along a line
     } else {
       along = static_cast<int>(dim);
-      range = clamped;
+      first = low;
+      last = high;
     }
   }
-  if (along == static_cast<int>(node.operands.size()) && along > 0)
+  if (along == static_cast<int>(node.operands.size()) && along > 0) {
+    out = {wholeInt(program.captures[node.capture].dtype), FloatBounds()};
     return;
+  }
   bool real = node.type == ValueType::F;
   if (along < 0 && real) {
     double value = tensor->loadFloat(offset);
@@ -419,8 +424,9 @@ void RegionBounds::computeRead(unsigned index, Value &out) {
   } else {
     LineKey key{node.capture, static_cast<unsigned>(along), offset};
     if (real)
-      out.floats = queryLine(floatLines, &State::floatLine, index, key, range);
+      out.floats =
+          queryLine(floatLines, &State::floatLine, index, key, first, last);
     else
-      out.ints = queryLine(intLines, &State::intLine, index, key, range);
+      out.ints = queryLine(intLines, &State::intLine, index, key, first, last);
   }
 }
