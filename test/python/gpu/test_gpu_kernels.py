@@ -7,7 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -45,17 +46,35 @@ CASES = [
 ]
 
 
+#: All of pack.py's, and where default schedules spill those that they give way to:
+#: each costs seconds to find.
+EVERY = [(name, D) for name in VARIANTS for D in (64, 128, 256)]
+FOUND = {
+    ("near_table", 128): "n=112,pin=0",
+    ("two_values_causal", 256): "n=64,pin=0",
+    ("waves", 64): "groups=2,n=96,pin=0",
+    ("waves", 128): "n=112,pin=0",
+    ("documents", 128): "n=112,pin=0",
+    ("head_documents", 64): "groups=2,n=64,pin=0",
+    ("head_documents", 128): "n=48,pin=0",
+    ("head_documents", 256): "n=32,pin=0",
+    ("lists_rolled_windows", 256): "n=32,branch=1",
+}
+
+
 @functools.cache
-def compiled(variant: str, D: int) -> tuple[dict, bytes]:
+def compiled(
+    variant: str, D: int, dtype: str = "bf16", schedule: str | None = None
+) -> tuple[dict, bytes]:
     """The manifest and the cubin of a variant."""
     kernel, _, _ = native().compile(
         VARIANTS[variant].source,
         kind="attn",
-        dtype="bf16",
+        dtype=dtype,
         head_dim=D,
-        want_lse=1,
+        want_lse=int(VARIANTS[variant].normalizer != "sigmoid"),
         want_block_mask=int(VARIANTS[variant].blocks is not None),
-        schedule=VARIANTS[variant].schedules.get(D),
+        schedule=schedule or VARIANTS[variant].schedules.get(D),
         target="sm_90a",
     )
     return json.loads(kernel.info())["manifest"], kernel.object()
@@ -77,6 +96,30 @@ def test_machine_code(found: dict, variant: str, D: int) -> None:
     n = compiled(variant, D)[0]["tile"]["n"]
     assert full["products"] == D // 16 + n // 16
     assert full["shared_stores"] == 0 and full["local_accesses"] == 0
+
+
+@pytest.fixture(scope="session")
+def assembled(request: pytest.FixtureRequest) -> Iterator[dict[tuple, Future]]:
+    """The f16 kernels that the tests of this run want, two at a time."""
+    wanted = [
+        (item.callspec.params["variant"], item.callspec.params["D"])
+        for item in request.session.items
+        if "assembled" in getattr(item, "fixturenames", ())
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        yield {
+            key: pool.submit(compiled, *key, "f16", FOUND.get(key)) for key in wanted
+        }
+
+
+@pytest.mark.parametrize(("variant", "D"), EVERY)
+def test_every_variant_in_f16(
+    assembled: dict[tuple, Future], variant: str, D: int
+) -> None:
+    """Spills and serialised products are errors."""
+    manifest, cubin = assembled[variant, D].result()
+    assert manifest["dtype"] == "f16" and manifest["registers"] > 0
+    assert cubin.startswith(b"\x7fELF")
 
 
 @pytest.mark.parametrize(
@@ -231,12 +274,29 @@ def test_kernels_that_never_fit_are_not_assembled(
     assert info["manifest"]["tile"] == {"m": 128, "n": 128}
 
 
-def test_bounds_that_are_read_leave_the_loader_registers() -> None:
-    source = "attention padded(length: i32[B]) { mask = kv < length[b] }"
+@pytest.mark.parametrize("dtype", ["bf16", "f16"])
+@pytest.mark.parametrize("D", [64, 128, 256])
+def test_bounds_that_are_read_leave_the_loader_registers(D: int, dtype: str) -> None:
+    source = (ROOT / "zoo" / "masks" / "padding.attn").read_text()
     kernel, _, _ = native().compile(
-        source, kind="attn", dtype="bf16", head_dim=128, target="sm_90a"
+        source, kind="attn", dtype=dtype, head_dim=D, target="sm_90a"
     )
     assert "the default one" not in json.loads(kernel.info())["remarks"]
+
+
+def test_masks_of_many_values_fall_back_to_a_branch_at_256() -> None:
+    """with tiles of a block mask: two loops of 32 keys spill"""
+    kernel, _, _ = native().compile(
+        VARIANTS["lists_rolled_windows"].source,
+        kind="attn",
+        dtype="f16",
+        head_dim=256,
+        want_block_mask=1,
+        target="sm_90a",
+    )
+    info = json.loads(kernel.info())
+    assert "the default one spills registers" in info["remarks"]
+    assert info["manifest"]["tile"]["n"] < 64
 
 
 def test_what_the_target_lacks_is_said() -> None:

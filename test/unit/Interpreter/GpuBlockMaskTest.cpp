@@ -91,6 +91,7 @@ INSTANTIATE_TEST_SUITE_P(
         Tile{64, 64, 256, "\"groups=2,n=64,ping_pong=0,own_rows=1\""},
         Tile{64, 64, 256, "\"groups=1,n=64\""}, Tile{128, 128, 64, ""},
         Tile{128, 128, 128, ""}, Tile{128, 128, 256, ""},
+        Tile{128, 128, 256, "\"n=32,branch=1\""},
         Tile{192, 128, 64, "\"groups=3,n=128\""},
         Tile{192, 128, 128, "\"groups=3,n=64,ping_pong=1\""},
         Tile{192, 128, 256, "\"groups=2,n=64,ping_pong=0,own_rows=1\""}));

@@ -149,7 +149,8 @@ llvm::ArrayRef<llvm::StringLiteral> fovea::getHopperFallbacks(int64_t valueDim,
   // Tiles of a block mask stay multiples of the schedule's. Whole tiles without
   // pins have helped no variant that spilled.
   static constexpr llvm::StringLiteral blocks[] = {"n=64,pin=0", "n=32,pin=0"};
-  static constexpr llvm::StringLiteral wideBlocks[] = {"n=32"};
+  static constexpr llvm::StringLiteral wideBlocks[] = {"n=32", "n=32,branch=1",
+                                                       "n=16"};
   if (hasBlocks)
     return valueDim == 256 ? llvm::ArrayRef(wideBlocks)
                            : llvm::ArrayRef(blocks);
