@@ -1,9 +1,9 @@
 //===- Ahead.cpp - What comes next is fetched while products run ----------===//
 //
-// In the last blocks of an item each step of the values asks for one line: of
-// the rows that the item is about to store, then of the queries and the new
-// keys and values of the item that comes next. A pass over the keys takes one
-// column of lines, so that a step does no more than move a pointer.
+// In the last blocks of an item the steps of both products ask for one line
+// each: of the rows that the item is about to store, then of the queries and
+// the new keys and values of the item that comes next. A pass takes one column
+// of lines, so that a step does no more than move a pointer.
 //
 //===----------------------------------------------------------------------===//
 
@@ -29,9 +29,12 @@ int64_t KernelEmitter::fetchedArrays() {
   return 2 + 2 * static_cast<int64_t>(spec.dots.size());
 }
 
-int64_t KernelEmitter::aheadBytes() {
+/// Where the number of the next pass lies, behind the arrays and nothing.
+int64_t KernelEmitter::passNumber() {
   return (fetchedArrays() + 1) * entryBytes;
 }
+
+int64_t KernelEmitter::aheadBytes() { return passNumber() + 8; }
 
 void KernelEmitter::aim(int64_t entry, online::ViewOp view, Value row) {
   int64_t bytes = spec.elementType.getIntOrFloatBitWidth() / 8;
@@ -94,25 +97,49 @@ LogicalResult KernelEmitter::aimAhead(Value item, ArrayRef<Value> bounds) {
 
 /// Notes where the item that runs stores its rows.
 void KernelEmitter::aimOutput() {
-  if (fetchesAhead())
-    aim(0, spec.out, firstRow);
+  if (!fetchesAhead())
+    return;
+  aim(0, spec.out, firstRow);
+  e.store(e.c(0), at(at_.ahead + passNumber()));
 }
 
-/// What a pass of a panel over the keys of a block fetches.
-LineFetch KernelEmitter::fetchOfPass(Value panel, Value column) {
+/// Every how many passes one fetches: as few as an item of few rows needs, so
+/// that memory is asked evenly.
+int64_t KernelEmitter::passesAFetch(int64_t columns, int64_t rowsAPass) {
+  constexpr int64_t most = 4, fewRows = 64;
+  int64_t m = std::min(spec.schedule.getM(), fewRows);
+  int64_t groups = (std::min(m, blockKeys()) + valuePadded()) / e.group;
+  int64_t passes = (m + e.lanes - 1) / e.lanes * groups;
+  int64_t wanted = columns * ((m + rowsAPass - 1) / rowsAPass);
+  return std::clamp<int64_t>(passes / wanted, 1, most);
+}
+
+/// What the next pass fetches, over a group of keys or over the keys for some
+/// columns of the values: a column of lines.
+LineFetch KernelEmitter::fetchOfPass() {
   int64_t longest = spec.valueDim;
   for (const DotSpec &dot : spec.dots)
     longest = std::max(longest, dot.dim);
   int64_t bytes = longest * spec.elementType.getIntOrFloatBitWidth() / 8;
-  Value lines = e.c(std::max<int64_t>(1, (bytes + lineBytes - 1) / lineBytes));
-  Value pass = e.add(e.mul(panel, e.c(valuePadded() / e.group)),
-                     e.udiv(column, e.c(e.group)));
-  Value entry = e.udiv(pass, lines), nothing = e.c(fetchedArrays());
-  Value line = e.sub(pass, e.mul(entry, lines));
-  entry = e.select(nearEnd, e.min(entry, nothing), nothing);
+  int64_t lines = std::max<int64_t>(1, (bytes + lineBytes - 1) / lineBytes);
+  int64_t columns = fetchedArrays() * lines;
+  int64_t rowsAPass = steps(spec.dots.front().dim);
+  Value every = e.c(passesAFetch(columns, rowsAPass));
+
+  Value counter = at(at_.ahead + passNumber());
+  Value pass = e.load(e.i64, counter);
+  e.store(e.select(nearEnd, e.add(pass, e.c(1)), e.c(0)), counter);
+  Value fetches = e.land(nearEnd, e.icmp(P::eq, e.urem(pass, every), e.c(0)));
+  pass = e.udiv(pass, every);
+  Value row = e.mul(e.udiv(pass, e.c(columns)), e.c(rowsAPass));
+  fetches = e.land(fetches, e.icmp(P::slt, row, rows));
+  Value entry = e.udiv(e.urem(pass, e.c(columns)), e.c(lines));
+  entry = e.select(fetches, entry, e.c(fetchedArrays()));
   Value from = e.gep(at(at_.ahead), e.mul(entry, e.c(entryBytes)), e.i8);
-  Value base = e.gep(e.load(e.ptr, from), e.mul(line, e.c(lineBytes)), e.i8);
-  return {base, e.load(e.i64, e.gep(from, 8))};
+  Value stride = e.load(e.i64, e.gep(from, 8));
+  Value base = e.gep(e.load(e.ptr, from), e.mul(row, stride), e.i8);
+  Value line = e.mul(e.urem(pass, e.c(lines)), e.c(lineBytes));
+  return {e.gep(base, line, e.i8), stride};
 }
 
 void KernelEmitter::fetchLine(const LineFetch &fetch, Value step) {

@@ -104,7 +104,9 @@ private:
   Value firstNewKey();
   LogicalResult aimAhead(Value item, ArrayRef<Value> bounds);
   void aimOutput();
-  LineFetch fetchOfPass(Value panel, Value column);
+  int64_t passNumber();
+  int64_t passesAFetch(int64_t columns, int64_t rowsAPass);
+  LineFetch fetchOfPass();
   void fetchLine(const LineFetch &fetch, Value step);
 
   // Walks.cpp

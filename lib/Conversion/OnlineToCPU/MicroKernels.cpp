@@ -31,9 +31,12 @@ Values KernelEmitter::multiplyKeys(
   Values offsets;
   for (int64_t i = 0; i < e.group; ++i)
     offsets.push_back(e.mul(rows.second, e.c(i)));
+  LineFetch fetch = fetchesAhead() ? fetchOfPass() : LineFetch();
   return e.loop(e.c(0), e.c(steps(dot.dim)), e.c(1), Values(e.group, zero),
                 [&](Value d, ValueRange acc) -> Values {
                   Value q = read(d);
+                  if (fetch.base)
+                    fetchLine(fetch, d);
                   Value column = e.gep(rows.first, d, stepType());
                   Values next;
                   for (int64_t i = 0; i < e.group; ++i) {
@@ -111,7 +114,7 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
     Value base = e.gep(values.base, column, e.f);
     LineFetch fetch;
     if (fetchesAhead())
-      fetch = fetchOfPass(panel, column);
+      fetch = fetchOfPass();
     acc =
         e.loop(e.c(0), kind ? runCountOf(kind) : runCount, e.c(1), acc,
                [&](Value run, ValueRange outer) -> Values {

@@ -13,6 +13,7 @@
 // CHECK-LABEL: llvm.func @dense_run(
 // CHECK-SAME: !llvm.ptr, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: !llvm.ptr) -> i64
 // CHECK: %{{.*}}:8 = scf.for %{{.*}} = %{{.*}} to %c64_i64{{.*}} iter_args(
+// CHECK: "llvm.intr.prefetch"(%{{.*}}) <{cache = 1 : i32, hint = 2 : i32, rw = 0 : i32}>
 // CHECK-COUNT-8: llvm.intr.fma(
 // CHECK-NOT: llvm.intr.fma(
 // CHECK: scf.yield
@@ -28,7 +29,7 @@
 // CHECK-COUNT-8: arith.mulf %{{.*}}, %[[ALPHA:[0-9]+]] : vector<32xf32>
 // CHECK: scf.for
 // CHECK: scf.for
-// Each step fetches a line into L2.
+// Each step of either product fetches a line into L2.
 // CHECK: "llvm.intr.prefetch"(%{{.*}}) <{cache = 1 : i32, hint = 2 : i32, rw = 0 : i32}>
 // CHECK-COUNT-8: llvm.intr.fma(
 // CHECK: scf.yield
