@@ -150,7 +150,7 @@ Value Emitter::ceilDiv(Value x, int64_t y) {
 Value Emitter::lanesBelow(Value count) {
   Type i32 = b.getI32Type();
   Value clamped = min(max(count, c(0)), c(lanes));
-  Value narrow = arith::TruncIOp::create(b, loc, i32, clamped);
+  Value narrow = b.createOrFold<arith::TruncIOp>(loc, i32, clamped);
   return icmp(arith::CmpIPredicate::slt, iota(i32), splat(narrow));
 }
 

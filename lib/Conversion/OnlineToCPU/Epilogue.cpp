@@ -106,6 +106,15 @@ LogicalResult KernelEmitter::finishPanel(Value panel, Value taken, Value &bad) {
     empty = e.fcmp(arith::CmpFPredicate::OEQ, l, zero);
     inverse = e.fdiv(e.vc(1.0), l);
   }
+  if (accumulatesRows()) {
+    Value factor = e.vc(1.0);
+    if (inverse)
+      factor = e.select(empty, zero, inverse);
+    bad = finishRows(panel, taken, l, factor);
+    if (spec.lseStore)
+      storeLse(panel, taken, l, t);
+    return success();
+  }
   Value place = e.mul(panel, e.c(valuePadded() * e.lanes));
   Value output = e.gep(state.output, place, e.f);
   LogicalResult status = success();

@@ -1,7 +1,7 @@
 //===- Halves.cpp - Groups of keys that half a panel sees -----------------===//
 //
 // A panel of two registers meets a diagonal in groups of keys that one of them
-// does not see at all. The other's products are made alone: eight accumulators
+// does not see at all. The other's scores are made alone: eight accumulators
 // are enough for the latency of two pipes.
 //
 //===----------------------------------------------------------------------===//
@@ -47,48 +47,4 @@ void KernelEmitter::emitHalfScores(unsigned index, const BlockRows &keys,
       e.storeRow(e.vc(0.0), to, row);
     e.store(score, e.gep(e.row(to, row), offset, e.f), e.registerBytes());
   }
-}
-
-/// O^T += V^T · P^T of the keys that only half of the panel sees.
-void KernelEmitter::emitHalfValues(const BlockRows &values, Value panel) {
-  Value output =
-      e.gep(state.output, e.mul(panel, e.c(valuePadded() * e.lanes)), e.f);
-  Value weights = ofPanel(at_.scores[0]);
-  Type native = e.nativeVec(e.f);
-  e.loop(e.c(0), e.c(2), 1, [&](Value half) {
-    Value kind = e.add(half, e.c(LowRuns)), runs = runCountOf(kind);
-    Value offset = e.mul(half, e.c(e.native));
-    Value from = e.gep(weights, offset, e.f), to = e.gep(output, offset, e.f);
-    auto column = [&](Value first) {
-      Values acc;
-      for (int64_t i = 0; i < e.group; ++i)
-        acc.push_back(
-            e.load(native, e.row(to, e.add(first, e.c(i))), e.registerBytes()));
-      Value base = e.gep(values.base, first, e.f);
-      acc = e.loop(
-          e.c(0), runs, e.c(1), acc,
-          [&](Value run, ValueRange outer) -> Values {
-            std::pair<Value, Value> keys = loadRun(run, kind);
-            if (pairs())
-              keys = {e.udiv(keys.first, e.c(2)), e.ceilDiv(keys.second, 2)};
-            return e.loop(
-                keys.first, keys.second, e.c(1), outer,
-                [&](Value key, ValueRange inner) -> Values {
-                  Value p = e.load(native, e.row(from, key), e.registerBytes());
-                  Value row = e.gep(base, e.mul(key, values.stride), e.f);
-                  Values next;
-                  for (int64_t i = 0; i < e.group; ++i) {
-                    Value v =
-                        e.load(stepType(), e.gep(row, i * e.scoreBytes()));
-                    next.push_back(e.nativeStep(v, p, inner[i]));
-                  }
-                  return next;
-                });
-          });
-      for (int64_t i = 0; i < e.group; ++i)
-        e.store(acc[i], e.row(to, e.add(first, e.c(i))), e.registerBytes());
-    };
-    e.when(e.icmp(P::ne, runs, e.c(0)),
-           [&]() { e.loop(e.c(0), e.c(valuePadded()), e.group, column); });
-  });
 }

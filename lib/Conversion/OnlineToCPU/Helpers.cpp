@@ -14,10 +14,11 @@ namespace {
 /// Builds a private function that LLVM does not inline.
 class HelperFunction {
 public:
-  HelperFunction(Emitter &e, const std::string &name, ArrayRef<Type> inputs)
+  HelperFunction(Emitter &e, const std::string &name, ArrayRef<Type> inputs,
+                 Type result = {})
       : e(e), guard(e.b) {
     auto type = LLVM::LLVMFunctionType::get(
-        LLVM::LLVMVoidType::get(e.b.getContext()), inputs);
+        result ? result : LLVM::LLVMVoidType::get(e.b.getContext()), inputs);
     auto function = LLVM::LLVMFuncOp::create(e.b, e.loc, name, type,
                                              LLVM::Linkage::Internal);
     function.setNoInline(true);
@@ -25,8 +26,12 @@ public:
     block = function.addEntryBlock(e.b);
     e.b.setInsertionPointToStart(block);
   }
-  ~HelperFunction() { LLVM::ReturnOp::create(e.b, e.loc, ValueRange{}); }
+  ~HelperFunction() {
+    LLVM::ReturnOp::create(e.b, e.loc,
+                           result ? ValueRange(result) : ValueRange{});
+  }
   Value argument(unsigned i) { return block->getArgument(i); }
+  Value result;
 
 private:
   Emitter &e;
@@ -144,10 +149,14 @@ void KernelEmitter::emitInterleaveFunction() {
 }
 
 /// unpack(source, source stride, rows, columns, destination, row stride, column
-/// stride): rows of scores to the element type.
+/// stride): rows of scores to the element type. Of kernels that accumulate rows
+/// also a factor for each: whether any element was not finite before.
 void KernelEmitter::emitUnpackFunction() {
-  HelperFunction function(e, name + "_unpack",
-                          {e.ptr, e.i64, e.i64, e.i64, e.ptr, e.i64, e.i64});
+  bool scaled = accumulatesRows();
+  SmallVector<Type> inputs{e.ptr, e.i64, e.i64, e.i64, e.ptr, e.i64, e.i64};
+  if (scaled)
+    inputs.push_back(e.ptr);
+  HelperFunction function(e, name + "_unpack", inputs, scaled ? e.i64 : Type());
   Type element = spec.elementType;
   unsigned align = element.getIntOrFloatBitWidth() / 8;
   Value source = function.argument(0), stride = function.argument(1),
@@ -157,22 +166,58 @@ void KernelEmitter::emitUnpackFunction() {
   Value unit = e.icmp(P::eq, columnStride, e.c(1));
   Value vectors =
       e.select(unit, e.sub(columns, e.urem(columns, e.c(e.native))), e.c(0));
-  e.loop(e.c(0), rows, 1, [&](Value r) {
-    Value from = e.gep(source, e.mul(r, stride), e.f);
-    Value to = e.gep(destination, e.mul(r, rowStride), element);
-    e.loop(e.c(0), vectors, e.native, [&](Value d) {
-      Value v = e.narrow(loadElements(e, e.gep(from, d, e.f), e.f, e.native),
-                         element);
-      if (align == 2)
-        v = LLVM::BitcastOp::create(e.b, e.loc,
-                                    e.nativeVec(e.b.getIntegerType(16)), v);
-      e.store(v, e.gep(to, d, element), align);
-    });
-    e.loop(vectors, columns, 1, [&](Value d) {
-      Value v = e.narrow(e.load(e.f, e.gep(from, d, e.f)), element);
-      e.store(v, e.gep(to, e.mul(d, columnStride), element), align);
-    });
-  });
+  Value zero = e.cf(0.0), zeros = e.nativeSplat(zero);
+  // What is not finite makes its product with 0 a NaN.
+  auto scale = [&](Value x, Value factor, Value zero, Values &sum) -> Value {
+    if (!scaled)
+      return x;
+    sum[0] = e.fma(x, zero, sum[0]);
+    return e.fmul(x, factor);
+  };
+  Values sums;
+  if (scaled)
+    sums = {zeros, zero};
+  sums = e.loop(
+      e.c(0), rows, e.c(1), sums, [&](Value r, ValueRange before) -> Values {
+        Value from = e.gep(source, e.mul(r, stride), e.f);
+        Value to = e.gep(destination, e.mul(r, rowStride), element);
+        Value factor, factors;
+        if (scaled) {
+          factor = e.load(e.f, e.gep(function.argument(7), r, e.f));
+          factors = e.nativeSplat(factor);
+        }
+        auto wide = [&](Value d, ValueRange carried) -> Values {
+          Values sum = llvm::to_vector(carried);
+          Value v = loadElements(e, e.gep(from, d, e.f), e.f, e.native);
+          v = e.narrow(scale(v, factors, zeros, sum), element);
+          if (align == 2)
+            v = LLVM::BitcastOp::create(e.b, e.loc,
+                                        e.nativeVec(e.b.getIntegerType(16)), v);
+          e.store(v, e.gep(to, d, element), align);
+          return sum;
+        };
+        auto single = [&](Value d, ValueRange carried) -> Values {
+          Values sum = llvm::to_vector(carried);
+          Value v = e.load(e.f, e.gep(from, d, e.f));
+          v = e.narrow(scale(v, factor, zero, sum), element);
+          e.store(v, e.gep(to, e.mul(d, columnStride), element), align);
+          return sum;
+        };
+        Values ofVectors = e.loop(e.c(0), vectors, e.c(e.native),
+                                  before.take_front(scaled), wide);
+        llvm::append_range(ofVectors,
+                           e.loop(vectors, columns, e.c(1),
+                                  before.drop_front(scaled), single));
+        return ofVectors;
+      });
+  if (!scaled)
+    return;
+  auto isNaN = [&](Value x) { return e.fcmp(arith::CmpFPredicate::UNO, x, x); };
+  Value bits = LLVM::BitcastOp::create(e.b, e.loc, e.b.getIntegerType(e.native),
+                                       isNaN(sums[0]));
+  Value none = arith::ConstantIntOp::create(e.b, e.loc, 0, int(e.native));
+  Value bad = e.lor(e.icmp(P::ne, bits, none), isNaN(sums[1]));
+  function.result = arith::ExtUIOp::create(e.b, e.loc, e.i64, bad);
 }
 
 /// transpose(source, source stride, destination, destination stride, columns,

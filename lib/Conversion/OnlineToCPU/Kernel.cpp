@@ -31,7 +31,7 @@ void KernelEmitter::layOutScratch() {
     at_.scores.push_back(layout.reserve(keys * vector));
   at_.runs = layout.reserve(groups * runBytes * runKinds());
   if (hasHalves())
-    at_.runCounts = layout.reserve(NumRunKinds * 8);
+    at_.runCounts = layout.reserve(runKinds() * 8);
   if (isShort())
     layOutShort(firstOfPanel);
   for (const DotSpec &dot : spec.dots) {
@@ -56,8 +56,11 @@ void KernelEmitter::layOutScratch() {
   }
   if (spec.schedule.getExact())
     at_.visible = layout.reserve(keys * e.word.getIntOrFloatBitWidth() / 8);
-  at_.words = layout.reserve(keys * e.word.getIntOrFloatBitWidth() / 8);
-  at_.classes = layout.reserve(groups);
+  at_.words = layout.reserve(keys * wordBytes());
+  at_.some = layout.reserve(maskGroups() * wordBytes());
+  at_.every = layout.reserve(maskGroups() * wordBytes());
+  if (accumulatesRows())
+    at_.rowFactors = layout.reserve(vector);
   at_.walk = layout.reserve(walkBytes());
   if (fetchesAhead())
     at_.ahead = layout.reserve(aheadBytes());
@@ -362,9 +365,11 @@ LogicalResult KernelEmitter::enterBlock(Value n0, Value taken) {
   return runTiles(OnBlock);
 }
 
-LogicalResult KernelEmitter::emitBlock(Value n0, Value taken, Value full,
+/// The first keys are known to be visible to all rows.
+LogicalResult KernelEmitter::emitBlock(Value n0, Value taken, Value known,
                                        Value ends) {
   LogicalResult status = enterBlock(n0, taken);
+  Value full = e.icmp(P::sge, known, taken);
   nearEnd = ends;
   keyRows.clear();
   for (auto [i, dot] : llvm::enumerate(spec.dots))
@@ -373,7 +378,7 @@ LogicalResult KernelEmitter::emitBlock(Value n0, Value taken, Value full,
   e.when(full, [&]() { emitFullRuns(); });
   e.loop(e.c(0), e.ceilDiv(rows, e.lanes), 1, [&](Value panel) {
     s->push();
-    if (failed(status) || failed(emitPanel(panel, full)))
+    if (failed(status) || failed(emitPanel(panel, full, known)))
       status = failure();
     s->pop();
   });
@@ -381,7 +386,7 @@ LogicalResult KernelEmitter::emitBlock(Value n0, Value taken, Value full,
   return status;
 }
 
-LogicalResult KernelEmitter::emitPanel(Value panel, Value full) {
+LogicalResult KernelEmitter::emitPanel(Value panel, Value full, Value known) {
   bindRows(panel);
   if (failed(runTiles(OnBlock | OnRow)))
     return failure();
@@ -390,14 +395,13 @@ LogicalResult KernelEmitter::emitPanel(Value panel, Value full) {
       full, {e.i64},
       [&]() -> Values {
         if (hasHalves())
-          for (int64_t kind = 0; kind < NumRunKinds; ++kind)
-            e.store(e.c(kind <= WholeRuns),
-                    e.gep(at(at_.runCounts), e.c(kind), e.i64));
+          for (int64_t kind = 0; kind < runKinds(); ++kind)
+            e.store(e.c(1), e.gep(at(at_.runCounts), e.c(kind), e.i64));
         return {e.c(1)};
       },
       [&]() -> Values {
         Value masked = e.c(1);
-        if (failed(emitMaskedRuns(panel, masked)))
+        if (failed(emitMaskedRuns(panel, known, masked)))
           status = failure();
         return {masked};
       })[0];
@@ -410,10 +414,10 @@ LogicalResult KernelEmitter::emitPanel(Value panel, Value full) {
     }
     if (amx())
       emitTileValues(valueRows, panel, alpha);
+    else if (accumulatesRows())
+      emitValueRows(valueRows, panel, alpha);
     else
       emitValues(valueRows, panel, alpha);
-    if (hasHalves())
-      emitHalfValues(valueRows, panel);
   });
   return status;
 }

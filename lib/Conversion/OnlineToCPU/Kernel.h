@@ -4,7 +4,7 @@
 // head), cut into panels of one vector. Per key block and panel:
 //   scores   S^T[key][lane] = K[key][d] (broadcast) · Q^T[d][lane]
 //   rows     mods, mask, running maximum, weights: lane-wise
-//   values   O^T[e][lane] += V[key][e] (broadcast) · P^T[key][lane]
+//   values   O[row][e] += P^T[key][row] (broadcast) · V[key][e], lanes are e
 // With the schedule's `pairs`, bf16 inputs stay bf16: Q and K are read as pairs
 // along d, V is interleaved into and P rounded to pairs of keys. With `amx`
 // tiles multiply what is packed so, and V is transposed.
@@ -58,13 +58,9 @@ struct Fetch {
   int64_t rowLines = 0, lines = 0;
 };
 
-/// What the lanes of a panel see of a group of keys. Halves: one of the panel's
-/// two registers sees none of it.
-enum GroupClass : int64_t { Dead, Partial, Full, LowHalf, HighHalf };
-
-/// Runs of keys: those that some lane sees, those that both halves of a panel
-/// multiply, those of the low and of the high half.
-enum RunKind : int64_t { LiveRuns, WholeRuns, LowRuns, HighRuns, NumRunKinds };
+/// Runs of keys: those that some lane of a panel sees; then, by number, those
+/// that some row of a group of rows sees.
+enum RunKind : int64_t { LiveRuns, RowRuns };
 
 /// Lines that a loop fetches: one a step, so many bytes apart.
 struct LineFetch {
@@ -91,8 +87,8 @@ private:
   void bindRows(Value panel);
   void bindKey(Value keyInBlock);
   LogicalResult enterBlock(Value n0, Value taken);
-  LogicalResult emitBlock(Value n0, Value count, Value full, Value ends);
-  LogicalResult emitPanel(Value panel, Value full);
+  LogicalResult emitBlock(Value n0, Value count, Value known, Value ends);
+  LogicalResult emitPanel(Value panel, Value full, Value known);
   void layOutScratch();
   void useScratchState();
 
@@ -125,7 +121,8 @@ private:
   Value lastTileRun(std::pair<Value, Value> runs);
   Value endOfTileRun(Value run);
   Value tileRunField(Type type, size_t offset);
-  void emitBlocks(Value begin, Value end, Value full, Value lastKey);
+  void emitBlocks(Value begin, Value known, Value end, Value lastKey);
+  Value mayShareBlocks(Value begin, Value end, Value next);
 
   // Helpers.cpp
   void emitPackFunction();
@@ -213,6 +210,8 @@ private:
   Values emitScoreGroup(unsigned dot, const BlockRows &keys, Value panel,
                         Value group);
   void emitValues(const BlockRows &values, Value panel, Value alpha);
+  Values forKeys(ValueRange init, Value kind,
+                 llvm::function_ref<Values(Value, ValueRange)> body);
   Value visibleLanes(Value key);
   Value addValue(Value v, Value weight, Value visible, Value sum);
 
@@ -230,21 +229,37 @@ private:
   Value padTileRun(Value end);
 
   // Masks.cpp
+  Values forPieces(int64_t end, int64_t piece, ValueRange init,
+                   llvm::function_ref<Values(Value, ValueRange)> body);
+  void fillGroups(Value some, Value every);
   void emitFullRuns();
-  LogicalResult emitMaskedRuns(Value panel, Value &runs);
-  Value emitRunList(Value groups, Value kind);
+  LogicalResult emitMaskedRuns(Value panel, Value known, Value &runs);
+  Value lanesOfKind(Value kind);
+  Value emitRunList(Value kind);
   std::pair<Value, Value> loadRun(Value run, Value kind = {});
   Value runCountOf(Value kind);
-  Value groupClass(Value group);
+  Value wordAddress(int64_t array, Value index);
+  Value loadWord(int64_t array, Value index);
+  Value isWholeGroup(Value group);
+  Value halfOfGroup(Value group);
   Value runsOf(Value kind);
-  Value classify(Value some, Value full);
-  Value isOfKind(Value kind, Value cls);
+  int64_t wordBytes() const { return e.word.getIntOrFloatBitWidth() / 8; }
+  /// Groups of a block, as many as fill vectors of words.
+  int64_t maskGroups() { return padded(blockKeys() / e.group, e.lanes); }
 
   // Halves.cpp
   bool hasHalves();
   void emitHalfScores(unsigned dot, const BlockRows &keys, Value panel,
                       Value group, Value half);
-  void emitHalfValues(const BlockRows &values, Value panel);
+
+  // ValueRows.cpp
+  bool accumulatesRows();
+  bool startsAtZero() { return accumulatesRows() && softmax(); }
+  Value areFresh(Value rowMax);
+  void emitValueRows(const BlockRows &values, Value panel, Value alpha);
+  void emitRowPass(const BlockRows &values, Value panel, Value column,
+                   Value group, VectorType type, bool rescaled);
+  Value finishRows(Value panel, Value taken, Value l, Value factor);
 
   // Rows.cpp
   LogicalResult emitScores(Value panel, Value &rowMax);
@@ -313,7 +328,7 @@ private:
   int64_t packedSteps(int64_t dim) { return padded(steps(dim), e.native); }
   /// A run in scratch: its first key and its end.
   static constexpr int64_t runBytes = 16;
-  int64_t runKinds() { return hasHalves() ? int64_t(NumRunKinds) : 1; }
+  int64_t runKinds() { return hasHalves() ? RowRuns + e.lanes / e.group : 1; }
   int64_t blockKeys() { return spec.schedule.getN(); }
   int64_t maxPanels() { return spec.schedule.getM() / e.lanes; }
   int64_t padded(int64_t n, int64_t unit) const {
@@ -353,8 +368,8 @@ private:
 
   // Offsets in scratch.
   struct {
-    int64_t zeros, output, rowMax, rowSum, packedValues, words, visible,
-        classes, runs, runCounts, walk, rowBuffer, tileConfig, ahead;
+    int64_t zeros, output, rowMax, rowSum, packedValues, words, visible, some,
+        every, runs, runCounts, walk, rowBuffer, rowFactors, tileConfig, ahead;
     // Of the first of two passes: o, l, t; what the weights are multiplied by.
     int64_t firstOutput, firstSum, firstMax, factor;
     SmallVector<int64_t> queries, scores, packedKeys, keyTail;
@@ -399,8 +414,9 @@ private:
   Value blockStart, count, nearEnd;
   SmallVector<BlockRows> keyRows;
   BlockRows valueRows;
-  // Per panel.
-  Value runCount;
+  // Per panel. Whether no block of the item has met it before, where that
+  // matters.
+  Value runCount, fresh;
 };
 
 } // namespace fovea::cpu

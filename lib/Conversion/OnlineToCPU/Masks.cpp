@@ -3,7 +3,8 @@
 // A panel's live keys are a list of runs: [first key, end) in the block, at
 // group granularity. Groups of keys that no lane sees are in no run, whatever
 // the mask; the mask is applied only in groups that some lane does not see
-// whole.
+// whole. Each group of rows has such a list of its own where halves are told
+// apart.
 //
 //===----------------------------------------------------------------------===//
 
@@ -12,8 +13,16 @@
 using namespace fovea::cpu;
 using P = arith::CmpIPredicate;
 
-static Value byte(Emitter &e, int64_t value) {
-  return arith::ConstantIntOp::create(e.b, e.loc, value, 8);
+/// What no lane and what all lanes see.
+static Value noLanes(Emitter &e) {
+  return arith::ConstantOp::create(e.b, e.loc, e.b.getIntegerAttr(e.word, 0));
+}
+static Value allLanes(Emitter &e) {
+  return e.maskToWord(e.splat(e.cbool(true)));
+}
+
+static Value complement(Emitter &e, Value bits) {
+  return arith::XOrIOp::create(e.b, e.loc, bits, e.c(-1));
 }
 
 /// Where the runs of a kind begin; null: of live groups.
@@ -33,63 +42,83 @@ Value KernelEmitter::runCountOf(Value kind) {
   return e.load(e.i64, e.gep(at(at_.runCounts), kind, e.i64));
 }
 
-Value KernelEmitter::groupClass(Value group) {
-  Value index = e.udiv(group, e.c(e.group));
-  return e.load(e.i8, e.gep(at(at_.classes), index, e.i8), 1);
+Value KernelEmitter::wordAddress(int64_t array, Value index) {
+  return e.gep(at(array), index, e.word);
 }
 
-/// The class of a group, by the bits that some key of it has.
-Value KernelEmitter::classify(Value some, Value full) {
-  Value none =
-      arith::ConstantOp::create(e.b, e.loc, e.b.getIntegerAttr(e.word, 0));
-  auto isNone = [&](Value bits) { return e.icmp(P::eq, bits, none); };
-  Value cls = e.select(full, byte(e, Full), byte(e, Partial));
-  if (hasHalves()) {
-    auto lanes = [&](int64_t mask) {
-      return e.land(some, arith::ConstantOp::create(
-                              e.b, e.loc, e.b.getIntegerAttr(e.word, mask)));
+Value KernelEmitter::loadWord(int64_t array, Value index) {
+  return e.load(e.word, wordAddress(array, index), wordBytes());
+}
+
+/// Whether all lanes see all keys of a group.
+Value KernelEmitter::isWholeGroup(Value group) {
+  Value every = loadWord(at_.every, e.udiv(group, e.c(e.group)));
+  return e.icmp(P::eq, every, allLanes(e));
+}
+
+/// The register of a panel that alone sees keys of a group; -1: both do.
+Value KernelEmitter::halfOfGroup(Value group) {
+  Value some = loadWord(at_.some, e.udiv(group, e.c(e.group)));
+  auto isNone = [&](int64_t lanes) {
+    Value mask = arith::ConstantOp::create(e.b, e.loc,
+                                           e.b.getIntegerAttr(e.word, lanes));
+    return e.icmp(P::eq, e.land(some, mask), noLanes(e));
+  };
+  int64_t low = (int64_t(1) << e.native) - 1;
+  Value half = e.select(isNone(low), e.c(1), e.c(-1));
+  return e.select(isNone(low << e.native), e.c(0), half);
+}
+
+/// Runs a body for each piece of [0, end), or at 0 where that is all.
+Values KernelEmitter::forPieces(int64_t end, int64_t piece, ValueRange init,
+                                function_ref<Values(Value, ValueRange)> body) {
+  if (end <= piece)
+    return body(e.c(0), init);
+  return e.loop(e.c(0), e.c(end), e.c(piece), init, body);
+}
+
+/// Gives the first groups words of all lanes, those that follow none.
+void KernelEmitter::fillGroups(Value some, Value every) {
+  Value all = e.splat(allLanes(e)), none = e.splat(noLanes(e));
+  forPieces(maskGroups(), e.lanes, {}, [&](Value first, ValueRange) -> Values {
+    auto fill = [&](int64_t array, Value groups) {
+      Value lanes = e.lanesBelow(e.sub(groups, first));
+      e.store(e.select(lanes, all, none), wordAddress(array, first),
+              wordBytes());
     };
-    int64_t low = (int64_t(1) << e.native) - 1;
-    cls = e.select(isNone(lanes(low)), byte(e, HighHalf), cls);
-    cls = e.select(isNone(lanes(low << e.native)), byte(e, LowHalf), cls);
-  }
-  return e.select(isNone(some), byte(e, Dead), cls);
+    fill(at_.some, some);
+    fill(at_.every, every);
+    return {};
+  });
 }
 
 /// All keys of a full element in one run. An incomplete last group is masked:
 /// its padding keys are never visible.
 void KernelEmitter::emitFullRuns() {
-  for (int64_t kind : {LiveRuns, WholeRuns}) {
-    if (kind >= runKinds())
-      break;
+  for (int64_t kind = 0; kind < runKinds(); ++kind) {
     Value runs = runsOf(e.c(kind));
     e.store(e.c(0), runs);
     e.store(count, e.gep(runs, 8));
   }
-  e.loop(e.c(0), e.c(blockKeys() / e.group), 1, [&](Value g) {
-    Value whole = e.icmp(P::sle, e.mul(e.add(g, e.c(1)), e.c(e.group)), count);
-    e.store(e.select(whole, byte(e, 2), byte(e, 1)),
-            e.gep(at(at_.classes), g, e.i8), 1);
-  });
-  unsigned wordBytes = e.word.getIntOrFloatBitWidth() / 8;
-  Value all = e.maskToWord(e.splat(e.cbool(true)));
-  Value start = e.mul(e.udiv(count, e.c(e.group)), e.c(e.group));
-  e.loop(start, count, 1, [&](Value key) {
-    e.store(all, e.gep(at(at_.words), key, e.word), wordBytes);
+  Value whole = e.udiv(count, e.c(e.group));
+  fillGroups(e.ceilDiv(count, e.group), whole);
+  e.loop(e.mul(whole, e.c(e.group)), count, 1, [&](Value key) {
+    e.store(allLanes(e), wordAddress(at_.words, key), wordBytes());
   });
 }
 
-/// Evaluates the mask of a panel: a word of lanes per key, a class per group,
-/// the runs. Returns their number.
-LogicalResult KernelEmitter::emitMaskedRuns(Value panel, Value &runs) {
+/// The mask of a panel: a word of lanes per key, what some and what all keys of
+/// a group have, the runs. The first keys, whole groups, are known to be
+/// visible. Returns the number of live runs.
+LogicalResult KernelEmitter::emitMaskedRuns(Value panel, Value known,
+                                            Value &runs) {
   LogicalResult status = success();
-  unsigned wordBytes = e.word.getIntOrFloatBitWidth() / 8;
-  Value none =
-      arith::ConstantOp::create(e.b, e.loc, e.b.getIntegerAttr(e.word, 0));
-  Value all = e.maskToWord(e.splat(e.cbool(true)));
+  Value none = noLanes(e), all = allLanes(e);
   bool hasRegion = spec.mask && !spec.mask.getBody().empty();
   Value groups = e.ceilDiv(count, e.group);
-  e.loop(e.c(0), groups, 1, [&](Value g) {
+  Value first = e.udiv(known, e.c(e.group));
+  fillGroups(first, first);
+  e.loop(first, groups, 1, [&](Value g) {
     Value from = e.mul(g, e.c(e.group));
     Value to = e.min(e.add(from, e.c(e.group)), count);
     Values bits =
@@ -107,59 +136,76 @@ LogicalResult KernelEmitter::emitMaskedRuns(Value panel, Value &runs) {
                          s->vector(body.getTerminator()->getOperand(0)));
                    s->pop();
                  }
-                 e.store(word, e.gep(at(at_.words), key, e.word), wordBytes);
+                 e.store(word, wordAddress(at_.words, key), wordBytes());
                  return {e.lor(carried[0], word), e.land(carried[1], word)};
                });
     Value whole = e.icmp(P::sle, e.add(from, e.c(e.group)), count);
-    Value full = e.land(whole, e.icmp(P::eq, bits[1], all));
-    e.store(classify(bits[0], full), e.gep(at(at_.classes), g, e.i8), 1);
+    e.store(bits[0], wordAddress(at_.some, g), wordBytes());
+    e.store(e.select(whole, bits[1], none), wordAddress(at_.every, g),
+            wordBytes());
   });
   if (!hasHalves()) {
-    runs = emitRunList(groups, Value());
+    runs = emitRunList(Value());
     return status;
   }
-  e.loop(e.c(0), e.c(NumRunKinds), 1, [&](Value kind) {
-    e.store(emitRunList(groups, kind), e.gep(at(at_.runCounts), kind, e.i64));
+  e.loop(e.c(0), e.c(runKinds()), 1, [&](Value kind) {
+    e.store(emitRunList(kind), e.gep(at(at_.runCounts), kind, e.i64));
   });
   runs = runCountOf(e.c(LiveRuns));
   return status;
 }
 
-/// Whether the runs of a kind have groups of a class.
-Value KernelEmitter::isOfKind(Value kind, Value cls) {
+/// The lanes that a kind of runs is about.
+Value KernelEmitter::lanesOfKind(Value kind) {
   if (!kind)
-    return e.icmp(P::ne, cls, byte(e, Dead));
-  constexpr int64_t kinds[] = {
-      1 << Partial | 1 << Full | 1 << LowHalf | 1 << HighHalf,
-      1 << Partial | 1 << Full, 1 << LowHalf, 1 << HighHalf};
-  int64_t table = 0; // a byte of classes a kind
-  for (int64_t i = 0; i < NumRunKinds; ++i)
-    table |= kinds[i] << (8 * i);
-  Value bit = e.add(e.mul(kind, e.c(8)),
-                    arith::ExtUIOp::create(e.b, e.loc, e.i64, cls));
-  Value shifted = arith::ShRUIOp::create(e.b, e.loc, e.c(table), bit);
-  return e.icmp(P::ne, e.land(shifted, e.c(1)), e.c(0));
+    return allLanes(e);
+  Value rows = e.c((int64_t(1) << e.group) - 1);
+  Value shift = e.mul(e.sub(kind, e.c(RowRuns)), e.c(e.group));
+  Value lanes = arith::ShLIOp::create(e.b, e.loc, rows, shift);
+  lanes = e.select(e.icmp(P::eq, kind, e.c(LiveRuns)), e.c(-1), lanes);
+  return arith::TruncIOp::create(e.b, e.loc, e.word, lanes);
 }
 
-/// Joins neighbouring groups of a kind into runs; returns their number.
-Value KernelEmitter::emitRunList(Value groups, Value kind) {
+/// Joins neighbouring groups that lanes of a kind see into runs; returns their
+/// number.
+Value KernelEmitter::emitRunList(Value kind) {
   Value list = runsOf(kind);
-  Values result = e.loop(
-      e.c(0), groups, e.c(1), {e.c(0), e.cbool(false)},
-      [&](Value g, ValueRange carried) -> Values {
-        Value cls = e.load(e.i8, e.gep(at(at_.classes), g, e.i8), 1);
-        Value live = isOfKind(kind, cls);
-        Value starts = e.land(live, e.lnot(carried[1]));
-        Value number = e.select(starts, e.add(carried[0], e.c(1)), carried[0]);
-        e.when(live, [&]() {
-          Value entry =
-              e.gep(list, e.mul(e.sub(number, e.c(1)), e.c(runBytes)), e.i8);
-          Value from = e.mul(g, e.c(e.group));
-          e.when(starts, [&]() { e.store(from, entry); });
-          Value to = e.min(e.add(from, e.c(e.group)), count);
-          e.store(to, e.gep(entry, 8));
-        });
-        return {number, live};
-      });
-  return result[0];
+  Value wanted = e.splat(lanesOfKind(kind)), none = e.splat(noLanes(e));
+  auto shift = [&](Value bits, Value by) {
+    return e.b.createOrFold<arith::ShLIOp>(e.loc, bits, by);
+  };
+  auto keyOf = [&](Value page, Value bits) {
+    Value group = LLVM::CountTrailingZerosOp::create(e.b, e.loc, e.i64, bits,
+                                                     /*is_zero_poison=*/false);
+    return e.mul(e.add(page, group), e.c(e.group));
+  };
+  constexpr int64_t page = 64;
+  auto addPage = [&](Value start, ValueRange number) -> Values {
+    int64_t groups = std::min(maskGroups(), page);
+    Value bits = forPieces(
+        groups, e.lanes, e.c(0), [&](Value first, ValueRange before) -> Values {
+          Value some =
+              e.load(e.vec(e.word), wordAddress(at_.some, e.add(start, first)),
+                     wordBytes());
+          Value seen = e.icmp(P::ne, e.land(some, wanted), none);
+          Value more =
+              arith::ExtUIOp::create(e.b, e.loc, e.i64, e.maskToWord(seen));
+          return {e.lor(before[0], shift(more, first))};
+        })[0];
+    Value begins = e.land(bits, complement(e, shift(bits, e.c(1))));
+    Value runs = LLVM::CtPopOp::create(e.b, e.loc, e.i64, begins);
+    Value to = e.gep(list, e.mul(number[0], e.c(runBytes)), e.i8);
+    e.loop(e.c(0), runs, e.c(1), bits,
+           [&](Value run, ValueRange left) -> Values {
+             // The sum carries over the lowest run, to where it ends.
+             Value lowest = e.land(left[0], e.sub(e.c(0), left[0]));
+             Value carried = e.add(left[0], lowest);
+             Value entry = e.gep(to, e.mul(run, e.c(runBytes)), e.i8);
+             e.store(keyOf(start, lowest), entry);
+             e.store(e.min(keyOf(start, carried), count), e.gep(entry, 8));
+             return {e.land(left[0], carried)};
+           });
+    return {e.add(number[0], runs)};
+  };
+  return forPieces(maskGroups(), page, e.c(0), addPage)[0];
 }

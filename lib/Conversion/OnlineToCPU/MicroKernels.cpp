@@ -104,7 +104,6 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
   Value output =
       e.gep(state.output, e.mul(panel, e.c(valuePadded() * e.lanes)), e.f);
   bool exact = spec.schedule.getExact();
-  Value kind = hasHalves() ? e.c(WholeRuns) : Value();
   e.loop(e.c(0), e.c(valuePadded()), e.group, [&](Value column) {
     Values acc;
     for (int64_t i = 0; i < e.group; ++i) {
@@ -112,36 +111,36 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
       acc.push_back(alpha ? e.fmul(o, alpha) : o);
     }
     Value base = e.gep(values.base, column, e.f);
-    LineFetch fetch;
-    if (fetchesAhead())
-      fetch = fetchOfPass();
-    acc =
-        e.loop(e.c(0), kind ? runCountOf(kind) : runCount, e.c(1), acc,
-               [&](Value run, ValueRange outer) -> Values {
-                 std::pair<Value, Value> keys = loadRun(run, kind);
-                 Value from = keys.first, to = keys.second;
-                 if (pairs()) {
-                   from = e.udiv(from, e.c(2));
-                   to = e.ceilDiv(to, 2);
-                 }
-                 return e.loop(
-                     from, to, e.c(1), outer,
-                     [&](Value key, ValueRange inner) -> Values {
-                       Value p = e.loadRow(weights, key);
-                       Value row = e.gep(base, e.mul(key, values.stride), e.f);
-                       Value visible = exact ? visibleLanes(key) : Value();
-                       if (fetch.base)
-                         fetchLine(fetch, key);
-                       Values next;
-                       for (int64_t i = 0; i < e.group; ++i) {
-                         Value v =
-                             e.load(stepType(), e.gep(row, i * e.scoreBytes()));
-                         next.push_back(addValue(v, p, visible, inner[i]));
-                       }
-                       return next;
-                     });
-               });
+    LineFetch fetch = fetchesAhead() ? fetchOfPass() : LineFetch();
+    acc = forKeys(acc, Value(), [&](Value key, ValueRange inner) -> Values {
+      Value p = e.loadRow(weights, key);
+      if (fetch.base)
+        fetchLine(fetch, key);
+      Value row = e.gep(base, e.mul(key, values.stride), e.f);
+      Value visible = exact ? visibleLanes(key) : Value();
+      Values next;
+      for (int64_t i = 0; i < e.group; ++i) {
+        Value v = e.load(stepType(), e.gep(row, i * e.scoreBytes()));
+        next.push_back(addValue(v, p, visible, inner[i]));
+      }
+      return next;
+    });
     for (int64_t i = 0; i < e.group; ++i)
       e.storeRow(acc[i], output, e.add(column, e.c(i)));
   });
+}
+
+/// Goes over the keys of the runs of a kind, or over their pairs.
+Values KernelEmitter::forKeys(ValueRange init, Value kind,
+                              function_ref<Values(Value, ValueRange)> body) {
+  Value runs = kind ? runCountOf(kind) : runCount;
+  return e.loop(e.c(0), runs, e.c(1), init,
+                [&](Value run, ValueRange outer) -> Values {
+                  auto [from, to] = loadRun(run, kind);
+                  if (pairs()) {
+                    from = e.udiv(from, e.c(2));
+                    to = e.ceilDiv(to, 2);
+                  }
+                  return e.loop(from, to, e.c(1), outer, body);
+                });
 }

@@ -102,6 +102,8 @@ LogicalResult KernelEmitter::initPanel(Value panel) {
   if (seededValue &&
       failed(prepareRegion(spec.normalizer.getSeedValue(), 0, true, panel)))
     return failure();
+  if (startsAtZero())
+    return success();
   Value from = seededValue ? e.c(spec.valueDim) : e.c(0);
   e.loop(from, e.c(valuePadded()), 1,
          [&](Value d) { e.storeRow(e.vc(0.0), output, d); });

@@ -49,12 +49,10 @@ LogicalResult KernelEmitter::emitScores(Value panel, Value &rowMax) {
     return plainMax;
   };
   auto emitGroup = [&](Value g, Value maximum) -> Value {
-    Value cls = isShort() ? Value() : groupClass(g);
     auto products = [&]() -> Values { return {emitProducts(g, maximum)}; };
     Value plainMax;
     if (hasHalves()) {
-      Value half = arith::ExtUIOp::create(e.b, e.loc, e.i64, cls);
-      half = e.sub(half, e.c(LowHalf));
+      Value half = halfOfGroup(g);
       plainMax = e.branch(
           e.icmp(P::sge, half, e.c(0)), {e.vf},
           [&]() -> Values {
@@ -70,18 +68,14 @@ LogicalResult KernelEmitter::emitScores(Value panel, Value &rowMax) {
     if (!(plainScores() && softmax()) &&
         failed(emitScoreLoop(g, end, plainMax)))
       status = failure();
-    if (isShort())
-      cls = groupClass(g);
-    Value two = arith::ConstantIntOp::create(e.b, e.loc, 2, 8);
     return e.branch(
-        e.icmp(P::ne, cls, two), {e.vf},
+        isWholeGroup(g), {e.vf}, [&]() -> Values { return {plainMax}; },
         [&]() -> Values {
           Value masked = maximum;
           if (failed(emitMaskLoop(g, end, masked)))
             status = failure();
           return {masked};
-        },
-        [&]() -> Values { return {plainMax}; })[0];
+        })[0];
   };
   s->push();
   if (!softmax() && spec.hasStat() &&
@@ -149,12 +143,10 @@ LogicalResult KernelEmitter::emitScoreLoop(Value from, Value to,
 /// −inf where a lane does not see the key; the maximum over what is left.
 LogicalResult KernelEmitter::emitMaskLoop(Value from, Value to, Value &rowMax) {
   LogicalResult status = success();
-  unsigned wordBytes = e.word.getIntOrFloatBitWidth() / 8;
   Value invisible = e.vc(-INFINITY);
   Values result = e.loop(
       from, to, e.c(1), {rowMax}, [&](Value key, ValueRange carried) -> Values {
-        Value word =
-            e.load(e.word, e.gep(at(at_.words), key, e.word), wordBytes);
+        Value word = loadWord(at_.words, key);
         Value score = e.loadRow(ofPanel(at_.scores[0]), key);
         score = e.select(e.wordToMask(word), score, invisible);
         e.storeRow(score, ofPanel(at_.scores[0]), key);
@@ -194,6 +186,7 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
   Value t = e.vc(0.0), sum;
   if (spec.hasStat()) {
     Value before = e.loadRow(state.rowMax, panel);
+    fresh = startsAtZero() ? areFresh(before) : Value();
     // Before any visible key the maximum is −inf; any finite t serves.
     t = e.select(isNegInf(e, rowMax), t, rowMax);
     Value difference = e.fsub(before, t);
@@ -274,11 +267,9 @@ LogicalResult KernelEmitter::takeWeight(Value key, Value t, Value &weight,
   Value score = e.loadRow(ofPanel(at_.scores[0]), key), denom;
   if (failed(emitWeight(key, score, t, weight, denom)))
     return failure();
-  if (spec.schedule.getExact()) {
-    unsigned wordBytes = e.word.getIntOrFloatBitWidth() / 8;
+  if (spec.schedule.getExact())
     e.store(e.maskToWord(e.lnot(isNegInf(e, score))),
-            e.gep(at(at_.visible), key, e.word), wordBytes);
-  }
+            wordAddress(at_.visible, key), wordBytes());
   if (!sum.empty())
     sum[0] = e.fadd(sum[0], denom);
   return success();

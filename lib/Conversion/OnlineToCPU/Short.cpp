@@ -368,7 +368,7 @@ LogicalResult KernelEmitter::emitShortScores(Value panel, Value full) {
       },
       [&]() -> Values {
         Value masked = e.c(1);
-        if (failed(emitMaskedRuns(panel, masked)))
+        if (failed(emitMaskedRuns(panel, e.c(0), masked)))
           status = failure();
         return {masked};
       })[0];

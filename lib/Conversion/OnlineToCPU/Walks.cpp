@@ -31,7 +31,7 @@ struct EverythingOpen {
 
 int64_t KernelEmitter::walkBytes() {
   if (auto segments = dyn_cast<online::WalkSegmentsOp>(spec.walk))
-    return segmentBytes * static_cast<int64_t>(segments.getBegins().size());
+    return segmentBytes * (1 + int64_t(segments.getBegins().size()));
   return sizeof(EverythingOpen);
 }
 
@@ -62,16 +62,27 @@ void KernelEmitter::bindTileRuns() {
   tileRuns = LLVM::SelectOp::create(e.b, e.loc, given, tileRuns, open);
 }
 
-/// Runs the block body over [begin, end) of a walk that ends at lastKey.
-void KernelEmitter::emitBlocks(Value begin, Value end, Value full,
+/// Runs the block body over [begin, end) of a walk that ends at lastKey. Keys
+/// before `known`, whole groups of them or all, are visible to all rows.
+void KernelEmitter::emitBlocks(Value begin, Value known, Value end,
                                Value lastKey) {
   int64_t keys = blockKeys();
   e.loop(begin, end, keys, [&](Value n0) {
     Value taken = e.min(e.sub(end, n0), e.c(keys));
     Value left = e.sub(lastKey, e.add(n0, taken));
-    if (failed(emitBlock(n0, taken, full, e.icmp(P::slt, left, e.c(keys)))))
+    Value ends = e.icmp(P::slt, left, e.c(keys));
+    Value visible = e.max(e.sub(known, n0), e.c(0));
+    if (failed(emitBlock(n0, taken, visible, ends)))
       walked = failure();
   });
+}
+
+/// Whether full keys [begin, end) may share blocks with partial ones that begin
+/// at `next`.
+Value KernelEmitter::mayShareBlocks(Value begin, Value end, Value next) {
+  Value whole = e.urem(e.sub(end, begin), e.c(e.group));
+  return e.land(e.icmp(P::slt, begin, end),
+                e.land(e.icmp(P::eq, end, next), e.icmp(P::eq, whole, e.c(0))));
 }
 
 LogicalResult KernelEmitter::emitWalk() {
@@ -104,12 +115,27 @@ void KernelEmitter::emitSegments(online::WalkSegmentsOp segments) {
     bool full = segments.getSegmentClass(i) == online::ClassKind::Full;
     e.store(e.c(full), e.gep(table, entry + 16));
   }
-  e.loop(e.c(0), e.c(number), 1, [&](Value i) {
-    Value entry = e.gep(table, e.mul(i, e.c(segmentBytes)), e.i8);
-    Value full = e.icmp(P::ne, e.load(e.i64, e.gep(entry, 16)), e.c(0));
-    emitBlocks(e.load(e.i64, entry), e.load(e.i64, e.gep(entry, 8)), full,
-               lastKey);
-  });
+  // One more that is empty.
+  for (int64_t field = 0; field < segmentBytes; field += 8)
+    e.store(e.c(0), e.gep(table, segmentBytes * number + field));
+  e.loop(e.c(0), e.c(number), e.c(1), {e.cbool(false)},
+         [&](Value i, ValueRange taken) -> Values {
+           Value entry = e.gep(table, e.mul(i, e.c(segmentBytes)), e.i8);
+           auto field = [&](int64_t offset) {
+             return e.load(e.i64, e.gep(entry, offset));
+           };
+           Value begin = field(0), end = field(8);
+           Value full = e.icmp(P::ne, field(16), e.c(0));
+           Value known = e.select(full, end, begin);
+           Value next = field(segmentBytes);
+           Value both = e.land(full, e.lnot(taken[0]));
+           both = e.land(both, e.icmp(P::eq, field(segmentBytes + 16), e.c(0)));
+           both = e.land(both, mayShareBlocks(begin, end, next));
+           end = e.select(both, e.max(end, field(segmentBytes + 8)), end);
+           begin = e.select(taken[0], end, begin);
+           emitBlocks(begin, known, end, lastKey);
+           return {both};
+         });
 }
 
 /// Which runs the bound item has, and the keys that they are cut to.
@@ -175,17 +201,26 @@ void KernelEmitter::emitTileRuns(Value b, Value h, Value tile, Value begin,
                                  Value end) {
   e.when(e.icmp(P::slt, begin, end), [&]() {
     std::pair<Value, Value> runs = tileRunsOf(b, h, tile);
+    auto classOf = [&](Value run) { return e.land(run, e.c(3)); };
+    auto isFull = [&](Value run) {
+      return e.icmp(P::eq, classOf(run), e.c(2));
+    };
     e.loop(runs.first, runs.second, e.c(1), {e.c(0)},
            [&](Value i, ValueRange carried) -> Values {
-             Value run = loadTileRun(i);
-             Value cls = e.land(run, e.c(3));
-             Value next = endOfTileRun(run);
-             Value from = e.max(carried[0], begin), to = e.min(next, end);
-             to = e.select(e.icmp(P::eq, cls, e.c(0)), from, to);
+             Value run = loadTileRun(i), done = endOfTileRun(run);
+             Value from = e.max(carried[0], begin), to = e.min(done, end);
+             to = e.select(e.icmp(P::eq, classOf(run), e.c(0)), from, to);
+             Value known = e.select(isFull(run), to, from);
+             // The partial run that follows, as far as it goes.
+             Value more = e.add(i, e.c(1)), last = e.sub(runs.second, e.c(1));
+             Value next = loadTileRun(e.min(more, last));
+             Value both = e.land(isFull(run), mayShareBlocks(from, to, done));
+             both = e.land(both, e.icmp(P::eq, classOf(next), e.c(1)));
+             done = e.select(both, endOfTileRun(next), done);
+             to = e.select(both, e.min(done, end), to);
              Value lastKey = endOfTileRun(loadTileRun(lastTileRun(runs)));
-             emitBlocks(from, to, e.icmp(P::eq, cls, e.c(2)),
-                        e.min(lastKey, end));
-             return {next};
+             emitBlocks(from, known, to, e.min(lastKey, end));
+             return {done};
            });
   });
 }

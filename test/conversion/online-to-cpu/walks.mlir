@@ -17,10 +17,15 @@
 // CHECK: %[[CLASS:.*]] = arith.andi %[[ENTRY]], %c3_i64{{[_0-9]*}} : i64
 // CHECK: %[[EMPTY:.*]] = arith.cmpi eq, %[[CLASS]], %c0_i64{{[_0-9]*}} : i64
 // CHECK: %[[END:.*]] = arith.select %[[EMPTY]], %[[BEGIN:.*]], %{{.*}} : i64
-// CHECK: %[[FULL:.*]] = arith.cmpi eq, %[[CLASS]], %c2_i64{{[_0-9]*}} : i64
-// CHECK: scf.for %{{.*}} = %[[BEGIN]] to %[[END]] step %c256_i64
+// CHECK: %[[FULL:.*]] = arith.cmpi eq, %{{.*}}, %c2_i64{{[_0-9]*}} : i64
+// CHECK: %[[KNOWN:.*]] = arith.select %[[FULL]], %[[END]], %[[BEGIN]] : i64
+// A partial run after a full one shares its blocks.
+// CHECK: %[[LAST:.*]] = arith.select %{{.*}}, %{{.*}}, %[[END]] : i64
+// CHECK: scf.for %[[N0:.*]] = %[[BEGIN]] to %[[LAST]] step %c256_i64
+// CHECK: arith.subi %[[KNOWN]], %[[N0]] : i64
 // The reads of the mask lie behind the class, once.
-// CHECK: scf.if %[[FULL]] -> (i64) {
+// CHECK: %[[WHOLE:.*]] = arith.cmpi sge, %{{.*}}, %{{.*}} : i64
+// CHECK: scf.if %[[WHOLE]] -> (i64) {
 // CHECK: } else {
 // CHECK: arith.cmpi eq, %{{.*}}, %{{.*}} : vector<32xi32>
 // CHECK: }

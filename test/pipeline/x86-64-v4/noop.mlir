@@ -15,8 +15,9 @@
 // The exponential.
 // CHECK: vrndscaleps $8
 // CHECK: vscalefps
-// One step of the values.
-// CHECK: vbroadcastss {{.*}}(%r{{[^i].*}}), %zmm
+// One step of the values: two loads of a row of values, eight broadcasts of its
+// weights.
+// CHECK: prefetcht1
 // CHECK-NOT: Spill
 // CHECK-COUNT-16: vfmadd231ps %zmm{{.*}}, %zmm{{.*}}, %zmm
 // CHECK-NOT: Spill

@@ -16,12 +16,17 @@ def ConvertOnlineToCPU : Pass<"convert-online-to-cpu", "::mlir::ModuleOp"> {
     widened to contiguous scratch where their type or strides ask for it. Per
     block and panel: the scores of a group of keys at a time (as many as
     accumulators fit the registers), one pass over them (mods, mask, maximum,
-    weights), then O += P·V, a group of features at a time. The mask of an
-    element that is not full is evaluated first, into one bit per lane and key:
-    groups of keys that no lane sees are skipped, groups that all lanes see run
-    without mask code, and those that only one register of a panel sees are
-    multiplied for it alone. In the last blocks of an item each step of the values also
-    fetches a line that the item or the one after it is the first to touch.
+    weights), then O += P·V, a group of rows at a time: lanes are features there,
+    weights are broadcast and O lies in rows (a group of features at a time, lanes
+    being rows, in exact kernels and where a region of the normaliser makes or
+    finishes elements of O). The mask of an element that is not full is evaluated
+    first, into one bit per lane and key: groups of keys that no lane sees are
+    skipped, groups that all lanes see run without mask code, scores that only one
+    register of a panel sees are multiplied for it alone, and each group of rows
+    meets the values of the groups of keys that one of its rows sees. A partial
+    element shares blocks with the full one before it. In the last blocks of an
+    item the steps of both products also fetch a line each that the item or the
+    one after it is the first to touch.
 
     A schedule with `split` (few queries, many keys) makes rows of the queries of
     all heads of a key head and items of parts of the keys; the part that is ready
