@@ -1,5 +1,6 @@
 //===- ThreadPool.cpp - The threads of the process ------------------------===//
 #include "fovea/Runtime/ThreadPool.h"
+#include "Placement.h"
 #include "Scheduler.h"
 #include "ThreadCount.h"
 
@@ -10,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <thread>
 #include <utility>
 #if defined(__x86_64__)
 #include <xmmintrin.h>
@@ -42,6 +44,9 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds pollInterval(40);
 /// How long a caller waits for a worker to turn up before it computes itself.
 constexpr std::chrono::seconds patience(1);
+/// How long a caller that has nothing left to do looks for the end of the last
+/// items before it sleeps: waking it takes as long.
+constexpr std::chrono::microseconds lookout(100);
 
 std::atomic<int> requestedThreads{0};
 /// Set in workers: a nested call runs in place, or all workers might wait for
@@ -64,6 +69,8 @@ public:
   void runAsWorker();
   /// Waits until nothing runs any more. Takes over where no worker turns up.
   void wait(const Scheduler::CallScope &call);
+  /// Looks for the end for a moment.
+  void lookForEnd() const;
   /// Nothing starts from here on. Throws what a body threw.
   bool close();
 
@@ -91,13 +98,14 @@ private:
   const int64_t count, chunk;
   const ParallelOptions options;
   const ThreadPool::Body body;
+  const int callersProcessor = currentProcessor();
   std::atomic<int64_t> next{0};
   std::atomic<bool> stopped{false}, cancelled{false}, outOfMemory{false};
+  std::atomic<int> active{0}; // changed with the mutex held
 
   std::mutex mutex; // guards what follows
   std::condition_variable left;
   bool closed = false;
-  int active = 0;
   unsigned nextWorker = 1; // the caller is 0
 };
 
@@ -143,6 +151,10 @@ void Job::runAsWorker() {
     ++active;
     worker = nextWorker++;
   }
+  // A worker may be woken where the caller runs, which then waits for it
+  // however many processors are idle. One that only waits has left already.
+  if (options.callerComputes || !options.shouldCancel)
+    leaveProcessor(callersProcessor);
   bool before = std::exchange(insideWorker, true);
   {
     FloatEnvironmentScope environment;
@@ -156,7 +168,19 @@ void Job::runAsWorker() {
     left.notify_all();
 }
 
+void Job::lookForEnd() const {
+  auto until = Clock::now() + lookout;
+  while (active > 0 && Clock::now() < until)
+#if defined(__x86_64__)
+    _mm_pause();
+#else
+    std::this_thread::yield();
+#endif
+}
+
 void Job::wait(const Scheduler::CallScope &call) {
+  if (exhausted())
+    lookForEnd();
   auto lastActive = Clock::now();
   std::unique_lock<std::mutex> lock(mutex);
   while (!(exhausted() && active == 0)) {

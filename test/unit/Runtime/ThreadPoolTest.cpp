@@ -1,6 +1,7 @@
 //===- ThreadPoolTest.cpp - The threads of the process --------------------===//
 
 #include "fovea/Runtime/ThreadPool.h"
+#include "../../../lib/Runtime/Threads/Placement.h"
 #include "../../../lib/Runtime/Threads/ThreadCount.h"
 
 #include "gtest/gtest.h"
@@ -10,6 +11,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <mutex>
+#include <sched.h>
 #include <set>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -43,6 +45,35 @@ bool coversAll(int64_t count, const ParallelOptions &options) {
 }
 
 int never(void *) { return 0; }
+
+TEST(Placement, ThreadsLeaveTheCallersProcessor) {
+  std::thread([] {
+    cpu_set_t before, after;
+    ASSERT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);
+    if (CPU_COUNT(&before) < 2)
+      GTEST_SKIP() << "one processor";
+    // Wherever else it may be moved meanwhile: it was there, and it left.
+    for (int i = 0; i < CPU_SETSIZE; ++i) {
+      if (!CPU_ISSET(i, &before))
+        continue;
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET(i, &one);
+      ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+      EXPECT_EQ(leaveProcessor(i), i); // it may not run anywhere else
+      EXPECT_EQ(sched_getaffinity(0, sizeof(after), &after), 0);
+      EXPECT_TRUE(CPU_EQUAL(&one, &after));
+      ASSERT_EQ(sched_setaffinity(0, sizeof(before), &before), 0);
+      int left = currentProcessor();
+      if (left == i) {
+        EXPECT_NE(leaveProcessor(left), left);
+      }
+      EXPECT_EQ(sched_getaffinity(0, sizeof(after), &after), 0);
+      EXPECT_TRUE(CPU_EQUAL(&before, &after));
+    }
+    EXPECT_NE(leaveProcessor(-2), -2); // nobody's: stays where it is
+  }).join();
+}
 
 TEST_F(Threads, EveryItemRunsOnce) {
   for (int threads : {1, 2, 8})

@@ -1,0 +1,34 @@
+//===- Placement.cpp - Which processor a thread runs on -------------------===//
+#include "Placement.h"
+
+#include <sched.h>
+
+using namespace fovea;
+
+int fovea::currentProcessor() { return sched_getcpu(); }
+
+int fovea::leaveProcessor(int processor) {
+  int own = currentProcessor();
+  if (own < 0 || own != processor)
+    return own;
+  constexpr int most = 1 << 16; // processors of the largest set that is tried
+  for (int bits = CPU_SETSIZE; bits <= most; bits *= 2) {
+    cpu_set_t *set = CPU_ALLOC(bits);
+    if (!set)
+      return own;
+    size_t size = CPU_ALLOC_SIZE(bits);
+    bool found = sched_getaffinity(0, size, set) == 0;
+    if (found && CPU_COUNT_S(size, set) > 1 && CPU_ISSET_S(own, size, set)) {
+      CPU_CLR_S(own, size, set);
+      if (sched_setaffinity(0, size, set) == 0) {
+        processor = currentProcessor();
+        CPU_SET_S(own, size, set);
+        sched_setaffinity(0, size, set);
+      }
+    }
+    CPU_FREE(set);
+    if (found)
+      break;
+  }
+  return processor;
+}
