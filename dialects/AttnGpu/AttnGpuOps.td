@@ -53,6 +53,11 @@ def AttnGpu_ForBlocksOp : AttnGpu_Op<"for_blocks", [SingleBlock, AttrSizedOperan
     the last one down, then the others. The last number comes first, then the
     rest. Where there is none the body runs once with no key belonging.
 
+    With `cut_front` no block goes beyond its segment's end: those that are not
+    whole are laid out from there down, the last of them from before its segment's
+    begin, perhaps from before key 0. The second argument then is not a number of
+    keys but the first one that belongs.
+
     `list` takes the elements from one row of a block mask instead, as
     `list.count` and `list.element` number them; `unmasked` is as theirs. With
     `joint` they are those of the joint list of two rows (`joint.count`), in its
@@ -61,13 +66,15 @@ def AttnGpu_ForBlocksOp : AttnGpu_Op<"for_blocks", [SingleBlock, AttrSizedOperan
     Constraints:
     - (C3) body arguments are (index, index, i1, carried types…), the yield gives
       the carried types, and so do the results
-    - (C4) one begin, end and class per segment, at least one; none beside a list
+    - (C4) one begin, end and class per segment, at least one; none beside a list,
+      which is not `cut_front`
     - (C29) as `list.count`; joint lists have two groups
 
     Example:
     ```mlir
     %o = attn_gpu.for_blocks (%n0, %count, %full) in [%c0, %end) full step 128
         iter(%acc = %zero) -> (!attn_gpu.frag<64x128xf32, quad>) { … }
+    attn_gpu.for_blocks (%n0, %from, %full) in [%c0, %end) full step 128 attributes {cut_front} { … }
     attn_gpu.for_blocks (%n0, %count, %full) in list %classes[%b, %h, %row] tile(%kt) length(%n)
         : memref<?x?x?x?xi8> step 128 { … }
     attn_gpu.for_blocks (%n0, %count, %full) in list %classes[%b, %h, %mt] joint(%qt) tile(%kt)
@@ -79,7 +86,7 @@ def AttnGpu_ForBlocksOp : AttnGpu_Op<"for_blocks", [SingleBlock, AttrSizedOperan
                        Optional<Index>:$queryTile, Optional<Index>:$keyTile,
                        Optional<Index>:$length,
                        Variadic<AnyType>:$inits, DenseI32ArrayAttr:$classes, I64Attr:$step,
-                       UnitAttr:$unmasked);
+                       UnitAttr:$unmasked, UnitAttr:$cut_front);
   let results = (outs Variadic<AnyType>:$results);
   let regions = (region SizedRegion<1>:$body);
   let hasCustomAssemblyFormat = 1;

@@ -96,7 +96,10 @@ llvm::Error runOnGPU(Kernel &kernel, const LaunchView &view,
   if (view.pageLength)
     return makeError(FOVEA_UNSUPPORTED,
                      "page_table: pages are read on the CPU alone");
-  auto cuda = kernel.getCudaKernel();
+  auto form = kernel.chooseGPUForm(view);
+  if (!form)
+    return form.takeError();
+  auto cuda = kernel.getCudaKernel(*form);
   return cuda ? (*cuda)->launch(view, key) : cuda.takeError();
 }
 
@@ -141,7 +144,10 @@ llvm::Error runWhole(Kernel &kernel, LaunchView &view) {
 
 llvm::Error cudaWorkspace(Kernel &kernel, const LaunchView &view,
                           size_t &bytes) {
-  auto cuda = kernel.getCudaKernel();
+  auto form = kernel.chooseGPUForm(view);
+  if (!form)
+    return form.takeError();
+  auto cuda = kernel.getCudaKernel(*form);
   if (!cuda)
     return cuda.takeError();
   auto found = (*cuda)->getWorkspace(view);
@@ -219,11 +225,8 @@ extern "C" fovea_status fovea_kernel_object(fovea_kernel *kernel,
 /// again.
 static bool relaunch(const std::shared_ptr<Kernel> &kernel,
                      const LaunchKey &key) {
-  auto cuda = kernel->getCudaKernel();
-  if (cuda)
-    return (*cuda)->relaunch(key);
-  llvm::consumeError(cuda.takeError());
-  return false;
+  return llvm::any_of(kernel->getLoadedCudaKernels(),
+                      [&](CudaKernel *cuda) { return cuda->relaunch(key); });
 }
 
 extern "C" fovea_status fovea_kernel_launch(fovea_kernel *kernel,

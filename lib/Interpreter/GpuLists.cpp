@@ -284,6 +284,17 @@ FailureOr<Walk> GpuCoroutine::orderList(ForBlocksOp op) {
   return walk;
 }
 
+/// Whole blocks of a full segment from its begin on, the others from its end
+/// down, with the first key that belongs in place of a count.
+static void addCutInFront(Walk &walk, int64_t begin, int64_t end, int64_t step,
+                          online::ClassKind kind) {
+  if (kind == online::ClassKind::Full)
+    for (; end - begin >= step; begin += step)
+      walk.push_back({begin, begin, kind});
+  for (int64_t last = end; last > begin; last -= step)
+    walk.push_back({last - step, begin, online::ClassKind::Partial});
+}
+
 std::shared_ptr<const Walk> GpuCoroutine::orderBlocks(ForBlocksOp op) {
   auto walk = std::make_shared<Walk>();
   int64_t step = op.getStep();
@@ -297,6 +308,10 @@ std::shared_ptr<const Walk> GpuCoroutine::orderBlocks(ForBlocksOp op) {
     for (auto [index, begin, end] :
          llvm::enumerate(op.getBegins(), op.getEnds())) {
       auto kind = static_cast<online::ClassKind>(op.getClasses()[index]);
+      if (op.getCutFront()) {
+        addCutInFront(all, integer(begin), integer(end), step, kind);
+        continue;
+      }
       for (int64_t n = integer(begin); n < integer(end); n += step) {
         int64_t count = std::min(step, integer(end) - n);
         // An element that is not whole needs its mask.
@@ -310,6 +325,7 @@ std::shared_ptr<const Walk> GpuCoroutine::orderBlocks(ForBlocksOp op) {
       std::rotate(walk->begin(), walk->end() - 1, walk->end());
   }
   if (walk->empty())
-    walk->push_back({0, 0, online::ClassKind::Partial});
+    walk->push_back(
+        {op.getCutFront() ? -step : 0, 0, online::ClassKind::Partial});
   return walk;
 }

@@ -18,15 +18,14 @@ FailureOr<MatrixRef> GpuCoroutine::readRows(Operation *op, Value viewValue,
                                             int64_t row, int64_t rows,
                                             int64_t columns, Type elementType) {
   const RowView &view = *get<std::shared_ptr<RowView>>(viewValue);
-  if (row < 0)
-    return op->emitError() << "row " << row << " lies before the view";
   if (!gpu->data)
     return MatrixRef();
   DType type = elementType.isBF16() ? DType::BF16 : DType::F16;
   auto matrix = std::make_shared<GpuMatrix>(rows, columns);
   int64_t stride = columnStride(view);
-  // Rows past the end stay zero.
-  for (int64_t i = 0; i < rows && row + i < view.rows; ++i) {
+  // Rows before the first one and past the end stay zero.
+  for (int64_t i = std::max<int64_t>(-row, 0); i < rows && row + i < view.rows;
+       ++i) {
     int64_t offset;
     if (failed(rowOffset(op, view, row + i, offset)))
       return failure();

@@ -28,6 +28,7 @@ void fovea::addAttnToAttnGpuPasses(OpPassManager &passes,
   ConvertAttnToOnlineOptions convert;
   convert.target = "sm_90a";
   convert.schedule = options.schedule;
+  convert.perBatch = options.perBatch;
   passes.addPass(createConvertAttnToOnline(convert));
   passes.addPass(attn::createAttnVerifyLowered());
   simplify(passes);

@@ -57,8 +57,13 @@ struct HopperPipelineOptions : PassPipelineOptions<HopperPipelineOptions> {
   Option<std::string> schedule{
       *this, "schedule",
       llvm::cl::desc("Fixed entries of the schedule, as in \"n=128,pin=1\"")};
+  Option<bool> perBatch{*this, "per-batch",
+                        llvm::cl::desc("Read offsets and lengths per batch"),
+                        llvm::cl::init(false)};
   ListOption<std::string> params{
       *this, "params", llvm::cl::desc("Compile-time parameters, as in W=64")};
+
+  HopperCompileOptions get() const { return {schedule, perBatch}; }
 };
 } // namespace
 
@@ -67,12 +72,12 @@ void fovea::registerPipelines() {
       "fovea-attn-gpu-pipeline",
       "Level 1 to level 3 in its role form for sm_90a",
       [](OpPassManager &passes, const HopperPipelineOptions &options) {
-        addAttnToAttnGpuPasses(passes, {options.schedule}, options.params);
+        addAttnToAttnGpuPasses(passes, options.get(), options.params);
       });
   static PassPipelineRegistration<HopperPipelineOptions> toNVVM(
       "fovea-sm90a-pipeline", "Level 1 to the LLVM dialect for sm_90a",
       [](OpPassManager &passes, const HopperPipelineOptions &options) {
-        addAttnToAttnGpuPasses(passes, {options.schedule}, options.params);
+        addAttnToAttnGpuPasses(passes, options.get(), options.params);
         passes.addPass(createConvertAttnGpuToNVVMPass());
       });
   static PassPipelineRegistration<CPUPipelineOptions> toOnline(

@@ -96,14 +96,24 @@ llvm::Expected<GPUTarget> fovea::resolveGPUTarget(StringRef name) {
   return GPUTarget{name.str(), std::move(*ptxas)};
 }
 
+namespace {
+/// What a kernel is made of, but for its schedule.
+struct Source {
+  const Program &program;
+  const GPUTarget &target;
+  bool perBatch;
+};
+} // namespace
+
 static llvm::Expected<PTXKernel> lowerToPTX(const Program &program,
-                                            StringRef schedule) {
+                                            StringRef schedule, bool perBatch) {
   Session session;
   auto module = buildAttnModule(program, session.get());
   if (!module)
     return module.takeError();
   HopperCompileOptions options;
   options.schedule = schedule.str();
+  options.perBatch = perBatch;
   if (failed(lowerAttnToNVVM(**module, options)))
     return session.error("lowering to sm_90a");
   return emitPTX(**module);
@@ -140,10 +150,8 @@ namespace {
 class Attempt {
 public:
   /// Where something else `isLeft` to try, none of a kernel that cannot fit.
-  static llvm::Expected<std::optional<Attempt>> start(const Program &program,
-                                                      const GPUTarget &target,
-                                                      StringRef schedule,
-                                                      bool isLeft);
+  static llvm::Expected<std::optional<Attempt>>
+  start(const Source &source, StringRef schedule, bool isLeft);
   /// `fault` says what it failed by.
   llvm::Expected<Artifact> finish(const GPUTarget &target, PtxasFault &fault);
   /// Whether it holds many values that it reads for each score or key: such
@@ -162,16 +170,15 @@ private:
 };
 } // namespace
 
-llvm::Expected<std::optional<Attempt>> Attempt::start(const Program &program,
-                                                      const GPUTarget &target,
-                                                      StringRef schedule,
-                                                      bool isLeft) {
-  auto kernel = lowerToPTX(program, schedule);
+llvm::Expected<std::optional<Attempt>>
+Attempt::start(const Source &source, StringRef schedule, bool isLeft) {
+  auto kernel = lowerToPTX(source.program, schedule, source.perBatch);
   if (!kernel)
     return kernel.takeError();
   if (isLeft && countLines(kernel->ptx) > kMostLines)
     return std::nullopt;
   Attempt made(std::move(*kernel));
+  const GPUTarget &target = source.target;
   if (target.ptxas) {
     auto assembling =
         Assembling::start(*target.ptxas, made.kernel.ptx, target.name);
@@ -217,10 +224,9 @@ llvm::Expected<Artifact> Attempt::finish(const GPUTarget &target,
 }
 
 /// What does not even lower is no attempt.
-static std::optional<Attempt> tryStart(const Program &program,
-                                       const GPUTarget &target,
-                                       StringRef schedule, bool isLeft) {
-  auto attempt = Attempt::start(program, target, schedule, isLeft);
+static std::optional<Attempt> tryStart(const Source &source, StringRef schedule,
+                                       bool isLeft) {
+  auto attempt = Attempt::start(source, schedule, isLeft);
   if (attempt)
     return std::move(*attempt);
   llvm::consumeError(attempt.takeError());
@@ -241,7 +247,9 @@ static std::string explainFallback(StringRef schedule, PtxasFault fault) {
 /// first one fails or looks like it.
 llvm::Expected<Artifact> fovea::compileProgramForGPU(const Program &program,
                                                      const GPUTarget &target,
-                                                     StringRef schedule) {
+                                                     StringRef schedule,
+                                                     bool perBatch) {
+  const Source source{program, target, perBatch};
   llvm::SmallVector<StringRef> schedules{schedule};
   if (schedule.empty() && target.ptxas)
     llvm::append_range(
@@ -250,7 +258,7 @@ llvm::Expected<Artifact> fovea::compileProgramForGPU(const Program &program,
   const auto width =
       static_cast<size_t>(std::clamp(ThreadPool::numThreads() + 1, 2, 4));
   auto isLeft = [&](size_t i) { return i + 1 < schedules.size(); };
-  auto begun = Attempt::start(program, target, schedule, isLeft(0));
+  auto begun = Attempt::start(source, schedule, isLeft(0));
   if (!begun)
     return begun.takeError();
   size_t ahead = !*begun || (*begun)->readsMuch() ? width - 1 : 0;
@@ -261,8 +269,7 @@ llvm::Expected<Artifact> fovea::compileProgramForGPU(const Program &program,
   for (size_t i = 0; i < schedules.size(); ++i, ahead = width - 1) {
     while (attempts.size() < schedules.size() && attempts.size() <= i + ahead) {
       size_t next = attempts.size();
-      attempts.push_back(
-          tryStart(program, target, schedules[next], isLeft(next)));
+      attempts.push_back(tryStart(source, schedules[next], isLeft(next)));
     }
     if (!attempts[i])
       continue;
@@ -285,7 +292,7 @@ llvm::Expected<Artifact> fovea::compileProgramForGPU(const Program &program,
   if (failure)
     return makeError(failure->first, failure->second);
   // None of the others lowers.
-  auto only = Attempt::start(program, target, schedule, /*isLeft=*/false);
+  auto only = Attempt::start(source, schedule, /*isLeft=*/false);
   if (!only)
     return only.takeError();
   PtxasFault fault;
@@ -309,7 +316,7 @@ llvm::Expected<std::string> fovea::printGPULevel(const Program &program,
                                                  StringRef schedule,
                                                  StringRef level) {
   if (level == "asm") {
-    auto kernel = lowerToPTX(program, schedule);
+    auto kernel = lowerToPTX(program, schedule, /*perBatch=*/false);
     return kernel ? llvm::Expected<std::string>(std::move(kernel->ptx))
                   : kernel.takeError();
   }

@@ -25,7 +25,8 @@ std::string hashText(llvm::StringRef text) {
 
 std::string formName(KernelForm form) {
   return "i" + std::to_string(form.indexBits) + (form.exact ? "exact" : "") +
-         (form.fewQueries ? "few" : "") + (form.paged ? "paged" : "");
+         (form.fewQueries ? "few" : "") + (form.paged ? "paged" : "") +
+         (form.perBatch ? "perbatch" : "");
 }
 
 /// Entries are two numbers, then texts behind their lengths.
@@ -322,7 +323,7 @@ std::string Kernel::targetName() const {
 }
 
 llvm::Expected<Artifact> Kernel::makeArtifact(KernelForm form) const {
-  return gpu ? compileProgramForGPU(program, *gpu, schedule)
+  return gpu ? compileProgramForGPU(program, *gpu, schedule, form.perBatch)
              : compileProgram(program, *target, schedule, form);
 }
 
@@ -375,15 +376,39 @@ llvm::Expected<KernelForm> Kernel::chooseForm(const LaunchView &view) {
   return form;
 }
 
-llvm::Expected<CudaKernel *> Kernel::getCudaKernel() {
-  Loaded *found = loaded[0].load(std::memory_order_acquire);
+llvm::Expected<CudaKernel *> Kernel::getCudaKernel(KernelForm form) {
+  Loaded *found = loaded[form.index()].load(std::memory_order_acquire);
   if (!found) {
-    auto made = CompileService::get().load(*this, {}, nullptr);
+    auto made = CompileService::get().load(*this, form, nullptr);
     if (!made)
       return made.takeError();
     found = *made;
   }
   return found->cuda.get();
+}
+
+/// Kernels of lists of tiles have one form, which says what it does not take.
+llvm::Expected<KernelForm> Kernel::chooseGPUForm(const LaunchView &view) {
+  auto usual = getCudaKernel();
+  if (!usual)
+    return usual.takeError();
+  auto isAll = [](llvm::ArrayRef<int64_t> values, int64_t whole) {
+    return llvm::all_of(values, [&](int64_t one) { return one == whole; });
+  };
+  bool isWhole = isAll(view.qOffset, 0) && isAll(view.kvOffset, 0) &&
+                 isAll(view.qLengths, view.queryLength) &&
+                 isAll(view.kvLengths, view.kvLength);
+  KernelForm form;
+  form.perBatch = !isWhole && (*usual)->getManifest().hasPerBatchForm;
+  return form;
+}
+
+llvm::SmallVector<CudaKernel *, 2> Kernel::getLoadedCudaKernels() const {
+  llvm::SmallVector<CudaKernel *, 2> found;
+  for (const std::atomic<Loaded *> &slot : loaded)
+    if (Loaded *one = slot.load(std::memory_order_acquire))
+      found.push_back(one->cuda.get());
+  return found;
 }
 
 llvm::Expected<std::string> Kernel::getObject() {

@@ -208,6 +208,15 @@ llvm::Error CudaKernel::checkPromises(const LaunchView &view,
         if (value != whole)
           return refuse(Twine(name) + ": must be " + Twine(whole) + " on " +
                         manifest.arch + ", got " + Twine(value));
+  if (const KernelArgument *argument = manifest.getPerBatch())
+    for (auto [name, given, length] :
+         {std::tuple("q_offset", &view.qOffset, view.queryLength),
+          std::tuple("kv_offset", &view.kvOffset, view.kvLength)})
+      for (int64_t value : *given)
+        if (value < 0 || value > argument->positions - length)
+          return refuse(Twine(name) + ": must be 0 to " +
+                        Twine(argument->positions - length) + " on " +
+                        manifest.arch + ", got " + Twine(value));
   for (const LaunchCondition &condition : manifest.conditions)
     if (!condition.holds.evaluate(values))
       return refuse(condition.sentence);
@@ -236,6 +245,7 @@ private:
   llvm::Error pack(llvm::ArrayRef<KernelArgument> list);
   llvm::Error pack(const KernelArgument &argument);
   llvm::Error packMap(const KernelArgument &argument);
+  void packPerBatch(const KernelArgument &argument);
   bool liesInScratch(unsigned tensor) const {
     return tensor == SignedQTensor && values.sizes[LaunchValues::SIGN] < 1;
   }
@@ -288,6 +298,18 @@ llvm::Error CudaKernel::Launcher::packMap(const KernelArgument &argument) {
   return llvm::Error::success();
 }
 
+/// There are no more batches than have room, and none of them has a position
+/// beyond 32 bits: that has been checked.
+void CudaKernel::Launcher::packPerBatch(const KernelArgument &argument) {
+  std::vector<int32_t> all;
+  for (const auto *values :
+       {&view.qOffset, &view.kvOffset, &view.qLengths, &view.kvLengths}) {
+    llvm::append_range(all, *values);
+    all.resize(llvm::alignTo(all.size(), argument.batches));
+  }
+  packed.add(all.data(), all.size() * sizeof(int32_t));
+}
+
 llvm::Error CudaKernel::Launcher::pack(const KernelArgument &argument) {
   switch (argument.kind) {
   case Kind::TensorMap:
@@ -310,6 +332,9 @@ llvm::Error CudaKernel::Launcher::pack(const KernelArgument &argument) {
     break;
   case Kind::I64:
     packed.add(argument.value.evaluate(values));
+    break;
+  case Kind::PerBatch:
+    packPerBatch(argument);
     break;
   case Kind::Scale:
     packed.add(static_cast<float>(view.scales[argument.pair]));

@@ -27,6 +27,7 @@ public:
   }
   template <typename T> void add(T value) { add(&value, sizeof value, 8); }
   void add(const TensorMap &map) { add(map.bytes, sizeof map.bytes, 64); }
+  void add(const void *bytes, size_t size) { add(bytes, size, 8); }
   /// The argument added last is, or is a map of, this tensor's address, which
   /// is another one in a later launch.
   void follow(unsigned tensor, int64_t address, bool isMap) {

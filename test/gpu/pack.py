@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from fovea_gpu import prototype
-from fovea_gpu.variants import VARIANTS
+from fovea_gpu.variants import PER_BATCH, VARIANTS
 
 LIMIT = 64 << 20
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,6 +82,17 @@ def fovea_entries(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
                     arguments = (variant, dtype, D, schedule, lse)
                     name = f"{variant} D{D} {dtype} {schedule or ''}".strip()
                     yield name, lambda a=arguments: compile_fovea(*a)
+
+
+def per_batch_entries(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+    """Name and maker of each kernel that reads offsets and lengths."""
+    for variant, schedules in PER_BATCH.items():
+        for D in options.head_dims:
+            for dtype in options.dtypes:
+                lse = VARIANTS[variant].normalizer != "sigmoid"
+                arguments = (variant, dtype, D, schedules[D], lse)
+                name = f"{variant} D{D} {dtype} {schedules[D]}"
+                yield name, lambda a=arguments: compile_fovea(*a)
 
 
 def prototype_entries(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
@@ -144,6 +155,8 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     options = parse_arguments()
     makers = [] if options.no_fovea else list(fovea_entries(options))
+    if not options.no_fovea and not options.schedule:
+        makers += per_batch_entries(options)
     makers += prototype_entries(options)
     entries, failed = [], 0
     for name, make in makers:

@@ -77,6 +77,8 @@ void registerPipelines();
 struct HopperCompileOptions {
   /// "groups=2,n=128"; empty: the measured defaults.
   std::string schedule;
+  /// Offsets and lengths are read, of each batch; else 0 and whole.
+  bool perBatch = false;
 };
 
 /// Level 1 to level 3 in its role form: `attn_gpu` with a budget, for sm_90a.

@@ -33,10 +33,11 @@ llvm::Expected<GPUTarget> resolveGPUTarget(llvm::StringRef name);
 std::vector<std::string> hostGPUTargets();
 
 /// Compiles a complete program to a cubin, or to PTX where nothing assembles,
-/// with its manifest.
+/// with its manifest. `perBatch`: the form that reads offsets and lengths.
 llvm::Expected<Artifact> compileProgramForGPU(const Program &program,
                                               const GPUTarget &target,
-                                              llvm::StringRef schedule);
+                                              llvm::StringRef schedule,
+                                              bool perBatch = false);
 
 /// The text of a level below "attn": "online", "target", "llvm", "asm" (PTX).
 llvm::Expected<std::string> printGPULevel(const Program &program,

@@ -31,11 +31,13 @@ struct KernelForm {
   bool fewQueries = false;
   /// Reads pages; of the form for few queries alone.
   bool paged = false;
+  /// Of a GPU: reads offsets and lengths.
+  bool perBatch = false;
   unsigned index() const {
-    return (paged ? 8 : 0) + (fewQueries ? 4 : 0) + (indexBits == 64 ? 2 : 0) +
-           (exact ? 1 : 0);
+    return (perBatch ? 16 : 0) + (paged ? 8 : 0) + (fewQueries ? 4 : 0) +
+           (indexBits == 64 ? 2 : 0) + (exact ? 1 : 0);
   }
-  static constexpr unsigned count = 16;
+  static constexpr unsigned count = 32;
 };
 
 /// What compiling gives and what the disk cache holds.
@@ -74,7 +76,11 @@ public:
   /// The form that computes a call of a CPU kernel, by its shape alone.
   llvm::Expected<KernelForm> chooseForm(const LaunchView &view);
   /// Of a GPU target.
-  llvm::Expected<CudaKernel *> getCudaKernel();
+  llvm::Expected<CudaKernel *> getCudaKernel(KernelForm form = {});
+  /// The form that computes a call of a GPU's kernel, by its arguments.
+  llvm::Expected<KernelForm> chooseGPUForm(const LaunchView &view);
+  /// The usual form, and the other one where it has been needed.
+  llvm::SmallVector<CudaKernel *, 2> getLoadedCudaKernels() const;
   llvm::Expected<std::string> getObject();
   /// "program", "attn", "online", "target", "llvm", "asm".
   llvm::Expected<std::string> getIR(llvm::StringRef level);

@@ -43,7 +43,7 @@ json::Value KernelEmitter::sizeOf(Value memref, unsigned dim) {
 }
 
 void KernelEmitter::addArgument(Type type, json::Object entry, Value *slot) {
-  isTensorMap.push_back(entry.get("tensor_map") != nullptr);
+  valueBytes.push_back(entry.get("tensor_map") ? kTensorMapBytes : 0);
   entries.push_back(std::move(entry));
   argumentTypes.push_back(type);
   argumentSlots.push_back(slot);
@@ -102,6 +102,53 @@ void KernelEmitter::addSize(Value memref, unsigned dim) {
     addArgument(e.i32, json::Object{{"i32", sizeOf(memref, dim)}}, &it->second);
 }
 
+/// What a launch gives of each batch, in the order of level 2's arguments. It
+/// comes by value, so that neither memory nor the stream is asked for anything.
+static constexpr StringLiteral kPerBatch[] = {"q_offset", "kv_offset",
+                                              "q_lengths", "kv_lengths"};
+static constexpr int64_t kMostBatches = 128;
+
+static int64_t findPerBatch(func::FuncOp func, Value memref) {
+  auto name = func.getArgAttrOfType<StringAttr>(
+      cast<BlockArgument>(memref).getArgNumber(), "attn.name");
+  const StringLiteral *found =
+      name ? llvm::find(kPerBatch, name.getValue()) : std::end(kPerBatch);
+  return found - std::begin(kPerBatch);
+}
+
+bool KernelEmitter::isPerBatch(Value memref) {
+  auto type = cast<MemRefType>(memref.getType());
+  return type.getRank() == 1 && type.getElementType().isInteger(64) &&
+         findPerBatch(func, memref) < int64_t(std::size(kPerBatch));
+}
+
+void KernelEmitter::addPerBatch() {
+  func.walk([&](memref::LoadOp load) {
+    readsBatches = true;
+    hasDeadRows |=
+        kPerBatch[findPerBatch(func, load.getMemRef())] == "q_lengths";
+  });
+  if (!readsBatches)
+    return;
+  addArgument(
+      e.ptr,
+      json::Object{{"per_batch", kMostBatches}, {"positions", kMaxPosition}},
+      &perBatch);
+  valueBytes.back() = 4 * kMostBatches * int64_t(std::size(kPerBatch));
+  conditions.push_back(json::Object{
+      {"if", json::Array{"le", "B", kMostBatches}},
+      {"else", "q: sm_90a kernels take offsets and lengths of at most " +
+                   std::to_string(kMostBatches) + " batches"}});
+}
+
+Value KernelEmitter::loadPerBatch(memref::LoadOp op) {
+  int64_t first = kMostBatches * findPerBatch(func, op.getMemRef());
+  Value place = e.add(known[op.getIndices()[0]].value, first);
+  Value address = LLVM::GEPOp::create(e.b, e.loc, e.ptr, e.i32, perBatch,
+                                      ArrayRef<LLVM::GEPArg>{place});
+  return LLVM::LoadOp::create(e.b, e.loc, e.i32, address, 4);
+}
+
 /// Of the tiles that lists are made of.
 json::Value KernelEmitter::tileExtent(bool ofQueries) {
   if (!maskParts)
@@ -142,6 +189,7 @@ void KernelEmitter::collectArguments() {
     }
   });
   collectList();
+  addPerBatch();
   for (BlockArgument argument : func.getArguments()) {
     if (argument.use_empty())
       continue;
@@ -207,11 +255,11 @@ void KernelEmitter::createFunction() {
     kernel->setAttr("nvvm.maxnreg", e.b.getI32IntegerAttr(168));
   else
     kernel->setAttr("nvvm.minctasm", e.b.getI32IntegerAttr(blocks));
-  auto bytes = LLVM::LLVMArrayType::get(e.b.getI8Type(), 128);
   Block *entry = kernel.addEntryBlock(e.b);
   for (size_t i = 0; i < argumentTypes.size(); ++i) {
     *argumentSlots[i] = entry->getArgument(i);
-    if (isTensorMap[i]) {
+    if (valueBytes[i]) {
+      auto bytes = LLVM::LLVMArrayType::get(e.b.getI8Type(), valueBytes[i]);
       kernel.setArgAttr(i, "llvm.byval", TypeAttr::get(bytes));
       kernel.setArgAttr(i, "llvm.align", e.b.getI64IntegerAttr(64));
       kernel.setArgAttr(i, "nvvm.grid_constant", e.b.getUnitAttr());
@@ -253,8 +301,10 @@ std::string KernelEmitter::manifest() {
                                     {"rank", memref.getRank()}});
   }
   int64_t rows = queries.getRows();
-  json::Value tiles =
-      json::Array{"mul", "B", "H", json::Array{"ceildiv", "M", rows}};
+  json::Value ofHead = json::Array{"ceildiv", "M", rows};
+  if (hasDeadRows)
+    ofHead = json::Array{"add", std::move(ofHead), 1};
+  json::Value tiles = json::Array{"mul", "B", "H", std::move(ofHead)};
   conditions.push_back(
       json::Object{{"if", json::Array{"lt", tiles, 1 << 30}},
                    {"else", "q: more tiles than sm_90a kernels number"}});
@@ -282,11 +332,16 @@ std::string KernelEmitter::manifest() {
       {"grid", json::Array{"min", tiles,
                            json::Array{"mul", "SM", attr("attn_gpu.blocks")}}},
       {"workspace", 256},
-      {"promises", json::Array{"whole_sequences"}},
       {"conditions", std::move(conditions)},
       {"arguments", std::move(entries)}};
+  if (!readsBatches) {
+    object["promises"] = json::Array{"whole_sequences"};
+    if (!findList())
+      object["forms"] = json::Array{"per_batch"};
+  }
   if (auto schedule = func->getAttrOfType<ScheduleAttr>("attn_gpu.schedule"))
-    object["schedule"] = printHopperSchedule(schedule);
+    object["schedule"] =
+        printHopperSchedule(schedule) + (readsBatches ? ",per_batch=1" : "");
   if (auto remarks = func->getAttrOfType<StringAttr>("online.remarks"))
     object["remarks"] = remarks.getValue();
   describePrologues(object, queries);

@@ -71,14 +71,16 @@ void KernelEmitter::waitBarrier(Value barrier, Value phase) {
              "r,r,~{memory}", {barrier, phase});
 }
 
-/// Coordinates of rows of one (batch, head) in a tensor map.
+/// Coordinates of rows of one (batch, head) in a tensor map, whose copies clip
+/// at the tensor's end.
 FailureOr<Values> KernelEmitter::coordinates(Operation *op, online::ViewOp view,
-                                             Value row) {
+                                             Value row, bool clips) {
   auto length = view.getLength()
                     ? view.getLength().getDefiningOp<memref::DimOp>()
                     : memref::DimOp();
   if (view.getIndices().size() != 2 || view.getPageTable() ||
-      (view.getLength() && (!length || length.getConstantIndex() != 2)))
+      (view.getLength() && clips &&
+       (!length || length.getConstantIndex() != 2)))
     return op->emitError("sm_90a kernels take whole sequences of (batch, head) "
                          "alone");
   Values list{e.c(0), known[row].value, e.c(0)};

@@ -19,7 +19,7 @@ static Value tensorOf(Operation *op) {
     return view.getSource();
   if (auto dim = dyn_cast<memref::DimOp>(op))
     return dim.getSource();
-  if (isa<attn::ExtentOp, attn::ReadOp>(op))
+  if (isa<attn::ExtentOp, attn::ReadOp, memref::LoadOp>(op))
     return op->getOperand(0);
   return {};
 }
@@ -59,6 +59,9 @@ LogicalResult KernelEmitter::checkForm() {
           cast<BlockArgument>(tensor).getOwner() != &func.front() ||
           !isa<MemRefType>(tensor.getType()))
         return op->emitError("needs a memref that is an argument");
+    if (auto load = dyn_cast<memref::LoadOp>(op))
+      if (!isPerBatch(load.getMemRef()))
+        return op->emitError("reads another memory than offsets and lengths");
     if (auto dim = dyn_cast<memref::DimOp>(op))
       if (!dim.getConstantIndex())
         return op->emitError("needs a constant dimension");

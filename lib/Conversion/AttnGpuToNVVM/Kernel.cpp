@@ -116,6 +116,10 @@ LogicalResult KernelEmitter::emitScalar(Operation *op) {
     known[op->getResult(0)] = scalars.index(size, 0, kMaxPosition);
     return success();
   }
+  if (auto load = dyn_cast<memref::LoadOp>(op)) {
+    known[load] = scalars.index(loadPerBatch(load), 0, kMaxPosition);
+    return success();
+  }
   SmallVector<Scalar> operands;
   for (Value operand : op->getOperands()) {
     if (isa<MemRefType>(operand.getType())) {

@@ -43,6 +43,9 @@ std::unique_ptr<PrologueKernel> makeJointKernel(MLIRContext *context,
 /// found ahead; else null.
 func::FuncOp findVisible(func::FuncOp func);
 
+/// Of a tensor map, which is an argument by value.
+inline constexpr int64_t kTensorMapBytes = 128;
+
 /// Emits one function as a kernel.
 class KernelEmitter : TensorAccess {
 public:
@@ -63,6 +66,9 @@ private:
   void addMap(Value memref, int64_t rows, int64_t columns);
   void addTensor(Value memref);
   void addSize(Value memref, unsigned dim);
+  bool isPerBatch(Value memref);
+  void addPerBatch();
+  Value loadPerBatch(memref::LoadOp op);
   Value getPointer(Value memref) override;
   Value getStride(Value memref, unsigned dim) override;
   Value getSize(Value memref, unsigned dim) override;
@@ -135,7 +141,14 @@ private:
   void emitFetch(TileFetchOp op);
   Value toldTile(TileFetchOp op);
   Value gridSize();
-  FailureOr<Values> coordinates(Operation *op, online::ViewOp view, Value row);
+  FailureOr<Values> coordinates(Operation *op, online::ViewOp view, Value row,
+                                bool clips = true);
+
+  /// Of rows and keys. Blocks that are cut in front may begin before key 0.
+  Interval promisedPositions() {
+    constexpr int64_t most = 256;
+    return {readsBatches ? -most : 0, kMaxPosition};
+  }
 
   // Products.cpp
   void emitStart(MmaStartOp op);
@@ -188,12 +201,16 @@ private:
   llvm::json::Array entries, conditions;
   SmallVector<Type> argumentTypes;
   SmallVector<Value *> argumentSlots;
-  SmallVector<bool> isTensorMap;
+  /// Of what is passed by value, in memory: its bytes, else 0.
+  SmallVector<int64_t> valueBytes;
   std::map<unsigned, Value> tensorMaps, pointers;
   std::map<std::pair<unsigned, unsigned>, Value> strides, sizes;
   std::map<unsigned, Value> scalarArguments;
-  Value counter, section, lastSection;
+  Value counter, section, lastSection, perBatch;
   bool isMasked = false, isScored = false;
+  /// Whether offsets and lengths are read, and whether the latter make dead
+  /// rows tiles of their own.
+  bool readsBatches = false, hasDeadRows = false;
   /// Of a mask whose lists are made ahead.
   std::optional<MaskParts> maskParts;
   /// The sorted lists of a block mask.

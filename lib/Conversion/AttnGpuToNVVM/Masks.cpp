@@ -259,7 +259,7 @@ FailureOr<Values> KernelEmitter::maskScores(MaskOp op, const Values &scores) {
   Value end = e.sub(count, column);
   Value firstRow = e.add(known[op.getM0()].value, row);
   Value firstColumn = e.add(known[op.getN0()].value, column);
-  Interval promised{0, kMaxPosition};
+  Interval promised = promisedPositions();
   Block none;
   bool hasRegion = !op.getBody().empty();
   Block &block = hasRegion ? op.getBody().front() : none;

@@ -158,7 +158,7 @@ LogicalResult KernelEmitter::emitMap(MapOp op) {
   Block &block = op.getBody().front();
   bool isFrag = isa<FragType>(op.getType());
   unsigned positions = op.getOrigins().size();
-  Interval promised{0, kMaxPosition};
+  Interval promised = promisedPositions();
   // The lane's first row and column, as global positions.
   Value firstRow, firstColumn;
   if (positions > 0)

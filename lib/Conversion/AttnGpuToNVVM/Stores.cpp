@@ -83,7 +83,7 @@ LogicalResult KernelEmitter::storeDirect(StoreTileOp op,
                                          ArrayRef<Value> packed) {
   auto view = op.getView().getDefiningOp<online::ViewOp>();
   Value memref = view.getSource();
-  FailureOr<Values> place = coordinates(op, view, op.getRow());
+  FailureOr<Values> place = coordinates(op, view, op.getRow(), /*clips=*/false);
   if (failed(place))
     return failure();
   Value zero = e.c(0);
@@ -134,7 +134,7 @@ LogicalResult KernelEmitter::storeDirect(StoreTileOp op,
 LogicalResult KernelEmitter::emitStoreRows(StoreRowsOp op) {
   auto view = op.getView().getDefiningOp<online::ViewOp>();
   Value memref = view.getSource();
-  FailureOr<Values> place = coordinates(op, view, op.getRow());
+  FailureOr<Values> place = coordinates(op, view, op.getRow(), /*clips=*/false);
   if (failed(place))
     return failure();
   Value length = known[view.getLength()].value;

@@ -92,15 +92,17 @@ chooseHopper(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
   bool classifies =
       op.hasMask() && needsScan(op, makeWalkRequest("sm_90a", options));
   request.hasBlocks = op.getBlockMask() || classifies;
+  request.perBatch = options.perBatch;
   request.text = options.schedule;
-  FailureOr<attn_gpu::ScheduleAttr> chosen = chooseHopperSchedule(
+  FailureOr<HopperSchedule> chosen = chooseHopperSchedule(
       op.getContext(), request, [&] { return op.emitError(); });
   if (failed(chosen))
     return failure();
-  AttnToOnlineSchedule schedule{online::ScheduleAttrInterface(*chosen)};
-  schedule.segmentAlignment = chosen->getN();
-  schedule.wholeSequences = true;
-  schedule.dividesTiles = true;
+  AttnToOnlineSchedule schedule{
+      online::ScheduleAttrInterface(chosen->attribute)};
+  schedule.segmentAlignment = chosen->attribute.getN();
+  schedule.wholeSequences = !chosen->perBatch;
+  schedule.dividesTiles = !chosen->perBatch;
   schedule.classifies = classifies;
   schedule.remarks = true;
   return schedule;
@@ -181,6 +183,7 @@ struct ConvertAttnToOnline
     options.indexBits = indexBits;
     options.fewQueries = fewQueries;
     options.paged = paged;
+    options.perBatch = perBatch;
     if (target == "cpu" && failed(checkCPU(cpu, features, [&] {
           return getOperation().emitError();
         })))

@@ -121,11 +121,15 @@ Value GridLowering::lowerMask(online::StepOp step, Value scores) {
   Value all = full;
   if (blocks.getList())
     all = arith::ConstantIntOp::create(b, loc, 0, 1);
+  Value belong = blocks.getCutFront() ? index(blocks.getStep()) : count;
   auto masked =
       MaskOp::create(b, loc, scores, mapping.lookupOrDefault(mask.getM0()),
-                     mapping.lookupOrDefault(mask.getN0()), count, all);
-  if (mask.getBody().empty())
+                     mapping.lookupOrDefault(mask.getN0()), belong, all);
+  if (mask.getBody().empty()) {
+    if (blocks.getCutFront())
+      addCut(masked);
     return masked;
+  }
   IRMapping inner = mapping;
   mask.getBody().cloneInto(&masked.getBody(), inner);
   auto yield = cast<online::YieldOp>(masked.getBody().front().getTerminator());
@@ -136,8 +140,37 @@ Value GridLowering::lowerMask(online::StepOp step, Value scores) {
     keep = arith::OrIOp::create(b, loc, keep, full);
   YieldOp::create(b, loc, keep);
   yield.erase();
+  if (blocks.getCutFront())
+    addCut(masked);
   hoistUniform(masked.getBody());
   return masked;
+}
+
+/// Keys before the first one that belongs are hidden, whatever the region says.
+void GridLowering::addCut(MaskOp masked) {
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPoint(masked);
+  // As a global position.
+  Value shift = arith::SubIOp::create(b, loc, masked.getN0(),
+                                      blocks.getBody().getArgument(0));
+  Value from = arith::AddIOp::create(b, loc, count, shift);
+  Type i64 = b.getI64Type();
+  from = arith::IndexCastOp::create(b, loc, i64, from);
+  Value keep;
+  if (masked.getBody().empty()) {
+    b.createBlock(&masked.getBody(), {}, {i64, i64}, {loc, loc});
+  } else {
+    Operation *yield = masked.getBody().front().getTerminator();
+    b.setInsertionPoint(yield);
+    keep = yield->getOperand(0);
+    yield->erase();
+    b.setInsertionPointToEnd(&masked.getBody().front());
+  }
+  Value belongs = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge,
+                                        masked.getBody().getArgument(1), from);
+  if (keep)
+    belongs = arith::AndIOp::create(b, loc, belongs, keep);
+  YieldOp::create(b, loc, belongs);
 }
 
 /// Scores stay as the product or the score region gave them; the factor to log2

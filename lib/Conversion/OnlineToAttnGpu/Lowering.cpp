@@ -38,6 +38,7 @@ LogicalResult GridLowering::lower(Operation *op) {
   loc = op->getLoc();
   return TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](online::LoadOp load) { return lowerLoad(load); })
+      .Case([&](online::ViewOp view) { return lowerView(view); })
       .Case([&](online::InitOp init) { return lowerInit(init); })
       .Case([&](online::SweepOp sweep) { return lowerSweep(sweep); })
       .Case([&](online::FinishOp finish) { return lowerFinish(finish); })
@@ -49,8 +50,7 @@ LogicalResult GridLowering::lower(Operation *op) {
                                "mask they run");
       })
       .Default([&](Operation *other) -> LogicalResult {
-        if (isa<online::OnlineDialect>(other->getDialect()) &&
-            !isa<online::ViewOp>(other))
+        if (isa<online::OnlineDialect>(other->getDialect()))
           return unsupported(other, "'" + other->getName().getStringRef() +
                                         "' in a grid");
         b.clone(*other, mapping);
@@ -74,6 +74,31 @@ LogicalResult GridLowering::lowerLoad(online::LoadOp op) {
               LoadOp::create(b, loc, type,
                              mapping.lookupOrDefault(op.getView()),
                              mapping.lookupOrDefault(op.getRow())));
+  return success();
+}
+
+/// Whether a view has all rows that its tensor has: those of values are as many
+/// as keys.
+static bool isWhole(online::ViewOp view) {
+  if (!view.getLength())
+    return true;
+  auto dim = view.getLength().getDefiningOp<memref::DimOp>();
+  return dim && dim.getConstantIndex() == int64_t(view.getIndices().size());
+}
+
+/// Loads clip at the end of the tensor, not at that of a sequence.
+LogicalResult GridLowering::lowerView(online::ViewOp op) {
+  auto view = cast<online::ViewOp>(b.clone(*op, mapping));
+  bool isLoaded = llvm::any_of(op->getUsers(), [](Operation *user) {
+    return isa<online::LoadOp>(user);
+  });
+  if (!isLoaded || isWhole(op))
+    return success();
+  b.setInsertionPoint(view);
+  Value rows = memref::DimOp::create(b, loc, view.getSource(),
+                                     int64_t(view.getIndices().size()));
+  view.getLengthMutable().assign(rows);
+  b.setInsertionPointAfter(view);
   return success();
 }
 
@@ -200,12 +225,18 @@ ForBlocksOp GridLowering::createBlocks(online::SweepOp op, ValueRange inits) {
   if (!segments || segments.getBegins().empty() ||
       tiles.getSchedule().getOwnRows())
     return {};
+  // Where a sequence ends before the tensor, nothing from beyond is loaded.
+  bool cutsFront = false;
+  op.getBody().walk([&](online::LoadOp load) {
+    auto view = load.getView().getDefiningOp<online::ViewOp>();
+    cutsFront |= view && !isWhole(view);
+  });
   return ForBlocksOp::create(
       b, loc, types, llvm::map_to_vector(segments.getBegins(), lookup),
       llvm::map_to_vector(segments.getEnds(), lookup),
       /*list=*/Value(), /*row=*/ValueRange(),
       /*queryTile=*/Value(), /*keyTile=*/Value(), /*length=*/Value(), inits,
-      segments.getClasses(), segments.getStep());
+      segments.getClasses(), segments.getStep(), /*unmasked=*/false, cutsFront);
 }
 
 LogicalResult GridLowering::lowerSweep(online::SweepOp op) {

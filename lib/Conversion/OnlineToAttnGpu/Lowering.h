@@ -59,6 +59,7 @@ private:
   LogicalResult lowerMap(online::MapOp op);
   LogicalResult lowerStep(online::StepOp op);
   Value lowerMask(online::StepOp step, Value scores);
+  void addCut(attn_gpu::MaskOp masked);
   State stepSoftmax(const State &state, Value scores, Value values);
   State stepFree(online::StepOp op, const State &state, Value scores,
                  Value values);
@@ -75,6 +76,7 @@ private:
   void takeDiagonal(attn_gpu::MapOp map);
 
   LogicalResult lowerLoad(online::LoadOp op);
+  LogicalResult lowerView(online::ViewOp op);
   LogicalResult unsupported(Operation *op, const Twine &what) {
     return op->emitError() << "sm_90a kernels do not have " << what;
   }

@@ -95,6 +95,23 @@ func.func @dimension(%q: !memref, %k: !memref, %v: !memref, %out: !memref, %n: i
 
 !memref = memref<?x?x?x64xbf16, strided<[?, ?, ?, ?], offset: ?>>
 
+func.func @other_memory(%q: !memref, %k: !memref, %v: !memref, %x: memref<?xi64> {attn.name = "x"}, %out: !memref) {
+  %c0 = arith.constant 0 : index
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) {
+      // expected-error@+1 {{reads another memory than offsets and lengths}}
+      %d = memref.load %x[%c0] : memref<?xi64>
+    }
+    attn_gpu.role mma groups(2) {
+    }
+  }
+  return
+}
+
+// -----
+
+!memref = memref<?x?x?x64xbf16, strided<[?, ?, ?, ?], offset: ?>>
+
 func.func @no_memref(%q: !memref, %k: !memref, %v: !memref, %out: !memref) {
   %c0 = arith.constant 0 : index
   %made = memref.alloc() : memref<4xf32>

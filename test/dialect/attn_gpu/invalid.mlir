@@ -266,6 +266,17 @@ func.func @c4_list(%c: memref<?x?x?x?xi8>, %n: index) {
 // -----
 
 // C4
+func.func @c4_cut_list(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+  // expected-error @+1 {{cuts elements of a list at their end alone}}
+  attn_gpu.for_blocks (%n0, %from, %full) in list %c[%b, %b, %b] tile(%n) length(%n) : memref<?x?x?x?xi8> step 128 attributes {cut_front} {
+    attn_gpu.yield
+  }
+  return
+}
+
+// -----
+
+// C4
 func.func @c4(%n: index) {
   // expected-error @+1 {{needs one begin, end and class per segment, got 1, 1 and 2}}
   "attn_gpu.for_blocks"(%n, %n) <{classes = array<i32: 1, 2>, operandSegmentSizes = array<i32: 1, 1, 0, 0, 0, 0, 0, 0>, step = 128 : i64}> ({

@@ -80,6 +80,15 @@ func.func @roles(%k: !memref, %n: index) {
   return
 }
 
+// CHECK-LABEL: func @cut_in_front
+func.func @cut_in_front(%b: index, %n: index) {
+  // CHECK: attn_gpu.for_blocks (%{{.*}}, %{{.*}}, %{{.*}}) in [%{{.*}}, %{{.*}}) full step 128 attributes {cut_front} {
+  attn_gpu.for_blocks (%n0, %from, %full) in [%b, %n) full step 128 attributes {cut_front} {
+    attn_gpu.yield
+  }
+  return
+}
+
 // CHECK-LABEL: func @lists
 func.func @lists(%c: memref<?x?x?x?xi8>, %b: index, %tile: index, %n: index) {
   // CHECK: attn_gpu.for_blocks (%{{.*}}, %{{.*}}, %{{.*}}) in list %{{.*}}[%{{.*}}, %{{.*}}, %{{.*}}] tile(%{{.*}}) length(%{{.*}}) : memref<?x?x?x?xi8> step 128 {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from .driver import LoadedKernel, Packed
@@ -30,12 +30,39 @@ class Shape:
     layout: str = "bhsd"
     sign: int = 1  # of the scale; 0: no scale
     loose: bool = False
+    ragged: bool = False  # offsets, and lengths beyond which nothing is a number
 
     def __str__(self) -> str:
         heads = str(self.H) if self.Hk == self.H else f"{self.H}/{self.Hk}"
         sign = "" if self.sign == 1 else f" sign {self.sign}"
-        loose = " loose" if self.loose else ""
-        return f"B{self.B} H{heads} M{self.M} N{self.N} {self.layout}{sign}{loose}"
+        kind = (" loose" if self.loose else "") + (" ragged" if self.ragged else "")
+        return f"B{self.B} H{heads} M{self.M} N{self.N} {self.layout}{sign}{kind}"
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Offsets and lengths of each batch."""
+
+    q_offset: tuple[int, ...]
+    kv_offset: tuple[int, ...]
+    q_lengths: tuple[int, ...]
+    kv_lengths: tuple[int, ...]
+
+
+def make_sequences(shape: Shape) -> Sequences:
+    """Whole ones; where `ragged`, lengths from none to all, keys that begin
+    before, at and behind queries, and queries at the end of their keys."""
+    B, M, N = shape.B, shape.M, shape.N
+    if not shape.ragged:
+        return Sequences((0,) * B, (0,) * B, (M,) * B, (N,) * B)
+    queries = tuple((M, 0, M // 2, 1, M - 1)[b % 5] for b in range(B))
+    keys = tuple((N - 1, N, N // 3, 0, 1, N // 2)[b % 6] for b in range(B))
+    firsts = tuple((0, N // 7, 0, 5)[b % 4] for b in range(B))
+    begins = tuple(
+        max(0, first + key - query) if b % 3 < 2 else 3 * N // 4
+        for b, (first, key, query) in enumerate(zip(firsts, keys, queries, strict=True))
+    )
+    return Sequences(begins, firsts, queries, keys)
 
 
 @dataclass
@@ -48,6 +75,7 @@ class Inputs:
     captures: Captures
     scale: float
     blocks: Blocks | None = None
+    sequences: Sequences | None = None
 
 
 @dataclass
@@ -96,12 +124,18 @@ def make_inputs(
     q = (make(shape.B, shape.H, shape.M, D) * gain).to(dtype)
     k = make(shape.B, shape.Hk, shape.N, D).to(dtype)
     v = make(shape.B, shape.Hk, shape.N, E).to(dtype)
+    sequences = make_sequences(shape)
+    for b, (queries, keys) in enumerate(
+        zip(sequences.q_lengths, sequences.kv_lengths, strict=True)
+    ):
+        q[b, :, queries:] = k[b, :, keys:] = v[b, :, keys:] = float("nan")
     q, k, v = (_arrange(x, shape.layout) for x in (q, k, v))
     variant = VARIANTS[kernel.variant]
     captures = variant.make_captures(torch, shape.H, shape.N, generator)
     lengths = (shape.B, shape.H, shape.M, shape.N)
     blocks = variant.make_blocks(torch, *lengths, generator, shape.loose)
-    return Inputs(q, k, v, captures, shape.sign / math.sqrt(D), blocks)
+    scale = shape.sign / math.sqrt(D)
+    return Inputs(q, k, v, captures, scale, blocks, sequences)
 
 
 def make_outputs(
@@ -207,7 +241,8 @@ def prepare(
     described = {name: _describe(tensor) for name, tensor in tensors.items()}
     if inputs.blocks is not None:
         described["block_mask"] = _describe_blocks(inputs.blocks, B, H)
-    values = LaunchValues(sizes, described, (inputs.scale,))
+    batches = () if inputs.sequences is None else astuple(inputs.sequences)
+    values = LaunchValues(sizes, described, (inputs.scale,), batches)
     size = loaded.workspace_bytes(values)
     workspace = torch.zeros(max(1, -(-size // 4)), dtype=torch.int32, device=device)
     size = loaded.scratch_bytes(values)

@@ -36,6 +36,17 @@ _LOOSE_SHAPES = (
 )
 
 
+#: Of kernels that read offsets and lengths.
+_RAGGED_SHAPES = (
+    Shape(3, 2, 2, 64, 64, ragged=True),
+    Shape(6, 2, 1, 129, 257, ragged=True),
+    Shape(7, 4, 2, 333, 650, ragged=True),
+    Shape(13, 4, 2, 700, 333, "bshd", ragged=True),
+    Shape(6, 2, 1, 5, 1490, sign=-1, ragged=True),
+    Shape(4, 8, 2, 2048, 4090, "bshd", ragged=True),
+)
+
+
 def fits(kernel: Kernel, shape: Shape) -> bool:
     """Whether the limits of a kernel allow a shape."""
     limits = kernel.limits
@@ -55,5 +66,7 @@ def check_shapes(kernel: Kernel, quick: bool = False) -> list[Shape]:
     shapes = _SHAPES
     if variant.blocks is not None and variant.mask is not None:
         shapes += _LOOSE_SHAPES
+    if kernel.reads_batches:
+        shapes = _SHAPES[3:9] + _RAGGED_SHAPES
     found = [shape for shape in shapes if fits(kernel, shape)]
     return found[:: max(1, len(found) // 3)] if quick else found

@@ -36,8 +36,9 @@ def compare(
     rows = _rows(torch, inputs.q.shape[2], str(inputs.q.device))
     qkv = (inputs.q, inputs.k, inputs.v)
     arguments = (torch, variant, qkv, inputs.captures, inputs.scale, rows)
-    exact, exact_lse = attention(*arguments, blocks=inputs.blocks)
-    plain, plain_lse = attention(*arguments, plain=True, blocks=inputs.blocks)
+    more = {"blocks": inputs.blocks, "sequences": inputs.sequences}
+    exact, exact_lse = attention(*arguments, **more)
+    plain, plain_lse = attention(*arguments, plain=True, **more)
     verdicts: list[tuple[str, Verdict]] = [
         ("out", judge(torch, outputs.out[:, :, rows], exact, plain, kernel.dtype))
     ]

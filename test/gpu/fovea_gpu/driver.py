@@ -185,6 +185,10 @@ class LoadedKernel:
             return c.c_float(values.scales[argument["scale"]])
         if "scale_size" in argument:
             return c.c_float(abs(values.scales[argument["scale_size"]]) or 1.0)
+        if "per_batch" in argument:
+            room = argument["per_batch"]
+            arrays = [(*list, *[0] * (room - len(list))) for list in values.batches]
+            return (c.c_int32 * (4 * room))(*(x for array in arrays for x in array))
         raise ValueError(f"unknown argument {argument}")
 
     def _launches(self, packed: Packed, stream: int) -> list[tuple[Any, ...]]:

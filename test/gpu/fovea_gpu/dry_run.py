@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ctypes as c
 import math
+from dataclasses import astuple
 from typing import Any
 
-from .call import Shape, tile_sizes
+from .call import Shape, make_sequences, tile_sizes
 from .driver import LoadedKernel
 from .manifest import Kernel, LaunchTensor, LaunchValues
 from .variants import VARIANTS
@@ -70,7 +71,8 @@ def fake_values(kernel: Kernel, shape: Shape, processors: int = 132) -> LaunchVa
         tiles = (B, H, -(-M // size[0]), -(-N // size[1]))
         tensors["block_mask"] = LaunchTensor(0xC0000000, tiles, _dense(tiles))
     sizes |= {"SM": processors, "SIGN": shape.sign} | tile_sizes(size, M, N)
-    return LaunchValues(sizes, tensors, (shape.sign / math.sqrt(D),))
+    batches = astuple(make_sequences(shape))
+    return LaunchValues(sizes, tensors, (shape.sign / math.sqrt(D),), batches)
 
 
 def describe_launch(kernel: Kernel, shape: Shape) -> dict[str, Any]:

@@ -33,6 +33,8 @@ class LaunchValues:
     sizes: dict[str, int]
     tensors: dict[str, LaunchTensor]
     scales: tuple[float, ...] = (1.0,)
+    #: q_offset, kv_offset, q_lengths and kv_lengths of each batch.
+    batches: tuple[tuple[int, ...], ...] = ()
 
 
 _FOLDED = {
@@ -130,6 +132,11 @@ class Kernel:
     @property
     def returns_lse(self) -> bool:
         return bool(self.manifest.get("return_lse"))
+
+    @property
+    def reads_batches(self) -> bool:
+        """Whether it takes offsets and lengths."""
+        return any("per_batch" in x for x in self.manifest["arguments"])
 
     def failed_condition(self, values: LaunchValues) -> str | None:
         """The sentence of the first condition that a launch does not meet."""

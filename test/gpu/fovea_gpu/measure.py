@@ -72,7 +72,11 @@ def make_groups(
     groups = []
     for D, B, H, Hk, N, names in SIZES[: 2 if quick else None]:
         shape = Shape(B, H, Hk, N, N)
-        fitting = [k for k in kernels if k.head_dim == D and _fits(k, shape)]
+        fitting = [
+            k
+            for k in kernels
+            if k.head_dim == D and _fits(k, shape) and not k.reads_batches
+        ]
         found = dict.fromkeys((k.variant, k.dtype) for k in fitting)
         for variant, dtype in found:
             if names and variant not in names:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .call import Sequences
 from .variants import Blocks, Captures, Variant
 
 __all__ = ["Verdict", "attention", "judge"]
@@ -56,6 +57,7 @@ def attention(
     rows: Any,
     plain: bool = False,
     blocks: Blocks | None = None,
+    sequences: Sequences | None = None,
 ) -> tuple[Any, Any]:
     """Output and lse (None without one) of some rows, in f64.
 
@@ -64,6 +66,7 @@ def attention(
     qkv : tensors [B, H, M, D], [B, Hk, N, D], [B, Hk, N, E]
     rows : the query positions that are computed
     plain : round as the plain computation does
+    sequences : offsets and lengths of each batch; whole ones without
     """
     q, k, v = qkv
     group = q.shape[1] // k.shape[1]
@@ -80,11 +83,21 @@ def attention(
     m = rows[None, None, :, None]
     n = torch.arange(N, device=device)[None, None, None, :]
     converted = {name: x.to(work) for name, x in captures.items()}
+    keep = None
+    if sequences is not None:
+
+        def of_batch(values: tuple[int, ...]) -> Any:
+            return torch.tensor(values, device=device)[:, None, None, None]
+
+        belongs = n < of_batch(sequences.kv_lengths)
+        keep = belongs & (m < of_batch(sequences.q_lengths))
+        v = v.masked_fill(~belongs.transpose(-1, -2), 0.0)
+        m, n = m + of_batch(sequences.q_offset), n + of_batch(sequences.kv_offset)
     if variant.score is not None:
         s = variant.score(s, b, h, m, n, converted)
-    keep = None
     if variant.mask is not None:
-        keep = variant.mask(b, h, m, n, converted)
+        seen = variant.mask(b, h, m, n, converted)
+        keep = seen if keep is None else keep & seen
     if blocks is not None:
         keep = blocks.keep(torch, b, h, m, n, keep)
     if keep is not None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["VARIANTS", "Blocks", "Variant", "count_kept", "count_visited"]
+__all__ = ["PER_BATCH", "VARIANTS", "Blocks", "Variant", "count_kept", "count_visited"]
 
 Captures = dict[str, Any]
 
@@ -407,6 +407,16 @@ def _all() -> list[Variant]:
 
 
 VARIANTS: dict[str, Variant] = {variant.name: variant for variant in _all()}
+
+#: Variants that are also compiled to read offsets and lengths, by what.
+PER_BATCH: dict[str, dict[int, str]] = {
+    name: dict.fromkeys((64, 128, 256), "per_batch=1")
+    for name in (
+        *("noop", "causal", "alibi_causal", "softcap_causal", "table_causal"),
+        *("sink_causal", "sigmoid", "window200", "prefix200"),
+    )
+}
+PER_BATCH["window200"][64] = "groups=2,pin=0,per_batch=1"
 
 
 Given = tuple["Blocks | None", Captures]

@@ -43,13 +43,17 @@ slope = (16384, "f32", (4,), (1,))
 none = (None,) * 6
 for stream in (7, 7, 8):
     kernel.launch([q], [k], k, q, lse, [slope], [0.1], *none, 0, stream)
+# Another form of the kernel, compiled and loaded at the first such call.
+for lengths in ([5, 77], [5, 77], [9, 77]):
+    kernel.launch([q], [k], k, q, lse, [slope], [0.1], None, None, None, lengths,
+                  None, None, 0, 7)
 errors = []
 for change in (
-    {"kv_lengths": [5, 5]},
+    {"q_offset": [0, 1 << 24]},
     {"device": 3},
     {"slope": (16384, "f32", (4, 1), (1, 1))},
 ):
-    given = [None, None, None, change.get("kv_lengths"), None, None]
+    given = [change.get("q_offset"), None, None, None, None, None]
     try:
         kernel.launch(
             [q], [k], k, q, lse, [change.get("slope", slope)],
@@ -70,6 +74,9 @@ for schedule in ("groups=1,n=64", None):
     registers.value = blocks[schedule or "default"]["registers"]
     try:
         listed.launch([q], [k], k, q, None, [], [0.1], *none[:4], *classes, 0, 7)
+        listed.launch(
+            [q], [k], k, q, None, [], [0.1], *none[:3], [5, 5], *classes, 0, 7
+        )
     except Exception as error:
         errors.append(f"{type(error).__name__}: {error}")
 log = (ctypes.c_char * 65536).in_dll(driver, "fakeLog").value.decode()
@@ -122,6 +129,12 @@ def test_launches(said: list[dict]) -> None:
     # Keys have one batch for both: their stride over it is 0.
     keys = [line for line in log if line.startswith("map") and " 77/" in line]
     assert keys and all(line.endswith("+256 +128 +19712 +0") for line in keys)
+    # With lengths each head has one tile more, for its dead rows.
+    others = [f"launch {2 * 4 * 4}x1x1 of 384x1x1, "] * 3
+    assert all(map(str.startswith, launches[3:6], others))
+    assert launches[3].split()[4] != launches[0].split()[4]
+    end = log.index(launches[3])
+    assert sum(line.startswith("load") for line in log[:end]) == 2
     log = log[: log.index(launches[2]) + 1]
     assert sum(line.startswith("load") for line in log) == 1
     # One workspace a stream, tensor maps once.
@@ -132,9 +145,9 @@ def test_launches(said: list[dict]) -> None:
 def test_block_masks_are_sorted_before_a_launch(said: list[dict]) -> None:
     launches = [line for line in said[0]["log"] if line.startswith("launch")]
     # One list of each row of tiles for all heads; 5 query tiles of 64 a head.
-    assert launches[3] == "launch 5x1x1 of 32x1x1, 0 bytes, stream 0x7"
-    assert launches[4].startswith("launch 40x1x1 of 256x1x1, ")
-    assert len(launches) == 5
+    assert launches[6] == "launch 5x1x1 of 32x1x1, 0 bytes, stream 0x7"
+    assert launches[7].startswith("launch 40x1x1 of 256x1x1, ")
+    assert len(launches) == 8
     manifest = said[0]["blocks"]["groups=1,n=64"]
     assert manifest["block_mask"] is True
     assert manifest["tile"] == {"m": 64, "n": 64}
@@ -143,9 +156,10 @@ def test_block_masks_are_sorted_before_a_launch(said: list[dict]) -> None:
 
 def test_launches_that_the_kernel_does_not_do(said: list[dict]) -> None:
     assert said[0]["errors"] == [
-        "ValueError: kv_lengths: must be 77 on sm_90a, got 5",
+        "ValueError: q_offset: must be 0 to 16776915 on sm_90a, got 16777216",
         "ValueError: q: device must be one of 1, got cuda:3",
         "ValueError: slope: rank must be 1, got 2",
+        "ValueError: kv_lengths: must be 77 on sm_90a, got 5",
         "ValueError: block_mask: this sm_90a kernel takes tiles that are multiples"
         " of 128 x 128; retile the mask (retile), or compile for its tiles (schedule"
         " groups=1,n=64 takes multiples of 64 x 64)",

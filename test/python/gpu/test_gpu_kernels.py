@@ -20,7 +20,7 @@ import properties  # noqa: E402
 from fovea_gpu.call import Shape  # noqa: E402
 from fovea_gpu.dry_run import describe_launch  # noqa: E402
 from fovea_gpu.manifest import Kernel  # noqa: E402
-from fovea_gpu.variants import VARIANTS  # noqa: E402
+from fovea_gpu.variants import PER_BATCH, VARIANTS  # noqa: E402
 
 from fovea._lib import config, native  # noqa: E402
 from fovea.errors import CompileError  # noqa: E402
@@ -80,12 +80,16 @@ def compiled(
     return json.loads(kernel.info())["manifest"], kernel.object()
 
 
+def measured(cubin: bytes, folder: Path) -> dict:
+    """What properties.py finds in a kernel."""
+    path = folder / "kernel.cubin"
+    path.write_bytes(cubin)
+    return properties.properties(properties.disassemble(path))
+
+
 @pytest.fixture
 def found(variant: str, D: int, tmp_path: Path) -> dict:
-    """What properties.py finds in a kernel."""
-    cubin = tmp_path / "kernel.cubin"
-    cubin.write_bytes(compiled(variant, D)[1])
-    return properties.properties(properties.disassemble(cubin))
+    return measured(compiled(variant, D)[1], tmp_path)
 
 
 @pytest.mark.parametrize(("variant", "D"), CASES)
@@ -96,6 +100,24 @@ def test_machine_code(found: dict, variant: str, D: int) -> None:
     n = compiled(variant, D)[0]["tile"]["n"]
     assert full["products"] == D // 16 + n // 16
     assert full["shared_stores"] == 0 and full["local_accesses"] == 0
+
+
+@pytest.mark.parametrize("D", [64, 128, 256])
+@pytest.mark.parametrize("variant", ["noop", "causal", "window200", "table_causal"])
+def test_kernels_that_read_offsets_and_lengths(
+    variant: str, D: int, tmp_path: Path
+) -> None:
+    manifest, cubin = compiled(variant, D, "bf16", PER_BATCH[variant][D])
+    assert "promises" not in manifest and "forms" not in manifest
+    assert manifest["schedule"].endswith(",per_batch=1")
+    code = measured(cubin, tmp_path)
+    assert code["hazards"] == [] and code["local_accesses"] == 0
+    kernel = Kernel("kernel", manifest, tmp_path / "kernel.cubin", variant)
+    assert kernel.reads_batches
+    launch = describe_launch(kernel, Shape(3, 2, 2, 257, 129, ragged=True))
+    # One tile more a head, for the rows behind a length.
+    tiles = -(-257 // manifest["tile"]["m"]) + 1
+    assert launch["grid"] == min(132, 3 * 2 * tiles)
 
 
 @pytest.fixture(scope="session")
@@ -358,7 +380,7 @@ def test_a_compiled_kernel_is_launched_on_a_device_alone() -> None:
         (
             "m=64",
             "a schedule of sm_90a has groups, n, stages, q_stages, ping_pong, pin,"
-            " staged, branch and own_rows, numbers, got 'm=64'",
+            " staged, branch, own_rows and per_batch, numbers, got 'm=64'",
         ),
         (
             "stages=8,n=256",

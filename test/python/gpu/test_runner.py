@@ -387,10 +387,45 @@ def test_loose_block_masks_disagree_with_their_masks() -> None:
     qkv = (q, k, v)
     exact, _ = attention(torch, variant, qkv, {}, 1.0, rows, blocks=blocks)
     assert bool((exact > 0).all())
-    kernel = types.SimpleNamespace(limits={}, variant="lists192x128_causal")
+    kernel = types.SimpleNamespace(
+        limits={}, variant="lists192x128_causal", reads_batches=False
+    )
     assert sum(shape.loose for shape in check_shapes(kernel)) == 6
     kernel.variant = "causal"
     assert not any(shape.loose for shape in check_shapes(kernel))
+
+
+def test_ragged_sequences_have_an_exact_answer() -> None:
+    """Each batch is a sequence of its own, at its positions."""
+    torch = pytest.importorskip("torch")
+    from fovea_gpu.call import make_sequences
+    from fovea_gpu.reference import attention
+
+    shape = Shape(6, 2, 1, 40, 70, ragged=True)
+    found = make_sequences(shape)
+    assert {0, 1, 40} <= set(found.q_lengths) and {0, 69, 70} <= set(found.kv_lengths)
+    generator = torch.Generator().manual_seed(1)
+    q, k, v = (
+        torch.randn(6, H, S, 64, generator=generator)
+        for H, S in ((2, 40), (1, 70), (1, 70))
+    )
+    for b, (queries, keys) in enumerate(
+        zip(found.q_lengths, found.kv_lengths, strict=True)
+    ):
+        q[b, :, queries:] = k[b, :, keys:] = v[b, :, keys:] = float("nan")
+    rows = torch.arange(40)
+    variant = VARIANTS["causal"]
+    out, lse = attention(torch, variant, (q, k, v), {}, 0.125, rows, sequences=found)
+    for b in range(6):
+        queries, keys = found.q_lengths[b], found.kv_lengths[b]
+        assert (out[b, :, queries:] == 0).all()
+        assert (lse[b, :, queries:] == float("-inf")).all()
+        for m in range(queries):
+            last = m + found.q_offset[b] - found.kv_offset[b]
+            seen = slice(0, max(0, min(keys, last + 1)))
+            scores = q[b, :, m].double() @ k[b, 0, seen].double().T * 0.125
+            expected = torch.softmax(scores, -1) @ v[b, 0, seen].double()
+            assert torch.allclose(out[b, :, m], expected)
 
 
 def test_bars_of_the_benchmark() -> None:

@@ -13,7 +13,8 @@ using namespace fovea;
 namespace {
 
 /// The manifest of a kernel with one argument of each kind.
-KernelManifest makeManifest(const std::string &more = "") {
+KernelManifest makeManifest(const std::string &more = "",
+                            const std::string &argument = "") {
   std::string text = R"({"fovea_kernel": 1, "name": "alibi",
     "symbol": "alibi_kernel", "arch": "sm_90a", "dtype": "bf16", "D": [128],
     "E": 128, "return_lse": true, "threads": 384, "shared_memory": 229488,
@@ -25,7 +26,8 @@ KernelManifest makeManifest(const std::string &more = "") {
       {"tensor_map": "q", "sizes": [64, "M", ["div", "D", 64], "H", "B"],
        "strides": ["q.s2", 64, "q.s1", "q.s0"], "box": [64, 128, 2, 1, 1]},
       {"pointer": "@slope"}, {"pointer": "lse"}, {"workspace": 8},
-      {"i32": "N"}, {"i64": "SM"}, {"scale": 0}]})";
+      {"i32": "N"}, {"i64": "SM"}, {"scale": 0})" +
+                     argument + "]}";
   auto manifest = parseManifest(text);
   EXPECT_TRUE(static_cast<bool>(manifest)) << textOf(manifest.takeError());
   return std::move(*manifest);
@@ -279,6 +281,26 @@ TEST_F(Cuda, RefusesWhatTheKernelDoesNotDo) {
   EXPECT_EQ(textOf(kernel.launch(launch)),
             "q: data must be aligned to 16 bytes on sm_90a");
   EXPECT_EQ(count("launch "), 0u);
+}
+
+TEST_F(Cuda, OffsetsAndLengthsComeByValue) {
+  CudaKernel kernel(
+      "cubin", makeManifest("", R"(, {"per_batch": 2, "positions": 1000})"));
+  *get<int>("fakeParameterCount") = 8;
+  LaunchView launch = view();
+  launch.qOffset = {3, 700};
+  launch.kvLengths = {5, 0};
+  EXPECT_EQ(textOf(kernel.launch(launch)), "");
+  EXPECT_EQ(get<uint64_t>("fakeParameters")[7], 3 + (uint64_t(700) << 32));
+  *get<int>("fakeParameterCount") = 7;
+  launch.qOffset[1] = 701;
+  EXPECT_EQ(textOf(kernel.launch(launch)),
+            "q_offset: must be 0 to 700 on sm_90a, got 701");
+  launch.qOffset[1] = 0;
+  launch.kvOffset[0] = -1;
+  EXPECT_EQ(textOf(kernel.launch(launch)),
+            "kv_offset: must be 0 to 923 on sm_90a, got -1");
+  EXPECT_EQ(count("launch "), 1u);
 }
 
 TEST_F(Cuda, ALaunchWithoutRowsDoesNothing) {

@@ -108,10 +108,12 @@ protected:
       EXPECT_TRUE(judged->lse.passed) << when << ": " << judged->lse.reason;
   }
 
-  static std::string withSchedule(std::string passes,
-                                  const std::string &schedule) {
+  std::string withSchedule(std::string passes, const std::string &schedule) {
     if (size_t at = passes.find("sm_90a}"); at != std::string::npos)
-      passes.replace(at, 7, "sm_90a schedule=" + schedule + "}");
+      passes.replace(at, 7,
+                     std::string("sm_90a per-batch=") +
+                         (perBatch ? "true" : "false") +
+                         " schedule=" + schedule + "}");
     return passes;
   }
 
@@ -161,6 +163,8 @@ protected:
   void check(TestLaunch &launch, DType type = DType::BF16,
              const std::string &schedule = "") {
     narrow(launch, type);
+    if (narrowed)
+      narrowed(launch);
     build(launch);
     for (auto [index, passes] : llvm::enumerate(kSteps)) {
       ASSERT_TRUE(lower(withSchedule(passes, schedule))) << messages;
@@ -178,6 +182,10 @@ protected:
   }
 
   GpuSummary summary;
+  /// What is done to the inputs of a check.
+  void (*narrowed)(TestLaunch &) = nullptr;
+  /// Kernels read offsets and lengths.
+  bool perBatch = false;
 };
 
 inline constexpr const char *kNoop = "attention noop { score = s }";

@@ -117,9 +117,37 @@ TEST(Manifest, KernelsThatRunBefore) {
   EXPECT_EQ(wrong("{\"scratch\": 64}",
                   R"({"tensor_map": "q", "sizes": [64], "strides": [],
                       "box": [64]})"),
-            "manifest: a kernel 'before' takes no tensor map");
+            "manifest: a kernel 'before' takes no tensor map and nothing per "
+            "batch");
   EXPECT_EQ(wrong("[{\"symbol\"", "[3, {\"symbol\""),
             "manifest: 'before' must hold objects");
+}
+
+TEST(Manifest, OffsetsAndLengths) {
+  auto manifest = parseManifest(with("{\"scale\": 0}",
+                                     "{\"scale\": 0}, {\"per_batch\": 128, "
+                                     "\"positions\": 1000}"));
+  ASSERT_TRUE(static_cast<bool>(manifest)) << textOf(manifest.takeError());
+  ASSERT_TRUE(manifest->getPerBatch());
+  EXPECT_EQ(manifest->getPerBatch()->batches, 128u);
+  EXPECT_EQ(manifest->getPerBatch()->positions, 1000);
+  EXPECT_FALSE(manifest->hasPerBatchForm);
+  manifest = parseManifest(
+      with("\"threads\"", "\"forms\": [\"per_batch\"], \"threads\""));
+  ASSERT_TRUE(static_cast<bool>(manifest)) << textOf(manifest.takeError());
+  EXPECT_TRUE(manifest->hasPerBatchForm);
+  EXPECT_FALSE(manifest->getPerBatch());
+  for (const char *argument :
+       {R"({"per_batch": 0, "positions": 9})", R"({"per_batch": 8})",
+        R"({"per_batch": 201, "positions": 9})"})
+    EXPECT_EQ(errorWith("{\"scale\": 0}", argument),
+              "manifest: 'per_batch' must be 1 to 200, with its 'positions'");
+  EXPECT_EQ(errorWith("\"threads\"",
+                      R"("before": [{"symbol": "f", "threads": 32, "grid": 1,
+                      "arguments": [{"per_batch": 8, "positions": 9}]}],
+                      "threads")"),
+            "manifest: a kernel 'before' takes no tensor map and nothing per "
+            "batch");
 }
 
 TEST(Manifest, RefusesWhatItCannotLaunch) {
@@ -149,9 +177,11 @@ TEST(Manifest, RefusesWhatItCannotLaunch) {
             "manifest: 'scale' must be the number of a pair");
   EXPECT_EQ(errorWith("{\"scale\": 0}", "{\"f64\": 1}"),
             "manifest: an argument is a tensor_map, pointer, workspace, "
-            "scratch, i32, i64, scale or scale_size");
+            "scratch, i32, i64, scale, scale_size or per_batch");
   EXPECT_EQ(errorWith("whole_sequences", "everything"),
             "manifest: unknown promise 'everything'");
+  EXPECT_EQ(errorWith("\"threads\"", "\"forms\": [\"short\"], \"threads\""),
+            "manifest: unknown form 'short'");
   std::string deep = "1";
   for (int i = 0; i < 100; ++i)
     deep = "[\"add\", 1, " + deep + "]";

@@ -55,7 +55,9 @@ def ConvertAttnToOnline : Pass<"convert-attn-to-online", "::mlir::ModuleOp"> {
     Option<"fewQueries", "few-queries", "bool", "false",
            "Take the CPU's form for few queries and many keys">,
     Option<"paged", "paged", "bool", "false",
-           "Keys and values are pools of pages, found through a table">];
+           "Keys and values are pools of pages, found through a table">,
+    Option<"perBatch", "per-batch", "bool", "false",
+           "A GPU's kernel reads offsets and lengths of each batch">];
   let dependentDialects = ["::mlir::online::OnlineDialect", "::mlir::attn_gpu::AttnGpuDialect"];
 }
 

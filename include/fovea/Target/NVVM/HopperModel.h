@@ -18,12 +18,19 @@ struct HopperScheduleRequest {
   bool hasScore = false, hasMask = false;
   bool hasElementary = false; ///< the score calls an elementary function
   bool hasBlocks = false;     ///< called with a block mask
+  bool perBatch = false;      ///< reads offsets and lengths of each batch
   /// "groups=2,n=128"; what it leaves out is the measured default.
   llvm::StringRef text;
 };
 
+/// A schedule, and whether its kernel reads offsets and lengths.
+struct HopperSchedule {
+  mlir::attn_gpu::ScheduleAttr attribute;
+  bool perBatch = false;
+};
+
 /// Completes and verifies a schedule; says what this target does not do.
-llvm::FailureOr<mlir::attn_gpu::ScheduleAttr>
+llvm::FailureOr<HopperSchedule>
 chooseHopperSchedule(mlir::MLIRContext *context,
                      const HopperScheduleRequest &request,
                      llvm::function_ref<mlir::InFlightDiagnostic()> emitError);

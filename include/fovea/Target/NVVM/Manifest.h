@@ -101,12 +101,16 @@ struct KernelArgument {
     I32,
     I64,
     Scale,
-    ScaleSize ///< without its sign; 1 for 0
+    ScaleSize, ///< without its sign; 1 for 0
+    PerBatch   ///< offsets and lengths by value: i32 of four arrays
   };
   Kind kind = Kind::I32;
   unsigned tensor = 0; ///< TensorMap, Pointer
   LaunchExpr value;    ///< Workspace, Scratch (an offset), I32, I64
   unsigned pair = 0;   ///< Scale, ScaleSize
+  /// PerBatch: elements of an array, and the position that none may reach.
+  unsigned batches = 0;
+  int64_t positions = 0;
   /// Of a tensor map, fastest dimension first; strides are in elements and
   /// leave out the first, which is 1.
   std::vector<LaunchExpr> sizes, strides;
@@ -135,12 +139,16 @@ struct KernelManifest {
   bool returnLse = false, blockMask = false;
   /// What launches must keep: offsets 0 and whole lengths.
   bool wholeSequences = false;
+  /// Whether the variant has a form that keeps no such promise.
+  bool hasPerBatchForm = false;
   unsigned threads = 0;
   unsigned sharedMemory = 0;
   unsigned registers = 0; ///< at launch, a thread; 0: not known
   LaunchExpr grid;
   LaunchExpr workspace; ///< bytes; zero on entry, left zero
   LaunchExpr scratch;   ///< bytes; anything on entry, until the kernel ends
+  /// What may come with offsets and lengths; null where nothing may.
+  const KernelArgument *getPerBatch() const;
   std::vector<KernelPrologue> before;
   std::vector<KernelArgument> arguments;
   std::vector<LaunchCondition> conditions;

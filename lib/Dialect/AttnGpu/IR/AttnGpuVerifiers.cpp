@@ -107,6 +107,8 @@ LogicalResult ForBlocksOp::verify() {
     if (!getBegins().empty() || !getEnds().empty() || !getClasses().empty() ||
         !getKeyTile() || !getLength())
       return emitOpError("takes segments, or a list with its tile and length");
+    if (getCutFront())
+      return emitOpError("cuts elements of a list at their end alone");
     return verifyList(*this, getRow().size(), getStep());
   }
   if (getQueryTile())

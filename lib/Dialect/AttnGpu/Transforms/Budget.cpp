@@ -82,6 +82,8 @@ static bool hasLightLoader(RoleOp loader) {
       isLight &= loop.getInits().size() <= kMostCarried;
     // Addresses of what bounds are read from; a diagonal is read elsewhere.
     isLight &= !isa<attn::ReadOp>(op) || op->getParentOfType<FillOp>();
+    // Offsets and lengths, and what bounds are made of them.
+    isLight &= !isa<memref::LoadOp>(op);
   });
   return isLight;
 }

@@ -77,6 +77,7 @@ Places Places::compute(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
   Scalars s(b, loop.getLoc());
   Places places;
   places.step = loop.getStep();
+  places.cutsFront = loop.getCutFront();
   places.hasOneOther = facts.hasOneOther;
   if (loop.getList()) {
     places.computeList(b, loop, slice);
@@ -89,6 +90,12 @@ Places Places::compute(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
                  Value count) {
     list.push_back({base, end, next});
     next = s.add(next, count);
+  };
+  auto addOthers = [&](Value begin, Value end, Value count) {
+    if (places.cutsFront)
+      add(places.others, s.sub(end, step), begin, count);
+    else
+      add(places.others, begin, end, count);
   };
   auto segments = llvm::to_vector(
       llvm::zip_equal(loop.getBegins(), loop.getEnds(), loop.getClasses()));
@@ -109,14 +116,13 @@ Places Places::compute(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
   }
   places.wholeTotal = next;
   for (auto [tail, count] : llvm::reverse(llvm::zip(tails, tailCounts)))
-    add(places.others, tail.base, tail.end, count);
+    addOthers(tail.base, tail.end, count);
   for (auto [begin, end, kind] : segments) {
     if (isFull(kind))
       continue;
     Value base = slice.get(b, begin), stop = slice.get(b, end);
     Value keys = s.max(s.sub(stop, base), zero);
-    add(places.others, base, stop,
-        s.div(s.add(keys, s.index(places.step - 1)), step));
+    addOthers(base, stop, s.div(s.add(keys, s.index(places.step - 1)), step));
   }
   places.total = s.max(next, s.index(1));
   places.fullEnd = s.min(s.add(places.wholeTotal, s.index(1)), places.total);
@@ -232,15 +238,20 @@ Places::Block Places::find(OpBuilder &b, Value element, Value full,
   };
   Value n0, count = width;
   if (!others.empty()) {
-    n0 = select(b, others, element, origin);
+    n0 = cutsFront ? select(b, others, element, originDown)
+                   : select(b, others, element, origin);
     Value end = select(b, others, element,
                        [](const Group &group) { return group.end; });
-    count = s.min(s.sub(end, n0), width);
+    count = cutsFront ? end : s.min(s.sub(end, n0), width);
   }
   if (!whole.empty()) {
     Value inside = select(b, whole, element, originDown);
     n0 = n0 ? s.select(full, inside, n0) : inside;
-    count = s.select(full, width, count);
+    if (cutsFront)
+      count =
+          s.select(full, inside, others.empty() ? s.add(inside, width) : count);
+    else
+      count = s.select(full, width, count);
   }
   return {n0, count, full, full};
 }

@@ -58,8 +58,9 @@ public:
   struct Listed {
     Value n0, link;
   };
-  /// The block of a place: its first key and how many keys belong to it;
-  /// whether all are visible, by its place; and whether those that belong are.
+  /// The block of a place: its first key and how many keys belong to it, or
+  /// which one is the first that does (`cut_front`); whether all are visible,
+  /// by its place; and whether those that belong are.
   struct Block {
     Value n0, count, full, isVisible;
   };
@@ -73,6 +74,8 @@ public:
   static Value distance(OpBuilder &b, Value link);
 
 private:
+  /// `base` is where the first block of a group begins, `end` the group's end;
+  /// where blocks are cut in front, where the last one begins and the begin.
   struct Group {
     Value base, end, start;
   };
@@ -87,7 +90,7 @@ private:
   SmallVector<Group> whole, others;
   Value wholeTotal;
   int64_t step = 0;
-  bool hasOneOther = false;
+  bool hasOneOther = false, cutsFront = false;
   /// Of a list: its operands.
   Value list, queryTile, keyTile, length;
   /// Not 0 where the last element, which place 0 is, is of a full tile.

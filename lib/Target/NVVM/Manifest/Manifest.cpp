@@ -210,6 +210,17 @@ llvm::Error Reader::readArgument(const json::Object &object,
       out.pair = static_cast<unsigned>(*pair);
       return llvm::Error::success();
     }
+  if (std::optional<int64_t> batches = object.getInteger("per_batch")) {
+    constexpr int64_t mostBatches = 200; // what arguments have room for
+    int64_t positions = object.getInteger("positions").value_or(0);
+    if (*batches < 1 || *batches > mostBatches || positions < 1)
+      return bad("'per_batch' must be 1 to " + Twine(mostBatches) +
+                 ", with its 'positions'");
+    out.kind = Kind::PerBatch;
+    out.batches = static_cast<unsigned>(*batches);
+    out.positions = positions;
+    return llvm::Error::success();
+  }
   for (auto [key, kind] :
        {std::pair("workspace", Kind::Workspace),
         std::pair("scratch", Kind::Scratch), std::pair("i32", Kind::I32),
@@ -219,7 +230,7 @@ llvm::Error Reader::readArgument(const json::Object &object,
       return readExpr(object, key, out.value);
     }
   return bad("an argument is a tensor_map, pointer, workspace, scratch, i32, "
-             "i64, scale or scale_size");
+             "i64, scale, scale_size or per_batch");
 }
 
 llvm::Error Reader::readArguments(const json::Object &object,
@@ -257,8 +268,11 @@ llvm::Error Reader::readBefore(const json::Object &object) {
     if (llvm::Error error = readArguments(*kernel, made.arguments))
       return error;
     for (const KernelArgument &argument : made.arguments)
-      if (argument.kind == KernelArgument::Kind::TensorMap)
-        return bad("a kernel 'before' takes no tensor map");
+      if (llvm::is_contained(
+              {KernelArgument::Kind::TensorMap, KernelArgument::Kind::PerBatch},
+              argument.kind))
+        return bad("a kernel 'before' takes no tensor map and nothing per "
+                   "batch");
   }
   return llvm::Error::success();
 }
@@ -271,6 +285,13 @@ llvm::Error Reader::readPromises(const json::Object &object) {
       manifest.wholeSequences = true;
     else
       return bad("unknown promise '" + promise + "'");
+  }
+  list = object.getArray("forms");
+  for (size_t i = 0; list && i < list->size(); ++i) {
+    StringRef form = (*list)[i].getAsString().value_or("");
+    if (form != "per_batch")
+      return bad("unknown form '" + form + "'");
+    manifest.hasPerBatchForm = true;
   }
   return llvm::Error::success();
 }
@@ -315,6 +336,13 @@ llvm::Expected<KernelManifest> Reader::run(StringRef text) {
       if (llvm::Error error = readExpr(*object, key, *out))
         return std::move(error);
   return std::move(manifest);
+}
+
+const KernelArgument *KernelManifest::getPerBatch() const {
+  for (const KernelArgument &argument : arguments)
+    if (argument.kind == KernelArgument::Kind::PerBatch)
+      return &argument;
+  return nullptr;
 }
 
 llvm::Expected<KernelManifest> fovea::parseManifest(StringRef json) {

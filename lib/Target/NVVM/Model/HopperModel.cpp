@@ -16,8 +16,8 @@ TargetModel fovea::getHopperModel() {
 namespace {
 /// The fields of a schedule as their text sets them.
 struct Fields {
-  int64_t groups, n, stages, qStages, pingPong, pin, staged, branch = 0,
-                                                             ownRows = 0;
+  int64_t groups, n, stages, qStages, pingPong, pin, staged,
+      branch = 0, ownRows = 0, perBatch = 0;
 
   int64_t *find(StringRef name) {
     return llvm::StringSwitch<int64_t *>(name)
@@ -30,6 +30,7 @@ struct Fields {
         .Case("staged", &staged)
         .Case("branch", &branch)
         .Case("own_rows", &ownRows)
+        .Case("per_batch", &perBatch)
         .Default(nullptr);
   }
 };
@@ -86,12 +87,13 @@ static LogicalResult parseFields(StringRef text, Fields &fields,
     StringRef name = left.trim();
     int64_t *field = fields.find(name);
     if (!field || value.trim().getAsInteger(10, *field))
-      return emitError() << "a schedule of sm_90a has groups, n, stages, "
-                            "q_stages, ping_pong, pin, staged, branch and "
-                            "own_rows, numbers, got '"
-                         << entry.take_front(60) << "'";
+      return emitError()
+             << "a schedule of sm_90a has groups, n, stages, "
+                "q_stages, ping_pong, pin, staged, branch, own_rows "
+                "and per_batch, numbers, got '"
+             << entry.take_front(60) << "'";
     bool isFlag = name == "ping_pong" || name == "staged" || name == "branch" ||
-                  name == "own_rows";
+                  name == "own_rows" || name == "per_batch";
     if (isFlag && *field != 0 && *field != 1)
       return emitError() << name << " must be 0 or 1, got " << *field;
     if (llvm::is_contained(seen, name))
@@ -105,7 +107,7 @@ static LogicalResult parseFields(StringRef text, Fields &fields,
   return success();
 }
 
-FailureOr<attn_gpu::ScheduleAttr>
+FailureOr<HopperSchedule>
 fovea::chooseHopperSchedule(MLIRContext *context,
                             const HopperScheduleRequest &request,
                             function_ref<InFlightDiagnostic()> emitError) {
@@ -125,8 +127,15 @@ fovea::chooseHopperSchedule(MLIRContext *context,
     diagnostic << "schedule: ";
     return diagnostic;
   };
+  fields->perBatch = request.perBatch;
   if (failed(parseFields(request.text, *fields, refuse)))
     return failure();
+  if (fields->perBatch && request.hasBlocks)
+    return emitError() << "sm_90a kernels do not have offsets and lengths "
+                          "beside lists of tiles";
+  // The copy engine clips at the end of a tensor alone.
+  if (fields->perBatch)
+    fields->staged = 0;
   auto schedule = attn_gpu::ScheduleAttr::getChecked(
       refuse, context, fields->groups, fields->n, fields->stages,
       fields->qStages, fields->pingPong != 0, fields->pin, fields->staged != 0,
@@ -135,7 +144,7 @@ fovea::chooseHopperSchedule(MLIRContext *context,
       failed(schedule.verifySchedule(getHopperModel(), request.headDims[0],
                                      request.valueDim, 2, refuse)))
     return failure();
-  return schedule;
+  return HopperSchedule{schedule, fields->perBatch != 0};
 }
 
 llvm::ArrayRef<llvm::StringLiteral> fovea::getHopperFallbacks(int64_t valueDim,
