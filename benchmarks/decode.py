@@ -6,7 +6,8 @@ started together; plain read and kernel take turns. The rate of memory moves wit
 what else runs on the machine, so the share is the median over the turns of the
 time of the reads round a kernel by that of the kernel, and a turn counts where
 these reads agree. Of pages there is a second share: what reading them in the
-order of their table takes of it.
+order of their table takes of it. The sequences of the layout "unequal" have
+lengths from 64 to the whole cache; what is read beside them is what they hold.
 
     python benchmarks/decode.py [--threads N] [--quick] [--seconds S]
     python benchmarks/decode.py --merge A.json B.json --json ALL.json
@@ -89,14 +90,18 @@ class Reader:
         self._call.argtypes = [ctypes.c_void_p] * 2 + sizes
 
     def seconds(
-        self, k: np.ndarray, v: np.ndarray, table: np.ndarray | None = None
+        self,
+        k: np.ndarray,
+        v: np.ndarray,
+        table: np.ndarray | None = None,
+        page: int = 0,
     ) -> float:
-        """Of all bytes in order; with a table, page by page in its order."""
+        """Of all bytes in order; with a table, pages of so many bytes in its order."""
         at = [x.__array_interface__["data"][0] for x in (k, v)]
-        pages = (None, 0)
-        if table is not None:
-            pages = (table.__array_interface__["data"][0], k[0].nbytes)
-        return self._call(*at, k.nbytes, *pages, self.threads)
+        if table is None:
+            return self._call(*at, k.nbytes, None, 0, self.threads)
+        order = table.__array_interface__["data"][0]
+        return self._call(*at, table.size * page, order, page, self.threads)
 
 
 def fill(shape: tuple[int, ...], dtype: np.dtype, rng: np.random.Generator) -> Any:
@@ -140,8 +145,28 @@ def in_token_pages(shape: tuple, dtype: np.dtype, rng: np.random.Generator) -> t
     return k, v, *(fovea.Pages(pool, table) for pool in pools)
 
 
+#: Tokens of the shortest sequence of a batch of unequal lengths, and the unit of
+#: their lengths.
+SHORTEST = 64
+
+
+def unequal(batch: int, length: int) -> np.ndarray:
+    """Lengths from the shortest to the whole cache, each longer by one factor."""
+    steps = np.geomspace(1, length // SHORTEST, batch).round().astype(np.int64)
+    return steps * SHORTEST
+
+
+def live_pieces(shape: tuple[int, ...], lengths: np.ndarray) -> np.ndarray:
+    """Where [B, Hk, N, D] holds live tokens, in pieces of SHORTEST."""
+    b, h, n, _ = shape
+    pieces = np.arange(b * h * n // SHORTEST).reshape(b, h, n // SHORTEST)
+    kept = (pieces[i, :, : x // SHORTEST].ravel() for i, x in enumerate(lengths))
+    return np.ascontiguousarray(np.concatenate(list(kept)), np.int64)
+
+
 LAYOUTS = {
     "heads": heads_together,
+    "unequal": heads_together,
     "tokens": tokens_together,
     "pages": in_pages,
     "token-pages": in_token_pages,
@@ -178,27 +203,33 @@ def measure(case: tuple, given: argparse.Namespace, reader: Reader) -> dict | No
     heads = min(8, max(2, -(-WANTED // per_head)))
     if per_head * heads > given.most_bytes:
         return None
+    if layout == "unequal" and (batch == 1 or length < SHORTEST * batch):
+        return None
     rng = np.random.default_rng(0)
     shape = (batch, heads, length, D)
     k, v, k_view, v_view = LAYOUTS[layout](shape, numpy_dtype(dtype), rng)
     q = fill((batch, heads * group, 1, D), numpy_dtype(dtype), rng)
     kernel = fovea.compile(D=D, dtype=dtype)
-    kernel(q, k_view, v_view)
-    reads = [reader.seconds(k, v)]
-    table = None
-    if isinstance(k_view, fovea.Pages):
+    lengths = unequal(batch, length) if layout == "unequal" else None
+    size = k.nbytes + v.nbytes
+    table, live = None, ()
+    if lengths is not None:
+        live = (live_pieces(shape, lengths), SHORTEST * D * item)
+        size = 2 * live[0].size * live[1]
+    elif isinstance(k_view, fovea.Pages):
         table = np.ascontiguousarray(k_view.table, np.int64).reshape(-1)
+    kernel(q, k_view, v_view, kv_lengths=lengths)
+    reads = [reader.seconds(k, v, *live)]
     kernels: list[float] = []
     of_pages: list[float] = []
     until = time.perf_counter() + given.seconds
     while len(kernels) < 5 or time.perf_counter() < until:
         start = time.perf_counter()
-        kernel(q, k_view, v_view)
+        kernel(q, k_view, v_view, kv_lengths=lengths)
         kernels.append(time.perf_counter() - start)
-        reads.append(reader.seconds(k, v))
+        reads.append(reader.seconds(k, v, *live))
         if table is not None:
-            of_pages.append(reads[-1] / reader.seconds(k, v, table))
-    size = k.nbytes + v.nbytes
+            of_pages.append(reads[-1] / reader.seconds(k, v, table, k[0].nbytes))
     row = {"dtype": dtype, "group": group, "layout": layout, "B": batch}
     row |= {"N": length, "Hk": heads, "bytes": size}
     if of_pages:

@@ -103,6 +103,7 @@ def memory_table(results: dict[str, Any]) -> str:
 
 DECODE_LAYOUTS = {
     "heads": "contiguous",
+    "unequal": "contiguous, lengths from 64 to N",
     "tokens": "contiguous, heads of a token together",
     "pages": "pages, head-major",
     "token-pages": "pages, token-major",

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from . import _checks
+from . import _checks, _tuning
 from ._compose import masked_score
 from ._lib import environment_notes, native
 from ._tensors import type_name
@@ -145,7 +145,7 @@ def normalizer_name(traced: Any) -> str:
 class Compiled:
     """One native kernel with what Python needs to know of it."""
 
-    __slots__ = ("_info", "name", "native", "program", "scale_region")
+    __slots__ = ("_info", "name", "native", "program", "scale_region", "tuned")
 
     def __init__(self, kernel: Any, program: dict):
         self.native = kernel
@@ -153,6 +153,7 @@ class Compiled:
         self.name: str = program.get("name") or "attention"
         self.scale_region = program.get("scale")
         self._info: dict | None = None
+        self.tuned = ""  # the files of fovea tune that its schedule is from
 
     @property
     def info(self) -> dict:
@@ -200,13 +201,17 @@ def lookup(
     schedule: str | None,
 ) -> Compiled:
     """The compiled kernel of a traced variant; compiles it where need be."""
-    key = (traced.core, dtype, D, E, want_lse, want_mask, target, schedule)
+    tuned = None
+    if schedule is None:
+        tuned = _tuning.find(traced, dtype, D, E, target)
+    key = (traced.core, dtype, D, E, want_lse, want_mask, target, schedule or tuned)
     found = _kernels.get(key)
     if found is None:
         text = traced.program_json(
             D=D, E=E, dtype=dtype, return_lse=want_lse, block_mask=want_mask
         )
-        found = compile_text(text, target, schedule)
+        found = compile_text(text, target, tuned[0] if tuned else schedule)
+        found.tuned = tuned[1] if tuned else ""
         with _lock:
             if len(_kernels) >= _LIMIT:
                 for old in list(_kernels)[: _LIMIT // 4]:

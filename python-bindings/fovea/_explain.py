@@ -40,6 +40,7 @@ def text(
     program = compiled.program
     mask = "given at each call" if program.get("block_mask") else "none"
     cost = PairCost(program, D, E)
+    measured = f" (measured: {compiled.tuned})" if compiled.tuned else ""
     lines = [
         f"variant {compiled.name}",
         *(f"  {line}" for line in clauses(program, _compiler.normalizer_name(traced))),
@@ -49,7 +50,7 @@ def text(
         *_captures(traced, arrays or {}),
         f"types and dims: {_tensors.NAMES[dtype]}, D={D}, E={E}",
         f"target: {compiled.target}",
-        f"schedule: {compiled.schedule or 'the default'}",
+        f"schedule: {compiled.schedule or 'the default'}{measured}",
         f"cost: {cost.products} floating-point operations a visible (query, key) pair"
         " in the two products",
         f"  beside them {cost.score} of the score and {cost.weight} of the weight;"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 import time
@@ -109,6 +110,7 @@ def tune(
     """
     from ._explain_mask import example_arrays
     from ._lib import config
+    from ._tuning import fingerprint, ignored
 
     given = dict(captures or {})
     made, _ = example_arrays(variant.program, sizes)
@@ -116,7 +118,9 @@ def tune(
         "D": sizes["D"], "E": sizes["E"], "dtype": dtype, "target": target,
         "captures": {**made, **given},
     }  # fmt: skip
-    default = variant.compile(**options)
+    with ignored():
+        default = variant.compile(**options)
+    text = default._state[0].program_json(D=sizes["D"], E=sizes["E"], dtype=dtype)
     kernels, refused = {default.schedule: default}, {}
     for name in schedules(sizes):
         try:
@@ -139,6 +143,7 @@ def tune(
     return {
         "fovea_tuning": 1,
         "variant": variant.name,
+        "program": fingerprint(json.loads(text)),
         "dtype": dtype,
         "target": default.target or "cpu",
         "machine": {name: config()[name] for name in ("cpu", "threads", "build_id")},

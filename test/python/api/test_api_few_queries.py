@@ -86,6 +86,26 @@ def test_dead_rows_and_lengths():
             np.testing.assert_allclose(got[b : b + 1, :, :alive], want, atol=3e-6)
 
 
+def test_sequences_of_unequal_lengths(threads):
+    """Each gives what it gives alone, whoever computes its parts."""
+    lengths = np.geomspace(4, 4096, 16).astype(int)
+    q, k, v = inputs(B=16, Hq=4, Hk=2, M=1, N=4096, D=32)
+    results = []
+    for number in (1, 2, 5):
+        threads(number)
+        results.append(
+            fovea.attention(q, k, v, kv_lengths=lengths, schedule="split=64")
+        )
+    assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
+    for b, length in enumerate(lengths):
+        one = slice(b, b + 1)
+        keys = (x[one, :, :length] for x in (k, v))
+        alone = fovea.attention(q[one], *keys, schedule="split=64")
+        assert alone.tobytes() == results[0][one].tobytes(), length
+    want = plain(q[7:8], k[7:8, :, : lengths[7]], v[7:8, :, : lengths[7]])
+    np.testing.assert_allclose(results[0][7:8], want, atol=3e-6)
+
+
 def test_a_value_that_is_not_finite_touches_only_rows_that_see_it():
     q, k, v = inputs(B=2, Hq=4, Hk=2, M=2, N=200)
     v[0, 1, 150, 3] = np.nan
