@@ -41,17 +41,17 @@ double fovea::orderItems(const LaunchView &view, const TileRuns &runs,
     return estimateWork(view);
   int64_t planes = view.batch * view.queryHeads, tiles = items / planes;
   int64_t perTile = (view.blockQ + itemRows - 1) / itemRows;
-  int64_t queryTiles = (view.queryLength + view.blockQ - 1) / view.blockQ;
   std::vector<int64_t> costs(static_cast<size_t>(runs.numRows()));
   for (size_t row = 0; row < costs.size(); ++row)
     costs[row] = costOf(runs.ofRow(static_cast<int64_t>(row)));
 
   auto costOfItem = [&](int64_t item) -> int64_t {
     int64_t plane = item / tiles, tile = item % tiles / perTile;
-    if (tile >= queryTiles)
+    int64_t b = plane / view.queryHeads, h = plane % view.queryHeads;
+    // Past a length there may be no row of tiles.
+    if (tile * view.blockQ >= view.qLengths[static_cast<size_t>(b)])
       return 0;
-    return costs[runs.row(plane / view.queryHeads, plane % view.queryHeads,
-                          tile)];
+    return costs[static_cast<size_t>(runs.row(b, h, tile))];
   };
   std::vector<int64_t> starts(numBuckets + 1);
   double total = 0;

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from api_common import inputs, plain
+from test_api_package import run
 
 import fovea
 
@@ -125,6 +126,29 @@ def test_offsets_and_lengths():
         q_offset=q_offset, kv_offset=kv_offset,
         q_lengths=q_lengths, kv_lengths=kv_lengths,
     )  # fmt: skip
+
+
+SHORT = """
+import numpy as np, fovea
+doc = np.repeat(np.arange(12), 37)
+q, k, v = (np.ones((2, 2, n, 16), np.float32) for n in (259, 640, 640))
+for _ in range(20):
+    out = fovea.attention(
+        q, k, v, mask_mod=lambda b, h, q, kv: doc[q % 444] == doc[kv % 444],
+        q_lengths=np.array([1, 229]),
+    )
+print(out[:, 0, ::64, 0].tolist())
+"""
+
+
+def test_short_queries_leave_the_heap_alone(native_is_real):
+    """The analysis has no tiles past the longest query length; memory beyond what
+    it found is filled with a pattern here, so that whoever reads it is found out."""
+    if not native_is_real:
+        pytest.skip("the stand-in allocates nothing itself")
+    fill = "glibc.malloc.tcache_count=0:glibc.malloc.perturb=199"
+    printed = run(SHORT, GLIBC_TUNABLES=fill, FOVEA_NUM_THREADS="1")
+    assert printed == "[[1.0, 0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0, 0.0]]\n"
 
 
 def test_far_positions():

@@ -557,6 +557,9 @@ protected:
     TileRuns runs;
     runs.offsets = starts;
     runs.runs = entries;
+    runWith(runs, heads);
+  }
+  void runWith(const TileRuns &runs, int64_t heads) {
     view.tileRuns = runs;
     view.blockQ = view.blockKV = 1;
     view.queryHeads = heads;
@@ -583,6 +586,31 @@ TEST_F(SparseDriver, StartsTheDearestItems) {
   std::sort(ran.begin(), ran.end());
   for (size_t i = 0; i < ran.size(); ++i)
     EXPECT_EQ(ran[i], static_cast<int64_t>(i));
+}
+
+/// An analysis stops at the longest of the lengths: items past it have no rows
+/// of tiles, and must not be given those of the next head.
+TEST_F(SparseDriver, ItemsPastTheLengthsCostNothing) {
+  view.qLengths = {1, 1};
+  std::vector<int64_t> starts{0};
+  std::vector<int32_t> entries; // 1, 2, 4 … 128 full tiles in plane 0, 1, 2 …
+  for (int plane = 0; plane < 8; ++plane) {
+    entries.push_back(4 << plane | 2);
+    starts.push_back(plane + 1);
+  }
+  TileRuns runs;
+  runs.offsets = starts;
+  runs.runs = entries;
+  runs.batchStride = 4;
+  runs.headStride = 1;
+  runWith(runs, 4);
+  std::vector<int64_t> wanted;
+  for (int64_t plane = 7; plane >= 0; --plane)
+    wanted.push_back(4 * plane);
+  for (int64_t item = 0; item < 32; ++item)
+    if (item % 4 != 0)
+      wanted.push_back(item);
+  EXPECT_EQ(ran, wanted);
 }
 
 TEST_F(SparseDriver, KeepsNeighboursTogetherAmongMany) {
