@@ -52,8 +52,12 @@ def fits(kernel: Kernel, shape: Shape) -> bool:
     limits = kernel.limits
     multiple = int(limits.get("multiple", 1))
     square = shape.M == shape.N and shape.Hk == shape.H and shape.sign == 1
+    variant = VARIANTS[kernel.variant]
+    if shape.loose and (variant.blocks is None or variant.mask is None):
+        return False
     return (
-        (square or not limits.get("square"))
+        (kernel.reads_batches or not shape.ragged)
+        and (square or not limits.get("square"))
         and (shape.layout == "bhsd" or not limits.get("contiguous"))
         and shape.M % multiple == 0
         and shape.N % multiple == 0
@@ -62,11 +66,7 @@ def fits(kernel: Kernel, shape: Shape) -> bool:
 
 def check_shapes(kernel: Kernel, quick: bool = False) -> list[Shape]:
     """The shapes within a kernel's limits, small ones of a kind first."""
-    variant = VARIANTS[kernel.variant]
-    shapes = _SHAPES
-    if variant.blocks is not None and variant.mask is not None:
-        shapes += _LOOSE_SHAPES
-    if kernel.reads_batches:
-        shapes = _SHAPES[3:9] + _RAGGED_SHAPES
+    whole = _SHAPES[3:9] if kernel.reads_batches else _SHAPES
+    shapes = whole + _LOOSE_SHAPES + _RAGGED_SHAPES
     found = [shape for shape in shapes if fits(kernel, shape)]
     return found[:: max(1, len(found) // 3)] if quick else found

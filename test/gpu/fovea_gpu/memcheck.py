@@ -23,12 +23,15 @@ from .manifest import Kernel
 
 __all__ = ["SHAPES", "find_sanitizer", "memcheck", "read_report", "touch"]
 
-#: Tails in both directions, grouped heads, both memory orders, both signs.
+#: Tails in both directions, grouped heads, both memory orders, both signs, full
+#: tiles anywhere, lengths of their own.
 SHAPES = (
     Shape(1, 1, 1, 129, 127),
     Shape(2, 3, 1, 257, 129),
     Shape(2, 4, 2, 130, 200, "bshd", sign=-1),
     Shape(1, 4, 2, 640, 333, "bshd"),
+    Shape(2, 3, 1, 257, 129, loose=True),
+    Shape(7, 4, 2, 200, 333, "bshd", ragged=True),
 )
 _SUMMARY = re.compile(r"ERROR SUMMARY: (\d+) errors?")
 

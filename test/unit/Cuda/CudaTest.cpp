@@ -286,13 +286,17 @@ TEST_F(Cuda, RefusesWhatTheKernelDoesNotDo) {
 TEST_F(Cuda, OffsetsAndLengthsComeByValue) {
   CudaKernel kernel(
       "cubin", makeManifest("", R"(, {"per_batch": 2, "positions": 1000})"));
-  *get<int>("fakeParameterCount") = 8;
+  *get<int>("fakeWide") = 7;
   LaunchView launch = view();
   launch.qOffset = {3, 700};
+  launch.kvOffset = {0, 11};
+  launch.qLengths = {300, 1};
   launch.kvLengths = {5, 0};
   EXPECT_EQ(textOf(kernel.launch(launch)), "");
-  EXPECT_EQ(get<uint64_t>("fakeParameters")[7], 3 + (uint64_t(700) << 32));
-  *get<int>("fakeParameterCount") = 7;
+  *get<int>("fakeWide") = -1;
+  const int32_t *given = get<int32_t>("fakeWideBytes");
+  EXPECT_EQ(std::vector<int32_t>(given, given + 8),
+            (std::vector<int32_t>{3, 700, 0, 11, 300, 1, 5, 0}));
   launch.qOffset[1] = 701;
   EXPECT_EQ(textOf(kernel.launch(launch)),
             "q_offset: must be 0 to 700 on sm_90a, got 701");

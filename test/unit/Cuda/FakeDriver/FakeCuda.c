@@ -16,6 +16,9 @@ const char *fakeFailing = "";
 int fakeRegisters = 168, fakeLocalBytes = 0, fakeMinor = 0, fakeDevices = 1;
 void *fakeParameters[64];
 int fakeParameterCount = 0;
+/// The parameter whose first bytes are kept; none: -1.
+int fakeWide = -1;
+char fakeWideBytes[32];
 
 /// Timings and threads want neither the log nor its growth.
 int fakeQuiet = 0;
@@ -180,5 +183,7 @@ int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz,
   }
   for (int i = 0; i < fakeParameterCount; ++i)
     memcpy(&fakeParameters[i], parameters[i], sizeof(void *));
+  if (fakeWide >= 0)
+    memcpy(fakeWideBytes, parameters[fakeWide], sizeof fakeWideBytes);
   return answer("cuLaunchKernel");
 }
