@@ -169,7 +169,15 @@ Value Emitter::wordToMask(Value value) {
   return LLVM::BitcastOp::create(b, loc, vmask, value);
 }
 
+/// An index that counts pieces of some elements needs no product.
 Value Emitter::gep(Value base, Value index, Type element) {
+  APInt count;
+  if (auto product = index.getDefiningOp<arith::MulIOp>())
+    if (matchPattern(product.getRhs(), m_ConstantInt(&count)) &&
+        count.isStrictlyPositive()) {
+      index = product.getLhs();
+      element = LLVM::LLVMArrayType::get(element, count.getZExtValue());
+    }
   return LLVM::GEPOp::create(b, loc, ptr, element, base,
                              ArrayRef<LLVM::GEPArg>{index});
 }

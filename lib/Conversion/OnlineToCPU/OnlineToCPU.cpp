@@ -9,6 +9,7 @@
 #include "mlir/IR/SymbolTable.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
 
 namespace fovea {
 #define GEN_PASS_DEF_CONVERTONLINETOCPU
@@ -60,6 +61,8 @@ private:
 } // namespace
 
 void fovea::buildCPUToLLVMPipeline(OpPassManager &pm) {
+  // Emitting asks for addresses where they are needed, again and again.
+  pm.addPass(createCSEPass());
   pm.addPass(createSCFToControlFlowPass());
   pm.addPass(createConvertVectorToLLVMPass());
   pm.addPass(createArithToLLVMConversionPass());
