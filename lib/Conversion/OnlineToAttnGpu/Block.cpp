@@ -69,6 +69,7 @@ LogicalResult GridLowering::lowerMap(online::MapOp op) {
   yield.erase();
   hoistUniform(mapped.getBody());
   takeFactor(mapped);
+  foldFactors(mapped.getBody());
   takeDiagonal(mapped);
   mapping.map(op.getResult(0), mapped.getResult());
   return success();
@@ -271,6 +272,7 @@ State GridLowering::stepFree(online::StepOp op, const State &state,
     YieldOp::create(b, loc, weight);
   }
   hoistUniform(weights.getBody());
+  foldFactors(weights.getBody());
   State next;
   next.out = addOutputs(state.out, weights, values);
   return next;

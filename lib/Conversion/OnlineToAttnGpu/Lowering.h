@@ -72,6 +72,8 @@ private:
                     ValueRange captures, SmallVectorImpl<Value> &results);
   void hoistUniform(Region &region);
   void takeFactor(attn_gpu::MapOp map);
+  // Factors.cpp
+  void foldFactors(Region &region);
   // Diagonals.cpp
   void takeDiagonal(attn_gpu::MapOp map);
 
