@@ -157,24 +157,26 @@ class AttnGpu_JointOp<string mnemonic, dag more, dag results_> : AttnGpu_Op<mnem
 
 def AttnGpu_JointCountOp : AttnGpu_JointOp<"joint.count", (ins),
     (outs Index:$uses, Variadic<Index>:$groups)> {
-  let summary = "How many elements two rows of a block mask have together";
+  let summary = "How many elements rows of a block mask have together";
   let description = [{
-    Of queries 128·t … 128·t + 127, where `row` is (batch, head, t), the first 64
-    lie in one row of tiles of `queryTile` queries, the others in that row or
-    the next. The joint list of these rows, one for each warpgroup, holds what
-    either has (`list.count`): an element that both have is there once, and both
-    groups read it.
+    For G = 2 or 3 warpgroups: `row` is (batch, head, t), and of queries 64·G·t …
+    64·G·(t + 1) − 1 each group's 64 lie in one row of tiles of `queryTile`
+    queries. The joint list of these rows holds what any of them has
+    (`list.count`): an element that several have is there once, and each of these
+    groups reads it.
 
-    The order: one that both have, if any: the last that is not whole in both,
-    else the last one. Otherwise the last of each row (group 0's first), read by
-    its group; of a row that has none the other group's is read in vain, with no
-    key belonging, and an element at `length` where both have none. Then those
-    whole in both; then of what one has, whole ones first, one of group 0 and one of
-    group 1 in turns; then what is left of the longer one; then the others that
-    both have. So a group meets whole elements first, and waits for the
-    other's every second one at most. Of what is left the other group reads
-    some in vain, so that no two elements that a group reads are more than
-    `reach` apart, across tiles too, and slots come free.
+    The order: the last one that all have, if any, of those that are not whole in
+    all rows, else of the others. Then what is whole for all that have it: first
+    what all have, then of the other kinds (who has it) one each in turns: of two
+    groups what each has alone, of three what groups 0 and 1 have, 2 alone, 0 and
+    2, 1 alone, 1 and 2, 0 alone. Then what is not whole, in the same order. So a
+    group meets whole elements first, all go on at the same pace, and a group's
+    next whole one is 2 (of three groups 6) places away at most. Where the next is further, a
+    group reads elements in vain, with no key belonging: every `reach`-th before
+    its next one; before the end of the list, where the next tile's first may lie
+    1 (5) places on; and the first one of all where its own first one is more than
+    1 (5) places on. So slots come free. A list without elements has one at
+    `length`, which all read in vain.
 
     Results are the number of elements, then for each group: the number of the
     first one that it reads, how many whole ones follow that, and how many it
@@ -182,7 +184,8 @@ def AttnGpu_JointCountOp : AttnGpu_JointOp<"joint.count", (ins),
 
     Constraints:
     - (C29) three indices; step is positive
-    - (C33) reach is at least 2; three results for each of two groups
+    - (C33) three results for each of two or three groups; reach is at least 2,
+      of three groups 6
 
     Example:
     ```mlir
@@ -200,7 +203,7 @@ def AttnGpu_JointElementOp : AttnGpu_JointOp<"joint.element", (ins Index:$elemen
     (outs Index:$n0, Variadic<Index>:$links)> {
   let summary = "An element of a joint list, and who reads it";
   let description = [{
-    Where it begins, and for each of the two groups a link: 0 where the group
+    Where it begins, and for each group a link: 0 where the group
     does not read it, else 1, plus 2 where the group's row has it of a full tile,
     plus 4 where no key belongs, plus 8 times how far the next one that the group reads
     is away (of the last one 0).

@@ -158,12 +158,13 @@ def AttnGpu_ScheduleAttr : AttnGpu_Attr<"Schedule", "schedule", [
     shared memory and the copy engine; others by 16-byte stores. With `branch`
     blocks of all classes share a loop and go round its mask by a branch;
     without, those that need no mask have a loop of their own. With `own_rows`
-    each warpgroup has a row of tiles of a block mask to itself, and what both
+    each warpgroup has a row of tiles of a block mask to itself, and what several
     of them see is loaded once.
 
     Constraints:
     - (C1) 1 to 3 groups; n a multiple of 16 from 16 to 256; 2 to 8 stages, 1 or
-      2 q_stages; pin 0, 1, 4 or 5; own_rows takes 2 groups without ping_pong
+      2 q_stages; pin 0, 1, 4 or 5; own_rows takes 2 groups without
+      ping_pong, or 3 with at least 3 stages
 
     Example:
     `#attn_gpu.schedule<groups = 2, n = 128, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true>`

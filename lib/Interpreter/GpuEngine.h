@@ -185,7 +185,7 @@ private:
   template <typename Op>
   llvm::FailureOr<Walk> readElements(Op op, llvm::ArrayRef<int64_t> row);
   template <typename Op>
-  llvm::FailureOr<JointList> joinRows(Op op, int64_t reach);
+  llvm::FailureOr<JointList> joinRows(Op op, int64_t groups, int64_t reach);
   llvm::LogicalResult runListCount(mlir::attn_gpu::ListCountOp op);
   llvm::LogicalResult runListElement(mlir::attn_gpu::ListElementOp op);
   llvm::LogicalResult runJointCount(mlir::attn_gpu::JointCountOp op);

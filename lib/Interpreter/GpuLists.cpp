@@ -1,7 +1,7 @@
 //===- GpuLists.cpp - Elements of block masks at level 3 ------------------===//
 //
 // The order in which a tile meets its key tiles: those of segments, of one row
-// of a block mask, or of two rows that a tile's warpgroups walk together.
+// of a block mask, or of rows that a tile's warpgroups walk together.
 //
 //===----------------------------------------------------------------------===//
 
@@ -80,52 +80,60 @@ LogicalResult GpuCoroutine::runListElement(ListElementOp op) {
 }
 
 //===----------------------------------------------------------------------===//
-// Two rows
+// Rows of a joint list
 //===----------------------------------------------------------------------===//
 
 /// A key tile of a joint list: what each row has of it, and who reads it.
 struct fovea::JointElement {
-  WalkElement own[kJointGroups]; // no key belongs where the row has it not
-  bool has[kJointGroups] = {}, whole[kJointGroups] = {},
-       reads[kJointGroups] = {};
+  WalkElement own[kMostJointGroups]; // no key belongs where a row has it not
+  bool has[kMostJointGroups] = {}, reads[kMostJointGroups] = {};
+  /// In all rows that have it.
+  bool isWhole = true;
 
   int64_t first() const { return own[0].first; }
-  bool isWhole() const { return whole[0] && whole[1]; }
+  int64_t owners() const {
+    int64_t owners = 0;
+    for (int64_t g = 0; g < kMostJointGroups; ++g)
+      owners |= int64_t(has[g]) << g;
+    return owners;
+  }
 };
 
 namespace {
-/// Brings the elements of two rows into the order of `joint.count`.
+/// Brings the elements of rows into the order of `joint.count`.
 class Joiner {
 public:
   Joiner(ArrayRef<Walk> rows, int64_t length, int64_t step, int64_t reach)
-      : length(length), reach(reach) {
+      : groups(rows.size()), reach(reach) {
     sortOut(rows, step);
-    addFirst();
-    list.insert(list.end(), whole.begin(), whole.end());
-    addAlone();
-    list.insert(list.end(), others.begin(), others.end());
+    for (Kinds *kinds : {&others, &whole})
+      if (auto &joint = (*kinds)[all()]; list.empty() && !joint.empty())
+        list.push_back(joint.pop_back_val());
+    addInTurns(whole);
+    addInTurns(others);
+    if (list.empty()) {
+      JointElement none;
+      for (WalkElement &own : none.own)
+        own.first = length;
+      list.push_back(none);
+    }
+    for (int64_t g = 0; g < groups; ++g)
+      setReads(g);
   }
 
   JointList list;
 
 private:
-  void sortOut(ArrayRef<Walk> rows, int64_t step);
-  void addFirst();
-  void addAlone();
-  void add(JointElement element, bool forAll = false) {
-    for (int64_t g = 0; g < kJointGroups; ++g)
-      element.reads[g] = element.has[g] || forAll;
-    list.push_back(element);
-  }
-  static JointElement take(JointList &from) {
-    JointElement last = from.back();
-    from.pop_back();
-    return last;
-  }
+  /// By who has them.
+  using Kinds = std::map<int64_t, SmallVector<JointElement>>;
 
-  int64_t length, reach;
-  /// Of both rows, and of one.
-  JointList whole, others, alone[kJointGroups];
+  int64_t all() const { return (1 << groups) - 1; }
+  void sortOut(ArrayRef<Walk> rows, int64_t step);
+  void addInTurns(Kinds &kinds);
+  void setReads(int64_t group);
+
+  int64_t groups, reach;
+  Kinds whole, others;
 };
 } // namespace
 
@@ -136,70 +144,53 @@ void Joiner::sortOut(ArrayRef<Walk> rows, int64_t step) {
       JointElement &joint = elements[element.first];
       joint.own[g] = element;
       joint.has[g] = true;
-      joint.whole[g] = ::isWhole(element, step);
+      joint.isWhole &= ::isWhole(element, step);
     }
-  JointList later[kJointGroups];
   for (auto &[first, element] : elements) {
-    for (int64_t g = 0; g < kJointGroups; ++g) {
-      element.own[g].first = first;
-      element.reads[g] = element.has[g];
-    }
-    if (element.has[0] && element.has[1]) {
-      (element.isWhole() ? whole : others).push_back(element);
-      continue;
-    }
-    int64_t g = element.has[1];
-    (element.whole[g] ? alone : later)[g].push_back(element);
+    for (WalkElement &own : element.own)
+      own.first = first;
+    (element.isWhole ? whole : others)[element.owners()].push_back(element);
   }
-  for (int64_t g = 0; g < kJointGroups; ++g)
-    alone[g].insert(alone[g].end(), later[g].begin(), later[g].end());
 }
 
-void Joiner::addFirst() {
-  if (!others.empty() || !whole.empty())
-    return add(take(others.empty() ? whole : others));
-  bool isPair = !alone[0].empty() && !alone[1].empty();
-  for (JointList &row : alone)
-    if (!row.empty())
-      add(take(row), /*forAll=*/!isPair);
-  if (!list.empty())
-    return;
-  JointElement none;
-  none.own[0].first = none.own[1].first = length;
-  add(none, /*forAll=*/true);
+void Joiner::addInTurns(Kinds &kinds) {
+  llvm::append_range(list, kinds[all()]);
+  bool isLeft = true;
+  for (size_t i = 0; isLeft; ++i) {
+    isLeft = false;
+    for (int64_t owners : getJointTurns(groups))
+      if (i < kinds[owners].size()) {
+        list.push_back(kinds[owners][i]);
+        isLeft = true;
+      }
+  }
 }
 
-void Joiner::addAlone() {
-  size_t pairs = std::min(alone[0].size(), alone[1].size());
-  for (size_t i = 0; i < pairs; ++i)
-    for (const JointList &row : alone)
-      add(row[i]);
-  int64_t longer = alone[1].size() > pairs, shorter = 1 - longer;
-  int64_t left = alone[longer].size() - pairs;
-  // How many elements the shorter one has let pass.
-  int64_t passed = 0;
-  while (passed < int64_t(list.size()) &&
-         !list[list.size() - 1 - passed].reads[shorter])
-    ++passed;
-  for (int64_t i = 0; i < left; ++i) {
-    bool isEnd = i == left - 1 && others.empty();
-    // The next tile's may be its second one.
-    bool reads = passed == reach - 1 || (isEnd && passed == reach - 2);
-    add(alone[longer][pairs + i], /*forAll=*/reads);
-    passed = reads ? 0 : passed + 1;
+/// From the end: every reach-th element before one of the group's own, or
+/// before where the next tile's first may lie, is read in vain.
+void Joiner::setReads(int64_t group) {
+  int64_t slack = getJointTurns(groups).size() - 1;
+  int64_t next = int64_t(list.size()) + slack;
+  for (int64_t i = int64_t(list.size()) - 1; i >= 0; --i) {
+    bool isFar = i == 0 && next > slack;
+    list[i].reads[group] =
+        list[i].has[group] || (next - i) % reach == 0 || isFar;
+    if (list[i].has[group])
+      next = i;
   }
 }
 
 /// The joint list of an op, whose `row` is (batch, head, tile).
 template <typename Op>
-FailureOr<JointList> GpuCoroutine::joinRows(Op op, int64_t reach) {
+FailureOr<JointList> GpuCoroutine::joinRows(Op op, int64_t groups,
+                                            int64_t reach) {
   int64_t queryTile = integer(op.getQueryTile());
   if (queryTile < 1)
     return op->emitError() << "query tile must be positive, got " << queryTile;
   SmallVector<int64_t> row = integers(op.getRow());
-  int64_t first = row.back() * kJointGroups * kGroupRows;
-  SmallVector<Walk> rows(kJointGroups);
-  for (int64_t g = 0; g < kJointGroups; ++g) {
+  int64_t first = row.back() * groups * kGroupRows;
+  SmallVector<Walk> rows(groups);
+  for (int64_t g = 0; g < groups; ++g) {
     row.back() = (first + kGroupRows * g) / queryTile;
     if (row.back() >= getMemRef(op.getList()).sizes[2])
       continue; // behind the last query
@@ -220,15 +211,16 @@ static int64_t distance(const JointList &list, int64_t from, int64_t group) {
 }
 
 LogicalResult GpuCoroutine::runJointCount(JointCountOp op) {
-  FailureOr<JointList> list = joinRows(op, op.getReach());
+  int64_t groups = op.getGroups().size() / 3;
+  FailureOr<JointList> list = joinRows(op, groups, op.getReach());
   if (failed(list))
     return failure();
   set(op.getUses(), ScalarValue::ofInt(list->size()));
-  for (int64_t g = 0; g < kJointGroups; ++g) {
+  for (int64_t g = 0; g < groups; ++g) {
     auto reads = [&](const JointElement &element) { return element.reads[g]; };
     auto first = llvm::find_if(*list, reads);
     int64_t whole = std::count_if(std::next(first), list->end(), [&](auto &x) {
-      return x.reads[g] && x.whole[g] && (x.isWhole() || !x.has[1 - g]);
+      return x.has[g] && x.isWhole;
     });
     set(op.getGroups()[3 * g], ScalarValue::ofInt(first - list->begin()));
     set(op.getGroups()[3 * g + 1], ScalarValue::ofInt(whole));
@@ -239,7 +231,8 @@ LogicalResult GpuCoroutine::runJointCount(JointCountOp op) {
 }
 
 LogicalResult GpuCoroutine::runJointElement(JointElementOp op) {
-  FailureOr<JointList> list = joinRows(op, op.getReach());
+  int64_t groups = op.getLinks().size();
+  FailureOr<JointList> list = joinRows(op, groups, op.getReach());
   if (failed(list))
     return failure();
   int64_t i = integer(op.getElement());
@@ -249,7 +242,7 @@ LogicalResult GpuCoroutine::runJointElement(JointElementOp op) {
     return op.emitError() << "element " << i << " of a list of " << size;
   const JointElement &element = (*list)[std::min(i, size - 1)];
   set(op.getN0(), ScalarValue::ofInt(element.first()));
-  for (int64_t g = 0; g < kJointGroups; ++g) {
+  for (int64_t g = 0; g < groups; ++g) {
     int64_t link = 0;
     if (element.reads[g])
       link = 1 + 2 * isFull(element.own[g]) + 4 * !element.has[g] +
@@ -274,7 +267,9 @@ FailureOr<Walk> GpuCoroutine::orderList(ForBlocksOp op) {
     return walk;
   }
   // Who reads what has no say in the order.
-  FailureOr<JointList> list = joinRows(op, /*reach=*/2);
+  FailureOr<JointList> list =
+      joinRows(op, op->getParentOfType<ForTilesOp>().getSchedule().getGroups(),
+               /*reach=*/int64_t(getJointTurns(kMostJointGroups).size()));
   if (failed(list))
     return failure();
   Walk walk;

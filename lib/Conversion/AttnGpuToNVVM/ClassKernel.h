@@ -20,7 +20,7 @@ public:
   /// `offset` bytes into the scratch memory the lists begin.
   ClassKernel(MLIRContext *context, const ListInfo &list,
               llvm::json::Value offset)
-      : PrologueKernel(context), list(list), sizes(list.step, list.isJoint),
+      : PrologueKernel(context), list(list), sizes(list.step, list.groups),
         offset(std::move(offset)) {
     grid = sizes.lists;
   }

@@ -1,9 +1,10 @@
-//===- Joints.cpp - Two rows of a block mask as one list ------------------===//
+//===- Joints.cpp - Rows of a block mask as one list ----------------------===//
 //
 // A kernel of one warp a query tile runs before and writes the joint list of
-// the rows of its two warpgroups, in the order of `joint.count`. Classes are
-// read twice: to count each kind, which gives every element's place and that of
-// the next one by arithmetic, and to write.
+// the rows of its warpgroups, in the order of `joint.count`. Classes are read
+// twice: to count each kind, which gives every element's place by arithmetic,
+// and to write. Who reads an element, and where each row's next one is, then
+// follows from the last place to the first.
 //
 //===----------------------------------------------------------------------===//
 
@@ -26,7 +27,7 @@ void KernelEmitter::emitJointCount(JointCountOp op) {
 /// One load of 16 bytes.
 void KernelEmitter::emitJointElement(JointElementOp op) {
   Value words = e.add(e.mul(e.sext(known[op.getElement()].value), kJointWords),
-                      kJointHeadWords);
+                      jointHeadWords(op.getLinks().size()));
   Value address = LLVM::GEPOp::create(
       e.b, e.loc, e.global, e.i32, listBase,
       ArrayRef<LLVM::GEPArg>{e.add(listRow(op.getRow()), words)});
@@ -44,52 +45,72 @@ void KernelEmitter::emitJointElement(JointElementOp op) {
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// What an element is: of both rows, whole in both or not; of one, whole or
-/// not.
-enum Kind { BothWhole, BothOther, Whole0, Other0, Whole1, Other1, kKinds };
-
-/// One warp's work on one query tile.
+/// One warp's work on one query tile. A kind of elements is who has it, a bit a
+/// group, and whether it is whole for all of them.
 class JointKernel : public ClassKernel {
 public:
-  using ClassKernel::ClassKernel;
+  JointKernel(MLIRContext *context, const ListInfo &list, json::Value offset)
+      : ClassKernel(context, list, std::move(offset)), groups(list.groups),
+        all((1 << list.groups) - 1), turns(getJointTurns(list.groups)) {}
 
 private:
-  /// 32 elements: which kind the lane's is, and what each row has of it.
+  /// 32 elements: the lane's one, as what each group has of it.
   struct Chunk {
-    Value n0, kinds[kKinds], has[2], full[2], whole[2];
+    Value n0, owners, isWhole, has[kMostJointGroups], full[kMostJointGroups];
   };
-  using Counts = std::array<Value, kKinds>;
+  /// Of each kind: numbers of whole ones and of others, by who has them.
+  struct Counts {
+    Values whole, others;
+  };
+  /// What is known of a group from the places behind a chunk.
+  struct Behind {
+    Value next, reads, whole, start, startIsWhole;
+  };
 
   void addArguments() override;
   void emitBody() override;
   void findRows();
   Chunk readChunk(Value first);
   Counts countKinds(function_ref<void(const Chunk &, const Counts &)> visit);
-  void measure(const Counts &counts);
-  Value placeOf(int64_t group, Value own);
-  Value link(int64_t group, Value reads, Value own, Value place,
-             const Chunk &chunk);
+  void measure(Counts counts);
   void write(const Chunk &chunk, const Counts &ranks);
-  void writeHead();
-  void store(Value condition, Value word, ArrayRef<Value> values);
+  SmallVector<Behind, 3> linkAll();
+  Value link(int64_t group, Value flags, Value place, Value first,
+             Behind &behind);
+  void writeHead(ArrayRef<Behind> found);
 
+  Value wordOf(Value place) {
+    return e.add(e.mul(place, kJointWords), jointHeadWords(groups));
+  }
+  void store(Value condition, Value word, ArrayRef<Value> values);
+  Value bit(Value word, int64_t place) {
+    return e.icmp(P::ne, e.land(word, int64_t(1) << place), e.c(0));
+  }
+  Value ballot(Value condition) {
+    return e.intrinsic("llvm.nvvm.vote.ballot.sync", e.i32,
+                       {e.c(-1), condition});
+  }
+  Value ones(Value word) { return e.intrinsic("llvm.ctpop.i32", e.i32, word); }
+  /// Of a word that is not zero.
+  Value lowest(Value word) {
+    return LLVM::CountTrailingZerosOp::create(e.b, e.loc, e.i32, word, false);
+  }
   Value mod(Value x, int64_t y) {
     return e.sub(x, e.mul(e.udiv(x, e.c(y)), y));
   }
 
-  Value queryTile, maskRows;
-  Value sources[2], exists[2];
+  /// Bits of an element's flags, ahead of its links: who has it, of a full
+  /// tile, and whether it is whole for all of them.
+  static constexpr int64_t kFullBit = 4, kWholeBit = 8;
 
-  // Of the list, without what comes first.
-  Value whole, others, alone[2], aloneWhole[2];
-  /// What comes first: one that both have, or of a row; one of each row.
-  Value firstIsWhole, firstIsOther, firstIsAlone[2], isPair, isNone;
-  /// Elements of both rows in turns; what is left, of the first or second row.
-  Value pairs, left, longer[2];
-  /// What the shorter one lets pass before the rest, what it reads of that, and
-  /// whether its last element besides.
-  Value passed, vain[2], readsEnd;
-  Value begin, afterWhole, afterPairs, afterAlone, uses, total[2];
+  int64_t groups, all;
+  ArrayRef<int64_t> turns;
+  Value queryTile, maskRows;
+  Values sources, exists;
+
+  // Without what comes first.
+  Counts counts;
+  Value firstIsWhole, firstIsOther, wholeBegin, othersBegin, uses, isNone;
 };
 } // namespace
 
@@ -101,11 +122,11 @@ void JointKernel::addArguments() {
 }
 
 void JointKernel::findRows() {
-  for (int64_t g = 0; g < kJointGroups; ++g) {
-    Value query = e.add(e.mul(tile, kJointGroups * kGroupRows), kGroupRows * g);
+  for (int64_t g = 0; g < groups; ++g) {
+    Value query = e.add(e.mul(tile, groups * kGroupRows), kGroupRows * g);
     Value row = e.udiv(query, queryTile);
-    exists[g] = less(row, maskRows);
-    sources[g] = findRow(e.select(exists[g], row, e.c(0)));
+    exists.push_back(less(row, maskRows));
+    sources.push_back(findRow(e.select(exists[g], row, e.c(0))));
   }
 }
 
@@ -113,20 +134,15 @@ JointKernel::Chunk JointKernel::readChunk(Value first) {
   Chunk chunk;
   Value element = e.add(first, lane);
   chunk.n0 = e.mul(element, list.step);
-  for (int64_t g = 0; g < kJointGroups; ++g) {
+  chunk.owners = e.c(0);
+  chunk.isWhole = e.c(1, e.i1);
+  for (int64_t g = 0; g < groups; ++g) {
     Element found = read(sources[g], element);
     chunk.has[g] = both(found.isSeen, exists[g]);
     chunk.full[g] = both(found.isFull, exists[g]);
-    chunk.whole[g] = both(found.isWhole, exists[g]);
-  }
-  Value joint = both(chunk.has[0], chunk.has[1]);
-  Value isWhole = both(chunk.whole[0], chunk.whole[1]);
-  chunk.kinds[BothWhole] = isWhole;
-  chunk.kinds[BothOther] = both(joint, no(isWhole));
-  for (int64_t g = 0; g < kJointGroups; ++g) {
-    Value own = both(chunk.has[g], no(joint));
-    chunk.kinds[Whole0 + 2 * g] = both(own, chunk.whole[g]);
-    chunk.kinds[Other0 + 2 * g] = both(own, no(chunk.whole[g]));
+    chunk.isWhole =
+        both(chunk.isWhole, either(no(chunk.has[g]), found.isWhole));
+    chunk.owners = e.lor(chunk.owners, e.shl(number(chunk.has[g]), g));
   }
   return chunk;
 }
@@ -135,173 +151,179 @@ JointKernel::Chunk JointKernel::readChunk(Value first) {
 /// lane. Returns how many there are of each kind.
 JointKernel::Counts JointKernel::countKinds(
     function_ref<void(const Chunk &, const Counts &)> visit) {
-  SmallVector<Type> types(1 + kKinds, e.i32);
-  Block *head = e.block(types), *body = e.block(), *exit = e.block();
-  e.br(head, Values(1 + kKinds, e.c(0)));
-  e.enter(head);
-  Value first = head->getArgument(0);
-  e.condBr(less(first, elements), body, {}, exit, {});
-  e.enter(body);
-  Chunk chunk = readChunk(first);
-  Values next{e.add(first, 32)};
-  Counts ranks;
-  for (int kind = 0; kind < kKinds; ++kind) {
-    auto [below, all] = count(chunk.kinds[kind]);
-    Value before = head->getArgument(1 + kind);
-    ranks[kind] = e.add(before, below);
-    next.push_back(e.add(before, all));
-  }
-  visit(chunk, ranks);
-  e.br(head, next);
-  e.enter(exit);
-  Counts counts;
-  for (int kind = 0; kind < kKinds; ++kind)
-    counts[kind] = head->getArgument(1 + kind);
-  return counts;
+  auto split = [&](ValueRange flat) {
+    return Counts{Values(flat.take_front(all)), Values(flat.drop_front(all))};
+  };
+  Values counted =
+      loop(e.c(0), elements, 32, Values(2 * all, e.c(0)),
+           [&](Value first, ValueRange before) {
+             Chunk chunk = readChunk(first);
+             Values next, ranks;
+             for (auto [index, count] : llvm::enumerate(before)) {
+               Value isOf = equal(chunk.owners, int64_t(index) % all + 1);
+               isOf = both(isOf, int64_t(index) < all ? chunk.isWhole
+                                                      : no(chunk.isWhole));
+               auto [below, sum] = this->count(isOf);
+               ranks.push_back(e.add(count, below));
+               next.push_back(e.add(count, sum));
+             }
+             visit(chunk, split(ranks));
+             return next;
+           });
+  return split(counted);
 }
 
 /// All that places are made of, from how many elements of each kind there are.
-void JointKernel::measure(const Counts &counts) {
-  firstIsOther = isSome(counts[BothOther]);
-  firstIsWhole = both(no(firstIsOther), isSome(counts[BothWhole]));
-  Value hasNoJoint = no(either(firstIsOther, firstIsWhole));
-  Value hasAlone[2];
-  for (int64_t g = 0; g < kJointGroups; ++g) {
-    Value wholes = counts[Whole0 + 2 * g], rest = counts[Other0 + 2 * g];
-    alone[g] = e.add(wholes, rest);
-    hasAlone[g] = isSome(alone[g]);
-    firstIsAlone[g] = both(hasNoJoint, hasAlone[g]);
-    alone[g] = e.sub(alone[g], number(firstIsAlone[g]));
-    aloneWhole[g] =
-        e.sub(wholes, number(both(firstIsAlone[g], no(isSome(rest)))));
-  }
-  isPair = both(firstIsAlone[0], firstIsAlone[1]);
-  isNone = both(hasNoJoint, no(either(hasAlone[0], hasAlone[1])));
-  whole = e.sub(counts[BothWhole], number(firstIsWhole));
-  others = e.sub(counts[BothOther], number(firstIsOther));
-  pairs = e.smin(alone[0], alone[1]);
-  left = e.sub(e.smax(alone[0], alone[1]), pairs);
-  longer[1] = less(pairs, alone[1]);
-  longer[0] = no(longer[1]);
-  Value startsWithPair = both(isPair, no(isSome(whole)));
-  passed = number(both(longer[1], either(isSome(pairs), startsWithPair)));
-  // Every reach-th, and the last one where the next tile's may be too far.
-  Value reached = e.add(passed, left);
-  Value isClose =
-      equal(mod(e.add(reached, list.reach - 1), list.reach), list.reach - 2);
-  readsEnd = both(both(isSome(left), no(isSome(others))), isClose);
-  Value read = e.add(e.udiv(reached, e.c(list.reach)), number(readsEnd));
-  begin = e.add(number(isPair), 1);
-  afterWhole = e.add(begin, whole);
-  afterPairs = e.add(afterWhole, e.shl(pairs, 1));
-  afterAlone = e.add(afterPairs, left);
-  uses = e.add(afterAlone, others);
-  for (int64_t g = 0; g < kJointGroups; ++g) {
-    vain[g] = e.select(longer[g], e.c(0), read);
-    total[g] = e.add(e.add(e.add(whole, alone[g]), e.add(vain[g], others)), 1);
-  }
-}
-
-/// Where the own-th element behind the first one of a group lies.
-Value JointKernel::placeOf(int64_t group, Value own) {
-  Value ofAlone = e.sub(own, whole);
-  Value paired = e.add(e.add(afterWhole, e.shl(ofAlone, 1)), group);
-  Value single = e.add(afterPairs, e.sub(ofAlone, pairs));
-  Value ofVain = e.sub(ofAlone, alone[group]);
-  Value nth = e.sub(e.add(e.mul(ofVain, list.reach), list.reach - 1), passed);
-  Value inVain = e.add(afterPairs, e.smin(nth, e.add(left, -1)));
-  Value other = e.add(afterAlone, e.sub(ofVain, vain[group]));
-  Value result = e.select(less(ofVain, vain[group]), inVain, other);
-  result = e.select(less(ofAlone, alone[group]),
-                    e.select(less(ofAlone, pairs), paired, single), result);
-  return e.select(less(own, whole), e.add(begin, own), result);
-}
-
-/// As `joint.element` says it; `own` is -1 for the first one.
-Value JointKernel::link(int64_t group, Value reads, Value own, Value place,
-                        const Chunk &chunk) {
-  Value next = e.add(own, 1);
-  Value distance = e.sub(placeOf(group, next), place);
-  Value hasNext = less(e.add(next, 1), total[group]);
-  Value value = e.add(e.shl(e.select(hasNext, distance, e.c(0)), 3), 1);
-  value = e.add(value, e.shl(number(chunk.full[group]), 1));
-  value = e.add(value, e.shl(number(no(chunk.has[group])), 2));
-  return e.select(reads, value, e.c(0));
+void JointKernel::measure(Counts found) {
+  Value &whole = found.whole.back(), &others = found.others.back();
+  firstIsOther = isSome(others);
+  firstIsWhole = both(no(firstIsOther), isSome(whole));
+  whole = e.sub(whole, number(firstIsWhole));
+  others = e.sub(others, number(firstIsOther));
+  counts = found;
+  wholeBegin = number(either(firstIsWhole, firstIsOther));
+  othersBegin = wholeBegin;
+  for (Value count : counts.whole)
+    othersBegin = e.add(othersBegin, count);
+  uses = othersBegin;
+  for (Value count : counts.others)
+    uses = e.add(uses, count);
+  isNone = equal(uses, 0);
 }
 
 void JointKernel::store(Value condition, Value word, ArrayRef<Value> values) {
   e.when(condition, [&] {
     Type type = VectorType::get(kJointWords, e.i32);
     Value all = LLVM::PoisonOp::create(e.b, e.loc, type);
-    for (auto [index, value] : llvm::enumerate(values))
-      all = LLVM::InsertElementOp::create(e.b, e.loc, all, value, e.c(index));
+    for (int64_t i = 0; i < kJointWords; ++i)
+      all = LLVM::InsertElementOp::create(
+          e.b, e.loc, all, i < int64_t(values.size()) ? values[i] : e.c(0),
+          e.c(i));
     Value address = gep(e.i32, target, e.sext(word));
     LLVM::StoreOp::create(e.b, e.loc, all, address, 4 * kJointWords);
   });
 }
 
+/// Each element to its place: those that all have side by side, of the other
+/// kinds one each in turns.
 void JointKernel::write(const Chunk &chunk, const Counts &ranks) {
-  Value first = e.c(-1), none = e.c(0);
-  // Whole in both.
-  Value isBoth = either(chunk.kinds[BothWhole], chunk.kinds[BothOther]);
-  Value isWhole = chunk.kinds[BothWhole];
-  Value rank = e.select(isWhole, ranks[BothWhole], ranks[BothOther]);
-  Value isFirst = e.select(isWhole, both(firstIsWhole, equal(rank, whole)),
-                           both(firstIsOther, equal(rank, others)));
-  Value place = e.add(rank, e.select(isWhole, begin, afterAlone));
-  place = e.select(isFirst, none, place);
-  Value links[2];
-  for (int64_t g = 0; g < kJointGroups; ++g) {
-    Value behind = e.add(e.add(whole, alone[g]), vain[g]);
-    Value own = e.add(rank, e.select(isWhole, none, behind));
-    links[g] = link(g, isBoth, e.select(isFirst, first, own), place, chunk);
+  auto choose = [&](Value whole, Value others) {
+    return e.select(chunk.isWhole, whole, others);
+  };
+  Value rank = e.c(0), turn = e.c(0), inTurns = e.c(0);
+  for (int64_t owners = 1; owners <= all; ++owners)
+    rank = e.select(equal(chunk.owners, owners),
+                    choose(ranks.whole[owners - 1], ranks.others[owners - 1]),
+                    rank);
+  for (auto [index, owners] : llvm::enumerate(turns))
+    turn = e.select(equal(chunk.owners, owners), e.c(index), turn);
+  for (auto [index, owners] : llvm::enumerate(turns)) {
+    Value isBefore = less(e.c(index), turn);
+    Value count = choose(counts.whole[owners - 1], counts.others[owners - 1]);
+    inTurns = e.add(inTurns, e.smin(count, e.add(rank, number(isBefore))));
   }
-  // Of one row alone: the other one may read it in vain.
-  for (int64_t g = 0; g < kJointGroups; ++g) {
-    int64_t other = 1 - g;
-    Value isOwn = both(chunk.has[g], no(chunk.has[other]));
-    Value rank = e.select(chunk.whole[g], ranks[Whole0 + 2 * g],
-                          e.add(ranks[Other0 + 2 * g], aloneWhole[g]));
-    Value isFirst = both(firstIsAlone[g], equal(rank, alone[g]));
-    Value isPaired = less(rank, pairs);
-    Value ofLeft = e.sub(rank, pairs);
-    Value own = e.select(isPaired, e.add(e.add(afterWhole, e.shl(rank, 1)), g),
-                         e.add(afterPairs, ofLeft));
-    own = e.select(isFirst, e.select(isPair, e.c(g), none), own);
-    Value reached = e.add(passed, ofLeft);
-    Value isTurn = equal(mod(reached, list.reach), list.reach - 1);
-    Value isEnd = both(readsEnd, equal(ofLeft, e.add(left, -1)));
-    Value reads = e.select(isFirst, no(isPair),
-                           both(no(isPaired), either(isTurn, isEnd)));
-    Value nth =
-        e.add(e.add(whole, alone[other]), e.udiv(reached, e.c(list.reach)));
-    Value mine = link(g, isOwn, e.select(isFirst, first, e.add(whole, rank)),
-                      own, chunk);
-    Value theirs = link(other, both(isOwn, reads),
-                        e.select(isFirst, first, nth), own, chunk);
-    place = e.select(isOwn, own, place);
-    links[g] = e.select(isOwn, mine, links[g]);
-    links[other] = e.select(isOwn, theirs, links[other]);
-  }
-  store(either(chunk.has[0], chunk.has[1]),
-        e.add(e.mul(place, kJointWords), kJointHeadWords),
-        {chunk.n0, links[0], links[1], none});
+  Value joint = choose(counts.whole.back(), counts.others.back());
+  Value isJoint = equal(chunk.owners, all);
+  Value place = e.add(choose(wholeBegin, othersBegin),
+                      e.select(isJoint, rank, e.add(joint, inTurns)));
+  Value isFirst = both(both(isJoint, choose(firstIsWhole, firstIsOther)),
+                       equal(rank, joint));
+  Value flags = e.add(chunk.owners, e.shl(number(chunk.isWhole), kWholeBit));
+  for (int64_t g = 0; g < groups; ++g)
+    flags = e.add(flags, e.shl(number(chunk.full[g]), kFullBit + g));
+  store(isSome(chunk.owners), wordOf(e.select(isFirst, e.c(0), place)),
+        {chunk.n0, flags});
 }
 
-void JointKernel::writeHead() {
+/// A group's link of the lane's element, as `joint.element` says it.
+Value JointKernel::link(int64_t group, Value flags, Value place, Value first,
+                        Behind &behind) {
+  int64_t reach = list.reach, slack = turns.size() - 1;
+  Value has = bit(flags, group), owned = ballot(has);
+  Value above = e.lshr(e.lshr(owned, lane), 1);
+  Value next = e.select(isSome(above), e.add(e.add(place, lowest(above)), 1),
+                        behind.next);
+  Value distance = e.sub(next, place);
+  // In vain: every reach-th before one of its own, or before the end; the
+  // tile's first, where its own first one is far.
+  Value isTurn = equal(mod(distance, reach), 0);
+  Value isFar = both(equal(place, 0), less(e.c(slack), distance));
+  Value isInside = less(place, uses);
+  Value reads = both(isInside, either(has, either(isTurn, isFar)));
+  Value isLast =
+      both(e.icmp(P::sge, next, uses), e.icmp(P::sle, distance, e.c(reach)));
+  Value far = e.add(mod(e.add(distance, -1), reach), 1);
+  Value value = e.add(e.shl(e.select(isLast, e.c(0), far), 3), 1);
+  value = e.add(value, e.shl(number(bit(flags, kFullBit + group)), 1));
+  value = e.add(value, e.shl(number(no(has)), 2));
+
+  Value read = ballot(reads), hasRead = e.icmp(P::ne, read, e.c(0));
+  Value whole = ballot(both(has, bit(flags, kWholeBit)));
+  Value at = lowest(read);
+  behind.next = e.select(e.icmp(P::ne, owned, e.c(0)),
+                         e.add(first, lowest(owned)), behind.next);
+  behind.reads = e.add(behind.reads, ones(read));
+  behind.whole = e.add(behind.whole, ones(whole));
+  behind.start = e.select(hasRead, e.add(first, at), behind.start);
+  behind.startIsWhole = e.select(
+      hasRead, e.land(e.lshr(whole, e.land(at, 31)), 1), behind.startIsWhole);
+  return e.select(reads, value, e.c(0));
+}
+
+/// Chunks of places from the last one down.
+SmallVector<JointKernel::Behind, 3> JointKernel::linkAll() {
+  auto split = [&](ValueRange flat) {
+    SmallVector<Behind, 3> all;
+    for (int64_t g = 0; g < groups; ++g) {
+      ValueRange x = flat.slice(5 * g, 5);
+      all.push_back({x[0], x[1], x[2], x[3], x[4]});
+    }
+    return all;
+  };
+  Values inits;
+  for (int64_t g = 0; g < groups; ++g)
+    inits.append({e.add(uses, int64_t(turns.size()) - 1), e.c(0), e.c(0),
+                  e.c(0), e.c(0)});
+  Value chunks = e.lshr(e.add(uses, 31), 5);
+  Values found =
+      loop(e.c(0), chunks, 1, inits, [&](Value number, ValueRange carried) {
+        Value first = e.shl(e.sub(e.add(chunks, -1), number), 5);
+        Value place = e.add(first, lane);
+        Value inside = less(place, uses);
+        Value word = wordOf(e.smin(place, e.add(uses, -1)));
+        Type type = VectorType::get(kJointWords, e.i32);
+        Value element = LLVM::LoadOp::create(
+            e.b, e.loc, type, gep(e.i32, target, e.sext(word)), 16);
+        auto extract = [&](int64_t i) -> Value {
+          return LLVM::ExtractElementOp::create(e.b, e.loc, element, e.c(i));
+        };
+        Value flags = e.select(inside, extract(1), e.c(0));
+        Values words{extract(0)}, next;
+        for (auto [group, behind] : llvm::enumerate(split(carried))) {
+          words.push_back(link(int64_t(group), flags, place, first, behind));
+          next.append({behind.next, behind.reads, behind.whole, behind.start,
+                       behind.startIsWhole});
+        }
+        store(inside, word, words);
+        return next;
+      });
+  return split(found);
+}
+
+/// Where there is nothing all read an element without keys.
+void JointKernel::writeHead(ArrayRef<Behind> found) {
   Value leads = equal(lane, 0);
-  Values words{uses};
-  for (int64_t g = 0; g < kJointGroups; ++g) {
-    words.push_back(e.select(isPair, e.c(g), e.c(0)));
-    words.push_back(e.add(whole, aloneWhole[g]));
-    words.push_back(total[g]);
-  }
-  words.push_back(e.c(0));
-  store(leads, e.c(0), ArrayRef(words).take_front(4));
-  store(leads, e.c(4), ArrayRef(words).drop_front(4));
-  // Where there is nothing both read an element without keys.
-  store(both(leads, isNone), e.c(kJointHeadWords),
-        {length, e.c(5), e.c(5), e.c(0)});
+  Values words{e.smax(uses, e.c(1))};
+  for (const Behind &group : found)
+    words.append({group.start, e.sub(group.whole, group.startIsWhole),
+                  e.smax(group.reads, e.c(1))});
+  for (size_t i = 0; i < words.size(); i += kJointWords)
+    store(leads, e.c(int64_t(i)),
+          ArrayRef(words).slice(
+              i, std::min<size_t>(kJointWords, words.size() - i)));
+  Values none{length};
+  none.append(groups, e.c(5));
+  store(both(leads, isNone), e.c(jointHeadWords(groups)), none);
 }
 
 void JointKernel::emitBody() {
@@ -310,7 +332,9 @@ void JointKernel::emitBody() {
   measure(countKinds([](const Chunk &, const Counts &) {}));
   countKinds(
       [&](const Chunk &chunk, const Counts &ranks) { write(chunk, ranks); });
-  writeHead();
+  // What other lanes have written is read.
+  syncBlock();
+  writeHead(linkAll());
 }
 
 std::unique_ptr<PrologueKernel>

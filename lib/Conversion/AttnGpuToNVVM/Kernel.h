@@ -30,9 +30,9 @@ class PrologueKernel;
 struct ListInfo {
   int64_t step;
   bool unmasked;
-  /// For two warpgroups with a row each, of whose uses `reach` may lie between.
-  bool isJoint;
-  int64_t reach;
+  /// For warpgroups with a row each, of whose uses `reach` may lie between;
+  /// else none.
+  int64_t groups = 0, reach = 0;
 };
 
 std::unique_ptr<PrologueKernel> makeJointKernel(MLIRContext *context,
@@ -88,7 +88,7 @@ private:
   std::unique_ptr<PrologueKernel> makeListKernel();
   /// Query rows of one row of tiles that the kernel takes.
   int64_t listRows() {
-    return findList()->isJoint ? kGroupRows : groups * kGroupRows;
+    return findList()->groups ? kGroupRows : groups * kGroupRows;
   }
 
   // Prologue.cpp

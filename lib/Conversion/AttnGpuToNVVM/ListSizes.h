@@ -15,23 +15,26 @@ inline constexpr int64_t kHeadWords = 2, kCutWords = 1, kRangeWords = 2;
 /// The length stands behind the elements.
 inline constexpr int64_t kTailWords = 1;
 /// Of a joint list: words in front of its elements, and of an element.
-inline constexpr int64_t kJointHeadWords = 8, kJointWords = 4;
+inline constexpr int64_t kJointWords = 4;
+inline int64_t jointHeadWords(int64_t groups) {
+  return llvm::alignTo(1 + 3 * groups, kJointWords);
+}
 /// A row with more elements is a range.
 inline constexpr int64_t kMostListed = 512;
 
 /// As expressions of the manifest. One list serves all heads, or all batches,
 /// of a mask that has no own ones.
 struct ListSizes {
-  /// Of a block mask. A joint list has one element more at most, and one is
-  /// read ahead.
-  explicit ListSizes(int64_t step, bool isJoint = false)
-      : rows(isJoint ? llvm::json::Array{"ceildiv", "M",
-                                         mlir::attn_gpu::kJointGroups *
-                                             mlir::attn_gpu::kGroupRows}
-                     : llvm::json::Array{"ceildiv", "M", "BQ"}),
+  /// Of a block mask; a joint list for `groups`, else 0. It has one element
+  /// more at most, and one is read ahead.
+  explicit ListSizes(int64_t step, int64_t groups)
+      : rows(groups ? llvm::json::Array{"ceildiv", "M",
+                                        groups * mlir::attn_gpu::kGroupRows}
+                    : llvm::json::Array{"ceildiv", "M", "BQ"}),
         elements(llvm::json::Array{"ceildiv", "N", step}),
-        pitch(isJoint
-                  ? llvm::json::Array{"add", kJointHeadWords + 2 * kJointWords,
+        pitch(groups
+                  ? llvm::json::Array{"add",
+                                      jointHeadWords(groups) + 2 * kJointWords,
                                       llvm::json::Array{"mul", kJointWords,
                                                         elements}}
                   : llvm::json::Array{"add",

@@ -22,10 +22,10 @@ std::optional<ListInfo> KernelEmitter::findList() {
   std::optional<ListInfo> found;
   func.walk([&](Operation *op) {
     if (auto list = dyn_cast<ListCountOp>(op))
-      found = {int64_t(list.getStep()), list.getUnmasked(), false, 0};
+      found = {int64_t(list.getStep()), list.getUnmasked()};
     else if (auto list = dyn_cast<JointCountOp>(op))
-      found = {int64_t(list.getStep()), list.getUnmasked(), true,
-               int64_t(list.getReach())};
+      found = {int64_t(list.getStep()), list.getUnmasked(),
+               int64_t(list.getGroups().size()) / 3, int64_t(list.getReach())};
   });
   return found;
 }
@@ -38,7 +38,7 @@ void KernelEmitter::collectList() {
     maskParts.emplace(visible);
   int64_t rows = listRows(), step = list->step;
   ListSizes sizes = maskParts ? ListSizes(*maskParts, rows, step)
-                              : ListSizes(step, list->isJoint);
+                              : ListSizes(step, list->groups);
   addArgument(e.global, json::Object{{"scratch", listOffset()}}, &listBase);
   for (unsigned dim = 0; dim < 3; ++dim)
     addArgument(e.i64, json::Object{{"i64", sizes.stride(dim)}},
@@ -46,14 +46,17 @@ void KernelEmitter::collectList() {
   if (maskParts)
     return;
   std::string pair = std::to_string(rows) + " x " + std::to_string(step);
+  bool isLeast = rows <= kGroupRows && step <= 64;
+  std::string hint = isLeast ? "retile the mask (retile)"
+                             : "retile the mask (retile), or compile for its "
+                               "tiles (schedule block_q=64,block_kv=64 takes "
+                               "multiples of 64 x 64)";
   for (auto [size, tile] : {std::pair("BQ", rows), std::pair("BKV", step)})
     conditions.push_back(json::Object{
         {"if", json::Array{"eq", json::Array{"mod", size, tile}, 0}},
         {"else", "block_mask: this sm_90a kernel takes tiles that are "
                  "multiples of " +
-                     pair +
-                     "; retile the mask (retile), or compile for its tiles "
-                     "(schedule groups=1,n=64 takes multiples of 64 x 64)"}});
+                     pair + "; " + hint}});
 }
 
 /// Where the words of the row of an op begin.
@@ -186,7 +189,7 @@ std::unique_ptr<PrologueKernel> KernelEmitter::makeListKernel() {
   std::optional<ListInfo> list = findList();
   if (!list)
     return nullptr;
-  if (list->isJoint)
+  if (list->groups)
     return makeJointKernel(func.getContext(), *list, listOffset());
   return std::make_unique<ListKernel>(func.getContext(), *list, listOffset());
 }

@@ -194,7 +194,7 @@ void KernelEmitter::describePrologues(json::Object &manifest,
     add(*kernel, "_lists");
     scratch =
         json::Array{"add", listOffset(),
-                    ListSizes(findList()->step, findList()->isJoint).bytes()};
+                    ListSizes(findList()->step, findList()->groups).bytes()};
   }
   if (before.empty())
     return;

@@ -656,13 +656,19 @@ func.func @c36() {
 // -----
 
 // C1
-// expected-error @+1 {{own_rows takes 2 groups without ping_pong, got 3 groups}}
-func.func private @c1_own_rows() attributes {s = #attn_gpu.schedule<groups = 3, n = 64, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true own_rows = true>}
+// expected-error @+1 {{own_rows takes 2 or 3 groups without ping_pong, got 1 group}}
+func.func private @c1_own_rows() attributes {s = #attn_gpu.schedule<groups = 1, n = 64, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true own_rows = true>}
 
 // -----
 
 // C1
-// expected-error @+1 {{own_rows takes 2 groups without ping_pong, got 2 groups with ping_pong}}
+// expected-error @+1 {{own_rows with 3 groups takes at least 3 stages, got 2}}
+func.func private @c1_own_stages() attributes {s = #attn_gpu.schedule<groups = 3, n = 64, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true own_rows = true>}
+
+// -----
+
+// C1
+// expected-error @+1 {{own_rows takes 2 or 3 groups without ping_pong, got 2 groups with ping_pong}}
 func.func private @c1_own_turns() attributes {s = #attn_gpu.schedule<groups = 2, n = 64, stages = 2, q_stages = 2, ping_pong = true, pin = 0, staged = true own_rows = true>}
 
 // -----
@@ -686,8 +692,17 @@ func.func @c33_reach(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
 // -----
 
 // C33
+func.func @c33_reach_of_three(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+  // expected-error @+1 {{reach must be at least 6, got 5}}
+  %n0, %l:3 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 5 : memref<?x?x?x?xi8> -> index, index, index
+  return
+}
+
+// -----
+
+// C33
 func.func @c33_results(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
-  // expected-error @+1 {{has 3 results for each of 2 groups, got 3}}
+  // expected-error @+1 {{has 3 results for each of 2 or 3 groups, got 3}}
   %u, %g:3 = attn_gpu.joint.count %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 : memref<?x?x?x?xi8> -> index, index, index
   return
 }
@@ -696,8 +711,8 @@ func.func @c33_results(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
 
 // C33
 func.func @c33_links(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
-  // expected-error @+1 {{has 1 results for each of 2 groups, got 3}}
-  %n0, %l:3 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 : memref<?x?x?x?xi8> -> index, index, index
+  // expected-error @+1 {{has 1 results for each of 2 or 3 groups, got 4}}
+  %n0, %l:4 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 6 : memref<?x?x?x?xi8> -> index, index, index, index
   return
 }
 

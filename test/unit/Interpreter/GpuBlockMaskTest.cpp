@@ -147,6 +147,8 @@ TEST_F(GpuBlockMask, EveryOrderOfBlocks) {
 
 constexpr const char *kOwnRows =
     "\"groups=2,n=16,stages=2,ping_pong=0,pin=0,own_rows=1\"";
+constexpr const char *kThreeRows =
+    "\"groups=3,n=16,stages=3,q_stages=1,ping_pong=0,pin=0,own_rows=1\"";
 
 /// Rows that share tiles, that share none, that have none; long rests of one.
 TEST_F(GpuBlockMask, RowsOfTheirOwn) {
@@ -162,6 +164,7 @@ TEST_F(GpuBlockMask, RowsOfTheirOwn) {
                              1, 2, 0, 1, 2, 0, 0, 1, 0, 0, 2, 0, 0, //
                              2, 1, 2, 0, 2, 0, 2, 0, 2, 1, 2, 2, 2});
   check(launch, DType::BF16, kOwnRows);
+  check(launch, DType::BF16, kThreeRows);
 }
 
 /// A cut full tile of both rows, of one (alone, beside the other's partial one,
@@ -180,12 +183,14 @@ TEST_F(GpuBlockMask, CutFullTilesOfRowsOfTheirOwn) {
                              1, 1, 2, 0, 2, //
                              2, 2, 1, 1, 2});
   check(launch, DType::BF16, kOwnRows);
+  check(launch, DType::BF16, kThreeRows);
 }
 
 TEST_F(GpuBlockMask, RowsOfTheirOwnByChance) {
   std::minstd_rand random(5);
   for (const char *schedule :
-       {kOwnRows, "\"groups=2,n=16,stages=4,ping_pong=0,pin=0,own_rows=1\""})
+       {kOwnRows, kThreeRows,
+        "\"groups=2,n=16,stages=4,ping_pong=0,pin=0,own_rows=1\""})
     for (const char *text : {kNoop, kCausal}) {
       TestLaunch launch(text, shapeOf(500, 310, 64, 2, 1, 2));
       std::vector<int8_t> classes;
@@ -205,8 +210,12 @@ TEST_F(GpuBlockMask, RowsOfTheirOwnInTallerTiles) {
   setBlocks(launch, 192, 32, {1, 2, 1, 0, 0, 0, 0, //
                               2, 0, 2, 1, 0, 0, 0, //
                               0, 2, 2, 0, 1, 2, 1});
-  check(launch, DType::BF16,
-        "\"groups=2,n=16,stages=2,ping_pong=0,pin=0,own_rows=1\"");
+  check(launch, DType::BF16, kOwnRows);
+  TestLaunch three(kCausal, shapeOf(500, 200, 64, 1, 1));
+  setBlocks(three, 192, 32, {1, 2, 1, 0, 0, 0, 0, //
+                             2, 0, 2, 1, 0, 0, 0, //
+                             0, 2, 2, 0, 1, 2, 1});
+  check(three, DType::BF16, kThreeRows);
 }
 
 TEST_F(GpuBlockMask, EveryOrderOfRowsOfTheirOwn) {
@@ -219,6 +228,26 @@ TEST_F(GpuBlockMask, EveryOrderOfRowsOfTheirOwn) {
                              0, 0, 0, 0, 0, 0, //
                              0, 2, 2, 1, 2, 0});
   explore(launch, "groups=2,n=16,stages=2,q_stages=1,ping_pong=0,own_rows=1");
+}
+
+/// What all three have, and what two and one have in turns; then rests of one,
+/// beside rows with one element and none.
+TEST_F(GpuBlockMask, EveryOrderOfThreeRowsOfTheirOwn) {
+  const char *schedule =
+      "groups=3,n=16,stages=3,q_stages=1,ping_pong=0,own_rows=1";
+  TestLaunch launch(kCausal, shapeOf(192, 64, 64, 1, 1));
+  setBlocks(launch, 64, 16,
+            {2, 1, 0, 2, //
+             0, 1, 2, 2, //
+             0, 0, 2, 2});
+  explore(launch, schedule);
+  TestLaunch next(kNoop, shapeOf(320, 64, 64, 1, 1));
+  setBlocks(next, 64, 16, {0, 0, 0, 2, //
+                           0, 0, 0, 0, //
+                           2, 2, 2, 0, //
+                           0, 2, 0, 0, //
+                           2, 0, 0, 0});
+  explore(next, schedule);
 }
 
 /// One row goes on long after the other, which then begins late.

@@ -8,6 +8,7 @@
 #include "PrologueTest.h"
 
 #include <map>
+#include <set>
 
 using namespace fovea;
 using namespace fovea::test;
@@ -76,9 +77,10 @@ protected:
   }
 
   void checkRows(TestLaunch &launch, int64_t step);
-  void checkJoint(TestLaunch &launch, int64_t step);
-  void checkGroup(const int32_t *list, int64_t group, const Elements &expected,
-                  const Elements &others);
+  void checkJoint(TestLaunch &launch, int64_t step, int64_t groups);
+  void checkElements(const int32_t *list, llvm::ArrayRef<Elements> rows);
+  void checkGroup(const int32_t *list, int64_t group, int64_t reach,
+                  llvm::ArrayRef<Elements> rows);
 };
 
 /// How many are whole, how many there are, whether the last one is of a full
@@ -110,51 +112,81 @@ void BlockLists::checkRows(TestLaunch &launch, int64_t step) {
 
 /// Follows a group's links: every element of its row once, the first one ahead
 /// of the whole ones and those ahead of the rest, to which belongs what is
-/// whole but not so in the other row.
-void BlockLists::checkGroup(const int32_t *list, int64_t group,
-                            const Elements &expected, const Elements &others) {
+/// whole but not so in another row; no two further apart than `reach`, nor the
+/// last one and where the next tile's first may lie.
+void BlockLists::checkGroup(const int32_t *list, int64_t group, int64_t reach,
+                            llvm::ArrayRef<Elements> rows) {
+  int64_t groups = rows.size(), head = groups == 2 ? 8 : 12;
+  int64_t slack = groups == 2 ? 1 : 5;
   int64_t uses = list[0], place = list[1 + 3 * group],
           whole = list[2 + 3 * group], total = list[3 + 3 * group];
+  EXPECT_LE(place, slack);
+  const Elements &expected = rows[group];
+  auto isWholeInAll = [&](int64_t n0) {
+    return llvm::all_of(rows, [&](const Elements &row) {
+      auto found = row.find(n0);
+      return found == row.end() || found->second.isWhole();
+    });
+  };
   Elements met;
   for (int64_t i = 0; i < total; ++i) {
     ASSERT_LT(place, uses);
-    const int32_t *element = list + 8 + 4 * place;
+    const int32_t *element = list + head + 4 * place;
     int64_t n0 = element[0], link = element[1 + group];
     ASSERT_TRUE(link & 1) << "not the group's";
     auto own = expected.find(n0);
     bool isOwn = own != expected.end();
     EXPECT_EQ(bool(link & 4), !isOwn) << n0;
     EXPECT_EQ(bool(link & 2), isOwn && own->second.isFull) << n0;
-    auto other = others.find(n0);
-    bool isWhole = isOwn && own->second.isWhole() &&
-                   (other == others.end() || other->second.isWhole());
     if (i > 0)
-      EXPECT_EQ(i <= whole, isWhole) << n0;
+      EXPECT_EQ(i <= whole, isOwn && isWholeInAll(n0)) << n0;
     if (isOwn)
       EXPECT_TRUE(met.insert(*own).second) << n0 << " comes twice";
     EXPECT_EQ(link / 8 == 0, i == total - 1) << n0;
+    EXPECT_LE(link / 8, reach);
+    if (link / 8 == 0)
+      EXPECT_LE(uses + slack - place, reach);
     place += link / 8;
   }
   EXPECT_EQ(met.size(), expected.size());
 }
 
-void BlockLists::checkJoint(TestLaunch &launch, int64_t step) {
+/// No element is there twice or for nobody.
+void BlockLists::checkElements(const int32_t *list,
+                               llvm::ArrayRef<Elements> rows) {
+  std::set<int64_t> expected, found;
+  for (const Elements &row : rows)
+    for (auto [n0, element] : row)
+      expected.insert(n0);
+  for (int64_t i = 0; i < list[0] && !expected.empty(); ++i)
+    found.insert(list[(rows.size() == 2 ? 8 : 12) + 4 * i]);
+  EXPECT_EQ(found, expected);
+  EXPECT_EQ(list[0], std::max<int64_t>(expected.size(), 1));
+}
+
+void BlockLists::checkJoint(TestLaunch &launch, int64_t step, int64_t groups) {
+  int64_t stages = groups == 2 ? 2 : 3, reach = 2 * stages + 1;
   ASSERT_TRUE(compile(launch.program,
-                      "groups=2,stages=2,ping_pong=0,pin=0,own_rows=1,n=" +
-                          std::to_string(step)));
+                      "ping_pong=0,pin=0,own_rows=1,q_stages=2,groups=" +
+                          std::to_string(groups) +
+                          ",n=" + std::to_string(step) +
+                          ",stages=" + std::to_string(stages)));
   run(launch);
-  int64_t tiles = (launch.shape.M + 127) / 128;
-  int64_t pitch = 8 + 4 * (2 + (launch.shape.N + step - 1) / step);
+  int64_t queries = 64 * groups;
+  int64_t tiles = (launch.shape.M + queries - 1) / queries;
+  int64_t pitch =
+      (groups == 2 ? 8 : 12) + 4 * (2 + (launch.shape.N + step - 1) / step);
   ASSERT_EQ(grid, planesOf(launch) * tiles);
   for (int64_t i = 0; i < grid; ++i) {
-    Elements rows[2];
-    for (int64_t g = 0; g < 2; ++g)
-      rows[g] =
-          elementsOf(launch, i / tiles,
-                     (i % tiles * 128 + g * 64) / launch.view.blockQ, step);
-    for (int64_t g = 0; g < 2; ++g) {
+    std::vector<Elements> rows;
+    for (int64_t g = 0; g < groups; ++g)
+      rows.push_back(elementsOf(
+          launch, i / tiles,
+          (i % tiles * queries + g * 64) / launch.view.blockQ, step));
+    checkElements(words() + i * pitch, rows);
+    for (int64_t g = 0; g < groups; ++g) {
       SCOPED_TRACE(std::to_string(i) + ", group " + std::to_string(g));
-      checkGroup(words() + i * pitch, g, rows[g], rows[1 - g]);
+      checkGroup(words() + i * pitch, g, reach, rows);
     }
   }
 }
@@ -173,18 +205,20 @@ TEST_F(BlockLists, OfOneRow) {
       }
 }
 
-TEST_F(BlockLists, OfTwoRows) {
+TEST_F(BlockLists, OfSeveralRows) {
   unsigned seed = 1;
-  for (const char *text : {kCausal, kNoop})
-    for (int64_t keys : {1, 64, 2500, 2560})
-      for (int64_t height : {64, 192}) {
-        SCOPED_TRACE(std::to_string(keys) + " keys, tiles of " +
-                     std::to_string(height));
-        TestLaunch launch =
-            makeLaunch(text, 1500, keys, height, 64, seed % 2, seed);
-        checkJoint(launch, 64);
-        ++seed;
-      }
+  for (int64_t groups : {2, 3})
+    for (const char *text : {kCausal, kNoop})
+      for (int64_t keys : {1, 64, 2500, 2560})
+        for (int64_t height : {64, 192}) {
+          SCOPED_TRACE(std::to_string(groups) + " rows, " +
+                       std::to_string(keys) + " keys, tiles of " +
+                       std::to_string(height));
+          TestLaunch launch =
+              makeLaunch(text, 1500, keys, height, 64, seed % 2, seed);
+          checkJoint(launch, 64, groups);
+          ++seed;
+        }
 }
 
 } // namespace

@@ -33,8 +33,9 @@ KernelEmulator::~KernelEmulator() = default;
 static int32_t lowerLanes() {
   return int32_t((1u << Block::thread() % 32) - 1);
 }
-static int32_t vote(int32_t, bool condition) {
-  return int32_t(Block::meet(Meeting::Vote, condition, 0));
+/// Of an i1 argument the lowest bit alone says something.
+static int32_t vote(int32_t, uint8_t condition) {
+  return int32_t(Block::meet(Meeting::Vote, condition & 1, 0));
 }
 static int32_t shuffleBy(Meeting kind, int32_t value, int32_t lanes) {
   return int32_t(Block::meet(kind, uint32_t(value), lanes));

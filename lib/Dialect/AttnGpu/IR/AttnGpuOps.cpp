@@ -203,6 +203,14 @@ void ForBlocksOp::print(OpAsmPrinter &printer) {
 // Folders
 //===----------------------------------------------------------------------===//
 
+ArrayRef<int64_t> mlir::attn_gpu::getJointTurns(int64_t groups) {
+  static constexpr int64_t ofTwo[] = {0b01, 0b10};
+  // What two have and what the third has: all go on at the same pace.
+  static constexpr int64_t ofThree[] = {0b011, 0b100, 0b101,
+                                        0b010, 0b110, 0b001};
+  return groups == 2 ? ArrayRef(ofTwo) : ArrayRef(ofThree);
+}
+
 int64_t mlir::attn_gpu::getFullBarriers(ChannelOp channel) {
   bool skips = llvm::any_of(channel->getUsers(), [](Operation *user) {
     auto fill = dyn_cast<FillOp>(user);

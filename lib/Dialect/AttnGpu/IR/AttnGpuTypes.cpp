@@ -204,10 +204,14 @@ LogicalResult ScheduleAttr::verify(EmitError emitError, int64_t groups,
     return emitError() << "q_stages must be 1 or 2, got " << qStages;
   if (pin != 0 && pin != 1 && pin != 4 && pin != 5)
     return emitError() << "pin must be 0, 1, 4 or 5, got " << pin;
-  if (ownRows && (groups != kJointGroups || pingPong))
-    return emitError() << "own_rows takes 2 groups without ping_pong, got "
-                       << groups << " groups"
+  if (ownRows && (groups < 2 || pingPong))
+    return emitError() << "own_rows takes 2 or 3 groups without ping_pong, got "
+                       << groups << (groups == 1 ? " group" : " groups")
                        << (pingPong ? " with ping_pong" : "");
+  // What is read of the rings between two elements of a group's own.
+  if (ownRows && groups == 3 && stages < 3)
+    return emitError() << "own_rows with 3 groups takes at least 3 stages, got "
+                       << stages;
   return success();
 }
 

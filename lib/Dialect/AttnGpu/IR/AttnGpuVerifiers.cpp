@@ -68,14 +68,18 @@ LogicalResult ListElementOp::verify() {
 }
 
 // C33
-static LogicalResult verifyJoint(Operation *op, int64_t reach, size_t results,
+static LogicalResult verifyJoint(Operation *op, int64_t reach, int64_t results,
                                  int64_t perGroup) {
-  if (reach < 2)
-    return op->emitOpError() << "reach must be at least 2, got " << reach;
-  if (int64_t(results) == kJointGroups * perGroup)
-    return success();
-  return op->emitOpError() << "has " << perGroup << " results for each of "
-                           << kJointGroups << " groups, got " << results;
+  int64_t groups = results / perGroup;
+  if (results % perGroup != 0 || groups < 2 || groups > kMostJointGroups)
+    return op->emitOpError()
+           << "has " << perGroup << " results for each of 2 "
+           << "or " << kMostJointGroups << " groups, got " << results;
+  int64_t least = getJointTurns(groups).size();
+  if (reach < least)
+    return op->emitOpError()
+           << "reach must be at least " << least << ", got " << reach;
+  return success();
 }
 
 LogicalResult JointCountOp::verify() {

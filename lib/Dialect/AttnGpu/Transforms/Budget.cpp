@@ -49,10 +49,10 @@ struct Registers {
 } // namespace
 
 static constexpr Registers kPaired{40, 216}, kAlone{56, 240}, kLight{24, 240},
-    kTwo{40, 232}, kJoint{56, 224}, kThree{32, 160};
+    kTwo{40, 232}, kThree{32, 160}, kJointTwo{56, 224}, kJointThree{56, 152};
 static_assert(kPaired.fit(1, kRegisters / 2) && kAlone.fit(1, kRegisters));
 static_assert(kLight.fit(2, kRegisters) && kTwo.fit(2, kRegisters));
-static_assert(kJoint.fit(kJointGroups, kRegisters));
+static_assert(kJointTwo.fit(2, kRegisters) && kJointThree.fit(3, kRegisters));
 static_assert(kThree.fit(kMostGroups, kRegisters));
 
 /// Blocks of one computing group come in pairs where their memory fits: the
@@ -98,8 +98,10 @@ LogicalResult AttnGpuBudget::setRegisters(SpecializeOp specialize) {
   // The elements of joint lists take the loading role more than others.
   if (roles[0]
           .walk([](JointCountOp) { return WalkResult::interrupt(); })
-          .wasInterrupted())
-    std::tie(load, mma) = std::pair(kJoint.load, kJoint.mma);
+          .wasInterrupted()) {
+    const Registers &joint = groups == 2 ? kJointTwo : kJointThree;
+    std::tie(load, mma) = std::pair(joint.load, joint.mma);
+  }
   // The accumulators, operands and scores that live at once in a step.
   int64_t live = 0;
   roles[1].walk([&](scf::ForOp loop) {

@@ -167,7 +167,8 @@ void LoaderBuilder::setRecordTypes(Tile &tile) {
   set(stream.q, 1 + stream.records.size() + tile.places.values().size() +
                     tile.places.own.size());
   bool isJoint = tile.places.isJoint();
-  set(stream.k, isJoint ? 1 + kJointGroups : tile.places.isListed());
+  set(stream.k,
+      isJoint ? 1 + stream.schedule.getGroups() : tile.places.isListed());
 }
 
 /// The blocks of a tile but for the first one: K of each, V of the one before.

@@ -147,7 +147,7 @@ Tile ComputerBuilder::makeTile(ValueRange records, Value queries) {
 Tile ComputerBuilder::readRecord(Value use) {
   int64_t own = isJoint() ? Places::kOwn : 0;
   SmallVector<Type> types(stream.q.getChannel().getType().getRecords() -
-                              (kJointGroups - 1) * own,
+                              (stream.schedule.getGroups() - 1) * own,
                           b.getIndexType());
   auto record = RecordOp::create(b, loc, types, stream.q, use, own);
   return makeTile(record.getRecords(), Value());

@@ -18,6 +18,10 @@ static int64_t reachOf(ForBlocksOp loop) {
   return values + std::min<int64_t>(behind, schedule.getStages());
 }
 
+static int64_t groupsOf(ForBlocksOp loop) {
+  return loop->getParentOfType<ForTilesOp>().getSchedule().getGroups();
+}
+
 void Places::computeList(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
   Scalars s(b, loop.getLoc());
   list = slice.get(b, loop.getList());
@@ -29,6 +33,7 @@ void Places::computeList(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
   if (loop.getQueryTile()) {
     queryTile = slice.get(b, loop.getQueryTile());
     reach = reachOf(loop);
+    groups = groupsOf(loop);
     return computeJoint(b);
   }
   auto count = ListCountOp::create(b, loop.getLoc(), list, row, keyTile, length,
@@ -41,7 +46,7 @@ void Places::computeList(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
 }
 
 void Places::computeJoint(OpBuilder &b) {
-  SmallVector<Type> types(kJointGroups * kOwn, b.getIndexType());
+  SmallVector<Type> types(groups * kOwn, b.getIndexType());
   auto count = JointCountOp::create(b, list.getLoc(), b.getIndexType(), types,
                                     list, row, queryTile, keyTile, length,
                                     uint64_t(step), uint64_t(reach), unmasked);
@@ -157,6 +162,7 @@ Places Places::restore(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
     if (loop.getQueryTile()) {
       places.queryTile = slice.get(b, loop.getQueryTile());
       places.reach = reachOf(loop);
+      places.groups = groupsOf(loop);
     }
   } else {
     // The structure is that of the segments. Indices that have not travelled
@@ -261,7 +267,7 @@ SmallVector<Value> Places::element(OpBuilder &b, Value number) {
   if (!isJoint())
     return {ListElementOp::create(b, loc, list, row, keyTile, length,
                                   uint64_t(step), unmasked, number)};
-  SmallVector<Type> links(kJointGroups, b.getIndexType());
+  SmallVector<Type> links(groups, b.getIndexType());
   auto element = JointElementOp::create(
       b, loc, b.getIndexType(), links, list, row, queryTile, keyTile, length,
       uint64_t(step), uint64_t(reach), unmasked, number);

@@ -22,8 +22,13 @@ namespace mlir::attn_gpu {
 /// Query rows of one warpgroup.
 inline constexpr int64_t kGroupRows = 64;
 
-/// Warpgroups that a joint list is for, each with a row of its own.
-inline constexpr int64_t kJointGroups = 2;
+/// Most warpgroups that a joint list is for, each with a row of its own.
+inline constexpr int64_t kMostJointGroups = 3;
+
+/// Who has an element of a joint list, a bit a group, where not all have it: in
+/// the order in which such elements take turns. A group's next one is as many
+/// places away at most, as long as it has one.
+llvm::ArrayRef<int64_t> getJointTurns(int64_t groups);
 
 /// Barriers of a slot that say full. A barrier knows one bit of its phase: who
 /// does not read all uses may come a whole phase early, which several in turns
