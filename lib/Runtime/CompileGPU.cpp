@@ -250,11 +250,11 @@ llvm::Expected<Artifact> fovea::compileProgramForGPU(const Program &program,
                                                      StringRef schedule,
                                                      bool perBatch) {
   const Source source{program, target, perBatch};
-  llvm::SmallVector<StringRef> schedules{schedule};
-  if (schedule.empty() && target.ptxas)
-    llvm::append_range(
-        schedules,
-        getHopperFallbacks(program.valueDim.value_or(0), program.blockMask));
+  llvm::SmallVector<std::string> schedules{schedule.str()};
+  if (leavesScheduleOpen(schedule) && target.ptxas)
+    llvm::append_range(schedules,
+                       getHopperFallbacks(program.valueDim.value_or(0),
+                                          program.blockMask, schedule));
   const auto width =
       static_cast<size_t>(std::clamp(ThreadPool::numThreads() + 1, 2, 4));
   auto isLeft = [&](size_t i) { return i + 1 < schedules.size(); };

@@ -56,7 +56,7 @@ def place(device: str, library: str) -> tuple[int, int]:
 def block_schedule(
     size: tuple[int, int], lengths: tuple[int, int], D: int
 ) -> str | None:
-    """The schedule whose tiles divide those of a block mask.
+    """What a schedule is to be chosen for, to divide a block mask's tiles.
 
     Parameters
     ----------
@@ -68,18 +68,21 @@ def block_schedule(
     Returns
     -------
     str or None
-        What differs from the default; None where that divides, and where no
-        schedule does: the launch then says what would.
+        None where the default's tiles divide, and where none would: the launch
+        then says so. Masks with the same extents in it share a kernel.
     """
     entries = []
-    for extent, length, unit, entry in (
-        (size[0], lengths[0], 128, "groups=1"),
-        (size[1], lengths[1], 64 if D == 256 else 128, "n=64"),
+    for name, extent, length, units in (
+        ("block_q", size[0], lengths[0], (128, 192, 64)),
+        ("block_kv", size[1], lengths[1], (64,) if D == 256 else (128, 64)),
     ):
-        if extent < length and extent % unit:
-            if extent % 64:
-                return None
-            entries.append(entry)
+        if extent >= length:
+            continue
+        unit = next((unit for unit in units if extent % unit == 0), None)
+        if unit is None:
+            return None
+        if unit != units[0]:
+            entries.append(f"{name}={unit}")
     return ",".join(entries) or None
 
 

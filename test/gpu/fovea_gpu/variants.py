@@ -386,23 +386,19 @@ def _all() -> list[Variant]:
     tall = small | {64: "groups=3,n=128", 128: "groups=3,n=64,ping_pong=1"}
     variants.append(Variant("noop_small", "attention noop_small {}", schedules=small))
     variants.append(Variant("noop_tall", "attention noop_tall {}", schedules=tall))
-    # Rows of 64 share what they load where that has been faster.
-    wide = {256: "groups=2,n=64,ping_pong=0,pin=0,own_rows=1"}
-    rows = {128: "groups=2,n=64,stages=4,ping_pong=0,pin=0,staged=0,own_rows=1"}
-    for q, kv, chosen, masked in (
-        (128, 128, {}, {}),
-        (64, 64, small | rows | wide, small | rows),
-        (192, 128, tall | wide, tall | wide),
+    # What a call with such a mask asks for.
+    for q, kv, schedule in (
+        (128, 128, None),
+        (64, 64, "block_q=64,block_kv=64"),
+        (192, 128, "block_q=192"),
     ):
-        name = f"lists{q}x{kv}"
-        source = f"attention {name} {{}}"
-        variants.append(Variant(name, source, blocks=(q, kv), schedules=chosen))
-        source = f"attention {name}_causal {{ mask = kv <= q }}"
-        variants.append(
-            Variant(
-                f"{name}_causal", source, mask=causal, blocks=(q, kv), schedules=masked
+        chosen = dict.fromkeys((64, 128, 256), schedule) if schedule else {}
+        for tail, region, mask in (("", "", None), ("_causal", "kv <= q", causal)):
+            name = f"lists{q}x{kv}{tail}"
+            source = f"attention {name} {{" + f" mask = {region} " * bool(mask) + "}"
+            variants.append(
+                Variant(name, source, mask=mask, blocks=(q, kv), schedules=chosen)
             )
-        )
     return variants
 
 

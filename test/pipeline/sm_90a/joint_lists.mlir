@@ -50,3 +50,13 @@ func.func @listed(%q: !t, %k: !t, %v: !t, %c: f32, %blocks: !attn.block_mask<?x?
   } : (!t, !t, !t, f32, !attn.block_mask<?x?>) -> !t
   return %o : !t
 }
+
+// Three of them, as D 128 has room for.
+// RUN: fovea-opt %s -pass-pipeline='builtin.module(fovea-attn-gpu-pipeline{schedule=block_q=64,block_kv=64})' | FileCheck %s --check-prefix=THREE
+// THREE: own_rows = true
+// THREE: attn_gpu.channel "q" {{.*}}<192x128xbf16, stages = 1, records = {{[0-9]+}}>
+// THREE: attn_gpu.channel "k" {{.*}}<64x128xbf16, stages = 4, records = 4>
+// THREE: attn_gpu.joint.count {{.*}} step 64 reach 7
+// THREE: %[[N0:.*]], %[[LINKS:.*]]:3 = attn_gpu.joint.element %c0
+// THREE: attn_gpu.fill {{.*}} records(%[[N0]], %[[LINKS]]#0, %[[LINKS]]#1, %[[LINKS]]#2) readers(%[[LINKS]]#0, %[[LINKS]]#1, %[[LINKS]]#2)
+// THREE: attn_gpu.role mma groups(3) registers(152)

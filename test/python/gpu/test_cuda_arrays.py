@@ -120,10 +120,11 @@ def test_compiling_for_the_cpu_never_asks_the_driver() -> None:
     ("size", "lengths", "D", "expected"),
     [
         ((128, 128), (4096, 4096), 128, None),
-        ((64, 64), (4096, 4096), 128, "groups=1,n=64"),
-        ((192, 384), (4096, 4096), 64, "groups=1"),
+        ((64, 64), (4096, 4096), 128, "block_q=64,block_kv=64"),
+        ((192, 384), (4096, 4096), 64, "block_q=192"),
+        ((320, 64), (4096, 4096), 256, "block_q=64"),
         ((128, 64), (4096, 4096), 256, None),
-        ((128, 64), (4096, 4096), 64, "n=64"),
+        ((128, 64), (4096, 4096), 64, "block_kv=64"),
         ((100, 128), (4096, 4096), 128, None),  # the launch says what would do
         ((100, 100), (90, 100), 128, None),
     ],
@@ -191,7 +192,7 @@ def test_attention_with_a_block_mask_on_a_device(
     q = object()
     for _ in range(2):
         assert fovea.attention(q, q, q, block_mask=mask) == "out"
-    assert schedules == ["groups=1,n=64"] * 2
+    assert schedules == ["block_q=64,block_kv=64"] * 2
     classes, size, device, stream = launches[1][-4:]
     assert classes == (512, "i8", (1, 1, 8, 8), mask._classes.strides)
     assert size == (64, 64) and (device, stream) == (1, 77)

@@ -65,7 +65,7 @@ driver = ctypes.CDLL(os.environ["FOVEA_LIBCUDA"])
 registers = ctypes.c_int.in_dll(driver, "fakeRegisters")
 classes = [(20480, "i8", (1, 1, 5, 2), (10, 10, 2, 1)), (64, 64)]
 blocks = {}
-for schedule in ("groups=1,n=64", None):
+for schedule in ("block_q=64,block_kv=64,own_rows=0", None):
     listed, _, _ = native().compile(
         "attention listed { mask = kv <= q }", kind="attn", dtype="bf16",
         head_dim=128, want_block_mask=1, target="cuda", schedule=schedule,
@@ -148,7 +148,7 @@ def test_block_masks_are_sorted_before_a_launch(said: list[dict]) -> None:
     assert launches[6] == "launch 5x1x1 of 32x1x1, 0 bytes, stream 0x7"
     assert launches[7].startswith("launch 40x1x1 of 256x1x1, ")
     assert len(launches) == 8
-    manifest = said[0]["blocks"]["groups=1,n=64"]
+    manifest = said[0]["blocks"]["block_q=64,block_kv=64,own_rows=0"]
     assert manifest["block_mask"] is True
     assert manifest["tile"] == {"m": 64, "n": 64}
     assert said[0]["blocks"]["default"]["tile"] == {"m": 128, "n": 128}
@@ -162,7 +162,7 @@ def test_launches_that_the_kernel_does_not_do(said: list[dict]) -> None:
         "ValueError: kv_lengths: must be 77 on sm_90a, got 5",
         "ValueError: block_mask: this sm_90a kernel takes tiles that are multiples"
         " of 128 x 128; retile the mask (retile), or compile for its tiles (schedule"
-        " groups=1,n=64 takes multiples of 64 x 64)",
+        " block_q=64,block_kv=64 takes multiples of 64 x 64)",
     ]
 
 

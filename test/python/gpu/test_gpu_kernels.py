@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,6 +86,19 @@ def measured(cubin: bytes, folder: Path) -> dict:
     path = folder / "kernel.cubin"
     path.write_bytes(cubin)
     return properties.properties(properties.disassemble(path))
+
+
+def listed(source: str, D: int, schedule: str) -> Any:
+    """A kernel that takes a block mask."""
+    return native().compile(
+        source,
+        kind="attn",
+        dtype="bf16",
+        head_dim=D,
+        want_block_mask=1,
+        target="sm_90a",
+        schedule=schedule,
+    )[0]
 
 
 @pytest.fixture
@@ -163,6 +177,54 @@ def test_full_tiles(found: dict) -> None:
     assert full["instructions"] <= (460 if ptxas.startswith("13.0") else 500)
 
 
+@pytest.mark.parametrize(
+    ("mod", "D", "blocks", "own_rows", "expected"),
+    [
+        ("", 64, "block_q=64,block_kv=64", 0, "groups=1,n=64,"),
+        ("", 128, "block_q=64", 1, "groups=3,n=64,stages=4,q_stages=1,ping_pong=0"),
+        ("mask = kv <= q", 128, "block_q=64,block_kv=64", 1, "groups=3,n=64,"),
+        ("score = s * 2 + kv", 128, "block_q=64,block_kv=64", 0, "groups=1,n=64,"),
+        ("", 128, "block_q=64,own_rows=0", 0, "groups=1,n=128,"),
+        ("", 128, "block_q=64,groups=2,n=64", 0, "groups=2,n=64,"),
+        ("", 128, "block_q=192", 0, "groups=3,n=64,stages=2,q_stages=2,ping_pong=1"),
+        ("", 128, "block_q=384,block_kv=64", 0, "groups=2,n=64,"),
+        ("", 64, "block_q=192,block_kv=64", 0, "groups=3,n=64,"),
+        ("", 256, "block_q=64", 1, "groups=2,n=64,stages=2,q_stages=1,ping_pong=0"),
+        ("mask = kv <= q", 256, "block_q=64", 0, "groups=1,n=64,"),
+        ("mask = kv <= q", 256, "block_q=192", 1, "groups=2,n=64,"),
+    ],
+)
+def test_schedules_for_block_masks(
+    mod: str, D: int, blocks: str, own_rows: int, expected: str
+) -> None:
+    kernel = listed(f"attention listed {{ {mod} }}", D, blocks)
+    schedule = json.loads(kernel.info())["manifest"]["schedule"]
+    assert schedule.startswith(expected)
+    assert ("own_rows=1" in schedule) == own_rows
+
+
+#: More than three groups hold.
+HEAVY_ROWS = """attention heavy(w: f32[S], x: f32[S]) {
+  mask = kv <= q and w[kv] < x[q] and w[q] * x[kv] > x[q] - w[kv] and x[kv] < w[q]
+}"""
+
+
+def test_block_schedules_fall_back() -> None:
+    """One that is chosen for a mask's tiles may become another one."""
+    kernel = listed(HEAVY_ROWS, 128, "block_q=64,block_kv=64")
+    info = json.loads(kernel.info())
+    chosen = "schedule block_q=64,block_kv=64,groups=1,n=64,own_rows=0: "
+    assert chosen + "the default one spills registers" in info["remarks"]
+    assert info["schedule"].startswith("groups=1,n=64,")
+    with pytest.raises(CompileError, match="registers spill"):
+        listed(HEAVY_ROWS, 128, info["schedule"].replace("=1,", "=3,", 1)).object()
+
+
+@pytest.mark.parametrize("D", [64, 256])
+def test_elementary_functions_have_two_loops(D: int) -> None:
+    assert "branch=0" in compiled("softcap_causal", D)[0]["schedule"]
+
+
 @pytest.mark.parametrize(("variant", "D"), [("causal", 256), ("table_causal", 256)])
 def test_one_loop_with_a_branch(found: dict) -> None:
     (loop,) = found["loops"]
@@ -178,8 +240,8 @@ def test_manifests_can_be_launched(variant: str, D: int, tmp_path: Path) -> None
     for shape in (Shape(2, 3, 3, 257, 129), Shape(1, 4, 2, 640, 333, "bshd")):
         launch = describe_launch(kernel, shape)
         rows = manifest["tile"]["m"]
-        if "own_rows=1" in manifest["schedule"]:
-            rows *= 2  # a row of tiles for each warpgroup
+        if "own_rows=1" in manifest["schedule"]:  # one for each warpgroup
+            rows *= int(manifest["schedule"].split(",")[0].removeprefix("groups="))
         assert launch["grid"] == min(132, shape.B * shape.H * -(-shape.M // rows))
     assert manifest["registers"] > 0
 
@@ -377,10 +439,14 @@ def test_a_compiled_kernel_is_launched_on_a_device_alone() -> None:
         ("ping_pong=7", "ping_pong must be 0 or 1, got 7"),
         ("branch=2", "branch must be 0 or 1, got 2"),
         ("n=64,n=128", "n must be given once, got 'n=64,n=128'"),
+        ("block_q=96", "block_q must be a multiple of 64, got 96"),
+        ("block_kv=0", "block_kv must be a multiple of 64, got 0"),
+        ("block_q=64", "block_q and block_kv are for kernels with a block mask"),
         (
             "m=64",
             "a schedule of sm_90a has groups, n, stages, q_stages, ping_pong, pin,"
-            " staged, branch, own_rows and per_batch, numbers, got 'm=64'",
+            " staged, branch, own_rows, per_batch, block_q and block_kv, numbers, got"
+            " 'm=64'",
         ),
         (
             "stages=8,n=256",

@@ -19,7 +19,8 @@ struct HopperScheduleRequest {
   bool hasElementary = false; ///< the score calls an elementary function
   bool hasBlocks = false;     ///< called with a block mask
   bool perBatch = false;      ///< reads offsets and lengths of each batch
-  /// "groups=2,n=128"; what it leaves out is the measured default.
+  /// "groups=2,n=128"; what it leaves out is the measured default, with block_q
+  /// and block_kv that for a block mask with tiles of these extents.
   llvm::StringRef text;
 };
 
@@ -35,10 +36,14 @@ chooseHopperSchedule(mlir::MLIRContext *context,
                      const HopperScheduleRequest &request,
                      llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
 
-/// What to try in turn where the default schedule of a variant spills
-/// registers: as HopperScheduleRequest::text, the fastest first.
-llvm::ArrayRef<llvm::StringLiteral> getHopperFallbacks(int64_t valueDim,
-                                                       bool hasBlocks);
+/// Whether a text leaves the schedule to the defaults: where it says nothing
+/// but what they are chosen for.
+bool leavesScheduleOpen(llvm::StringRef text);
+
+/// What to try in turn where such a schedule of a variant spills registers: as
+/// HopperScheduleRequest::text, the fastest first.
+llvm::SmallVector<std::string>
+getHopperFallbacks(int64_t valueDim, bool hasBlocks, llvm::StringRef text);
 
 /// As HopperScheduleRequest::text.
 std::string printHopperSchedule(mlir::attn_gpu::ScheduleAttr schedule);

@@ -70,39 +70,128 @@ static std::optional<Fields> getDefaults(const HopperScheduleRequest &request) {
     return Fields{3, 128, 2, 2, 1, pin, 1};
   if (request.valueDim == 128)
     return Fields{2, 128, 2, 2, request.hasScore, pin, 1};
-  // A second loop is a third of what the assembler takes for a kernel.
+  // A second loop is a third of what the assembler takes for a kernel, but the
+  // branch parts an elementary function's arithmetic from the maximum.
+  bool branch = request.hasMask && !request.hasElementary;
   if (request.valueDim == 256)
-    return Fields{2, 80, 2, 1, 1, pin, 0, request.hasMask};
+    return Fields{2, 80, 2, 1, 1, pin, 0, branch};
   return std::nullopt;
 }
 
-static LogicalResult parseFields(StringRef text, Fields &fields,
-                                 function_ref<InFlightDiagnostic()> emitError) {
+namespace {
+/// What a schedule's text says, in its order.
+struct Setting {
+  StringRef name;
+  int64_t value;
+};
+using Settings = SmallVector<Setting>;
+} // namespace
+
+static std::optional<int64_t> get(const Settings &settings, StringRef name) {
+  for (const Setting &setting : settings)
+    if (setting.name == name)
+      return setting.value;
+  return std::nullopt;
+}
+
+/// Extents of the block mask's tiles, which defaults are chosen for.
+static bool isOfBlocks(StringRef name) {
+  return name == "block_q" || name == "block_kv";
+}
+
+static FailureOr<Settings>
+parseSettings(StringRef text, function_ref<InFlightDiagnostic()> emitError) {
   SmallVector<StringRef> entries;
   text.split(entries, ',', -1, /*KeepEmpty=*/false);
-  SmallVector<StringRef> seen;
-  int64_t groups = fields.groups;
+  Settings settings;
   for (StringRef entry : entries) {
-    auto [left, value] = entry.split('=');
+    auto [left, right] = entry.split('=');
     StringRef name = left.trim();
-    int64_t *field = fields.find(name);
-    if (!field || value.trim().getAsInteger(10, *field))
+    int64_t value;
+    if (!(Fields().find(name) || isOfBlocks(name)) ||
+        right.trim().getAsInteger(10, value))
       return emitError()
              << "a schedule of sm_90a has groups, n, stages, "
-                "q_stages, ping_pong, pin, staged, branch, own_rows "
-                "and per_batch, numbers, got '"
+                "q_stages, ping_pong, pin, staged, branch, "
+                "own_rows, per_batch, block_q and block_kv, numbers, "
+                "got '"
              << entry.take_front(60) << "'";
     bool isFlag = name == "ping_pong" || name == "staged" || name == "branch" ||
                   name == "own_rows" || name == "per_batch";
-    if (isFlag && *field != 0 && *field != 1)
-      return emitError() << name << " must be 0 or 1, got " << *field;
-    if (llvm::is_contained(seen, name))
+    if (isFlag && value != 0 && value != 1)
+      return emitError() << name << " must be 0 or 1, got " << value;
+    if (isOfBlocks(name) && (value < 64 || value % 64 != 0))
+      return emitError() << name << " must be a multiple of 64, got " << value;
+    if (get(settings, name))
       return emitError() << name << " must be given once, got '"
                          << text.take_front(60) << "'";
-    seen.push_back(name);
+    settings.push_back({name, value});
   }
+  return settings;
+}
+
+/// Rows of 64 share what they load where that has been faster: not at D 64,
+/// where one warpgroup keeps pace with the cache, not at D 256 where a mask is
+/// asked, in the loop for what is whole in one row alone.
+static bool sharesRows(const HopperScheduleRequest &request,
+                       const Settings &settings, int64_t queries) {
+  if (request.hasScore || get(settings, "own_rows").value_or(1) == 0 ||
+      get(settings, "groups"))
+    return false;
+  return request.valueDim == 128 ||
+         (request.valueDim == 256 && (!request.hasMask || queries % 192 == 0));
+}
+
+/// Tiles of the schedule divide those of a block mask.
+static void fitBlocks(Fields &fields, const HopperScheduleRequest &request,
+                      const Settings &settings) {
+  int64_t queries = get(settings, "block_q").value_or(128);
+  int64_t keys = get(settings, "block_kv").value_or(128);
+  if (keys % fields.n != 0)
+    fields.n = 64;
+  if (queries % 128 == 0)
+    return;
+  fields.pin = 0;
+  if (queries % 192 == 0 && request.valueDim < 256) {
+    fields.groups = 3;
+    fields.pingPong = 1;
+    if (request.valueDim == 128)
+      fields.n = 64;
+    return;
+  }
+  if (!sharesRows(request, settings, queries)) {
+    fields.groups = 1;
+    return;
+  }
+  fields.n = 64;
+  fields.ownRows = 1;
+  fields.pingPong = 0;
+  if (request.valueDim == 128) {
+    fields.groups = 3;
+    fields.stages = 4;
+    fields.qStages = 1;
+    fields.staged = 0;
+  }
+}
+
+/// The defaults, and what the text says otherwise.
+static LogicalResult applySettings(const Settings &settings,
+                                   const HopperScheduleRequest &request,
+                                   Fields &fields,
+                                   function_ref<InFlightDiagnostic()> emit) {
+  bool saysBlocks = llvm::any_of(settings, [](const Setting &setting) {
+    return isOfBlocks(setting.name);
+  });
+  if (saysBlocks && !request.hasBlocks)
+    return emit() << "block_q and block_kv are for kernels with a block mask";
+  if (saysBlocks)
+    fitBlocks(fields, request, settings);
+  int64_t groups = fields.groups;
+  for (auto [name, value] : settings)
+    if (!isOfBlocks(name))
+      *fields.find(name) = value;
   // Pins are measured for the default's groups.
-  if (fields.groups != groups && !llvm::is_contained(seen, "pin"))
+  if (fields.groups != groups && !get(settings, "pin"))
     fields.pin = 0;
   return success();
 }
@@ -128,7 +217,9 @@ fovea::chooseHopperSchedule(MLIRContext *context,
     return diagnostic;
   };
   fields->perBatch = request.perBatch;
-  if (failed(parseFields(request.text, *fields, refuse)))
+  FailureOr<Settings> settings = parseSettings(request.text, refuse);
+  if (failed(settings) ||
+      failed(applySettings(*settings, request, *fields, refuse)))
     return failure();
   if (fields->perBatch && request.hasBlocks)
     return emitError() << "sm_90a kernels do not have offsets and lengths "
@@ -147,8 +238,16 @@ fovea::chooseHopperSchedule(MLIRContext *context,
   return HopperSchedule{schedule, fields->perBatch != 0};
 }
 
-llvm::ArrayRef<llvm::StringLiteral> fovea::getHopperFallbacks(int64_t valueDim,
-                                                              bool hasBlocks) {
+bool fovea::leavesScheduleOpen(StringRef text) {
+  SmallVector<StringRef> entries;
+  text.split(entries, ',', -1, /*KeepEmpty=*/false);
+  return llvm::all_of(entries, [](StringRef entry) {
+    return isOfBlocks(entry.split('=').first.trim());
+  });
+}
+
+SmallVector<std::string>
+fovea::getHopperFallbacks(int64_t valueDim, bool hasBlocks, StringRef text) {
   static constexpr llvm::StringLiteral narrow[] = {
       "groups=2,pin=0", "groups=2,n=96,pin=0", "groups=2,n=64,pin=0",
       "groups=2,n=32,pin=0"};
@@ -160,12 +259,19 @@ llvm::ArrayRef<llvm::StringLiteral> fovea::getHopperFallbacks(int64_t valueDim,
   static constexpr llvm::StringLiteral blocks[] = {"n=64,pin=0", "n=32,pin=0"};
   static constexpr llvm::StringLiteral wideBlocks[] = {"n=32", "n=32,branch=1",
                                                        "n=16"};
-  if (hasBlocks)
-    return valueDim == 256 ? llvm::ArrayRef(wideBlocks)
-                           : llvm::ArrayRef(blocks);
-  return valueDim == 64    ? llvm::ArrayRef(narrow)
-         : valueDim == 128 ? llvm::ArrayRef(middle)
-                           : llvm::ArrayRef(wide);
+  static constexpr llvm::StringLiteral rows[] = {
+      "groups=1,n=64,own_rows=0", "groups=1,n=32,own_rows=0",
+      "groups=1,n=32,own_rows=0,branch=1", "groups=1,n=16,own_rows=0"};
+  llvm::ArrayRef<llvm::StringLiteral> chosen(narrow);
+  if (valueDim != 64)
+    chosen = valueDim == 128 ? llvm::ArrayRef(middle) : llvm::ArrayRef(wide);
+  if (text.contains("block_q"))
+    chosen = rows;
+  else if (hasBlocks)
+    chosen = valueDim == 256 ? llvm::ArrayRef(wideBlocks) : blocks;
+  std::string begin = text.empty() ? "" : text.str() + ",";
+  return llvm::map_to_vector(
+      chosen, [&](StringRef fallback) { return begin + fallback.str(); });
 }
 
 std::string fovea::printHopperSchedule(attn_gpu::ScheduleAttr schedule) {
