@@ -7,7 +7,7 @@ what else runs on the machine, so the share is the median over the turns of the
 time of the reads round a kernel by that of the kernel, and a turn counts where
 these reads agree. Of pages there is a second share: what reading them in the
 order of their table takes of it. The sequences of the layout "unequal" have
-lengths from 64 to the whole cache; what is read beside them is what they hold.
+lengths from 64 to the whole cache; as many bytes as they hold are read beside them.
 
     python benchmarks/decode.py [--threads N] [--quick] [--seconds S]
     python benchmarks/decode.py --merge A.json B.json --json ALL.json
@@ -94,14 +94,15 @@ class Reader:
         k: np.ndarray,
         v: np.ndarray,
         table: np.ndarray | None = None,
-        page: int = 0,
+        *,
+        size: int | None = None,
     ) -> float:
-        """Of all bytes in order; with a table, pages of so many bytes in its order."""
+        """Of all bytes in order, or so many of each; with a table page by page."""
         at = [x.__array_interface__["data"][0] for x in (k, v)]
-        if table is None:
-            return self._call(*at, k.nbytes, None, 0, self.threads)
-        order = table.__array_interface__["data"][0]
-        return self._call(*at, table.size * page, order, page, self.threads)
+        pages = (None, 0)
+        if table is not None:
+            pages = (table.__array_interface__["data"][0], k[0].nbytes)
+        return self._call(*at, size or k.nbytes, *pages, self.threads)
 
 
 def fill(shape: tuple[int, ...], dtype: np.dtype, rng: np.random.Generator) -> Any:
@@ -156,14 +157,6 @@ def unequal(batch: int, length: int) -> np.ndarray:
     return steps * SHORTEST
 
 
-def live_pieces(shape: tuple[int, ...], lengths: np.ndarray) -> np.ndarray:
-    """Where [B, Hk, N, D] holds live tokens, in pieces of SHORTEST."""
-    b, h, n, _ = shape
-    pieces = np.arange(b * h * n // SHORTEST).reshape(b, h, n // SHORTEST)
-    kept = (pieces[i, :, : x // SHORTEST].ravel() for i, x in enumerate(lengths))
-    return np.ascontiguousarray(np.concatenate(list(kept)), np.int64)
-
-
 LAYOUTS = {
     "heads": heads_together,
     "unequal": heads_together,
@@ -211,15 +204,14 @@ def measure(case: tuple, given: argparse.Namespace, reader: Reader) -> dict | No
     q = fill((batch, heads * group, 1, D), numpy_dtype(dtype), rng)
     kernel = fovea.compile(D=D, dtype=dtype)
     lengths = unequal(batch, length) if layout == "unequal" else None
-    size = k.nbytes + v.nbytes
-    table, live = None, ()
+    live = k.nbytes
     if lengths is not None:
-        live = (live_pieces(shape, lengths), SHORTEST * D * item)
-        size = 2 * live[0].size * live[1]
-    elif isinstance(k_view, fovea.Pages):
+        live = live // (batch * length) * int(lengths.sum())
+    table = None
+    if isinstance(k_view, fovea.Pages):
         table = np.ascontiguousarray(k_view.table, np.int64).reshape(-1)
     kernel(q, k_view, v_view, kv_lengths=lengths)
-    reads = [reader.seconds(k, v, *live)]
+    reads = [reader.seconds(k, v, size=live)]
     kernels: list[float] = []
     of_pages: list[float] = []
     until = time.perf_counter() + given.seconds
@@ -227,14 +219,14 @@ def measure(case: tuple, given: argparse.Namespace, reader: Reader) -> dict | No
         start = time.perf_counter()
         kernel(q, k_view, v_view, kv_lengths=lengths)
         kernels.append(time.perf_counter() - start)
-        reads.append(reader.seconds(k, v, *live))
+        reads.append(reader.seconds(k, v, size=live))
         if table is not None:
-            of_pages.append(reads[-1] / reader.seconds(k, v, table, k[0].nbytes))
+            of_pages.append(reads[-1] / reader.seconds(k, v, table))
     row = {"dtype": dtype, "group": group, "layout": layout, "B": batch}
-    row |= {"N": length, "Hk": heads, "bytes": size}
+    row |= {"N": length, "Hk": heads, "bytes": 2 * live}
     if of_pages:
         row["pages_of_read"] = median(of_pages)
-    return row | summary(reads, kernels, size)
+    return row | summary(reads, kernels, 2 * live)
 
 
 def merge(files: Sequence[Path]) -> dict[str, Any]:

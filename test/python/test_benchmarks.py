@@ -321,14 +321,11 @@ def test_the_share_of_a_read_is_that_within_its_turn(module):
     assert few["of_read"] == (0.8 + 0.5) / 2
 
 
-def test_the_read_beside_unequal_lengths_is_of_live_tokens(module):
-    decode = module("decode")
-    lengths = decode.unequal(4, 8 * 64)
-    assert lengths.tolist() == [64, 128, 256, 512]
-    pieces = decode.live_pieces((4, 2, 512, 128), lengths)
-    assert pieces.size == 2 * (1 + 2 + 4 + 8)
-    assert pieces[:6].tolist() == [0, 8, 16, 17, 24, 25]
-    assert (np.diff(pieces) > 0).all() and pieces[-1] == 4 * 2 * 8 - 1
+def test_lengths_of_a_batch_grow_by_one_factor(module):
+    unequal = module("decode").unequal
+    assert unequal(4, 8 * 64).tolist() == [64, 128, 256, 512]
+    lengths = unequal(16, 65536)
+    assert lengths[0] == 64 and lengths[-1] == 65536 and not (lengths % 64).any()
 
 
 def test_runs_of_decode_are_merged_and_shown_side_by_side(module, tmp_path):
