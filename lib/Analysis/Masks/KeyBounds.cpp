@@ -76,6 +76,8 @@ private:
   std::optional<Pair> computeRange(unsigned node);
   std::optional<Pair> rangeOf(const KeySum &sum, const KeyTerm *except);
   Parts solveUniform(unsigned some, unsigned all);
+  Parts solveGuarded(const KeyCondition &condition);
+  Parts solveAtMostZero(const KeyCondition &condition);
   Parts solveAtMost(const KeySum &sum, Pair limit);
   Parts solveTerm(unsigned key, Pair limit, bool atLeast);
   Parts solveDivision(const Node &node, Pair limit, bool atLeast);
@@ -356,8 +358,29 @@ Parts Solver::solve(int index) {
     return condition.kind == KeyCondition::And ? meet(a, b) : join(a, b);
   }
   case KeyCondition::AtMostZero:
-    break;
+    return solveGuarded(condition);
   }
+  llvm_unreachable("unknown kind");
+}
+
+/// Where a guard fails anything may be visible.
+Parts Solver::solveGuarded(const KeyCondition &condition) {
+  Parts parts = solveAtMostZero(condition);
+  if (condition.guards.empty() || !parts.isClosedForm)
+    return condition.guards.empty() ? parts : unknown();
+  unsigned largest = constant(0);
+  for (unsigned guard : condition.guards) {
+    unsigned value = e.leaf(E::Node, guard);
+    unsigned opposite = negate(e.make(E::Max, value, constant(-far)));
+    largest = e.make(E::Max, largest, e.make(E::Max, value, opposite));
+  }
+  unsigned hold = e.make(E::Less, largest, constant(KeyConditions::guardLimit));
+  Parts open = unknown();
+  open.isClosedForm = true;
+  return choose(hold, parts, open);
+}
+
+Parts Solver::solveAtMostZero(const KeyCondition &condition) {
   if (keyTermOf(condition.sum))
     return solveAtMost(condition.sum, {constant(0), constant(0)});
   std::optional<Pair> range = rangeOf(condition.sum, nullptr);

@@ -84,51 +84,59 @@ double KeyConditions::magnitude(unsigned node) const {
   return std::max(std::fabs(double(range.low)), std::fabs(double(range.high)));
 }
 
-double KeyConditions::magnitude(const KeySum &sum) const {
-  double total = std::fabs(double(sum.constant));
-  for (const KeyTerm &term : sum.terms)
-    total += std::fabs(double(term.factor)) * magnitude(term.node);
+double KeyConditions::magnitude(const Value &value) const {
+  double total = std::fabs(double(value.sum.constant));
+  for (const KeyTerm &term : value.sum.terms)
+    total +=
+        std::fabs(double(term.factor)) *
+        (llvm::is_contained(value.guards, term.node) ? double(guardLimit)
+                                                     : magnitude(term.node));
   return total;
 }
 
-/// The sum that a node makes of its operands, where that is exact.
-bool KeyConditions::readSum(const Node &node, KeySum &sum) const {
-  auto narrow = [&](unsigned operand) {
-    return values[node.operands[operand]].narrow;
-  };
-  auto of = [&](unsigned operand) -> const KeySum & {
-    return values[node.operands[operand]].sum;
-  };
-  switch (node.kind) {
-  case NodeKind::IAdd:
-  case NodeKind::ISub:
-    if (!narrow(0) || !narrow(1))
+/// The sum that a node makes of its operands, where that is exact: for values
+/// of the launch that may be large, where they are not.
+bool KeyConditions::readSum(unsigned index, Value &value) const {
+  const Node &node = region.nodes[index];
+  if (node.kind != NodeKind::IAdd && node.kind != NodeKind::ISub &&
+      node.kind != NodeKind::INeg && node.kind != NodeKind::IMul)
+    return false;
+  bool mayGuard = !facts.isUniform(index);
+  value.guards.clear();
+  for (unsigned operand : node.operands) {
+    const Value &of = values[operand];
+    bool guarded = !of.narrow && facts.isUniform(operand);
+    if (!of.narrow && !guarded)
       return false;
-    sum = of(0);
-    addTo(sum, of(1), node.kind == NodeKind::IAdd ? 1 : -1);
-    break;
-  case NodeKind::INeg:
-    if (!narrow(0))
+    for (unsigned guard : guarded ? llvm::ArrayRef(operand) : of.guards)
+      if (!llvm::is_contained(value.guards, guard))
+        value.guards.push_back(guard);
+  }
+  if (!value.guards.empty() && !mayGuard)
+    return false;
+  const KeySum &first = values[node.operands.front()].sum;
+  const KeySum &second = values[node.operands.back()].sum;
+  if (node.kind == NodeKind::INeg) {
+    addTo(value.sum, first, -1);
+  } else if (node.kind != NodeKind::IMul) {
+    value.sum = first;
+    addTo(value.sum, second, node.kind == NodeKind::IAdd ? 1 : -1);
+  } else {
+    const KeySum &constant = first.terms.empty() ? first : second;
+    const KeySum &other = first.terms.empty() ? second : first;
+    if (!constant.terms.empty())
       return false;
-    addTo(sum, of(0), -1);
-    break;
-  case NodeKind::IMul: {
-    if (!narrow(0) || !narrow(1))
-      return false;
-    unsigned constant = of(0).terms.empty() ? 0 : 1;
-    if (!of(constant).terms.empty())
-      return false;
-    double factor = std::fabs(double(of(constant).constant));
-    if (factor * magnitude(of(1 - constant)) >= narrowLimit)
+    Value product;
+    product.guards = value.guards;
+    product.sum = other;
+    double factor = std::fabs(double(constant.constant));
+    if (factor * magnitude(product) >= narrowLimit)
       return false;
     if (factor != 0)
-      addTo(sum, of(1 - constant), of(constant).constant);
-    break;
+      addTo(value.sum, other, constant.constant);
   }
-  default:
-    return false;
-  }
-  return sum.terms.size() <= maxTerms && magnitude(sum) < narrowLimit;
+  return value.sum.terms.size() <= maxTerms &&
+         value.guards.size() <= maxTerms && magnitude(value) < narrowLimit;
 }
 
 void KeyConditions::visitInteger(unsigned index) {
@@ -140,7 +148,7 @@ void KeyConditions::visitInteger(unsigned index) {
     value.depth = 0;
     return;
   }
-  if (readSum(node, value.sum)) {
+  if (readSum(index, value)) {
     value.narrow = true;
     value.depth = 0;
     for (unsigned operand : node.operands)
@@ -148,6 +156,7 @@ void KeyConditions::visitInteger(unsigned index) {
     return;
   }
   value.sum = KeySum();
+  value.guards.clear();
   value.sum.terms.push_back({index, 1, false});
   value.narrow = magnitude(index) < narrowLimit;
 }
@@ -216,31 +225,37 @@ void KeyConditions::visitCondition(unsigned index) {
 }
 
 /// lhs - rhs + slack <= 0.
-int KeyConditions::addAtMost(KeySum lhs, const KeySum &rhs, int64_t slack) {
-  addTo(lhs, rhs, -1);
-  lhs.constant += slack;
+int KeyConditions::addAtMost(const Value &lhs, const Value &rhs,
+                             int64_t slack) {
+  KeyCondition condition{KeyCondition::AtMostZero};
+  KeySum &sum = condition.sum;
+  sum = lhs.sum;
+  addTo(sum, rhs.sum, -1);
+  sum.constant += slack;
   unsigned keyTerms = 0;
-  for (const KeyTerm &term : lhs.terms) {
+  for (const KeyTerm &term : sum.terms) {
     keyTerms += facts.dependsOnKey(term.node);
     if (values[term.node].depth > maxDepth)
       return unknown;
   }
   if (keyTerms > 1)
     return unknown;
-  KeyCondition condition{KeyCondition::AtMostZero};
-  condition.sum = std::move(lhs);
+  for (const Value *side : {&lhs, &rhs})
+    for (unsigned guard : side->guards)
+      if (!llvm::is_contained(condition.guards, guard))
+        condition.guards.push_back(guard);
   return add(std::move(condition));
 }
 
 /// The sum that stands for one side of a comparison, if it is exact.
-bool KeyConditions::readSide(unsigned node, unsigned other, KeySum &sum) const {
-  sum = values[node].sum;
-  if (values[node].narrow)
+bool KeyConditions::readSide(unsigned node, unsigned other, Value &side) const {
+  side = values[node];
+  if (side.narrow)
     return true;
   if (!facts.isUniform(node) || !values[other].narrow)
     return false;
-  sum = KeySum();
-  sum.terms.push_back({node, 1, /*clamp=*/true});
+  side = Value();
+  side.sum.terms.push_back({node, 1, /*clamp=*/true});
   return true;
 }
 
@@ -248,7 +263,7 @@ bool KeyConditions::readSide(unsigned node, unsigned other, KeySum &sum) const {
 /// compared part by part.
 int KeyConditions::atMost(unsigned first, unsigned second, bool strict,
                           unsigned depth) {
-  KeySum lhs, rhs;
+  Value lhs, rhs;
   if (readSide(first, second, lhs) && readSide(second, first, rhs))
     return addAtMost(lhs, rhs, strict);
   if (depth == maxDepth)

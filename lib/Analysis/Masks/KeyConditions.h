@@ -37,6 +37,9 @@ struct KeyCondition {
   /// And, Or.
   int lhs = -1, rhs = -1;
   KeySum sum = {};
+  /// Of AtMostZero: nodes that depend on neither position. Where one lies
+  /// beyond guardLimit the sum wraps, and says nothing.
+  llvm::SmallVector<unsigned, 2> guards = {};
   /// Conditions reachable from here, with repetition.
   unsigned size = 1;
 };
@@ -52,8 +55,11 @@ public:
   const KeyCondition &operator[](int index) const { return conditions[index]; }
   int root() const { return rootCondition; }
   const RegionBounds &getFacts() const { return facts; }
+  static constexpr int64_t guardLimit = int64_t(1) << 58;
   /// A sum of this value is exact.
-  bool isNarrow(unsigned node) const { return values[node].narrow; }
+  bool isNarrow(unsigned node) const {
+    return values[node].narrow && values[node].guards.empty();
+  }
   const KeySum &sumOf(unsigned node) const { return values[node].sum; }
   std::optional<int64_t> constantOf(unsigned node) const;
   /// What of the region is the likeliest to keep it from a closed form.
@@ -61,7 +67,9 @@ public:
 
 private:
   struct Value {
+    /// The sum is exact and small, where all guards are.
     bool narrow = false;
+    llvm::SmallVector<unsigned, 2> guards;
     /// Nesting of opaque nodes below the value.
     unsigned depth = 0;
     KeySum sum;
@@ -69,15 +77,15 @@ private:
     int condition[2] = {-1, -1};
   };
   void visitInteger(unsigned index);
-  bool readSum(const Node &node, KeySum &sum) const;
+  bool readSum(unsigned index, Value &value) const;
   void visitCondition(unsigned index);
   int compare(const Node &node, bool negated);
   int atMost(unsigned first, unsigned second, bool strict, unsigned depth);
   double magnitude(unsigned node) const;
-  double magnitude(const KeySum &sum) const;
-  bool readSide(unsigned node, unsigned other, KeySum &sum) const;
+  double magnitude(const Value &value) const;
+  bool readSide(unsigned node, unsigned other, Value &side) const;
   int add(KeyCondition condition);
-  int addAtMost(KeySum lhs, const KeySum &rhs, int64_t slack);
+  int addAtMost(const Value &lhs, const Value &rhs, int64_t slack);
   int combine(KeyCondition::Kind kind, int lhs, int rhs);
 
   const RegionBounds &facts;

@@ -126,9 +126,22 @@ TEST(KeyBounds, WrappingSums) {
       SCOPED_TRACE(w);
       EXPECT_EQ(checkBounds(mask, true), 0);
     }
-  for (int64_t w : {big, big - 5, -big - 1}) {
-    MaskCase mask("kv + w <= q", 0, w);
-    SCOPED_TRACE(w);
+  // Beyond what sums hold, all keys are asked.
+  for (int64_t w : {big, big - 5, -big - 1, -big + 7, int64_t(1) << 58,
+                    -(int64_t(1) << 58), int64_t(3), int64_t(-3)})
+    for (const char *text :
+         {"kv + w <= q", "kv >= q - w", "kv - w - p < q", "-w - kv > 2 * q",
+          "kv >= q - w and kv < q + w", "kv < p or kv >= q - w",
+          "not (q - w == kv)", "abs(kv) <= q - w"}) {
+      MaskCase mask(text, 4, w);
+      SCOPED_TRACE(std::string(text) + ", w = " + std::to_string(w));
+      int64_t wasted = checkBounds(mask, true);
+      if (w == 3)
+        EXPECT_EQ(wasted, 0);
+    }
+  for (const char *text :
+       {"kv * w <= q", "(kv - w) // 2 <= q", "maximum(kv, q - w) > p"}) {
+    MaskCase mask(text, 0, big);
     checkBounds(mask, false);
   }
   MaskCase constants("q - kv <= 9223372036854775807", 0, 0);

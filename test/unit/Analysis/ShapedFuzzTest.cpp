@@ -84,6 +84,8 @@ struct Tables {
       narrow.emplace_back(values.begin(), values.end());
       views.push_back(viewOf(narrow.back(), dtype, sizes));
     } else {
+      if (values.size() <= 6 && random() % 4 == 0)
+        values[random() % values.size()] = extreme();
       wide.push_back(std::move(values));
       views.push_back(viewOf(wide.back(), dtype, sizes));
     }
@@ -92,6 +94,14 @@ struct Tables {
                         static_cast<unsigned>(sizes.size()),
                         {},
                         std::nullopt});
+  }
+  /// Beyond what sums of positions hold, or just within.
+  int64_t extreme() {
+    constexpr int64_t limits[] = {INT64_MIN, INT64_MAX, int64_t(1) << 58,
+                                  -(int64_t(1) << 58), int64_t(1) << 61};
+    int64_t near = int64_t(random() % 121) - 60;
+    return static_cast<int64_t>(uint64_t(limits[random() % 5]) +
+                                uint64_t(near));
   }
   unsigned find(llvm::StringRef name) const {
     auto it = llvm::find_if(
