@@ -196,3 +196,24 @@ def test_a_non_finite_row_does_not_reach_others():
     out = fovea.attention(q, k, v, mask_mod=documents)
     sees = (DOC[:330] == DOC[50])[None, None, :, None]
     np.testing.assert_array_equal(np.isnan(out), np.broadcast_to(sees, out.shape))
+
+
+def test_wide_numbers_of_heads_have_closed_forms():
+    """int64 widths take part in sums; where one would wrap all keys are asked."""
+    width = np.array([1, 64, 0, 300])
+
+    def window(b, h, q, kv):
+        return (q >= kv) & (kv >= q - width[h])
+
+    q, k, v = inputs(**SIZES)
+    kernel = fovea.compile(mask_mod=window, D=16)
+    assert "intervals in closed form" in kernel.explain()
+    limit = np.iinfo(np.int64)
+    for values in (
+        width.copy(),
+        [limit.max, limit.min, 2**58, -(2**58)],
+        [limit.min + 200, limit.max - 200, 2**61, -(2**63) + 329],
+    ):
+        width[:] = values
+        exact = fovea.attention(q, k, v, mask_mod=window, target="interpreter")
+        np.testing.assert_allclose(kernel(q, k, v), exact, atol=2e-6)
