@@ -132,10 +132,11 @@ llvm::Error runWhole(Kernel &kernel, LaunchView &view) {
   auto fast = kernel.getCode(*form);
   if (!fast)
     return fast.takeError();
-  MaskRuns runs;
+  std::shared_ptr<const KnownRuns> runs;
   if (fast->scansKeys && !form->fewQueries)
     if (llvm::Error error =
-            analyzeLaunchMask(kernel.getProgram(), fast->itemRows, view, runs))
+            analyzeLaunchMask(kernel.getProgram(), fast->itemRows, view,
+                              kernel.getLastRuns(), runs))
       return error;
   return runKernel(view, *fast, [&] {
     return kernel.getCode({form->indexBits, /*exact=*/true});

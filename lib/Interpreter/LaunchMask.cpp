@@ -41,8 +41,64 @@ static MaskDomain makeDomain(const LaunchView &view, const Region &region) {
   return domain;
 }
 
+/// Bytes of captures that are compared with those of the call before; of more
+/// the analysis reads a part as well.
+static constexpr int64_t mostRemembered = 1 << 20;
+
+static bool isDense(const TensorView &tensor) {
+  int64_t stride = 1;
+  for (size_t i = tensor.sizes.size(); i-- > 0; stride *= tensor.sizes[i])
+    if (tensor.sizes[i] != 1 && tensor.strides[i] != stride)
+      return false;
+  return true;
+}
+
+/// All that the runs of a call of one program follow from; nothing where that
+/// is much or not in one piece.
+static std::optional<std::vector<char>> describe(const Region &region,
+                                                 const MaskDomain &domain,
+                                                 int64_t itemRows,
+                                                 const LaunchView &view) {
+  std::vector<char> key;
+  auto add = [&](const void *data, size_t bytes) {
+    const char *from = static_cast<const char *>(data);
+    key.insert(key.end(), from, from + bytes);
+  };
+  auto addNumbers = [&](llvm::ArrayRef<int64_t> numbers) {
+    add(numbers.data(), numbers.size() * sizeof(int64_t));
+  };
+  const RegionSizes &sizes = *domain.sizes;
+  addNumbers({itemRows, domain.batch, domain.heads, domain.queries, domain.keys,
+              sizes.B, sizes.H, sizes.Hk, sizes.M, sizes.N, sizes.D, sizes.E});
+  addNumbers(domain.queryOffsets);
+  addNumbers(domain.keyOffsets);
+  std::vector<bool> isRead(view.captures.size());
+  for (const Node &node : region.nodes)
+    if (node.kind == NodeKind::Read)
+      isRead[node.capture] = true;
+  int64_t left = mostRemembered;
+  for (auto [capture, read] : llvm::zip(view.captures, isRead)) {
+    addNumbers(capture.sizes);
+    if (!read)
+      continue;
+    int64_t bytes = capture.numElements() * getBytes(capture.dtype);
+    if (!isDense(capture) || (left -= bytes) < 0)
+      return std::nullopt;
+    add(capture.data, static_cast<size_t>(bytes));
+  }
+  return key;
+}
+
+static void use(const KnownRuns &known, int64_t itemRows, LaunchView &view) {
+  view.tileRuns =
+      TileRuns{known.offsets, known.runs, known.batchStride, known.headStride};
+  view.blockQ = itemRows;
+  view.blockKV = keyTile;
+}
+
 llvm::Error fovea::analyzeLaunchMask(const Program &program, int64_t itemRows,
-                                     LaunchView &view, MaskRuns &runs) {
+                                     LaunchView &view, LastRuns &last,
+                                     std::shared_ptr<const KnownRuns> &runs) {
   const auto &region = program.mask ? program.mask : program.score;
   if (!region || estimateWork(view) < worthAnalysis)
     return llvm::Error::success();
@@ -50,23 +106,33 @@ llvm::Error fovea::analyzeLaunchMask(const Program &program, int64_t itemRows,
   if (domain.queries == 0 || domain.keys == 0 ||
       domain.keys / keyTile >= TileRuns::maxKeyTiles - 1)
     return llvm::Error::success();
+  auto key = describe(*region, domain, itemRows, view);
+  runs = key ? last.get() : nullptr;
+  if (runs && runs->key == *key) {
+    use(*runs, itemRows, view);
+    return llvm::Error::success();
+  }
   ParallelOptions options;
   options.shouldCancel = view.shouldCancel;
   options.cancelContext = view.cancelContext;
   MaskStatistics statistics;
+  MaskRuns made;
   MaskEvaluator evaluator(program, view.captures, domain);
-  if (!evaluator.runs(runs, statistics, itemRows, keyTile, options,
+  if (!evaluator.runs(made, statistics, itemRows, keyTile, options,
                       MaskEffort::Bounds))
     return makeError(FOVEA_CANCELLED, "the call was cancelled");
-  TileRuns found;
-  found.offsets = runs.offsets;
-  found.runs = runs.runs;
-  if (!runs.shared) {
-    found.batchStride = domain.batch == 1 ? 0 : domain.heads * runs.rowTiles;
-    found.headStride = domain.heads == 1 ? 0 : runs.rowTiles;
+  auto found = std::make_shared<KnownRuns>();
+  found->offsets = std::move(made.offsets);
+  found->runs = std::move(made.runs);
+  if (!made.shared) {
+    found->batchStride = domain.batch == 1 ? 0 : domain.heads * made.rowTiles;
+    found->headStride = domain.heads == 1 ? 0 : made.rowTiles;
   }
-  view.tileRuns = found;
-  view.blockQ = itemRows;
-  view.blockKV = keyTile;
+  if (key)
+    found->key = std::move(*key);
+  runs = found;
+  if (key)
+    last.set(found);
+  use(*runs, itemRows, view);
   return llvm::Error::success();
 }

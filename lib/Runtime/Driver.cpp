@@ -155,6 +155,11 @@ ParallelOptions chooseOptions(const LaunchView &view, const Pass &pass,
     options.chunk =
         std::clamp<int64_t>(static_cast<int64_t>(2e5 / std::max(perItem, 1.0)),
                             1, std::max<int64_t>(items / 16, 1));
+  // Neighbours read the same keys: where items are small one thread takes some
+  // in a row. A list has the dearest first, which are spread.
+  constexpr double some = 8e7;
+  if (pass.order.empty())
+    options.most = static_cast<int64_t>(some / std::max(perItem, 1.0));
   return options;
 }
 
@@ -198,7 +203,7 @@ llvm::Error runItems(const LaunchView &view, KernelArguments &arguments,
       int64_t item = itemAt(i);
       // The threads take turns, more or less.
       int64_t next =
-          itemAt(i + 1 < last ? i + 1 : last + others * options.chunk);
+          itemAt(i + 1 < last ? i + 1 : last + others * (last - first));
       if (pass.code.run(&arguments.get(), item, item + 1, next, memory) != 0 &&
           nonFinite) {
         std::lock_guard<std::mutex> lock(mutex);

@@ -10,10 +10,12 @@ namespace fovea {
 
 /// For a kernel that scans its keys, of `itemRows` query rows an item: where
 /// the call is large enough, finds the tiles that bounds of the mask leave,
-/// with the captures' values of this moment. `runs` keeps them for as long as
-/// the view is used.
+/// with the captures' values of this moment: anew where these, or the call's
+/// sizes, are not what they were for `last`. `runs` keeps the tiles for as long
+/// as the view is used.
 llvm::Error analyzeLaunchMask(const Program &program, int64_t itemRows,
-                              LaunchView &view, MaskRuns &runs);
+                              LaunchView &view, LastRuns &last,
+                              std::shared_ptr<const KnownRuns> &runs);
 
 } // namespace fovea
 

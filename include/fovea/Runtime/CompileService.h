@@ -85,6 +85,7 @@ public:
   /// "program", "attn", "online", "target", "llvm", "asm".
   llvm::Expected<std::string> getIR(llvm::StringRef level);
   llvm::Expected<std::string> getInfo();
+  LastRuns &getLastRuns() { return lastRuns; }
 
 private:
   friend class CompileService;
@@ -105,6 +106,7 @@ private:
   std::optional<GPUTarget> gpu;
   std::string schedule, identity;
   std::array<std::atomic<Loaded *>, KernelForm::count> loaded = {};
+  LastRuns lastRuns;
 };
 
 enum class CompileOrigin { Compiled, Memory, Disk };

@@ -5,6 +5,8 @@
 #include "fovea/Runtime/TensorView.h"
 
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <vector>
 
 namespace fovea {
@@ -30,6 +32,31 @@ struct TileRuns {
   }
   /// 0 empty, 1 partial, 2 full.
   int classAt(int64_t row, int64_t keyTile) const;
+};
+
+/// What the mask of a call came out as, and all that it follows from.
+struct KnownRuns {
+  std::vector<char> key;
+  std::vector<int64_t> offsets;
+  std::vector<int32_t> runs;
+  int64_t batchStride = 0, headStride = 0;
+};
+
+/// The last mask that a kernel has met; calls may run side by side.
+class LastRuns {
+public:
+  std::shared_ptr<const KnownRuns> get() {
+    std::lock_guard<std::mutex> lock(mutex);
+    return last;
+  }
+  void set(std::shared_ptr<const KnownRuns> known) {
+    std::lock_guard<std::mutex> lock(mutex);
+    last.swap(known);
+  }
+
+private:
+  std::mutex mutex;
+  std::shared_ptr<const KnownRuns> last;
 };
 
 /// The runs of an array of classes, i8 [B,H,Qb,KVb] with fewer key tiles than

@@ -56,8 +56,9 @@ thread_local bool insideWorker = false;
 /// One call. Tasks share it: some come after the call is over.
 class Job {
 public:
-  Job(int64_t count, const ParallelOptions &options, ThreadPool::Body body)
-      : count(count), chunk(std::max<int64_t>(options.chunk, 1)),
+  Job(int64_t count, int width, const ParallelOptions &options,
+      ThreadPool::Body body)
+      : count(count), chunk(std::max<int64_t>(options.chunk, 1)), width(width),
         options(options), body(body) {}
 
   int64_t pieces() const { return (count - 1) / chunk + 1; }
@@ -78,11 +79,19 @@ private:
   bool take(int64_t &first, int64_t &last) {
     if (stopped.load(std::memory_order_relaxed))
       return false;
-    first = next.fetch_add(chunk, std::memory_order_relaxed);
-    if (first >= count)
-      return false;
-    last = std::min(first + chunk, count);
+    first = next.load(std::memory_order_relaxed);
+    do {
+      if (first >= count)
+        return false;
+      last = std::min(first + pieceOf(count - first), count);
+    } while (
+        !next.compare_exchange_weak(first, last, std::memory_order_relaxed));
     return true;
+  }
+  int64_t pieceOf(int64_t left) const {
+    constexpr int64_t pieces = 4; // a thread
+    int64_t most = std::max(options.most, chunk);
+    return std::clamp(left / (pieces * width), chunk, most);
   }
   bool exhausted() const {
     return stopped.load(std::memory_order_relaxed) ||
@@ -96,6 +105,7 @@ private:
   }
 
   const int64_t count, chunk;
+  const int width;
   const ParallelOptions options;
   const ThreadPool::Body body;
   const int callersProcessor = currentProcessor();
@@ -232,11 +242,11 @@ bool ThreadPool::parallelFor(int64_t count, const ParallelOptions &options,
   bool computes = options.callerComputes || !options.shouldCancel;
   bool isShort = count <= options.chunk || width == 1;
   if (insideWorker || (isShort && computes)) {
-    Job job(count, options, body);
+    Job job(count, width, options, body);
     job.runAsCaller();
     return job.close();
   }
-  auto job = std::make_shared<Job>(count, options, body);
+  auto job = std::make_shared<Job>(count, width, options, body);
   Scheduler::CallScope call;
   int own = computes ? 1 : 0;
   auto helpers =

@@ -61,9 +61,13 @@ struct Call {
     view.qLengths = view.kvLengths = {length, length};
   }
 
-  fovea_status analyze(const Program &program) {
+  /// As a kernel of its own, or as one that remembers its last mask.
+  fovea_status analyze(const Program &program, LastRuns *known = nullptr) {
+    LastRuns none;
     view.tileRuns.reset();
-    return takeStatus(analyzeLaunchMask(program, itemRows, view, runs)).first;
+    return takeStatus(analyzeLaunchMask(program, itemRows, view,
+                                        known ? *known : none, runs))
+        .first;
   }
 
   /// Counts the classes of all tiles after checking what they promise of the
@@ -90,7 +94,7 @@ struct Call {
 
   std::vector<int32_t> doc;
   LaunchView view;
-  MaskRuns runs;
+  std::shared_ptr<const KnownRuns> runs;
 };
 
 TEST(LaunchMask, ReadsTheCapturesOfTheMoment) {
@@ -107,6 +111,38 @@ TEST(LaunchMask, ReadsTheCapturesOfTheMoment) {
   std::fill(call.doc.begin(), call.doc.end(), 7);
   ASSERT_EQ(call.analyze(program), FOVEA_OK);
   EXPECT_EQ(call.check(same)[2], 4 * 49); // ragged tiles may be partial
+}
+
+TEST(LaunchMask, IsAnalysedAnewWhereSomethingChanged) {
+  Call call;
+  LastRuns last;
+  Program program = documents();
+  auto analyzeAgain = [&]() {
+    auto before = call.runs;
+    EXPECT_EQ(call.analyze(program, &last), FOVEA_OK);
+    call.check([&](int64_t, int64_t, int64_t m, int64_t n) {
+      return call.doc[m] == call.doc[n];
+    });
+    return call.runs != before;
+  };
+  EXPECT_TRUE(analyzeAgain());
+  EXPECT_FALSE(analyzeAgain());
+  call.doc[300] = 7;
+  EXPECT_TRUE(analyzeAgain());
+  EXPECT_FALSE(analyzeAgain());
+  call.view.qOffset = {0, 300};
+  EXPECT_TRUE(analyzeAgain());
+  call.view.kvLengths = {300, 300};
+  EXPECT_TRUE(analyzeAgain());
+  EXPECT_FALSE(analyzeAgain());
+  // Captures that do not lie in one piece are not compared.
+  std::vector<int32_t> apart(2 * call.doc.size());
+  for (size_t i = 0; i < call.doc.size(); ++i)
+    apart[2 * i] = call.doc[i];
+  call.view.captures[0].data = apart.data();
+  call.view.captures[0].strides = {2};
+  EXPECT_TRUE(analyzeAgain());
+  EXPECT_TRUE(analyzeAgain());
 }
 
 TEST(LaunchMask, HeadsOffsetsAndLengths) {

@@ -85,9 +85,31 @@ TEST_F(Threads, EveryItemRunsOnce) {
           options.chunk = chunk;
           options.shouldCancel = never;
           options.callerComputes = callerComputes;
-          EXPECT_TRUE(coversAll(count, options))
-              << threads << " " << count << " " << chunk;
+          for (int64_t most : {1, 50}) {
+            options.most = most;
+            EXPECT_TRUE(coversAll(count, options))
+                << threads << " " << count << " " << chunk << " " << most;
+          }
         }
+}
+
+TEST_F(Threads, PiecesShrinkWithWhatIsLeft) {
+  ThreadPool::setNumThreads(2);
+  ParallelOptions options;
+  options.most = 20;
+  std::mutex mutex;
+  std::vector<int64_t> sizes(400);
+  ThreadPool::get().parallelFor(
+      400, options, [&](int64_t first, int64_t last, unsigned worker) {
+        std::lock_guard<std::mutex> lock(mutex);
+        sizes[first] = last - first;
+      });
+  EXPECT_EQ(sizes[0], 20);
+  for (int64_t at = 0; at < 400; at += sizes[at]) {
+    EXPECT_LE(sizes[at], std::max<int64_t>((400 - at) / 8, 1));
+    ASSERT_GE(sizes[at], 1);
+  }
+  EXPECT_EQ(sizes[399], 1);
 }
 
 TEST_F(Threads, WorkersAreNeverTwiceAtOnce) {
