@@ -23,7 +23,7 @@ def at_most(name: str, value: float | None, most: float) -> Row:
 
 
 def print_bars(bars: Sequence[Row]) -> None:
-    """One line a bar that was measured, and how many hold."""
+    """One line a bar that was measured or says why not, and how many hold."""
     width = max((len(bar["bar"]) for bar in bars), default=0)
     measured = [bar for bar in bars if bar["value"] is not None]
     for bar in measured:
@@ -31,5 +31,8 @@ def print_bars(bars: Sequence[Row]) -> None:
         rule = f"<= {bar['most']}" if "most" in bar else f">= {bar['least']}"
         ceiling = f"; memory's ceiling {bar['ceiling']:.3f}" if "ceiling" in bar else ""
         print(f"{bar['bar']:{width}s} {bar['value']:.3f} ({rule}{ceiling}) {verdict}")
+    for bar in bars:
+        if bar["value"] is None and "note" in bar and bar["note"] != "not measured":
+            print(f"{bar['bar']:{width}s} none ({bar['note']})")
     held, left = sum(bar["holds"] for bar in bars), len(bars) - len(measured)
     print(f"bars: {held} of {len(bars)} hold" + f", {left} not measured" * bool(left))

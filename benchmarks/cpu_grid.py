@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, product
 from typing import Any, NamedTuple
 
+import numpy as np
 from bars import Row, at_least, at_most
 from variants import HEADS, NAMES
 
@@ -91,6 +92,10 @@ BARS: tuple[Bar, ...] = tuple(
 SCALING = 0.02
 #: Seconds of a compilation that no cache helps.
 COMPILE = 0.150
+#: Nanoseconds of a score beside its products, and what they are found from: the
+#: time of these head dims is a line over them, and this is where it begins.
+BESIDE_PRODUCTS = 0.15
+DIMS = (32, 64, 96, 128)
 
 
 def _bars_grid() -> list[Case]:
@@ -163,6 +168,31 @@ def value_of(measure: str, row: Row) -> float | None:
     return peer and round(peer / row["fovea_ms"], 3)
 
 
+def why_none(measure: str, row: Row | None) -> str:
+    """Why a measure of a row has no value."""
+    if row is None:
+        return "not measured"
+    if row["wrong"]:
+        return f"wrong: {row['wrong']}"
+    if row["void"]:
+        return f"void: others took {row['others']:.0%} of the processors"
+    peer = measure.removeprefix("over_")
+    return row.get(f"{peer}_error") or f"no {peer} here"
+
+
+def beside_products(rows: Iterable[Row]) -> float | None:
+    """Nanoseconds that a score costs whatever the head dim, of plain attention:
+    exp2 and maximum, storing and loading scores."""
+    have = {row_key(row): row for row in rows}
+    points = []
+    for dim in DIMS:
+        row = have.get((*Case("noop", "float32", dim, 2048), 1))
+        if row is None or row["void"]:
+            return None
+        points.append(row["fovea_ms"] * 1e6 / (row["H"] * row["N"] ** 2))
+    return round(float(np.polyfit(DIMS, points, 1)[1]), 4)
+
+
 def find_bars(rows: Sequence[Row]) -> list[Row]:
     """Every bar, on one core and on as many as the rows have most."""
     have = {row_key(row): row for row in rows}
@@ -175,7 +205,10 @@ def find_bars(rows: Sequence[Row]) -> list[Row]:
             row = have.get((*case, count))
             values.append(row and value_of(measure, row))
             name = f"{case} {measure.replace('_', ' ')}, threads {count}"
-            found.append(at_least(name, values[-1], least))
+            bar = at_least(name, values[-1], least)
+            if values[-1] is None:
+                bar["note"] = why_none(measure, row)
+            found.append(bar)
         if measure == "of_peak" and len(values) == 2:
             loss = None if None in values else round(values[0] - values[1], 4)
             name = f"{case} of peak, lost from one core to all"
@@ -192,6 +225,12 @@ def _bars_of_all(rows: Sequence[Row]) -> list[Row]:
     compared = [found for found in digests.values() if len(found) > 1]
     differing = sum(len(set(found)) > 1 for found in compared)
     return [
+        at_most(
+            f"float32 N2048 noop, exp2 and maximum, ns a score (D {DIMS[0]} to "
+            f"{DIMS[-1]} carried on to 0), threads 1",
+            beside_products(rows),
+            BESIDE_PRODUCTS,
+        ),
         at_most("compilation, longest s", max(compiled) if compiled else None, COMPILE),
         at_most(
             "results that differ with the number of threads",

@@ -55,6 +55,7 @@ def test_peak_growth_sees_what_is_used_and_freed(module):
 def row_of(case, threads=1, **values):
     row = {"threads": threads, "void": False, "build": "a", "wrong": ""}
     row |= {"digest": "x", "fovea_compile_s": 0.1, "fovea_ms": 2.0, "fovea_memory": 0}
+    row |= {"others": 0.0}
     return case._asdict() | row | values
 
 
@@ -257,6 +258,39 @@ def test_bars_of_the_cpu(module):
     assert found["results that differ with the number of threads"] is None
     assert found[f"{name} of peak, threads 2"] is None
     assert found["compilation, longest s"] == 0.1
+
+
+def test_bars_without_a_value_say_why(module, capsys):
+    grid = module("cpu_grid")
+    noop = grid.Case("noop", "float32", 64, 2048)
+    rows = [row_of(noop, flex_error="too large")]
+    rows.append(row_of(noop, 2, void=True, others=0.1))
+    found = {bar["bar"]: bar for bar in grid.find_bars(rows)}
+    name = "float32 D64 N2048 noop"
+    notes = {
+        f"{name} over flex, threads 1": "too large",
+        f"{name} over sdpa, threads 1": "no sdpa here",
+        f"{name} over flex, threads 2": "void: others took 10% of the processors",
+        "float32 D128 N2048 noop over flex, threads 1": "not measured",
+    }
+    assert {bar: found[bar]["note"] for bar in notes} == notes
+    module("bars").print_bars(list(found.values()))
+    printed = capsys.readouterr().out
+    assert "none (too large)" in printed and "none (not measured)" not in printed
+
+
+def test_what_a_score_costs_beside_its_products(module):
+    grid = module("cpu_grid")
+    scores = 8 * 2048**2
+    rows = [
+        row_of(
+            grid.Case("noop", "float32", dim, 2048),
+            fovea_ms=(0.1 + 0.02 * dim) * scores / 1e6,
+        )
+        for dim in grid.DIMS
+    ]
+    assert grid.beside_products(rows) == pytest.approx(0.1)
+    assert grid.beside_products(rows[1:]) is None
 
 
 def test_bars_are_printed_with_their_verdicts(module, capsys):
