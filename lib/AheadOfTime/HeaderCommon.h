@@ -226,7 +226,7 @@ static inline int fovea_aot_key(fovea_aot_call *call, const fovea_tensor *k,
     return 0;
   if (!later) {
     call->args.kv_heads = k->sizes[1];
-    call->args.kv_length = k->sizes[2];
+    call->args.kv_length = call->args.longest_kv_length = k->sizes[2];
     if (k->sizes[1] < 1 || call->args.query_heads % k->sizes[1] != 0)
       return fovea_aot_fail(call, 1, name,
                             "number of heads must divide that of q:",

@@ -120,9 +120,10 @@ void RowInterpreter::enterHead(int64_t batch, int64_t keyHead) {
   cachedHead = keyHead;
   if (!isCached)
     return;
-  headKeys.resize(launch.kvLength * headDims);
-  headValues.resize(launch.kvLength * launch.valueDim);
-  for (int64_t n = 0; n < launch.kvLength; ++n) {
+  int64_t live = launch.kvLengths[batch];
+  headKeys.resize(live * headDims);
+  headValues.resize(live * launch.valueDim);
+  for (int64_t n = 0; n < live; ++n) {
     for (auto [pair, key] : llvm::enumerate(launch.keys))
       loadRow(key, batch, keyHead, n,
               headKeys.data() + n * headDims + pairOffsets[pair]);

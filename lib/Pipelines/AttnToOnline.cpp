@@ -77,7 +77,7 @@ static void fillReport(ModuleOp module, StringRef givenSchedule,
           llvm::formatv("few queries: calls of at most {0} rows a key head "
                         "(queries times heads a key head) take its heads "
                         "together, {1} queries a vector, the keys in parts of "
-                        "{2}\n",
+                        "{2}, and pages where they lie\n",
                         few.getM(), few.getLanes(), few.getSplit())
               .str();
     }

@@ -6,6 +6,7 @@
 #include "llvm/ADT/STLExtras.h"
 
 #include <cmath>
+#include <cstdlib>
 #include <tuple>
 
 using namespace fovea;
@@ -369,12 +370,30 @@ llvm::Expected<int64_t> Checker::keyLength(const TensorView &k) {
 llvm::Error Checker::checkPages() {
   if (!view.pageLength || isEmptyLaunch(view))
     return llvm::Error::success();
-  int64_t pages = view.kvLength / view.pageLength, pool = view.value.sizes[0];
+  int64_t pool = view.value.sizes[0];
   for (const TensorView &key : view.keys)
     pool = std::min(pool, key.sizes[0]);
-  view.pageTable.assign(static_cast<size_t>(view.batch * pages), 0);
+  auto pagesOf = [&](int64_t keys) {
+    return (keys + view.pageLength - 1) / view.pageLength;
+  };
+  view.pageStride =
+      std::max<int64_t>(pagesOf(*llvm::max_element(view.kvLengths)), 1);
+  constexpr int64_t limit = int64_t(1) << 30;
+  if (view.pageStride > limit / view.batch)
+    return invalid("page_table: sequences of one call must have at most 2^30 "
+                   "pages, got " +
+                   Twine(view.batch) + " of up to " + Twine(view.pageStride));
+  auto entries = static_cast<size_t>(view.batch * view.pageStride);
+  auto *pages = static_cast<int64_t *>(std::calloc(entries, sizeof(int64_t)));
+  if (!pages)
+    return makeError(FOVEA_OUT_OF_MEMORY,
+                     "page_table: no memory for " +
+                         Twine(entries * sizeof(int64_t)) +
+                         " bytes of the pages that are read");
+  view.pageMemory.reset(pages, &std::free);
+  view.pageTable = {pages, entries};
   for (int64_t b = 0; b < view.batch; ++b) {
-    int64_t used = (view.kvLengths[b] + view.pageLength - 1) / view.pageLength;
+    int64_t used = pagesOf(view.kvLengths[b]);
     for (int64_t i = 0; i < used; ++i) {
       int64_t page = table.loadInt(table.offset({b, i}));
       if (pool == 0)
@@ -386,7 +405,7 @@ llvm::Error Checker::checkPages() {
         return invalid("page_table: entries must lie within 0 and " +
                        Twine(pool - 1) + ", got " + Twine(page) +
                        " for batch " + Twine(b) + ", page " + Twine(i));
-      view.pageTable[b * pages + i] = page;
+      pages[b * view.pageStride + i] = page;
     }
   }
   return llvm::Error::success();

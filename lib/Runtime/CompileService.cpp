@@ -373,6 +373,12 @@ llvm::Expected<KernelForm> Kernel::chooseForm(const LaunchView &view) {
   form.fewQueries = limit > 0 && view.queryLength <= limit &&
                     view.queryLength * std::min(heads, limit + 1) <= limit;
   form.paged = form.fewQueries && view.pageLength != 0;
+  if (form.fewQueries && !form.paged) {
+    auto few = getCode(form);
+    if (!few)
+      return few.takeError();
+    form.fewQueries = hasRoomForParts(view, *few);
+  }
   return form;
 }
 

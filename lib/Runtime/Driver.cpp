@@ -6,6 +6,8 @@
 #include "fovea/Runtime/GatherPages.h"
 #include "fovea/Runtime/ThreadPool.h"
 
+#include "llvm/ADT/STLExtras.h"
+
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -20,6 +22,11 @@ static fovea_cpu_tensor describe(const TensorView &tensor) {
   for (size_t i = 0; i < tensor.strides.size() && i < 4; ++i)
     out.strides[i] = tensor.strides[i];
   return out;
+}
+
+/// Empty launches carry no lengths.
+static int64_t longestKeys(const LaunchView &view) {
+  return view.kvLengths.empty() ? 0 : *llvm::max_element(view.kvLengths);
 }
 
 KernelArguments::KernelArguments(const LaunchView &view) {
@@ -47,9 +54,10 @@ KernelArguments::KernelArguments(const LaunchView &view) {
   args.kv_offset = view.kvOffset.data();
   args.q_lengths = view.qLengths.data();
   args.kv_lengths = view.kvLengths.data();
+  args.longest_kv_length = longestKeys(view);
   if (view.pageLength) {
     args.page_table = view.pageTable.data();
-    args.page_table_stride = view.kvLength / view.pageLength;
+    args.page_table_stride = view.pageStride;
     args.page_length = view.pageLength;
   }
   if (view.tileRuns)
@@ -167,9 +175,12 @@ llvm::Error cancelledError() {
   return makeError(FOVEA_CANCELLED, "the call was cancelled");
 }
 
-llvm::Error memoryError(int64_t bytes, llvm::StringRef what) {
-  return makeError(FOVEA_OUT_OF_MEMORY,
-                   "no memory for " + llvm::Twine(bytes) + " bytes of " + what);
+/// What grows with which argument.
+llvm::Error memoryError(llvm::StringRef what, int64_t bytes,
+                        llvm::StringRef use) {
+  return makeError(FOVEA_OUT_OF_MEMORY, what + ": no memory for " +
+                                            llvm::Twine(bytes) + " bytes of " +
+                                            use);
 }
 
 /// Runs the items, or those of a list, and collects the ones that report
@@ -181,7 +192,7 @@ llvm::Error runItems(const LaunchView &view, KernelArguments &arguments,
   if (int64_t bytes = pass.bytes.workspace_bytes) {
     workspace.emplace(static_cast<size_t>(bytes));
     if (!workspace->get())
-      return memoryError(bytes, "workspace");
+      return memoryError("k", bytes, "workspace");
     std::memset(workspace->get(), 0,
                 static_cast<size_t>(pass.bytes.cleared_bytes));
     arguments.setWorkspace(workspace->get());
@@ -213,7 +224,7 @@ llvm::Error runItems(const LaunchView &view, KernelArguments &arguments,
   };
   bool finished = ThreadPool::get().parallelFor(count, options, body);
   if (scratch.failed)
-    return memoryError(pass.bytes.scratch_bytes, "scratch a thread");
+    return memoryError("q", pass.bytes.scratch_bytes, "scratch a thread");
   return finished ? llvm::Error::success() : cancelledError();
 }
 } // namespace
@@ -253,6 +264,37 @@ fovea::runKernel(const LaunchView &view, KernelCode fast,
   if (fast.otherItems || again->items != pass->items)
     nonFinite.clear();
   return runItems(view, arguments, *again, nonFinite, nullptr);
+}
+
+/// Bytes of the rows that a tensor has of its own.
+static double distinctBytes(const TensorView &tensor) {
+  auto bytes = static_cast<double>(getBytes(tensor.dtype));
+  for (auto [size, stride] : llvm::zip(tensor.sizes, tensor.strides))
+    bytes *= stride == 0 ? 1 : static_cast<double>(size);
+  return bytes;
+}
+
+bool fovea::hasRoomForParts(const LaunchView &view, KernelCode few) {
+  constexpr int64_t always = int64_t(1) << 20; // keys
+  constexpr double never = 0x1p50, room = 0x1p26;
+  int64_t longest = longestKeys(view);
+  if (longest <= always)
+    return true;
+  if (static_cast<double>(longest) * static_cast<double>(view.batch) *
+          static_cast<double>(view.kvHeads) >
+      never)
+    return false;
+  KernelArguments arguments(view);
+  auto pass = plan(view, arguments, few);
+  if (!pass) {
+    llvm::consumeError(pass.takeError());
+    return false;
+  }
+  double given = distinctBytes(view.value);
+  for (const TensorView &key : view.keys)
+    given += distinctBytes(key);
+  return static_cast<double>(pass->bytes.workspace_bytes) <=
+         std::max(room, given);
 }
 
 int64_t fovea::kernelScratch(const LaunchView &view, KernelCode code) {

@@ -2,16 +2,19 @@
 #include "fovea/Runtime/GatherPages.h"
 #include "fovea/Runtime/Error.h"
 
+#include "llvm/ADT/STLExtras.h"
+
 #include <cstring>
 
 using namespace fovea;
 
-/// A pool's pages as [B,Hk,N,D]; what no page holds stays zero, and untouched.
+/// A pool's pages as [B,Hk,N,D] without the keys past the longest length; what
+/// no page holds stays zero, and untouched.
 static llvm::Error gather(const LaunchView &view, TensorView &tensor,
                           std::vector<GatheredPages::Memory> &memory) {
   int64_t bytes = getBytes(tensor.dtype), columns = tensor.sizes[3];
-  int64_t total = bytes;
-  for (int64_t size : {view.batch, view.kvHeads, view.kvLength, columns})
+  int64_t rows = *llvm::max_element(view.kvLengths), total = bytes;
+  for (int64_t size : {view.batch, view.kvHeads, rows, columns})
     if (__builtin_mul_overflow(total, std::max<int64_t>(size, 1), &total))
       return makeError(FOVEA_OUT_OF_MEMORY,
                        "page_table: no memory for the keys in one piece");
@@ -22,14 +25,14 @@ static llvm::Error gather(const LaunchView &view, TensorView &tensor,
                                               llvm::Twine(total) +
                                               " bytes of keys in one piece");
   const char *from = static_cast<const char *>(tensor.data);
-  int64_t pages = view.kvLength / std::max<int64_t>(view.pageLength, 1);
   for (int64_t b = 0; b < view.batch; ++b)
     for (int64_t h = 0; h < view.kvHeads; ++h)
       for (int64_t n = 0; n < view.kvLengths[b]; ++n) {
-        int64_t page = view.pageTable[b * pages + n / view.pageLength];
+        int64_t page =
+            view.pageTable[b * view.pageStride + n / view.pageLength];
         int64_t source = page * tensor.strides[0] + h * tensor.strides[1] +
                          n % view.pageLength * tensor.strides[2];
-        int64_t target = ((b * view.kvHeads + h) * view.kvLength + n) * columns;
+        int64_t target = ((b * view.kvHeads + h) * rows + n) * columns;
         if (tensor.strides[3] == 1) {
           std::memcpy(to + target * bytes, from + source * bytes,
                       static_cast<size_t>(columns * bytes));
@@ -41,9 +44,8 @@ static llvm::Error gather(const LaunchView &view, TensorView &tensor,
                       static_cast<size_t>(bytes));
       }
   tensor.data = to;
-  tensor.sizes = {view.batch, view.kvHeads, view.kvLength, columns};
-  tensor.strides = {view.kvHeads * view.kvLength * columns,
-                    view.kvLength * columns, columns, 1};
+  tensor.sizes = {view.batch, view.kvHeads, rows, columns};
+  tensor.strides = {view.kvHeads * rows * columns, rows * columns, columns, 1};
   return llvm::Error::success();
 }
 
@@ -56,6 +58,6 @@ llvm::Expected<GatheredPages> GatheredPages::make(const LaunchView &view) {
   if (llvm::Error error = gather(view, result.view.value, result.memory))
     return std::move(error);
   result.view.pageLength = 0;
-  result.view.pageTable.clear();
+  result.view.pageTable = {};
   return result;
 }

@@ -84,6 +84,8 @@ def _launch(
         needed = math.prod(g.out_shape) * (g.misaligned + 1)
         raise MemoryError(f"out: must fit in memory, got {needed:,} bytes") from None
     like = inputs.like
+    if inputs.table is not None:
+        _compiler.warn_of_copied_pages(compiled, g.M * (g.Hq // g.Hk))
     if not g.empty and (g.E or return_lse):
         try:
             compiled.native.launch(

@@ -6,6 +6,7 @@ import functools
 import inspect
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -145,7 +146,9 @@ def normalizer_name(traced: Any) -> str:
 class Compiled:
     """One native kernel with what Python needs to know of it."""
 
-    __slots__ = ("_info", "name", "native", "program", "scale_region", "tuned")
+    __slots__ = (
+        "_few", "_info", "name", "native", "program", "scale_region", "tuned",
+    )  # fmt: skip
 
     def __init__(self, kernel: Any, program: dict):
         self.native = kernel
@@ -154,6 +157,7 @@ class Compiled:
         self.scale_region = program.get("scale")
         self._info: dict | None = None
         self.tuned = ""  # the files of fovea tune that its schedule is from
+        self._few: int | None = None
 
     @property
     def info(self) -> dict:
@@ -166,6 +170,17 @@ class Compiled:
     def remarks(self) -> list[str]:
         """One line a decision of the compiler."""
         return str(self.info.get("remarks") or "").splitlines()
+
+    @property
+    def few_rows(self) -> int:
+        """Rows a key head up to which calls take the form for few queries."""
+        if self._few is None:
+            found = re.search(
+                r"^few queries: calls of at most (\d+) rows",
+                "\n".join(self.remarks), re.MULTILINE,
+            )  # fmt: skip
+            self._few = int(found[1]) if found else 0
+        return self._few
 
     @property
     def schedule(self) -> str:
@@ -267,6 +282,22 @@ def _warn_below_fast(compiled: Compiled) -> None:
         if text not in _warned:
             _warned.add(text)
             warnings.warn(text, PerformanceWarning, stacklevel=4)
+
+
+def warn_of_copied_pages(compiled: Compiled, rows: int) -> None:
+    """Warn once where a call of `rows` rows a key head cannot read pages in place."""
+    few = compiled.few_rows
+    if rows <= few or compiled.target == "interpreter":
+        return
+    why = (
+        f"calls of at most {few} rows a key head read them where they lie"
+        if few
+        else "a kernel for few queries, without a block mask, would not need that"
+    )
+    text = f"{compiled.name}: each call copies the keys of pages into one piece; {why}"
+    if text not in _warned:
+        _warned.add(text)
+        warnings.warn(text, PerformanceWarning, stacklevel=4)
 
 
 def describe(program: Mapping[str, Any]) -> str:

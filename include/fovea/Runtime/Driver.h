@@ -63,6 +63,10 @@ double estimateWork(const LaunchView &view);
 llvm::Error runKernel(const LaunchView &view, KernelCode fast,
                       llvm::function_ref<llvm::Expected<KernelCode>()> exact);
 
+/// Whether the form for few queries is worth the memory of its parts' states:
+/// where keys repeat in memory and a mask leaves few of them it may not be.
+bool hasRoomForParts(const LaunchView &view, KernelCode few);
+
 /// Scratch bytes that the call takes with all threads at work.
 int64_t kernelScratch(const LaunchView &view, KernelCode code);
 

@@ -14,6 +14,7 @@
 #include "llvm/ADT/SmallVector.h"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 namespace fovea {
@@ -36,9 +37,11 @@ struct LaunchView {
   std::optional<TileRuns> tileRuns;
   int64_t blockQ = 0, blockKV = 0;
   /// With pages keys and value are [pages,Hk,pageLength,D], and key n of batch
-  /// b is in page pageTable[b · kvLength / pageLength + n / pageLength].
-  int64_t pageLength = 0;
-  llvm::SmallVector<int64_t, 0> pageTable;
+  /// b is in page pageTable[b · pageStride + n / pageLength]; the table has the
+  /// pages of the longest sequence.
+  int64_t pageLength = 0, pageStride = 0;
+  llvm::ArrayRef<int64_t> pageTable;
+  std::shared_ptr<int64_t> pageMemory;
   int deviceId = 0;       /// of all tensors, on a GPU
   void *stream = nullptr; /// a GPU's
   int (*shouldCancel)(void *) = nullptr;

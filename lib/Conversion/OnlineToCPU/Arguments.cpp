@@ -78,6 +78,10 @@ Value Arguments::loadWorkspace() {
   return e.load(e.ptr, field(offsetof(fovea_cpu_args, workspace)));
 }
 
+Value Arguments::loadLongest() {
+  return e.load(e.i64, field(offsetof(fovea_cpu_args, longest_kv_length)));
+}
+
 Buffer Arguments::tensor(Value address, ArrayRef<Value> sizes, unsigned rank) {
   Buffer buffer;
   buffer.data = e.load(e.ptr, e.gep(address, offsetof(fovea_cpu_tensor, data)));

@@ -59,6 +59,8 @@ public:
   mlir::Value getTileRuns() { return tileRuns; }
   /// The memory that all items of a call share.
   mlir::Value loadWorkspace();
+  /// Keys that no sequence of the call is longer than.
+  mlir::Value loadLongest();
   /// Scalar arguments: scales, tile sizes.
   mlir::Value lookupScalar(mlir::Value argument) const {
     return scalars.lookup(argument);

@@ -53,10 +53,7 @@ void KernelEmitter::readShortShape(ArrayRef<Value> bounds) {
   shape.group = e.max(s->scalar(spec.group), e.c(1));
   shape.keyHeads = e.udiv(bounds[1], shape.group);
   shape.tiles = bounds[2];
-  shape.keys = keys.sizes[2];
-  if (spec.pageTable)
-    shape.keys =
-        e.mul(keys.sizes[2], arguments->lookup(spec.pageTable)->sizes[1]);
+  shape.keys = arguments->loadLongest();
   shape.parts = e.max(e.ceilDiv(shape.keys, spec.schedule.getSplit()), e.c(1));
   // Heads nearer to each other than tokens: read a token's heads together.
   auto magnitude = [&](Value x) { return e.max(x, e.sub(e.c(0), x)); };

@@ -48,6 +48,19 @@ def test_the_layout_does_not_change_the_result(tokens):
     np.testing.assert_allclose(got, plain(q, k, v), atol=3e-6)
 
 
+@pytest.mark.parametrize("width", [2**22, 2**30, 2**36, 2**44])
+def test_keys_that_no_row_sees_take_no_memory(width):
+    """Keys that repeat in memory, ended by a length or by the mask"""
+    q, k, v = inputs(B=2, Hq=4, Hk=2, M=2, N=1, D=32)
+    wide = [np.broadcast_to(x, (2, 2, width, 32)) for x in (k, v)]
+    want = np.broadcast_to(v.repeat(2, axis=1), q.shape)
+    got = fovea.attention(q, *wide, kv_lengths=np.array([100, 0]))
+    np.testing.assert_allclose(got[0], want[0], atol=3e-6)
+    assert not got[1].any()
+    got = fovea.attention(q, *wide, mask_mod=lambda b, h, q, kv: q >= kv)
+    np.testing.assert_allclose(got, want, atol=3e-6)
+
+
 def test_heads_of_a_group_with_masks_of_their_own():
     """Bounds that depend on the head are those of all heads together"""
     q, k, v = inputs(B=2, Hq=8, Hk=2, M=2, N=700, D=16)

@@ -1,5 +1,7 @@
 """Keys and values in pages: fovea.Pages in place of k and v."""
 
+import re
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -50,6 +52,7 @@ def test_pages_of_any_length_and_layout(dtype, page, tokens):
     assert got_lse.tobytes() == want_lse.tobytes()
 
 
+@pytest.mark.filterwarnings("ignore:.* copies the keys of pages")
 @pytest.mark.parametrize("rows", [1, 3, 40])
 @pytest.mark.parametrize("target", [None, "interpreter"])
 def test_pages_with_a_mask_and_any_number_of_queries(rows, target):
@@ -78,6 +81,60 @@ def test_the_table_is_live():
     np.testing.assert_allclose(
         fovea.attention(q, a, b), plain(q, k[:, :, order], v[:, :, order]), atol=3e-6
     )
+
+
+@pytest.mark.filterwarnings("ignore:.* copies the keys of pages")
+@pytest.mark.parametrize("rows", [1, 40])
+@pytest.mark.parametrize("target", [None, "interpreter"])
+def test_a_wide_table_costs_what_is_read_of_it(rows, target):
+    """A table with room for 2^40 keys, of which the sequences have 100 at most."""
+    q, k, v = inputs(B=2, Hq=4, Hk=2, M=rows, N=128, D=16)
+    a, b = shared(k, v, 16)
+    wide = np.lib.stride_tricks.as_strided(a.table, (2, 2**36), a.table.strides)
+    lengths = np.array([100, 33])
+    pages = [fovea.Pages(x.pages, wide) for x in (a, b)]
+    got = fovea.attention(q, *pages, kv_lengths=lengths, target=target)
+    want = plain(q, k, v, mask=lambda b, h, m, n: n < lengths[b])
+    np.testing.assert_allclose(got, want, atol=3e-6)
+
+
+def test_calls_that_copy_pages_warn_once(native_is_real):
+    """a path below the fast one warns once and appears in explain()"""
+    if not native_is_real:
+        pytest.skip("the stand-in copies nothing")
+
+    def mask(b, h, q, kv):
+        return kv * 7 >= q
+
+    q, k, v = inputs(Hq=4, Hk=2, M=17, N=64)
+    a, b = shared(k, v, 16)
+    fovea.attention(q[:, :, :16], a, b, mask_mod=mask)
+    fovea.attention(q, a, b, mask_mod=mask, target="interpreter")
+    with pytest.warns(fovea.PerformanceWarning) as seen:
+        for _ in range(2):
+            fovea.attention(q, a, b, mask_mod=mask)
+            blocks = fovea.create_block_mask(mask, 1, 4, 1, 64, 16)
+            fovea.attention(q[:, :, :1], a, b, block_mask=blocks)
+    copies = "mask: each call copies the keys of pages into one piece; "
+    assert [str(w.message) for w in seen] == [
+        copies + "calls of at most 32 rows a key head read them where they lie",
+        copies + "a kernel for few queries, without a block mask, would not need that",
+    ]
+    (line,) = (
+        line
+        for line in fovea.compile(mask_mod=mask, D=8).explain().splitlines()
+        if line.startswith("  few queries: calls of at most 32 rows a key head")
+    )
+    assert line.endswith(" and pages where they lie")
+
+
+def test_too_many_pages_are_refused_before_any_work():
+    q, k, v = inputs(B=2, M=1, N=64)
+    a, _ = shared(k, v, 16)
+    wide = fovea.Pages(a.pages, np.broadcast_to(np.int32(0), (2, 2**36)))
+    rule = "table: sequences of one call must have at most 2^30 pages, got 2 of up to"
+    with pytest.raises(ValueError, match=f"^{re.escape(rule)} 68719476736$"):
+        fovea.attention(q, wide, wide)
 
 
 def test_values_that_are_not_finite_touch_no_other_row():

@@ -122,6 +122,12 @@ template <int64_t Index> void resize(fovea_tensor &tensor, int64_t size) {
   const_cast<int64_t *>(tensor.sizes)[Index] = size;
 }
 
+void restride(fovea_tensor &matrix, int64_t row, int64_t column) {
+  auto *strides = const_cast<int64_t *>(matrix.strides);
+  strides[0] = row;
+  strides[1] = column;
+}
+
 const Case cases[] = {
     {"launch: struct_size must be",
      [](Launch &l) { l.launch.struct_size = 8; }},
@@ -327,8 +333,14 @@ const Case cases[] = {
      [](Launch &l) {
        l.launch.page_table = &l.pages;
        resize<1>(l.pages, int64_t(1) << 58);
-       const_cast<int64_t *>(l.pages.strides)[1] = 0;
-       const_cast<int64_t *>(l.pages.strides)[0] = 0;
+       restride(l.pages, 0, 0);
+     }},
+    {"page_table: sequences of one call must have at most 2^30 pages, got 2 of "
+     "up to 1099511627776",
+     [](Launch &l) {
+       l.launch.page_table = &l.pages;
+       resize<1>(l.pages, int64_t(1) << 40);
+       restride(l.pages, 0, 0);
      }},
     {"page_table: entries must lie within 0 and 1, got 7 for batch 0, page 1",
      [](Launch &l) {
@@ -363,7 +375,28 @@ TEST(CheckLaunch, PagesMakeTheLengthOfASequence) {
   ASSERT_TRUE(bool(view)) << takeStatus(view.takeError()).second;
   EXPECT_EQ(view->kvLength, 10);
   EXPECT_EQ(view->pageLength, 5);
-  EXPECT_EQ(view->pageTable, (llvm::SmallVector<int64_t, 0>{1, 0, 0, 0}));
+  EXPECT_EQ(view->pageTable, (llvm::ArrayRef<int64_t>{1, 0, 0, 0}));
+}
+
+/// A table has room for sequences that may come; a call reads what there is.
+TEST(CheckLaunch, KeepsThePagesOfTheLongestSequence) {
+  Launch launch;
+  launch.numbers = {1, 0, 1, -5}; // the second batch begins an entry later
+  launch.pages.data = launch.numbers.data();
+  launch.pages.dtype = FOVEA_I64;
+  resize<1>(launch.pages, int64_t(1) << 40);
+  restride(launch.pages, 1, 1);
+  launch.launch.page_table = &launch.pages;
+  std::vector<int64_t> lengths = {3, 6};
+  launch.launch.kv_lengths = lengths.data();
+  auto view = checkLaunch(launch.program, launch.launch);
+  ASSERT_TRUE(bool(view)) << takeStatus(view.takeError()).second;
+  EXPECT_EQ(view->kvLength, 5 * (int64_t(1) << 40));
+  EXPECT_EQ(view->pageStride, 2);
+  EXPECT_EQ(view->pageTable, (llvm::ArrayRef<int64_t>{1, 0, 0, 1}));
+  KernelArguments arguments(*view);
+  EXPECT_EQ(arguments.get().longest_kv_length, 6);
+  EXPECT_EQ(arguments.get().page_table_stride, 2);
 }
 
 TEST(CheckLaunch, FillsInDefaults) {

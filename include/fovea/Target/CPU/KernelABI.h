@@ -47,6 +47,7 @@ typedef struct fovea_cpu_args {
   const fovea_cpu_capture *captures;     /* in the order of the Program */
   const int64_t *q_offset, *kv_offset;   /* [batch] */
   const int64_t *q_lengths, *kv_lengths; /* [batch], within 0..length */
+  int64_t longest_kv_length; /* kv_length, or the largest of kv_lengths */
   /* Of a block mask; or, where the kernel scans its keys, what is known of its
    * mask in this call, with the kernel's query tile: null, if nothing is. */
   const fovea_cpu_tile_runs *tile_runs;
