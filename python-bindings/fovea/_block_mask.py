@@ -2,7 +2,7 @@
 
 A `BlockMask` knows one class a tile (0 empty, 1 partial, 2 full), as runs of equal
 tiles or as an int8 array; the array and the lists that FlexAttention keeps are
-derived on demand.
+derived on demand. The lists are read-only: writing to them would not change the mask.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ class BlockMask:
 
     @property
     def kv_num_blocks(self) -> np.ndarray:
-        """Partial tiles a row of tiles, int32 [B, H, Qb]."""
+        """Partial tiles a row of tiles, int32 [B, H, Qb]; read-only."""
         return self._list(PARTIAL)[0]
 
     @property
@@ -231,7 +231,7 @@ class BlockMask:
 
     @property
     def full_kv_num_blocks(self) -> np.ndarray:
-        """Full tiles a row of tiles, int32 [B, H, Qb]."""
+        """Full tiles a row of tiles, int32 [B, H, Qb]; read-only."""
         return self._list(FULL)[0]
 
     @property
@@ -248,8 +248,13 @@ class BlockMask:
             _expect_array("kv_num_blocks", self._tiles[:3], 4)
             with _checks.names_memory("kv_indices", 4 * math.prod(self._tiles)):
                 found = lists_of(self._distinct()[0], self._tiles, kind)
-            self._lists[kind] = found
+            self._keep(kind, *found)
         return found
+
+    def _keep(self, kind: int, counts: np.ndarray, indices: np.ndarray) -> None:
+        """Keep lists, which show what the tiles are."""
+        counts.flags.writeable = indices.flags.writeable = False
+        self._lists[kind] = counts, indices
 
     def block_classes(self) -> np.ndarray:
         """Class of every tile, int8 [B, H, Qb, KVb]: 0 empty, 1 partial, 2 full."""
@@ -454,12 +459,14 @@ class BlockMask:
             size, seq_lengths,
         )  # fmt: skip
         self = cls._make(classes, size, lengths, mask_mod)
-        self._lists[PARTIAL] = (
+        self._keep(
+            PARTIAL,
             _own(kv_num_blocks, "kv_num_blocks"),
             _own(kv_indices, "kv_indices"),
         )
         if full_kv_num_blocks is not None:
-            self._lists[FULL] = (
+            self._keep(
+                FULL,
                 _own(full_kv_num_blocks, "full_kv_num_blocks"),
                 _own(full_kv_indices, "full_kv_indices"),
             )

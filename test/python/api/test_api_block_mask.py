@@ -128,6 +128,20 @@ def test_kv_lists_are_flex_attentions():
     assert mask.kv_indices.shape == (1, 2, 4, 4)
 
 
+def test_lists_are_read_only():
+    """writing to a list would not change the mask, and is refused"""
+    made = fovea.create_block_mask(causal, 2, 2, 64, 64, 16)
+    given = [np.array(entry) for entry in made.as_tuple()[:4]]
+    for mask in (
+        made, BlockMask.from_kv_blocks(*given, 16, causal),
+        made[:, :1], made.crop(48, 48), made.retile((32, 16)), copy.deepcopy(made),
+    ):  # fmt: skip
+        for array in mask.as_tuple()[:4]:
+            with pytest.raises(ValueError, match="read-only"):
+                array[:] = 0
+    assert all(entry.flags.writeable for entry in given)
+
+
 @pytest.mark.parametrize("name", ["document", "by head", "by batch"])
 def test_lists_there_and_back(name):
     """BlockMask.from_kv_blocks(...)"""

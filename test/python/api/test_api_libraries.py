@@ -123,9 +123,9 @@ def test_torch_merge_and_lists(torch):
     np.testing.assert_allclose(lse.numpy(), want_lse.numpy(), atol=1e-6)
     mask = fovea.create_block_mask(causal, None, None, 12, 12, 4)
     again = fovea.BlockMask.from_kv_blocks(
-        torch.from_numpy(mask.kv_num_blocks), torch.from_numpy(mask.kv_indices),
-        torch.from_numpy(mask.full_kv_num_blocks),
-        torch.from_numpy(mask.full_kv_indices), 4, causal,
+        torch.tensor(mask.kv_num_blocks), torch.tensor(mask.kv_indices),
+        torch.tensor(mask.full_kv_num_blocks),
+        torch.tensor(mask.full_kv_indices), 4, causal,
     )  # fmt: skip
     assert (again.block_classes() == mask.block_classes()).all()
 
