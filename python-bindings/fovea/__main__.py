@@ -8,6 +8,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from ._checks import MAX_HEAD_DIM
+
 if TYPE_CHECKING:
     from ._compiler import Compiled
     from ._explain_mask import MaskReport
@@ -38,6 +40,11 @@ def _shape(text: str) -> dict[str, int]:
             raise _Usage(f"--shape: {name} must be in 0...2^40, got {sizes[name]}")
     if "D" not in sizes:
         raise _Usage(f"--shape: must name D, got {text!r}")
+    for name, low in (("D", 1), ("E", 0)):
+        if not low <= sizes.get(name, low) <= MAX_HEAD_DIM:
+            raise _Usage(
+                f"--shape: {name} must be in {low}...{MAX_HEAD_DIM}, got {sizes[name]}"
+            )
     return sizes
 
 

@@ -29,7 +29,13 @@ def without_ellipsis(parts: tuple) -> tuple:
 def selection(part: Any, extent: int, name: str) -> Sequence[int]:
     """The indices that one part of an index selects."""
     if isinstance(part, slice):
-        return range(*part.indices(extent))
+        try:
+            return range(*part.indices(extent))
+        except (TypeError, ValueError) as error:
+            raise type(error)(
+                f"BlockMask: {name} index must be a slice of ints with a step that"
+                f" is not 0, got {part}"
+            ) from None
     if isinstance(part, (bool, np.bool_)):
         raise TypeError(f"BlockMask: {name} index must be an int, got bool")
     if isinstance(part, (int, np.integer)):

@@ -23,6 +23,26 @@ __all__ = [
 ]
 
 
+def _checked(offsets: Any) -> np.ndarray:
+    """Offsets of documents as an array."""
+    array = np.asarray(offsets)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise TypeError(
+            "offsets: must be one row of integers, got"
+            f" {array.dtype} of shape {array.shape}"
+        )
+    if array.size == 0 or array[0] != 0:
+        first = array[0] if array.size else "none"
+        raise ValueError(f"offsets: must begin with 0, got {first}")
+    falls = np.flatnonzero(array[1:] < array[:-1])
+    if falls.size:
+        at = falls[0]
+        raise ValueError(
+            f"offsets: must not descend, got {array[at + 1]} after {array[at]}"
+        )
+    return array
+
+
 def document_ids(offsets: Any) -> np.ndarray:
     """Document number of each token of a packed sequence.
 
@@ -36,7 +56,7 @@ def document_ids(offsets: Any) -> np.ndarray:
     numpy.ndarray of int32
         Shape [offsets[-1]].
     """
-    counts = np.diff(np.asarray(offsets))
+    counts = np.diff(_checked(offsets))
     return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
 
 
@@ -58,7 +78,7 @@ def document(mask_mod: MaskMod | None, offsets: Any) -> MaskMod:
     -------
     mask_mod
     """
-    offsets = np.asarray(offsets)
+    offsets = _checked(offsets)
     doc = document_ids(offsets)
     if mask_mod is None:
         return same_document(doc)
@@ -128,7 +148,7 @@ def packed_causal_document(offsets: Any) -> MaskMod:
     -------
     mask_mod
     """
-    offsets = np.asarray(offsets)
+    offsets = _checked(offsets)
     doc = document_ids(offsets)
 
     def packed_document_mask(b, h, q_idx, kv_idx):
@@ -179,7 +199,7 @@ def shared_prefix(offsets: Any, prefix_document_id: Any) -> MaskMod:
     -------
     mask_mod
     """
-    offsets = np.asarray(offsets)
+    offsets = _checked(offsets)
     prefix = np.asarray(prefix_document_id)
     doc = document_ids(offsets)
 

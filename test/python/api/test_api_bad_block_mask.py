@@ -134,6 +134,16 @@ CREATE = {
         lambda: mask_of()["x"], TypeError,
         "BlockMask: B index must be an int, a slice or ints, got str",
     ),
+    "index slice": (
+        lambda: mask_of()[:, slice("a")], TypeError,
+        "BlockMask: H index must be a slice of ints with a step that is not 0, got"
+        " slice(None, 'a', None)",
+    ),
+    "index step": (
+        lambda: mask_of()[::0], ValueError,
+        "BlockMask: B index must be a slice of ints with a step that is not 0, got"
+        " slice(None, None, 0)",
+    ),
     "index bool": (
         lambda: mask_of()[True], TypeError, "BlockMask: B index must be an int, got bool",
     ),

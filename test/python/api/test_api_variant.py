@@ -333,7 +333,11 @@ def test_the_command_line_refuses(path, tmp_path, capsys):
     assert main(["explain", f"{path}:two", "--shape", "X=64"]) == 2
     assert main(["explain", f"{path}:two", "--shape", "M=64"]) == 2
     assert main(["explain", f"{path}:two", "--shape", "D=x"]) == 2
-    assert main(["explain", f"{path}:two", "--shape", "D=0"]) == 1
+    for shape in ("D=0", "D=513", "D=8,E=-1", "D=8,E=513"):
+        assert main(["explain", f"{path}:two", "--shape", shape]) == 2
+        name, _, number = shape.split(",")[-1].partition("=")
+        assert f"--shape: {name} must be in" in (text := capsys.readouterr().err)
+        assert f", got {number}" in text
     assert main(["explain", f"{path}:window_sink", "--shape", "D=8", "-D", "W"]) == 2
     assert main(["explain", f"{path}:two", "--shape", "D=8", "-D", "W=3"]) == 1
     sized = ["explain", f"{path}:two", "--shape", "D=8,M=64"]

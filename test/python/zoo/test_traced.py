@@ -1,6 +1,7 @@
 """Every entry's Python form, traced and evaluated, equals the dense formula."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -71,3 +72,26 @@ def test_mods_can_be_called_by_hand(case):
 def test_factories_have_attention_gyms_argument_order(factory, parameters):
     signature = inspect.signature(getattr(fovea.zoo, factory))
     assert list(signature.parameters) == parameters
+
+
+OFFSETS = {
+    "descends": ([0, 3, 2], ValueError, "must not descend, got 2 after 3"),
+    "below zero": ([100, 0], ValueError, "must begin with 0, got 100"),
+    "empty": (np.zeros(0, int), ValueError, "must begin with 0, got none"),
+    "a number": (5, TypeError, "must be one row of integers, got int64 of shape ()"),
+    "text": ("a", TypeError, "must be one row of integers, got <U1 of shape ()"),
+    "floats": ([0.0, 2.0], TypeError, "must be one row of integers, got float64"),
+}
+
+
+@pytest.mark.parametrize("case", OFFSETS)
+def test_wrong_offsets_of_documents_are_named(case):
+    offsets, kind, rule = OFFSETS[case]
+    for make in (
+        fovea.zoo.document_ids,
+        lambda given: fovea.zoo.document(None, given),
+        fovea.zoo.packed_causal_document,
+        lambda given: fovea.zoo.shared_prefix(given, [0]),
+    ):
+        with pytest.raises(kind, match="^offsets: " + re.escape(rule)):
+            make(offsets)
