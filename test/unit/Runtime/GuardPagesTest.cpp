@@ -277,13 +277,13 @@ private:
     view.tileRuns = runs;
   }
   void analyze(int64_t itemRows) {
-    MaskRuns found;
-    EXPECT_EQ(
-        takeStatus(analyzeLaunchMask(program, itemRows, view, found)).second,
-        "");
+    LastRuns none;
+    std::shared_ptr<const KnownRuns> found;
+    llvm::Error error = analyzeLaunchMask(program, itemRows, view, none, found);
+    EXPECT_EQ(takeStatus(std::move(error)).second, "");
     if (view.tileRuns)
-      setRuns(found.offsets, found.runs, view.tileRuns->batchStride,
-              view.tileRuns->headStride);
+      setRuns(found->offsets, found->runs, found->batchStride,
+              found->headStride);
   }
   void judge() {
     if (!program.blockMask)
