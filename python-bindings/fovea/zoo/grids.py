@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ._limits import check_size
 from .masks import MaskMod
 
 __all__ = [
@@ -43,7 +44,14 @@ def neighborhood_1d(length: int, kernel: int) -> MaskMod:
     Returns
     -------
     mask_mod
+
+    Raises
+    ------
+    ValueError
+        A size below 1, a window larger than the sequence.
     """
+    check_size("length", length, 1)
+    check_size("kernel", kernel, 1, most=length)
 
     def neighborhood_1d_mask(b, h, q_idx, kv_idx):
         return _in_window(q_idx, kv_idx, length, kernel)
@@ -69,7 +77,16 @@ def neighborhood_2d(
     Returns
     -------
     mask_mod
+
+    Raises
+    ------
+    ValueError
+        A size below 1, a window larger than the image.
     """
+    check_size("canvas_w", canvas_w, 1)
+    check_size("kernel_w", kernel_w, 1, most=canvas_w)
+    check_size("canvas_h", canvas_h, 1)
+    check_size("kernel_h", kernel_h, 1, most=canvas_h)
 
     def neighborhood_2d_mask(b, h, q_idx, kv_idx):
         in_x = _in_window(q_idx % canvas_w, kv_idx % canvas_w, canvas_w, kernel_w)
@@ -106,7 +123,18 @@ def neighborhood_3d(
     Returns
     -------
     mask_mod
+
+    Raises
+    ------
+    ValueError
+        A size below 1, a window larger than the volume.
     """
+    check_size("canvas_w", canvas_w, 1)
+    check_size("kernel_w", kernel_w, 1, most=canvas_w)
+    check_size("canvas_h", canvas_h, 1)
+    check_size("kernel_h", kernel_h, 1, most=canvas_h)
+    check_size("canvas_d", canvas_d, 1)
+    check_size("kernel_d", kernel_d, 1, most=canvas_d)
     plane = canvas_w * canvas_h
 
     def neighborhood_3d_mask(b, h, q_idx, kv_idx):
@@ -137,7 +165,14 @@ def circular_2d(canvas_w: int, radius: int, text: Any) -> MaskMod:
     Returns
     -------
     mask_mod
+
+    Raises
+    ------
+    ValueError
+        A width below 1, a negative radius.
     """
+    check_size("canvas_w", canvas_w, 1)
+    check_size("radius", radius, 0)
 
     def circular_2d_mask(b, h, q_idx, kv_idx):
         dx = q_idx % canvas_w - kv_idx % canvas_w
@@ -172,7 +207,16 @@ def shifted_window(canvas_w: int, canvas_h: int, window: int, shift: int) -> Mas
     Returns
     -------
     mask_mod
+
+    Raises
+    ------
+    ValueError
+        A window below 1 or larger than the image, a shift out of it.
     """
+    check_size("window", window, 1)
+    check_size("shift", shift, 0, most=window)
+    check_size("canvas_w", canvas_w, window)
+    check_size("canvas_h", canvas_h, window)
 
     def along(q, kv, length):
         q_rolled, kv_rolled = (q - shift) % length, (kv - shift) % length

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ._limits import check_size
+
 __all__ = [
     "causal",
     "chunked_causal",
@@ -74,7 +76,13 @@ def sliding_window(window_size: int) -> MaskMod:
     Returns
     -------
     mask_mod
+
+    Raises
+    ------
+    ValueError
+        A negative size.
     """
+    check_size("window_size", window_size, 0)
 
     def sliding_window_mask(b, h, q_idx, kv_idx):
         return (q_idx >= kv_idx) & (q_idx - kv_idx <= window_size)
@@ -97,7 +105,14 @@ def dilated_sliding_window(window_size: int, dilation: int) -> MaskMod:
     Returns
     -------
     mask_mod
+
+    Raises
+    ------
+    ValueError
+        A negative reach, a step below 1.
     """
+    check_size("window_size", window_size, 0)
+    check_size("dilation", dilation, 1)
 
     def dilated_mask(b, h, q_idx, kv_idx):
         distance = q_idx - kv_idx
@@ -121,7 +136,13 @@ def global_sliding_window(window_size: int, is_global: Any) -> MaskMod:
     Returns
     -------
     mask_mod
+
+    Raises
+    ------
+    ValueError
+        A negative size.
     """
+    check_size("window_size", window_size, 0)
 
     def global_window_mask(b, h, q_idx, kv_idx):
         near = abs(q_idx - kv_idx) <= window_size
@@ -146,7 +167,14 @@ def sink_window(window_size: int, sink_size: int = 4) -> MaskMod:
     Returns
     -------
     mask_mod
+
+    Raises
+    ------
+    ValueError
+        A negative size.
     """
+    check_size("window_size", window_size, 0)
+    check_size("sink_size", sink_size, 0)
 
     def sink_window_mask(b, h, q_idx, kv_idx):
         near = q_idx - kv_idx < window_size
@@ -195,7 +223,13 @@ def chunked_causal(chunk_size: int) -> MaskMod:
     Returns
     -------
     mask_mod
+
+    Raises
+    ------
+    ValueError
+        A chunk size below 1.
     """
+    check_size("chunk_size", chunk_size, 1)
 
     def chunked_mask(b, h, q_idx, kv_idx):
         return (q_idx >= kv_idx) & (q_idx // chunk_size == kv_idx // chunk_size)
@@ -261,7 +295,14 @@ def head_classes(kind: Any, window_size: int, sink_size: int = 4) -> MaskMod:
     Returns
     -------
     mask_mod
+
+    Raises
+    ------
+    ValueError
+        A negative size.
     """
+    check_size("window_size", window_size, 0)
+    check_size("sink_size", sink_size, 0)
 
     def head_classes_mask(b, h, q_idx, kv_idx):
         window = (kind[h] == 1) & (q_idx - kv_idx < window_size)
