@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _SIZES = ("B", "Hq", "Hk", "M", "N", "D", "E")
 _LARGEST = 1 << 40
 _LARGEST_TILE = 1 << 62
+#: What runs of keys have room for.
+_LONGEST = (1 << 29) - 1
 
 
 class _Usage(Exception):
@@ -107,6 +109,11 @@ def _complete(sizes: dict[str, int]) -> dict[str, int]:
     for name in ("B", "Hq", "Hk"):
         if sizes[name] < 1:
             raise _Usage(f"--shape: {name} must be at least 1, got {sizes[name]}")
+    for name in ("M", "N"):
+        if sizes[name] > _LONGEST:
+            raise _Usage(
+                f"--shape: {name} must be at most {_LONGEST}, got {sizes[name]}"
+            )
     if sizes["Hq"] % sizes["Hk"]:
         raise _Usage(
             "--shape: Hq must be a multiple of Hk, "

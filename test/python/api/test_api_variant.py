@@ -478,8 +478,10 @@ def test_a_variant_refuses(case, path):
         ("D=8,S=3", 2, "--shape: must name M or N beside S"),
         ("D=8,M=64,M=32", 2, "--shape: M is given twice"),
         ("D=8,M=1099511627777", 2, "--shape: M must be in 0...2^40"),
+        ("D=8,M=64,N=536870912", 2, "--shape: N must be at most 536870911, got"),
+        ("D=8,M=1000000000000,N=8", 2, "--shape: M must be at most 536870911, got"),
         ("D=8,M=-1", 2, "--shape: M must be in 0...2^40, got -1"),
-        ("D=8,M=1099511627776", 1, "doc: must fit in memory"),
+        ("D=8,M=64,S=1099511627776", 1, "doc: must fit in memory"),
     ],
 )
 def test_explain_refuses_impossible_shapes(tmp_path, capsys, shape, status, text):
