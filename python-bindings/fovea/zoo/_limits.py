@@ -6,18 +6,35 @@ from typing import Any
 
 import numpy as np
 
+__all__ = ["check_least", "check_most"]
 
-def check_size(name: str, value: Any, least: int, most: int | None = None) -> None:
-    """Refuse a size out of range; what is known only at the call is not judged.
+
+def _is_known(*sizes: Any) -> bool:
+    """Whether they are numbers now; arrays are read at each call."""
+    return all(isinstance(size, (int, np.integer)) for size in sizes)
+
+
+def check_least(least: Any, **sizes: Any) -> None:
+    """Refuse sizes, by their names, that are smaller than `least`.
 
     Raises
     ------
     ValueError
-        A number below `least` or above `most`.
+        The first that is.
     """
-    if not isinstance(value, (int, np.integer)):
-        return
-    if value < least:
-        raise ValueError(f"{name}: must be at least {least}, got {value}")
-    if isinstance(most, (int, np.integer)) and value > most:
-        raise ValueError(f"{name}: must be at most {most}, got {value}")
+    for name, size in sizes.items():
+        if _is_known(least, size) and size < least:
+            raise ValueError(f"{name}: must be at least {least}, got {size}")
+
+
+def check_most(most: Any, **sizes: Any) -> None:
+    """Refuse sizes, by their names, that are larger than `most`.
+
+    Raises
+    ------
+    ValueError
+        The first that is.
+    """
+    for name, size in sizes.items():
+        if _is_known(most, size) and size > most:
+            raise ValueError(f"{name}: must be at most {most}, got {size}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
-from ._limits import check_size
+from ._limits import check_least, check_most
 from .masks import MaskMod
 
 __all__ = [
@@ -50,8 +50,8 @@ def neighborhood_1d(length: int, kernel: int) -> MaskMod:
     ValueError
         A size below 1, a window larger than the sequence.
     """
-    check_size("length", length, 1)
-    check_size("kernel", kernel, 1, most=length)
+    check_least(1, length=length, kernel=kernel)
+    check_most(length, kernel=kernel)
 
     def neighborhood_1d_mask(b, h, q_idx, kv_idx):
         return _in_window(q_idx, kv_idx, length, kernel)
@@ -83,10 +83,10 @@ def neighborhood_2d(
     ValueError
         A size below 1, a window larger than the image.
     """
-    check_size("canvas_w", canvas_w, 1)
-    check_size("kernel_w", kernel_w, 1, most=canvas_w)
-    check_size("canvas_h", canvas_h, 1)
-    check_size("kernel_h", kernel_h, 1, most=canvas_h)
+    check_least(1, canvas_w=canvas_w, canvas_h=canvas_h)
+    check_least(1, kernel_w=kernel_w, kernel_h=kernel_h)
+    check_most(canvas_w, kernel_w=kernel_w)
+    check_most(canvas_h, kernel_h=kernel_h)
 
     def neighborhood_2d_mask(b, h, q_idx, kv_idx):
         in_x = _in_window(q_idx % canvas_w, kv_idx % canvas_w, canvas_w, kernel_w)
@@ -129,12 +129,11 @@ def neighborhood_3d(
     ValueError
         A size below 1, a window larger than the volume.
     """
-    check_size("canvas_w", canvas_w, 1)
-    check_size("kernel_w", kernel_w, 1, most=canvas_w)
-    check_size("canvas_h", canvas_h, 1)
-    check_size("kernel_h", kernel_h, 1, most=canvas_h)
-    check_size("canvas_d", canvas_d, 1)
-    check_size("kernel_d", kernel_d, 1, most=canvas_d)
+    check_least(1, canvas_w=canvas_w, canvas_h=canvas_h, canvas_d=canvas_d)
+    check_least(1, kernel_w=kernel_w, kernel_h=kernel_h, kernel_d=kernel_d)
+    check_most(canvas_w, kernel_w=kernel_w)
+    check_most(canvas_h, kernel_h=kernel_h)
+    check_most(canvas_d, kernel_d=kernel_d)
     plane = canvas_w * canvas_h
 
     def neighborhood_3d_mask(b, h, q_idx, kv_idx):
@@ -171,8 +170,8 @@ def circular_2d(canvas_w: int, radius: int, text: Any) -> MaskMod:
     ValueError
         A width below 1, a negative radius.
     """
-    check_size("canvas_w", canvas_w, 1)
-    check_size("radius", radius, 0)
+    check_least(1, canvas_w=canvas_w)
+    check_least(0, radius=radius)
 
     def circular_2d_mask(b, h, q_idx, kv_idx):
         dx = q_idx % canvas_w - kv_idx % canvas_w
@@ -213,10 +212,10 @@ def shifted_window(canvas_w: int, canvas_h: int, window: int, shift: int) -> Mas
     ValueError
         A window below 1 or larger than the image, a shift out of it.
     """
-    check_size("window", window, 1)
-    check_size("shift", shift, 0, most=window)
-    check_size("canvas_w", canvas_w, window)
-    check_size("canvas_h", canvas_h, window)
+    check_least(1, window=window)
+    check_least(window, canvas_w=canvas_w, canvas_h=canvas_h)
+    check_least(0, shift=shift)
+    check_most(window, shift=shift)
 
     def along(q, kv, length):
         q_rolled, kv_rolled = (q - shift) % length, (kv - shift) % length

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ._limits import check_size
+from ._limits import check_least
 
 __all__ = [
     "causal",
@@ -82,7 +82,7 @@ def sliding_window(window_size: int) -> MaskMod:
     ValueError
         A negative size.
     """
-    check_size("window_size", window_size, 0)
+    check_least(0, window_size=window_size)
 
     def sliding_window_mask(b, h, q_idx, kv_idx):
         return (q_idx >= kv_idx) & (q_idx - kv_idx <= window_size)
@@ -111,8 +111,8 @@ def dilated_sliding_window(window_size: int, dilation: int) -> MaskMod:
     ValueError
         A negative reach, a step below 1.
     """
-    check_size("window_size", window_size, 0)
-    check_size("dilation", dilation, 1)
+    check_least(0, window_size=window_size)
+    check_least(1, dilation=dilation)
 
     def dilated_mask(b, h, q_idx, kv_idx):
         distance = q_idx - kv_idx
@@ -142,7 +142,7 @@ def global_sliding_window(window_size: int, is_global: Any) -> MaskMod:
     ValueError
         A negative size.
     """
-    check_size("window_size", window_size, 0)
+    check_least(0, window_size=window_size)
 
     def global_window_mask(b, h, q_idx, kv_idx):
         near = abs(q_idx - kv_idx) <= window_size
@@ -173,8 +173,7 @@ def sink_window(window_size: int, sink_size: int = 4) -> MaskMod:
     ValueError
         A negative size.
     """
-    check_size("window_size", window_size, 0)
-    check_size("sink_size", sink_size, 0)
+    check_least(0, window_size=window_size, sink_size=sink_size)
 
     def sink_window_mask(b, h, q_idx, kv_idx):
         near = q_idx - kv_idx < window_size
@@ -229,7 +228,7 @@ def chunked_causal(chunk_size: int) -> MaskMod:
     ValueError
         A chunk size below 1.
     """
-    check_size("chunk_size", chunk_size, 1)
+    check_least(1, chunk_size=chunk_size)
 
     def chunked_mask(b, h, q_idx, kv_idx):
         return (q_idx >= kv_idx) & (q_idx // chunk_size == kv_idx // chunk_size)
@@ -301,8 +300,7 @@ def head_classes(kind: Any, window_size: int, sink_size: int = 4) -> MaskMod:
     ValueError
         A negative size.
     """
-    check_size("window_size", window_size, 0)
-    check_size("sink_size", sink_size, 0)
+    check_least(0, window_size=window_size, sink_size=sink_size)
 
     def head_classes_mask(b, h, q_idx, kv_idx):
         window = (kind[h] == 1) & (q_idx - kv_idx < window_size)
