@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import median, run_child, write_json
+from common import available_threads, machine, median, run_child, write_json
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "test" / "gpu"))
@@ -64,7 +64,8 @@ def measure_compiling() -> dict[str, Any]:
         settings = {"FOVEA_CACHE": "1", "FOVEA_CACHE_DIR": folder}
         cold = run_child(__file__, "--child", "compile", **settings)
         cached = run_child(__file__, "--child", "compile", **settings)
-    return {"cold": cold, "cached": cached}
+    where = machine(available_threads())
+    return {"machine": where, "cold": cold, "cached": cached}
 
 
 def build(compiler: str, folder: Path, library: Path) -> tuple[Path, Path]:
