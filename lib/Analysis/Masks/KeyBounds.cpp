@@ -1,49 +1,25 @@
 //===- KeyBounds.cpp - Which keys rows can see, in closed form ------------===//
 #include "fovea/Analysis/KeyBounds.h"
 #include "KeyConditions.h"
+#include "KeyParts.h"
 
 #include "llvm/ADT/STLExtras.h"
 
 using namespace fovea;
 using E = BoundExpression;
 
-/// Bounds beyond every position; sums of two do not wrap.
-static constexpr int64_t far = int64_t(1) << 61;
-static constexpr unsigned maxParts = 4;
+static constexpr int64_t far = KeyPartsBuilder::far;
 
 namespace {
-/// Expressions: for a range of rows the least and the greatest value, or for a
-/// bound the one that serves some row and the one that serves all rows.
-struct Pair {
-  unsigned first, second;
-};
-
-using End = std::optional<unsigned>; // absent: unbounded
-
-/// Keys [lo, hi), of which [fullLo, fullHi) are seen by all rows.
-struct Part {
-  End lo, hi, fullLo, fullHi;
-  bool hasFull = true;
-};
-
-struct Parts {
-  llvm::SmallVector<Part, 2> list;
-  bool isClosedForm = true;
-  /// One part that holds all keys or none.
-  bool isCondition = false;
-};
-
 class Solver {
 public:
   Solver(const KeyConditions &conditions, BoundExpressions &expressions)
       : conditions(conditions), facts(conditions.getFacts()), e(expressions),
-        rows{e.leaf(E::FirstRow), e.leaf(E::LastRow)} {}
+        sets(expressions), rows{e.leaf(E::FirstRow), e.leaf(E::LastRow)} {}
 
   /// Where the whole has no closed form, but each case of its few conditions
   /// on values of the launch has: a choice among the cases.
-  Parts solveRoot(unsigned maxCases);
-  KeyInterval finish(const Part &part, const KeyInterval *before);
-  Part hull(llvm::ArrayRef<Part> parts);
+  KeyParts solveRoot(unsigned maxCases);
 
 private:
   unsigned constant(int64_t value) { return e.constant(value); }
@@ -58,34 +34,21 @@ private:
     return factor == -1 ? e.make(E::Sub, sum, value)
                         : e.make(E::Add, sum, scale(value, factor));
   }
-  /// The stricter of two ends of an intersection, or the laxer of a union.
-  End meet(E::Kind stricter, End a, End b) {
-    return a && b ? e.make(stricter, *a, *b) : (a ? a : b);
-  }
-  End join(E::Kind laxer, End a, End b) {
-    return a && b ? End(e.make(laxer, *a, *b)) : End();
-  }
 
-  Parts solve(int condition);
-  Parts solveCases(llvm::ArrayRef<unsigned> atoms);
-  Parts choose(unsigned condition, const Parts &a, const Parts &b);
+  KeyParts solve(int condition);
+  KeyParts solveCases(llvm::ArrayRef<unsigned> atoms);
   void findAtoms(int condition, llvm::SmallVectorImpl<unsigned> &atoms);
   /// By the conditions that are taken for true or false.
   std::optional<bool> decide(int condition);
-  std::optional<Pair> rangeOf(unsigned node);
-  std::optional<Pair> computeRange(unsigned node);
-  std::optional<Pair> rangeOf(const KeySum &sum, const KeyTerm *except);
-  Parts solveUniform(unsigned some, unsigned all);
-  Parts solveGuarded(const KeyCondition &condition);
-  Parts solveAtMostZero(const KeyCondition &condition);
-  Parts solveAtMost(const KeySum &sum, Pair limit);
-  Parts solveTerm(unsigned key, Pair limit, bool atLeast);
-  Parts solveDivision(const Node &node, Pair limit, bool atLeast);
-  Parts solveExtremum(const Node &node, Pair limit, bool atLeast);
-  Parts meet(const Parts &a, const Parts &b);
-  Parts join(const Parts &a, const Parts &b);
-  Part meet(const Part &a, const Part &b);
-  void joinFull(const Part &a, const Part &b, Part &result);
+  std::optional<BoundPair> rangeOf(unsigned node);
+  std::optional<BoundPair> computeRange(unsigned node);
+  std::optional<BoundPair> rangeOf(const KeySum &sum, const KeyTerm *except);
+  KeyParts solveGuarded(const KeyCondition &condition);
+  KeyParts solveAtMostZero(const KeyCondition &condition);
+  KeyParts solveAtMost(const KeySum &sum, BoundPair limit);
+  KeyParts solveTerm(unsigned key, BoundPair limit, bool atLeast);
+  KeyParts solveDivision(const Node &node, BoundPair limit, bool atLeast);
+  KeyParts solveExtremum(const Node &node, BoundPair limit, bool atLeast);
   const Node &node(unsigned index) { return facts.getRegion().nodes[index]; }
   const KeyTerm *keyTermOf(const KeySum &sum) {
     auto *it = llvm::find_if(sum.terms, [&](const KeyTerm &term) {
@@ -98,17 +61,13 @@ private:
              return facts.dependsOnKey(term.node);
            }) == 1;
   }
-  Parts unknown() {
-    Part part;
-    part.hasFull = false;
-    return {{part}, /*isClosedForm=*/false};
-  }
 
   const KeyConditions &conditions;
   const RegionBounds &facts;
   BoundExpressions &e;
-  Pair rows;
-  llvm::DenseMap<unsigned, std::optional<Pair>> ranges;
+  KeyPartsBuilder sets;
+  BoundPair rows;
+  llvm::DenseMap<unsigned, std::optional<BoundPair>> ranges;
   llvm::DenseMap<unsigned, bool> taken;
 };
 } // namespace
@@ -117,18 +76,19 @@ private:
 // Values
 //===----------------------------------------------------------------------===//
 
-std::optional<Pair> Solver::rangeOf(const KeySum &sum, const KeyTerm *except) {
+std::optional<BoundPair> Solver::rangeOf(const KeySum &sum,
+                                         const KeyTerm *except) {
   unsigned low = constant(sum.constant), high = low;
   for (const KeyTerm &term : sum.terms) {
     if (&term == except)
       continue;
-    std::optional<Pair> range = rangeOf(term.node);
+    std::optional<BoundPair> range = rangeOf(term.node);
     if (!range)
       return std::nullopt;
     if (term.clamp) {
       unsigned cut = e.make(E::Min, range->first, constant(far));
       cut = e.make(E::Max, cut, constant(-far));
-      range = Pair{cut, cut};
+      range = BoundPair{cut, cut};
     }
     bool negative = term.factor < 0;
     bool same = low == high && range->first == range->second;
@@ -137,28 +97,28 @@ std::optional<Pair> Solver::rangeOf(const KeySum &sum, const KeyTerm *except) {
     low = addScaled(low, least, term.factor);
     high = same ? low : addScaled(high, greatest, term.factor);
   }
-  return Pair{low, high};
+  return BoundPair{low, high};
 }
 
 /// The range of a value over the rows; none where it depends on more than the
 /// row's position.
-std::optional<Pair> Solver::rangeOf(unsigned node) {
+std::optional<BoundPair> Solver::rangeOf(unsigned node) {
   auto it = ranges.find(node);
   if (it != ranges.end())
     return it->second;
-  std::optional<Pair> range = computeRange(node);
+  std::optional<BoundPair> range = computeRange(node);
   ranges[node] = range;
   return range;
 }
 
-std::optional<Pair> Solver::computeRange(unsigned index) {
+std::optional<BoundPair> Solver::computeRange(unsigned index) {
   if (facts.dependsOnKey(index))
     return std::nullopt;
   if (std::optional<int64_t> value = conditions.constantOf(index))
-    return Pair{constant(*value), constant(*value)};
+    return BoundPair{constant(*value), constant(*value)};
   if (facts.isUniform(index)) {
     unsigned value = e.leaf(E::Node, index);
-    return Pair{value, value};
+    return BoundPair{value, value};
   }
   const Node &of = node(index);
   if (of.kind == NodeKind::Arg)
@@ -171,181 +131,47 @@ std::optional<Pair> Solver::computeRange(unsigned index) {
     if (!divisor || *divisor <= 0)
       return std::nullopt;
     if (of.kind == NodeKind::Mod)
-      return Pair{constant(0), constant(*divisor - 1)};
-    std::optional<Pair> range = rangeOf(of.operands[0]);
+      return BoundPair{constant(0), constant(*divisor - 1)};
+    std::optional<BoundPair> range = rangeOf(of.operands[0]);
     if (!range)
       return std::nullopt;
     unsigned by = constant(*divisor);
-    return Pair{e.make(E::FloorDiv, range->first, by),
-                e.make(E::FloorDiv, range->second, by)};
+    return BoundPair{e.make(E::FloorDiv, range->first, by),
+                     e.make(E::FloorDiv, range->second, by)};
   }
   if (of.kind == NodeKind::IMin || of.kind == NodeKind::IMax) {
-    std::optional<Pair> a = rangeOf(of.operands[0]);
-    std::optional<Pair> b = a ? rangeOf(of.operands[1]) : std::nullopt;
+    std::optional<BoundPair> a = rangeOf(of.operands[0]);
+    std::optional<BoundPair> b = a ? rangeOf(of.operands[1]) : std::nullopt;
     if (!b)
       return std::nullopt;
     E::Kind kind = of.kind == NodeKind::IMin ? E::Min : E::Max;
-    return Pair{e.make(kind, a->first, b->first),
-                e.make(kind, a->second, b->second)};
+    return BoundPair{e.make(kind, a->first, b->first),
+                     e.make(kind, a->second, b->second)};
   }
   return std::nullopt;
-}
-
-//===----------------------------------------------------------------------===//
-// Sets of keys
-//===----------------------------------------------------------------------===//
-
-Part Solver::meet(const Part &a, const Part &b) {
-  Part result;
-  result.lo = meet(E::Max, a.lo, b.lo);
-  result.hi = meet(E::Min, a.hi, b.hi);
-  result.hasFull = a.hasFull && b.hasFull;
-  if (result.hasFull) {
-    result.fullLo = meet(E::Max, a.fullLo, b.fullLo);
-    result.fullHi = meet(E::Min, a.fullHi, b.fullHi);
-  }
-  return result;
-}
-
-Parts Solver::meet(const Parts &a, const Parts &b) {
-  Parts result;
-  result.isClosedForm = a.isClosedForm && b.isClosedForm;
-  result.isCondition = a.isCondition && b.isCondition;
-  if (a.list.size() * b.list.size() > maxParts) {
-    result.isClosedForm = false;
-    result.list.push_back(meet(hull(a.list), hull(b.list)));
-    return result;
-  }
-  for (const Part &x : a.list)
-    for (const Part &y : b.list)
-      result.list.push_back(meet(x, y));
-  return result;
-}
-
-/// A full interval of a union: both where that is one interval for sure, else
-/// the longer of the two.
-void Solver::joinFull(const Part &a, const Part &b, Part &result) {
-  result.hasFull = a.hasFull || b.hasFull;
-  if (!a.hasFull || !b.hasFull) {
-    const Part &from = a.hasFull ? a : b;
-    result.fullLo = from.fullLo;
-    result.fullHi = from.fullHi;
-    return;
-  }
-  if (!a.fullLo && !b.fullLo) {
-    result.fullHi = join(E::Max, a.fullHi, b.fullHi);
-    return;
-  }
-  if (!a.fullHi && !b.fullHi) {
-    result.fullLo = join(E::Min, a.fullLo, b.fullLo);
-    return;
-  }
-  unsigned aLo = a.fullLo.value_or(constant(-far));
-  unsigned aHi = a.fullHi.value_or(constant(far));
-  unsigned bLo = b.fullLo.value_or(constant(-far));
-  unsigned bHi = b.fullHi.value_or(constant(far));
-  unsigned shorter =
-      e.make(E::Less, e.make(E::Sub, aHi, aLo), e.make(E::Sub, bHi, bLo));
-  result.fullLo = e.make(E::Select, shorter, bLo, aLo);
-  result.fullHi = e.make(E::Select, shorter, bHi, aHi);
-}
-
-Part Solver::hull(llvm::ArrayRef<Part> parts) {
-  Part result = parts.front();
-  for (const Part &part : parts.drop_front()) {
-    Part next;
-    next.lo = join(E::Min, result.lo, part.lo);
-    next.hi = join(E::Max, result.hi, part.hi);
-    joinFull(result, part, next);
-    result = next;
-  }
-  return result;
-}
-
-Parts Solver::join(const Parts &a, const Parts &b) {
-  Parts result;
-  Part x = hull(a.list), y = hull(b.list);
-  bool single = a.list.size() == 1 && b.list.size() == 1;
-  result.isClosedForm = a.isClosedForm && b.isClosedForm && single;
-  if (single && x.lo.has_value() != y.lo.has_value() && !a.isCondition &&
-      !b.isCondition) {
-    // [-inf, hi) and what the other adds to it.
-    const Part &low = x.lo ? y : x;
-    Part rest = x.lo ? x : y;
-    if (low.hi) {
-      rest.lo = e.make(E::Max, *rest.lo, *low.hi);
-      if (rest.hasFull)
-        rest.fullLo = meet(E::Max, rest.fullLo, low.hi);
-      result.list = {low, rest};
-      return result;
-    }
-  }
-  result.isClosedForm &=
-      (!x.lo && !y.lo) || (!x.hi && !y.hi) || a.isCondition || b.isCondition;
-  result.isCondition = a.isCondition && b.isCondition;
-  result.list.push_back(hull({x, y}));
-  return result;
-}
-
-/// Cuts a part to the keys of the launch. One that is empty begins and ends
-/// after the part before, whatever its ends say.
-KeyInterval Solver::finish(const Part &part, const KeyInterval *before) {
-  unsigned first = e.leaf(E::FirstKey), end = e.leaf(E::EndKey);
-  KeyInterval result;
-  result.begin = first;
-  result.end =
-      part.hi ? e.make(E::Max, e.make(E::Min, *part.hi, end), first) : end;
-  if (part.lo)
-    result.begin = e.make(E::Min, e.make(E::Max, *part.lo, first), result.end);
-  if (before) {
-    result.begin = e.make(E::Max, result.begin, before->end);
-    result.end = e.make(E::Max, result.end, before->end);
-  }
-  if (!part.hasFull)
-    return result;
-  auto cut = [&](unsigned value, unsigned low) {
-    return e.make(E::Max, e.make(E::Min, value, result.end), low);
-  };
-  KeyInterval::Full &full = result.full.emplace();
-  full.begin = part.fullLo ? cut(*part.fullLo, result.begin) : result.begin;
-  full.end = part.fullHi ? cut(*part.fullHi, full.begin) : result.end;
-  return result;
 }
 
 //===----------------------------------------------------------------------===//
 // Conditions
 //===----------------------------------------------------------------------===//
 
-/// All keys where the condition holds for some (all) rows, else none.
-Parts Solver::solveUniform(unsigned some, unsigned all) {
-  unsigned low = constant(-far), high = constant(far);
-  Part part;
-  part.lo = part.fullLo = e.make(E::Select, some, low, high);
-  part.hi = part.fullHi = e.make(E::Select, some, high, low);
-  if (some != all) {
-    part.fullLo = e.make(E::Select, all, low, high);
-    part.fullHi = e.make(E::Select, all, high, low);
-  }
-  return {{part}, /*isClosedForm=*/true, /*isCondition=*/true};
-}
-
-Parts Solver::solve(int index) {
+KeyParts Solver::solve(int index) {
   const KeyCondition &condition = conditions[index];
   if (std::optional<bool> decided = decide(index); decided && !*decided)
-    return solveUniform(constant(0), constant(0));
+    return sets.where(constant(0), constant(0));
   else if (decided)
-    return {{Part()}, /*isClosedForm=*/true, /*isCondition=*/true};
+    return sets.all();
   switch (condition.kind) {
   case KeyCondition::True:
   case KeyCondition::False:
     llvm_unreachable("decided");
   case KeyCondition::Unknown:
-    return unknown();
+    return sets.unknown();
   case KeyCondition::Uniform: {
     unsigned holds = e.leaf(E::Node, condition.node);
     if (condition.negated)
       holds = e.make(E::Not, holds);
-    return solveUniform(holds, holds);
+    return sets.where(holds, holds);
   }
   case KeyCondition::And:
   case KeyCondition::Or: {
@@ -354,8 +180,9 @@ Parts Solver::solve(int index) {
       return solve(condition.rhs);
     if (decide(condition.rhs))
       return solve(condition.lhs);
-    Parts a = solve(condition.lhs), b = solve(condition.rhs);
-    return condition.kind == KeyCondition::And ? meet(a, b) : join(a, b);
+    KeyParts a = solve(condition.lhs), b = solve(condition.rhs);
+    return condition.kind == KeyCondition::And ? sets.meet(a, b)
+                                               : sets.join(a, b);
   }
   case KeyCondition::AtMostZero:
     return solveGuarded(condition);
@@ -364,10 +191,10 @@ Parts Solver::solve(int index) {
 }
 
 /// Where a guard fails anything may be visible.
-Parts Solver::solveGuarded(const KeyCondition &condition) {
-  Parts parts = solveAtMostZero(condition);
+KeyParts Solver::solveGuarded(const KeyCondition &condition) {
+  KeyParts parts = solveAtMostZero(condition);
   if (condition.guards.empty() || !parts.isClosedForm)
-    return condition.guards.empty() ? parts : unknown();
+    return condition.guards.empty() ? parts : sets.unknown();
   unsigned largest = constant(0);
   for (unsigned guard : condition.guards) {
     unsigned value = e.leaf(E::Node, guard);
@@ -375,33 +202,33 @@ Parts Solver::solveGuarded(const KeyCondition &condition) {
     largest = e.make(E::Max, largest, e.make(E::Max, value, opposite));
   }
   unsigned hold = e.make(E::Less, largest, constant(KeyConditions::guardLimit));
-  Parts open = unknown();
+  KeyParts open = sets.unknown();
   open.isClosedForm = true;
-  return choose(hold, parts, open);
+  return sets.choose(hold, parts, open);
 }
 
-Parts Solver::solveAtMostZero(const KeyCondition &condition) {
+KeyParts Solver::solveAtMostZero(const KeyCondition &condition) {
   if (keyTermOf(condition.sum))
     return solveAtMost(condition.sum, {constant(0), constant(0)});
-  std::optional<Pair> range = rangeOf(condition.sum, nullptr);
+  std::optional<BoundPair> range = rangeOf(condition.sum, nullptr);
   if (!range)
-    return unknown();
+    return sets.unknown();
   unsigned one = constant(1), some = e.make(E::Less, range->first, one);
-  return solveUniform(some, e.make(E::Less, range->second, one));
+  return sets.where(some, e.make(E::Less, range->second, one));
 }
 
 /// sum <= limit, for some rows and for all rows.
-Parts Solver::solveAtMost(const KeySum &sum, Pair limit) {
+KeyParts Solver::solveAtMost(const KeySum &sum, BoundPair limit) {
   const KeyTerm *key = keyTermOf(sum);
-  std::optional<Pair> rest = rangeOf(sum, key);
+  std::optional<BoundPair> rest = rangeOf(sum, key);
   if (!rest)
-    return unknown();
+    return sets.unknown();
   // factor * key <= limit - rest: the least rest is the most permissive.
-  Pair room{e.make(E::Sub, limit.first, rest->first),
-            e.make(E::Sub, limit.second, rest->second)};
+  BoundPair room{e.make(E::Sub, limit.first, rest->first),
+                 e.make(E::Sub, limit.second, rest->second)};
   int64_t factor = key->factor;
   if (factor < -(int64_t(1) << 60) || factor > (int64_t(1) << 60))
-    return unknown();
+    return sets.unknown();
   auto divide = [&](unsigned value) {
     if (factor > 0)
       return e.make(E::FloorDiv, value, constant(factor));
@@ -413,20 +240,11 @@ Parts Solver::solveAtMost(const KeySum &sum, Pair limit) {
 }
 
 /// key <= limit (or >=), where key is the position or an operation on it.
-Parts Solver::solveTerm(unsigned key, Pair limit, bool atLeast) {
+KeyParts Solver::solveTerm(unsigned key, BoundPair limit, bool atLeast) {
   const Node &of = node(key);
   switch (of.kind) {
-  case NodeKind::Arg: {
-    Part part;
-    if (atLeast) {
-      part.lo = limit.first;
-      part.fullLo = limit.second;
-    } else {
-      part.hi = add(limit.first, 1);
-      part.fullHi = add(limit.second, 1);
-    }
-    return {{part}, /*isClosedForm=*/true, /*isCondition=*/false};
-  }
+  case NodeKind::Arg:
+    return atLeast ? sets.atLeast(limit) : sets.atMost(limit);
   case NodeKind::FloorDiv:
     return solveDivision(of, limit, atLeast);
   case NodeKind::IMin:
@@ -434,15 +252,16 @@ Parts Solver::solveTerm(unsigned key, Pair limit, bool atLeast) {
   case NodeKind::IAbs:
     return solveExtremum(of, limit, atLeast);
   default:
-    return unknown();
+    return sets.unknown();
   }
 }
 
 /// x // c <= y is x <= c*y + c - 1; x // c >= y is -x <= -c*y.
-Parts Solver::solveDivision(const Node &node, Pair limit, bool atLeast) {
+KeyParts Solver::solveDivision(const Node &node, BoundPair limit,
+                               bool atLeast) {
   std::optional<int64_t> divisor = conditions.constantOf(node.operands[1]);
   if (!divisor || *divisor <= 0 || !conditions.isNarrow(node.operands[0]))
-    return unknown();
+    return sets.unknown();
   int64_t by = *divisor;
   auto product = [&](unsigned value) {
     // Quotients lie within far / by: a limit beyond that says no more.
@@ -450,7 +269,7 @@ Parts Solver::solveDivision(const Node &node, Pair limit, bool atLeast) {
     value = e.make(E::Max, value, constant(-far / by - 1));
     return scale(value, atLeast ? -by : by);
   };
-  Pair products{product(limit.first), product(limit.second)};
+  BoundPair products{product(limit.first), product(limit.second)};
   KeySum dividend = conditions.sumOf(node.operands[0]);
   if (atLeast) {
     dividend.constant = -dividend.constant;
@@ -459,35 +278,37 @@ Parts Solver::solveDivision(const Node &node, Pair limit, bool atLeast) {
   } else {
     products = {add(products.first, by - 1), add(products.second, by - 1)};
   }
-  return hasOneKeyTerm(dividend) ? solveAtMost(dividend, products) : unknown();
+  return hasOneKeyTerm(dividend) ? solveAtMost(dividend, products)
+                                 : sets.unknown();
 }
 
 /// max(x, y) <= z is x <= z and y <= z; the other three likewise.
-Parts Solver::solveExtremum(const Node &node, Pair limit, bool atLeast) {
-  auto side = [&](unsigned value, int64_t sign) -> Parts {
+KeyParts Solver::solveExtremum(const Node &node, BoundPair limit,
+                               bool atLeast) {
+  auto side = [&](unsigned value, int64_t sign) -> KeyParts {
     if (!conditions.isNarrow(value))
-      return unknown();
+      return sets.unknown();
     int64_t factor = atLeast ? -sign : sign;
     KeySum sum = conditions.sumOf(value);
     sum.constant *= factor;
     for (KeyTerm &term : sum.terms)
       term.factor *= factor;
-    Pair bound =
-        atLeast ? Pair{negate(limit.first), negate(limit.second)} : limit;
+    BoundPair bound =
+        atLeast ? BoundPair{negate(limit.first), negate(limit.second)} : limit;
     if (hasOneKeyTerm(sum))
       return solveAtMost(sum, bound);
-    std::optional<Pair> range =
+    std::optional<BoundPair> range =
         keyTermOf(sum) ? std::nullopt : rangeOf(sum, nullptr);
     if (!range)
-      return unknown();
-    return solveUniform(e.make(E::Less, range->first, add(bound.first, 1)),
-                        e.make(E::Less, range->second, add(bound.second, 1)));
+      return sets.unknown();
+    return sets.where(e.make(E::Less, range->first, add(bound.first, 1)),
+                      e.make(E::Less, range->second, add(bound.second, 1)));
   };
   bool isAbs = node.kind == NodeKind::IAbs;
   bool isMax = isAbs || node.kind == NodeKind::IMax;
   unsigned x = node.operands[0], y = isAbs ? x : node.operands[1];
-  Parts a = side(x, 1), b = side(y, isAbs ? -1 : 1);
-  return isMax != atLeast ? meet(a, b) : join(a, b);
+  KeyParts a = side(x, 1), b = side(y, isAbs ? -1 : 1);
+  return isMax != atLeast ? sets.meet(a, b) : sets.join(a, b);
 }
 
 //===----------------------------------------------------------------------===//
@@ -531,59 +352,27 @@ void Solver::findAtoms(int index, llvm::SmallVectorImpl<unsigned> &atoms) {
   findAtoms(condition.rhs, atoms);
 }
 
-/// a where the condition holds, else b, part by part.
-Parts Solver::choose(unsigned condition, const Parts &a, const Parts &b) {
-  Parts result;
-  result.isClosedForm = a.isClosedForm && b.isClosedForm;
-  unsigned low = constant(-far), high = constant(far);
-  Part none;
-  none.lo = none.fullLo = high;
-  none.hi = none.fullHi = low;
-  auto pick = [&](End x, End y, unsigned unbounded) -> End {
-    if (!x && !y)
-      return End();
-    return e.make(E::Select, condition, x.value_or(unbounded),
-                  y.value_or(unbounded));
-  };
-  for (size_t i = 0; i < std::max(a.list.size(), b.list.size()); ++i) {
-    Part x = i < a.list.size() ? a.list[i] : none;
-    Part y = i < b.list.size() ? b.list[i] : none;
-    for (Part *part : {&x, &y})
-      if (!part->hasFull) {
-        part->fullLo = high;
-        part->fullHi = low;
-      }
-    Part &both = result.list.emplace_back();
-    both.lo = pick(x.lo, y.lo, low);
-    both.hi = pick(x.hi, y.hi, high);
-    both.hasFull = x.hasFull || y.hasFull;
-    both.fullLo = pick(x.fullLo, y.fullLo, low);
-    both.fullHi = pick(x.fullHi, y.fullHi, high);
-  }
-  return result;
-}
-
-Parts Solver::solveCases(llvm::ArrayRef<unsigned> atoms) {
+KeyParts Solver::solveCases(llvm::ArrayRef<unsigned> atoms) {
   if (atoms.empty() || decide(conditions.root()))
     return solve(conditions.root());
-  Parts cases[2];
+  KeyParts cases[2];
   for (bool holds : {false, true}) {
     taken[atoms.front()] = holds;
     cases[holds] = solveCases(atoms.drop_front());
     taken.erase(atoms.front());
     if (!cases[holds].isClosedForm)
-      return unknown();
+      return sets.unknown();
   }
-  return choose(e.leaf(E::Node, atoms.front()), cases[true], cases[false]);
+  return sets.choose(e.leaf(E::Node, atoms.front()), cases[true], cases[false]);
 }
 
-Parts Solver::solveRoot(unsigned maxCases) {
-  Parts whole = solve(conditions.root());
+KeyParts Solver::solveRoot(unsigned maxCases) {
+  KeyParts whole = solve(conditions.root());
   llvm::SmallVector<unsigned, 4> atoms;
   findAtoms(conditions.root(), atoms);
   if (whole.isClosedForm || atoms.empty() || atoms.size() > maxCases)
     return whole;
-  Parts cases = solveCases(atoms);
+  KeyParts cases = solveCases(atoms);
   return cases.isClosedForm ? cases : whole;
 }
 
@@ -605,14 +394,10 @@ KeyBounds fovea::findKeyBounds(const Program &program, const Region &mask,
   KeyConditions conditions(facts);
   KeyBounds bounds;
   Solver solver(conditions, bounds.expressions);
-  Parts parts = solver.solveRoot(maxCases);
+  KeyParts parts = solver.solveRoot(maxCases);
   bounds.isClosedForm = parts.isClosedForm;
-  if (!bounds.isClosedForm) {
+  if (!bounds.isClosedForm)
     bounds.reason = conditions.whyOpen().str();
-    parts.list = {solver.hull(parts.list)};
-  }
-  for (const Part &part : parts.list)
-    bounds.parts.push_back(solver.finish(
-        part, bounds.parts.empty() ? nullptr : &bounds.parts.back()));
+  bounds.parts = KeyPartsBuilder(bounds.expressions).finish(parts);
   return bounds;
 }
