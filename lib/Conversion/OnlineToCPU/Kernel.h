@@ -244,8 +244,13 @@ private:
   Value halfOfGroup(Value group);
   Value runsOf(Value kind);
   int64_t wordBytes() const { return e.word.getIntOrFloatBitWidth() / 8; }
-  /// Groups of a block, as many as fill vectors of words.
-  int64_t maskGroups() { return padded(blockKeys() / e.group, e.lanes); }
+  /// Groups of a block, as many as fill vectors of words, and pages where there
+  /// are several.
+  int64_t maskGroups() {
+    int64_t groups = padded(blockKeys() / e.group, e.lanes);
+    return groups > maskPage ? padded(groups, maskPage) : groups;
+  }
+  static constexpr int64_t maskPage = 64;
 
   // Halves.cpp
   bool hasHalves();

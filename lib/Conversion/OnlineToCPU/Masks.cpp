@@ -179,9 +179,8 @@ Value KernelEmitter::emitRunList(Value kind) {
                                                      /*is_zero_poison=*/false);
     return e.mul(e.add(page, group), e.c(e.group));
   };
-  constexpr int64_t page = 64;
   auto addPage = [&](Value start, ValueRange number) -> Values {
-    int64_t groups = std::min(maskGroups(), page);
+    int64_t groups = std::min(maskGroups(), maskPage);
     Value bits = forPieces(
         groups, e.lanes, e.c(0), [&](Value first, ValueRange before) -> Values {
           Value some =
@@ -207,5 +206,5 @@ Value KernelEmitter::emitRunList(Value kind) {
            });
     return {e.add(number[0], runs)};
   };
-  return forPieces(maskGroups(), page, e.c(0), addPage)[0];
+  return forPieces(maskGroups(), maskPage, e.c(0), addPage)[0];
 }

@@ -1,5 +1,6 @@
 // RUN: fovea-opt %s -convert-attn-to-online=cpu=x86-64-v4 -canonicalize -cse -convert-online-to-cpu | FileCheck %s
 // RUN: fovea-opt %s -convert-attn-to-online='cpu=x86-64-v4 exact=true' -canonicalize -cse -convert-online-to-cpu | FileCheck %s --check-prefix=EXACT
+// RUN: fovea-opt %s -convert-attn-to-online='cpu=x86-64-v4 schedule=n=768' -canonicalize -cse -convert-online-to-cpu | FileCheck %s --check-prefix=PAGES
 
 !t = tensor<?x?x?x64xf32>
 
@@ -43,6 +44,12 @@
 // EXACT-COUNT-8: arith.select %[[SEEN]], %{{.*}}, %{{.*}} : vector<32xi1>, vector<32xf32>
 // EXACT-NOT: -> (vector<16xf32>
 // EXACT: llvm.return
+
+// Lists of 96 groups are made from 64 at a time; what is past them is filled.
+// PAGES-LABEL: llvm.func @causal_run(
+// PAGES: scf.for %{{.*}} = %c0_i64{{[_0-9]*}} to %c128_i64{{[_0-9]*}} step %c32_i64
+// PAGES: scf.for %{{.*}} = %c0_i64{{[_0-9]*}} to %c128_i64{{[_0-9]*}} step %c64_i64
+// PAGES: scf.for %{{.*}} = %c0_i64{{[_0-9]*}} to %c64_i64{{[_0-9]*}} step %c32_i64
 func.func @causal(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
   %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c)
   mask {
