@@ -3,6 +3,7 @@
 #include "fovea/Runtime/CheckLaunch.h"
 #include "fovea/Runtime/Driver.h"
 #include "fovea/Runtime/Error.h"
+#include "fovea/Runtime/GatherPages.h"
 #include "fovea/Runtime/ThreadPool.h"
 
 #include "gtest/gtest.h"
@@ -529,6 +530,10 @@ int64_t planWorkspace(const fovea_cpu_args *, fovea_cpu_plan *plan) {
   plan->cleared_bytes = 64;
   return 20;
 }
+int64_t planLargeWorkspace(const fovea_cpu_args *, fovea_cpu_plan *plan) {
+  plan->workspace_bytes = int64_t(1) << 60;
+  return 20;
+}
 int64_t countInWorkspace(const fovea_cpu_args *args, int64_t first,
                          int64_t last, int64_t, void *) {
   auto *counter = static_cast<std::atomic<int64_t> *>(args->workspace);
@@ -555,7 +560,41 @@ TEST_F(Driver, NoMemoryIsAStatus) {
                                 []() -> llvm::Expected<KernelCode> {
                                   return KernelCode{planTwenty, runExact};
                                 });
-  EXPECT_EQ(takeStatus(std::move(error)).first, FOVEA_OUT_OF_MEMORY);
+  EXPECT_EQ(
+      takeStatus(std::move(error)),
+      std::pair(FOVEA_OUT_OF_MEMORY,
+                std::string("q: no memory for 1152921504606846976 bytes of "
+                            "scratch a thread")));
+  EXPECT_EQ(fastRuns, 0);
+}
+
+TEST_F(Driver, NoMemoryForTheWorkspaceIsAStatus) {
+  llvm::Error error =
+      runKernel(view, {planLargeWorkspace, countInWorkspace},
+                []() -> llvm::Expected<KernelCode> { return KernelCode{}; });
+  EXPECT_EQ(takeStatus(std::move(error)),
+            std::pair(FOVEA_OUT_OF_MEMORY,
+                      std::string("k: no memory for 1152921504606846976 bytes "
+                                  "of workspace")));
+}
+
+/// Pages that lie in one piece hold what they have room for.
+TEST_F(Driver, NoMemoryForPagesInOnePieceIsAStatus) {
+  view.pageLength = 5;
+  view.kvLengths = {int64_t(1) << 52, 0};
+  auto gathered = [&]() {
+    return takeStatus(GatheredPages::make(view).takeError());
+  };
+  EXPECT_EQ(gathered(),
+            std::pair(FOVEA_OUT_OF_MEMORY,
+                      std::string("page_table: no memory for "
+                                  "576460752303423488 bytes of keys in one "
+                                  "piece")));
+  view.kvLengths = {int64_t(1) << 62, 0};
+  EXPECT_EQ(gathered(),
+            std::pair(FOVEA_OUT_OF_MEMORY,
+                      std::string("page_table: no memory for the keys in one "
+                                  "piece")));
 }
 
 TEST_F(Driver, AskingForTheExactKernelMayFail) {
