@@ -285,7 +285,10 @@ def main(argv: list[str] | None = None) -> int:
     explain.set_defaults(run=_explain)
     tuner.set_defaults(run=_tune)
     tuner.add_argument("--seconds", type=float, default=10.0, help="how long")
-    tuner.add_argument("--output", metavar="FILE", help="the measurements as JSON")
+    tuner.add_argument(
+        "--output", metavar="FILE",
+        help="the measurements as JSON; FOVEA_TUNING=FILE takes them",
+    )  # fmt: skip
     explain.add_argument("--block-size", default="128", metavar="Q[,KV]")
     explain.add_argument("--png", metavar="FILE", help="the mask's tiles as a picture")
     explain.add_argument(

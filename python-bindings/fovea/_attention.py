@@ -185,7 +185,8 @@ def attention(
     q_lengths, kv_lengths : int or integer array [B], optional
         Rows and keys that exist, within 0...M and 0...N.
     schedule : str or mapping, optional
-        Overrides the cost model, e.g. ``"m=192,n=256"``.
+        Overrides the cost model, e.g. ``"m=192,n=256"``. Without it what ``fovea tune``
+        measured, where FOVEA_TUNING names its files.
 
     Returns
     -------

@@ -225,8 +225,10 @@ def lookup(
         text = traced.program_json(
             D=D, E=E, dtype=dtype, return_lse=want_lse, block_mask=want_mask
         )
-        found = compile_text(text, target, tuned[0] if tuned else schedule)
-        found.tuned = tuned[1] if tuned else ""
+        if tuned:
+            found = _compile_tuned(text, target, *tuned)
+        else:
+            found = compile_text(text, target, schedule)
         with _lock:
             if len(_kernels) >= _LIMIT:
                 for old in list(_kernels)[: _LIMIT // 4]:
@@ -251,6 +253,24 @@ def compile_text(text: str, target: str | None, schedule: str | None) -> Compile
         _log(program, target, schedule, origin, elapsed)
     _warn_environment()
     _warn_below_fast(found)
+    return found
+
+
+def _compile_tuned(
+    text: str, target: str | None, schedule: str, files: str
+) -> Compiled:
+    """Compile as files say; by the cost model, and say so, where that is refused."""
+    try:
+        found = compile_text(text, target, schedule)
+    except ValueError as error:
+        if not str(error).startswith("schedule:"):
+            raise
+        note = f"FOVEA_TUNING: {files}: {error}"
+        if note not in _warned:
+            _warned.add(note)
+            warnings.warn(note, PerformanceWarning, stacklevel=4)
+        return compile_text(text, target, None)
+    found.tuned = files
     return found
 
 

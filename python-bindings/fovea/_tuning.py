@@ -2,7 +2,8 @@
 
 FOVEA_TUNING names a file that it wrote or a folder of such files (``*.json``); it
 is read at the first call that compiles. A schedule is taken where the file is of
-this processor and of the same variant, dtype, head dims and target.
+this processor and of the same variant, dtype, head dims and target. What cannot be
+read, or is refused by the compiler, is named once and not taken.
 """
 
 from __future__ import annotations

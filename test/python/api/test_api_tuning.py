@@ -166,6 +166,23 @@ def test_a_damaged_file_is_named_once(tuned, text, message):
     assert [str(w.message) for w in caught] == [f"FOVEA_TUNING: {bad} {message}"]
 
 
+def test_a_schedule_that_the_compiler_refuses_is_named_once(tuned):
+    """It may be of another version: the caller, who asked for none, goes on."""
+    change(tuned, schedule="m=64,lanes=8")
+    with pytest.warns(fovea.PerformanceWarning) as caught:
+        kernel = fovea.compile(score, causal, D=16)
+        assert fovea.compile(score, causal, D=16, return_lse=True).schedule
+    assert [str(w.message) for w in caught] == [
+        "FOVEA_TUNING: shifted.json: schedule: a CPU schedule has m, n, short, split"
+        " and block, got 'lanes=8'"
+    ]
+    assert (
+        kernel.schedule
+        == json.loads((tuned / "shifted.json").read_text())["cost_model"]
+    )
+    assert "measured:" not in kernel.explain()
+
+
 def test_a_path_that_is_not_there_is_named(tmp_path, monkeypatch):
     place = tmp_path / "none"
     monkeypatch.setenv("FOVEA_TUNING", str(place))
