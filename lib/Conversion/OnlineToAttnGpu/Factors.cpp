@@ -4,6 +4,7 @@
 #include "mlir/IR/Matchers.h"
 
 using namespace fovea::gpu;
+using namespace mlir::attn_gpu;
 
 namespace {
 /// What an op multiplies one value by: a constant, and a value of the tile or
@@ -18,11 +19,7 @@ struct Product {
 /// tile, or a constant near the ends of f32, an inner result may leave f32.
 static constexpr double kLeast = 0x1p-20, kMost = 0x1p20;
 
-static bool isOfTile(Value value, Region &region) {
-  return value.getParentRegion()->isProperAncestor(&region);
-}
-
-static std::optional<Product> match(Operation *op, Region &region) {
+static std::optional<Product> match(Operation *op, ForBlocksOp blocks) {
   if (auto negation = dyn_cast<arith::NegFOp>(op))
     return Product{negation.getOperand(), Value(), -1};
   auto product = dyn_cast<arith::MulFOp>(op);
@@ -32,7 +29,7 @@ static std::optional<Product> match(Operation *op, Region &region) {
                               std::pair(product.getRhs(), product.getLhs())}) {
     FloatAttr constant;
     if (!matchPattern(factor, m_Constant(&constant))) {
-      if (isOfTile(factor, region))
+      if (factor.getParentRegion()->isProperAncestor(&blocks.getBody()))
         return Product{kept, factor, 1};
       continue;
     }
@@ -61,11 +58,11 @@ static void takeExponentials(Region &region) {
 void GridLowering::foldFactors(Region &region) {
   takeExponentials(region);
   for (Operation &op : llvm::make_early_inc_range(region.front())) {
-    std::optional<Product> outer = match(&op, region);
+    std::optional<Product> outer = match(&op, blocks);
     Operation *before = outer ? outer->kept.getDefiningOp() : nullptr;
     if (!before || before->getParentRegion() != &region || !before->hasOneUse())
       continue;
-    std::optional<Product> inner = match(before, region);
+    std::optional<Product> inner = match(before, blocks);
     if (!inner || (inner->factor && outer->factor))
       continue;
     Value factor = inner->factor ? inner->factor : outer->factor;
