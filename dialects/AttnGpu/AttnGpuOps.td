@@ -60,7 +60,7 @@ def AttnGpu_ForBlocksOp : AttnGpu_Op<"for_blocks", [SingleBlock, AttrSizedOperan
 
     `list` takes the elements from one row of a block mask instead, as
     `list.count` and `list.element` number them; `unmasked` is as theirs. With
-    `joint` they are those of the joint list of two rows (`joint.count`), in its
+    `joint` they are those of the joint list of a tile's rows (`joint.count`), in its
     order; no key of an element belongs where the warpgroup's row has not got it.
 
     Constraints:
@@ -68,7 +68,8 @@ def AttnGpu_ForBlocksOp : AttnGpu_Op<"for_blocks", [SingleBlock, AttrSizedOperan
       the carried types, and so do the results
     - (C4) one begin, end and class per segment, at least one; none beside a list,
       which is not `cut_front`
-    - (C29) as `list.count`; joint lists have two groups
+    - (C29) as `list.count`
+    - (C38) joint lists are in tiles whose schedule has own_rows
 
     Example:
     ```mlir

@@ -163,8 +163,8 @@ def AttnGpu_ScheduleAttr : AttnGpu_Attr<"Schedule", "schedule", [
 
     Constraints:
     - (C1) 1 to 3 groups; n a multiple of 16 from 16 to 256; 2 to 8 stages, 1 or
-      2 q_stages; pin 0, 1, 4 or 5; own_rows takes 2 groups without
-      ping_pong, or 3 with at least 3 stages
+      2 q_stages; pin 0, 1, 4 or 5; own_rows takes 2 or 3 groups
+      without ping_pong, with 3 groups at least 3 stages
 
     Example:
     `#attn_gpu.schedule<groups = 2, n = 128, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true>`
@@ -182,7 +182,7 @@ def AttnGpu_ScheduleAttr : AttnGpu_Attr<"Schedule", "schedule", [
   let extraClassDeclaration = [{
     /// Query rows of one block of threads at a time.
     int64_t getQueryRows() const { return 64 * getGroups(); }
-    /// Slots of the values' ring: where two rows take turns, one more, as a
+    /// Slots of the values' ring: where rows take turns, one more, as a
     /// block's values are held a step longer than its keys.
     int64_t getValueStages() const { return getStages() + getOwnRows(); }
   }];

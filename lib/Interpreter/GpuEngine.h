@@ -129,7 +129,7 @@ struct GpuReading {
 
 struct GpuState;
 
-/// An element of the list that two warpgroups walk together.
+/// An element of the list that several warpgroups walk together.
 struct JointElement;
 using JointList = std::vector<JointElement>;
 

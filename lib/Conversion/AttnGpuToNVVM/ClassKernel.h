@@ -1,7 +1,7 @@
 //===- ClassKernel.h - Kernels that read the classes of tiles ---*- C++ -*-===//
 //
 // What runs ahead of attention under a block mask: one warp a list, which it
-// writes from the classes of a row of tiles, or of two rows (Lists.cpp,
+// writes from the classes of a row of tiles, or of several (Lists.cpp,
 // Joints.cpp).
 //
 //===----------------------------------------------------------------------===//

@@ -54,6 +54,24 @@ func.func private @t6() -> !attn_gpu.channel<64x64xbf16, stages = 9, records = 0
 
 // -----
 
+// T6
+// expected-error @+1 {{a channel has 0 to 32 records, got 33}}
+func.func private @t6_records() -> !attn_gpu.channel<64x64xbf16, stages = 2, records = 33>
+
+// -----
+
+// T4
+// expected-error @+1 {{expected one dim, got 2}}
+func.func private @t4_dims() -> !attn_gpu.rowvec<64x64xf32>
+
+// -----
+
+// C1
+// expected-error @+1 {{q_stages must be 1 or 2, got 3}}
+func.func private @c1_q_stages() attributes {s = #attn_gpu.schedule<groups = 2, n = 128, stages = 2, q_stages = 3, ping_pong = false, pin = 0, staged = true>}
+
+// -----
+
 // C1
 // expected-error @+1 {{groups must be 1 to 3, got 4}}
 func.func private @c1() attributes {s = #attn_gpu.schedule<groups = 4, n = 128, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true>}
@@ -713,6 +731,40 @@ func.func @c33_results(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
 func.func @c33_links(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
   // expected-error @+1 {{has 1 results for each of 2 or 3 groups, got 4}}
   %n0, %l:4 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 6 : memref<?x?x?x?xi8> -> index, index, index, index
+  return
+}
+
+// -----
+
+func.func @names(%n: index) {
+  // expected-error @+1 {{expected (origin, count, full) before 'in', got 2 names}}
+  attn_gpu.for_blocks (%n0, %count) in [%n, %n) full step 128 {
+    attn_gpu.yield
+  }
+  return
+}
+
+// -----
+
+// C38
+func.func @c38_alone(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+  // expected-error @+1 {{joins rows in tiles of a schedule with own_rows alone}}
+  attn_gpu.for_blocks (%n0, %count, %full) in list %c[%b, %b, %b] joint(%n) tile(%n) length(%n) : memref<?x?x?x?xi8> step 64 {
+    attn_gpu.yield
+  }
+  return
+}
+
+// -----
+
+// C38
+func.func @c38_schedule(%c: memref<?x?x?x?xi8>, %n: index) {
+  attn_gpu.for_tiles (%b, %h, %mt) in (%n, %n, %n) schedule(#attn_gpu.schedule<groups = 3, n = 64, stages = 3, q_stages = 2, ping_pong = false, pin = 0, staged = true>) {
+    // expected-error @+1 {{joins rows in tiles of a schedule with own_rows alone}}
+    attn_gpu.for_blocks (%n0, %count, %full) in list %c[%b, %h, %mt] joint(%n) tile(%n) length(%n) : memref<?x?x?x?xi8> step 64 {
+      attn_gpu.yield
+    }
+  }
   return
 }
 

@@ -105,8 +105,10 @@ func.func @lists(%c: memref<?x?x?x?xi8>, %b: index, %tile: index, %n: index) {
 // CHECK-LABEL: func @joint_lists
 func.func @joint_lists(%c: memref<?x?x?x?xi8>, %b: index, %qt: index, %kt: index, %n: index) {
   // CHECK: attn_gpu.for_blocks (%{{.*}}, %{{.*}}, %{{.*}}) in list %{{.*}}[%{{.*}}, %{{.*}}, %{{.*}}] joint(%{{.*}}) tile(%{{.*}}) length(%{{.*}}) : memref<?x?x?x?xi8> step 64 {
-  attn_gpu.for_blocks (%n0, %count, %full) in list %c[%b, %b, %b] joint(%qt) tile(%kt) length(%n) : memref<?x?x?x?xi8> step 64 {
-    attn_gpu.yield
+  attn_gpu.for_tiles (%tb, %th, %t) in (%b, %b, %b) schedule(#attn_gpu.schedule<groups = 2, n = 64, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true own_rows = true>) {
+    attn_gpu.for_blocks (%n0, %count, %full) in list %c[%tb, %th, %t] joint(%qt) tile(%kt) length(%n) : memref<?x?x?x?xi8> step 64 {
+      attn_gpu.yield
+    }
   }
   // CHECK: attn_gpu.joint.count %{{.*}}[%{{.*}}, %{{.*}}, %{{.*}}] tiles(%{{.*}}, %{{.*}}) length(%{{.*}}) step 64 reach 4 : memref<?x?x?x?xi8> -> index, index, index, index, index, index
   %uses, %g:6 = attn_gpu.joint.count %c[%b, %b, %b] tiles(%qt, %kt) length(%n) step 64 reach 4 : memref<?x?x?x?xi8> -> index, index, index, index, index, index

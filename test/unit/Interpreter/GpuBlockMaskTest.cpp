@@ -1,6 +1,6 @@
 //===- GpuBlockMaskTest.cpp - Block masks at level 3 against level 1 ------===//
 //
-// Lists of tiles, one a row of tiles or joint ones of two rows.
+// Lists of tiles, one a row of tiles or joint ones of several.
 //
 //===----------------------------------------------------------------------===//
 

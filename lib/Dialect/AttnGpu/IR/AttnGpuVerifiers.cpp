@@ -113,6 +113,11 @@ LogicalResult ForBlocksOp::verify() {
       return emitOpError("takes segments, or a list with its tile and length");
     if (getCutFront())
       return emitOpError("cuts elements of a list at their end alone");
+    // C38
+    auto tiles = (*this)->getParentOfType<ForTilesOp>();
+    if (getQueryTile() && !(tiles && tiles.getSchedule().getOwnRows()))
+      return emitOpError("joins rows in tiles of a schedule with own_rows "
+                         "alone");
     return verifyList(*this, getRow().size(), getStep());
   }
   if (getQueryTile())

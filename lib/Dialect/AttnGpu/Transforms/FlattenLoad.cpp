@@ -124,7 +124,7 @@ void LoaderBuilder::fill(Tile &tile, ChannelOp channel, Value use,
   filled.getUseMutable().assign(use);
   filled.getRecordsMutable().assign(records);
   filled.getReadersMutable().assign(element.drop_front());
-  // A thread that fills for two warpgroups in turns is too slow for both.
+  // A thread that fills for several warpgroups in turns is too slow for all.
   if (tile.places.isJoint() && channel == stream.v)
     filled.setWarp(1);
 }
