@@ -60,3 +60,6 @@ func.func @listed(%q: !t, %k: !t, %v: !t, %c: f32, %blocks: !attn.block_mask<?x?
 // THREE: %[[N0:.*]], %[[LINKS:.*]]:3 = attn_gpu.joint.element %c0
 // THREE: attn_gpu.fill {{.*}} records(%[[N0]], %[[LINKS]]#0, %[[LINKS]]#1, %[[LINKS]]#2) readers(%[[LINKS]]#0, %[[LINKS]]#1, %[[LINKS]]#2)
 // THREE: attn_gpu.role mma groups(3) registers(152)
+
+// RUN: not fovea-opt %S/per_batch.mlir -fovea-sm90a-pipeline=schedule=own_rows=1,n=64,ping_pong=0 2>&1 | FileCheck %s --check-prefix=REFUSED
+// REFUSED: sm_90a kernels do not have own_rows without a block mask

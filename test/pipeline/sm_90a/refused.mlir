@@ -46,3 +46,12 @@ func.func @power_in_a_mask(%q: !t, %k: !t, %v: !t, %c: f32, %x: !c {attn.name = 
     } : (!t, !t, !t, !c, f32) -> !t
   return %o : !t
 }
+
+// -----
+
+!t = tensor<?x?x?x64xbf16>
+func.func @pairs(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+  // expected-error @+1 {{sm_90a kernels take one (query, key) pair, got 2}}
+  %o = attn.attention query(%q, %q) key(%k, %k) value(%v) normalizer #attn.softmax scale(%c, %c) : (!t, !t, !t, !t, !t, f32, f32) -> !t
+  return %o : !t
+}
