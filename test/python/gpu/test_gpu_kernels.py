@@ -442,6 +442,7 @@ def test_a_compiled_kernel_is_launched_on_a_device_alone() -> None:
         ("block_q=96", "block_q must be a multiple of 64, got 96"),
         ("block_kv=0", "block_kv must be a multiple of 64, got 0"),
         ("block_q=64", "block_q and block_kv are for kernels with a block mask"),
+        ("staged=1,per_batch=1", "per_batch=1 takes staged=0, got staged=1"),
         (
             "m=64",
             "a schedule of sm_90a has groups, n, stages, q_stages, ping_pong, pin,"

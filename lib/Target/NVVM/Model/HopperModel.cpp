@@ -224,7 +224,10 @@ fovea::chooseHopperSchedule(MLIRContext *context,
   if (fields->perBatch && request.hasBlocks)
     return emitError() << "sm_90a kernels do not have offsets and lengths "
                           "beside lists of tiles";
-  // The copy engine clips at the end of a tensor alone.
+  // The copy engine clips at the end of a tensor alone. A launch that asks for
+  // this form takes what else its schedule says.
+  if (get(*settings, "per_batch") == 1 && get(*settings, "staged") == 1)
+    return refuse() << "per_batch=1 takes staged=0, got staged=1";
   if (fields->perBatch)
     fields->staged = 0;
   auto schedule = attn_gpu::ScheduleAttr::getChecked(
