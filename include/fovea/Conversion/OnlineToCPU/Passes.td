@@ -49,9 +49,10 @@ def ConvertOnlineToCPU : Pass<"convert-online-to-cpu", "::mlir::ModuleOp"> {
     becomes
     ```mlir
     llvm.func @f_plan(!llvm.ptr, !llvm.ptr) -> i64 {…}
-    llvm.func @f_run(!llvm.ptr, i64, i64, !llvm.ptr) -> i64 {…}
+    llvm.func @f_run(!llvm.ptr, i64, i64, i64, !llvm.ptr) -> i64 {…}
     ```
-    with three private functions that pack, transpose and store rows.
+    with private functions that pack, transpose and store rows, and of `pairs` one that
+    interleaves them.
   }];
   let statistics = [
     Statistic<"numKernels", "kernels", "Kernels emitted">,
