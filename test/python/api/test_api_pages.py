@@ -6,6 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from api_common import causal, inputs, plain
+from test_api_package import run
 
 import fovea
 
@@ -135,6 +136,31 @@ def test_too_many_pages_are_refused_before_any_work():
     rule = "table: sequences of one call must have at most 2^30 pages, got 2 of up to"
     with pytest.raises(ValueError, match=f"^{re.escape(rule)} 68719476736$"):
         fovea.attention(q, wide, wide)
+
+
+LIMITED = """
+import re, resource, numpy as np, fovea
+x = np.ones((1, 1, 16, 16), np.float32)
+def call(width):
+    pages = fovea.Pages(x, np.broadcast_to(np.int32(0), (1, width)))
+    return fovea.attention(x[:, :, :1], pages, pages)
+call(1)
+used = int(re.search(r"VmSize:\\s+(\\d+)", open("/proc/self/status").read())[1]) << 10
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, -1))
+try:
+    call(2**29)
+except MemoryError as error:
+    print(error)
+print(call(1).max())
+"""
+
+
+def test_no_memory_for_the_table_is_an_error_with_its_bytes(native_is_real):
+    if not native_is_real:
+        pytest.skip("the stand-in keeps no table")
+    assert run(LIMITED) == (
+        "table: no memory for 4294967296 bytes of the pages that are read\n1.0\n"
+    )
 
 
 def test_values_that_are_not_finite_touch_no_other_row():
