@@ -42,16 +42,18 @@ struct KnownRuns {
   int64_t batchStride = 0, headStride = 0;
 };
 
-/// The last mask that a kernel has met; calls may run side by side.
+/// The last mask that a kernel has met; calls may run side by side. None waits:
+/// in a forked child the lock may be held by a thread that it does not have.
 class LastRuns {
 public:
   std::shared_ptr<const KnownRuns> get() {
-    std::lock_guard<std::mutex> lock(mutex);
-    return last;
+    std::unique_lock<std::mutex> lock(mutex, std::try_to_lock);
+    return lock ? last : nullptr;
   }
   void set(std::shared_ptr<const KnownRuns> known) {
-    std::lock_guard<std::mutex> lock(mutex);
-    last.swap(known);
+    std::unique_lock<std::mutex> lock(mutex, std::try_to_lock);
+    if (lock)
+      last.swap(known);
   }
 
 private:

@@ -4,7 +4,11 @@
 
 #include "gtest/gtest.h"
 
+#include <atomic>
 #include <functional>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
 
 using namespace fovea;
 
@@ -143,6 +147,32 @@ TEST(LaunchMask, IsAnalysedAnewWhereSomethingChanged) {
   call.view.captures[0].strides = {2};
   EXPECT_TRUE(analyzeAgain());
   EXPECT_TRUE(analyzeAgain());
+}
+
+TEST(LaunchMask, ForkedChildrenDoNotWaitForThreadsOfTheParent) {
+  LastRuns last;
+  std::atomic<bool> done{false};
+  std::thread other([&] {
+    while (!done)
+      last.set(last.get());
+  });
+  int stuck = 0;
+  for (int i = 0; i < 50 && !stuck; ++i) {
+    pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      alarm(10);
+      last.get();
+      last.set(nullptr);
+      _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    stuck += status != 0;
+  }
+  done = true;
+  other.join();
+  EXPECT_EQ(stuck, 0);
 }
 
 TEST(LaunchMask, HeadsOffsetsAndLengths) {
