@@ -190,7 +190,8 @@ TEST_F(GpuBlockMask, RowsOfTheirOwnByChance) {
   std::minstd_rand random(5);
   for (const char *schedule :
        {kOwnRows, kThreeRows,
-        "\"groups=2,n=16,stages=4,ping_pong=0,pin=0,own_rows=1\""})
+        "\"groups=2,n=16,stages=4,ping_pong=0,pin=0,own_rows=1\"",
+        "\"groups=3,n=16,stages=3,q_stages=2,ping_pong=0,pin=0,own_rows=1\""})
     for (const char *text : {kNoop, kCausal}) {
       TestLaunch launch(text, shapeOf(500, 310, 64, 2, 1, 2));
       std::vector<int8_t> classes;
