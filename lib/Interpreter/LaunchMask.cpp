@@ -41,8 +41,8 @@ static MaskDomain makeDomain(const LaunchView &view, const Region &region) {
   return domain;
 }
 
-/// Bytes of captures that are compared with those of the call before; of more
-/// the analysis reads a part as well.
+/// Bytes of captures that are compared with those of the call before, of more
+/// the analysis reads a part as well; and of tiles that a kernel keeps.
 static constexpr int64_t mostRemembered = 1 << 20;
 
 static bool isDense(const TensorView &tensor) {
@@ -89,6 +89,11 @@ static std::optional<std::vector<char>> describe(const Region &region,
   return key;
 }
 
+static int64_t bytesOf(const KnownRuns &known) {
+  return static_cast<int64_t>(known.offsets.size() * sizeof(int64_t) +
+                              known.runs.size() * sizeof(int32_t));
+}
+
 static void use(const KnownRuns &known, int64_t itemRows, LaunchView &view) {
   view.tileRuns =
       TileRuns{known.offsets, known.runs, known.batchStride, known.headStride};
@@ -128,11 +133,11 @@ llvm::Error fovea::analyzeLaunchMask(const Program &program, int64_t itemRows,
     found->batchStride = domain.batch == 1 ? 0 : domain.heads * made.rowTiles;
     found->headStride = domain.heads == 1 ? 0 : made.rowTiles;
   }
-  if (key)
-    found->key = std::move(*key);
   runs = found;
-  if (key)
+  if (key && bytesOf(*found) <= mostRemembered) {
+    found->key = std::move(*key);
     last.set(found);
+  }
   use(*runs, itemRows, view);
   return llvm::Error::success();
 }

@@ -149,6 +149,22 @@ TEST(LaunchMask, IsAnalysedAnewWhereSomethingChanged) {
   EXPECT_TRUE(analyzeAgain());
 }
 
+TEST(LaunchMask, ManyTilesAreNotKept) {
+  Call call;
+  LastRuns last;
+  constexpr int64_t many = 32768; // 512 x 512 tiles, none like its neighbours
+  call.doc.resize(many);
+  for (int64_t i = 0; i < many; ++i)
+    call.doc[i] = static_cast<int32_t>(i / 64 % 2);
+  call.view.captures[0].data = call.doc.data();
+  call.view.captures[0].sizes = {many};
+  call.view.queryLength = call.view.kvLength = many;
+  call.view.qLengths = call.view.kvLengths = {many, many};
+  ASSERT_EQ(call.analyze(documents(), &last), FOVEA_OK);
+  EXPECT_GE(call.runs->runs.size(), size_t(512) * 512);
+  EXPECT_EQ(last.get(), nullptr);
+}
+
 TEST(LaunchMask, ForkedChildrenDoNotWaitForThreadsOfTheParent) {
   LastRuns last;
   std::atomic<bool> done{false};
