@@ -1,0 +1,257 @@
+//===- DriverTest.cpp - The driver, with kernels written here -------------===//
+
+#include "fovea/Runtime/Driver.h"
+#include "RightLaunch.h"
+#include "fovea/Runtime/GatherPages.h"
+#include "fovea/Runtime/ThreadPool.h"
+
+#include "gtest/gtest.h"
+
+#include <algorithm>
+#include <atomic>
+
+using namespace fovea;
+using namespace fovea::test;
+
+namespace {
+
+std::atomic<int64_t> fastRuns, exactRuns;
+int64_t scratchBytes = 256;
+
+int64_t planTwenty(const fovea_cpu_args *, fovea_cpu_plan *plan) {
+  plan->scratch_bytes = scratchBytes;
+  return 20;
+}
+int64_t planTen(const fovea_cpu_args *, fovea_cpu_plan *) { return 10; }
+int64_t runFast(const fovea_cpu_args *args, int64_t first, int64_t last,
+                int64_t next, void *scratch) {
+  EXPECT_TRUE(next >= 0 && next < 20);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(scratch) % 64, 0u);
+  static_cast<char *>(scratch)[0] = 1;
+  fastRuns += last - first;
+  int64_t bad = 0;
+  for (int64_t i = first; i < last; ++i)
+    bad += i % 5 == 2; // 2, 7, 12, 17
+  return bad;
+}
+int64_t runExact(const fovea_cpu_args *, int64_t first, int64_t last, int64_t,
+                 void *) {
+  EXPECT_TRUE(last - first != 1 || first < 20);
+  exactRuns += last - first;
+  return 0;
+}
+
+class Driver : public testing::Test {
+protected:
+  void SetUp() override {
+    fastRuns = exactRuns = 0;
+    scratchBytes = 256;
+    auto checked = checkLaunch(launch.program, launch.launch);
+    ASSERT_TRUE(bool(checked));
+    view = std::move(*checked);
+  }
+  RightLaunch launch;
+  LaunchView view;
+};
+
+TEST_F(Driver, RunsNonFiniteItemsAgain) {
+  for (int threads : {1, 3}) {
+    ThreadPool::setNumThreads(threads);
+    fastRuns = exactRuns = 0;
+    llvm::Error error = runKernel(view, {planTwenty, runFast},
+                                  []() -> llvm::Expected<KernelCode> {
+                                    return KernelCode{planTwenty, runExact};
+                                  });
+    EXPECT_EQ(takeStatus(std::move(error)).first, FOVEA_OK);
+    EXPECT_EQ(fastRuns, 20);
+    EXPECT_EQ(exactRuns, 4);
+  }
+  ThreadPool::setNumThreads(0);
+}
+
+TEST_F(Driver, RunsAllAgainWhereItemsDiffer) {
+  llvm::Error error = runKernel(view, {planTwenty, runFast},
+                                []() -> llvm::Expected<KernelCode> {
+                                  return KernelCode{planTen, runExact};
+                                });
+  EXPECT_EQ(takeStatus(std::move(error)).first, FOVEA_OK);
+  EXPECT_EQ(exactRuns, 10);
+}
+
+TEST_F(Driver, ItemsThatAreNoItemsOfTheExactFormAreRunAgainAltogether) {
+  llvm::Error error =
+      runKernel(view, {planTwenty, runFast, 0, false, /*otherItems=*/true},
+                []() -> llvm::Expected<KernelCode> {
+                  return KernelCode{planTwenty, runExact};
+                });
+  EXPECT_EQ(takeStatus(std::move(error)).first, FOVEA_OK);
+  EXPECT_EQ(exactRuns, 20);
+}
+
+int64_t planWorkspace(const fovea_cpu_args *, fovea_cpu_plan *plan) {
+  plan->workspace_bytes = 256;
+  plan->cleared_bytes = 64;
+  return 20;
+}
+int64_t planLargeWorkspace(const fovea_cpu_args *, fovea_cpu_plan *plan) {
+  plan->workspace_bytes = int64_t(1) << 60;
+  return 20;
+}
+int64_t countInWorkspace(const fovea_cpu_args *args, int64_t first,
+                         int64_t last, int64_t, void *) {
+  auto *counter = static_cast<std::atomic<int64_t> *>(args->workspace);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(counter) % 64, 0u);
+  if ((*counter += last - first) == 20)
+    fastRuns = 20;
+  return 0;
+}
+
+TEST_F(Driver, TheWorkspaceIsSharedAndStartsAtZero) {
+  for (int call = 0; call < 2; ++call) {
+    fastRuns = 0;
+    llvm::Error error =
+        runKernel(view, {planWorkspace, countInWorkspace},
+                  []() -> llvm::Expected<KernelCode> { return KernelCode{}; });
+    EXPECT_EQ(takeStatus(std::move(error)).first, FOVEA_OK);
+    EXPECT_EQ(fastRuns, 20);
+  }
+}
+
+TEST_F(Driver, NoMemoryIsAStatus) {
+  scratchBytes = int64_t(1) << 60;
+  llvm::Error error = runKernel(view, {planTwenty, runFast},
+                                []() -> llvm::Expected<KernelCode> {
+                                  return KernelCode{planTwenty, runExact};
+                                });
+  EXPECT_EQ(
+      takeStatus(std::move(error)),
+      std::pair(FOVEA_OUT_OF_MEMORY,
+                std::string("q: no memory for 1152921504606846976 bytes of "
+                            "scratch a thread")));
+  EXPECT_EQ(fastRuns, 0);
+}
+
+TEST_F(Driver, NoMemoryForTheWorkspaceIsAStatus) {
+  llvm::Error error =
+      runKernel(view, {planLargeWorkspace, countInWorkspace},
+                []() -> llvm::Expected<KernelCode> { return KernelCode{}; });
+  EXPECT_EQ(takeStatus(std::move(error)),
+            std::pair(FOVEA_OUT_OF_MEMORY,
+                      std::string("k: no memory for 1152921504606846976 bytes "
+                                  "of workspace")));
+}
+
+/// Pages that lie in one piece hold what they have room for.
+TEST_F(Driver, NoMemoryForPagesInOnePieceIsAStatus) {
+  view.pageLength = 5;
+  view.kvLengths = {int64_t(1) << 52, 0};
+  auto gathered = [&]() {
+    return takeStatus(GatheredPages::make(view).takeError());
+  };
+  EXPECT_EQ(gathered(),
+            std::pair(FOVEA_OUT_OF_MEMORY,
+                      std::string("page_table: no memory for "
+                                  "576460752303423488 bytes of keys in one "
+                                  "piece")));
+  view.kvLengths = {int64_t(1) << 62, 0};
+  EXPECT_EQ(gathered(),
+            std::pair(FOVEA_OUT_OF_MEMORY,
+                      std::string("page_table: no memory for the keys in one "
+                                  "piece")));
+}
+
+TEST_F(Driver, AskingForTheExactKernelMayFail) {
+  llvm::Error error = runKernel(
+      view, {planTwenty, runFast}, []() -> llvm::Expected<KernelCode> {
+        return makeError(FOVEA_COMPILE_ERROR, "no exact kernel");
+      });
+  EXPECT_EQ(takeStatus(std::move(error)).second, "no exact kernel");
+}
+
+/// Items of a sparse call: 2 batches of heads, 3 tiles of one row each and one
+/// for the rows past a length.
+std::vector<int64_t> ran, expected;
+int64_t planItems(const fovea_cpu_args *args, fovea_cpu_plan *) {
+  EXPECT_NE(args->tile_runs, nullptr);
+  return args->batch * args->query_heads * 4;
+}
+int64_t noteItems(const fovea_cpu_args *, int64_t first, int64_t last,
+                  int64_t next, void *) {
+  for (int64_t i = first; i < last; ++i)
+    ran.push_back(i);
+  expected.push_back(next);
+  return 0;
+}
+
+class SparseDriver : public Driver {
+protected:
+  /// 1, 2 and 5 tiles in rows 0, 1 and 2.
+  void runWithHeads(int64_t heads) {
+    std::vector<int64_t> starts{0, 1, 3, 4};
+    std::vector<int32_t> entries{4 * 1 + 2, 4 * 3, 4 * 5 + 1, 4 * 5 + 2};
+    TileRuns runs;
+    runs.offsets = starts;
+    runs.runs = entries;
+    runWith(runs, heads);
+  }
+  void runWith(const TileRuns &runs, int64_t heads) {
+    view.tileRuns = runs;
+    view.blockQ = view.blockKV = 1;
+    view.queryHeads = heads;
+    ran.clear();
+    expected.clear();
+    ThreadPool::setNumThreads(1);
+    llvm::Error error =
+        runKernel(view, {planItems, noteItems, 1, true},
+                  []() -> llvm::Expected<KernelCode> { return KernelCode(); });
+    ThreadPool::setNumThreads(0);
+    EXPECT_EQ(takeStatus(std::move(error)).first, FOVEA_OK);
+    ASSERT_EQ(ran.size(), static_cast<size_t>(8 * heads));
+    for (size_t i = 0; i + 1 < ran.size(); ++i)
+      EXPECT_EQ(expected[i], ran[i + 1]) << i;
+    EXPECT_EQ(expected.back(), ran.back());
+  }
+};
+
+TEST_F(SparseDriver, StartsTheDearestItems) {
+  runWithHeads(4);
+  const int64_t wanted[] = {2, 1, 0, 3}; // tiles, each in all eight planes
+  for (size_t i = 0; i < ran.size(); ++i)
+    EXPECT_EQ(ran[i] % 4, wanted[i / 8]) << i;
+  std::sort(ran.begin(), ran.end());
+  for (size_t i = 0; i < ran.size(); ++i)
+    EXPECT_EQ(ran[i], static_cast<int64_t>(i));
+}
+
+/// An analysis stops at the longest of the lengths: items past it have no rows
+/// of tiles, and must not be given those of the next head.
+TEST_F(SparseDriver, ItemsPastTheLengthsCostNothing) {
+  view.qLengths = {1, 1};
+  std::vector<int64_t> starts{0};
+  std::vector<int32_t> entries; // 1, 2, 4 … 128 full tiles in plane 0, 1, 2 …
+  for (int plane = 0; plane < 8; ++plane) {
+    entries.push_back(4 << plane | 2);
+    starts.push_back(plane + 1);
+  }
+  TileRuns runs;
+  runs.offsets = starts;
+  runs.runs = entries;
+  runs.batchStride = 4;
+  runs.headStride = 1;
+  runWith(runs, 4);
+  std::vector<int64_t> wanted;
+  for (int64_t plane = 7; plane >= 0; --plane)
+    wanted.push_back(4 * plane);
+  for (int64_t item = 0; item < 32; ++item)
+    if (item % 4 != 0)
+      wanted.push_back(item);
+  EXPECT_EQ(ran, wanted);
+}
+
+TEST_F(SparseDriver, KeepsNeighboursTogetherAmongMany) {
+  runWithHeads(40);
+  for (size_t i = 0; i < ran.size(); ++i)
+    EXPECT_EQ(ran[i], static_cast<int64_t>(i));
+}
+
+} // namespace
