@@ -2,64 +2,28 @@
 #ifndef FOVEA_TEST_UNIT_INTERPRETER_TESTLAUNCH_H
 #define FOVEA_TEST_UNIT_INTERPRETER_TESTLAUNCH_H
 
-#include "fovea/Frontend/Attn.h"
-#include "fovea/Runtime/Launch.h"
+#include "../ShapedLaunch.h"
 
-#include "gtest/gtest.h"
-
-#include <cmath>
 #include <deque>
 #include <random>
 
 namespace fovea::test {
 
-struct Shape {
-  int64_t B = 1, H = 2, Hk = 1, M = 5, N = 7, D = 4, E = 3;
-};
-
-/// A program from .attn text, and a launch of it on random f64 data. Tensors
-/// can be narrowed afterwards.
-struct TestLaunch {
-  TestLaunch(llvm::StringRef text, Shape shape = {}) : shape(shape) {
-    std::string messages;
-    llvm::raw_string_ostream os(messages);
-    auto programs = parseAttn(text, "test.attn", {}, os);
-    EXPECT_TRUE(succeeded(programs)) << messages;
-    if (failed(programs))
-      return;
-    program = programs->front();
-    program.dtype = DType::F64;
-    program.headDims = {shape.D};
-    program.valueDim = shape.E;
-    view.batch = shape.B;
-    view.queryHeads = shape.H;
-    view.kvHeads = shape.Hk;
-    view.queryLength = shape.M;
-    view.kvLength = shape.N;
-    view.valueDim = shape.E;
+/// A launch on random f64 data. Tensors can be narrowed afterwards.
+struct TestLaunch : ShapedLaunch {
+  TestLaunch(llvm::StringRef text, Shape shape = {})
+      : ShapedLaunch(text, shape, DType::F64) {
     view.queries = {random({shape.B, shape.H, shape.M, shape.D})};
     view.keys = {random({shape.B, shape.Hk, shape.N, shape.D})};
     view.value = random({shape.B, shape.Hk, shape.N, shape.E});
     view.out = random({shape.B, shape.H, shape.M, shape.E});
     view.lse = random({shape.B, shape.H, shape.M});
-    view.scales = {1 / std::sqrt(double(shape.D))};
-    view.qOffset.assign(shape.B, 0);
-    view.kvOffset.assign(shape.B, 0);
-    view.qLengths.assign(shape.B, shape.M);
-    view.kvLengths.assign(shape.B, shape.N);
   }
 
   TensorView tensor(llvm::ArrayRef<int64_t> sizes, DType type = DType::F64) {
-    TensorView result;
-    result.dtype = type;
-    result.sizes.assign(sizes.begin(), sizes.end());
-    result.strides.resize(sizes.size());
-    int64_t count = 1;
-    for (size_t i = sizes.size(); i-- > 0;) {
-      result.strides[i] = count;
-      count *= sizes[i];
-    }
-    memory.emplace_back(std::max<int64_t>(count, 1) * getBytes(type));
+    TensorView result = contiguous(sizes, type);
+    memory.emplace_back(std::max<int64_t>(result.numElements(), 1) *
+                        getBytes(type));
     result.data = memory.back().data();
     return result;
   }
@@ -102,10 +66,6 @@ struct TestLaunch {
   double lse(int64_t b, int64_t h, int64_t m) const {
     return at(*view.lse, {b, h, m});
   }
-
-  Shape shape;
-  Program program;
-  LaunchView view;
 
 private:
   std::deque<std::vector<char>> memory;

@@ -6,7 +6,7 @@
 // start as NaNs, and results are judged against the f64 interpreter.
 //
 //===----------------------------------------------------------------------===//
-#include "fovea/Frontend/Attn.h"
+#include "../ShapedLaunch.h"
 #include "fovea/Interpreter/Judge.h"
 #include "fovea/Interpreter/LaunchMask.h"
 #include "fovea/Runtime/CompileService.h"
@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 using namespace fovea;
+using namespace fovea::test;
 
 namespace {
 enum class Side { End, Begin };
@@ -114,35 +115,13 @@ template <int Which> KernelCode guard(KernelCode code) {
 // Calls
 //===----------------------------------------------------------------------===//
 
-struct Shape {
-  int64_t B, H, Hk, M, N, D, E;
-};
-
-class Call {
+class Call : public ShapedLaunch {
 public:
   Call(llvm::StringRef text, DType dtype, Shape shape, Side side,
        unsigned seed = 1)
-      : shape(shape), engine(seed) {
+      : ShapedLaunch(text, shape, dtype), engine(seed) {
     call.side = side;
-    auto programs = parseAttn(text, "t.attn", {}, llvm::errs());
-    if (failed(programs))
-      std::abort();
-    program = programs->front();
-    program.dtype = dtype;
-    program.headDims = {shape.D};
-    program.valueDim = shape.E;
     program.returnLse = true;
-    view.batch = shape.B;
-    view.queryHeads = shape.H;
-    view.kvHeads = shape.Hk;
-    view.queryLength = shape.M;
-    view.kvLength = shape.N;
-    view.valueDim = shape.E;
-    view.scales = {1 / std::sqrt(static_cast<double>(shape.D))};
-    view.qOffset.assign(shape.B, 0);
-    view.kvOffset.assign(shape.B, 0);
-    view.qLengths.assign(shape.B, shape.M);
-    view.kvLengths.assign(shape.B, shape.N);
     for (const Capture &capture : program.captures)
       addCapture(capture);
     view.queries = {tensor({shape.B, shape.H, shape.M, shape.D}, dtype)};
@@ -236,20 +215,14 @@ public:
     judge();
   }
 
-  LaunchView view;
-
 private:
-  TensorView tensor(std::vector<int64_t> sizes, DType dtype) {
-    TensorView made;
-    made.dtype = dtype;
-    made.sizes.assign(sizes.begin(), sizes.end());
-    int64_t count = 1;
-    for (size_t i = sizes.size(); i-- > 0; count *= sizes[i])
-      made.strides.insert(made.strides.begin(), count);
+  TensorView tensor(llvm::ArrayRef<int64_t> sizes, DType dtype) {
+    TensorView made = contiguous(sizes, dtype);
     auto bytes = static_cast<size_t>(getBytes(dtype));
     made.data =
         call.arrays
-            .emplace_back(static_cast<size_t>(count) * bytes, call.side, bytes)
+            .emplace_back(static_cast<size_t>(made.numElements()) * bytes,
+                          call.side, bytes)
             .get();
     return made;
   }
@@ -300,9 +273,7 @@ private:
     EXPECT_TRUE(found->lse.passed) << found->lse.reason;
   }
 
-  Shape shape;
   std::mt19937 engine;
-  Program program;
   Current call;
 };
 
