@@ -13,49 +13,51 @@ using namespace fovea::test;
 
 namespace {
 
-using GpuBlockMask = GpuPipeline;
+class GpuBlockMask : public GpuPipeline {
+protected:
+  /// A variant by the classes of its tiles of `q` by `kv`.
+  void checkBlocks(const char *text, Shape shape, int64_t q, int64_t kv,
+                   llvm::ArrayRef<int8_t> classes, DType type = DType::BF16,
+                   const std::string &schedule = "") {
+    TestLaunch launch(text, shape);
+    setBlocks(launch, q, kv, classes);
+    check(launch, type, schedule);
+  }
+};
 
 /// Full tiles are kept whatever the mask says of them.
 TEST_F(GpuBlockMask, FullTilesOutsideOfTheMask) {
-  TestLaunch launch(kCausal, shapeOf(500, 512, 64));
-  setBlocks(launch, 128, 128,
-            {1, 2, 0, 2, //
-             2, 1, 2, 1, //
-             0, 0, 2, 2, //
-             1, 0, 2, 2});
-  check(launch);
+  checkBlocks(kCausal, shapeOf(500, 512, 64), 128, 128,
+              {1, 2, 0, 2, //
+               2, 1, 2, 1, //
+               0, 0, 2, 2, //
+               1, 0, 2, 2});
 }
 
 /// Full and partial tiles in any order, a row without any, a cut full tile.
 TEST_F(GpuBlockMask, Blocks) {
-  TestLaunch launch(kCausal, shapeOf(500, 450, 64));
-  setBlocks(launch, 128, 128,
-            {1, 0, 0, 0, //
-             2, 1, 0, 0, //
-             0, 0, 0, 0, //
-             2, 1, 2, 1});
-  check(launch);
+  checkBlocks(kCausal, shapeOf(500, 450, 64), 128, 128,
+              {1, 0, 0, 0, //
+               2, 1, 0, 0, //
+               0, 0, 0, 0, //
+               2, 1, 2, 1});
 }
 
 /// The end of the keys cuts tiles that are full where the mask is false: a
 /// row's only one, its last of several, one beside partial ones.
 TEST_F(GpuBlockMask, CutFullTilesOutsideOfTheMask) {
-  TestLaunch launch(kCausal, shapeOf(600, 450, 64));
-  setBlocks(launch, 128, 128, {0, 0, 0, 2, //
-                               2, 0, 0, 2, //
-                               1, 2, 2, 2, //
-                               1, 1, 0, 2, //
-                               2, 1, 2, 1});
-  check(launch);
+  checkBlocks(kCausal, shapeOf(600, 450, 64), 128, 128, {0, 0, 0, 2, //
+                                                         2, 0, 0, 2, //
+                                                         1, 2, 2, 2, //
+                                                         1, 1, 0, 2, //
+                                                         2, 1, 2, 1});
   // Of two elements a tile, whose last one is cut, or of one.
   for (int64_t keys : {450, 300}) {
-    TestLaunch never("attention never { mask = q < 0 }",
-                     shapeOf(380, keys, 128, 1, 1));
-    setBlocks(never, 128, 256,
-              {0, 2, //
-               2, 2, //
-               1, 2});
-    check(never);
+    checkBlocks("attention never { mask = q < 0 }",
+                shapeOf(380, keys, 128, 1, 1), 128, 256,
+                {0, 2, //
+                 2, 2, //
+                 1, 2});
   }
 }
 
@@ -73,13 +75,12 @@ class GpuLooseBlocks : public GpuBlockMask,
 /// first element, its only one, one of many.
 TEST_P(GpuLooseBlocks, AreSeenWhole) {
   auto [q, kv, D, schedule] = GetParam();
-  TestLaunch launch(kCausal, shapeOf(4 * q - 20, 3 * kv + 40, D, 1, 1));
-  setBlocks(launch, q, kv,
-            {0, 0, 0, 2, //
-             2, 0, 2, 0, //
-             1, 2, 1, 2, //
-             2, 1, 0, 1});
-  check(launch, D == 128 ? DType::F16 : DType::BF16, schedule);
+  checkBlocks(kCausal, shapeOf(4 * q - 20, 3 * kv + 40, D, 1, 1), q, kv,
+              {0, 0, 0, 2, //
+               2, 0, 2, 0, //
+               1, 2, 1, 2, //
+               2, 1, 0, 1},
+              D == 128 ? DType::F16 : DType::BF16, schedule);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -97,11 +98,9 @@ INSTANTIATE_TEST_SUITE_P(
         Tile{192, 128, 256, "\"groups=2,n=64,ping_pong=0,own_rows=1\""}));
 
 TEST_F(GpuBlockMask, BlocksWithoutAMaskAreSeenWhole) {
-  TestLaunch launch(kNoop, shapeOf(250, 300, 128, 4, 2, 2));
-  setBlocks(launch, 128, 128,
-            {0, 1, 2, //
-             2, 2, 0});
-  check(launch);
+  checkBlocks(kNoop, shapeOf(250, 300, 128, 4, 2, 2), 128, 128,
+              {0, 1, 2, //
+               2, 2, 0});
 }
 
 TEST_F(GpuBlockMask, BlocksWithPositions) {
@@ -115,25 +114,20 @@ TEST_F(GpuBlockMask, BlocksWithPositions) {
 }
 
 TEST_F(GpuBlockMask, SmallBlocks) {
-  TestLaunch launch(kCausal, shapeOf(200, 200, 64));
-  setBlocks(launch, 64, 64,
-            {1, 0, 0, 0, //
-             0, 1, 0, 0, //
-             2, 2, 1, 0, //
-             2, 0, 1, 1});
-  check(launch, DType::BF16, "\"groups=1,n=64\"");
+  checkBlocks(kCausal, shapeOf(200, 200, 64), 64, 64,
+              {1, 0, 0, 0, //
+               0, 1, 0, 0, //
+               2, 2, 1, 0, //
+               2, 0, 1, 1},
+              DType::BF16, "\"groups=1,n=64\"");
 }
 
 /// Tiles of the schedule within larger ones; one that exceeds the length.
 TEST_F(GpuBlockMask, LargeBlocks) {
-  TestLaunch launch(kWindow, shapeOf(400, 400, 256, 1, 1));
-  setBlocks(launch, 256, 192,
-            {1, 1, 0, //
-             1, 1, 1});
-  check(launch);
-  TestLaunch whole(kCausal, shapeOf(100, 90, 128));
-  setBlocks(whole, 1000, 1000, {1});
-  check(whole);
+  checkBlocks(kWindow, shapeOf(400, 400, 256, 1, 1), 256, 192,
+              {1, 1, 0, //
+               1, 1, 1});
+  checkBlocks(kCausal, shapeOf(100, 90, 128), 1000, 1000, {1});
 }
 
 TEST_F(GpuBlockMask, EveryOrderOfBlocks) {
@@ -207,16 +201,14 @@ TEST_F(GpuBlockMask, RowsOfTheirOwnByChance) {
 
 /// Both warpgroups in one row of tiles, or across the edge of two.
 TEST_F(GpuBlockMask, RowsOfTheirOwnInTallerTiles) {
-  TestLaunch launch(kCausal, shapeOf(500, 200, 256, 1, 1));
-  setBlocks(launch, 192, 32, {1, 2, 1, 0, 0, 0, 0, //
-                              2, 0, 2, 1, 0, 0, 0, //
-                              0, 2, 2, 0, 1, 2, 1});
-  check(launch, DType::BF16, kOwnRows);
-  TestLaunch three(kCausal, shapeOf(500, 200, 64, 1, 1));
-  setBlocks(three, 192, 32, {1, 2, 1, 0, 0, 0, 0, //
-                             2, 0, 2, 1, 0, 0, 0, //
-                             0, 2, 2, 0, 1, 2, 1});
-  check(three, DType::BF16, kThreeRows);
+  const std::pair<int64_t, const char *> kernels[] = {{256, kOwnRows},
+                                                      {64, kThreeRows}};
+  for (auto [D, schedule] : kernels)
+    checkBlocks(kCausal, shapeOf(500, 200, D, 1, 1), 192, 32,
+                {1, 2, 1, 0, 0, 0, 0, //
+                 2, 0, 2, 1, 0, 0, 0, //
+                 0, 2, 2, 0, 1, 2, 1},
+                DType::BF16, schedule);
 }
 
 TEST_F(GpuBlockMask, EveryOrderOfRowsOfTheirOwn) {
