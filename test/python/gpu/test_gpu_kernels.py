@@ -63,20 +63,25 @@ FOUND = {
 }
 
 
+def compile_attn(source: str, D: int, dtype: str = "bf16", **options: Any) -> Any:
+    """A kernel for sm_90a."""
+    return native().compile(
+        source, kind="attn", dtype=dtype, head_dim=D, target="sm_90a", **options
+    )[0]
+
+
 @functools.cache
 def compiled(
     variant: str, D: int, dtype: str = "bf16", schedule: str | None = None
 ) -> tuple[dict, bytes]:
     """The manifest and the cubin of a variant."""
-    kernel, _, _ = native().compile(
+    kernel = compile_attn(
         VARIANTS[variant].source,
-        kind="attn",
-        dtype=dtype,
-        head_dim=D,
+        D,
+        dtype,
         want_lse=int(VARIANTS[variant].normalizer != "sigmoid"),
         want_block_mask=int(VARIANTS[variant].blocks is not None),
         schedule=schedule or VARIANTS[variant].schedules.get(D),
-        target="sm_90a",
     )
     return json.loads(kernel.info())["manifest"], kernel.object()
 
@@ -90,15 +95,7 @@ def measured(cubin: bytes, folder: Path) -> dict:
 
 def listed(source: str, D: int, schedule: str) -> Any:
     """A kernel that takes a block mask."""
-    return native().compile(
-        source,
-        kind="attn",
-        dtype="bf16",
-        head_dim=D,
-        want_block_mask=1,
-        target="sm_90a",
-        schedule=schedule,
-    )[0]
+    return compile_attn(source, D, want_block_mask=1, schedule=schedule)
 
 
 @pytest.fixture
@@ -254,8 +251,7 @@ HEAVY = """attention heavy(w: f32[S]) {
 
 
 def test_schedules_that_spill_give_way_to_smaller_ones() -> None:
-    options = {"kind": "attn", "dtype": "bf16", "head_dim": 64, "target": "sm_90a"}
-    kernel, _, _ = native().compile(HEAVY, **options)
+    kernel = compile_attn(HEAVY, 64)
     info = json.loads(kernel.info())
     assert "the default one spills registers" in info["remarks"]
     assert info["schedule"] == info["manifest"]["schedule"]
@@ -267,7 +263,7 @@ def test_schedules_that_spill_give_way_to_smaller_ones() -> None:
     assert f"n = {tile['n']}, " in kernel.ir("target")
     # What the caller asks for is not changed.
     with pytest.raises(CompileError, match="registers spill"):
-        native().compile(HEAVY, **options, schedule="groups=3,n=128")[0].object()
+        compile_attn(HEAVY, 64, schedule="groups=3,n=128").object()
 
 
 #: Answers as ptxas does; the first `$0.bad` kernels have serialised products.
@@ -362,48 +358,29 @@ def test_kernels_that_never_fit_are_not_assembled(
 @pytest.mark.parametrize("D", [64, 128, 256])
 def test_bounds_that_are_read_leave_the_loader_registers(D: int, dtype: str) -> None:
     source = (ROOT / "zoo" / "masks" / "padding.attn").read_text()
-    kernel, _, _ = native().compile(
-        source, kind="attn", dtype=dtype, head_dim=D, target="sm_90a"
-    )
-    assert "the default one" not in json.loads(kernel.info())["remarks"]
+    info = json.loads(compile_attn(source, D, dtype).info())
+    assert "the default one" not in info["remarks"]
 
 
 def test_masks_of_many_values_fall_back_to_a_branch_at_256() -> None:
     """with tiles of a block mask: two loops of 32 keys spill"""
-    kernel, _, _ = native().compile(
-        VARIANTS["lists_rolled_windows"].source,
-        kind="attn",
-        dtype="f16",
-        head_dim=256,
-        want_block_mask=1,
-        target="sm_90a",
-    )
-    info = json.loads(kernel.info())
+    source = VARIANTS["lists_rolled_windows"].source
+    info = json.loads(compile_attn(source, 256, "f16", want_block_mask=1).info())
     assert "the default one spills registers" in info["remarks"]
     assert info["manifest"]["tile"]["n"] < 64
 
 
 def test_what_the_target_lacks_is_said() -> None:
     with pytest.raises(ValueError, match="sm_90a kernels do not have") as caught:
-        native().compile(
-            "attention f(x: f32[S]) {\n  mask = pow(x[q], x[kv]) < 1\n}\n",
-            kind="attn",
-            dtype="bf16",
-            head_dim=128,
-            target="sm_90a",
+        compile_attn(
+            "attention f(x: f32[S]) {\n  mask = pow(x[q], x[kv]) < 1\n}\n", 128
         )
     assert str(caught.value).startswith("target: ")
 
 
 def test_a_mask_without_a_closed_form_needs_no_block_mask() -> None:
     """its classes and lists are made by kernels that run before"""
-    kernel, _, _ = native().compile(
-        VARIANTS["documents"].source,
-        kind="attn",
-        dtype="bf16",
-        head_dim=128,
-        target="sm_90a",
-    )
+    kernel = compile_attn(VARIANTS["documents"].source, 128)
     manifest = json.loads(kernel.info())["manifest"]
     assert not manifest["block_mask"]
     text = json.dumps({k: v for k, v in manifest.items() if k != "block_mask"})
@@ -413,13 +390,7 @@ def test_a_mask_without_a_closed_form_needs_no_block_mask() -> None:
 
 
 def test_a_compiled_kernel_is_launched_on_a_device_alone() -> None:
-    kernel, _, _ = native().compile(
-        VARIANTS["noop"].source,
-        kind="attn",
-        dtype="bf16",
-        head_dim=128,
-        target="sm_90a",
-    )
+    kernel = compile_attn(VARIANTS["noop"].source, 128)
     q = (4096, "bf16", (1, 1, 4, 128), (512, 512, 128, 1))
     arguments = ([q], [q], q, q, None, [], [0.1], None, None, None, None, None, None)
     with pytest.raises(ValueError, match="^q: must be in CUDA memory"):
@@ -458,12 +429,5 @@ def test_a_compiled_kernel_is_launched_on_a_device_alone() -> None:
 def test_schedules_that_sm_90a_does_not_take(schedule: str, rule: str) -> None:
     """Bad input: schedule. ValueError: argument, rule, given"""
     with pytest.raises(ValueError) as caught:
-        native().compile(
-            VARIANTS["noop"].source,
-            kind="attn",
-            dtype="bf16",
-            head_dim=128,
-            target="sm_90a",
-            schedule=schedule,
-        )
+        compile_attn(VARIANTS["noop"].source, 128, schedule=schedule)
     assert str(caught.value) == f"schedule: {rule}"
