@@ -70,6 +70,7 @@ def AttnGpu_ForBlocksOp : AttnGpu_Op<"for_blocks", [SingleBlock, AttrSizedOperan
       which is not `cut_front`
     - (C29) as `list.count`
     - (C38) joint lists are in tiles whose schedule has own_rows
+    - (C39) `visible` is of a joint list, and as there
 
     Example:
     ```mlir
@@ -87,7 +88,8 @@ def AttnGpu_ForBlocksOp : AttnGpu_Op<"for_blocks", [SingleBlock, AttrSizedOperan
                        Optional<Index>:$queryTile, Optional<Index>:$keyTile,
                        Optional<Index>:$length,
                        Variadic<AnyType>:$inits, DenseI32ArrayAttr:$classes, I64Attr:$step,
-                       UnitAttr:$unmasked, UnitAttr:$cut_front);
+                       UnitAttr:$unmasked, UnitAttr:$cut_front,
+                       OptionalAttr<IntegerSetAttr>:$visible);
   let results = (outs Variadic<AnyType>:$results);
   let regions = (region SizedRegion<1>:$body);
   let hasCustomAssemblyFormat = 1;
@@ -151,9 +153,15 @@ def AttnGpu_ListElementOp : AttnGpu_ListOp<"list.element", (ins Index:$element),
 class AttnGpu_JointOp<string mnemonic, dag more, dag results_> : AttnGpu_Op<mnemonic, [Pure]> {
   let arguments = !con((ins MemRefRankOf<[I8], [4]>:$list, Variadic<Index>:$row, Index:$queryTile,
                             Index:$keyTile, Index:$length, I64Attr:$step, I64Attr:$reach,
-                            UnitAttr:$unmasked), more);
+                            UnitAttr:$unmasked, OptionalAttr<IntegerSetAttr>:$visible), more);
   let results = results_;
   let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The planes of `visible`, none where it is not there.
+    ::llvm::SmallVector<Plane> getPlanes() {
+      return getVisible() ? *toPlanes(*getVisible()) : ::llvm::SmallVector<Plane>();
+    }
+  }];
 }
 
 def AttnGpu_JointCountOp : AttnGpu_JointOp<"joint.count", (ins),
@@ -179,6 +187,10 @@ def AttnGpu_JointCountOp : AttnGpu_JointOp<"joint.count", (ins),
     1 (5) places on. So slots come free. A list without elements has one at
     `length`, which all read in vain.
 
+    `visible` is a set of (m, n) on which the mask holds. An element of a partial
+    tile that lies in it with all 64 rows of a group is for that group as of a full
+    tile: most partial tiles do not touch the mask's edge, and are whole so.
+
     Results are the number of elements, then for each group: the number of the
     first one that it reads, how many whole ones follow that, and how many it
     reads in all.
@@ -187,6 +199,8 @@ def AttnGpu_JointCountOp : AttnGpu_JointOp<"joint.count", (ins),
     - (C29) three indices; step is positive
     - (C33) three results for each of two or three groups; reach is at least 2,
       of three groups 6
+    - (C39) visible is made of inequalities over (m, n), with factors −1 to 1 that
+      are not both 1 or both −1 and constants within ±2^30
 
     Example:
     ```mlir
@@ -212,6 +226,7 @@ def AttnGpu_JointElementOp : AttnGpu_JointOp<"joint.element", (ins Index:$elemen
     Constraints:
     - (C29) as `joint.count`
     - (C33) as `joint.count`, with one link for each group
+    - (C39) as `joint.count`
 
     Example:
     ```mlir

@@ -198,6 +198,16 @@ FailureOr<JointList> GpuCoroutine::joinRows(Op op, int64_t groups,
     if (failed(walk))
       return failure();
     rows[g] = *walk;
+    // Where the mask holds on all of them an element is as of a full tile.
+    if (std::optional<IntegerSet> set = op.getVisible()) {
+      SmallVector<Plane> planes = *toPlanes(*set);
+      for (WalkElement &element : rows[g])
+        if (llvm::all_of(planes, [&](const Plane &plane) {
+              return plane.holdsOn(first + kGroupRows * g, kGroupRows,
+                                   element.first, op.getStep());
+            }))
+          element.kind = online::ClassKind::Full;
+    }
   }
   return Joiner(rows, integer(op.getLength()), op.getStep(), reach).list;
 }

@@ -51,7 +51,8 @@ ClassKernel::Element ClassKernel::read(Value row, Value element) {
   found.isSeen = both(e.icmp(P::ne, kind, e.c(0)), less(element, elements));
   found.isFull =
       list.unmasked ? found.isSeen : both(found.isSeen, equal(kind, 2));
-  found.isWhole = both(found.isFull, e.icmp(P::sle, end, length));
+  found.isUncut = e.icmp(P::sle, end, length);
+  found.isWhole = both(found.isFull, found.isUncut);
   return found;
 }
 

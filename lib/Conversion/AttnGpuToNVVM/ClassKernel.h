@@ -36,9 +36,9 @@ protected:
   Value findRow(Value row);
 
   /// What a row has of an element: whether there is one, whether it is of a
-  /// full tile, and whether of one that the length does not cut.
+  /// full tile, whether the length does not cut it, and whether both.
   struct Element {
-    Value isSeen, isFull, isWhole;
+    Value isSeen, isFull, isUncut, isWhole;
   };
   Element read(Value row, Value element);
 

@@ -71,6 +71,7 @@ private:
   void emitBody() override;
   void findRows();
   Chunk readChunk(Value first);
+  Element readOf(int64_t group, Value element, Value n0);
   Counts countKinds(function_ref<void(const Chunk &, const Counts &)> visit);
   void measure(Counts counts);
   void write(const Chunk &chunk, const Counts &ranks);
@@ -130,6 +131,21 @@ void JointKernel::findRows() {
   }
 }
 
+/// Where the mask holds on all of a group's rows, an element is as of a full
+/// tile.
+ClassKernel::Element JointKernel::readOf(int64_t group, Value element,
+                                         Value n0) {
+  Element found = read(sources[group], element);
+  if (list.visible.empty())
+    return found;
+  Value m0 = e.add(e.mul(tile, groups * kGroupRows), kGroupRows * group);
+  Value isVisible = both(found.isSeen, emitHoldsOn(e, list.visible, m0,
+                                                   kGroupRows, n0, list.step));
+  found.isFull = either(found.isFull, isVisible);
+  found.isWhole = both(found.isFull, found.isUncut);
+  return found;
+}
+
 JointKernel::Chunk JointKernel::readChunk(Value first) {
   Chunk chunk;
   Value element = e.add(first, lane);
@@ -137,7 +153,7 @@ JointKernel::Chunk JointKernel::readChunk(Value first) {
   chunk.owners = e.c(0);
   chunk.isWhole = e.c(1, e.i1);
   for (int64_t g = 0; g < groups; ++g) {
-    Element found = read(sources[g], element);
+    Element found = readOf(g, element, chunk.n0);
     chunk.has[g] = both(found.isSeen, exists[g]);
     chunk.full[g] = both(found.isFull, exists[g]);
     chunk.isWhole =

@@ -33,7 +33,13 @@ struct ListInfo {
   /// For warpgroups with a row each, of whose uses `reach` may lie between;
   /// else none.
   int64_t groups = 0, reach = 0;
+  /// Of these: where the mask holds, at least; none where that is not said.
+  SmallVector<Plane> visible = {};
 };
+
+/// Whether planes hold on so many rows from m0 and columns from n0 on.
+Value emitHoldsOn(Emitter &e, ArrayRef<Plane> planes, Value m0, int64_t rows,
+                  Value n0, int64_t columns);
 
 std::unique_ptr<PrologueKernel> makeJointKernel(MLIRContext *context,
                                                 const ListInfo &list,

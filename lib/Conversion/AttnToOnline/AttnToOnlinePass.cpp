@@ -85,6 +85,13 @@ chooseHopper(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
   request.elementType = op.getElementType();
   request.hasScore = op.hasScore();
   request.hasMask = op.hasMask();
+  if (op.hasMask()) {
+    Block &mask = op.getMask().front();
+    request.isPlanar =
+        attn_gpu::findPlanes(mask.getTerminator()->getOperand(0),
+                             mask.getArgument(2), mask.getArgument(3))
+            .has_value();
+  }
   op.getScore().walk([&](Operation *inner) {
     request.hasElementary |= isa<math::MathDialect>(inner->getDialect()) &&
                              !isa<math::AbsFOp, math::FmaOp>(inner);

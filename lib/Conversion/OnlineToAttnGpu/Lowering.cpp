@@ -1,6 +1,7 @@
 //===- Lowering.cpp - The grid around the sweep ---------------------------===//
 
 #include "Lowering.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 
 using namespace fovea::gpu;
 using namespace mlir::attn_gpu;
@@ -186,6 +187,31 @@ LogicalResult GridLowering::lowerStore(online::StoreOp op) {
   return success();
 }
 
+/// Where the masks of a sweep hold at least, if their form says it: that of a
+/// plain grid, whose rows are numbered as their queries are.
+static IntegerSetAttr findVisible(online::SweepOp op) {
+  SmallVector<Plane> planes;
+  auto grid = op->getParentOfType<online::GridOp>();
+  for (auto mask : op.getBody().front().getOps<online::MaskOp>()) {
+    if (mask.getBody().empty())
+      continue;
+    auto m0 = mask.getM0().getDefiningOp<arith::MulIOp>();
+    bool isPlain = m0 && m0.getLhs() == grid.getBody().getArgument(2) &&
+                   getConstantIntValue(m0.getRhs()) == kGroupRows &&
+                   mask.getN0() == op.getBody().getArgument(0);
+    Block &block = mask.getBody().front();
+    std::optional<SmallVector<Plane>> found =
+        findPlanes(block.getTerminator()->getOperand(0), block.getArgument(0),
+                   block.getArgument(1));
+    if (!isPlain || !found)
+      return {};
+    llvm::append_range(planes, *found);
+  }
+  if (planes.empty())
+    return {};
+  return IntegerSetAttr::get(toSet(op.getContext(), planes));
+}
+
 /// The loop over the elements of a list. Joint ones are of the tile, and know
 /// how many queries a row of the mask's tiles has; null where that is not seen.
 ForBlocksOp GridLowering::createListed(online::SweepOp op,
@@ -197,6 +223,7 @@ ForBlocksOp GridLowering::createListed(online::SweepOp op,
                    [](online::MaskOp mask) { return !mask.getBody().empty(); });
   SmallVector<Value> row = llvm::map_to_vector(list.getIndices(), lookup);
   Value queryTile;
+  IntegerSetAttr visible;
   if (tiles.getSchedule().getOwnRows()) {
     // Lists of a mask that is asked are made row by row.
     if (grid->getParentOfType<func::FuncOp>()->hasAttr("online.visible"))
@@ -205,13 +232,14 @@ ForBlocksOp GridLowering::createListed(online::SweepOp op,
     if (!quotient)
       return {};
     queryTile = quotient.getRhs();
+    visible = findVisible(op);
     row.back() = tiles.getBody().getArgument(2);
   }
   return ForBlocksOp::create(
       b, loc, TypeRange(inits), ValueRange(), ValueRange(),
       lookup(list.getClasses()), row, queryTile, lookup(list.getKeyTile()),
       lookup(list.getLength()), inits, ArrayRef<int32_t>(), list.getStep(),
-      /*unmasked=*/!isMasked);
+      /*unmasked=*/!isMasked, /*cut_front=*/false, visible);
 }
 
 /// The loop over the elements of a walk; null where there is none of the kind.
@@ -236,7 +264,8 @@ ForBlocksOp GridLowering::createBlocks(online::SweepOp op, ValueRange inits) {
       llvm::map_to_vector(segments.getEnds(), lookup),
       /*list=*/Value(), /*row=*/ValueRange(),
       /*queryTile=*/Value(), /*keyTile=*/Value(), /*length=*/Value(), inits,
-      segments.getClasses(), segments.getStep(), /*unmasked=*/false, cutsFront);
+      segments.getClasses(), segments.getStep(), /*unmasked=*/false, cutsFront,
+      /*visible=*/IntegerSetAttr());
 }
 
 LogicalResult GridLowering::lowerSweep(online::SweepOp op) {

@@ -770,6 +770,113 @@ func.func @c38_schedule(%c: memref<?x?x?x?xi8>, %n: index) {
 
 // -----
 
+// C39
+func.func @c39_equality(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+  // expected-error @+1 {{visible must be made of inequalities over (m, n) with factors -1 to 1, not both 1 or both -1, and constants within 2^30}}
+  %n0, %l:2 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 {visible = affine_set<(m, n) : (m - n == 0)>} : memref<?x?x?x?xi8> -> index, index
+  return
+}
+
+// -----
+
+// C39
+func.func @c39_factor(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+  // expected-error @+1 {{visible must be made of inequalities over (m, n) with factors -1 to 1, not both 1 or both -1, and constants within 2^30}}
+  %n0, %l:2 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 {visible = affine_set<(m, n) : (2 * m - n >= 0)>} : memref<?x?x?x?xi8> -> index, index
+  return
+}
+
+// -----
+
+// C39
+func.func @c39_sum(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+  // expected-error @+1 {{visible must be made of inequalities over (m, n) with factors -1 to 1, not both 1 or both -1, and constants within 2^30}}
+  %n0, %l:2 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 {visible = affine_set<(m, n) : (m + n >= 0)>} : memref<?x?x?x?xi8> -> index, index
+  return
+}
+
+// -----
+
+// C39
+func.func @c39_division(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+  // expected-error @+1 {{visible must be made of inequalities over (m, n) with factors -1 to 1, not both 1 or both -1, and constants within 2^30}}
+  %n0, %l:2 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 {visible = affine_set<(m, n) : (m floordiv 2 >= 0)>} : memref<?x?x?x?xi8> -> index, index
+  return
+}
+
+// -----
+
+// C39
+func.func @c39_constant(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+  // expected-error @+1 {{visible must be made of inequalities over (m, n) with factors -1 to 1, not both 1 or both -1, and constants within 2^30}}
+  %n0, %l:2 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 {visible = affine_set<(m, n) : (m - n + 1073741824 >= 0)>} : memref<?x?x?x?xi8> -> index, index
+  return
+}
+
+// -----
+
+// C39
+func.func @c39_positions(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+  // expected-error @+1 {{visible must be made of inequalities over (m, n) with factors -1 to 1, not both 1 or both -1, and constants within 2^30}}
+  %n0, %l:2 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 {visible = affine_set<(m) : (m >= 0)>} : memref<?x?x?x?xi8> -> index, index
+  return
+}
+
+// -----
+
+// C39
+func.func @c39_symbol(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+  // expected-error @+1 {{visible must be made of inequalities over (m, n) with factors -1 to 1, not both 1 or both -1, and constants within 2^30}}
+  %n0, %l:2 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 {visible = affine_set<(m, n)[s] : (m - n + s >= 0)>} : memref<?x?x?x?xi8> -> index, index
+  return
+}
+
+// -----
+
+// C39
+func.func @c39_count(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+  // expected-error @+1 {{visible must be made of inequalities over (m, n) with factors -1 to 1, not both 1 or both -1, and constants within 2^30}}
+  %u, %g:6 = attn_gpu.joint.count %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 {visible = affine_set<(m, n) : (m + n >= 0)>} : memref<?x?x?x?xi8> -> index, index, index, index, index, index
+  return
+}
+
+// -----
+
+// C39
+func.func @c39_blocks(%c: memref<?x?x?x?xi8>, %n: index) {
+  attn_gpu.for_tiles (%b, %h, %mt) in (%n, %n, %n) schedule(#attn_gpu.schedule<groups = 2, n = 64, stages = 3, q_stages = 2, ping_pong = false, pin = 0, staged = true own_rows = true>) {
+    // expected-error @+1 {{visible must be made of inequalities over (m, n) with factors -1 to 1, not both 1 or both -1, and constants within 2^30}}
+    attn_gpu.for_blocks (%n0, %count, %full) in list %c[%b, %h, %mt] joint(%n) tile(%n) length(%n) : memref<?x?x?x?xi8> step 64 attributes {visible = affine_set<(m, n) : (m + n >= 0)>} {
+      attn_gpu.yield
+    }
+  }
+  return
+}
+
+// -----
+
+// C39
+func.func @c39_of_one_row(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+  // expected-error @+1 {{says where the mask holds for a joint list alone}}
+  attn_gpu.for_blocks (%n0, %count, %full) in list %c[%b, %b, %b] tile(%n) length(%n) : memref<?x?x?x?xi8> step 64 attributes {visible = affine_set<(m, n) : (m - n >= 0)>} {
+    attn_gpu.yield
+  }
+  return
+}
+
+// -----
+
+// C39
+func.func @c39_of_segments(%n: index) {
+  // expected-error @+1 {{says where the mask holds for a joint list alone}}
+  attn_gpu.for_blocks (%n0, %count, %full) in [%n, %n) full step 128 attributes {visible = affine_set<(m, n) : (m - n >= 0)>} {
+    attn_gpu.yield
+  }
+  return
+}
+
+// -----
+
 // C4
 func.func @c4_joint(%n: index) {
   // expected-error @+1 {{joins rows of a list alone}}

@@ -5,12 +5,14 @@
 // elements each finds where its next one is.
 !t = tensor<?x?x?x128xbf16>
 
+// Partial tiles that lie where the mask holds are known.
+// CHECK: #[[SET:.*]] = affine_set<(d0, d1) : (d0 - d1 >= 0)>
 // CHECK: %[[Q:.*]] = attn_gpu.channel "q"
 // CHECK: %[[K:.*]] = attn_gpu.channel "k" {{.*}}<64x128xbf16, stages = 3, records = 3>
 // CHECK: %[[V:.*]] = attn_gpu.channel "v" {{.*}}<64x128xbf16, stages = 4, records = 0>
 // CHECK: attn_gpu.role load
-// CHECK: %[[USES:.*]], %[[OWN:.*]]:6 = attn_gpu.joint.count {{.*}} step 64 reach 7
-// CHECK: %[[N0:.*]], %[[LINKS:.*]]:2 = attn_gpu.joint.element %c0
+// CHECK: %[[USES:.*]], %[[OWN:.*]]:6 = attn_gpu.joint.count {{.*}} step 64 reach 7 {visible = #[[SET]]}
+// CHECK: %[[N0:.*]], %[[LINKS:.*]]:2 = attn_gpu.joint.element %c0 {{.*}} {visible = #[[SET]]}
 // CHECK: attn_gpu.fill %[[K]][%c0], {{.*}} records(%[[N0]], %[[LINKS]]#0, %[[LINKS]]#1) readers(%[[LINKS]]#0, %[[LINKS]]#1)
 // CHECK: attn_gpu.fill %[[Q]][%c0], {{.*}}, %[[OWN]]#0, {{.*}}, %[[OWN]]#5)
 // A second warp fills the values, and is told the tiles that the first takes.

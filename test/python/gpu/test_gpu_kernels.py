@@ -187,7 +187,8 @@ def test_full_tiles(found: dict) -> None:
         ("", 128, "block_q=384,block_kv=64", 0, "groups=2,n=64,"),
         ("", 64, "block_q=192,block_kv=64", 0, "groups=3,n=64,"),
         ("", 256, "block_q=64", 1, "groups=2,n=64,stages=2,q_stages=1,ping_pong=0"),
-        ("mask = kv <= q", 256, "block_q=64", 0, "groups=1,n=64,"),
+        ("mask = kv <= q", 256, "block_q=64", 1, "groups=2,n=64,"),
+        ("mask = kv <= q and q != 7", 256, "block_q=64", 0, "groups=1,n=64,"),
         ("mask = kv <= q", 256, "block_q=192", 1, "groups=2,n=64,"),
     ],
 )

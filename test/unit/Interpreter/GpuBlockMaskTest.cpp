@@ -186,7 +186,7 @@ TEST_F(GpuBlockMask, RowsOfTheirOwnByChance) {
        {kOwnRows, kThreeRows,
         "\"groups=2,n=16,stages=4,ping_pong=0,pin=0,own_rows=1\"",
         "\"groups=3,n=16,stages=3,q_stages=2,ping_pong=0,pin=0,own_rows=1\""})
-    for (const char *text : {kNoop, kCausal}) {
+    for (const char *text : {kNoop, kCausal, kWindow}) {
       TestLaunch launch(text, shapeOf(500, 310, 64, 2, 1, 2));
       std::vector<int8_t> classes;
       for (int64_t row = 0; row < 8; ++row) {

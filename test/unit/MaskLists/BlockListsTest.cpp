@@ -183,6 +183,10 @@ void BlockLists::checkJoint(TestLaunch &launch, int64_t step, int64_t groups) {
       rows.push_back(elementsOf(
           launch, i / tiles,
           (i % tiles * queries + g * 64) / launch.view.blockQ, step));
+    // Whose keys lie left of all of a group's rows.
+    for (int64_t g = 0; g < groups; ++g)
+      for (auto &[n0, element] : rows[g])
+        element.isFull |= n0 + step - 1 <= i % tiles * queries + g * 64;
     checkElements(words() + i * pitch, rows);
     for (int64_t g = 0; g < groups; ++g) {
       SCOPED_TRACE(std::to_string(i) + ", group " + std::to_string(g));

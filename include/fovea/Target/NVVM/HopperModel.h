@@ -16,6 +16,7 @@ struct HopperScheduleRequest {
   int64_t valueDim = 0;
   mlir::Type elementType;
   bool hasScore = false, hasMask = false;
+  bool isPlanar = false;      ///< the mask is a conjunction of half-planes
   bool hasElementary = false; ///< the score calls an elementary function
   bool hasBlocks = false;     ///< called with a block mask
   bool perBatch = false;      ///< reads offsets and lengths of each batch

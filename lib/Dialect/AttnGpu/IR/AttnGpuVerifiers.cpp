@@ -82,14 +82,27 @@ static LogicalResult verifyJoint(Operation *op, int64_t reach, int64_t results,
   return success();
 }
 
+// C39
+static LogicalResult verifyVisible(Operation *op,
+                                   std::optional<IntegerSet> set) {
+  if (!set || toPlanes(*set))
+    return success();
+  return op->emitOpError("visible must be made of inequalities over (m, n) "
+                         "with factors -1 to 1, not both 1 or both -1, and "
+                         "constants within 2^30");
+}
+
 LogicalResult JointCountOp::verify() {
-  return failure(failed(verifyList(*this, getRow().size(), getStep())) ||
-                 failed(verifyJoint(*this, getReach(), getGroups().size(), 3)));
+  return failure(
+      failed(verifyList(*this, getRow().size(), getStep())) ||
+      failed(verifyJoint(*this, getReach(), getGroups().size(), 3)) ||
+      failed(verifyVisible(*this, getVisible())));
 }
 
 LogicalResult JointElementOp::verify() {
   return failure(failed(verifyList(*this, getRow().size(), getStep())) ||
-                 failed(verifyJoint(*this, getReach(), getLinks().size(), 1)));
+                 failed(verifyJoint(*this, getReach(), getLinks().size(), 1)) ||
+                 failed(verifyVisible(*this, getVisible())));
 }
 
 LogicalResult ForBlocksOp::verify() {
@@ -118,10 +131,15 @@ LogicalResult ForBlocksOp::verify() {
     if (getQueryTile() && !(tiles && tiles.getSchedule().getOwnRows()))
       return emitOpError("joins rows in tiles of a schedule with own_rows "
                          "alone");
-    return verifyList(*this, getRow().size(), getStep());
+    if (getVisible() && !getQueryTile())
+      return emitOpError("says where the mask holds for a joint list alone");
+    return failure(failed(verifyVisible(*this, getVisible())) ||
+                   failed(verifyList(*this, getRow().size(), getStep())));
   }
   if (getQueryTile())
     return emitOpError("joins rows of a list alone");
+  if (getVisible())
+    return emitOpError("says where the mask holds for a joint list alone");
   if (getBegins().empty() || getBegins().size() != getEnds().size() ||
       getBegins().size() != getClasses().size())
     return emitOpError() << "needs one begin, end and class per segment, got "

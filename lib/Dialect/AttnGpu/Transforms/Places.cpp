@@ -30,6 +30,7 @@ void Places::computeList(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
   keyTile = slice.get(b, loop.getKeyTile());
   length = slice.get(b, loop.getLength());
   unmasked = loop.getUnmasked();
+  visible = loop.getVisibleAttr();
   if (loop.getQueryTile()) {
     queryTile = slice.get(b, loop.getQueryTile());
     reach = reachOf(loop);
@@ -47,9 +48,9 @@ void Places::computeList(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
 
 void Places::computeJoint(OpBuilder &b) {
   SmallVector<Type> types(groups * kOwn, b.getIndexType());
-  auto count = JointCountOp::create(b, list.getLoc(), b.getIndexType(), types,
-                                    list, row, queryTile, keyTile, length,
-                                    uint64_t(step), uint64_t(reach), unmasked);
+  auto count = JointCountOp::create(
+      b, list.getLoc(), b.getIndexType(), types, list, row, queryTile, keyTile,
+      length, uint64_t(step), uint64_t(reach), unmasked, visible);
   uses = count.getUses();
   own.assign(count.getGroups().begin(), count.getGroups().end());
 }
@@ -153,6 +154,7 @@ Places Places::restore(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
   if (loop.getList()) {
     places.list = slice.get(b, loop.getList());
     places.unmasked = loop.getUnmasked();
+    places.visible = loop.getVisibleAttr();
     // Who reads elements knows where they lie.
     if (llvm::all_of(loop.getRow(), [&](Value v) { return slice.knows(v); })) {
       for (Value index : loop.getRow())
@@ -270,7 +272,7 @@ SmallVector<Value> Places::element(OpBuilder &b, Value number) {
   SmallVector<Type> links(groups, b.getIndexType());
   auto element = JointElementOp::create(
       b, loc, b.getIndexType(), links, list, row, queryTile, keyTile, length,
-      uint64_t(step), uint64_t(reach), unmasked, number);
+      uint64_t(step), uint64_t(reach), unmasked, visible, number);
   return SmallVector<Value>(element->getResults());
 }
 

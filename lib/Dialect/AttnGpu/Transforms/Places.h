@@ -96,6 +96,7 @@ private:
   /// Not 0 where the last element, which place 0 is, is of a full tile.
   Value isLastFull;
   bool unmasked = false;
+  IntegerSetAttr visible;
   int64_t reach = 0, groups = 0;
   SmallVector<Value, 3> row;
 };

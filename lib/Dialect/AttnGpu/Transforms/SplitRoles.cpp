@@ -113,7 +113,7 @@ void AttnGpuSplitRoles::makeLoader(ForTilesOp tiles) {
         b, loop.getLoc(), TypeRange(), loop.getBegins(), loop.getEnds(),
         loop.getList(), loop.getRow(), loop.getQueryTile(), loop.getKeyTile(),
         loop.getLength(), ValueRange(), loop.getClasses(), loop.getStep(),
-        loop.getUnmasked(), loop.getCutFront());
+        loop.getUnmasked(), loop.getCutFront(), loop.getVisibleAttr());
     Block *body = b.createBlock(&bare.getBody());
     SmallVector<Value> arguments;
     for (BlockArgument argument : loop.getBody().getArguments().take_front(3))

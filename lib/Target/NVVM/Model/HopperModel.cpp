@@ -132,14 +132,15 @@ parseSettings(StringRef text, function_ref<InFlightDiagnostic()> emitError) {
 
 /// Rows of 64 share what they load where that has been faster: not at D 64,
 /// where one warpgroup keeps pace with the cache, not at D 256 where a mask is
-/// asked, in the loop for what is whole in one row alone.
+/// asked of most partial tiles, in the loop for what is whole in one row alone.
 static bool sharesRows(const HopperScheduleRequest &request,
                        const Settings &settings, int64_t queries) {
   if (request.hasScore || get(settings, "own_rows").value_or(1) == 0 ||
       get(settings, "groups"))
     return false;
   return request.valueDim == 128 ||
-         (request.valueDim == 256 && (!request.hasMask || queries % 192 == 0));
+         (request.valueDim == 256 &&
+          (!request.hasMask || request.isPlanar || queries % 192 == 0));
 }
 
 /// Tiles of the schedule divide those of a block mask.

@@ -3,6 +3,7 @@
 #ifndef FOVEA_DIALECT_ATTNGPU_IR_ATTNGPU_H
 #define FOVEA_DIALECT_ATTNGPU_IR_ATTNGPU_H
 
+#include "fovea/Dialect/AttnGpu/IR/Planes.h"
 #include "fovea/Dialect/Online/IR/Online.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
