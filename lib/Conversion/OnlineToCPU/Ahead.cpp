@@ -1,9 +1,10 @@
 //===- Ahead.cpp - What comes next is fetched while products run ----------===//
 //
-// In the last blocks of an item the steps of both products ask for one line
-// each: of the rows that the item is about to store, then of the queries and
-// the new keys and values of the item that comes next. A pass takes one column
-// of lines, so that a step does no more than move a pointer.
+// The steps of both products ask for one line each: of the keys and values of
+// the next block; in the last blocks of an item also of the rows that it is
+// about to store, then of the queries and the new keys and values of the item
+// that comes next. A pass goes on where the one before ended, so that a step
+// does no more than move a pointer.
 //
 //===----------------------------------------------------------------------===//
 
@@ -11,36 +12,55 @@
 #include "fovea/Target/CPU/KernelABI.h"
 
 #include <cstddef>
+#include <limits>
 
 using namespace fovea::cpu;
 using P = arith::CmpIPredicate;
 
-/// An array to fetch: address, bytes from row to row. The one after the last
-/// stays where it is.
-static constexpr int64_t lineBytes = 64, entryBytes = 16;
+static constexpr int64_t lineBytes = 64;
+/// An array to fetch, column by column of lines: where the column begins, bytes
+/// from line to line, lines of a column, columns left.
+static constexpr int64_t entryBytes = 32;
+/// Which array is being fetched, and how many lines of the column are.
+static constexpr int64_t cursorBytes = 16;
 
 /// Exact kernels run where speed does not matter; AMX has no such passes.
 bool KernelEmitter::fetchesAhead() {
   return !isShort() && !amx() && !spec.schedule.getExact();
 }
 
-/// The output, values, queries and keys of each product.
-int64_t KernelEmitter::fetchedArrays() {
-  return 2 + 2 * static_cast<int64_t>(spec.dots.size());
+/// Arrays of the next block: keys of each product, values.
+int64_t KernelEmitter::blockArrays() {
+  return 1 + static_cast<int64_t>(spec.dots.size());
 }
 
-/// Where the number of the next pass lies, behind the arrays and nothing.
-int64_t KernelEmitter::passNumber() {
-  return (fetchedArrays() + 1) * entryBytes;
+/// The output, then the next item's values, queries and keys of each product.
+int64_t KernelEmitter::itemArrays() { return 2 * blockArrays(); }
+
+/// Behind the arrays and one that is nothing: a cursor into each of the three.
+int64_t KernelEmitter::fetchCursors() {
+  return (blockArrays() + itemArrays() + 1) * entryBytes;
 }
 
-int64_t KernelEmitter::aheadBytes() { return passNumber() + 8; }
+Value KernelEmitter::fetchEntry(int64_t number) {
+  return at(at_.ahead + number * entryBytes);
+}
 
-void KernelEmitter::aim(int64_t entry, online::ViewOp view, Value row) {
+int64_t KernelEmitter::aheadBytes() { return fetchCursors() + 3 * cursorBytes; }
+
+/// Notes so many rows as an array to fetch. Rows that follow each other without
+/// a gap are one column.
+void KernelEmitter::aim(int64_t entry, online::ViewOp view, int64_t dim,
+                        Value row, Value number) {
   int64_t bytes = spec.elementType.getIntOrFloatBitWidth() / 8;
-  Value to = at(at_.ahead + entry * entryBytes);
+  Value lines = e.c((dim * bytes + lineBytes - 1) / lineBytes);
+  Value stride = e.mul(bufferOf(view).strides[2], e.c(bytes));
+  Value dense = e.icmp(P::eq, stride, e.c(dim * bytes));
+  Value to = fetchEntry(entry);
   e.store(tensorRows(view, row), to);
-  e.store(e.mul(bufferOf(view).strides[2], e.c(bytes)), e.gep(to, 8));
+  e.store(e.select(dense, e.c(lineBytes), stride), e.gep(to, 8));
+  e.store(e.select(dense, e.mul(number, lines), number), e.gep(to, 16));
+  e.store(e.select(dense, e.c(1), lines), e.gep(to, 24));
 }
 
 /// Where the keys begin that the bound item reads for the first time. Items
@@ -80,66 +100,73 @@ LogicalResult KernelEmitter::aimAhead(Value item, ArrayRef<Value> bounds) {
   s->push();
   LogicalResult status = bindItem(item, bounds);
   if (succeeded(status)) {
-    int64_t entry = 1;
-    Value key = firstNewKey();
+    int64_t entry = blockArrays() + 1;
+    Value key = firstNewKey(), number = e.c(spec.schedule.getM());
     for (DotSpec &dot : spec.dots) {
-      aim(entry++, dot.query, s->scalar(dot.queryLoad.getRow()));
-      aim(entry++, dot.key, key);
+      Value row = s->scalar(dot.queryLoad.getRow());
+      aim(entry++, dot.query, dot.dim, row, number);
+      aim(entry++, dot.key, dot.dim, key, number);
     }
-    aim(entry++, spec.value, key);
-    Value nothing = at(at_.ahead + entry * entryBytes);
+    aim(entry++, spec.value, spec.valueDim, key, number);
+    Value nothing = fetchEntry(entry);
     e.store(nothing, nothing);
     e.store(e.c(0), e.gep(nothing, 8));
+    e.store(e.c(std::numeric_limits<int64_t>::max()), e.gep(nothing, 16));
   }
   s->pop();
   return status;
+}
+
+void KernelEmitter::beginFetching(int64_t cursor, Value entry) {
+  Value to = at(at_.ahead + fetchCursors() + cursor * cursorBytes);
+  e.store(entry, to);
+  e.store(e.c(0), e.gep(to, 8));
 }
 
 /// Notes where the item that runs stores its rows.
 void KernelEmitter::aimOutput() {
   if (!fetchesAhead())
     return;
-  aim(0, spec.out, firstRow);
-  e.store(e.c(0), at(at_.ahead + passNumber()));
+  aim(blockArrays(), spec.out, spec.valueDim, firstRow, rows);
+  beginFetching(OfItem, fetchEntry(blockArrays()));
+  beginFetching(OfNothing, fetchEntry(blockArrays() + itemArrays()));
 }
 
-/// Every how many passes one fetches: as few as an item of few rows needs, so
-/// that memory is asked evenly.
-int64_t KernelEmitter::passesAFetch(int64_t columns, int64_t rowsAPass) {
-  constexpr int64_t most = 4, fewRows = 64;
-  int64_t m = std::min(spec.schedule.getM(), fewRows);
-  int64_t groups = (std::min(m, blockKeys()) + valuePadded()) / e.group;
-  int64_t passes = (m + e.lanes - 1) / e.lanes * groups;
-  int64_t wanted = columns * ((m + rowsAPass - 1) / rowsAPass);
-  return std::clamp<int64_t>(passes / wanted, 1, most);
+/// Notes where the keys and values of the next block lie, so many as follow.
+void KernelEmitter::aimNextBlock(Value following) {
+  if (!fetchesAhead())
+    return;
+  Value number = e.min(following, e.c(blockKeys()));
+  Value key = e.add(blockStart, count);
+  int64_t entry = 0;
+  for (DotSpec &dot : spec.dots)
+    aim(entry++, dot.key, dot.dim, key, number);
+  aim(entry++, spec.value, spec.valueDim, key, number);
+  Value none = e.icmp(P::sle, following, e.c(0));
+  Value first = LLVM::SelectOp::create(
+      e.b, e.loc, none, fetchEntry(blockArrays()), fetchEntry(0));
+  beginFetching(OfBlock, first);
 }
 
 /// What the next pass fetches, over a group of keys or over the keys for some
-/// columns of the values: a column of lines.
+/// columns of the values.
 LineFetch KernelEmitter::fetchOfPass() {
-  int64_t longest = spec.valueDim;
-  for (const DotSpec &dot : spec.dots)
-    longest = std::max(longest, dot.dim);
-  int64_t bytes = longest * spec.elementType.getIntOrFloatBitWidth() / 8;
-  int64_t lines = std::max<int64_t>(1, (bytes + lineBytes - 1) / lineBytes);
-  int64_t columns = fetchedArrays() * lines;
-  int64_t rowsAPass = steps(spec.dots.front().dim);
-  Value every = e.c(passesAFetch(columns, rowsAPass));
-
-  Value counter = at(at_.ahead + passNumber());
-  Value pass = e.load(e.i64, counter);
-  e.store(e.select(nearEnd, e.add(pass, e.c(1)), e.c(0)), counter);
-  Value fetches = e.land(nearEnd, e.icmp(P::eq, e.urem(pass, every), e.c(0)));
-  pass = e.udiv(pass, every);
-  Value row = e.mul(e.udiv(pass, e.c(columns)), e.c(rowsAPass));
-  fetches = e.land(fetches, e.icmp(P::slt, row, rows));
-  Value entry = e.udiv(e.urem(pass, e.c(columns)), e.c(lines));
-  entry = e.select(fetches, entry, e.c(fetchedArrays()));
-  Value from = e.gep(at(at_.ahead), e.mul(entry, e.c(entryBytes)), e.i8);
-  Value stride = e.load(e.i64, e.gep(from, 8));
-  Value base = e.gep(e.load(e.ptr, from), e.mul(row, stride), e.i8);
-  Value line = e.mul(e.urem(pass, e.c(lines)), e.c(lineBytes));
-  return {e.gep(base, line, e.i8), stride};
+  if (!fetchesAhead())
+    return {};
+  Value cursors = at(at_.ahead + fetchCursors());
+  Value ofBlock =
+      LLVM::ICmpOp::create(e.b, e.loc, LLVM::ICmpPredicate::ne,
+                           e.load(e.ptr, cursors), fetchEntry(blockArrays()));
+  Value which = e.select(nearEnd, e.c(OfItem), e.c(OfNothing));
+  which = e.select(ofBlock, e.c(OfBlock), which);
+  LineFetch fetch;
+  fetch.cursor = e.gep(cursors, e.mul(which, e.c(cursorBytes)), e.i8);
+  fetch.entry = e.load(e.ptr, fetch.cursor);
+  fetch.line = e.load(e.i64, e.gep(fetch.cursor, 8));
+  fetch.stride = e.load(e.i64, e.gep(fetch.entry, 8));
+  fetch.base =
+      e.gep(e.load(e.ptr, fetch.entry), e.mul(fetch.line, fetch.stride), e.i8);
+  return fetch;
 }
 
 void KernelEmitter::fetchLine(const LineFetch &fetch, Value step) {
@@ -147,4 +174,22 @@ void KernelEmitter::fetchLine(const LineFetch &fetch, Value step) {
   LLVM::Prefetch::create(e.b, e.loc,
                          e.gep(fetch.base, e.mul(step, fetch.stride), e.i8),
                          read, toL2, data);
+}
+
+/// Notes how far a pass of so many steps came. What it fetched beyond the end
+/// of a column is lost.
+void KernelEmitter::endFetch(const LineFetch &fetch, Value steps) {
+  if (!fetch.base)
+    return;
+  Value line = e.add(fetch.line, steps);
+  Value done = e.icmp(P::sge, line, e.load(e.i64, e.gep(fetch.entry, 16)));
+  e.store(e.select(done, e.c(0), line), e.gep(fetch.cursor, 8));
+  e.when(done, [&]() {
+    Value left = e.sub(e.load(e.i64, e.gep(fetch.entry, 24)), e.c(1));
+    e.store(left, e.gep(fetch.entry, 24));
+    e.store(e.gep(e.load(e.ptr, fetch.entry), lineBytes), fetch.entry);
+    Value last = e.icmp(P::eq, left, e.c(0));
+    Value by = e.select(last, e.c(entryBytes), e.c(0));
+    e.store(e.gep(fetch.entry, by, e.i8), fetch.cursor);
+  });
 }

@@ -365,12 +365,14 @@ LogicalResult KernelEmitter::enterBlock(Value n0, Value taken) {
   return runTiles(OnBlock);
 }
 
-/// The first keys are known to be visible to all rows.
+/// The first keys are known to be visible to all rows. So many keys follow at
+/// once, so many are left.
 LogicalResult KernelEmitter::emitBlock(Value n0, Value taken, Value known,
-                                       Value ends) {
+                                       Value following, Value left) {
   LogicalResult status = enterBlock(n0, taken);
   Value full = e.icmp(P::sge, known, taken);
-  nearEnd = ends;
+  nearEnd = e.icmp(P::slt, left, e.c(blockKeys()));
+  aimNextBlock(following);
   keyRows.clear();
   for (auto [i, dot] : llvm::enumerate(spec.dots))
     keyRows.push_back(prepareKeys(dot, i, n0));

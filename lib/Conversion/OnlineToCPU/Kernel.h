@@ -62,10 +62,14 @@ struct Fetch {
 /// that some row of a group of rows sees.
 enum RunKind : int64_t { LiveRuns, RowRuns };
 
-/// Lines that a loop fetches: one a step, so many bytes apart.
+/// Lines that a loop fetches: one a step, so many bytes apart. It begins at a
+/// line of a column of the array in an entry; a cursor says which.
 struct LineFetch {
-  Value base, stride;
+  Value base, stride, line, entry, cursor;
 };
+
+/// What is fetched: the next block, the next item, nothing.
+enum FetchCursor : int64_t { OfBlock, OfItem, OfNothing };
 
 class KernelEmitter {
 public:
@@ -87,22 +91,28 @@ private:
   void bindRows(Value panel);
   void bindKey(Value keyInBlock);
   LogicalResult enterBlock(Value n0, Value taken);
-  LogicalResult emitBlock(Value n0, Value count, Value known, Value ends);
+  LogicalResult emitBlock(Value n0, Value count, Value known, Value following,
+                          Value left);
   LogicalResult emitPanel(Value panel, Value full, Value known);
   void layOutScratch();
   void useScratchState();
 
   // Ahead.cpp
   bool fetchesAhead();
-  int64_t fetchedArrays();
+  int64_t blockArrays();
+  int64_t itemArrays();
+  int64_t fetchCursors();
   int64_t aheadBytes();
-  void aim(int64_t entry, online::ViewOp view, Value row);
+  Value fetchEntry(int64_t number);
+  void aim(int64_t entry, online::ViewOp view, int64_t dim, Value row,
+           Value number);
+  void beginFetching(int64_t cursor, Value entry);
   Value firstNewKey();
   LogicalResult aimAhead(Value item, ArrayRef<Value> bounds);
   void aimOutput();
-  int64_t passNumber();
-  int64_t passesAFetch(int64_t columns, int64_t rowsAPass);
+  void aimNextBlock(Value following);
   LineFetch fetchOfPass();
+  void endFetch(const LineFetch &fetch, Value steps);
   void fetchLine(const LineFetch &fetch, Value step);
 
   // Walks.cpp

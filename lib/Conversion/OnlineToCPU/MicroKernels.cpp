@@ -31,22 +31,26 @@ Values KernelEmitter::multiplyKeys(
   Values offsets;
   for (int64_t i = 0; i < e.group; ++i)
     offsets.push_back(e.mul(rows.second, e.c(i)));
-  LineFetch fetch = fetchesAhead() ? fetchOfPass() : LineFetch();
-  return e.loop(e.c(0), e.c(steps(dot.dim)), e.c(1), Values(e.group, zero),
-                [&](Value d, ValueRange acc) -> Values {
-                  Value q = read(d);
-                  if (fetch.base)
-                    fetchLine(fetch, d);
-                  Value column = e.gep(rows.first, d, stepType());
-                  Values next;
-                  for (int64_t i = 0; i < e.group; ++i) {
-                    Value k = e.load(stepType(),
-                                     e.gep(column, offsets[i], packedType()),
-                                     stepAlign());
-                    next.push_back(multiplyAdd(k, q, acc[i]));
-                  }
-                  return next;
-                });
+  LineFetch fetch = fetchOfPass();
+  Value end = e.c(steps(dot.dim));
+  Values products =
+      e.loop(e.c(0), end, e.c(1), Values(e.group, zero),
+             [&](Value d, ValueRange acc) -> Values {
+               Value q = read(d);
+               if (fetch.base)
+                 fetchLine(fetch, d);
+               Value column = e.gep(rows.first, d, stepType());
+               Values next;
+               for (int64_t i = 0; i < e.group; ++i) {
+                 Value k =
+                     e.load(stepType(), e.gep(column, offsets[i], packedType()),
+                            stepAlign());
+                 next.push_back(multiplyAdd(k, q, acc[i]));
+               }
+               return next;
+             });
+  endFetch(fetch, end);
+  return products;
 }
 
 /// S^T of one group of keys from `group` on: one vector a key.
@@ -111,11 +115,13 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
       acc.push_back(alpha ? e.fmul(o, alpha) : o);
     }
     Value base = e.gep(values.base, column, e.f);
-    LineFetch fetch = fetchesAhead() ? fetchOfPass() : LineFetch();
+    LineFetch fetch = fetchOfPass();
+    if (fetch.base)
+      acc.push_back(e.c(0));
     acc = forKeys(acc, Value(), [&](Value key, ValueRange inner) -> Values {
       Value p = e.loadRow(weights, key);
       if (fetch.base)
-        fetchLine(fetch, key);
+        fetchLine(fetch, inner.back());
       Value row = e.gep(base, e.mul(key, values.stride), e.f);
       Value visible = exact ? visibleLanes(key) : Value();
       Values next;
@@ -123,8 +129,11 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
         Value v = e.load(stepType(), e.gep(row, i * e.scoreBytes()));
         next.push_back(addValue(v, p, visible, inner[i]));
       }
+      if (fetch.base)
+        next.push_back(e.add(inner.back(), e.c(1)));
       return next;
     });
+    endFetch(fetch, acc.back());
     for (int64_t i = 0; i < e.group; ++i)
       e.storeRow(acc[i], output, e.add(column, e.c(i)));
   });

@@ -81,16 +81,16 @@ void KernelEmitter::emitRowPass(const BlockRows &values, Value panel,
   else
     acc = load();
 
-  LineFetch fetch = fetchesAhead() ? fetchOfPass() : LineFetch();
+  LineFetch fetch = fetchOfPass();
   Value weights = e.gep(ofPanel(at_.scores[0]), first, e.f);
   Value base = e.gep(values.base, column, e.f);
   Value kind = hasHalves() ? e.add(group, e.c(RowRuns)) : Value();
+  acc.push_back(e.c(0));
   acc = forKeys(acc, kind, [&](Value key, ValueRange inner) -> Values {
     Value v = e.load(type, e.gep(base, e.mul(key, values.stride), e.f),
                      e.scoreBytes());
     Value p = e.row(weights, key);
-    if (fetch.base)
-      fetchLine(fetch, key);
+    fetchLine(fetch, inner.back());
     Values next;
     for (int64_t i = 0; i < e.group; ++i) {
       Value weight = e.load(stepType(), e.gep(p, i * e.scoreBytes()));
@@ -98,8 +98,10 @@ void KernelEmitter::emitRowPass(const BlockRows &values, Value panel,
                      : pairs() ? e.dotPairs(weight, v, inner[i])
                                : e.fma(e.splat(weight), v, inner[i]));
     }
+    next.push_back(e.add(inner.back(), e.c(1)));
     return next;
   });
+  endFetch(fetch, acc.back());
   for (int64_t i = 0; i < e.group; ++i)
     e.store(acc[i], rowOf(i), e.registerBytes());
 }

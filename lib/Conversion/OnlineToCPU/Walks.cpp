@@ -69,10 +69,10 @@ void KernelEmitter::emitBlocks(Value begin, Value known, Value end,
   int64_t keys = blockKeys();
   e.loop(begin, end, keys, [&](Value n0) {
     Value taken = e.min(e.sub(end, n0), e.c(keys));
-    Value left = e.sub(lastKey, e.add(n0, taken));
-    Value ends = e.icmp(P::slt, left, e.c(keys));
+    Value next = e.add(n0, taken);
     Value visible = e.max(e.sub(known, n0), e.c(0));
-    if (failed(emitBlock(n0, taken, visible, ends)))
+    if (failed(emitBlock(n0, taken, visible, e.sub(end, next),
+                         e.sub(lastKey, next))))
       walked = failure();
   });
 }

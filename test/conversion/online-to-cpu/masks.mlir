@@ -27,8 +27,8 @@
 // CHECK: scf.for %[[ROWS:.*]] = %c0_i64{{[_0-9]*}} to %c4_i64
 // CHECK: %[[LIST:.*]] = arith.addi %[[ROWS]], %c1_i64
 // CHECK: llvm.getelementptr %{{.*}}[%[[LIST]]]
-// CHECK: %{{.*}}:8 = scf.for
-// CHECK: %{{.*}}:8 = scf.for
+// CHECK: %{{.*}}:9 = scf.for
+// CHECK: %{{.*}}:9 = scf.for
 // CHECK-NOT: arith.select
 // CHECK: scf.yield
 // CHECK-NOT: -> (vector<16xf32>

@@ -2,6 +2,7 @@
 // RUN: %python %S/../Inputs/count_instructions.py 1500 < %t.ll
 // RUN: opt %t.ll -mtriple=x86_64-linux-gnu -mcpu=x86-64-v4 -passes="default<O1>" -S | llc -mtriple=x86_64-linux-gnu -mcpu=x86-64-v4 -o %t.s
 // RUN: FileCheck %s < %t.s
+// RUN: FileCheck %s --check-prefix=FETCH < %t.s
 // RUN: FileCheck %s --check-prefix=CALLS < %t.s
 
 // One step of the scores: two loads of queries, eight broadcasts of a key's
@@ -17,11 +18,16 @@
 // CHECK: vscalefps
 // One step of the values: two loads of a row of values, eight broadcasts of its
 // weights.
-// CHECK: prefetcht1
+// CHECK: vmovups 64(%r{{.*}}), %zmm
 // CHECK-NOT: Spill
 // CHECK-COUNT-16: vfmadd231ps %zmm{{.*}}, %zmm{{.*}}, %zmm
 // CHECK-NOT: Spill
 // CHECK: j{{[a-z]+}} .LBB
+
+// Each step of either product fetches a line.
+// FETCH-LABEL: dense_run:
+// FETCH-COUNT-2: prefetcht1
+// FETCH-NOT: prefetcht1
 
 // Kernels call their own helpers and nothing else.
 // CALLS-NOT: PLT
