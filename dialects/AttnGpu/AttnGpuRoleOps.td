@@ -62,7 +62,7 @@ def AttnGpu_RoleOp : AttnGpu_Op<"role", [SingleBlockImplicitTerminator<"YieldOp"
 
     Constraints:
     - (C20) one group loads; 1 to 3 compute
-    - (C21) only `load` fills and fetches tiles; only `mma` waits, releases and
+    - (C21) only `load` fills, fetches and shares tiles; only `mma` waits, releases and
       holds fragments
 
     Example: `attn_gpu.role mma groups(2) { … }`
@@ -273,13 +273,40 @@ def AttnGpu_TileFetchOp : AttnGpu_Op<"tile.fetch", [MemoryEffects<[MemRead, MemW
     number, at or beyond `tiles` where none is left. Who takes the last number
     sets the counter back to zero: it is zero before and after each launch.
     Where several warps load, the first one takes the tile, and the others are
-    told; `number` says which one it is of this block of threads.
+    told; `number` says which one it is of this block of threads. With `cluster`
+    2 two neighbouring blocks take tiles 2i and 2i + 1, of which there is an even
+    number: the first one takes both, and the result is the first of them there;
+    in the other block it is nothing until `tile.share`.
+
+    Constraints:
+    - (C39) cluster is 1 or 2; with 2 the tile is shared, once and by nothing else
+      used
 
     Example: `%t = attn_gpu.tile.fetch of %tiles`
   }];
-  let arguments = (ins Index:$tiles, Optional<Index>:$number);
+  let arguments = (ins Index:$tiles, Optional<Index>:$number,
+                       DefaultValuedAttr<I64Attr, "1">:$cluster);
   let results = (outs Index:$tile);
-  let assemblyFormat = "`of` $tiles (`number` $number^)? attr-dict";
+  let assemblyFormat = "`of` $tiles (`number` $number^)? (`cluster` $cluster^)? attr-dict";
+  let hasVerifier = 1;
+}
+
+def AttnGpu_TileShareOp : AttnGpu_Op<"tile.share", [MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "Tells a cluster's other block which tiles were taken";
+  let description = [{
+    The tile of this block of threads, of the two that the first block of the
+    cluster has fetched. `number` says which fetch it was. It waits for the other
+    block; what takes time between fetch and share hides the fetch.
+
+    Constraints:
+    - (C40) the tile is that of a `tile.fetch` with cluster 2
+
+    Example: `%u = attn_gpu.tile.share %t number %n`
+  }];
+  let arguments = (ins Index:$fetched, Index:$number);
+  let results = (outs Index:$tile);
+  let assemblyFormat = "$fetched `number` $number attr-dict";
+  let hasVerifier = 1;
 }
 
 def AttnGpu_SectionOp : AttnGpu_Op<"section", [Pure]> {
@@ -287,7 +314,7 @@ def AttnGpu_SectionOp : AttnGpu_Op<"section", [Pure]> {
   let description = [{
     Launch values, chosen by the runtime: how many heads a section has, and how
     many the last one. What the last one leaves of batch × heads is a multiple
-    of `heads`.
+    of `heads`. Where tiles are fetched by clusters both are even.
 
     Example: `%g, %last = attn_gpu.section`
   }];

@@ -117,18 +117,24 @@ def AttnGpu_ChannelType : AttnGpu_Type<"Channel", "channel"> {
     uniformly by every reader, and with `diagonal` a diagvec of that many query
     rows and the tile's rows as keys.
 
+    With `cluster` 2 the channels of two neighbouring blocks of threads are
+    filled together: a use has the same tile in both, each block's fill copies
+    one half of it to both, and a slot is free when the readers of both have
+    released it. Records and diagonal are each block's own.
+
     Constraints:
     - (T6) shape and element as T1; 1 to 8 stages, 0 to 32 records; diagonal as
-      T7, or 0 for none
+      T7, or 0 for none; cluster 1 or 2, with 2 rows are a multiple of 16
 
     Example: `!attn_gpu.channel<128x64xbf16, stages = 2, records = 4, diagonal = 128>`
   }];
   let parameters = (ins "int64_t":$rows, "int64_t":$columns, "::mlir::Type":$elementType,
                         "int64_t":$stages, "int64_t":$records,
-                        DefaultValuedParameter<"int64_t", "0">:$diagonal);
+                        DefaultValuedParameter<"int64_t", "0">:$diagonal,
+                        DefaultValuedParameter<"int64_t", "1">:$cluster);
   let assemblyFormat = [{
     `<` custom<Shape>($rows, $columns, $elementType) `,` `stages` `=` $stages `,`
-    `records` `=` $records (`,` `diagonal` `=` $diagonal^)? `>`
+    `records` `=` $records (`,` `diagonal` `=` $diagonal^)? (`cluster` `=` $cluster^)? `>`
   }];
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
@@ -136,6 +142,15 @@ def AttnGpu_ChannelType : AttnGpu_Type<"Channel", "channel"> {
       return TileType::get(getContext(), getRows(), getColumns(), getElementType());
     }
     int64_t getTileBytes() const { return getRows() * getColumns() * 2; }
+    /// What one block of a cluster copies: whole boxes of 64 columns where they
+    /// are even, else rows of the only one.
+    bool halvesColumns() const { return getColumns() % 128 == 0; }
+    int64_t getPartRows() const {
+      return halvesColumns() ? getRows() : getRows() / getCluster();
+    }
+    int64_t getPartColumns() const {
+      return halvesColumns() ? getColumns() / getCluster() : getColumns();
+    }
     /// What travels beside the tiles; none without `diagonal`.
     DiagvecType getDiagonalType() const;
     /// Of shared memory a slot: whole rounds of a warp.
@@ -159,12 +174,15 @@ def AttnGpu_ScheduleAttr : AttnGpu_Attr<"Schedule", "schedule", [
     blocks of all classes share a loop and go round its mask by a branch;
     without, those that need no mask have a loop of their own. With `own_rows`
     each warpgroup has a row of tiles of a block mask to itself, and what several
-    of them see is loaded once.
+    of them see is loaded once. With `cluster` 2 two blocks of threads take
+    neighbouring heads of a key head at the same query tile, and load their keys
+    and values once.
 
     Constraints:
     - (C1) 1 to 3 groups; n a multiple of 16 from 16 to 256; 2 to 8 stages, 1 or
       2 q_stages; pin 0, 1, 4 or 5; own_rows takes 2 or 3 groups
-      without ping_pong, with 3 groups at least 3 stages
+      without ping_pong, with 3 groups at least 3 stages; cluster is 1 or 2, not
+      with own_rows
 
     Example:
     `#attn_gpu.schedule<groups = 2, n = 128, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true>`
@@ -172,11 +190,13 @@ def AttnGpu_ScheduleAttr : AttnGpu_Attr<"Schedule", "schedule", [
   let parameters = (ins "int64_t":$groups, "int64_t":$n, "int64_t":$stages,
                         "int64_t":$qStages, "bool":$pingPong, "int64_t":$pin,
                         "bool":$staged, DefaultValuedParameter<"bool", "false">:$branch,
-                        DefaultValuedParameter<"bool", "false">:$ownRows);
+                        DefaultValuedParameter<"bool", "false">:$ownRows,
+                        DefaultValuedParameter<"int64_t", "1">:$cluster);
   let assemblyFormat = [{
     `<` `groups` `=` $groups `,` `n` `=` $n `,` `stages` `=` $stages `,` `q_stages` `=` $qStages
     `,` `ping_pong` `=` $pingPong `,` `pin` `=` $pin `,` `staged` `=` $staged
-    (`,` `branch` `=` $branch^)? (`own_rows` `=` $ownRows^)? `>`
+    (`,` `branch` `=` $branch^)? (`own_rows` `=` $ownRows^)?
+    (`cluster` `=` $cluster^)? `>`
   }];
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{

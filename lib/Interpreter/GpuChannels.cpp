@@ -24,11 +24,43 @@ std::string GpuChannel::name(int64_t use) const {
 
 static Value channelOf(Operation *op) { return op->getOperand(0); }
 
+/// What the blocks of a cluster have copied of one tile: each its half.
+static MatrixRef joinParts(ChannelType type,
+                           const std::array<MatrixRef, 2> &parts) {
+  if (!parts[0]) // a run without data
+    return nullptr;
+  const GpuMatrix &first = *parts[0], &second = *parts[1];
+  auto joined = std::make_shared<GpuMatrix>(first);
+  for (int64_t row = 0; row < first.rows; ++row)
+    for (int64_t column = 0; column < first.columns; ++column) {
+      if (row < type.getPartRows() && column < type.getPartColumns())
+        continue;
+      size_t at = row * first.columns + column;
+      joined->data[at] = second.data[at];
+    }
+  return joined;
+}
+
 void GpuState::land(size_t position) {
   GpuCopy copy = copies[position];
   copies.erase(copies.begin() + position);
-  channels[copy.channel].slot(copy.use).contents = copy.contents;
-  ++channels[copy.channel].fullPhases(copy.use);
+  GpuChannel &ring = channels[copy.channel];
+  GpuSlot &slot = ring.slot(copy.use);
+  if (ring.cluster > 1) {
+    slot.parts[copy.part] = copy.contents;
+    slot.landed |= 1u << copy.part;
+    if (llvm::popcount(slot.landed) < ring.cluster)
+      return;
+    slot.landed = 0;
+    copy.contents = joinParts(ChannelOp(ring.op).getType(), slot.parts);
+  }
+  slot.contents = copy.contents;
+  ++ring.fullPhases(copy.use);
+}
+
+int64_t GpuState::channelOf(int64_t block, int64_t channel) const {
+  int64_t perBlock = channels.size() / kernels.size();
+  return block * perBlock + channel % perBlock;
 }
 
 /// The use that an op names, or the coroutine's next one.
@@ -71,9 +103,11 @@ std::string GpuCoroutine::fillWaitsFor(const GpuState &state, int64_t channel,
   if ((slot.freePhases & 1) == (round & 1))
     return {};
   std::string who;
-  for (int64_t i = 0; i < state.groups[block]; ++i)
-    if (!(slot.arrivals >> i & 1))
-      who += (who.empty() ? "" : ", ") + ("mma #" + std::to_string(i));
+  for (int64_t i = 0; i < ring.cluster; ++i)
+    for (int64_t reader = 0; reader < state.groups[block]; ++reader)
+      if (!(slot.arrivals >> (i * kReadersOfBlock + reader) & 1))
+        who += (who.empty() ? "" : ", ") + ("mma #" + std::to_string(reader)) +
+               (i == block % ring.cluster ? "" : " of the other block");
   return llvm::formatv("waits for the release of use {0} of {1} by {2}",
                        slot.use, ring.name(use), who);
 }
@@ -89,6 +123,9 @@ std::string GpuCoroutine::waitsFor(const GpuState &state) const {
   Operation *op = nextOp();
   if (isElsewhere(op))
     return {};
+  if (isa<TileShareOp>(op) && isTold() &&
+      shared == int64_t(state.shared[block - 1].size()))
+    return "waits for the tile that the other block takes";
   if (isa<TileFetchOp>(op) && group != 0 &&
       told == int64_t(state.fetched[block].size()))
     return "waits for the tile that the first warp takes";
@@ -133,6 +170,7 @@ LogicalResult GpuCoroutine::meet(GpuState &state) {
       .Case<ReleaseOp>([&](auto op) { return meetRelease(state, op); })
       .Case<TurnOp>([&](auto op) { return meetTurn(state, op); })
       .Case<TileFetchOp>([&](auto op) { return meetFetch(state, op); })
+      .Case<TileShareOp>([&](auto op) { return meetShare(state, op); })
       .Default([&](Operation *op) {
         return op->emitError() << "'" << op->getName() << "' inside a role";
       });
@@ -201,8 +239,19 @@ LogicalResult GpuCoroutine::meetFill(GpuState &state, FillOp op) {
     slot.diagonal = *diagonal;
     slot.diagonalNotes = std::move(own);
   }
-  state.copies.push_back(std::move(copy));
+  copyToAll(state, std::move(copy));
   return success();
+}
+
+/// A copy to the block's own slot, or to those of all blocks of a cluster.
+void GpuCoroutine::copyToAll(GpuState &state, GpuCopy copy) {
+  int64_t cluster = state.channels[copy.channel].cluster;
+  int64_t first = block - block % cluster;
+  copy.part = block % cluster;
+  for (int64_t to = first; to < first + cluster; ++to) {
+    copy.channel = state.channelOf(to, copy.channel);
+    state.copies.push_back(copy);
+  }
 }
 
 LogicalResult GpuCoroutine::meetPublish(GpuState &state, PublishOp op) {
@@ -237,7 +286,7 @@ LogicalResult GpuCoroutine::meetReader(GpuState &state, Operation *op) {
            << ", and the barrier's parity is the same";
     return diag;
   }
-  if (!held && (slot.arrivals >> group & 1))
+  if (!held && (slot.arrivals >> readerOf(ring, group) & 1))
     return op->emitError() << name() << " reads use " << use << " of "
                            << ring.name(use) << ", whose reader it is not";
   if (!held) {
@@ -302,12 +351,23 @@ LogicalResult GpuCoroutine::meetRelease(GpuState &state, ReleaseOp op) {
 /// A group, or the loading role for one that does not read, gives a use back.
 void GpuCoroutine::arrive(GpuState &state, int64_t channel, int64_t use,
                           int64_t reader) {
-  GpuSlot &slot = state.channels[channel].slot(use);
-  slot.arrivals |= 1u << reader;
-  if (llvm::popcount(slot.arrivals) == state.groups[block]) {
-    slot.arrivals = 0;
-    ++slot.freePhases;
+  int64_t cluster = state.channels[channel].cluster;
+  int64_t first = block - block % cluster;
+  for (int64_t to = first; to < first + cluster; ++to) {
+    GpuChannel &ring = state.channels[state.channelOf(to, channel)];
+    GpuSlot &slot = ring.slot(use);
+    slot.arrivals |= 1u << readerOf(ring, reader);
+    if (llvm::popcount(slot.arrivals) == cluster * state.groups[block]) {
+      slot.arrivals = 0;
+      ++slot.freePhases;
+    }
   }
+}
+
+/// Which of a slot's readers a group of this block is.
+int64_t GpuCoroutine::readerOf(const GpuChannel &channel,
+                               int64_t reader) const {
+  return block % channel.cluster * kReadersOfBlock + reader;
 }
 
 LogicalResult GpuCoroutine::meetTurn(GpuState &state, TurnOp op) {
@@ -334,13 +394,42 @@ LogicalResult GpuCoroutine::meetFetch(GpuState &state, TileFetchOp op) {
     remember(tile);
     return success();
   }
-  int64_t tiles = integer(op.getTiles()), old = state.counter++;
+  int64_t tiles = integer(op.getTiles()), cluster = op.getCluster();
+  if (tiles % cluster != 0)
+    return op.emitError() << "takes " << cluster << " tiles at a time, of "
+                          << tiles;
+  if (block % cluster != 0) {
+    set(op, ScalarValue::ofInt(-1));
+    return success();
+  }
+  int64_t old = state.counter++;
   // Who takes the last number leaves zero for the next launch.
-  if (old == tiles - 1)
+  if (old == tiles / cluster - 1)
     state.counter = 0;
   state.fetch = op;
-  int64_t tile = old + gpu->blocks;
+  int64_t tile = old * cluster + gpu->blocks;
   fetched.push_back(tile);
+  set(op, ScalarValue::ofInt(tile));
+  remember(tile);
+  return success();
+}
+
+/// A cluster's first block tells, the other one is told.
+LogicalResult GpuCoroutine::meetShare(GpuState &state, TileShareOp op) {
+  int64_t number = integer(op.getNumber());
+  if (number != shared + 1)
+    return op.emitError() << name() << " shares tile " << number
+                          << ", the next one is " << shared + 1;
+  if (!isTold()) {
+    state.shared[block].push_back(integer(op.getFetched()));
+    set(op, ScalarValue::ofInt(state.shared[block][shared++]));
+    return success();
+  }
+  const std::vector<int64_t> &all = state.shared[block - 1];
+  if (shared + kSharedTiles < int64_t(all.size()))
+    return op.emitError() << name() << " is more than " << kSharedTiles
+                          << " tiles behind the first block";
+  int64_t tile = all[shared++] + 1;
   set(op, ScalarValue::ofInt(tile));
   remember(tile);
   return success();

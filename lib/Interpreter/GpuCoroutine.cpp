@@ -61,7 +61,7 @@ std::string GpuCoroutine::name() const {
 /// Where coroutines meet, and where the roles begin.
 static bool isMeeting(Operation *op) {
   return isa<FillOp, PublishOp, RecordOp, WaitOp, ReleaseOp, TurnOp,
-             TileFetchOp, SpecializeOp>(op);
+             TileFetchOp, TileShareOp, SpecializeOp>(op);
 }
 
 LogicalResult GpuCoroutine::advance(GpuState &state) {
@@ -90,7 +90,7 @@ LogicalResult GpuCoroutine::runLocal(GpuState &state, Operation *op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case<scf::ForOp, scf::WhileOp, scf::IfOp, ForTilesOp, ForBlocksOp>(
           [&](auto op) { return enter(op); })
-      .Case<ChannelOp>([&](ChannelOp op) {
+      .Case<ChannelOp>([&](ChannelOp op) -> LogicalResult {
         GpuValue value;
         value.channel = state.channels.size();
         GpuChannel &channel = state.channels.emplace_back();
@@ -98,6 +98,10 @@ LogicalResult GpuCoroutine::runLocal(GpuState &state, Operation *op) {
         channel.block = block;
         channel.slots.resize(op.getType().getStages());
         channel.barriers = getFullBarriers(op);
+        channel.cluster = op.getType().getCluster();
+        if (gpu->blocks % channel.cluster != 0)
+          return op.emitError() << "needs whole clusters of " << channel.cluster
+                                << " blocks of threads, got " << gpu->blocks;
         set(op, std::make_shared<const GpuValue>(std::move(value)));
         return success();
       })
@@ -184,9 +188,16 @@ void GpuCoroutine::enterIteration(GpuFrame &frame) {
     int64_t groups = groupsOf(tiles), tile = frame.i / groups;
     if (!role)
       group = frame.i % groups;
+    // Neighbours of a cluster have neighbouring heads.
+    int64_t cluster = tiles.getSchedule().getCluster(),
+            inCluster = tile % cluster;
+    tile /= cluster;
     for (unsigned dim = 3; dim-- > 0;) {
       int64_t bound = integer(tiles.getBounds()[dim]);
-      setIndex(dim, tile % bound);
+      if (dim == 1)
+        bound /= cluster;
+      setIndex(dim,
+               dim == 1 ? tile % bound * cluster + inCluster : tile % bound);
       tile /= bound;
     }
   } else if (frame.walk) {
@@ -246,6 +257,10 @@ LogicalResult GpuCoroutine::enter(Operation *op) {
     int64_t count = 1, groups = groupsOf(tiles);
     for (Value bound : tiles.getBounds())
       count *= std::max<int64_t>(0, integer(bound));
+    if (int64_t cluster = tiles.getSchedule().getCluster();
+        integer(tiles.getBounds()[1]) % cluster != 0)
+      return op->emitError() << "takes " << cluster << " heads at a time, of "
+                             << integer(tiles.getBounds()[1]);
     frame.i = block * groups;
     frame.end = count * groups;
     enterLoop(frame, {});

@@ -55,6 +55,9 @@ using GpuValueRef = std::shared_ptr<const GpuValue>;
 // Channels
 //===----------------------------------------------------------------------===//
 
+/// Bits of a slot's arrivals that a block's groups have.
+inline constexpr int64_t kReadersOfBlock = 4;
+
 struct GpuSlot {
   int64_t fills = 0; // begun
   // Ended phases of the barriers that say full: where some groups skip uses, a
@@ -65,7 +68,11 @@ struct GpuSlot {
   int64_t use = -1;       // last begun
   bool hasTile = false;
   MatrixRef contents; // null: never filled
-  MatrixRef diagonal; // one row; its notes count within diagonalNotes
+  // Of a cluster: what each block's copy has brought. Such copies may end
+  // before this block's own fill begins.
+  std::array<MatrixRef, 2> parts;
+  uint32_t landed = 0; // a bit a block
+  MatrixRef diagonal;  // one row; its notes count within diagonalNotes
   std::vector<NoteInfo> diagonalNotes;
   llvm::SmallVector<int64_t, 4> records;
 };
@@ -73,6 +80,7 @@ struct GpuSlot {
 struct GpuChannel {
   mlir::attn_gpu::ChannelOp op;
   int64_t block = 0; // of threads
+  int64_t cluster = 1;
   llvm::SmallVector<GpuSlot, 2> slots;
   int64_t nextFill = 0;                // for fills without a number
   std::array<int64_t, 3> skipped = {}; // uses that a group does not read
@@ -97,6 +105,7 @@ struct GpuChannel {
 struct GpuCopy {
   int64_t channel = 0, use = 0;
   MatrixRef contents;
+  int64_t part = 0; // of a cluster's blocks: whose copy it is
 };
 
 //===----------------------------------------------------------------------===//
@@ -203,12 +212,18 @@ private:
                                mlir::ValueRange records);
   llvm::LogicalResult meetReader(GpuState &state, mlir::Operation *op);
   void arrive(GpuState &state, int64_t channel, int64_t use, int64_t reader);
+  void copyToAll(GpuState &state, GpuCopy copy);
+  int64_t readerOf(const GpuChannel &channel, int64_t reader) const;
+  /// Of a cluster: whether the other block says which tile is next.
+  bool isTold() const { return block % 2 != 0; }
   llvm::LogicalResult meetRelease(GpuState &state,
                                   mlir::attn_gpu::ReleaseOp op);
   llvm::LogicalResult meetTurn(GpuState &state, mlir::attn_gpu::TurnOp op);
   bool isElsewhere(mlir::Operation *op) const;
   llvm::LogicalResult meetFetch(GpuState &state,
                                 mlir::attn_gpu::TileFetchOp op);
+  llvm::LogicalResult meetShare(GpuState &state,
+                                mlir::attn_gpu::TileShareOp op);
   void remember(uint64_t value);
   llvm::LogicalResult checkEnd(const GpuState &state);
 
@@ -275,7 +290,8 @@ private:
   int64_t firstProduct = 0;
   std::map<int64_t, GpuReading> readings; // by channel
   bool hasTurn = false;
-  int64_t told = 0; // tiles that the first loading warp has taken
+  int64_t told = 0;   // tiles that the first loading warp has taken
+  int64_t shared = 0; // tiles that the cluster's first block has shared
   uint64_t hash = 0;
 };
 
@@ -294,12 +310,16 @@ struct GpuState {
   int64_t counter = 0;           // of tiles
   // Of each block: the tiles that its first loading warp has taken.
   std::vector<std::vector<int64_t>> fetched;
+  // Of each block: the tiles that it, the first of a cluster, has shared.
+  std::vector<std::vector<int64_t>> shared;
   mlir::Operation *fetch = nullptr; // the last op that counted
   std::set<const void *> stored;    // first elements of stores
   uint64_t stores = 0;
 
   /// Ends the copy at a position.
   void land(size_t copy);
+  /// A channel of another block of the same cluster.
+  int64_t channelOf(int64_t block, int64_t channel) const;
 };
 
 } // namespace fovea

@@ -64,6 +64,7 @@ LogicalResult GpuRun::begin(ArrayRef<OnlineArgument> arguments) {
   first.turnHeld.resize(options.blocks);
   first.groups.resize(options.blocks);
   first.fetched.resize(options.blocks);
+  first.shared.resize(options.blocks);
   for (int64_t block = 0; block < options.blocks; ++block) {
     GpuCoroutine &kernel = first.kernels.emplace_back(options, block);
     if (failed(kernel.start(function, arguments)) ||
@@ -146,10 +147,15 @@ LogicalResult GpuRun::reportDeadlock(GpuState &state) {
 SmallVector<size_t> GpuRun::choices(const GpuState &state) const {
   SmallVector<size_t> result;
   size_t count = state.coroutines.size();
-  for (size_t i = 0; i < count; ++i)
-    if (!state.coroutines[i].ended() &&
-        state.coroutines[i].waitsFor(state).empty())
-      result.push_back(i);
+  for (size_t i = 0; i < count; ++i) {
+    const GpuCoroutine &coroutine = state.coroutines[i];
+    if (coroutine.ended() || !coroutine.waitsFor(state).empty())
+      continue;
+    if (options.eagerReaders && options.order == GpuOrder::Exhaustive &&
+        isa<WaitOp, RecordOp, ReleaseOp>(coroutine.nextOp()))
+      return {i};
+    result.push_back(i);
+  }
   for (size_t i = 0; i < state.copies.size(); ++i)
     result.push_back(count + i);
   return result;

@@ -242,23 +242,15 @@ static std::string explainFallback(StringRef schedule, PtxasFault fault) {
       .str();
 }
 
-/// The schedule of the caller, or the first one that spills no registers and
-/// whose products stay asynchronous. Several are assembled at once where the
-/// first one fails or looks like it.
-llvm::Expected<Artifact> fovea::compileProgramForGPU(const Program &program,
-                                                     const GPUTarget &target,
-                                                     StringRef schedule,
-                                                     bool perBatch) {
-  const Source source{program, target, perBatch};
-  llvm::SmallVector<std::string> schedules{schedule.str()};
-  if (leavesScheduleOpen(schedule) && target.ptxas)
-    llvm::append_range(schedules,
-                       getHopperFallbacks(program.valueDim.value_or(0),
-                                          program.blockMask, schedule));
+/// The first one that spills no registers and whose products stay asynchronous.
+/// Several are assembled at once where the first one fails or looks like it.
+static llvm::Expected<Artifact>
+compileFirst(const Source &source, llvm::ArrayRef<std::string> schedules) {
+  const GPUTarget &target = source.target;
   const auto width =
       static_cast<size_t>(std::clamp(ThreadPool::numThreads() + 1, 2, 4));
   auto isLeft = [&](size_t i) { return i + 1 < schedules.size(); };
-  auto begun = Attempt::start(source, schedule, isLeft(0));
+  auto begun = Attempt::start(source, schedules[0], isLeft(0));
   if (!begun)
     return begun.takeError();
   size_t ahead = !*begun || (*begun)->readsMuch() ? width - 1 : 0;
@@ -292,11 +284,31 @@ llvm::Expected<Artifact> fovea::compileProgramForGPU(const Program &program,
   if (failure)
     return makeError(failure->first, failure->second);
   // None of the others lowers.
-  auto only = Attempt::start(source, schedule, /*isLeft=*/false);
+  auto only = Attempt::start(source, schedules[0], /*isLeft=*/false);
   if (!only)
     return only.takeError();
   PtxasFault fault;
   return (*only)->finish(target, fault);
+}
+
+/// The schedule of the caller, or the first default that fits.
+llvm::Expected<Artifact> fovea::compileProgramForGPU(const Program &program,
+                                                     const GPUTarget &target,
+                                                     StringRef schedule,
+                                                     bool perBatch) {
+  llvm::SmallVector<std::string> schedules{schedule.str()};
+  if (leavesScheduleOpen(schedule) && target.ptxas)
+    llvm::append_range(schedules,
+                       getHopperFallbacks(program.valueDim.value_or(0),
+                                          program.blockMask, schedule));
+  return compileFirst({program, target, perBatch}, schedules);
+}
+
+llvm::Expected<Artifact>
+fovea::compileProgramInClusters(const Program &program, const GPUTarget &target,
+                                StringRef schedule) {
+  return compileFirst({program, target, /*perBatch=*/false},
+                      {schedule.str() + ",cluster=2", schedule.str()});
 }
 
 /// The first passes of addAttnToAttnGpuPasses.

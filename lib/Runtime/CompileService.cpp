@@ -4,6 +4,7 @@
 #include "fovea/Runtime/DiskCache.h"
 #include "fovea/Runtime/Error.h"
 #include "fovea/Target/CPU/JIT.h"
+#include "fovea/Target/NVVM/HopperModel.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/JSON.h"
@@ -26,7 +27,7 @@ std::string hashText(llvm::StringRef text) {
 std::string formName(KernelForm form) {
   return "i" + std::to_string(form.indexBits) + (form.exact ? "exact" : "") +
          (form.fewQueries ? "few" : "") + (form.paged ? "paged" : "") +
-         (form.perBatch ? "perbatch" : "");
+         (form.perBatch ? "perbatch" : "") + (form.cluster ? "cluster" : "");
 }
 
 /// Entries are two numbers, then texts behind their lengths.
@@ -323,8 +324,14 @@ std::string Kernel::targetName() const {
 }
 
 llvm::Expected<Artifact> Kernel::makeArtifact(KernelForm form) const {
-  return gpu ? compileProgramForGPU(program, *gpu, schedule, form.perBatch)
-             : compileProgram(program, *target, schedule, form);
+  if (!gpu)
+    return compileProgram(program, *target, schedule, form);
+  if (!form.cluster)
+    return compileProgramForGPU(program, *gpu, schedule, form.perBatch);
+  // By the schedule that the usual form, which has asked for this one, has
+  // become.
+  const Loaded *usual = loaded[0].load(std::memory_order_acquire);
+  return compileProgramInClusters(program, *gpu, usual->artifact.schedule);
 }
 
 llvm::Error Kernel::loadArtifact(Loaded &into) const {
@@ -406,6 +413,8 @@ llvm::Expected<KernelForm> Kernel::chooseGPUForm(const LaunchView &view) {
                  isAll(view.kvLengths, view.kvLength);
   KernelForm form;
   form.perBatch = !isWhole && (*usual)->getManifest().hasPerBatchForm;
+  form.cluster = isWhole && leavesScheduleOpen(schedule) &&
+                 (*usual)->prefersClusters(view);
   return form;
 }
 

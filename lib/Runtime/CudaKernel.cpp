@@ -35,7 +35,7 @@ static bool readsAddresses(const KernelManifest &manifest) {
            llvm::any_of(argument.strides, reads);
   };
   return reads(manifest.grid) || reads(manifest.workspace) ||
-         reads(manifest.scratch) ||
+         reads(manifest.scratch) || reads(manifest.inClusters) ||
          llvm::any_of(manifest.arguments, argumentReads) ||
          llvm::any_of(manifest.before,
                       [&](const KernelPrologue &kernel) {
@@ -221,6 +221,10 @@ llvm::Error CudaKernel::checkPromises(const LaunchView &view,
     if (!condition.holds.evaluate(values))
       return refuse(condition.sentence);
   return llvm::Error::success();
+}
+
+bool CudaKernel::prefersClusters(const LaunchView &view) const {
+  return manifest.inClusters.evaluate(makeValues(view, 1)) != 0;
 }
 
 llvm::Expected<int64_t> CudaKernel::getWorkspace(const LaunchView &view) const {

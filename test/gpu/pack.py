@@ -20,12 +20,12 @@ import sys
 import tarfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fovea_gpu import prototype
-from fovea_gpu.variants import PER_BATCH, VARIANTS
+from fovea_gpu.variants import CLUSTERS, PER_BATCH, VARIANTS
 
 LIMIT = 64 << 20
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,15 +84,20 @@ def fovea_entries(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
                     yield name, lambda a=arguments: compile_fovea(*a)
 
 
-def per_batch_entries(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
-    """Name and maker of each kernel that reads offsets and lengths."""
-    for variant, schedules in PER_BATCH.items():
-        for D in options.head_dims:
-            for dtype in options.dtypes:
-                lse = VARIANTS[variant].normalizer != "sigmoid"
-                arguments = (variant, dtype, D, schedules[D], lse)
-                name = f"{variant} D{D} {dtype} {schedules[D]}"
-                yield name, lambda a=arguments: compile_fovea(*a)
+def form_entries(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+    """Name and maker of each kernel of another form than the usual one."""
+    for form, variants in (("per_batch", PER_BATCH), ("cluster", CLUSTERS)):
+        for variant, schedules in variants.items():
+            for D in (D for D in options.head_dims if D in schedules):
+                for dtype in options.dtypes:
+                    lse = VARIANTS[variant].normalizer != "sigmoid"
+                    arguments = (variant, dtype, D, schedules[D], lse)
+                    name = f"{variant} D{D} {dtype} {schedules[D]}"
+                    yield name, lambda a=arguments, f=form: compile_form(f, *a)
+
+
+def compile_form(form: str, *arguments: Any) -> Entry:
+    return replace(compile_fovea(*arguments), params={"form": form})
 
 
 def prototype_entries(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
@@ -156,7 +161,7 @@ def main() -> int:
     options = parse_arguments()
     makers = [] if options.no_fovea else list(fovea_entries(options))
     if not options.no_fovea and not options.schedule:
-        makers += per_batch_entries(options)
+        makers += form_entries(options)
     makers += prototype_entries(options)
     entries, failed = [], 0
     for name, make in makers:

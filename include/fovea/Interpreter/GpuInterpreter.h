@@ -33,6 +33,10 @@ struct GpuOptions {
   /// Without data only control, channels and products in flight are followed:
   /// fragments hold nothing and no output is written.
   bool data = true;
+  /// Exhaustive order: what a warpgroup can wait for, read or give back it does
+  /// at once. Nothing that others do takes these from it, and they keep nothing
+  /// from others, so that orders differ in what fills, lands and is told alone.
+  bool eagerReaders = false;
   /// Exhaustive order: more states than this are an error.
   uint64_t maxStates = uint64_t(1) << 20;
   /// What `attn.size` gives; none: an error where it is met.

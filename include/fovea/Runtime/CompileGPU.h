@@ -39,6 +39,12 @@ llvm::Expected<Artifact> compileProgramForGPU(const Program &program,
                                               llvm::StringRef schedule,
                                               bool perBatch = false);
 
+/// The form whose blocks of threads load together, by the schedule of the usual
+/// one; where it does not fit into registers the usual one again.
+llvm::Expected<Artifact> compileProgramInClusters(const Program &program,
+                                                  const GPUTarget &target,
+                                                  llvm::StringRef schedule);
+
 /// The text of a level below "attn": "online", "target", "llvm", "asm" (PTX).
 llvm::Expected<std::string> printGPULevel(const Program &program,
                                           llvm::StringRef schedule,

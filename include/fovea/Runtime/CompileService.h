@@ -33,11 +33,13 @@ struct KernelForm {
   bool paged = false;
   /// Of a GPU: reads offsets and lengths.
   bool perBatch = false;
+  /// Of a GPU: blocks of threads load together.
+  bool cluster = false;
   unsigned index() const {
-    return (perBatch ? 16 : 0) + (paged ? 8 : 0) + (fewQueries ? 4 : 0) +
-           (indexBits == 64 ? 2 : 0) + (exact ? 1 : 0);
+    return (cluster ? 32 : 0) + (perBatch ? 16 : 0) + (paged ? 8 : 0) +
+           (fewQueries ? 4 : 0) + (indexBits == 64 ? 2 : 0) + (exact ? 1 : 0);
   }
-  static constexpr unsigned count = 32;
+  static constexpr unsigned count = 64;
 };
 
 /// What compiling gives and what the disk cache holds.
@@ -79,7 +81,7 @@ public:
   llvm::Expected<CudaKernel *> getCudaKernel(KernelForm form = {});
   /// The form that computes a call of a GPU's kernel, by its arguments.
   llvm::Expected<KernelForm> chooseGPUForm(const LaunchView &view);
-  /// The usual form, and the other one where it has been needed.
+  /// The usual form, and others where they have been needed.
   llvm::SmallVector<CudaKernel *, 2> getLoadedCudaKernels() const;
   llvm::Expected<std::string> getObject();
   /// "program", "attn", "online", "target", "llvm", "asm".

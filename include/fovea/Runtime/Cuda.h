@@ -94,6 +94,8 @@ public:
   /// Launches what was launched before, at other addresses; false where nothing
   /// with this key was.
   bool relaunch(const LaunchKey &key);
+  /// Whether a launch is for the form of the variant that runs in clusters.
+  bool prefersClusters(const LaunchView &view) const;
   /// Bytes of workspace that a launch uses.
   llvm::Expected<int64_t> getWorkspace(const LaunchView &view) const;
 

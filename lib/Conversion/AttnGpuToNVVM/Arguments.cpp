@@ -50,7 +50,8 @@ void KernelEmitter::addArgument(Type type, json::Object entry, Value *slot) {
 }
 
 /// Rows of one (batch, head) in boxes of 64 columns: {64, rows, D / 64, H, B}.
-void KernelEmitter::addMap(Value memref, int64_t rows, int64_t columns) {
+void KernelEmitter::addMap(Value memref, int64_t columns, int64_t boxRows,
+                           int64_t boxColumns) {
   auto [it, isNew] = tensorMaps.try_emplace(tensorNumber(memref));
   if (!isNew)
     return;
@@ -63,7 +64,7 @@ void KernelEmitter::addMap(Value memref, int64_t rows, int64_t columns) {
       {"sizes", json::Array{64, sizeOf(memref, 2), columns / 64,
                             sizeOf(memref, 1), "B"}},
       {"strides", json::Array{stride(2), 64, stride(1), stride(0)}},
-      {"box", json::Array{64, rows, columns / 64, 1, 1}}};
+      {"box", json::Array{64, boxRows, boxColumns / 64, 1, 1}}};
   addArgument(e.ptr, std::move(object), &it->second);
   name = tensorName(memref); // what the caller gave
   auto condition = [&](json::Value holds, const Twine &sentence) {
@@ -163,12 +164,14 @@ void KernelEmitter::collectArguments() {
   };
   func.walk([&](FillOp fill) {
     ChannelType type = fill.getChannel().getType();
-    addMap(source(fill.getView()), type.getRows(), type.getColumns());
+    addMap(source(fill.getView()), type.getColumns(), type.getPartRows(),
+           type.getPartColumns());
   });
   func.walk([&](StoreTileOp store) {
     Value memref = source(store.getView());
+    int64_t columns = store.getSource().getType().getColumns();
     if (store.getStaged())
-      addMap(memref, kGroupRows, store.getSource().getType().getColumns());
+      addMap(memref, columns, kGroupRows, columns);
     else
       addTensor(memref);
   });
@@ -213,11 +216,22 @@ void KernelEmitter::collectArguments() {
 /// so that all multiprocessors end at the same time.
 void KernelEmitter::describeSections() {
   bool isListed = findList().has_value();
-  json::Value all = json::Array{"mul", "B", "H"}, heads = 1, last = 1;
-  auto sized = [&](json::Value tiles) -> json::Value {
-    return json::Array{"section", all,
-                       json::Array{"ceildiv", "M", groups * kGroupRows},
-                       std::move(tiles)};
+  // A cluster's blocks have neighbouring heads: sections are of whole pairs.
+  json::Value all = json::Array{"mul", "B", "H"}, heads = cluster,
+              last = cluster;
+  // The smallest number of heads that have so many of something.
+  auto sectionOf = [&](json::Value ofHead, json::Value wanted) -> json::Value {
+    if (cluster == 1)
+      return json::Array{"section", all, std::move(ofHead), std::move(wanted)};
+    return json::Array{
+        "mul", cluster,
+        json::Array{"section", json::Array{"div", all, cluster},
+                    json::Array{"mul", cluster, std::move(ofHead)},
+                    std::move(wanted)}};
+  };
+  auto sized = [&](json::Value tiles) {
+    return sectionOf(json::Array{"ceildiv", "M", groups * kGroupRows},
+                     std::move(tiles));
   };
   // That run side by side on one multiprocessor.
   int64_t blocks = func->getAttrOfType<IntegerAttr>("attn_gpu.blocks").getInt();
@@ -228,9 +242,8 @@ void KernelEmitter::describeSections() {
     json::Value rest = json::Array{"sub", all, enough};
     json::Value rowBytes = json::Array{"mul", 2, json::Array{"add", "D", "E"}};
     if (!isListed)
-      heads = json::Array{"section", all,
-                          json::Array{"mul", "N", "Hk", std::move(rowBytes)},
-                          json::Array{"mul", "H", 1 << 24}};
+      heads = sectionOf(json::Array{"mul", "N", "Hk", std::move(rowBytes)},
+                        json::Array{"mul", "H", 1 << 24});
     last = json::Array{"add", enough, json::Array{"mod", rest, heads}};
   }
   addArgument(e.i32, json::Object{{"i32", std::move(heads)}}, &section);
@@ -246,6 +259,9 @@ void KernelEmitter::createFunction() {
                                     (func.getName() + "_kernel").str(), type);
   auto threads = func->getAttrOfType<IntegerAttr>("attn_gpu.threads").getInt();
   kernel->setAttr("nvvm.kernel", e.b.getUnitAttr());
+  if (cluster > 1)
+    kernel->setAttr("nvvm.cluster_dim",
+                    e.b.getDenseI32ArrayAttr({int32_t(cluster), 1, 1}));
   kernel->setAttr("nvvm.maxntid",
                   e.b.getDenseI32ArrayAttr({int32_t(threads), 1, 1}));
   auto blocks = func->getAttrOfType<IntegerAttr>("attn_gpu.blocks").getInt();
@@ -281,6 +297,24 @@ Value KernelEmitter::getSize(Value memref, unsigned dim) {
   return sizes.at({tensorNumber(memref), dim});
 }
 
+/// Measured: whether pairs of heads that share a key head are faster by loading
+/// its keys together. Score mods gain nothing; at D 64 a block waits for the
+/// other one more than it saves.
+bool KernelEmitter::gainsByClusters(ChannelType queries) {
+  return cluster == 1 && func->hasAttr("attn_gpu.shared_walks") &&
+         !readsBatches && !isScored && queries.getColumns() >= 128;
+}
+
+/// For which launches: where tiles are long, and enough for multiprocessors
+/// that take two at a time to end together.
+static json::Value inClusters(json::Value tiles) {
+  json::Value pairs = json::Array{
+      "eq", json::Array{"mod", "H", json::Array{"mul", 2, "Hk"}}, 0};
+  return json::Array{
+      "mul", std::move(pairs), json::Array{"le", 4096, "N"},
+      json::Array{"le", 1 << 18, json::Array{"mul", "D", std::move(tiles)}}};
+}
+
 /// docs/architecture.md, section 6.
 std::string KernelEmitter::manifest() {
   auto attr = [&](StringRef name) {
@@ -305,6 +339,17 @@ std::string KernelEmitter::manifest() {
   if (hasDeadRows)
     ofHead = json::Array{"add", std::move(ofHead), 1};
   json::Value tiles = json::Array{"mul", "B", "H", std::move(ofHead)};
+  // Multiprocessors that all blocks of clusters run on.
+  json::Value blocks = json::Array{"mul", "SM", attr("attn_gpu.blocks")};
+  if (cluster > 1) {
+    blocks = json::Array{"sub", blocks, json::Array{"mod", blocks, cluster}};
+    conditions.push_back(json::Object{
+        {"if",
+         json::Array{"eq",
+                     json::Array{"mod", "H", json::Array{"mul", cluster, "Hk"}},
+                     0}},
+        {"else", "q: a cluster takes an even number of heads a key head"}});
+  }
   conditions.push_back(
       json::Object{{"if", json::Array{"lt", tiles, 1 << 30}},
                    {"else", "q: more tiles than sm_90a kernels number"}});
@@ -329,8 +374,7 @@ std::string KernelEmitter::manifest() {
                             {"n", keys.getRows()}}},
       {"threads", attr("attn_gpu.threads")},
       {"shared_memory", attr("attn_gpu.shared_memory")},
-      {"grid", json::Array{"min", tiles,
-                           json::Array{"mul", "SM", attr("attn_gpu.blocks")}}},
+      {"grid", json::Array{"min", tiles, std::move(blocks)}},
       {"workspace", 256},
       {"conditions", std::move(conditions)},
       {"arguments", std::move(entries)}};
@@ -339,6 +383,8 @@ std::string KernelEmitter::manifest() {
     if (!findList())
       object["forms"] = json::Array{"per_batch"};
   }
+  if (gainsByClusters(queries))
+    object["in_clusters"] = inClusters(tiles);
   if (auto schedule = func->getAttrOfType<ScheduleAttr>("attn_gpu.schedule"))
     object["schedule"] =
         printHopperSchedule(schedule) + (readsBatches ? ",per_batch=1" : "");

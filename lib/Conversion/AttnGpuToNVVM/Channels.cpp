@@ -64,10 +64,11 @@ Value KernelEmitter::address(int64_t offset, Value slot, int64_t stride) {
   return e.add(base, e.mul(slot, stride));
 }
 
-void KernelEmitter::waitBarrier(Value barrier, Value phase) {
-  e.assembly("{\n.reg .pred p;\nWL:\n"
-             "mbarrier.try_wait.parity.shared::cta.b64 p, [$0], $1;\n"
-             "@p bra.uni WD;\nbra.uni WL;\nWD:\n}",
+void KernelEmitter::waitBarrier(Value barrier, Value phase, StringRef scope) {
+  e.assembly(("{\n.reg .pred p;\nWL:\nmbarrier.try_wait.parity" + scope +
+              ".shared::cta.b64 p, [$0], $1;\n"
+              "@p bra.uni WD;\nbra.uni WL;\nWD:\n}")
+                 .str(),
              "r,r,~{memory}", {barrier, phase});
 }
 
@@ -120,8 +121,29 @@ void KernelEmitter::byOne(StringRef instructions, StringRef constraints,
   e.assembly(text, (constraints + ",r,~{memory}").str(), all);
 }
 
-void KernelEmitter::startCopy(Value tile, Value map,
+/// A cluster's blocks copy a part each, to the same place in all of them.
+void KernelEmitter::startShare(ChannelType type, Value tile, Value map,
+                               Values place, Value full) {
+  int64_t bytes = type.getTileBytes() / type.getCluster();
+  tile = e.add(tile, loadRank * bytes);
+  if (type.halvesColumns())
+    place[2] = e.c(loadRank * type.getPartColumns() / 64);
+  else
+    place[1] = e.add(place[1], loadRank * type.getPartRows());
+  Values operands{tile, map};
+  llvm::append_range(operands, place);
+  operands.push_back(full);
+  operands.push_back(e.c((1 << type.getCluster()) - 1, e.b.getI16Type()));
+  byOne("@p cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::"
+        "complete_tx::bytes.multicast::cluster [$0], "
+        "[$1, {$2, $3, $4, $5, $6}], [$7], $8;",
+        "r,l,r,r,r,r,r,r,h", operands);
+}
+
+void KernelEmitter::startCopy(ChannelType type, Value tile, Value map,
                               ArrayRef<Value> coordinates, Value full) {
+  if (type.getCluster() > 1)
+    return startShare(type, tile, map, Values(coordinates), full);
   Values operands{tile, map};
   llvm::append_range(operands, coordinates);
   operands.push_back(full);
@@ -180,14 +202,14 @@ LogicalResult KernelEmitter::emitFill(FillOp op) {
   if (!hasDiagonal) {
     byOne("@p mbarrier.arrive.expect_tx.shared::cta.b64 _, [$0], $1;", "r,r",
           {full, bytes});
-    startCopy(tile, map, *place, full);
+    startCopy(channel.type, tile, map, *place, full);
     releaseForOthers(op, slot);
     return success();
   }
   // The copy is on its way before the values are there.
   byOne("@p mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [$0], $1;", "r,r",
         {full, bytes});
-  startCopy(tile, map, *place, full);
+  startCopy(channel.type, tile, map, *place, full);
   Value base =
       address(channel.diagonals, slot, channel.type.getDiagonalBytes());
   base = e.add(base, e.shl(lane, 2));
@@ -304,9 +326,20 @@ void KernelEmitter::emitDiagonalRead(DiagonalReadOp op) {
 void KernelEmitter::emitRelease(ReleaseOp op) {
   ChannelInfo &channel = channels[op.getChannel()];
   auto [slot, phase] = slotAndPhase(channel, known[op.getUse()].value);
-  e.assembly("{\n.reg .pred p;\nsetp.eq.s32 p, $1, 0;\n"
-             "@p mbarrier.arrive.shared::cta.b64 _, [$0];\n}",
-             "r,r,~{memory}", {address(channel.empty, slot, 8), lane});
+  Value empty = address(channel.empty, slot, 8);
+  if (channel.type.getCluster() == 1) {
+    e.assembly("{\n.reg .pred p;\nsetp.eq.s32 p, $1, 0;\n"
+               "@p mbarrier.arrive.shared::cta.b64 _, [$0];\n}",
+               "r,r,~{memory}", {empty, lane});
+    return;
+  }
+  // One lane tells this block, one the other. Said with .release.cluster it
+  // would be a fence of all memory; the reads of the tile have ended.
+  e.assembly("{\n.reg .pred p, q;\n.reg .b32 a;\nsetp.eq.s32 p, $1, 0;\n"
+             "setp.eq.s32 q, $1, 1;\nadd.u32 a, $0, $2;\n"
+             "@p mbarrier.arrive.shared::cta.b64 _, [$0];\n"
+             "@q mbarrier.arrive.shared::cluster.b64 _, [a];\n}",
+             "r,r,r,~{memory}", {empty, lane, peer});
 }
 
 /// Named barriers 1 … groups: a group's own turn.
@@ -344,6 +377,10 @@ void KernelEmitter::emitFetch(TileFetchOp op) {
         e.i32));
     return;
   }
+  if (loadRank != 0) { // is told by the op that shares it
+    known[op] = scalars.index(e.c(0));
+    return;
+  }
   Value taken;
   if (loadsByWarp) {
     taken = e.assembly1("{\n.reg .pred p;\nsetp.eq.s32 p, $2, 0;\n"
@@ -356,17 +393,43 @@ void KernelEmitter::emitFetch(TileFetchOp op) {
     taken = e.assembly1("atom.global.add.u32 $0, [$1], 1;", "=r,l,~{memory}",
                         counter, e.i32);
   }
-  Value next = e.add(taken, gridSize());
+  Value next = e.add(e.mul(taken, op.getCluster()), gridSize());
   known[op] = scalars.index(next);
   if (loadWarps > 1)
     byOne("@p st.volatile.shared.v2.b32 [$0], {$1, $2};", "r,r,r",
           {toldTile(op), next, known[op.getNumber()].value});
   Value tiles = known[op.getTiles()].value;
+  int64_t cluster = op.getCluster();
   // `taken` itself would be one register more during the loop.
-  afterFetch = [this, next, tiles] {
+  afterFetch = [this, next, tiles, cluster] {
     e.assembly("{\n.reg .pred p;\nsetp.eq.u32 p, $1, $2;\n"
                "@p st.global.b32 [$0], 0;\n}",
                "l,r,r,~{memory}",
-               {counter, next, e.add(e.add(tiles, -1), gridSize())});
+               {counter, next, e.add(e.add(tiles, -cluster), gridSize())});
   };
+}
+
+/// The first block of a cluster writes what it has taken to the other one's
+/// memory, whose barrier says so.
+void KernelEmitter::emitShare(TileShareOp op) {
+  int64_t offset =
+      func->getAttrOfType<IntegerAttr>("attn_gpu.shared_tiles").getInt();
+  Value number = e.add(known[op.getNumber()].value, -1);
+  auto [slot, phase] = placeInRing(kSharedTiles, number);
+  Value barrier = address(offset, slot, kSharedTileBytes);
+  if (loadRank == 0) {
+    Value fetched = known[op.getFetched()].value;
+    byOne("{\n.reg .b32 a;\nmapa.shared::cluster.u32 a, $0, 1;\n"
+          "@p st.async.shared::cluster.mbarrier::complete_tx::bytes.b32 "
+          "[a+8], $1, [a];\n}",
+          "r,r", {barrier, fetched});
+    known[op] = scalars.index(fetched);
+    return;
+  }
+  byOne("@p mbarrier.arrive.expect_tx.shared::cta.b64 _, [$0], 4;", "r",
+        barrier);
+  waitBarrier(barrier, phase, ".acquire.cluster");
+  Value first = e.assembly1("ld.shared.b32 $0, [$1+8];", "=r,r,~{memory}",
+                            barrier, e.i32);
+  known[op] = scalars.index(e.add(first, 1));
 }

@@ -12,6 +12,9 @@ KernelEmitter::KernelEmitter(func::FuncOp func, SpecializeOp specialize)
   auto roles = llvm::to_vector(specialize.getBody().getOps<RoleOp>());
   loadWarps = getLoadWarps(roles[0]);
   groups = roles[1].getGroups();
+  roles[0].walk([&](FillOp fill) {
+    cluster = std::max(cluster, fill.getChannel().getType().getCluster());
+  });
   specialize.walk([&](MaskOp op) { isMasked |= !op.getBody().empty(); });
   specialize.walk([&](MapOp op) {
     isScored |= llvm::any_of(op->getUsers(), [](Operation *user) {
@@ -166,28 +169,63 @@ LogicalResult KernelEmitter::emitPrologue() {
     if (!isa<ChannelOp, online::ViewOp>(op) && failed(emitScalar(&op)))
       return failure();
   }
-  int64_t told = 0;
-  if (loadWarps > 1)
-    told = func->getAttrOfType<IntegerAttr>("attn_gpu.told").getInt();
-  e.when(e.icmp(LLVM::ICmpPredicate::eq, tid, e.c(0)), [&] {
-    for (auto channel : func.getBody().front().getOps<ChannelOp>()) {
-      ChannelInfo &info = channels[channel.getChannel()];
-      auto init = [&](int64_t barrier, int64_t count, int64_t arrivals) {
-        for (int64_t i = 0; i < count; ++i)
-          e.assembly("mbarrier.init.shared::cta.b64 [$0], $1;", "r,r,~{memory}",
-                     {e.add(smem, barrier + 8 * i), e.c(arrivals)});
-      };
-      init(info.full, info.fullBarriers, 1);
-      init(info.empty, info.type.getStages(), 4 * groups);
+  e.when(e.icmp(LLVM::ICmpPredicate::eq, tid, e.c(0)), [&] { initBarriers(); });
+  if (cluster > 1)
+    e.assembly("barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;",
+               "~{memory}", {});
+  else
+    NVVM::Barrier0Op::create(e.b, e.loc);
+  return success();
+}
+
+/// What one thread does before all others begin.
+void KernelEmitter::initBarriers() {
+  auto place = [&](StringRef name) {
+    return func->getAttrOfType<IntegerAttr>(name).getInt();
+  };
+  auto init = [&](int64_t barrier, int64_t count, int64_t arrivals,
+                  int64_t stride = 8) {
+    for (int64_t i = 0; i < count; ++i)
+      e.assembly("mbarrier.init.shared::cta.b64 [$0], $1;", "r,r,~{memory}",
+                 {e.add(smem, barrier + stride * i), e.c(arrivals)});
+  };
+  for (auto channel : func.getBody().front().getOps<ChannelOp>()) {
+    ChannelInfo &info = channels[channel.getChannel()];
+    init(info.full, info.fullBarriers, 1);
+    init(info.empty, info.type.getStages(),
+         4 * groups * info.type.getCluster());
+  }
+  if (cluster > 1)
+    init(place("attn_gpu.shared_tiles"), kSharedTiles, 1, kSharedTileBytes);
+  for (int64_t i = 0; loadWarps > 1 && i < kToldTiles; ++i)
+    e.assembly("st.shared.v2.b32 [$0], {$1, $1};", "r,r,~{memory}",
+               {e.add(smem, place("attn_gpu.told") + 8 * i), e.c(0)});
+  e.assembly("fence.mbarrier_init.release.cluster;", "~{memory}", {});
+  for (auto &[number, map] : tensorMaps)
+    e.assembly("prefetch.tensormap [$0];", "l,~{memory}", map);
+}
+
+Value KernelEmitter::clusterRank() {
+  return e.intrinsic("llvm.nvvm.read.ptx.sreg.cluster.ctarank", e.i32, {});
+}
+
+/// The same program for each block of a cluster: what differs are constants, as
+/// registers are scarce here.
+LogicalResult KernelEmitter::emitRanks(RoleOp role) {
+  for (loadRank = 0; loadRank < cluster; ++loadRank) {
+    Block *others = loadRank + 1 < cluster ? e.block() : nullptr;
+    if (others) {
+      Block *mine = e.block();
+      e.condBr(e.icmp(LLVM::ICmpPredicate::eq, clusterRank(), e.c(loadRank)),
+               mine, {}, others, {});
+      e.enter(mine);
     }
-    for (int64_t i = 0; loadWarps > 1 && i < kToldTiles; ++i)
-      e.assembly("st.shared.v2.b32 [$0], {$1, $1};", "r,r,~{memory}",
-                 {e.add(smem, told + 8 * i), e.c(0)});
-    e.assembly("fence.mbarrier_init.release.cluster;", "~{memory}", {});
-    for (auto &[number, map] : tensorMaps)
-      e.assembly("prefetch.tensormap [$0];", "l,~{memory}", map);
-  });
-  NVVM::Barrier0Op::create(e.b, e.loc);
+    if (failed(emitBlock(role.getBody().front())))
+      return failure();
+    LLVM::ReturnOp::create(e.b, e.loc, ValueRange());
+    if (others)
+      e.enter(others);
+  }
   return success();
 }
 
@@ -201,9 +239,8 @@ LogicalResult KernelEmitter::emitLoader(RoleOp role) {
                     : e.icmp(LLVM::ICmpPredicate::eq, tid, e.c(32 * loadWarp));
     e.condBr(loads, mine, {}, others, {});
     e.enter(mine);
-    if (failed(emitBlock(role.getBody().front())))
+    if (failed(emitRanks(role)))
       return failure();
-    LLVM::ReturnOp::create(e.b, e.loc, ValueRange());
     e.enter(others);
   }
   LLVM::ReturnOp::create(e.b, e.loc, ValueRange());
@@ -224,6 +261,12 @@ LogicalResult KernelEmitter::emitRole(RoleOp role) {
   column = e.shl(e.land(lane, 3), 1);
   row =
       e.add(e.add(e.mul(group, kGroupRows), e.mul(warp, 16)), e.lshr(lane, 2));
+  if (cluster > 1) {
+    Value other = e.lxor(clusterRank(), e.c(1));
+    peer = e.assembly1("mapa.shared::cluster.u32 $0, $1, $2;", "=r,r,r",
+                       {smem, other}, e.i32, /*sideEffects=*/false);
+    peer = e.sub(peer, smem);
+  }
   for (auto channel : func.getBody().front().getOps<ChannelOp>()) {
     ChannelInfo &info = channels[channel.getChannel()];
     Value address = e.add(smem, info.tiles);
@@ -244,6 +287,11 @@ LogicalResult KernelEmitter::emitRole(RoleOp role) {
     return failure();
   if (staged)
     e.assembly("cp.async.bulk.wait_group 0;", "~{memory}", {});
+  // A block stays until the other one is done with its memory; loading threads,
+  // which count no more once they have ended, have waited for all that comes.
+  if (cluster > 1)
+    e.assembly("barrier.cluster.arrive;\nbarrier.cluster.wait;", "~{memory}",
+               {});
   LLVM::ReturnOp::create(e.b, e.loc, ValueRange());
   return success();
 }
@@ -283,6 +331,7 @@ LogicalResult KernelEmitter::emit(Operation *op) {
       .Case<ReleaseOp>(with(&KernelEmitter::emitRelease))
       .Case<TurnOp>(with(&KernelEmitter::emitTurn))
       .Case<TileFetchOp>(with(&KernelEmitter::emitFetch))
+      .Case<TileShareOp>(with(&KernelEmitter::emitShare))
       .Case<MmaStartOp>(with(&KernelEmitter::emitStart))
       .Case<AwaitOp>(with(&KernelEmitter::emitAwait))
       .Case<ConvertOp>(with(&KernelEmitter::emitConvert))

@@ -69,7 +69,8 @@ private:
   std::string tensorName(Value memref);
   bool hasLseArgument();
   llvm::json::Value sizeOf(Value memref, unsigned dim);
-  void addMap(Value memref, int64_t rows, int64_t columns);
+  void addMap(Value memref, int64_t columns, int64_t boxRows,
+              int64_t boxColumns);
   void addTensor(Value memref);
   void addSize(Value memref, unsigned dim);
   bool isPerBatch(Value memref);
@@ -78,6 +79,7 @@ private:
   Value getPointer(Value memref) override;
   Value getStride(Value memref, unsigned dim) override;
   Value getSize(Value memref, unsigned dim) override;
+  bool gainsByClusters(ChannelType queries);
   std::string manifest();
 
   // Lists.cpp
@@ -109,6 +111,9 @@ private:
 
   // Kernel.cpp: the frame and control flow.
   LogicalResult emitPrologue();
+  void initBarriers();
+  Value clusterRank();
+  LogicalResult emitRanks(RoleOp role);
   LogicalResult emitRole(RoleOp role);
   LogicalResult emitLoader(RoleOp role);
   LogicalResult emitBlock(Block &block);
@@ -129,12 +134,14 @@ private:
   std::pair<Value, Value> slotAndPhase(ChannelInfo &channel, Value use);
   std::pair<Value, Value> fullBarrier(ChannelInfo &channel, Value use);
   Value address(int64_t offset, Value slot, int64_t stride);
-  void waitBarrier(Value barrier, Value phase);
+  void waitBarrier(Value barrier, Value phase, StringRef scope = "");
   LogicalResult emitFill(FillOp op);
   void writeRecords(ChannelInfo &channel, Value slot, ValueRange records);
   void releaseForOthers(FillOp op, Value slot);
-  void startCopy(Value tile, Value map, ArrayRef<Value> coordinates,
-                 Value full);
+  void startCopy(ChannelType type, Value tile, Value map,
+                 ArrayRef<Value> coordinates, Value full);
+  void startShare(ChannelType type, Value tile, Value map, Values place,
+                  Value full);
   FailureOr<Values> evaluateDiagonal(FillOp op);
   void emitDiagonalRead(DiagonalReadOp op);
   void byOne(StringRef instructions, StringRef constraints,
@@ -145,6 +152,7 @@ private:
   void emitRelease(ReleaseOp op);
   void emitTurn(TurnOp op);
   void emitFetch(TileFetchOp op);
+  void emitShare(TileShareOp op);
   Value toldTile(TileFetchOp op);
   Value gridSize();
   FailureOr<Values> coordinates(Operation *op, online::ViewOp view, Value row,
@@ -194,12 +202,16 @@ private:
   DenseMap<Value, Scalar> known;
   DenseMap<Value, ChannelInfo> channels;
   int64_t groups;
+  /// Blocks of threads that load together.
+  int64_t cluster = 1;
   /// Chains of a row's maximum: fewer registers, or shorter.
   size_t maximumChains = 4;
   /// Whether a warp loads, and not one thread: some tiles have a diagonal.
   bool loadsByWarp = false;
   /// Warps that share out the fills, and whose code is being emitted.
   int64_t loadWarps = 1, loadWarp = 0;
+  /// Which block of a cluster that code is for.
+  int64_t loadRank = 0;
   /// A kernel that runs before has an op that this target has not.
   bool prologueFailed = false;
 
@@ -224,6 +236,8 @@ private:
 
   // Of the thread.
   Value smem, tid, lane, warp, group, column, row;
+  /// In a cluster: how far the other block's shared memory is from its own.
+  Value peer;
   /// The reset of the tile counter, delayed until after the loop that the
   /// fetch runs beside.
   std::function<void()> afterFetch;

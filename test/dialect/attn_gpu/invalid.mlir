@@ -945,3 +945,80 @@ func.func @c37(%c: !channel, %v: !view, %i: index) {
   attn_gpu.fill %c[%i], %v[%i] warp 4 : !channel, !view
   return
 }
+
+// -----
+
+// C1
+// expected-error @+1 {{cluster must be 1 or 2, got 3}}
+func.func private @c1_cluster() attributes {s = #attn_gpu.schedule<groups = 2, n = 64, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true cluster = 3>}
+
+// -----
+
+// C1
+// expected-error @+1 {{own_rows takes no clusters}}
+func.func private @c1_own_clusters() attributes {s = #attn_gpu.schedule<groups = 2, n = 64, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true own_rows = true cluster = 2>}
+
+// -----
+
+// T6
+// expected-error @+1 {{cluster must be 1 or 2, got 0}}
+func.func private @t6_cluster(!attn_gpu.channel<64x64xbf16, stages = 2, records = 0 cluster = 0>)
+
+// -----
+
+// T6
+// expected-error @+1 {{a channel of a cluster has a multiple of 16 rows, got 40}}
+func.func private @t6_halves(!attn_gpu.channel<40x64xbf16, stages = 2, records = 0 cluster = 2>)
+
+// -----
+
+// C39
+func.func @c39(%n: index) -> index {
+  // expected-error @+1 {{cluster must be 1 or 2, got 4}}
+  %t = attn_gpu.tile.fetch of %n cluster 4
+  return %t : index
+}
+
+// -----
+
+// C39
+func.func @c39_alone(%n: index) -> index {
+  // expected-error @+1 {{of a cluster is shared once and used by nothing else}}
+  %t = attn_gpu.tile.fetch of %n cluster 2
+  return %t : index
+}
+
+// -----
+
+// C40
+func.func @c40(%n: index) -> index {
+  // expected-error @+1 {{takes the tile of a 'tile.fetch' of a cluster}}
+  %u = attn_gpu.tile.share %n number %n
+  return %u : index
+}
+
+// -----
+
+// C40
+func.func @c40_fetch(%n: index) -> index {
+  %t = attn_gpu.tile.fetch of %n
+  // expected-error @+1 {{takes the tile of a 'tile.fetch' of a cluster}}
+  %u = attn_gpu.tile.share %t number %n
+  return %u : index
+}
+
+// -----
+
+// C21
+func.func @c21_share(%n: index) {
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) {
+    }
+    attn_gpu.role mma groups(2) {
+      // expected-error @+1 {{does not belong to role mma}}
+      %t = attn_gpu.tile.fetch of %n cluster 2
+      %u = attn_gpu.tile.share %t number %n
+    }
+  }
+  return
+}

@@ -195,3 +195,23 @@ func.func @diagonal_roles(%k: !memref, %t: !table, %n: index) {
   }
   return
 }
+
+// CHECK-LABEL: func @clusters
+// CHECK-SAME: staged = true cluster = 2>
+func.func @clusters(%n: index) attributes {s = #attn_gpu.schedule<groups = 2, n = 64, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true cluster = 2>} {
+  // CHECK: attn_gpu.channel "k" : !attn_gpu.channel<128x64xbf16, stages = 2, records = 0 cluster = 2>
+  %k = attn_gpu.channel "k" : !attn_gpu.channel<128x64xbf16, stages = 2, records = 0 cluster = 2>
+  // CHECK: attn_gpu.channel "b" : !attn_gpu.channel<128x64xbf16, stages = 2, records = 0, diagonal = 128 cluster = 2>
+  %b = attn_gpu.channel "b" : !attn_gpu.channel<128x64xbf16, stages = 2, records = 0, diagonal = 128 cluster = 2>
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) {
+      // CHECK: %[[T:.*]] = attn_gpu.tile.fetch of %{{.*}} cluster 2
+      %t = attn_gpu.tile.fetch of %n cluster 2
+      // CHECK: attn_gpu.tile.share %[[T]] number %{{.*}}
+      %u = attn_gpu.tile.share %t number %n
+    }
+    attn_gpu.role mma groups(2) {
+    }
+  }
+  return
+}

@@ -36,6 +36,15 @@ _LOOSE_SHAPES = (
 )
 
 
+#: Of kernels whose blocks of threads come in pairs.
+_PAIR_SHAPES = (
+    Shape(1, 2, 1, 1, 1),
+    Shape(3, 2, 1, 129, 127),
+    Shape(2, 6, 1, 256, 384),
+    Shape(5, 8, 4, 700, 1500, "bshd"),
+    Shape(1, 32, 8, 4096, 4096),
+)
+
 #: Of kernels that read offsets and lengths.
 _RAGGED_SHAPES = (
     Shape(3, 2, 2, 64, 64, ragged=True),
@@ -57,6 +66,7 @@ def fits(kernel: Kernel, shape: Shape) -> bool:
         return False
     return (
         (kernel.reads_batches or not shape.ragged)
+        and shape.H % (kernel.cluster * shape.Hk) == 0
         and (square or not limits.get("square"))
         and (shape.layout == "bhsd" or not limits.get("contiguous"))
         and shape.M % multiple == 0
@@ -67,6 +77,7 @@ def fits(kernel: Kernel, shape: Shape) -> bool:
 def check_shapes(kernel: Kernel, quick: bool = False) -> list[Shape]:
     """The shapes within a kernel's limits, small ones of a kind first."""
     whole = _SHAPES[3:9] if kernel.reads_batches else _SHAPES
-    shapes = whole + _LOOSE_SHAPES + _RAGGED_SHAPES
+    pairs = _PAIR_SHAPES if kernel.cluster > 1 else ()
+    shapes = whole + pairs + _LOOSE_SHAPES + _RAGGED_SHAPES
     found = [shape for shape in shapes if fits(kernel, shape)]
     return found[:: max(1, len(found) // 3)] if quick else found

@@ -106,7 +106,8 @@ class Kernel:
 
     Attributes
     ----------
-    variant, params : the attention variant by name (variants.py), its numbers
+    variant : the attention variant by name (variants.py)
+    params : "form", where it is another than the usual one
     kind : "fovea" or "prototype"
     limits : what launches must meet: square, contiguous, multiple (of M and N)
     captures : how captures are handed over, where not as they are
@@ -137,6 +138,23 @@ class Kernel:
     def reads_batches(self) -> bool:
         """Whether it takes offsets and lengths."""
         return any("per_batch" in x for x in self.manifest["arguments"])
+
+    @property
+    def cluster(self) -> int:
+        """Blocks of threads that load together, a head each."""
+        schedule = str(self.manifest.get("schedule", ""))
+        settings = dict(x.split("=") for x in schedule.split(",") if "=" in x)
+        return int(settings.get("cluster", 1))
+
+    @property
+    def is_cluster_form(self) -> bool:
+        """Whether it stands beside a usual form, whose manifest says when."""
+        return self.params.get("form") == "cluster"
+
+    def prefers_clusters(self, sizes: dict[str, int]) -> bool:
+        """Whether a launch takes the form that runs in clusters instead."""
+        expr = self.manifest.get("in_clusters", 0)
+        return evaluate(expr, LaunchValues(sizes, {})) != 0
 
     def failed_condition(self, values: LaunchValues) -> str | None:
         """The sentence of the first condition that a launch does not meet."""

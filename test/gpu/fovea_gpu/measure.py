@@ -64,6 +64,25 @@ def _fits(kernel: Kernel, shape: Shape) -> bool:
     return shape.M % multiple == 0 and shape.N % multiple == 0
 
 
+def _as_launched(kernels: Sequence[Kernel], shape: Shape) -> list[Kernel]:
+    """One of a variant's two forms: the one that a launch takes."""
+    sizes = {name: getattr(shape, name) for name in ("B", "H", "Hk", "M", "N")}
+
+    def names(found: Iterable[Kernel]) -> set[tuple[str, str]]:
+        return {(k.variant, k.dtype) for k in found}
+
+    preferring = names(k for k in kernels if k.prefers_clusters(sizes))
+    forms = names(k for k in kernels if k.is_cluster_form)
+
+    def is_taken(kernel: Kernel) -> bool:
+        taken = (kernel.variant, kernel.dtype) in preferring & forms
+        if kernel.is_cluster_form:
+            return taken
+        return not (taken and kernel.prefers_clusters(sizes))
+
+    return [kernel for kernel in kernels if is_taken(kernel)]
+
+
 def make_groups(
     kernels: Sequence[Kernel], only: Iterable[str] = (), quick: bool = False
 ) -> list[Group]:
@@ -77,6 +96,7 @@ def make_groups(
             for k in kernels
             if k.head_dim == D and _fits(k, shape) and not k.reads_batches
         ]
+        fitting = _as_launched(fitting, shape)
         found = dict.fromkeys((k.variant, k.dtype) for k in fitting)
         for variant, dtype in found:
             if names and variant not in names:

@@ -10,7 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["PER_BATCH", "VARIANTS", "Blocks", "Variant", "count_kept", "count_visited"]
+__all__ = [
+    "CLUSTERS",
+    "PER_BATCH",
+    "VARIANTS",
+    "Blocks",
+    "Variant",
+    "count_kept",
+    "count_visited",
+]
 
 Captures = dict[str, Any]
 
@@ -413,6 +421,14 @@ PER_BATCH: dict[str, dict[int, str]] = {
     )
 }
 PER_BATCH["window200"][64] = "groups=2,pin=0,per_batch=1"
+
+#: Variants that are also compiled for pairs of blocks of threads.
+CLUSTERS: dict[str, dict[int, str]] = {
+    name: dict.fromkeys((64, 128, 256), "cluster=2")
+    for name in ("noop", "causal", "alibi_causal", "window200")
+}
+CLUSTERS["window200"][64] = "groups=1,pin=0,cluster=2"
+CLUSTERS["table_causal"] = {128: "n=112,pin=0,cluster=2", 256: "cluster=2"}
 
 
 Given = tuple["Blocks | None", Captures]

@@ -183,3 +183,67 @@ def test_the_bars_of_costs(
     gpu_cost.print_bars({"compile": compiling, "launch_c": {"median_us": 6.0}})
     said = [line.split()[-1] for line in capsys.readouterr().out.splitlines()]
     assert said == ["holds", "MISSED", "MISSED"]
+
+
+CLUSTERS = """
+import ctypes, json, os
+from fovea._lib import native
+
+log = []
+def launch(kernel, batch, heads, key_heads, rows, lengths=None):
+    def tensor(number, h):
+        strides = (h * rows * 128, rows * 128, 128, 1)
+        return (4096 * number, "bf16", (batch, h, rows, 128), strides)
+    q, k, v = tensor(1, heads), tensor(2, key_heads), tensor(3, key_heads)
+    kernel.launch([q], [k], v, q, None, [], [0.1], None, None, None,
+                  lengths and [lengths] * batch, None, None, 0, 7)
+
+def compile(schedule):
+    return native().compile(
+        "attention causal { mask = kv <= q }", kind="attn", dtype="bf16",
+        head_dim=128, target="cuda", schedule=schedule,
+    )[0]
+
+kernel = compile(None)
+launch(kernel, 2, 32, 8, 4096)
+launch(kernel, 2, 32, 8, 4096)
+launch(kernel, 2, 32, 32, 4096)
+launch(kernel, 2, 30, 10, 4096)
+launch(kernel, 1, 32, 8, 4096)
+launch(kernel, 8, 32, 8, 2048)
+launch(kernel, 2, 32, 8, 4096, lengths=4095)
+launch(compile("groups=2"), 2, 32, 8, 4096)
+pairs = compile("cluster=2")
+launch(pairs, 1, 2, 1, 100)
+try:
+    launch(pairs, 1, 3, 1, 100)
+except Exception as error:
+    refused = f"{type(error).__name__}: {error}"
+driver = ctypes.CDLL(os.environ["FOVEA_LIBCUDA"])
+log = (ctypes.c_char * 65536).in_dll(driver, "fakeLog").value.decode()
+launches = [line for line in log.splitlines() if line.startswith("launch")]
+manifests = [json.loads(one.info())["manifest"] for one in (kernel, pairs)]
+print(json.dumps([launches, refused, [m["shared_memory"] for m in manifests]]))
+"""
+
+
+def test_heads_of_a_key_head_in_clusters() -> None:
+    settings = {"FOVEA_LIBCUDA": str(DRIVER), "FOVEA_CACHE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", CLUSTERS],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **settings},
+    )
+    assert done.returncode == 0, done.stderr
+    launches, refused, memory = json.loads(done.stdout)
+    assert memory[0] < memory[1]
+    taken = [int(line.split()[4]) for line in launches]
+    # Pairs of heads, tiles and keys enough; not what a schedule is given for.
+    usual, pairs = memory
+    assert taken[:6] == [pairs, pairs, usual, usual, usual, usual]
+    assert taken[6] not in memory and taken[7:] == [usual, pairs]
+    grids = [int(line.split()[1].split("x")[0]) for line in launches]
+    assert grids == [132] * 8 + [2]
+    rule = "q: a cluster takes an even number of heads a key head"
+    assert refused == f"ValueError: {rule}"

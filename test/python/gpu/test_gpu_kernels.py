@@ -21,7 +21,7 @@ import properties  # noqa: E402
 from fovea_gpu.call import Shape  # noqa: E402
 from fovea_gpu.dry_run import describe_launch  # noqa: E402
 from fovea_gpu.manifest import Kernel  # noqa: E402
-from fovea_gpu.variants import PER_BATCH, VARIANTS  # noqa: E402
+from fovea_gpu.variants import CLUSTERS, PER_BATCH, VARIANTS  # noqa: E402
 
 from fovea._lib import config, native  # noqa: E402
 from fovea.errors import CompileError  # noqa: E402
@@ -129,6 +129,29 @@ def test_kernels_that_read_offsets_and_lengths(
     # One tile more a head, for the rows behind a length.
     tiles = -(-257 // manifest["tile"]["m"]) + 1
     assert launch["grid"] == min(132, 3 * 2 * tiles)
+
+
+@pytest.mark.parametrize(
+    ("variant", "D"), [(v, D) for v, by_dim in CLUSTERS.items() for D in by_dim]
+)
+def test_kernels_in_clusters(variant: str, D: int, tmp_path: Path) -> None:
+    manifest, cubin = compiled(variant, D, "bf16", CLUSTERS[variant][D])
+    assert manifest["schedule"].endswith(",cluster=2")
+    code = measured(cubin, tmp_path)
+    assert code["hazards"] == [] and code["local_accesses"] == 0
+    # A fence of all memory stands where a kernel begins and where it ends.
+    assert not any("MEMBAR" in loop["histogram"] for loop in code["loops"])
+    if variant in ("noop", "causal"):
+        assert code["loops"][0]["r2ur"] == 0
+    kernel = Kernel("kernel", manifest, tmp_path / "kernel.cubin", variant)
+    assert kernel.cluster == 2
+    m = manifest["tile"]["m"]
+    for heads, rows in ((2, 1), (8, 5000)):
+        launch = describe_launch(kernel, Shape(1, heads, 1, rows, 129))
+        most = 264 if manifest["threads"] == 256 else 132
+        assert launch["grid"] == min(most, heads * -(-rows // m))
+    with pytest.raises(ValueError, match="an even number of heads a key head"):
+        describe_launch(kernel, Shape(1, 3, 1, 1, 129))
 
 
 @pytest.fixture(scope="session")
@@ -415,11 +438,16 @@ def test_a_compiled_kernel_is_launched_on_a_device_alone() -> None:
         ("block_kv=0", "block_kv must be a multiple of 64, got 0"),
         ("block_q=64", "block_q and block_kv are for kernels with a block mask"),
         ("staged=1,per_batch=1", "per_batch=1 takes staged=0, got staged=1"),
+        ("cluster=4", "cluster must be 1 or 2, got 4"),
+        (
+            "cluster=2,per_batch=1",
+            "cluster=2 takes whole sequences without a block mask",
+        ),
         (
             "m=64",
             "a schedule of sm_90a has groups, n, stages, q_stages, ping_pong, pin,"
-            " staged, branch, own_rows, per_batch, block_q and block_kv, numbers, got"
-            " 'm=64'",
+            " staged, branch, own_rows, per_batch, cluster, block_q and block_kv,"
+            " numbers, got 'm=64'",
         ),
         (
             "stages=8,n=256",

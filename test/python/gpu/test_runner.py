@@ -8,6 +8,7 @@ import os
 import sys
 import time
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -216,6 +217,22 @@ def test_failed_checks_are_counted(capsys: pytest.CaptureFixture) -> None:
     assert "FAILED : out: odd" in capsys.readouterr().out
 
 
+def test_groups_take_the_form_that_a_launch_takes(kernel: Kernel) -> None:
+    kernel.manifest |= {"D": [128], "in_clusters": ["ne", "H", "Hk"]}
+    manifest = kernel.manifest | {"schedule": "n=128,cluster=2", "in_clusters": 0}
+    pairs = replace(kernel, id="pairs", manifest=manifest)
+    form = replace(pairs, params={"form": "cluster"})
+    assert (kernel.cluster, form.cluster) == (1, 2)
+    for group in make_groups([kernel, form]):
+        grouped = group.shape.H != group.shape.Hk
+        assert group.kernels == ((form if grouped else kernel),)
+    # Who names schedules compares them.
+    assert {len(group.kernels) for group in make_groups([kernel, pairs])} == {2}
+    shapes = check_shapes(form)
+    assert len(shapes) == 10
+    assert all(shape.H % (2 * shape.Hk) == 0 for shape in shapes)
+
+
 def test_groups_hold_kernels_of_one_variant(kernel: Kernel) -> None:
     groups = make_groups([kernel])
     assert [g.shape.N for g in groups] == [16384, 4096]
@@ -388,7 +405,7 @@ def test_loose_block_masks_disagree_with_their_masks() -> None:
     exact, _ = attention(torch, variant, qkv, {}, 1.0, rows, blocks=blocks)
     assert bool((exact > 0).all())
     kernel = types.SimpleNamespace(
-        limits={}, variant="lists192x128_causal", reads_batches=False
+        limits={}, variant="lists192x128_causal", reads_batches=False, cluster=1
     )
     assert sum(shape.loose for shape in check_shapes(kernel)) == 6
     kernel.variant = "causal"

@@ -137,6 +137,9 @@ protected:
     GpuOptions options;
     options.order = GpuOrder::Exhaustive;
     options.data = false;
+    options.blocks = cluster;
+    options.section = cluster;
+    options.eagerReaders = cluster > 1;
     EXPECT_TRUE(interpret(launch, options)) << messages;
     EXPECT_GT(summary.states, 100u);
   }
@@ -170,6 +173,9 @@ protected:
       ASSERT_TRUE(lower(withSchedule(passes, schedule))) << messages;
       std::string when = "step " + std::to_string(index);
       GpuOptions options;
+      // Loops over tiles are not in pairs, those of roles are.
+      if (index > 0)
+        options.blocks = options.section = cluster;
       expectRight(launch, options, when);
       if (HasFatalFailure() || index == 0)
         continue;
@@ -184,6 +190,8 @@ protected:
   GpuSummary summary;
   /// What is done to the inputs of a check.
   void (*narrowed)(TestLaunch &) = nullptr;
+  /// Blocks of threads of a cluster.
+  int64_t cluster = 1;
   /// Kernels read offsets and lengths.
   bool perBatch = false;
 };

@@ -150,6 +150,22 @@ TEST(Manifest, OffsetsAndLengths) {
             "batch");
 }
 
+TEST(Manifest, Clusters) {
+  auto manifest = parseManifest(with("\"threads\"", "\"threads\""));
+  ASSERT_TRUE(static_cast<bool>(manifest)) << textOf(manifest.takeError());
+  EXPECT_EQ(manifest->inClusters.evaluate(values()), 0);
+  manifest = parseManifest(with(
+      "\"threads\"", R"("in_clusters": ["le", 100, "M"], "threads")"));
+  ASSERT_TRUE(static_cast<bool>(manifest)) << textOf(manifest.takeError());
+  LaunchValues launch = values();
+  for (int64_t length : {99, 100}) {
+    launch.sizes[LaunchValues::M] = length;
+    EXPECT_EQ(manifest->inClusters.evaluate(launch), length == 100);
+  }
+  EXPECT_EQ(errorWith("\"threads\"", R"("in_clusters": "here", "threads")"),
+            "manifest: unknown name 'here'");
+}
+
 TEST(Manifest, RefusesWhatItCannotLaunch) {
   EXPECT_EQ(textOf(parseManifest("{").takeError()), "manifest: not JSON");
   EXPECT_EQ(textOf(parseManifest("[]").takeError()),

@@ -147,6 +147,8 @@ struct KernelManifest {
   LaunchExpr grid;
   LaunchExpr workspace; ///< bytes; zero on entry, left zero
   LaunchExpr scratch;   ///< bytes; anything on entry, until the kernel ends
+  /// Not 0 for launches that the variant's form for clusters is faster for.
+  LaunchExpr inClusters;
   /// What may come with offsets and lengths; null where nothing may.
   const KernelArgument *getPerBatch() const;
   std::vector<KernelPrologue> before;

@@ -174,13 +174,19 @@ DiagvecType ChannelType::getDiagonalType() const {
 LogicalResult ChannelType::verify(EmitError emitError, int64_t rows,
                                   int64_t columns, Type elementType,
                                   int64_t stages, int64_t records,
-                                  int64_t diagonal) {
+                                  int64_t diagonal, int64_t cluster) {
   if (failed(verifyTile(emitError, rows, columns, elementType)))
     return failure();
   if (stages < 1 || stages > 8)
     return emitError() << "a channel has 1 to 8 stages, got " << stages;
   if (records < 0 || records > 32)
     return emitError() << "a channel has 0 to 32 records, got " << records;
+  if (cluster != 1 && cluster != 2)
+    return emitError() << "cluster must be 1 or 2, got " << cluster;
+  if (cluster == 2 && rows % 16 != 0)
+    return emitError() << "a channel of a cluster has a multiple of 16 rows, "
+                          "got "
+                       << rows;
   return diagonal ? verifyDiagonal(emitError, diagonal, rows) : success();
 }
 
@@ -192,7 +198,7 @@ LogicalResult ChannelType::verify(EmitError emitError, int64_t rows,
 LogicalResult ScheduleAttr::verify(EmitError emitError, int64_t groups,
                                    int64_t n, int64_t stages, int64_t qStages,
                                    bool pingPong, int64_t pin, bool, bool,
-                                   bool ownRows) {
+                                   bool ownRows, int64_t cluster) {
   if (groups < 1 || groups > 3)
     return emitError() << "groups must be 1 to 3, got " << groups;
   if (n < 16 || n > 256 || n % 16 != 0)
@@ -208,6 +214,10 @@ LogicalResult ScheduleAttr::verify(EmitError emitError, int64_t groups,
     return emitError() << "own_rows takes 2 or 3 groups without ping_pong, got "
                        << groups << (groups == 1 ? " group" : " groups")
                        << (pingPong ? " with ping_pong" : "");
+  if (cluster != 1 && cluster != 2)
+    return emitError() << "cluster must be 1 or 2, got " << cluster;
+  if (cluster == 2 && ownRows)
+    return emitError() << "own_rows takes no clusters";
   // What is read of the rings between two elements of a group's own.
   if (ownRows && groups == 3 && stages < 3)
     return emitError() << "own_rows with 3 groups takes at least 3 stages, got "

@@ -404,7 +404,7 @@ LogicalResult RoleOp::verify() {
     return emitOpError() << "has 1 to " << limit << " groups, got " << groups;
   // C21
   WalkResult walk = getBody().walk([&](Operation *op) {
-    bool loads = isa<FillOp, PublishOp, TileFetchOp>(op);
+    bool loads = isa<FillOp, PublishOp, TileFetchOp, TileShareOp>(op);
     bool computes =
         isa<RecordOp, WaitOp, ReleaseOp, MmaStartOp, MmaOp, TurnOp>(op) ||
         llvm::any_of(op->getResultTypes(), [](Type type) {
@@ -483,6 +483,25 @@ LogicalResult RecordOp::verify() {
 LogicalResult WaitOp::verify() {
   return mustBe(*this, "result", getType(),
                 getChannel().getType().getTileType());
+}
+
+// C39
+LogicalResult TileFetchOp::verify() {
+  if (getCluster() != 1 && getCluster() != 2)
+    return emitOpError() << "cluster must be 1 or 2, got " << getCluster();
+  bool isShared =
+      getTile().hasOneUse() && isa<TileShareOp>(*getTile().user_begin());
+  if (getCluster() == 2 && !isShared)
+    return emitOpError("of a cluster is shared once and used by nothing else");
+  return success();
+}
+
+// C40
+LogicalResult TileShareOp::verify() {
+  auto fetch = getFetched().getDefiningOp<TileFetchOp>();
+  if (!fetch || fetch.getCluster() != 2)
+    return emitOpError("takes the tile of a 'tile.fetch' of a cluster");
+  return success();
 }
 
 // C28

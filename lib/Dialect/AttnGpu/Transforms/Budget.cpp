@@ -160,6 +160,13 @@ LogicalResult AttnGpuBudget::setOffsets(SpecializeOp specialize) {
     getOperation()->setAttr("attn_gpu.told", b.getI64IntegerAttr(offset));
     offset += 8 * kToldTiles;
   }
+  bool isShared = false;
+  loader.walk([&](TileShareOp) { isShared = true; });
+  if (isShared) {
+    getOperation()->setAttr("attn_gpu.shared_tiles",
+                            b.getI64IntegerAttr(offset));
+    offset += kSharedTileBytes * kSharedTiles;
+  }
   if (offset > kSharedMemory)
     return specialize.emitError()
            << "asks for " << offset << " bytes of shared memory, the limit is "

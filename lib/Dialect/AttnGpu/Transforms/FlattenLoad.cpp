@@ -162,7 +162,7 @@ void LoaderBuilder::setRecordTypes(Tile &tile) {
     ChannelType old = channel.getChannel().getType();
     channel.getChannel().setType(ChannelType::get(
         b.getContext(), old.getRows(), old.getColumns(), old.getElementType(),
-        old.getStages(), records, old.getDiagonal()));
+        old.getStages(), records, old.getDiagonal(), old.getCluster()));
   };
   set(stream.q, 1 + stream.records.size() + tile.places.values().size() +
                     tile.places.own.size());
@@ -237,15 +237,18 @@ void LoaderBuilder::build() {
       [&](OpBuilder &, ValueRange x) {
         ValueRange carried = x.drop_front(2 + width);
         Tile tile = restoreTile(carried);
+        int64_t cluster = stream.schedule.getCluster();
         Value next;
         auto takeTile = [&] {
           next = TileFetchOp::create(
               b, loc, stream.tiles,
-              stream.loadBlocks.getQueryTile() ? x[1] : Value());
+              stream.loadBlocks.getQueryTile() ? x[1] : Value(), cluster);
         };
         SmallVector<Value> passed =
             fillBlocks(tile, x[0], x.slice(2, width), takeTile);
         passed.truncate(1 + width);
+        if (cluster > 1)
+          next = TileShareOp::create(b, loc, next, x[1]);
         Value more = Scalars(b, loc).slt(next, stream.tiles);
         passed.append({x[1], next});
         llvm::append_range(passed, carried);

@@ -11,6 +11,8 @@ namespace mlir::attn_gpu {
 using namespace mlir;
 using namespace mlir::attn_gpu;
 
+static LogicalResult checkPairs(Stream &stream);
+
 namespace {
 struct AttnGpuFlattenStream
     : attn_gpu::impl::AttnGpuFlattenStreamBase<AttnGpuFlattenStream> {
@@ -18,7 +20,7 @@ struct AttnGpuFlattenStream
     SmallVector<SpecializeOp> kernels(getOperation().getOps<SpecializeOp>());
     for (SpecializeOp specialize : kernels) {
       FailureOr<Stream> stream = findStream(specialize);
-      if (failed(stream))
+      if (failed(stream) || failed(checkPairs(*stream)))
         return signalPassFailure();
       flattenLoader(*stream);
       flattenComputer(*stream);
@@ -34,6 +36,64 @@ template <typename Op, typename Range> static Op findOnly(Range &&block) {
   if (!llvm::hasSingleElement(ops))
     return Op();
   return *ops.begin();
+}
+
+/// Whether a value of a tile is made of its head.
+static bool dependsOnHead(Value value, ForTilesOp tiles) {
+  if (value == tiles.getBody().getArgument(1))
+    return true;
+  Operation *op = value.getDefiningOp();
+  if (!op || !tiles->isProperAncestor(op))
+    return false;
+  return llvm::any_of(op->getOperands(), [&](Value operand) {
+    return dependsOnHead(operand, tiles);
+  });
+}
+
+static bool isKeyHead(Value value, ForTilesOp tiles) {
+  auto quotient = value.getDefiningOp<arith::DivUIOp>();
+  return quotient && quotient.getLhs() == tiles.getBody().getArgument(1) &&
+         !dependsOnHead(quotient.getRhs(), tiles);
+}
+
+/// Two heads of a key head read the same blocks of the same keys where neither
+/// where a walk begins and ends nor whose keys it reads tells the heads apart.
+static bool walksByKeyHead(Stream &stream) {
+  ForTilesOp tiles = stream.loadTiles;
+  auto isShared = [&](Value value) { return !dependsOnHead(value, tiles); };
+  bool shared = !stream.loadBlocks.getList() &&
+                llvm::all_of(stream.loadBlocks.getBegins(), isShared) &&
+                llvm::all_of(stream.loadBlocks.getEnds(), isShared);
+  stream.loadBlocks.walk([&](FillOp fill) {
+    auto view = fill.getView().getDefiningOp<online::ViewOp>();
+    shared &= view && llvm::all_of(view.getIndices(), [&](Value index) {
+                return isShared(index) || isKeyHead(index, tiles);
+              });
+  });
+  return shared;
+}
+
+/// What a cluster of two blocks asks of a kernel; one for single blocks says
+/// whether it could have that form.
+static LogicalResult checkPairs(Stream &stream) {
+  bool shared = walksByKeyHead(stream);
+  if (stream.schedule.getCluster() == 1) {
+    // Windows, with a mask at both ends, are short.
+    auto function = stream.loader->getParentOfType<func::FuncOp>();
+    int64_t masked =
+        llvm::count_if(stream.loadBlocks.getClasses(), [](int32_t kind) {
+          return kind != int32_t(online::ClassKind::Full);
+        });
+    if (shared && masked <= 1)
+      function->setAttr("attn_gpu.shared_walks",
+                        UnitAttr::get(function.getContext()));
+    return success();
+  }
+  if (!shared)
+    return stream.loadBlocks.emitError(
+        "walks blocks that depend on the head: the heads of a cluster read the "
+        "same ones");
+  return success();
 }
 
 FailureOr<Stream> mlir::attn_gpu::findStream(SpecializeOp specialize) {

@@ -83,7 +83,8 @@ void AttnGpuSplitRoles::makeChannels(ForTilesOp tiles) {
                                  : isKey(load) ? schedule.getStages()
                                                : schedule.getValueStages(),
                                  /*records=*/0,
-                                 diagonal ? diagonal.getType().getRows() : 0);
+                                 diagonal ? diagonal.getType().getRows() : 0,
+                                 inTile ? 1 : schedule.getCluster());
     channels.push_back(ChannelOp::create(b, load.getLoc(), type,
                                          inTile        ? "q"
                                          : isKey(load) ? "k"

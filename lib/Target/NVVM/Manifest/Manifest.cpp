@@ -331,7 +331,8 @@ llvm::Expected<KernelManifest> Reader::run(StringRef text) {
   if (llvm::Error error = readExpr(*object, "grid", manifest.grid))
     return std::move(error);
   for (auto [key, out] : {std::pair("workspace", &manifest.workspace),
-                          std::pair("scratch", &manifest.scratch)})
+                          std::pair("scratch", &manifest.scratch),
+                          std::pair("in_clusters", &manifest.inClusters)})
     if (object->get(key))
       if (llvm::Error error = readExpr(*object, key, *out))
         return std::move(error);

@@ -17,7 +17,7 @@ namespace {
 /// The fields of a schedule as their text sets them.
 struct Fields {
   int64_t groups, n, stages, qStages, pingPong, pin, staged,
-      branch = 0, ownRows = 0, perBatch = 0;
+      branch = 0, ownRows = 0, perBatch = 0, cluster = 1;
 
   int64_t *find(StringRef name) {
     return llvm::StringSwitch<int64_t *>(name)
@@ -31,6 +31,7 @@ struct Fields {
         .Case("branch", &branch)
         .Case("own_rows", &ownRows)
         .Case("per_batch", &perBatch)
+        .Case("cluster", &cluster)
         .Default(nullptr);
   }
 };
@@ -113,7 +114,7 @@ parseSettings(StringRef text, function_ref<InFlightDiagnostic()> emitError) {
       return emitError()
              << "a schedule of sm_90a has groups, n, stages, "
                 "q_stages, ping_pong, pin, staged, branch, "
-                "own_rows, per_batch, block_q and block_kv, numbers, "
+                "own_rows, per_batch, cluster, block_q and block_kv, numbers, "
                 "got '"
              << entry.take_front(60) << "'";
     bool isFlag = name == "ping_pong" || name == "staged" || name == "branch" ||
@@ -231,10 +232,13 @@ fovea::chooseHopperSchedule(MLIRContext *context,
     return refuse() << "per_batch=1 takes staged=0, got staged=1";
   if (fields->perBatch)
     fields->staged = 0;
+  if (fields->cluster != 1 && (fields->perBatch || request.hasBlocks))
+    return refuse() << "cluster=" << fields->cluster
+                    << " takes whole sequences without a block mask";
   auto schedule = attn_gpu::ScheduleAttr::getChecked(
       refuse, context, fields->groups, fields->n, fields->stages,
       fields->qStages, fields->pingPong != 0, fields->pin, fields->staged != 0,
-      fields->branch != 0, fields->ownRows != 0);
+      fields->branch != 0, fields->ownRows != 0, fields->cluster);
   if (!schedule ||
       failed(schedule.verifySchedule(getHopperModel(), request.headDims[0],
                                      request.valueDim, 2, refuse)))
@@ -292,5 +296,7 @@ std::string fovea::printHopperSchedule(attn_gpu::ScheduleAttr schedule) {
             std::to_string(value);
   if (schedule.getOwnRows())
     text += ",own_rows=1";
+  if (schedule.getCluster() != 1)
+    text += ",cluster=" + std::to_string(schedule.getCluster());
   return text;
 }

@@ -23,7 +23,8 @@ using namespace fovea;
 
 static constexpr const char *kTriple = "nvptx64-nvidia-cuda";
 
-static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> makeMachine() {
+static llvm::Expected<std::unique_ptr<llvm::TargetMachine>>
+makeMachine(bool hasClusters) {
   static std::once_flag once;
   std::call_once(once, [] {
     LLVMInitializeNVPTXTargetInfo();
@@ -41,10 +42,11 @@ static llvm::Expected<std::unique_ptr<llvm::TargetMachine>> makeMachine() {
   // target's).
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Fast;
-  // The lowest PTX version that has all of sm_90a.
+  // The lowest PTX version that has all of sm_90a, and stores that another
+  // block's barrier counts.
   std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(
-      triple, "sm_90a", "+ptx80", options, std::nullopt, std::nullopt,
-      llvm::CodeGenOptLevel::Aggressive));
+      triple, "sm_90a", hasClusters ? "+ptx81" : "+ptx80", options,
+      std::nullopt, std::nullopt, llvm::CodeGenOptLevel::Aggressive));
   if (!machine)
     return makeError(FOVEA_COMPILE_ERROR, "LLVM has no code generator for PTX");
   return std::move(machine);
@@ -77,7 +79,10 @@ llvm::Expected<PTXKernel> fovea::emitPTX(mlir::ModuleOp module) {
   auto translated = mlir::translateModuleToLLVMIR(module, context, "kernel");
   if (!translated)
     return makeError(FOVEA_COMPILE_ERROR, "translation to LLVM IR failed");
-  auto machine = makeMachine();
+  bool hasClusters =
+      llvm::any_of(module.getOps<mlir::LLVM::LLVMFuncOp>(),
+                   [](auto func) { return func->hasAttr("nvvm.cluster_dim"); });
+  auto machine = makeMachine(hasClusters);
   if (!machine)
     return machine.takeError();
   translated->setTargetTriple(llvm::Triple(kTriple));

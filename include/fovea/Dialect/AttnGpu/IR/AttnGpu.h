@@ -41,6 +41,13 @@ int64_t getFullBarriers(ChannelOp channel);
 /// there are slots, whatever the blocks of a tile.
 inline constexpr int64_t kToldTiles = 16;
 
+/// Tiles that a cluster's first block may be ahead of the other. It waits for
+/// the other's releases of every block's keys, of which a tile has one at
+/// least: more than there are slots.
+inline constexpr int64_t kSharedTiles = 16;
+/// Of shared memory for each of them: a barrier and a number.
+inline constexpr int64_t kSharedTileBytes = 16;
+
 /// Warps that the fills of a loading role are shared out to.
 int64_t getLoadWarps(RoleOp loader);
 } // namespace mlir::attn_gpu
