@@ -36,7 +36,9 @@ LogicalResult KernelEmitter::checkForm() {
                           return func->getAttrOfType<IntegerAttr>(name);
                         }) &&
            (loadWarps == 1 ||
-            func->getAttrOfType<IntegerAttr>("attn_gpu.told"));
+            func->getAttrOfType<IntegerAttr>("attn_gpu.told")) &&
+           (cluster == 1 ||
+            func->getAttrOfType<IntegerAttr>("attn_gpu.shared_tiles"));
   };
   if (!hasBudget())
     return func.emitError("has no budget: run -attn-gpu-budget");
@@ -65,6 +67,11 @@ LogicalResult KernelEmitter::checkForm() {
     if (auto dim = dyn_cast<memref::DimOp>(op))
       if (!dim.getConstantIndex())
         return op->emitError("needs a constant dimension");
+    if (auto fetch = dyn_cast<TileFetchOp>(op);
+        fetch && int64_t(fetch.getCluster()) != cluster)
+      return op->emitError()
+             << "takes tiles for clusters of " << fetch.getCluster()
+             << ", channels are of " << cluster;
     if (auto fetch = dyn_cast<TileFetchOp>(op))
       if (loadWarps > 1 && !fetch.getNumber())
         return op->emitError("needs a number, as several warps load");

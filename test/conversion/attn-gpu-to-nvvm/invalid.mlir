@@ -232,3 +232,20 @@ func.func @no_number(%q: !memref, %k: !memref, %v: !memref, %out: !memref, %n: i
   }
   return
 }
+
+// -----
+
+!memref = memref<?x?x?x64xbf16, strided<[?, ?, ?, ?], offset: ?>>
+
+func.func @not_in_clusters(%q: !memref, %k: !memref, %v: !memref, %out: !memref, %n: index {attn.name = "n"}) {
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) registers(24) {
+      // expected-error@+1 {{takes tiles for clusters of 2, channels are of 1}}
+      %t = attn_gpu.tile.fetch of %n cluster 2
+      %u = attn_gpu.tile.share %t number %n
+    }
+    attn_gpu.role mma groups(2) registers(240) {
+    }
+  }
+  return
+}
