@@ -50,12 +50,16 @@ struct BlockRows {
 /// In memory the address of rows to fetch meanwhile follows.
 struct GroupRows {
   Value base, stride;
+  /// The same of what is read after the group.
+  Value next, nextStride;
 };
 
 /// What a loop fetches of rows: `lines` lines a step, which panels share.
 struct Fetch {
   Value base, stride;
   int64_t rowLines = 0, lines = 0;
+  /// Whether the pass is the first that reads its rows.
+  Value first = {};
 };
 
 /// Runs of keys: those that some lane of a panel sees; then, by number, those
@@ -178,12 +182,16 @@ private:
   Value rowsAhead(online::ViewOp view, Value head, Value key, Value own);
   BlockRows prepareShortRows(online::ViewOp view, int64_t dim, bool padRows,
                              int64_t packed, int64_t table);
-  GroupRows locateGroup(const BlockRows &rows, Value group);
+  GroupRows locateGroup(const BlockRows &rows, online::ViewOp ahead,
+                        Value group);
   Fetch beginFetch(const BlockRows &rows, online::ViewOp ahead, int64_t columns,
                    Value group, int64_t groupSteps, Value pass, int64_t passes,
                    Value panel);
   Value lineOfRows(const Fetch &fetch, Value line);
   void fetchAhead(const Fetch &fetch, Value step);
+  int64_t keysOfLead(int64_t rowBytes);
+  Fetch beginAgain(const GroupRows &rows, int64_t rowBytes, Value key);
+  void fetchAgain(const Fetch &again, Value line, int64_t lines);
   void storeShortPanel(Value panel, Value taken);
   void storeShortLse(Value panel, Value taken);
 

@@ -76,7 +76,6 @@ void KernelEmitter::sumLanes(Values &x) {
 /// Fills the score rows of one group of keys; the largest score of each row.
 /// Some keys at once meet the rows of a panel, register by register.
 Value KernelEmitter::emitShortGroup(unsigned index, Value panel, Value group) {
-  GroupRows rows = locateGroup(keyRows[index], group);
   int64_t columns = wideColumns(spec.dots[index].dim);
   int64_t bytes = wide() * e.scoreBytes(), keys = tileSums() / e.lanes;
   int64_t rowBytes = columns * bytes / wideElements();
@@ -85,9 +84,11 @@ Value KernelEmitter::emitShortGroup(unsigned index, Value panel, Value group) {
   int64_t steps = rowBytes / bytes;
   bool toValues = index == 0 && spec.valueDim > 0;
   online::ViewOp ahead = toValues ? spec.value : spec.dots[index].key;
+  GroupRows rows = locateGroup(keyRows[index], ahead, group);
   Fetch fetch =
       beginFetch(keyRows[index], ahead, toValues ? valuePadded() : columns,
                  group, e.group / keys * steps, e.c(0), 1, panel);
+  fetch.first = e.icmp(P::eq, panel, e.c(0));
   Value factor = pairs() ? productFactor() : Value();
   auto larger = [&](Value x, Value y) { return e.fmaxDropNaN(x, y); };
   auto tile = [&](Value key, ValueRange carried) -> Values {
@@ -96,11 +97,18 @@ Value KernelEmitter::emitShortGroup(unsigned index, Value panel, Value group) {
       base.push_back(e.gep(rows.base, e.mul(e.add(key, e.c(j)), rows.stride),
                            packedType()));
     Value before = e.mul(e.udiv(key, e.c(keys)), e.c(steps));
+    Fetch again = beginAgain(rows, rowBytes, key);
+    int64_t linesAgain = (keys * again.rowLines + steps - 1) / steps;
     Values zeros(tileSums(), wideSplat(e.cf(0.0)));
     Values sums =
         e.loop(e.c(0), e.c(steps), e.c(1), zeros,
                [&](Value step, ValueRange sum) -> Values {
                  fetchAhead(fetch, e.add(before, step));
+                 if (fetch.base)
+                   e.when(fetch.first, [&]() {
+                     Value line = e.mul(step, e.c(linesAgain));
+                     fetchAgain(again, line, linesAgain);
+                   });
                  Value offset = e.mul(step, e.c(bytes));
                  Values k, q, next;
                  for (Value at : base)
@@ -218,8 +226,9 @@ int64_t KernelEmitter::passVectors() {
 /// row is `row` of the panel.
 Values KernelEmitter::emitShortKeys(const Fetch &fetch, Value row, Value column,
                                     Value group, Value end, ValueRange init) {
-  GroupRows rows = locateGroup(valueRows, group);
+  GroupRows rows = locateGroup(valueRows, spec.dots[0].key, group);
   int64_t vectors = passVectors(), bytes = wide() * e.scoreBytes();
+  int64_t rowBytes = vectors * bytes / stepElements();
   Value keys = e.sub(end, group);
   Value steps = pairs() ? e.ceilDiv(keys, 2) : keys;
   Value base = e.gep(rows.base, column, packedType());
@@ -229,6 +238,14 @@ Values KernelEmitter::emitShortKeys(const Fetch &fetch, Value row, Value column,
       e.c(0), steps, e.c(1), init,
       [&](Value step, ValueRange carried) -> Values {
         fetchAhead(fetch, step);
+        if (fetch.base)
+          e.when(fetch.first, [&]() {
+            Value key = e.mul(step, e.c(stepElements()));
+            Fetch again = beginAgain(rows, rowBytes, key);
+            again.base = e.gep(again.base, column, packedType());
+            for (int64_t i = 0; i < stepElements(); ++i)
+              fetchAgain(again, e.c(i * again.rowLines), again.rowLines);
+          });
         Value from =
             e.gep(base, e.mul(e.mul(step, e.c(stepElements())), rows.stride),
                   packedType());
@@ -320,6 +337,8 @@ void KernelEmitter::emitShortPass(Value panel, Value row, Value column) {
                                        wideColumns(spec.dots[0].dim), group,
                                        e.group / stepElements(), pass,
                                        columnPasses() * rowPasses, panel);
+              fetch.first = e.land(e.icmp(P::eq, row, e.c(0)),
+                                   e.icmp(P::eq, panel, e.c(0)));
               return emitShortKeys(fetch, row, column, group, end, inner);
             });
       });

@@ -173,10 +173,18 @@ BlockRows KernelEmitter::prepareShortRows(online::ViewOp view, int64_t dim,
   return BlockRows{{}, {}, {}, {}, at(table), mayStay};
 }
 
-GroupRows KernelEmitter::locateGroup(const BlockRows &rows, Value group) {
-  Value number = e.udiv(group, e.c(e.group));
+/// The last group is followed by what the first one fetches: keys by values,
+/// values by the keys that come next.
+GroupRows KernelEmitter::locateGroup(const BlockRows &rows,
+                                     online::ViewOp ahead, Value group) {
+  Value number = e.udiv(group, e.c(e.group)), after = e.add(number, e.c(1));
   Value entry = e.gep(rows.groups, e.mul(number, e.c(24)), e.i8);
-  return {e.load(e.ptr, entry), e.load(e.i64, e.gep(entry, 8))};
+  Value stride = e.load(e.i64, e.gep(entry, 8));
+  Value last = e.icmp(P::eq, after, e.ceilDiv(count, e.group));
+  Value next = e.select(last, e.c(16), e.mul(after, e.c(24)));
+  return {e.load(e.ptr, entry), stride,
+          e.load(e.ptr, e.gep(rows.groups, next, e.i8)),
+          e.select(last, bufferOf(ahead).strides[2], stride)};
 }
 
 /// What a pass over a group fetches. The passes of all panels over a block
@@ -224,6 +232,36 @@ void KernelEmitter::fetchAhead(const Fetch &fetch, Value step) {
   line = LLVM::LShrOp::create(e.b, e.loc, line, fetchShift);
   Value address = lineOfRows(fetch, line);
   for (int64_t i = 0; i < fetch.lines; ++i)
+    e.prefetch(e.gep(address, 64 * i));
+}
+
+/// How many keys before it is read a line is asked for again: enough for it to
+/// arrive, and few enough for all such lines to be on their way at once. A core
+/// that waits for as many as it can (124) drops what it is asked to fetch.
+int64_t KernelEmitter::keysOfLead(int64_t rowBytes) {
+  constexpr int64_t lines = 64, tile = 4;
+  int64_t keys = lines * 64 / rowBytes / tile * tile;
+  return std::clamp<int64_t>(keys, tile, e.group);
+}
+
+/// The rows that are read a lead after a key of a group.
+Fetch KernelEmitter::beginAgain(const GroupRows &rows, int64_t rowBytes,
+                                Value key) {
+  int64_t bytes = packedType().getIntOrFloatBitWidth() / 8;
+  key = e.add(key, e.c(keysOfLead(rowBytes)));
+  Value own = e.icmp(P::slt, key, e.c(e.group));
+  Fetch again;
+  again.rowLines = (rowBytes + 63) / 64;
+  again.stride = e.mul(e.select(own, rows.stride, rows.nextStride), e.c(bytes));
+  Value row = e.select(own, key, e.sub(key, e.c(e.group)));
+  again.base = e.gep(e.select(own, rows.base, rows.next),
+                     e.mul(row, again.stride), e.i8);
+  return again;
+}
+
+void KernelEmitter::fetchAgain(const Fetch &again, Value line, int64_t lines) {
+  Value address = lineOfRows(again, line);
+  for (int64_t i = 0; i < lines; ++i)
     e.prefetch(e.gep(address, 64 * i));
 }
 

@@ -6,10 +6,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 from api_common import causal, inputs, plain
+from judge import judge_attention
 from test_api_package import run
 
 import fovea
 
+PROGRAM = {"score": None, "mask": None, "normalizer": "softmax"}
 DTYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
 
 
@@ -51,6 +53,23 @@ def test_pages_of_any_length_and_layout(dtype, page, tokens):
     want, want_lse = fovea.attention(q, k, v, kv_lengths=lengths, return_lse=True)
     assert got.tobytes() == want.tobytes()
     assert got_lse.tobytes() == want_lse.tobytes()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("page", [1, 2, 3, 16, 17, 256])
+@pytest.mark.parametrize("tokens", [False, True])
+def test_pages_are_as_exact_as_one_piece(dtype, page, tokens):
+    """Rows of whole lines, parts and blocks that end within pages."""
+    q, k, v = inputs(B=2, Hq=8, Hk=2, M=1, N=1100, D=128, dtype=dtype)
+    lengths = np.array([1100, 517])
+    a, b = shared(k, v, page, lengths=lengths, tokens=tokens)
+    out, lse = fovea.attention(q, a, b, kv_lengths=lengths, return_lse=True)
+    for i, n in enumerate(lengths):
+        at = slice(i, i + 1)
+        verdicts = judge_attention(
+            out[at], lse[at], PROGRAM, (q[at], k[at, :, :n], v[at, :, :n])
+        )
+        assert all(verdict.passed for verdict in verdicts), verdicts
 
 
 @pytest.mark.filterwarnings("ignore:.* copies the keys of pages")
