@@ -19,6 +19,10 @@ struct Product {
 /// tile, or a constant near the ends of f32, an inner result may leave f32.
 static constexpr double kLeast = 0x1p-20, kMost = 0x1p20;
 
+static bool isCommon(double constant) {
+  return std::abs(constant) >= kLeast && std::abs(constant) <= kMost;
+}
+
 static std::optional<Product> match(Operation *op, ForBlocksOp blocks) {
   if (auto negation = dyn_cast<arith::NegFOp>(op))
     return Product{negation.getOperand(), Value(), -1};
@@ -33,9 +37,8 @@ static std::optional<Product> match(Operation *op, ForBlocksOp blocks) {
         return Product{kept, factor, 1};
       continue;
     }
-    double value = constant.getValueAsDouble();
-    if (std::abs(value) >= kLeast && std::abs(value) <= kMost)
-      return Product{kept, Value(), value};
+    if (isCommon(constant.getValueAsDouble()))
+      return Product{kept, Value(), constant.getValueAsDouble()};
   }
   return std::nullopt;
 }
@@ -57,6 +60,8 @@ static void takeExponentials(Region &region) {
 /// and the constants around it.
 void GridLowering::foldFactors(Region &region) {
   takeExponentials(region);
+  // The constants in the factors made so far.
+  DenseMap<Value, double> within;
   for (Operation &op : llvm::make_early_inc_range(region.front())) {
     std::optional<Product> outer = match(&op, blocks);
     Operation *before = outer ? outer->kept.getDefiningOp() : nullptr;
@@ -66,14 +71,20 @@ void GridLowering::foldFactors(Region &region) {
     if (!inner || (inner->factor && outer->factor))
       continue;
     Value factor = inner->factor ? inner->factor : outer->factor;
+    double product = inner->constant * outer->constant;
+    auto made = within.find(factor);
+    double all = product * (made == within.end() ? 1 : made->second);
+    if (!isCommon(all))
+      continue;
     OpBuilder here(&op);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPoint(blocks);
-    Value constant = this->constant(inner->constant * outer->constant);
+    Value constant = this->constant(product);
     if (factor)
       factor = arith::MulFOp::create(b, loc, factor, constant);
     else
       factor = constant;
+    within[factor] = all;
     op.getResult(0).replaceAllUsesWith(
         arith::MulFOp::create(here, op.getLoc(), inner->kept, factor));
     op.erase();

@@ -78,13 +78,27 @@ LogicalResult GridLowering::lowerLoad(online::LoadOp op) {
   return success();
 }
 
-/// Whether a view has all rows that its tensor has: those of values are as many
-/// as keys.
+/// Whether rows of a tensor are loaded in a sweep: keys or values.
+static bool isSwept(Value memref) {
+  return llvm::any_of(memref.getUsers(), [](Operation *view) {
+    return isa<online::ViewOp>(view) &&
+           llvm::any_of(view->getUsers(), [](Operation *load) {
+             return isa<online::LoadOp>(load) &&
+                    load->getParentOfType<online::SweepOp>();
+           });
+  });
+}
+
+/// Whether a view has all rows that its tensor has. Each key has a value, so
+/// that the rows of one tensor are those of the other.
 static bool isWhole(online::ViewOp view) {
   if (!view.getLength())
     return true;
   auto dim = view.getLength().getDefiningOp<memref::DimOp>();
-  return dim && dim.getConstantIndex() == int64_t(view.getIndices().size());
+  if (!dim || dim.getConstantIndex() != int64_t(view.getIndices().size()))
+    return false;
+  return dim.getSource() == view.getSource() ||
+         (isSwept(dim.getSource()) && isSwept(view.getSource()));
 }
 
 /// Loads clip at the end of the tensor, not at that of a sequence.

@@ -64,3 +64,27 @@ func.func @scores(%q: !t, %k: !t, %v: !t, %c: f32, %g: tensor<?xf32> {attn.name 
   } : (!t, !t, !t, tensor<?xf32>, f32) -> !t
   return %o : !t
 }
+
+// Of two constants whose product is not of a common size, one alone is folded:
+// with a large scale of the launch all of them might leave f32.
+// CHECK-LABEL: func.func @large(
+// CHECK-SAME: %[[SCALE:[a-z0-9]+]]: f32 {attn.name = "scale"}
+// CHECK-DAG: %[[LARGE:.*]] = arith.constant 3.276800e+04 : f32
+// CHECK: %[[INNER:.*]] = arith.mulf %[[SCALE]], %[[LARGE]] : f32
+// CHECK: attn_gpu.map
+// CHECK-NEXT: ^bb0(%{{.*}}: i64, %{{.*}}: i64, %[[X:.*]]: f32):
+// CHECK-NEXT: %[[Y:.*]] = arith.mulf %[[X]], %[[INNER]]
+// CHECK-NEXT: %[[Z:.*]] = arith.mulf %[[Y]], %[[LARGE]]
+// CHECK-NEXT: math.tanh %[[Z]]
+func.func @large(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c)
+  score {
+  ^bb0(%s: f32, %b: i64, %h: i64, %m: i64, %n: i64):
+    %large = arith.constant 32768.0 : f32
+    %x = arith.mulf %s, %large : f32
+    %y = arith.mulf %x, %large : f32
+    %cap = math.tanh %y : f32
+    attn.yield %cap : f32
+  } : (!t, !t, !t, f32) -> !t
+  return %o : !t
+}

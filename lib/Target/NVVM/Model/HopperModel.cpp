@@ -254,6 +254,19 @@ bool fovea::leavesScheduleOpen(StringRef text) {
   });
 }
 
+/// What a text that was taken says of the queries of a block mask's tiles.
+static int64_t readBlockQueries(StringRef text) {
+  SmallVector<StringRef> entries;
+  text.split(entries, ',', -1, /*KeepEmpty=*/false);
+  int64_t queries = 128;
+  for (StringRef entry : entries) {
+    auto [name, value] = entry.split('=');
+    if (name.trim() == "block_q")
+      (void)value.trim().getAsInteger(10, queries);
+  }
+  return queries;
+}
+
 SmallVector<std::string>
 fovea::getHopperFallbacks(int64_t valueDim, bool hasBlocks, StringRef text) {
   static constexpr llvm::StringLiteral narrow[] = {
@@ -273,7 +286,8 @@ fovea::getHopperFallbacks(int64_t valueDim, bool hasBlocks, StringRef text) {
   llvm::ArrayRef<llvm::StringLiteral> chosen(narrow);
   if (valueDim != 64)
     chosen = valueDim == 128 ? llvm::ArrayRef(middle) : llvm::ArrayRef(wide);
-  if (text.contains("block_q"))
+  // Two groups of 64 rows do not divide other rows of tiles.
+  if (readBlockQueries(text) % 128 != 0)
     chosen = rows;
   else if (hasBlocks)
     chosen = valueDim == 256 ? llvm::ArrayRef(wideBlocks) : blocks;
