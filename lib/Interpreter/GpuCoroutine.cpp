@@ -9,9 +9,6 @@ using namespace fovea;
 using namespace mlir;
 using namespace mlir::attn_gpu;
 
-/// Ops between two barriers before a coroutine counts as one that never ends.
-static constexpr int64_t kMaxLocalOps = 100'000'000;
-
 static OnlineOptions onlineOptions(const GpuOptions &options) {
   OnlineOptions result;
   result.sizes = options.sizes;
@@ -72,7 +69,7 @@ LogicalResult GpuCoroutine::advance(GpuState &state) {
         return success();
       return op->emitError() << "'" << op->getName() << "' outside the roles";
     }
-    if (steps > kMaxLocalOps)
+    if (steps > gpu->maxLocalOps)
       return op->emitError() << name() << " does not come to a barrier";
     if (op->hasTrait<OpTrait::IsTerminator>()) {
       if (failed(runTerminator(state, op)))

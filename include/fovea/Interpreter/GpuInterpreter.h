@@ -39,6 +39,8 @@ struct GpuOptions {
   bool eagerReaders = false;
   /// Exhaustive order: more states than this are an error.
   uint64_t maxStates = uint64_t(1) << 20;
+  /// Ops between two barriers before a coroutine counts as one that never ends.
+  int64_t maxLocalOps = 100'000'000;
   /// What `attn.size` gives; none: an error where it is met.
   std::optional<ScalarSizes> sizes;
 };

@@ -247,9 +247,10 @@ Values KernelEmitter::maskEnd(const Values &scores, const Values &belongs,
 /// masks in the better order (1 %); with several comparisons, too, words are
 /// faster.
 bool KernelEmitter::takesWords(MaskOp op) {
-  auto comparisons = op.getBody().front().getOps<arith::CmpIOp>();
-  bool hasOne = llvm::hasSingleElement(comparisons);
-  return !hasOne || isScored || findList() || groups != 2 ||
+  Block &body = op.getBody().front();
+  bool hasOne = llvm::hasSingleElement(body.getOps<arith::CmpIOp>());
+  bool isOfColumns = body.getArgument(0).use_empty();
+  return !hasOne || isOfColumns || isScored || findList() || groups != 2 ||
          op.getType().getColumns() != 128;
 }
 

@@ -243,6 +243,20 @@ TEST_F(GpuBlockMask, EveryOrderOfThreeRowsOfTheirOwn) {
   explore(next, schedule);
 }
 
+/// With two slots of queries one row is in the next tile while others are not
+/// at the end of theirs: fewer elements, as there are more orders.
+TEST_F(GpuBlockMask, EveryOrderOfThreeRowsAndTwoSlotsOfQueries) {
+  TestLaunch launch(kNoop, shapeOf(384, 48, 64, 1, 1));
+  setBlocks(launch, 64, 16,
+            {2, 0, 0, //
+             2, 2, 0, //
+             0, 0, 2, //
+             0, 0, 2, //
+             0, 0, 0, //
+             2, 0, 0});
+  explore(launch, "groups=3,n=16,stages=3,q_stages=2,ping_pong=0,own_rows=1");
+}
+
 /// One row goes on long after the other, which then begins late.
 TEST_F(GpuBlockMask, EveryOrderOfRowsThatEndApart) {
   for (const char *queries : {"q_stages=1", "q_stages=2"}) {
@@ -286,6 +300,41 @@ TEST_F(GpuBlockMask, BlocksThatTheTilesDoNotDivideAreReported) {
   EXPECT_NE(messages.find("key tile 96 is not a multiple of step 128"),
             std::string::npos)
       << messages;
+}
+
+/// What a loading role asks of lists that has lost count.
+TEST_F(GpuBlockMask, ElementsThatAreNotThereAreReported) {
+  for (const char *schedule : {"groups=2,n=64", kOwnRows}) {
+    TestLaunch launch(kNoop, shapeOf(128, 128, 64));
+    setBlocks(launch, 64, 64, {1, 1, 1, 1});
+    narrow(launch, DType::BF16);
+    build(launch);
+    lowerAll(schedule);
+    auto constant = [](mlir::Operation *op, int64_t value) {
+      mlir::OpBuilder b(op);
+      return mlir::arith::ConstantIndexOp::create(b, op->getLoc(), value);
+    };
+    module->walk([&](mlir::attn_gpu::ListElementOp op) {
+      op.getElementMutable().assign(constant(op, 99));
+    });
+    module->walk([&](mlir::attn_gpu::JointElementOp op) {
+      op.getElementMutable().assign(constant(op, 99));
+    });
+    messages.clear();
+    EXPECT_FALSE(interpret(launch, {}));
+    EXPECT_NE(messages.find("element 99 of a list of "), std::string::npos)
+        << messages;
+    if (schedule != kOwnRows)
+      continue;
+    module->walk([&](mlir::attn_gpu::JointCountOp op) {
+      op.getQueryTileMutable().assign(constant(op, 0));
+    });
+    messages.clear();
+    EXPECT_FALSE(interpret(launch, {}));
+    EXPECT_NE(messages.find("query tile must be positive, got 0"),
+              std::string::npos)
+        << messages;
+  }
 }
 
 } // namespace

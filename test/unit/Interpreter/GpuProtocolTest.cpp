@@ -512,11 +512,78 @@ TEST_F(GpuProtocol, CounterNotLeftAtZero) {
       "leaves the tile counter at 1, not at zero", {1});
 }
 
+/// The second loading warp is told of a few tiles at once.
+TEST_F(GpuProtocol, ToldOfTooManyTiles) {
+  expectErrorSomewhere({{"attn_gpu.fill %vc[%i], %V[%row] :",
+                         "attn_gpu.fill %vc[%i], %V[%row] warp 1 :"}},
+                       "role load #1 is more than 16 tiles behind the first "
+                       "warp",
+                       std::vector<int64_t>(20, 0));
+}
+
 TEST_F(GpuProtocol, TileComputedTwice) {
   load({{"%next = attn_gpu.tile.fetch of %tiles",
          "%next = arith.addi %t, %c1 : index"}});
   EXPECT_FALSE(explore({1, 1}, 2));
   EXPECT_NE(messages.find("a second time"), std::string::npos) << messages;
+}
+
+//===----------------------------------------------------------------------===//
+// Kernels that are none
+//===----------------------------------------------------------------------===//
+
+TEST_F(GpuProtocol, NoBlockOfThreads) {
+  load();
+  GpuOptions options;
+  options.blocks = 0;
+  EXPECT_FALSE(interpret({1}, options));
+  EXPECT_NE(messages.find("needs a block of threads, got 0"), std::string::npos)
+      << messages;
+}
+
+TEST_F(GpuProtocol, MeetingOutsideTheRoles) {
+  expectError(
+      {{"  attn_gpu.specialize {", "  %none = attn_gpu.tile.fetch of %tiles\n"
+                                   "  attn_gpu.specialize {"}},
+      "'attn_gpu.tile.fetch' outside the roles");
+}
+
+TEST_F(GpuProtocol, SecondSpecialize) {
+  const std::string roles = "attn_gpu.specialize {\n"
+                            "  attn_gpu.role load groups(1) {\n  }\n"
+                            "  attn_gpu.role mma groups(2) {\n  }\n"
+                            "}\n";
+  expectError({{"  return\n}", roles + "  return\n}"}},
+              "is the second in a kernel");
+  expectError({{"%first = attn_gpu.tile.first",
+                roles + "%first = attn_gpu.tile.first"}},
+              "'attn_gpu.specialize' inside a role");
+}
+
+TEST_F(GpuProtocol, LoopsThatDoNotEnd) {
+  expectError({{"%sent = arith.addi %n, %c0 : index",
+                "%none = arith.subi %n, %n : index\n"
+                "        scf.for %x = %c0 to %n step %none {\n        }\n"
+                "        %sent = arith.addi %n, %c0 : index"}},
+              "step must be positive, got 0");
+  load({{"%sent = arith.addi %n, %c0 : index",
+         "scf.for %x = %n to %tiles step %c1 {\n        }\n"
+         "        %sent = arith.addi %n, %c0 : index"}});
+  GpuOptions options;
+  options.data = false;
+  options.maxLocalOps = 50;
+  EXPECT_TRUE(interpret({1, 2}, options)) << messages;
+  EXPECT_FALSE(interpret(std::vector<int64_t>(60, 0), options));
+  EXPECT_NE(messages.find("role load does not come to a barrier"),
+            std::string::npos)
+      << messages;
+}
+
+TEST_F(GpuProtocol, RowsBeforeAView) {
+  expectError({{"attn_gpu.store_tile %r#1, %O[%c0]",
+                "%before = arith.subi %c0, %c16 : index\n"
+                "        attn_gpu.store_tile %r#1, %O[%before]"}},
+              "row -16 lies before the view");
 }
 
 } // namespace

@@ -205,4 +205,35 @@ TEST(Manifest, RefusesWhatItCannotLaunch) {
             "manifest: an expression deeper than 64");
 }
 
+TEST(Manifest, RefusesEntriesOfOtherKinds) {
+  const std::string box = "\"box\": [64, 128, 2, 1, 1]";
+  for (auto [from, to, message] : std::initializer_list<
+           std::tuple<std::string, std::string, const char *>>{
+           {"\"fovea_kernel\": 1", "\"fovea_kernel\": 2",
+            "'fovea_kernel' must be 1"},
+           {"\"D\": [128]", "\"D\": 128", "'D' must be a list of head dims"},
+           {"\"D\": [128]", "\"D\": [0]",
+            "'D' must hold numbers within 1 and 512"},
+           {"\"D\": [128]", "\"D\": [\"d\"]",
+            "'D' must hold numbers within 1 and 512"},
+           {"\"E\": 128", "\"E\": 513", "'E' must lie within 0 and 512"},
+           {"[{\"name\": \"slope\",", "[{\"n\": \"slope\",",
+            "'captures' must hold objects with a name"},
+           {"\"grid\"", "\"grids\"", "'grid' is missing"},
+           {"\"sizes\"", "\"size\"", "a tensor map needs 'sizes'"},
+           {"\"strides\"", "\"stride\"", "a tensor map needs 'strides'"},
+           {box, "\"box\": 64", "a tensor map needs 'box'"},
+           {box, box + ", \"swizzle\": 16",
+            "'swizzle' must be 0, 32, 64 or 128"},
+           {box, box + ", \"promotion\": 32",
+            "'promotion' must be 0, 64, 128 or 256"},
+           {"\"arguments\"", "\"argument\"", "'arguments' must be a list"},
+           {"{\"i32\": \"N\"}", "3", "'arguments' must hold objects"},
+           {"\"else\"", "\"then\"",
+            "'conditions' must hold objects with 'if' and 'else'"},
+           {"\"workspace\": 256", "\"workspace\": {}",
+            "an expression is a number, a name or [operation, ...]"}})
+    EXPECT_EQ(errorWith(from, to), std::string("manifest: ") + message);
+}
+
 } // namespace
