@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "test" / "gpu"))
 import run as runner
 from bars import Row, at_least, at_most, print_bars
 from fovea_gpu.manifest import load_pack
-from fovea_gpu.measure import CEILING
+from fovea_gpu.measure import CEILING, LENGTHS, TILE_STEPS
 from fovea_gpu.report import (
     print_checks,
     print_times,
@@ -52,6 +52,8 @@ CUDNN_BARS: dict[tuple[str, int, int], float] = {
 }
 #: Least speed over the prototype's kernel of the same variant and size.
 PROTOTYPE_BAR = 0.97
+#: Least speed of a step where kernels read lengths, over the usual form's.
+LENGTHS_BAR = 0.98
 #: Least speed at D 128 over our own causal kernel of the same size.
 CAUSAL_BARS = {"alibi_causal": 0.93, "table_causal": 0.86, "softcap_causal": 0.79}
 
@@ -86,6 +88,12 @@ def find_bars(rows: Sequence[Row], processors: int) -> list[Row]:
             share = best["tflops"] / causal["tflops"]
             name = f"{size} of own causal"
             found.append(at_least(name, share, CAUSAL_BARS[variant]))
+        suffix = next((x for x in LENGTHS if variant.endswith(x)), None)
+        if suffix is not None:
+            usual = _ours(groups.get((variant.removesuffix(suffix), *key[1:]), []))
+            if usual is not None and usual["tile"] == best["tile"]:
+                share = usual["ms"] / _steps(usual) / (best["ms"] / best["steps"])
+                found.append(at_least(f"{size} over noop, a step", share, LENGTHS_BAR))
         if variant.startswith(("window", "lists")) and "visited" in best:
             plain = _plain(groups, key, best["tile"])
             if plain is not None:
@@ -99,13 +107,21 @@ def find_bars(rows: Sequence[Row], processors: int) -> list[Row]:
     return found
 
 
+def _steps(row: Row) -> float:
+    """What the tiles of all heads take, as `steps` of rows with lengths."""
+    tiles = row["visited"] + TILE_STEPS * row["query_tiles"]
+    return row["B"] * row["H"] * tiles
+
+
 def _plain(groups: dict[tuple, list[Row]], like: tuple, tile: list[int]) -> Row | None:
     """Our noop of a tile, dtype and head dim with the longest sequence; of
     several that with the heads of a group."""
     rows = [
         (row["N"], key[3:6] == like[3:6], row["tflops"], row)
         for key, group in groups.items()
-        if key[0].startswith("noop") and key[1:3] == like[1:3]
+        if key[0].startswith("noop")
+        and key[1:3] == like[1:3]
+        and not key[0].endswith(tuple(LENGTHS))
         for row in group
         if row["impl"].split(":")[0] == "fovea" and row.get("tile") == tile
     ]

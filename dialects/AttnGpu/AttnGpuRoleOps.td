@@ -323,4 +323,18 @@ def AttnGpu_SectionOp : AttnGpu_Op<"section", [Pure]> {
   let assemblyFormat = "attr-dict";
 }
 
+def AttnGpu_BatchOp : AttnGpu_Op<"batch", [Pure]> {
+  let summary = "Which batch a launch takes at a place";
+  let description = [{
+    A launch value, chosen by the runtime: the batches in the order in which
+    tiles are taken, those with the most keys first, as long tiles should not be
+    the last ones. `place` is from 0 to the number of batches less 1.
+
+    Example: `%b = attn_gpu.batch %place`
+  }];
+  let arguments = (ins Index:$place);
+  let results = (outs Index:$batch);
+  let assemblyFormat = "$place attr-dict";
+}
+
 #endif // FOVEA_DIALECT_ATTNGPU_ROLEOPS

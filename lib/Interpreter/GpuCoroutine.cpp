@@ -120,6 +120,13 @@ LogicalResult GpuCoroutine::runLocal(GpuState &state, Operation *op) {
         set(op.getLast(), ScalarValue::ofInt(last ? last : heads));
         return success();
       })
+      .Case<BatchOp>([&](auto op) {
+        int64_t place = integer(op.getPlace());
+        const std::vector<int64_t> &order = gpu->batches;
+        bool hasOne = place >= 0 && place < int64_t(order.size());
+        set(op, ScalarValue::ofInt(hasOne ? order[place] : place));
+        return success();
+      })
       .Case<ListCountOp>([&](auto op) { return runListCount(op); })
       .Case<ListElementOp>([&](auto op) { return runListElement(op); })
       .Case<JointCountOp>([&](auto op) { return runJointCount(op); })

@@ -8,6 +8,7 @@
 #include "llvm/ADT/StringExtras.h"
 
 #include <cmath>
+#include <numeric>
 
 using namespace fovea;
 using llvm::StringRef;
@@ -302,13 +303,29 @@ llvm::Error CudaKernel::Launcher::packMap(const KernelArgument &argument) {
   return llvm::Error::success();
 }
 
+/// Batches in the order in which their tiles are taken: those with the most
+/// keys first, as long tiles should not be the last ones.
+static std::vector<int64_t> orderBatches(const LaunchView &view) {
+  std::vector<int64_t> order(view.kvLengths.size());
+  std::iota(order.begin(), order.end(), 0);
+  auto rank = [&](int64_t batch) {
+    size_t i = static_cast<size_t>(batch);
+    return std::pair(view.qLengths[i] > 0 ? -view.kvLengths[i] : 0, batch);
+  };
+  llvm::sort(order, [&](int64_t a, int64_t b) { return rank(a) < rank(b); });
+  return order;
+}
+
 /// There are no more batches than have room, and none of them has a position
 /// beyond 32 bits: that has been checked.
 void CudaKernel::Launcher::packPerBatch(const KernelArgument &argument) {
   std::vector<int32_t> all;
-  for (const auto *values :
-       {&view.qOffset, &view.kvOffset, &view.qLengths, &view.kvLengths}) {
-    llvm::append_range(all, *values);
+  const std::vector<int64_t> order = orderBatches(view);
+  for (llvm::ArrayRef<int64_t> values :
+       {llvm::ArrayRef(view.qOffset), llvm::ArrayRef(view.kvOffset),
+        llvm::ArrayRef(view.qLengths), llvm::ArrayRef(view.kvLengths),
+        llvm::ArrayRef(order)}) {
+    llvm::append_range(all, values);
     all.resize(llvm::alignTo(all.size(), argument.batches));
   }
   packed.add(all.data(), all.size() * sizeof(int32_t));

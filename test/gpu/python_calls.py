@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from fovea_gpu.call import Sequences, Shape, make_sequences
 from fovea_gpu.children import run_child
 from fovea_gpu.reference import attention as exact_attention
 from fovea_gpu.reference import judge
@@ -52,15 +53,24 @@ def make(B: int, H: int, Hk: int, M: int, N: int, D: int, dtype: str, bshd=False
     return one(H, M, 1.5), one(Hk, N, 1.0), one(Hk, N, 1.0)
 
 
-def verdict(name: str, qkv: tuple, out: Any, lse: Any, captures: dict, blocks=None):
+def verdict(
+    name: str,
+    qkv: tuple,
+    out: Any,
+    lse: Any,
+    captures: dict,
+    blocks: Blocks | None = None,
+    sequences: Sequences | None = None,
+) -> Row:
     """The judge's word on a result of a variant of the GPU tests."""
     import torch
 
     q = qkv[0]
     rows = torch.arange(q.shape[2], device="cuda")
     given = (torch, VARIANTS[name], qkv, captures, 1 / math.sqrt(q.shape[3]), rows)
-    exact, exact_lse = exact_attention(*given, blocks=blocks)
-    plain, plain_lse = exact_attention(*given, plain=True, blocks=blocks)
+    more = {"blocks": blocks, "sequences": sequences}
+    exact, exact_lse = exact_attention(*given, **more)
+    plain, plain_lse = exact_attention(*given, plain=True, **more)
     dtype = "bf16" if q.dtype == torch.bfloat16 else "f16"
     found = judge(torch, out, exact, plain, dtype)
     row = {"passed": found.passed, "error": found.error, "allowed": found.allowed}
@@ -170,6 +180,66 @@ def block_masks() -> Iterator[Row]:
     yield {"shape": "tiles of every class anywhere"} | row
 
 
+def poison(qkv: tuple, sequences: Sequences) -> tuple:
+    """The tensors with nothing but NaN beyond the lengths."""
+    lengths = (sequences.q_lengths, sequences.kv_lengths, sequences.kv_lengths)
+    made = tuple(x.clone() for x in qkv)
+    for x, ends in zip(made, lengths, strict=True):
+        for b, end in enumerate(ends):
+            x[b, :, end:] = float("nan")
+    return made
+
+
+@case
+def lengths() -> Iterator[Row]:
+    """Offsets and lengths of each batch: lists, arrays, one number for all."""
+    import numpy as np
+
+    import fovea
+
+    B, H, Hk, M, N = 6, 4, 2, 333, 450
+    ragged = make_sequences(Shape(B, H, Hk, M, N, ragged=True))
+    keys = tuple(N - 61 * b for b in range(B))
+    ends = Sequences(tuple(max(0, n - M) for n in keys), (0,) * B, (M,) * B, keys)
+    forms = {"ragged": (ragged, np.array), "ends": (ends, list)}
+    few = ("noop", "window200")
+    for D, dtype, names in (
+        (128, "bf16", (*few, "causal", "alibi_causal", "sink_causal")),
+        (64, "f16", few),
+        (256, "bf16", few),
+    ):
+        qkv = make(B, H, Hk, M, N, D, dtype)
+        every = variants(H, N)
+        for name in names:
+            score, mask, normalizer, captures = every[name]
+            for form, (sequences, wrap) in forms.items():
+                given = poison(qkv, sequences)
+                batches = {
+                    "q_offset": wrap(sequences.q_offset),
+                    "kv_offset": wrap(sequences.kv_offset),
+                    "q_lengths": wrap(sequences.q_lengths),
+                    "kv_lengths": wrap(sequences.kv_lengths),
+                }
+                out, lse = fovea.attention(
+                    *given,
+                    *(score, mask),
+                    normalizer=normalizer,
+                    return_lse=True,
+                    **batches,
+                )
+                row = verdict(name, given, out, lse, captures, sequences=sequences)
+                yield {"shape": f"{name} D{D} {dtype} {form}"} | row
+    qkv = make(2, 4, 2, 256, 512, 128, "bf16")
+    out = fovea.attention(*qkv, q_offset=200, kv_lengths=400)
+    one = Sequences((200,) * 2, (0,) * 2, (256,) * 2, (400,) * 2)
+    row = verdict("noop", qkv, out, None, {}, sequences=one)
+    yield {"shape": "one number for all"} | row
+    # The usual form again, and lengths that are whole.
+    whole = fovea.attention(*qkv, kv_lengths=[512, 512])
+    same = bool((whole == fovea.attention(*qkv)).all())
+    yield {"shape": "whole lengths", "passed": same}
+
+
 @case
 def beside_sdpa() -> Iterator[Row]:
     """The difference from torch's own attention in f32, on the same numbers."""
@@ -235,7 +305,22 @@ def refusals() -> Iterator[Row]:
         ("f32", unsupported, "", lambda: attention(q.float(), k.float(), v.float())),
         ("f64", unsupported, "", lambda: attention(*wide)),
         ("D 96", unsupported, "", lambda: attention(*odd)),
-        ("an offset", unsupported, "q_offset", lambda: attention(q, k, v, q_offset=3)),
+        (
+            "an offset beside a block mask",
+            unsupported,
+            "q_offset: must be 0",
+            lambda: attention(
+                *(q, k, v),
+                block_mask=fovea.create_block_mask(causal, 1, 2, 128, 128),
+                q_offset=3,
+            ),
+        ),
+        (
+            "an offset before the first position",
+            unsupported,
+            "q_offset: must be 0 to ",
+            lambda: attention(q, k, v, q_offset=-3),
+        ),
         (
             "the CPU's target",
             ValueError,

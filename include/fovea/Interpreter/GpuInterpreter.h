@@ -30,6 +30,8 @@ struct GpuOptions {
   int64_t blocks = 1;
   /// What `attn_gpu.section` gives; 0: a last section like the others.
   int64_t section = 1, lastSection = 0;
+  /// What `attn_gpu.batch` gives by its place; none: each batch at its own.
+  std::vector<int64_t> batches;
   /// Without data only control, channels and products in flight are followed:
   /// fragments hold nothing and no output is written.
   bool data = true;

@@ -107,6 +107,8 @@ void KernelEmitter::addSize(Value memref, unsigned dim) {
 /// comes by value, so that neither memory nor the stream is asked for anything.
 static constexpr StringLiteral kPerBatch[] = {"q_offset", "kv_offset",
                                               "q_lengths", "kv_lengths"};
+/// Behind these, the order in which batches are taken.
+static constexpr int64_t kBatchOrder = std::size(kPerBatch);
 static constexpr int64_t kMostBatches = 128;
 
 static int64_t findPerBatch(func::FuncOp func, Value memref) {
@@ -135,19 +137,31 @@ void KernelEmitter::addPerBatch() {
       e.ptr,
       json::Object{{"per_batch", kMostBatches}, {"positions", kMaxPosition}},
       &perBatch);
-  valueBytes.back() = 4 * kMostBatches * int64_t(std::size(kPerBatch));
+  valueBytes.back() = 4 * kMostBatches * (kBatchOrder + 1);
   conditions.push_back(json::Object{
       {"if", json::Array{"le", "B", kMostBatches}},
       {"else", "q: sm_90a kernels take offsets and lengths of at most " +
                    std::to_string(kMostBatches) + " batches"}});
 }
 
-Value KernelEmitter::loadPerBatch(memref::LoadOp op) {
-  int64_t first = kMostBatches * findPerBatch(func, op.getMemRef());
-  Value place = e.add(known[op.getIndices()[0]].value, first);
+Value KernelEmitter::loadPerBatch(int64_t array, Value place) {
+  Value element = e.add(place, kMostBatches * array);
   Value address = LLVM::GEPOp::create(e.b, e.loc, e.ptr, e.i32, perBatch,
-                                      ArrayRef<LLVM::GEPArg>{place});
+                                      ArrayRef<LLVM::GEPArg>{element});
   return LLVM::LoadOp::create(e.b, e.loc, e.i32, address, 4);
+}
+
+Value KernelEmitter::loadPerBatch(memref::LoadOp op) {
+  return loadPerBatch(findPerBatch(func, op.getMemRef()),
+                      known[op.getIndices()[0]].value);
+}
+
+LogicalResult KernelEmitter::emitBatch(BatchOp op) {
+  if (!readsBatches)
+    return op.emitError("in a kernel that reads no offsets and lengths");
+  Value batch = loadPerBatch(kBatchOrder, known[op.getPlace()].value);
+  known[op] = scalars.index(batch, 0, kMostBatches - 1);
+  return success();
 }
 
 /// Of the tiles that lists are made of.

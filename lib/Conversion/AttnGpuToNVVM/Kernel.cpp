@@ -357,6 +357,7 @@ LogicalResult KernelEmitter::emit(Operation *op) {
         known[op.getLast()] = scalars.index(lastSection);
         return success();
       })
+      .Case([&](BatchOp batch) { return emitBatch(batch); })
       .Case([&](ZeroOp zero) {
         registers[zero] = Values(registerTypes(zero.getType()).size(), e.cf(0));
         return success();

@@ -75,7 +75,9 @@ private:
   void addSize(Value memref, unsigned dim);
   bool isPerBatch(Value memref);
   void addPerBatch();
+  Value loadPerBatch(int64_t array, Value place);
   Value loadPerBatch(memref::LoadOp op);
+  LogicalResult emitBatch(BatchOp op);
   Value getPointer(Value memref) override;
   Value getStride(Value memref, unsigned dim) override;
   Value getSize(Value memref, unsigned dim) override;

@@ -249,3 +249,34 @@ func.func @not_in_clusters(%q: !memref, %k: !memref, %v: !memref, %out: !memref,
   }
   return
 }
+
+// -----
+
+!memref = memref<?x?x?x64xbf16, strided<[?, ?, ?, ?], offset: ?>>
+!view = !online.view<?x64xbf16>
+!channel = !attn_gpu.channel<128x64xbf16, stages = 2, records = 0>
+!tile = !attn_gpu.tile<128x64xbf16>
+!frag = !attn_gpu.frag<64x128xf32, quad>
+
+func.func @no_batches(%q: !memref, %k: !memref, %v: !memref, %out: !memref) {
+  %c0 = arith.constant 0 : index
+  %qc = attn_gpu.channel "q" : !channel
+  %kc = attn_gpu.channel "k" : !channel
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) registers(24) {
+      // expected-error@+1 {{in a kernel that reads no offsets and lengths}}
+      %b = attn_gpu.batch %c0
+      %Q = online.view %q[%b, %c0] : !memref -> !view
+      %K = online.view %k[%b, %c0] : !memref -> !view
+      attn_gpu.fill %qc[%c0], %Q[%c0] : !channel, !view
+      attn_gpu.fill %kc[%c0], %K[%c0] : !channel, !view
+    }
+    attn_gpu.role mma groups(2) registers(240) {
+      %qt = attn_gpu.wait %qc[%c0] : !channel -> !tile
+      %kt = attn_gpu.wait %kc[%c0] : !channel -> !tile
+      %p = attn_gpu.mma.start %qt, %kt transposed : !tile, !tile -> !attn_gpu.pending<!frag>
+      %s = attn_gpu.await %p keep 0 : !attn_gpu.pending<!frag> -> !frag
+    }
+  }
+  return
+}

@@ -139,6 +139,8 @@ func.func @readers(%k: !memref, %n: index) attributes {s = #attn_gpu.schedule<gr
       attn_gpu.fill %kc[%c0], %K[%c0] records(%n, %n, %n) readers(%n, %c0) warp 1 : !attn_gpu.channel<128x64xbf16, stages = 2, records = 3>, !view
       // CHECK: attn_gpu.tile.fetch of %{{.*}} number %{{.*}}
       %t = attn_gpu.tile.fetch of %n number %c0
+      // CHECK: attn_gpu.batch %{{.*}}
+      %b = attn_gpu.batch %t
     }
     attn_gpu.role mma groups(2) {
       // CHECK: attn_gpu.record %{{.*}}[%{{.*}}] own 1 :

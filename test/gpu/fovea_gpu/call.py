@@ -31,11 +31,13 @@ class Shape:
     sign: int = 1  # of the scale; 0: no scale
     loose: bool = False
     ragged: bool = False  # offsets, and lengths beyond which nothing is a number
+    lengths: tuple[int, ...] = ()  # of queries and keys of each batch
 
     def __str__(self) -> str:
         heads = str(self.H) if self.Hk == self.H else f"{self.H}/{self.Hk}"
         sign = "" if self.sign == 1 else f" sign {self.sign}"
         kind = (" loose" if self.loose else "") + (" ragged" if self.ragged else "")
+        kind += f" lengths {self.lengths}" if self.lengths else ""
         return f"B{self.B} H{heads} M{self.M} N{self.N} {self.layout}{sign}{kind}"
 
 
@@ -53,6 +55,8 @@ def make_sequences(shape: Shape) -> Sequences:
     """Whole ones; where `ragged`, lengths from none to all, keys that begin
     before, at and behind queries, and queries at the end of their keys."""
     B, M, N = shape.B, shape.M, shape.N
+    if shape.lengths:
+        return Sequences((0,) * B, (0,) * B, shape.lengths, shape.lengths)
     if not shape.ragged:
         return Sequences((0,) * B, (0,) * B, (M,) * B, (N,) * B)
     queries = tuple((M, 0, M // 2, 1, M - 1)[b % 5] for b in range(B))

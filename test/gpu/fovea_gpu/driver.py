@@ -187,8 +187,9 @@ class LoadedKernel:
             return c.c_float(abs(values.scales[argument["scale_size"]]) or 1.0)
         if "per_batch" in argument:
             room = argument["per_batch"]
-            arrays = [(*list, *[0] * (room - len(list))) for list in values.batches]
-            return (c.c_int32 * (4 * room))(*(x for array in arrays for x in array))
+            lists = (*values.batches, values.batch_order())
+            arrays = [(*list, *[0] * (room - len(list))) for list in lists]
+            return (c.c_int32 * (5 * room))(*(x for array in arrays for x in array))
         raise ValueError(f"unknown argument {argument}")
 
     def _launches(self, packed: Packed, stream: int) -> list[tuple[Any, ...]]:

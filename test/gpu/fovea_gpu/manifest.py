@@ -36,6 +36,11 @@ class LaunchValues:
     #: q_offset, kv_offset, q_lengths and kv_lengths of each batch.
     batches: tuple[tuple[int, ...], ...] = ()
 
+    def batch_order(self) -> list[int]:
+        """Batches in the order in which tiles are taken: the most keys first."""
+        keys = [n if m > 0 else 0 for m, n in zip(*self.batches[2:], strict=True)]
+        return sorted(range(len(keys)), key=lambda b: -keys[b])
+
 
 _FOLDED = {
     "add": lambda a, b: a + b,

@@ -15,11 +15,14 @@ from .variants import VARIANTS, count_kept, count_visited
 
 __all__ = [
     "CEILING",
+    "LENGTHS",
     "SIZES",
+    "TILE_STEPS",
     "Group",
     "is_memory_bound",
     "make_groups",
     "measure_group",
+    "walk_lengths",
 ]
 
 #: (D, B, H, Hk, N), and the variants; none: all that the pack has.
@@ -36,6 +39,14 @@ SIZES: tuple[tuple[int, int, int, int, int, tuple[str, ...]], ...] = (
     (128, 1, 32, 8, 16384, _PLAIN),
 )
 
+#: (D, B, H, Hk, lengths of the batches) of kernels that read lengths; their rows
+#: are named by what comes behind the variant.
+LENGTHS: dict[str, tuple[int, int, int, int, tuple[int, ...]]] = {
+    "_lengths": (128, 4, 16, 16, (4096, 4096, 4096, 4096)),
+    "_lengths_unequal": (128, 4, 16, 16, (1024, 2048, 3072, 4096)),
+}
+#: Steps that a tile takes besides those of its blocks.
+TILE_STEPS = 0.7
 
 #: The contestant that only moves what attention has to.
 CEILING = "memory ceiling"
@@ -52,9 +63,14 @@ class Group:
     D: int
     shape: Shape
     kernels: tuple[Kernel, ...]
+    suffix: str = ""  # one of LENGTHS
+
+    @property
+    def name(self) -> str:
+        return self.variant + self.suffix
 
     def __str__(self) -> str:
-        return f"{self.variant} {self.dtype} D{self.D} {self.shape}"
+        return f"{self.name} {self.dtype} D{self.D} {self.shape}"
 
 
 def _fits(kernel: Kernel, shape: Shape) -> bool:
@@ -104,10 +120,27 @@ def make_groups(
             members = tuple(
                 k for k in fitting if (k.variant, k.dtype) == (variant, dtype)
             )
-            group = Group(variant, dtype, D, shape, members)
-            if all(text in str(group) for text in wanted):
-                groups.append(group)
-    return groups
+            groups.append(Group(variant, dtype, D, shape, members))
+    for suffix, (D, B, H, Hk, lengths) in LENGTHS.items():
+        shape = Shape(B, H, Hk, max(lengths), max(lengths), lengths=lengths)
+        groups += [
+            Group(k.variant, k.dtype, D, shape, (k,), suffix)
+            for k in kernels
+            if k.head_dim == D and k.reads_batches and k.variant == "noop"
+        ]
+    return [group for group in groups if all(text in str(group) for text in wanted)]
+
+
+def walk_lengths(shape: Shape, tile: tuple[int, int]) -> tuple[int, float]:
+    """Scores of all heads, and the steps that their tiles take: each its blocks
+    and TILE_STEPS; behind the queries there is one tile at least, of one block."""
+    scores, steps = 0, 0.0
+    for length in shape.lengths:
+        live, blocks = -(-length // tile[0]), -(-length // tile[1])
+        dead = -(-shape.M // tile[0]) + 1 - live
+        scores += length * length
+        steps += live * (blocks + TILE_STEPS) + dead * (1 + TILE_STEPS)
+    return shape.H * scores, shape.H * steps
 
 
 def _label(kernel: Kernel, members: Sequence[Kernel]) -> str:
@@ -151,8 +184,9 @@ def measure_group(
     runs: dict[str, Any] = {}
     tiles: dict[str, tuple[int, int]] = {}
     inputs = make_inputs(torch, group.kernels[0], shape, gain=1.0)
-    found, errors = make_peers(torch, variant, inputs, peers)
-    runs |= found
+    errors: dict[str, str] = {}
+    if not group.suffix:
+        runs, errors = make_peers(torch, variant, inputs, peers)
     for kernel in group.kernels:
         loaded = LoadedKernel(driver, kernel)
         outputs = make_outputs(torch, kernel, shape)
@@ -163,8 +197,12 @@ def measure_group(
         if tile:
             tiles[label] = (int(tile["m"]), int(tile["n"]))
     given = (inputs.blocks, inputs.captures)
-    kept = count_kept(torch, variant, shape.M, shape.N, given)
-    flops = 4 * shape.B * shape.H * group.D * kept
+    if group.suffix:
+        scores = walk_lengths(shape, (shape.M, shape.N))[0]
+    else:
+        kept = count_kept(torch, variant, shape.M, shape.N, given)
+        scores = shape.B * shape.H * kept
+    flops = 4 * group.D * scores
     if is_memory_bound(inputs, flops):
         runs[CEILING] = _stream(torch, inputs)
     times = bursts(torch, runs, 6 if shape.N > 5000 else 16, rounds)
@@ -175,7 +213,10 @@ def measure_group(
             row["bytes_per_second"] = _moved_bytes(inputs) / time["ms"] * 1e3
         if with_sustained:
             row["sustained_tflops"] = flops / sustained(torch, runs[name]) / 1e9
-        if name in tiles:
+        if name in tiles and group.suffix:
+            steps = walk_lengths(shape, tiles[name])[1]
+            row |= {"tile": list(tiles[name]), "steps": steps}
+        elif name in tiles:
             tile = tiles[name]
             counts = count_visited(torch, variant, shape.M, shape.N, tile, given)
             row |= {
@@ -191,7 +232,7 @@ def measure_group(
 def _row(group: Group, name: str) -> dict[str, Any]:
     shape = group.shape
     return {
-        "variant": group.variant,
+        "variant": group.name,
         "dtype": group.dtype,
         "D": group.D,
         "B": shape.B,

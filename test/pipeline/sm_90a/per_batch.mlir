@@ -23,7 +23,10 @@
 
 // The loading role has registers for what it reads; what the other one asks for
 // travels as records, which say where rows end as well.
+// Batches come in the order that the launch gives.
 // ROLES: attn_gpu.role load groups(1) registers(40)
+// ROLES: %[[BATCH:.*]] = attn_gpu.batch %
+// ROLES: memref.load %{{.*}}[%[[BATCH]]]
 // ROLES: memref.load
 // ROLES: attn_gpu.fill
 // ROLES: attn_gpu.role mma
@@ -32,7 +35,7 @@
 // ROLES: attn_gpu.store_tile %
 
 // KERNEL: llvm.func @causal_kernel
-// KERNEL-SAME: {llvm.align = 64 : i64, llvm.byval = !llvm.array<2048 x i8>, nvvm.grid_constant}
+// KERNEL-SAME: {llvm.align = 64 : i64, llvm.byval = !llvm.array<2560 x i8>, nvvm.grid_constant}
 // KERNEL-SAME: \22per_batch\22:128,\22positions\22:16777215
 // KERNEL-SAME: sm_90a kernels take offsets and lengths of at most 128 batches
 // KERNEL-SAME: [\22add\22,[\22ceildiv\22,\22M\22,128],1]

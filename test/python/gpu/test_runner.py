@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import json
 import os
 import sys
@@ -18,13 +19,18 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "test" / "gpu"))
 
 from fovea_gpu import prototype, report  # noqa: E402
-from fovea_gpu.call import Inputs, Shape  # noqa: E402
+from fovea_gpu.call import Inputs, Shape, make_sequences  # noqa: E402
 from fovea_gpu.cases import check_shapes  # noqa: E402
 from fovea_gpu.children import run_child  # noqa: E402
 from fovea_gpu.driver import DriverError, LoadedKernel  # noqa: E402
 from fovea_gpu.dry_run import RecordingDriver, describe_launch, fake_values  # noqa: E402
 from fovea_gpu.manifest import Kernel, evaluate, load_pack, section  # noqa: E402
-from fovea_gpu.measure import CEILING, is_memory_bound, make_groups  # noqa: E402
+from fovea_gpu.measure import (  # noqa: E402
+    CEILING,
+    is_memory_bound,
+    make_groups,
+    walk_lengths,
+)
 from fovea_gpu.variants import VARIANTS  # noqa: E402
 
 MANIFEST = {
@@ -417,7 +423,6 @@ def test_loose_block_masks_disagree_with_their_masks() -> None:
 def test_ragged_sequences_have_an_exact_answer() -> None:
     """Each batch is a sequence of its own, at its positions."""
     torch = pytest.importorskip("torch")
-    from fovea_gpu.call import make_sequences
     from fovea_gpu.reference import attention
 
     shape = Shape(6, 2, 1, 40, 70, ragged=True)
@@ -480,6 +485,43 @@ def test_bars_of_the_benchmark() -> None:
         "window1024 D128 N16384 of the walk bound": True,
         "lists128x128 D128 N16384 of the walk bound": True,
     }
+
+
+def test_bars_of_lengths() -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import gpu
+
+    base = {"kind": "time", "dtype": "bf16", "D": 128, "B": 4, "H": 16, "Hk": 16}
+    base |= {"N": 4096, "tile": [128, 128], "impl": "fovea", "tflops": 700.0}
+    rows = [
+        base | {"variant": "noop", "ms": 0.7, "query_tiles": 32, "visited": 1024},
+        base | {"variant": "noop_lengths", "ms": 0.72, "steps": 64 * 32 * 32.7},
+        base | {"variant": "noop_lengths_unequal", "ms": 0.72, "steps": 64 * 1000.0},
+    ]
+    bars = gpu.find_bars(rows, 132)
+    values = {bar["bar"]: (bar["value"], bar["holds"]) for bar in bars}
+    assert values == {
+        "noop_lengths D128 N4096 over noop, a step": (pytest.approx(7 / 7.2), False),
+        "noop_lengths_unequal D128 N4096 over noop, a step": (
+            pytest.approx(7 / 7.2 * 1000 / 1046.4),
+            False,
+        ),
+    }
+
+
+def test_groups_of_kernels_that_read_lengths(kernel: Kernel) -> None:
+    arguments = [{"per_batch": 128, "positions": 1000}]
+    manifest = kernel.manifest | {"D": [128], "E": 128, "arguments": arguments}
+    reader = dataclasses.replace(kernel, manifest=manifest, variant="noop")
+    equal, unequal = make_groups([reader])
+    assert (equal.name, unequal.name) == ("noop_lengths", "noop_lengths_unequal")
+    assert {g.shape.M for g in (equal, unequal)} == {4096}
+    assert make_sequences(unequal.shape).kv_lengths == (1024, 2048, 3072, 4096)
+    # Tiles of 512: 2 + 4 + 6 + 8 see 2, 4, 6, 8 blocks; the others one.
+    scores, steps = walk_lengths(unequal.shape, (512, 512))
+    assert scores == 16 * (1024**2 + 2048**2 + 3072**2 + 4096**2)
+    assert steps == pytest.approx(16 * (4 + 16 + 36 + 64 + 16 + 36 * 0.7))
+    assert make_groups([reader], only=["unequal"]) == [unequal]
 
 
 def test_the_ceiling_of_memory(capsys: pytest.CaptureFixture) -> None:

@@ -291,12 +291,13 @@ TEST_F(Cuda, OffsetsAndLengthsComeByValue) {
   launch.qOffset = {3, 700};
   launch.kvOffset = {0, 11};
   launch.qLengths = {300, 1};
-  launch.kvLengths = {5, 0};
+  launch.kvLengths = {0, 5};
   EXPECT_EQ(textOf(kernel.launch(launch)), "");
   *get<int>("fakeWide") = -1;
   const int32_t *given = get<int32_t>("fakeWideBytes");
-  EXPECT_EQ(std::vector<int32_t>(given, given + 8),
-            (std::vector<int32_t>{3, 700, 0, 11, 300, 1, 5, 0}));
+  // And the order in which batches are taken: the most keys first.
+  EXPECT_EQ(std::vector<int32_t>(given, given + 10),
+            (std::vector<int32_t>{3, 700, 0, 11, 300, 1, 0, 5, 1, 0}));
   launch.qOffset[1] = 701;
   EXPECT_EQ(textOf(kernel.launch(launch)),
             "q_offset: must be 0 to 700 on sm_90a, got 701");

@@ -87,6 +87,9 @@ protected:
   bool interpret(TestLaunch &launch, GpuOptions options) {
     const Shape &s = launch.shape;
     options.sizes = {s.B, s.H, s.Hk, s.M, s.N, s.D, s.E};
+    // Any order of batches will do.
+    for (int64_t b = s.B; b-- > 0;)
+      options.batches.push_back(b);
     auto function =
         module->lookupSymbol<mlir::func::FuncOp>(launch.program.name);
     return succeeded(interpretGpu(function, launchArguments(launch.view),

@@ -139,9 +139,9 @@ TEST(Manifest, OffsetsAndLengths) {
   EXPECT_FALSE(manifest->getPerBatch());
   for (const char *argument :
        {R"({"per_batch": 0, "positions": 9})", R"({"per_batch": 8})",
-        R"({"per_batch": 201, "positions": 9})"})
+        R"({"per_batch": 171, "positions": 9})"})
     EXPECT_EQ(errorWith("{\"scale\": 0}", argument),
-              "manifest: 'per_batch' must be 1 to 200, with its 'positions'");
+              "manifest: 'per_batch' must be 1 to 170, with its 'positions'");
   EXPECT_EQ(errorWith("\"threads\"",
                       R"("before": [{"symbol": "f", "threads": 32, "grid": 1,
                       "arguments": [{"per_batch": 8, "positions": 9}]}],

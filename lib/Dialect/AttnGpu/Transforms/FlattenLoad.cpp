@@ -13,7 +13,9 @@ class LoaderBuilder {
 public:
   explicit LoaderBuilder(Stream &stream)
       : stream(stream), loc(stream.loadTiles.getLoc()),
-        b(stream.loader.getBody().front().getTerminator()) {}
+        b(stream.loader.getBody().front().getTerminator()) {
+    stream.loadTiles.walk([&](memref::LoadOp) { readsBatches = true; });
+  }
   void build();
 
 private:
@@ -46,6 +48,8 @@ private:
   Stream &stream;
   Location loc;
   OpBuilder b;
+  /// Whether batches have offsets and lengths of their own, and an order.
+  bool readsBatches = false;
   /// Index values of the tile that the fills of its blocks read.
   llvm::SetVector<Value> ofBlocks;
 };
@@ -71,8 +75,10 @@ SmallVector<Value, 3> LoaderBuilder::decode(Value number) {
   Value inSection = s.sub(rest, s.mul(row, heads));
   Value firstHead = choose(s.mul(section, heads), before);
   Value head = s.add(firstHead, inSection);
-  Value batch = s.div(head, bounds[1]);
-  return {batch, s.sub(head, s.mul(batch, bounds[1])),
+  Value place = s.div(head, bounds[1]), batch = place;
+  if (readsBatches)
+    batch = BatchOp::create(b, loc, place);
+  return {batch, s.sub(head, s.mul(place, bounds[1])),
           s.sub(s.sub(queryTiles, s.index(1)), row)};
 }
 

@@ -211,7 +211,7 @@ llvm::Error Reader::readArgument(const json::Object &object,
       return llvm::Error::success();
     }
   if (std::optional<int64_t> batches = object.getInteger("per_batch")) {
-    constexpr int64_t mostBatches = 200; // what arguments have room for
+    constexpr int64_t mostBatches = 170; // what arguments have room for
     int64_t positions = object.getInteger("positions").value_or(0);
     if (*batches < 1 || *batches > mostBatches || positions < 1)
       return bad("'per_batch' must be 1 to " + Twine(mostBatches) +

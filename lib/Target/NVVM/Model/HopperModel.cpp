@@ -43,6 +43,7 @@ static int64_t choosePin(const HopperScheduleRequest &request) {
   bool isPlain = !request.hasScore && request.hasMask;
   switch (request.valueDim) {
   case 64:
+    isPlain |= request.perBatch && !request.hasScore;
     return isPlain && !request.hasBlocks ? 4 : 0;
   case 128:
     if (request.hasElementary)
@@ -218,10 +219,14 @@ fovea::chooseHopperSchedule(MLIRContext *context,
     diagnostic << "schedule: ";
     return diagnostic;
   };
-  fields->perBatch = request.perBatch;
   FailureOr<Settings> settings = parseSettings(request.text, refuse);
-  if (failed(settings) ||
-      failed(applySettings(*settings, request, *fields, refuse)))
+  if (failed(settings))
+    return failure();
+  HopperScheduleRequest form = request;
+  form.perBatch = get(*settings, "per_batch").value_or(request.perBatch) != 0;
+  fields = getDefaults(form);
+  fields->perBatch = form.perBatch;
+  if (failed(applySettings(*settings, form, *fields, refuse)))
     return failure();
   if (fields->perBatch && request.hasBlocks)
     return emitError() << "sm_90a kernels do not have offsets and lengths "

@@ -18,7 +18,7 @@ void *fakeParameters[64];
 int fakeParameterCount = 0;
 /// The parameter whose first bytes are kept; none: -1.
 int fakeWide = -1;
-char fakeWideBytes[32];
+char fakeWideBytes[40];
 
 /// Timings and threads want neither the log nor its growth.
 int fakeQuiet = 0;
