@@ -308,7 +308,7 @@ def refusals() -> Iterator[Row]:
         (
             "an offset beside a block mask",
             unsupported,
-            "q_offset: must be 0",
+            "q_offset: must be that of block_mask (0), got 3",
             lambda: attention(
                 *(q, k, v),
                 block_mask=fovea.create_block_mask(causal, 1, 2, 128, 128),

@@ -136,6 +136,18 @@ class Loop:
         return sum(i.name in names and not i.guard for i in self.instructions)
 
     @property
+    def work_before_last_wait(self) -> int:
+        """Multiply-adds ahead of the last wait for products: the exponents that
+        are computed while the outputs are in flight."""
+        waits = [
+            number
+            for number, i in enumerate(self.instructions)
+            if i.opcode.startswith("WARPGROUP.DEPBAR")
+        ]
+        ahead = self.instructions[: waits[-1] if waits else 0]
+        return sum(i.name == "FFMA" for i in ahead)
+
+    @property
     def mask_operations(self) -> int:
         """Selections of scores, by comparison or by a bit of a word."""
         return self.counts["FSEL"] + self.counts["R2P"]
@@ -448,6 +460,7 @@ def properties(text: str) -> dict:
                 "local_accesses": loop.local_accesses,
                 "shared_stores": loop.shared_stores,
                 "mask_operations": loop.mask_operations,
+                "work_before_last_wait": loop.work_before_last_wait,
                 "mufu": loop.counts["MUFU"],
                 "branches": loop.counts["BRA"],
                 "histogram": dict(loop.counts.most_common()),

@@ -32,6 +32,15 @@
 // ROLES: attn_gpu.role mma
 // ROLES-NOT: memref.load
 // ROLES: %[[RECORD:.*]]:{{.*}} = attn_gpu.record
+
+// A tile's first weights are packed when those in flight have been read: some
+// assemblers would serialise the products.
+// ROLES: scf.condition
+// ROLES: } do {
+// ROLES: %[[OUT:.*]] = attn_gpu.mma.start {{.*}} acc(
+// ROLES-NOT: attn_gpu.convert
+// ROLES: attn_gpu.await %[[OUT]] {{.*}}holds
+// ROLES: attn_gpu.convert
 // ROLES: attn_gpu.store_tile %
 
 // KERNEL: llvm.func @causal_kernel

@@ -154,6 +154,16 @@ def test_kernels_in_clusters(variant: str, D: int, tmp_path: Path) -> None:
         describe_launch(kernel, Shape(1, 3, 1, 1, 129))
 
 
+@pytest.mark.parametrize("form", [None, "per_batch=1"])
+@pytest.mark.parametrize("variant", ["noop", "causal"])
+def test_exponents_are_computed_while_outputs_are_in_flight(
+    variant: str, form: str | None, tmp_path: Path
+) -> None:
+    """Where the assembler waits ahead of them, plain kernels are 12 % slower."""
+    code = measured(compiled(variant, 128, "bf16", form)[1], tmp_path)
+    assert code["loops"][0]["work_before_last_wait"] >= 16
+
+
 @pytest.fixture(scope="session")
 def assembled(request: pytest.FixtureRequest) -> Iterator[dict[tuple, Future]]:
     """The f16 kernels that the tests of this run want, two at a time."""

@@ -371,9 +371,11 @@ void ComputerBuilder::build() {
   Carried carried = finishFirst(startFirst(first, scoresValue, use, link));
   size_t records = first.records.size();
   // Where the weights of this tile's last block are in the registers that the
-  // next tile's go to, ptxas serialises the products or spills.
+  // next tile's go to, ptxas serialises the products (version 13.0 at D 256 and
+  // in kernels that read lengths) or spills.
   bool packsEarly = stream.v.getChannel().getType().getColumns() < 256 &&
-                    !stream.mmaBlocks.getList();
+                    !stream.mmaBlocks.getList() &&
+                    !stream.mmaBlocks.getCutFront();
 
   // The next uses of K and of Q, the queries, what the first block left, the
   // record.

@@ -41,12 +41,13 @@ struct Fields {
 /// without them depends on all that surrounds it.
 static int64_t choosePin(const HopperScheduleRequest &request) {
   bool isPlain = !request.hasScore && request.hasMask;
+  bool isBare = !request.hasScore && !request.hasMask;
   switch (request.valueDim) {
   case 64:
-    isPlain |= request.perBatch && !request.hasScore;
+    isPlain |= isBare && request.perBatch;
     return isPlain && !request.hasBlocks ? 4 : 0;
   case 128:
-    if (request.hasElementary)
+    if (request.hasElementary || (isBare && request.perBatch))
       return 1;
     return isPlain && request.hasBlocks ? 5 : 0;
   default:
