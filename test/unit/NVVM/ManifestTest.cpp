@@ -154,8 +154,8 @@ TEST(Manifest, Clusters) {
   auto manifest = parseManifest(with("\"threads\"", "\"threads\""));
   ASSERT_TRUE(static_cast<bool>(manifest)) << textOf(manifest.takeError());
   EXPECT_EQ(manifest->inClusters.evaluate(values()), 0);
-  manifest = parseManifest(with(
-      "\"threads\"", R"("in_clusters": ["le", 100, "M"], "threads")"));
+  manifest = parseManifest(
+      with("\"threads\"", R"("in_clusters": ["le", 100, "M"], "threads")"));
   ASSERT_TRUE(static_cast<bool>(manifest)) << textOf(manifest.takeError());
   LaunchValues launch = values();
   for (int64_t length : {99, 100}) {
