@@ -167,16 +167,25 @@ void KernelEmitter::emitUnpackFunction() {
   Value vectors =
       e.select(unit, e.sub(columns, e.urem(columns, e.c(e.native))), e.c(0));
   Value zero = e.cf(0.0), zeros = e.nativeSplat(zero);
-  // What is not finite makes its product with 0 a NaN.
-  auto scale = [&](Value x, Value factor, Value zero, Values &sum) -> Value {
+  // What is not finite makes its product with 0 a NaN; of vectors the bits are
+  // joined, which are back sooner than a sum.
+  auto scale = [&](Value x, Value factor, Value zero, Values &met) -> Value {
     if (!scaled)
       return x;
-    sum[0] = e.fma(x, zero, sum[0]);
+    if (isa<VectorType>(x.getType())) {
+      Value product = LLVM::BitcastOp::create(e.b, e.loc, met[0].getType(),
+                                              e.fmul(x, zero));
+      met[0] = e.lor(met[0], product);
+    } else {
+      met[0] = e.fma(x, zero, met[0]);
+    }
     return e.fmul(x, factor);
   };
   Values sums;
-  if (scaled)
-    sums = {zeros, zero};
+  if (scaled) {
+    Type bits = e.nativeVec(e.b.getIntegerType(8 * e.scoreBytes()));
+    sums = {LLVM::ZeroOp::create(e.b, e.loc, bits), zero};
+  }
   sums = e.loop(
       e.c(0), rows, e.c(1), sums, [&](Value r, ValueRange before) -> Values {
         Value from = e.gep(source, e.mul(r, stride), e.f);
@@ -213,6 +222,7 @@ void KernelEmitter::emitUnpackFunction() {
   if (!scaled)
     return;
   auto isNaN = [&](Value x) { return e.fcmp(arith::CmpFPredicate::UNO, x, x); };
+  sums[0] = LLVM::BitcastOp::create(e.b, e.loc, e.nativeVec(e.f), sums[0]);
   Value bits = LLVM::BitcastOp::create(e.b, e.loc, e.b.getIntegerType(e.native),
                                        isNaN(sums[0]));
   Value none = arith::ConstantIntOp::create(e.b, e.loc, 0, int(e.native));
@@ -236,8 +246,8 @@ void KernelEmitter::emitTransposeFunction() {
     Value to = e.gep(destination, e.mul(square, toStep), e.f);
     Values a;
     for (int64_t i = 0; i < e.native; ++i) {
-      Value v = loadElements(e, e.gep(from, e.mul(e.c(i), stride), e.f), e.f,
-                             e.native);
+      Value v = loadElements(e, from, e.f, e.native);
+      from = e.gep(from, stride, e.f);
       // Pairs are bits that arithmetic must not touch.
       a.push_back(pairs() ? v : e.fmul(v, factor));
     }
@@ -260,8 +270,10 @@ void KernelEmitter::emitTransposeFunction() {
       }
       a = next;
     }
-    for (int64_t i = 0; i < e.native; ++i)
-      e.store(a[i], e.gep(to, e.mul(e.c(i), toStride), e.f), e.scoreBytes());
+    for (int64_t i = 0; i < e.native; ++i) {
+      e.store(a[i], to, e.scoreBytes());
+      to = e.gep(to, toStride, e.f);
+    }
   });
 }
 
@@ -306,6 +318,32 @@ Value KernelEmitter::productFactor() {
   return log2Units() ? e.fmul(factor, e.cf(1.4426950408889634)) : factor;
 }
 
+/// The rows of queries of a panel and their stride, in scores or pairs: where
+/// they lie if they are whole, else a copy.
+std::pair<Value, Value> KernelEmitter::rowsOfPanel(DotSpec &dot, Value first) {
+  const Buffer &buffer = bufferOf(dot.query);
+  int64_t columns = packedSteps(dot.dim);
+  Value taken = e.min(e.sub(rows, first), e.c(e.lanes));
+  Value source =
+      tensorRows(dot.query, e.add(s->scalar(dot.queryLoad.getRow()), first));
+  auto copy = [&]() -> Values {
+    Value to = at(at_.rowBuffer);
+    callPack(source, buffer, taken, dot.dim, to, columns * stepElements(),
+             e.c(e.lanes));
+    return {to, e.c(columns)};
+  };
+  Values result;
+  if (spec.elementType != e.f || dot.dim != columns)
+    result = copy();
+  else
+    result = e.branch(
+        e.land(e.icmp(P::eq, buffer.strides[3], e.c(1)),
+               e.icmp(P::eq, taken, e.c(e.lanes))),
+        {e.ptr, e.i64}, [&]() -> Values { return {source, buffer.strides[2]}; },
+        copy);
+  return {result[0], result[1]};
+}
+
 /// Q^T of each panel, [d][lane], with the factor folded in; pairs as they are.
 void KernelEmitter::packQueries(Value panels) {
   for (unsigned i = 0; i < spec.dots.size(); ++i) {
@@ -314,22 +352,17 @@ void KernelEmitter::packQueries(Value panels) {
     if (!factor)
       factor = e.cf(1.0);
     int64_t columns = packedSteps(dot.dim);
-    Value start = s->scalar(dot.queryLoad.getRow());
     e.loop(e.c(0), panels, 1, [&](Value panel) {
-      Value first = e.mul(panel, e.c(e.lanes));
-      Value taken = e.min(e.sub(rows, first), e.c(e.lanes));
-      Value buffer = at(at_.rowBuffer);
-      callPack(tensorRows(dot.query, e.add(start, first)), bufferOf(dot.query),
-               taken, dot.dim, buffer, columns * stepElements(), e.c(e.lanes));
+      auto [from, stride] = rowsOfPanel(dot, e.mul(panel, e.c(e.lanes)));
       Value to =
           e.gep(state.queries[i], e.mul(panel, e.c(columns * e.lanes)), e.f);
       // One register of rows at a time becomes a register of lanes.
       for (int64_t lane = 0; lane < e.lanes; lane += e.native)
         callHelper("_transpose",
-                   {e.gep(buffer, lane * columns * e.scoreBytes()),
-                    e.c(columns), e.c(e.native),
-                    e.gep(to, lane * e.scoreBytes()), e.c(e.lanes),
-                    e.c(e.native * e.lanes), e.c(columns / e.native), factor});
+                   {e.gep(from, e.mul(stride, e.c(lane)), e.f), stride,
+                    e.c(e.native), e.gep(to, lane * e.scoreBytes()),
+                    e.c(e.lanes), e.c(e.native * e.lanes),
+                    e.c(columns / e.native), factor});
     });
   }
 }

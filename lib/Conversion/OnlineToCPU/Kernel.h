@@ -149,6 +149,7 @@ private:
   void callPack(Value source, const Buffer &buffer, Value rows, int64_t columns,
                 Value destination, int64_t stride, Value paddedRows);
   int64_t packLanes();
+  std::pair<Value, Value> rowsOfPanel(DotSpec &dot, Value first);
   void packQueries(Value panels);
   Value productFactor();
   BlockRows prepareKeys(const DotSpec &dot, unsigned index, Value n0);

@@ -56,15 +56,15 @@ void KernelEmitter::emitRowPass(const BlockRows &values, Value panel,
   Value row = e.add(e.mul(panel, e.c(e.lanes)), first);
   Value output = e.gep(state.output, e.mul(row, e.c(valuePadded())), e.f);
   output = e.gep(output, column, e.f);
-  auto rowOf = [&](int64_t i) {
-    return e.gep(output, i * valuePadded() * e.scoreBytes());
-  };
+  Values rowAt;
+  for (int64_t i = 0; i < e.group; ++i)
+    rowAt.push_back(e.gep(output, i * valuePadded() * e.scoreBytes()));
   auto splat = [&](Value x) { return one ? e.nativeSplat(x) : e.splat(x); };
   auto load = [&]() -> Values {
     Values acc;
     Value factors = e.gep(at(at_.rowFactors), first, e.f);
     for (int64_t i = 0; i < e.group; ++i) {
-      Value o = e.load(type, rowOf(i), e.registerBytes());
+      Value o = e.load(type, rowAt[i], e.registerBytes());
       if (rescaled) {
         Value factor = e.load(e.f, e.gep(factors, i * e.scoreBytes()));
         o = e.fmul(o, splat(factor));
@@ -103,7 +103,7 @@ void KernelEmitter::emitRowPass(const BlockRows &values, Value panel,
   });
   endFetch(fetch, acc.back());
   for (int64_t i = 0; i < e.group; ++i)
-    e.store(acc[i], rowOf(i), e.registerBytes());
+    e.store(acc[i], rowAt[i], e.registerBytes());
 }
 
 /// Stores the rows of a panel, each times its factor. Returns whether one of
