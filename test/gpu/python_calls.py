@@ -192,7 +192,7 @@ def poison(qkv: tuple, sequences: Sequences) -> tuple:
 
 @case
 def lengths() -> Iterator[Row]:
-    """Offsets and lengths of each batch: lists, arrays, one number for all."""
+    """Offsets and lengths of each batch: arrays of both widths, one number for all."""
     import numpy as np
 
     import fovea
@@ -201,7 +201,7 @@ def lengths() -> Iterator[Row]:
     ragged = make_sequences(Shape(B, H, Hk, M, N, ragged=True))
     keys = tuple(N - 61 * b for b in range(B))
     ends = Sequences(tuple(max(0, n - M) for n in keys), (0,) * B, (M,) * B, keys)
-    forms = {"ragged": (ragged, np.array), "ends": (ends, list)}
+    forms = {"ragged": (ragged, np.int64), "ends": (ends, np.int32)}
     few = ("noop", "window200")
     for D, dtype, names in (
         (128, "bf16", (*few, "causal", "alibi_causal", "sink_causal")),
@@ -212,13 +212,13 @@ def lengths() -> Iterator[Row]:
         every = variants(H, N)
         for name in names:
             score, mask, normalizer, captures = every[name]
-            for form, (sequences, wrap) in forms.items():
+            for form, (sequences, integer) in forms.items():
                 given = poison(qkv, sequences)
                 batches = {
-                    "q_offset": wrap(sequences.q_offset),
-                    "kv_offset": wrap(sequences.kv_offset),
-                    "q_lengths": wrap(sequences.q_lengths),
-                    "kv_lengths": wrap(sequences.kv_lengths),
+                    "q_offset": np.array(sequences.q_offset, integer),
+                    "kv_offset": np.array(sequences.kv_offset, integer),
+                    "q_lengths": np.array(sequences.q_lengths, integer),
+                    "kv_lengths": np.array(sequences.kv_lengths, integer),
                 }
                 out, lse = fovea.attention(
                     *given,
@@ -235,7 +235,7 @@ def lengths() -> Iterator[Row]:
     row = verdict("noop", qkv, out, None, {}, sequences=one)
     yield {"shape": "one number for all"} | row
     # The usual form again, and lengths that are whole.
-    whole = fovea.attention(*qkv, kv_lengths=[512, 512])
+    whole = fovea.attention(*qkv, kv_lengths=np.array([512, 512]))
     same = bool((whole == fovea.attention(*qkv)).all())
     yield {"shape": "whole lengths", "passed": same}
 

@@ -159,7 +159,7 @@ class Kernel:
     def prefers_clusters(self, sizes: dict[str, int]) -> bool:
         """Whether a launch takes the form that runs in clusters instead."""
         expr = self.manifest.get("in_clusters", 0)
-        return evaluate(expr, LaunchValues(sizes, {})) != 0
+        return evaluate(expr, LaunchValues({"D": self.head_dim} | sizes, {})) != 0
 
     def failed_condition(self, values: LaunchValues) -> str | None:
         """The sentence of the first condition that a launch does not meet."""

@@ -224,7 +224,8 @@ def test_failed_checks_are_counted(capsys: pytest.CaptureFixture) -> None:
 
 
 def test_groups_take_the_form_that_a_launch_takes(kernel: Kernel) -> None:
-    kernel.manifest |= {"D": [128], "in_clusters": ["ne", "H", "Hk"]}
+    wide = ["mul", ["ne", "H", "Hk"], ["le", 128, "D"]]
+    kernel.manifest |= {"D": [128], "in_clusters": wide}
     manifest = kernel.manifest | {"schedule": "n=128,cluster=2", "in_clusters": 0}
     pairs = replace(kernel, id="pairs", manifest=manifest)
     form = replace(pairs, params={"form": "cluster"})
