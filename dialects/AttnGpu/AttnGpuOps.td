@@ -264,14 +264,14 @@ def AttnGpu_LoadOp : AttnGpu_Op<"load", [MemoryEffects<[MemRead]>]> {
   let hasVerifier = 1;
 }
 
-class AttnGpu_MmaBase<string mnemonic, Type result> : AttnGpu_Op<mnemonic, [Pure]> {
-  let arguments = (ins AnyTypeOf<[AttnGpu_TileType, AttnGpu_FragType]>:$lhs, AttnGpu_TileType:$rhs,
-                       Optional<AttnGpu_FragType>:$acc, UnitAttr:$transposed);
+class AttnGpu_MmaBase<string mnemonic, Type result, list<Trait> traits = [], dag more = (ins),
+                      string moreFormat = ""> : AttnGpu_Op<mnemonic, !listconcat([Pure], traits)> {
+  let arguments = !con((ins AnyTypeOf<[AttnGpu_TileType, AttnGpu_FragType]>:$lhs, AttnGpu_TileType:$rhs,
+                            Optional<AttnGpu_FragType>:$acc), more, (ins UnitAttr:$transposed));
   let results = (outs result:$result);
-  let assemblyFormat = [{
-    $lhs `,` $rhs (`transposed` $transposed^)? (`acc` `(` $acc^ `:` qualified(type($acc)) `)`)? attr-dict
-    `:` qualified(type($lhs)) `,` qualified(type($rhs)) `->` qualified(type($result))
-  }];
+  let assemblyFormat = "$lhs `,` $rhs (`transposed` $transposed^)? "
+    "(`acc` `(` $acc^ `:` qualified(type($acc)) `)`)? " # moreFormat # " attr-dict `:` "
+    "qualified(type($lhs)) `,` qualified(type($rhs)) `->` qualified(type($result))";
   let hasVerifier = 1;
 }
 

@@ -29,8 +29,8 @@ def AttnGpu_SpecializeOp : AttnGpu_Op<"specialize", [SingleBlock, NoTerminator,
      RecursiveMemoryEffects]> {
   let summary = "Roles that run side by side in one block of threads";
   let description = [{
-    `pin` and `branch` are the schedule's, for -attn-gpu-place-awaits and
-    -attn-gpu-classify-uniform.
+    `pin`, `branch` and `edges` are the schedule's, for -attn-gpu-place-awaits,
+    -attn-gpu-classify-uniform and -attn-gpu-narrow-edges.
 
     Constraints:
     - (C19) holds roles alone: one that loads, then one that computes
@@ -40,9 +40,9 @@ def AttnGpu_SpecializeOp : AttnGpu_Op<"specialize", [SingleBlock, NoTerminator,
 
     Example: `attn_gpu.specialize { attn_gpu.role load … attn_gpu.role mma … }`
   }];
-  let arguments = (ins DefaultValuedAttr<I64Attr, "0">:$pin, UnitAttr:$branch);
+  let arguments = (ins DefaultValuedAttr<I64Attr, "0">:$pin, UnitAttr:$branch, UnitAttr:$edges);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "(`pin` $pin^)? (`branch` $branch^)? attr-dict-with-keyword $body";
+  let assemblyFormat = "(`pin` $pin^)? (`branch` $branch^)? (`edges` $edges^)? attr-dict-with-keyword $body";
   let hasVerifier = 1;
 }
 
@@ -185,14 +185,18 @@ def AttnGpu_ReleaseOp : AttnGpu_Op<"release", [MemoryEffects<[MemWrite]>]> {
   let assemblyFormat = "$channel (`[` $use^ `]`)? attr-dict `:` qualified(type($channel))";
 }
 
-def AttnGpu_MmaStartOp : AttnGpu_MmaBase<"mma.start", AttnGpu_PendingType> {
+def AttnGpu_MmaStartOp : AttnGpu_MmaBase<"mma.start", AttnGpu_PendingType,
+    [AttrSizedOperandSegments], (ins Optional<Index>:$keys), "(`keys` `(` $keys^ `)`)?"> {
   let summary = "Starts a product";
   let description = [{
     As `mma`, but the result is in flight; products end in the order of their
-    starts.
+    starts. With `keys` those from that one on need not take part: of scores
+    (`transposed`) their columns are unspecified, of outputs their weights are
+    zero. It may be negative, or more than there are.
 
     Constraints:
     - (C6), (C7) as `mma`
+    - (C41) keys are of scores, or of outputs with weights in registers
     - (C25) the result is awaited once, in the block of the start and so on every
       path, and used by nothing else
 
@@ -255,6 +259,22 @@ def AttnGpu_TurnOp : AttnGpu_Op<"turn", [MemoryEffects<[MemRead, MemWrite]>]> {
   }];
   let arguments = (ins StrAttr:$kind);
   let assemblyFormat = "$kind attr-dict";
+  let hasVerifier = 1;
+}
+
+def AttnGpu_GroupOp : AttnGpu_Op<"group", [Pure]> {
+  let summary = "The number of this warpgroup in its role";
+  let description = [{
+    Rows 64 · group … of a query tile are its own.
+
+    Constraints:
+    - (C42) stands in a role that computes
+
+    Example: `%g = attn_gpu.group`
+  }];
+  let arguments = (ins);
+  let results = (outs Index:$number);
+  let assemblyFormat = "attr-dict";
   let hasVerifier = 1;
 }
 

@@ -176,13 +176,14 @@ def AttnGpu_ScheduleAttr : AttnGpu_Attr<"Schedule", "schedule", [
     each warpgroup has a row of tiles of a block mask to itself, and what several
     of them see is loaded once. With `cluster` 2 two blocks of threads take
     neighbouring heads of a key head at the same query tile, and load their keys
-    and values once.
+    and values once. With `edges` what no row of a warpgroup sees of a block at
+    the edge of a mask of half-planes is left out of its products.
 
     Constraints:
     - (C1) 1 to 3 groups; n a multiple of 16 from 16 to 256; 2 to 8 stages, 1 or
       2 q_stages; pin 0, 1, 4 or 5; own_rows takes 2 or 3 groups
       without ping_pong, with 3 groups at least 3 stages; cluster is 1 or 2, not
-      with own_rows
+      with own_rows; edges goes without branch and own_rows
 
     Example:
     `#attn_gpu.schedule<groups = 2, n = 128, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true>`
@@ -191,12 +192,13 @@ def AttnGpu_ScheduleAttr : AttnGpu_Attr<"Schedule", "schedule", [
                         "int64_t":$qStages, "bool":$pingPong, "int64_t":$pin,
                         "bool":$staged, DefaultValuedParameter<"bool", "false">:$branch,
                         DefaultValuedParameter<"bool", "false">:$ownRows,
-                        DefaultValuedParameter<"int64_t", "1">:$cluster);
+                        DefaultValuedParameter<"int64_t", "1">:$cluster,
+                        DefaultValuedParameter<"bool", "false">:$edges);
   let assemblyFormat = [{
     `<` `groups` `=` $groups `,` `n` `=` $n `,` `stages` `=` $stages `,` `q_stages` `=` $qStages
     `,` `ping_pong` `=` $pingPong `,` `pin` `=` $pin `,` `staged` `=` $staged
     (`,` `branch` `=` $branch^)? (`own_rows` `=` $ownRows^)?
-    (`cluster` `=` $cluster^)? `>`
+    (`cluster` `=` $cluster^)? (`edges` `=` $edges^)? `>`
   }];
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{

@@ -114,6 +114,10 @@ LogicalResult GpuCoroutine::runLocal(GpuState &state, Operation *op) {
         set(op, ScalarValue::ofInt(block));
         return success();
       })
+      .Case<GroupOp>([&](auto op) {
+        set(op, ScalarValue::ofInt(group));
+        return success();
+      })
       .Case<SectionOp>([&](auto op) {
         int64_t heads = gpu->section, last = gpu->lastSection;
         set(op.getHeads(), ScalarValue::ofInt(heads));

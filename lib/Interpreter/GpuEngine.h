@@ -124,6 +124,7 @@ struct GpuFrame {
 struct GpuProduct {
   mlir::attn_gpu::MmaStartOp op;
   OnlineValue lhs, rhs, acc;
+  int64_t keys = 0; // that take part, where the op says so
   bool done = false, awaited = false;
   MatrixRef result;
 };

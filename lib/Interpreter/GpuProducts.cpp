@@ -140,6 +140,31 @@ LogicalResult GpuCoroutine::runMma(GpuState &state, MmaOp op) {
   return success();
 }
 
+/// Of scores the columns of other keys are anything: NaN, so that a use of them
+/// is seen.
+static MatrixRef withoutOthers(const GpuMatrix &scores, int64_t keys) {
+  auto result = std::make_shared<GpuMatrix>(scores);
+  for (int64_t i = 0; i < scores.rows; ++i)
+    for (int64_t j = std::max<int64_t>(keys, 0); j < scores.columns; ++j)
+      result->data[i * scores.columns + j] =
+          std::numeric_limits<float>::quiet_NaN();
+  return result;
+}
+
+/// Of outputs the weights of other keys are zero.
+static LogicalResult checkOthers(MmaStartOp op, const MatrixRef &weights,
+                                 int64_t keys) {
+  if (!weights)
+    return success();
+  for (int64_t i = 0; i < weights->rows; ++i)
+    for (int64_t j = std::max<int64_t>(keys, 0); j < weights->columns; ++j)
+      if (weights->data[i * weights->columns + j] != 0)
+        return op.emitError() << "leaves out keys from " << keys
+                              << " on, but the weight of key " << j
+                              << " in row " << i << " is not zero";
+  return success();
+}
+
 LogicalResult GpuCoroutine::runMmaStart(GpuState &state, MmaStartOp op) {
   if (failed(checkTile(state, op, op.getRhs())))
     return failure();
@@ -152,6 +177,12 @@ LogicalResult GpuCoroutine::runMmaStart(GpuState &state, MmaStartOp op) {
   product.rhs = values[op.getRhs()];
   if (op.getAcc())
     product.acc = values[op.getAcc()];
+  if (op.getKeys()) {
+    product.keys = integer(op.getKeys());
+    if (!op.getTransposed() &&
+        failed(checkOthers(op, getGpu(op.getLhs()).matrix, product.keys)))
+      return failure();
+  }
   GpuValue pending;
   pending.product = firstProduct + products.size() - 1;
   set(op, std::make_shared<const GpuValue>(std::move(pending)));
@@ -167,6 +198,8 @@ void GpuCoroutine::complete(const GpuState &state, GpuProduct &product) {
     product.result = multiply(
         state, product.lhs, isa<TileType>(product.op.getLhs().getType()),
         product.rhs, product.op.getTransposed(), product.acc);
+  if (product.result && product.op.getKeys() && product.op.getTransposed())
+    product.result = withoutOthers(*product.result, product.keys);
   product.lhs = product.rhs = product.acc = OnlineValue();
 }
 

@@ -42,6 +42,7 @@ void fovea::addAttnToAttnGpuPasses(OpPassManager &passes,
   functions.addPass(attn_gpu::createAttnGpuClassifyUniform());
   simplify(functions);
   functions.addPass(attn_gpu::createAttnGpuPlaceAwaits());
+  functions.addPass(attn_gpu::createAttnGpuNarrowEdges());
   functions.addPass(attn_gpu::createAttnGpuBudget());
 }
 

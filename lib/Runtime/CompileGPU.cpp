@@ -154,6 +154,10 @@ public:
   start(const Source &source, StringRef schedule, bool isLeft);
   /// `fault` says what it failed by.
   llvm::Expected<Artifact> finish(const GPUTarget &target, PtxasFault &fault);
+  /// Whether its schedule narrows products at the edge of a mask.
+  bool narrowsEdges() const {
+    return StringRef(kernel.manifest).contains("edges=1");
+  }
   /// Whether it holds many values that it reads for each score or key: such
   /// kernels often spill.
   bool readsMuch() const {
@@ -245,7 +249,7 @@ static std::string explainFallback(StringRef schedule, PtxasFault fault) {
 /// The first one that spills no registers and whose products stay asynchronous.
 /// Several are assembled at once where the first one fails or looks like it.
 static llvm::Expected<Artifact>
-compileFirst(const Source &source, llvm::ArrayRef<std::string> schedules) {
+compileFirst(const Source &source, llvm::SmallVector<std::string> schedules) {
   const GPUTarget &target = source.target;
   const auto width =
       static_cast<size_t>(std::clamp(ThreadPool::numThreads() + 1, 2, 4));
@@ -253,6 +257,11 @@ compileFirst(const Source &source, llvm::ArrayRef<std::string> schedules) {
   auto begun = Attempt::start(source, schedules[0], isLeft(0));
   if (!begun)
     return begun.takeError();
+  bool isOpen = schedules.size() > 1 && leavesScheduleOpen(schedules[0]);
+  if (isOpen && *begun && (*begun)->narrowsEdges()) {
+    std::string begin = schedules[0].empty() ? "" : schedules[0] + ",";
+    schedules.insert(schedules.begin() + 1, begin + "edges=0");
+  }
   size_t ahead = !*begun || (*begun)->readsMuch() ? width - 1 : 0;
   std::vector<std::optional<Attempt>> attempts;
   attempts.emplace_back(std::move(*begun));
@@ -307,8 +316,13 @@ llvm::Expected<Artifact> fovea::compileProgramForGPU(const Program &program,
 llvm::Expected<Artifact>
 fovea::compileProgramInClusters(const Program &program, const GPUTarget &target,
                                 StringRef schedule) {
+  // Edges have not been measured in clusters.
+  std::string whole = schedule.str();
+  constexpr StringRef edges = ",edges=1";
+  if (size_t at = whole.find(edges); at != std::string::npos)
+    whole.replace(at, edges.size(), ",edges=0");
   return compileFirst({program, target, /*perBatch=*/false},
-                      {schedule.str() + ",cluster=2", schedule.str()});
+                      {whole + ",cluster=2", schedule.str()});
 }
 
 /// The first passes of addAttnToAttnGpuPasses.

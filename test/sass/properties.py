@@ -370,7 +370,12 @@ def _touched(instruction: Instruction) -> frozenset:
 
 
 def _product(instruction: Instruction) -> _Group:
-    """A registers (if A is in registers) and accumulators of an HGMMA."""
+    """A registers (if A is in registers) and accumulators of an HGMMA.
+
+    Where paths of products meet, ptxas ends their group by a product of nothing.
+    """
+    if instruction.operands.startswith("RZ, gdesc[URZ], RZ, !UPT"):
+        return _EMPTY
     shape = re.search(r"\.64x(\d+)x", instruction.opcode)
     operands = re.match(r"R(\d+),\s*(?:R(\d+)|gdesc)", instruction.operands)
     if not shape or not operands:

@@ -3,6 +3,7 @@
 #include "Kernel.h"
 #include "fovea/Target/NVVM/Layouts.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace fovea::gpu;
 
@@ -323,6 +324,7 @@ LogicalResult KernelEmitter::emit(Operation *op) {
       .Case<online::ViewOp>(done)
       .Case([&](scf::ForOp loop) { return emitFor(loop); })
       .Case([&](scf::WhileOp loop) { return emitWhile(loop); })
+      .Case([&](scf::IfOp branch) { return emitIf(branch); })
       .Case([&](FillOp fill) { return emitFill(fill); })
       .Case<PublishOp>(with(&KernelEmitter::emitPublish))
       .Case([&](RecordOp record) { return emitRecord(record); })
@@ -350,6 +352,10 @@ LogicalResult KernelEmitter::emit(Operation *op) {
       .Case([&](TileFirstOp first) {
         known[first] = scalars.index(
             e.intrinsic("llvm.nvvm.read.ptx.sreg.ctaid.x", e.i32, {}));
+        return success();
+      })
+      .Case([&](GroupOp op) {
+        known[op] = scalars.index(group, 0, groups - 1);
         return success();
       })
       .Case([&](SectionOp op) {
@@ -400,6 +406,37 @@ LogicalResult KernelEmitter::emitFor(scf::ForOp op) {
   e.enter(exit);
   bind(op.getResults(), arguments.drop_front());
   return success();
+}
+
+LogicalResult KernelEmitter::emitIf(scf::IfOp op) {
+  Block *yes = e.block(), *no = e.block();
+  Block *join = e.block(registerTypes(op.getResultTypes()));
+  e.condBr(known[op.getCondition()].value, yes, {}, no, {});
+  for (auto [begin, block] :
+       {std::pair(yes, op.thenBlock()), std::pair(no, op.elseBlock())}) {
+    e.enter(begin);
+    if (failed(emitBlock(*block)))
+      return failure();
+    Values results = flat(block->getTerminator()->getOperands());
+    for (Value &result : results)
+      result = keepHere(result);
+    e.br(join, results);
+  }
+  e.enter(join);
+  bind(op.getResults(), join->getArguments());
+  return success();
+}
+
+/// A constant of an arm in a register that is written there: LLVM would write
+/// it in front of the branch, where those of the other arm are alive.
+Value KernelEmitter::keepHere(Value value) {
+  FloatAttr constant;
+  if (!value.getType().isF32() || !matchPattern(value, m_Constant(&constant)))
+    return value;
+  uint64_t bits = constant.getValue().bitcastToAPInt().getZExtValue();
+  std::string text =
+      "mov.f32 $0, 0f" + llvm::utohexstr(bits, false, /*Width=*/8) + ";";
+  return e.assembly1(text, "=f", {}, e.f32);
 }
 
 LogicalResult KernelEmitter::emitWhile(scf::WhileOp op) {

@@ -123,6 +123,8 @@ private:
   LogicalResult emitScalar(Operation *op);
   LogicalResult emitFor(scf::ForOp op);
   LogicalResult emitWhile(scf::WhileOp op);
+  LogicalResult emitIf(scf::IfOp op);
+  Value keepHere(Value value);
   SmallVector<Type> registerTypes(Type type);
   SmallVector<Type> registerTypes(TypeRange types);
   Values flat(ValueRange values);
@@ -168,6 +170,8 @@ private:
 
   // Products.cpp
   void emitStart(MmaStartOp op);
+  std::string scoresText(MmaStartOp op, StringRef keys);
+  std::string outputsText(MmaStartOp op, size_t weights, StringRef keys);
   void emitAwait(AwaitOp op);
   void emitConvert(ConvertOp op);
   void emitReduce(ReduceOp op);

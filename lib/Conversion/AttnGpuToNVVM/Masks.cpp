@@ -306,7 +306,7 @@ FailureOr<Values> KernelEmitter::maskScores(MaskOp op, const Values &scores) {
 /// Whether a mask need not cut its block, one for all lanes; null where that
 /// is not asked. A block of any class in a loop may be full.
 Value KernelEmitter::findUncut(MaskOp op) {
-  if (!isa<scf::ForOp>(op->getParentOp()))
+  if (!op->getParentOfType<scf::ForOp>())
     return {};
   Value visible = op.getBody().empty() ? Value() : findAllVisible(op);
   if (matchPattern(op.getFull(), m_Constant()))

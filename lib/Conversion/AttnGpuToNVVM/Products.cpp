@@ -39,49 +39,142 @@ static std::string wgmma(int64_t columns, Type element) {
          "k16.f32." + type + "." + type + " ";
 }
 
-void KernelEmitter::emitStart(MmaStartOp op) {
-  auto frag = cast<FragType>(op.getType().getResult());
+namespace {
+/// The text of a product whose keys from `keys` on need not take part: all,
+/// those of one half, or none of the other steps, behind one branch. The first
+/// step of scores is whole: where registers of a product in flight have not
+/// been written on every path, ptxas serialises. It wants a fence wherever
+/// paths begin and meet.
+class StepsText {
+public:
+  explicit StepsText(StringRef keys) : keys(keys) {
+    text = "{\n.reg .b64 a, b;\n";
+    if (!keys.empty())
+      text += ".reg .pred p;\n";
+    fence();
+  }
+  /// Goes to a label where at most `count` keys take part.
+  void leave(int64_t count, StringRef label) {
+    text += "setp.le.s32 p, " + keys + ", " + std::to_string(count) +
+            ";\n@p bra.uni " + label.str() + ";\n";
+  }
+  void jump(StringRef label) { text += "bra.uni " + label.str() + ";\n"; }
+  void label(StringRef name) { text += name.str() + ":\n"; }
+  void fence() { text += "wgmma.fence.sync.aligned;\n"; }
+  void add(const Twine &line) { text += line.str(); }
+  std::string finish() {
+    return std::move(text) + "wgmma.commit_group.sync.aligned;\n}";
+  }
+
+private:
+  std::string keys, text;
+};
+} // namespace
+
+/// Half of the keys, as many as a product can have.
+static int64_t halfOf(int64_t keys) { return llvm::alignTo(keys / 2, 8); }
+
+std::string KernelEmitter::scoresText(MmaStartOp op, StringRef keys) {
+  auto lhs = cast<TileType>(op.getLhs().getType());
   TileType rhs = op.getRhs().getType();
+  auto frag = cast<FragType>(op.getType().getResult());
   size_t results = frag.getRegisters();
-  SmallVector<Type> types(results, e.f32);
+  std::string a = "$" + std::to_string(results),
+              b = "$" + std::to_string(results + 1);
+  StepsText text(keys);
+  auto addSteps = [&](int64_t first, int64_t end, int64_t columns) {
+    std::string head = wgmma(columns, rhs.getElementType()) + "{" +
+                       operandList(0, columns / 2) + "}, ";
+    for (int64_t k = first; k < end; ++k) {
+      if (k)
+        text.add("add.s64 a, " + a + ", " +
+                 Twine(layouts::columnStep(k, lhs.getRows())) +
+                 ";\nadd.s64 b, " + b + ", " +
+                 Twine(layouts::columnStep(k, rhs.getRows())) + ";\n");
+      text.add(head + (k ? "a, b, 1" : a + ", " + b + ", 0") +
+               ", 1, 1, 0, 0;\n");
+    }
+  };
+  int64_t steps = lhs.getColumns() / 16, columns = frag.getColumns();
+  if (keys.empty()) {
+    addSteps(0, steps, columns);
+    return text.finish();
+  }
+  addSteps(0, 1, columns);
+  text.leave(0, "END");
+  text.leave(halfOf(columns), "HALF");
+  text.fence();
+  addSteps(1, steps, columns);
+  text.jump("END");
+  text.label("HALF");
+  text.fence();
+  addSteps(1, steps, halfOf(columns));
+  text.label("END");
+  text.fence();
+  return text.finish();
+}
+
+std::string KernelEmitter::outputsText(MmaStartOp op, size_t weights,
+                                       StringRef keys) {
+  TileType rhs = op.getRhs().getType();
+  auto frag = cast<FragType>(op.getType().getResult());
+  size_t results = frag.getRegisters(), first = 2 * results;
+  std::string b = "$" + std::to_string(first + weights);
   std::string head = wgmma(frag.getColumns(), rhs.getElementType()) + "{" +
                      operandList(0, results) + "}, ";
-  std::string text = "{\n.reg .b64 a, b;\nwgmma.fence.sync.aligned;\n";
-  if (auto lhs = dyn_cast<TileType>(op.getLhs().getType())) {
-    std::string a = "$" + std::to_string(results);
-    std::string b = "$" + std::to_string(results + 1);
-    for (int64_t k = 0; k < lhs.getColumns() / 16; ++k) {
-      if (k)
-        text += "add.s64 a, " + a + ", " +
-                std::to_string(layouts::columnStep(k, lhs.getRows())) +
-                ";\nadd.s64 b, " + b + ", " +
-                std::to_string(layouts::columnStep(k, rhs.getRows())) + ";\n";
-      text += head + (k ? "a, b, 1" : a + ", " + b + ", 0") + ", 1, 1, 0, 0;\n";
+  int64_t steps = rhs.getRows() / 16,
+          half = llvm::divideCeil(halfOf(rhs.getRows()), 16);
+  StepsText text(keys);
+  if (!keys.empty()) {
+    text.leave(0, "END");
+    text.fence();
+  }
+  for (int64_t k = 0; k < steps; ++k) {
+    if (!keys.empty() && k == half) {
+      text.leave(halfOf(rhs.getRows()), "END");
+      text.fence();
     }
-    text += "wgmma.commit_group.sync.aligned;\n}";
-    registers[op] = e.assembly(
-        text, repeat("=&f", results) + ",l,l",
-        {registers[op.getLhs()][0], registers[op.getRhs()][0]}, types);
+    // Sixteen rows of 128 bytes.
+    if (k)
+      text.add("add.s64 b, " + b + ", " + Twine(layouts::rowStep(k)) + ";\n");
+    text.add(head + "{" + operandList(first + 4 * k, 4) + "}, " +
+             (k ? "b" : b) + ", 1, 1, 1, 1;\n");
+  }
+  if (!keys.empty()) {
+    text.label("END");
+    text.fence();
+  }
+  return text.finish();
+}
+
+void KernelEmitter::emitStart(MmaStartOp op) {
+  size_t results = cast<FragType>(op.getType().getResult()).getRegisters();
+  SmallVector<Type> types(results, e.f32);
+  Values keys;
+  if (op.getKeys())
+    keys.push_back(known[op.getKeys()].value);
+  std::string more = keys.empty() ? "" : ",r";
+  auto last = [&](size_t count) {
+    return keys.empty() ? std::string() : "$" + std::to_string(count);
+  };
+  if (isa<TileType>(op.getLhs().getType())) {
+    Values operands{registers[op.getLhs()][0], registers[op.getRhs()][0]};
+    llvm::append_range(operands, keys);
+    registers[op] =
+        e.assembly(scoresText(op, last(results + 2)),
+                   repeat("=&f", results) + ",l,l" + more, operands, types);
     return;
   }
   Values &weights = registers[op.getLhs()];
-  size_t first = 2 * results;
-  std::string b = "$" + std::to_string(first + weights.size());
-  for (int64_t k = 0; k < rhs.getRows() / 16; ++k) {
-    // Sixteen rows of 128 bytes.
-    if (k)
-      text += "add.s64 b, " + b + ", " + std::to_string(layouts::rowStep(k)) +
-              ";\n";
-    text += head + "{" + operandList(first + 4 * k, 4) + "}, " + (k ? "b" : b) +
-            ", 1, 1, 1, 1;\n";
-  }
-  text += "wgmma.commit_group.sync.aligned;\n}";
   Values operands = registers[op.getAcc()];
   llvm::append_range(operands, weights);
   operands.push_back(registers[op.getRhs()][0]);
+  llvm::append_range(operands, keys);
+  std::string text =
+      outputsText(op, weights.size(), last(2 * results + weights.size() + 1));
   registers[op] = e.assembly(text,
                              repeat("=f", results) + "," + tied(results) + "," +
-                                 repeat("r", weights.size()) + ",l",
+                                 repeat("r", weights.size()) + ",l" + more,
                              operands, types);
 }
 

@@ -87,10 +87,12 @@ chooseHopper(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
   request.hasMask = op.hasMask();
   if (op.hasMask()) {
     Block &mask = op.getMask().front();
-    request.isPlanar =
+    auto planes =
         attn_gpu::findPlanes(mask.getTerminator()->getOperand(0),
-                             mask.getArgument(2), mask.getArgument(3))
-            .has_value();
+                             mask.getArgument(2), mask.getArgument(3));
+    request.isPlanar = planes.has_value();
+    request.isCausal =
+        planes && llvm::equal(*planes, ArrayRef{attn_gpu::Plane{1, -1, 0}});
   }
   op.getScore().walk([&](Operation *inner) {
     request.hasElementary |= isa<math::MathDialect>(inner->getDialect()) &&

@@ -1022,3 +1022,49 @@ func.func @c21_share(%n: index) {
   }
   return
 }
+
+// -----
+
+// C1
+// expected-error @+1 {{edges goes without branch and own_rows}}
+func.func private @c1_edges_branch() attributes {s = #attn_gpu.schedule<groups = 2, n = 64, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true, branch = true edges = true>}
+
+// -----
+
+// C1
+// expected-error @+1 {{edges goes without branch and own_rows}}
+func.func private @c1_edges_rows() attributes {s = #attn_gpu.schedule<groups = 2, n = 64, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true own_rows = true edges = true>}
+
+// -----
+
+// C41
+func.func @c41(%q: !attn_gpu.tile<64x64xbf16>, %n: index) {
+  // expected-error @+1 {{keys are of scores, or of outputs with weights in registers}}
+  %p = attn_gpu.mma.start %q, %q keys(%n) : !attn_gpu.tile<64x64xbf16>, !attn_gpu.tile<64x64xbf16> -> !attn_gpu.pending<!attn_gpu.frag<64x64xf32, quad>>
+  %s = attn_gpu.await %p : !attn_gpu.pending<!attn_gpu.frag<64x64xf32, quad>> -> !attn_gpu.frag<64x64xf32, quad>
+  return
+}
+
+// -----
+
+// C42
+func.func @c42() {
+  // expected-error @+1 {{stands in a role that computes}}
+  %g = attn_gpu.group
+  return
+}
+
+// -----
+
+// C42
+func.func @c42_load() {
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) {
+      // expected-error @+1 {{stands in a role that computes}}
+      %g = attn_gpu.group
+    }
+    attn_gpu.role mma groups(2) {
+    }
+  }
+  return
+}

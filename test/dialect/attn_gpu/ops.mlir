@@ -71,6 +71,16 @@ func.func @roles(%k: !memref, %n: index) {
       %kt = attn_gpu.wait %kc[%c0] : !attn_gpu.channel<128x64xbf16, stages = 2, records = 1> -> !tile
       attn_gpu.turn "take"
       %p = attn_gpu.mma.start %kt, %kt transposed : !tile, !tile -> !attn_gpu.pending<!s>
+      // CHECK: %[[G:.*]] = attn_gpu.group
+      %g = attn_gpu.group
+      // CHECK: attn_gpu.mma.start %{{.*}}, %{{.*}} transposed keys(%[[G]]) :
+      %p1 = attn_gpu.mma.start %kt, %kt transposed keys(%g) : !tile, !tile -> !attn_gpu.pending<!s>
+      %s1 = attn_gpu.await %p1 : !attn_gpu.pending<!s> -> !s
+      %w = attn_gpu.convert %s1 : !s -> !attn_gpu.frag<64x128xbf16, quad_a>
+      %z = attn_gpu.zero : !o
+      // CHECK: attn_gpu.mma.start %{{.*}}, %{{.*}} acc(%{{.*}} : !attn_gpu.frag<64x64xf32, quad>) keys(%[[G]]) :
+      %p2 = attn_gpu.mma.start %w, %kt acc(%z : !o) keys(%g) : !attn_gpu.frag<64x128xbf16, quad_a>, !tile -> !attn_gpu.pending<!o>
+      %o2 = attn_gpu.await %p2 : !attn_gpu.pending<!o> -> !o
       attn_gpu.turn "pass"
       // CHECK: attn_gpu.await %{{.*}} keep 0 :
       %s = attn_gpu.await %p keep 0 : !attn_gpu.pending<!s> -> !s
@@ -213,6 +223,19 @@ func.func @clusters(%n: index) attributes {s = #attn_gpu.schedule<groups = 2, n 
       %u = attn_gpu.tile.share %t number %n
     }
     attn_gpu.role mma groups(2) {
+    }
+  }
+  return
+}
+
+// CHECK-LABEL: func @edges
+// CHECK-SAME: staged = true edges = true>
+func.func @edges() attributes {s = #attn_gpu.schedule<groups = 3, n = 128, stages = 2, q_stages = 2, ping_pong = true, pin = 4, staged = true edges = true>} {
+  // CHECK: attn_gpu.specialize pin 4 edges {
+  attn_gpu.specialize pin 4 edges {
+    attn_gpu.role load groups(1) {
+    }
+    attn_gpu.role mma groups(3) {
     }
   }
   return

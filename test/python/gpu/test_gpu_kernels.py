@@ -113,6 +113,24 @@ def test_machine_code(found: dict, variant: str, D: int) -> None:
     assert full["shared_stores"] == 0 and full["local_accesses"] == 0
 
 
+@pytest.mark.parametrize("D", [64, 128])
+def test_edges_of_a_causal_mask(D: int, tmp_path: Path) -> None:
+    """Its edge has steps of fewer products; the loop over whole blocks has not."""
+    manifest, cubin = compiled("causal", D)
+    assert manifest["schedule"].endswith(",edges=1")
+    (tmp_path / "whole").mkdir()
+    narrow = measured(cubin, tmp_path)
+    whole = measured(compiled("causal", D, "bf16", "edges=0")[1], tmp_path / "whole")
+    assert narrow["products"] > whole["products"]
+    for key in ("products", "r2ur", "mufu", "branches", "mask_operations"):
+        assert narrow["loops"][0][key] == whole["loops"][0][key]
+
+
+@pytest.mark.parametrize("variant", ["noop", "window1024", "alibi_causal"])
+def test_edges_are_narrowed_where_that_is_faster(variant: str) -> None:
+    assert "edges" not in compiled(variant, 128)[0]["schedule"]
+
+
 @pytest.mark.parametrize("D", [64, 128, 256])
 @pytest.mark.parametrize("variant", ["noop", "causal", "window200", "table_causal"])
 def test_kernels_that_read_offsets_and_lengths(
@@ -456,7 +474,7 @@ def test_a_compiled_kernel_is_launched_on_a_device_alone() -> None:
         (
             "m=64",
             "a schedule of sm_90a has groups, n, stages, q_stages, ping_pong, pin,"
-            " staged, branch, own_rows, per_batch, cluster, block_q and block_kv,"
+            " staged, branch, own_rows, edges, per_batch, cluster, block_q and block_kv,"
             " numbers, got 'm=64'",
         ),
         (

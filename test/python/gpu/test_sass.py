@@ -64,6 +64,13 @@ def test_hazards_are_found(blocks: list[list[str]], expected: str) -> None:
     assert kinds(*blocks[:-1], WAIT0, blocks[-1], ["EXIT"]) == []
 
 
+def test_paths_that_meet_end_their_group() -> None:
+    empty = "HGMMA.64x8x16.F16 RZ, gdesc[URZ], RZ, !UPT, gsb0"
+    text = [QK[0], "@P0 BRA `(.L_x_1)", QK[0], ".L_x_1:", empty, *PV]
+    assert kinds([*text, *WAIT1, *SOFTMAX, "EXIT"]) == []
+    assert len(kinds([*text, *WAIT1, *RESCALE, "EXIT"])) == 1
+
+
 def test_reading_an_a_operand_is_allowed() -> None:
     assert kinds(PV, ["MOV R9, R121"], ["EXIT"]) == []
 

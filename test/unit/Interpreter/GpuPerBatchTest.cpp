@@ -73,6 +73,15 @@ TEST_F(GpuPerBatch, QueryLengths) {
   }
 }
 
+TEST_F(GpuPerBatch, EdgesOfMasks) {
+  for (const char *text : {kCausal, kWindow}) {
+    TestLaunch launch(text, shapeOf(100, 300, 64, 1, 1, 4));
+    launch.view.qOffset = {130, 0, 250, 70};
+    launch.view.kvLengths = {100, 256, 290, 300};
+    checkPoisoned(launch, DType::BF16, "\"edges=1\"");
+  }
+}
+
 /// The last queries of sequences of their own lengths.
 TEST_F(GpuPerBatch, QueriesAtTheEndOfTheirKeys) {
   for (int64_t D : {64, 128, 256}) {

@@ -30,7 +30,8 @@ inline const char *const kSteps[] = {
     "func.func(attn-gpu-split-roles,cse)",
     "func.func(attn-gpu-flatten-stream,canonicalize,cse)",
     "func.func(attn-gpu-place-awaits)",
-    "func.func(attn-gpu-classify-uniform,canonicalize,cse,attn-gpu-budget)"};
+    "func.func(attn-gpu-classify-uniform,canonicalize,cse,"
+    "attn-gpu-narrow-edges,attn-gpu-budget)"};
 
 class GpuPipeline : public OnlineTest {
 protected:

@@ -103,6 +103,56 @@ TEST_F(GpuPipeline, Window) {
   check(launch);
 }
 
+/// What no row of a warpgroup sees is left out: other columns of scores are NaN
+/// here, and other weights have to be zero.
+TEST_F(GpuPipeline, EdgesOfMasks) {
+  const char *const kWider = "attention wider { mask = kv <= q + 40 }";
+  const char *const kCut = "attention cut { mask = kv < 170 and kv <= q }";
+  const std::tuple<const char *, int64_t, const char *> cases[] = {
+      {kCausal, 64, "\"edges=1\""},
+      {kCausal, 64, "\"groups=2,n=80,edges=1\""},
+      {kCausal, 64, "\"groups=1,n=128,edges=1\""},
+      {kCausal, 128, "\"edges=1\""},
+      {kCausal, 256, "\"branch=0,edges=1\""},
+      {kWindow, 64, "\"edges=1\""},
+      {kWindow, 128, "\"groups=3,n=64,edges=1\""},
+      {kWider, 64, "\"edges=1\""},
+      {kWider, 128, "\"edges=1\""},
+      {kCut, 64, "\"groups=3,n=48,edges=1\""}};
+  for (auto [source, D, schedule] : cases) {
+    TestLaunch launch(source, shapeOf(500, 420, D, 1, 1));
+    check(launch, DType::BF16, schedule);
+  }
+}
+
+TEST_F(GpuPipeline, EdgesBesideScoresAndOtherNormalizers) {
+  const char *const kSources[] = {
+      "attention mod { score = 30 * tanh(s / 30) + 0.01 * (q - kv)\n"
+      "  mask = kv <= q }",
+      "attention sink(sigma: f32[H]) {\n  mask = kv <= q\n"
+      "  normalizer = sink(sigma)\n}",
+      "attention weights { mask = kv <= q\n  normalizer = sigmoid() }"};
+  for (const char *source : kSources) {
+    TestLaunch launch(source, shapeOf(400, 400, 64, 2, 1));
+    if (llvm::StringRef(source).contains("sigma"))
+      launch.view.captures = {launch.floats({0.5, -3.0})};
+    if (llvm::StringRef(source).contains("sigmoid"))
+      launch.view.lse.reset();
+    check(launch, DType::BF16, "\"edges=1\"");
+  }
+}
+
+/// No mask that bounds keys from above by half-planes: nothing is left out.
+TEST_F(GpuPipeline, EdgesThatAreNotKnown) {
+  const char *const kSources[] = {
+      "attention noop {}", "attention behind { mask = kv >= q }",
+      "attention prefix { mask = kv <= q or kv < 70 }"};
+  for (const char *source : kSources) {
+    TestLaunch launch(source, shapeOf(300, 300, 64, 1, 1));
+    check(launch, DType::BF16, "\"edges=1\"");
+  }
+}
+
 TEST_F(GpuPipeline, BlocksOfAllClassesInOneLoop) {
   TestLaunch window(kWindow, shapeOf(150, 400, 64));
   check(window, DType::BF16, "\"n=48,branch=1,pin=5\"");

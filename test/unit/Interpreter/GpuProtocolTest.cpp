@@ -252,6 +252,22 @@ TEST_F(GpuProtocol, TwoWarpsLoad) {
   EXPECT_TRUE(explore({1, 0}, 2)) << messages;
 }
 
+/// Columns of scores that were left out are anything.
+TEST_F(GpuProtocol, KeysThatAreLeftOutOfScoresAreNotTheirs) {
+  load({{"%qt, %kt transposed :", "%qt, %kt transposed keys(%c4) :"}});
+  EXPECT_TRUE(interpret({1}, GpuOptions())) << messages;
+  EXPECT_TRUE(std::isnan(out.loadFloat(0)));
+}
+
+TEST_F(GpuProtocol, KeysThatAreLeftOutOfOutputsHaveNoWeight) {
+  load({{"acc(%o : !o) :", "acc(%o : !o) keys(%c4) :"}});
+  EXPECT_FALSE(interpret({1}, GpuOptions()));
+  EXPECT_NE(messages.find("leaves out keys from 4 on, but the weight of key 4 "
+                          "in row 0 is not zero"),
+            std::string::npos)
+      << messages;
+}
+
 TEST_F(GpuProtocol, DataInEveryOrder) {
   load();
   std::vector<int64_t> counts{3, 0, 12};

@@ -17,6 +17,7 @@ struct HopperScheduleRequest {
   mlir::Type elementType;
   bool hasScore = false, hasMask = false;
   bool isPlanar = false;      ///< the mask is a conjunction of half-planes
+  bool isCausal = false;      ///< the mask is m >= n
   bool hasElementary = false; ///< the score calls an elementary function
   bool hasBlocks = false;     ///< called with a block mask
   bool perBatch = false;      ///< reads offsets and lengths of each batch

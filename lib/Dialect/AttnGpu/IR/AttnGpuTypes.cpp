@@ -197,8 +197,9 @@ LogicalResult ChannelType::verify(EmitError emitError, int64_t rows,
 // C1
 LogicalResult ScheduleAttr::verify(EmitError emitError, int64_t groups,
                                    int64_t n, int64_t stages, int64_t qStages,
-                                   bool pingPong, int64_t pin, bool, bool,
-                                   bool ownRows, int64_t cluster) {
+                                   bool pingPong, int64_t pin, bool,
+                                   bool branch, bool ownRows, int64_t cluster,
+                                   bool edges) {
   if (groups < 1 || groups > 3)
     return emitError() << "groups must be 1 to 3, got " << groups;
   if (n < 16 || n > 256 || n % 16 != 0)
@@ -222,6 +223,8 @@ LogicalResult ScheduleAttr::verify(EmitError emitError, int64_t groups,
   if (ownRows && groups == 3 && stages < 3)
     return emitError() << "own_rows with 3 groups takes at least 3 stages, got "
                        << stages;
+  if (edges && (branch || ownRows))
+    return emitError() << "edges goes without branch and own_rows";
   return success();
 }
 

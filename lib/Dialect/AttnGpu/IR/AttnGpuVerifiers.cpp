@@ -210,6 +210,10 @@ LogicalResult MmaStartOp::verify() {
   if (failed(verifyProduct(*this, getLhs(), getRhs().getType(), getTransposed(),
                            getAcc(), getType().getResult())))
     return failure();
+  // C41
+  if (getKeys() && !getTransposed() && isa<TileType>(getLhs().getType()))
+    return emitOpError("keys are of scores, or of outputs with weights in "
+                       "registers");
   // C25
   if (!getResult().hasOneUse() || !isa<AwaitOp>(*getResult().user_begin()))
     return emitOpError("result must be awaited once and used by nothing else");
@@ -395,6 +399,14 @@ LogicalResult SpecializeOp::verify() {
                          << kinds.size() << " roles";
   auto roles = llvm::to_vector(getBody().getOps<RoleOp>());
   return verifyRegisters(*this, roles[0], roles[1]);
+}
+
+// C42
+LogicalResult GroupOp::verify() {
+  auto role = (*this)->getParentOfType<RoleOp>();
+  if (role && role.getKind() == RoleKind::Mma)
+    return success();
+  return emitOpError("stands in a role that computes");
 }
 
 LogicalResult RoleOp::verify() {

@@ -186,7 +186,8 @@ Value ComputerBuilder::startScores(Value queries, Value use) {
   turn("take");
   return MmaStartOp::create(b, loc,
                             PendingType::get(b.getContext(), scores.getType()),
-                            queries, keys, /*acc=*/Value(), b.getUnitAttr());
+                            queries, keys, /*acc=*/Value(), /*keys=*/Value(),
+                            b.getUnitAttr());
 }
 
 /// What the loader says of a listed block beside its keys; null where the order
@@ -218,7 +219,7 @@ Value ComputerBuilder::startOutputs(Value out, Value weights, Value use) {
       b, loc, stream.v.getChannel().getType().getTileType(), stream.v, use);
   return MmaStartOp::create(b, loc,
                             PendingType::get(b.getContext(), outputs.getType()),
-                            weights, values, out, UnitAttr());
+                            weights, values, out, /*keys=*/Value(), UnitAttr());
 }
 
 Value ComputerBuilder::awaitResult(Value pending, Value held) {

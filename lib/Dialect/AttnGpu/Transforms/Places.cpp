@@ -75,6 +75,9 @@ Places::Facts Places::Facts::of(ForBlocksOp loop) {
     others += facts.hasTail.back();
   }
   facts.hasOneOther = isBounded && others <= 1;
+  facts.endsAtEdge =
+      loop->getParentOfType<ForTilesOp>().getSchedule().getEdges() &&
+      !facts.hasOneOther && !loop.getCutFront();
   return facts;
 }
 
@@ -85,6 +88,7 @@ Places Places::compute(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
   places.step = loop.getStep();
   places.cutsFront = loop.getCutFront();
   places.hasOneOther = facts.hasOneOther;
+  places.endsAtEdge = facts.endsAtEdge;
   if (loop.getList()) {
     places.computeList(b, loop, slice);
     return places;
@@ -97,9 +101,15 @@ Places Places::compute(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
     list.push_back({base, end, next});
     next = s.add(next, count);
   };
+  auto lastOf = [&](Value begin, Value count) {
+    Value before = s.max(s.sub(count, s.index(1)), zero);
+    return s.add(begin, s.mul(before, step));
+  };
   auto addOthers = [&](Value begin, Value end, Value count) {
     if (places.cutsFront)
       add(places.others, s.sub(end, step), begin, count);
+    else if (places.endsAtEdge)
+      add(places.others, lastOf(begin, count), end, count);
     else
       add(places.others, begin, end, count);
   };
@@ -246,8 +256,8 @@ Places::Block Places::find(OpBuilder &b, Value element, Value full,
   };
   Value n0, count = width;
   if (!others.empty()) {
-    n0 = cutsFront ? select(b, others, element, originDown)
-                   : select(b, others, element, origin);
+    n0 = cutsFront || endsAtEdge ? select(b, others, element, originDown)
+                                 : select(b, others, element, origin);
     Value end = select(b, others, element,
                        [](const Group &group) { return group.end; });
     count = cutsFront ? end : s.min(s.sub(end, n0), width);

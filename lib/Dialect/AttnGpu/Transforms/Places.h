@@ -11,6 +11,10 @@ namespace mlir::attn_gpu {
 /// under a causal mask goes from its diagonal down, and tiles of neighbouring
 /// queries, which run side by side, meet in the caches.
 ///
+/// Where products are narrowed at edges (`edges`) other blocks, too, are
+/// numbered from a segment's last one down: place 0 is the diagonal's first, of
+/// which every warpgroup sees something, and its last comes last.
+///
 /// Where there is at most one other, which place 0 then is, no block behind it
 /// needs a mask.
 ///
@@ -27,6 +31,8 @@ public:
     SmallVector<bool> hasTail;
     /// Whether there is at most one block that is not whole.
     bool hasOneOther = false;
+    /// Whether others are numbered from the last one down.
+    bool endsAtEdge = false;
 
     static Facts of(ForBlocksOp loop);
   };
@@ -75,7 +81,8 @@ public:
 
 private:
   /// `base` is where the first block of a group begins, `end` the group's end;
-  /// where blocks are cut in front, where the last one begins and the begin.
+  /// where others are numbered down, where the last one begins; where they are
+  /// cut in front, `end` is the begin.
   struct Group {
     Value base, end, start;
   };
@@ -90,7 +97,7 @@ private:
   SmallVector<Group> whole, others;
   Value wholeTotal;
   int64_t step = 0;
-  bool hasOneOther = false, cutsFront = false;
+  bool hasOneOther = false, cutsFront = false, endsAtEdge = false;
   /// Of a list: its operands.
   Value list, queryTile, keyTile, length;
   /// Not 0 where the last element, which place 0 is, is of a full tile.

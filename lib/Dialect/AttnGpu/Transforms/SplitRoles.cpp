@@ -172,7 +172,8 @@ void AttnGpuSplitRoles::split(ForTilesOp tiles) {
   OpBuilder b(tiles);
   Location loc = tiles.getLoc();
   auto specialize = SpecializeOp::create(b, loc, tiles.getSchedule().getPin(),
-                                         tiles.getSchedule().getBranch());
+                                         tiles.getSchedule().getBranch(),
+                                         tiles.getSchedule().getEdges());
   b.createBlock(&specialize.getBody());
   for (RoleKind kind : {RoleKind::Load, RoleKind::Mma}) {
     int64_t groups =

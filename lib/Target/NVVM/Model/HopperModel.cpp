@@ -17,7 +17,7 @@ namespace {
 /// The fields of a schedule as their text sets them.
 struct Fields {
   int64_t groups, n, stages, qStages, pingPong, pin, staged,
-      branch = 0, ownRows = 0, perBatch = 0, cluster = 1;
+      branch = 0, ownRows = 0, perBatch = 0, cluster = 1, edges = 0;
 
   int64_t *find(StringRef name) {
     return llvm::StringSwitch<int64_t *>(name)
@@ -30,6 +30,7 @@ struct Fields {
         .Case("staged", &staged)
         .Case("branch", &branch)
         .Case("own_rows", &ownRows)
+        .Case("edges", &edges)
         .Case("per_batch", &perBatch)
         .Case("cluster", &cluster)
         .Default(nullptr);
@@ -57,6 +58,13 @@ static int64_t choosePin(const HopperScheduleRequest &request) {
       return request.hasMask ? 1 : 0;
     return 5;
   }
+}
+
+/// Whether products are narrowed at the edge of a mask: where that has been
+/// faster. Windows have not: they end at a diagonal, too, but begin at another.
+static bool choosesEdges(const HopperScheduleRequest &request) {
+  return request.isCausal && !request.hasScore && !request.hasBlocks &&
+         !request.perBatch && request.valueDim < 256;
 }
 
 /// Measured on an H100 for each head dim; a score mod that adds arithmetic
@@ -116,11 +124,12 @@ parseSettings(StringRef text, function_ref<InFlightDiagnostic()> emitError) {
       return emitError()
              << "a schedule of sm_90a has groups, n, stages, "
                 "q_stages, ping_pong, pin, staged, branch, "
-                "own_rows, per_batch, cluster, block_q and block_kv, numbers, "
+                "own_rows, edges, per_batch, cluster, block_q and block_kv, "
+                "numbers, "
                 "got '"
              << entry.take_front(60) << "'";
     bool isFlag = name == "ping_pong" || name == "staged" || name == "branch" ||
-                  name == "own_rows" || name == "per_batch";
+                  name == "own_rows" || name == "edges" || name == "per_batch";
     if (isFlag && value != 0 && value != 1)
       return emitError() << name << " must be 0 or 1, got " << value;
     if (isOfBlocks(name) && (value < 64 || value % 64 != 0))
@@ -190,13 +199,19 @@ static LogicalResult applySettings(const Settings &settings,
     return emit() << "block_q and block_kv are for kernels with a block mask";
   if (saysBlocks)
     fitBlocks(fields, request, settings);
-  int64_t groups = fields.groups;
+  int64_t groups = fields.groups, n = fields.n;
   for (auto [name, value] : settings)
     if (!isOfBlocks(name))
       *fields.find(name) = value;
   // Pins are measured for the default's groups.
   if (fields.groups != groups && !get(settings, "pin"))
     fields.pin = 0;
+  // Edges, too, of the default's tiles, and not in clusters.
+  bool isOther =
+      fields.groups != groups || fields.n != n || fields.cluster != 1;
+  if ((isOther || fields.branch || fields.ownRows || fields.perBatch) &&
+      !get(settings, "edges"))
+    fields.edges = 0;
   return success();
 }
 
@@ -227,6 +242,7 @@ fovea::chooseHopperSchedule(MLIRContext *context,
   form.perBatch = get(*settings, "per_batch").value_or(request.perBatch) != 0;
   fields = getDefaults(form);
   fields->perBatch = form.perBatch;
+  fields->edges = choosesEdges(form);
   if (failed(applySettings(*settings, form, *fields, refuse)))
     return failure();
   if (fields->perBatch && request.hasBlocks)
@@ -244,7 +260,8 @@ fovea::chooseHopperSchedule(MLIRContext *context,
   auto schedule = attn_gpu::ScheduleAttr::getChecked(
       refuse, context, fields->groups, fields->n, fields->stages,
       fields->qStages, fields->pingPong != 0, fields->pin, fields->staged != 0,
-      fields->branch != 0, fields->ownRows != 0, fields->cluster);
+      fields->branch != 0, fields->ownRows != 0, fields->cluster,
+      fields->edges != 0);
   if (!schedule ||
       failed(schedule.verifySchedule(getHopperModel(), request.headDims[0],
                                      request.valueDim, 2, refuse)))
@@ -318,5 +335,7 @@ std::string fovea::printHopperSchedule(attn_gpu::ScheduleAttr schedule) {
     text += ",own_rows=1";
   if (schedule.getCluster() != 1)
     text += ",cluster=" + std::to_string(schedule.getCluster());
+  if (schedule.getEdges())
+    text += ",edges=1";
   return text;
 }

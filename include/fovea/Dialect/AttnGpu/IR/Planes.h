@@ -16,6 +16,9 @@ struct Plane {
   Plane minus(const Plane &other) const {
     return {m - other.m, n - other.n, constant - other.constant};
   }
+  bool operator==(const Plane &other) const {
+    return m == other.m && n == other.n && constant == other.constant;
+  }
   /// Whether 32 bits hold it for all positions.
   bool isNarrow() const;
   /// Whether it is not negative on `rows` queries from m0 and `columns` keys

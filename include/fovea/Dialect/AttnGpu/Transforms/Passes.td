@@ -78,6 +78,29 @@ def AttnGpuClassifyUniform : Pass<"attn-gpu-classify-uniform", "::mlir::func::Fu
   let dependentDialects = ["::mlir::scf::SCFDialect"];
 }
 
+def AttnGpuNarrowEdges : Pass<"attn-gpu-narrow-edges", "::mlir::func::FuncOp"> {
+  let summary = "Leave out what no row of a warpgroup sees at a mask's edge";
+  let description = [{
+    For schedules with `edges`. Where a mask is a conjunction of half-planes,
+    some of which bound the key from above, the products of the blocks that it
+    cuts are told from which key on a warpgroup's rows see nothing: in the loop
+    over such blocks the scores, and behind it the outputs of the last one, which
+    has no mask and weights where nothing is seen of it at all. Where there is no
+    such loop, the scores of a tile's first block. The loop over whole blocks
+    stays as it is.
+
+    ```mlir
+    %p = attn_gpu.mma.start %q, %k transposed … attn_gpu.mask … at(%m0, %n0) … { %n <= %m }
+    ```
+    becomes
+    ```mlir
+    %keys = … // m0 + 64 · group + 64 − n0
+    %p = attn_gpu.mma.start %q, %k transposed keys(%keys) … scf.if … { attn_gpu.mask … }
+    ```
+  }];
+  let dependentDialects = ["::mlir::scf::SCFDialect"];
+}
+
 def AttnGpuBudget : Pass<"attn-gpu-budget", "::mlir::func::FuncOp"> {
   let summary = "Lay out shared memory and registers, and check both";
   let description = [{
