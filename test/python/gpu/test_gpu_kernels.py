@@ -474,8 +474,8 @@ def test_a_compiled_kernel_is_launched_on_a_device_alone() -> None:
         (
             "m=64",
             "a schedule of sm_90a has groups, n, stages, q_stages, ping_pong, pin,"
-            " staged, branch, own_rows, edges, per_batch, cluster, block_q and block_kv,"
-            " numbers, got 'm=64'",
+            " staged, branch, own_rows, edges, per_batch, cluster, block_q and"
+            " block_kv, numbers, got 'm=64'",
         ),
         (
             "stages=8,n=256",

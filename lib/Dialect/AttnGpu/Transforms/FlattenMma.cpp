@@ -184,10 +184,9 @@ Value ComputerBuilder::startScores(Value queries, Value use) {
   Value keys = WaitOp::create(
       b, loc, stream.k.getChannel().getType().getTileType(), stream.k, use);
   turn("take");
-  return MmaStartOp::create(b, loc,
-                            PendingType::get(b.getContext(), scores.getType()),
-                            queries, keys, /*acc=*/Value(), /*keys=*/Value(),
-                            b.getUnitAttr());
+  return MmaStartOp::create(
+      b, loc, PendingType::get(b.getContext(), scores.getType()), queries, keys,
+      /*acc=*/Value(), /*keys=*/Value(), b.getUnitAttr());
 }
 
 /// What the loader says of a listed block beside its keys; null where the order
