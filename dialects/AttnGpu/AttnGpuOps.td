@@ -70,7 +70,7 @@ def AttnGpu_ForBlocksOp : AttnGpu_Op<"for_blocks", [SingleBlock, AttrSizedOperan
       which is not `cut_front`
     - (C29) as `list.count`
     - (C38) joint lists are in tiles whose schedule has own_rows
-    - (C39) `visible` is of a joint list, and as there
+    - (C43) `visible` is of a joint list, and as there
 
     Example:
     ```mlir
@@ -150,9 +150,10 @@ def AttnGpu_ListElementOp : AttnGpu_ListOp<"list.element", (ins Index:$element),
   }];
 }
 
-class AttnGpu_JointOp<string mnemonic, dag more, dag results_> : AttnGpu_Op<mnemonic, [Pure]> {
+class AttnGpu_JointOp<string mnemonic, dag more, dag results_>
+    : AttnGpu_Op<mnemonic, [Pure, AttrSizedOperandSegments]> {
   let arguments = !con((ins MemRefRankOf<[I8], [4]>:$list, Variadic<Index>:$row, Index:$queryTile,
-                            Index:$keyTile, Index:$length, I64Attr:$step, I64Attr:$reach,
+                            Index:$keyTile, Index:$length, Optional<Index>:$tiles, I64Attr:$step, I64Attr:$reach,
                             UnitAttr:$unmasked, OptionalAttr<IntegerSetAttr>:$visible), more);
   let results = results_;
   let hasVerifier = 1;
@@ -170,7 +171,11 @@ def AttnGpu_JointCountOp : AttnGpu_JointOp<"joint.count", (ins),
   let description = [{
     For G = 2 or 3 warpgroups: `row` is (batch, head, t), and of queries 64·G·t …
     64·G·(t + 1) − 1 each group's 64 lie in one row of tiles of `queryTile`
-    queries. The joint list of these rows holds what any of them has
+    queries. Where `tiles` says how many tiles there are, those of 8 in a row, from
+    a multiple of 8 on, share out their rows of 64 queries by how many elements
+    each has, the fewest first, equal ones as they are numbered, and first of all
+    rows behind the last query: rows of a tile are as long as each other then, and
+    none waits for another. The joint list of these rows holds what any of them has
     (`list.count`): an element that several have is there once, and each of these
     groups reads it.
 
@@ -192,25 +197,25 @@ def AttnGpu_JointCountOp : AttnGpu_JointOp<"joint.count", (ins),
     tile: most partial tiles do not touch the mask's edge, and are whole so.
 
     Results are the number of elements, then for each group: the number of the
-    first one that it reads, how many whole ones follow that, and how many it
-    reads in all.
+    first one that it reads, how many whole ones follow that, how many it
+    reads in all, and its first query.
 
     Constraints:
     - (C29) three indices; step is positive
-    - (C33) three results for each of two or three groups; reach is at least 2,
+    - (C33) four results for each of two or three groups; reach is at least 2,
       of three groups 6
-    - (C39) visible is made of inequalities over (m, n), with factors −1 to 1 that
+    - (C43) visible is made of inequalities over (m, n), with factors −1 to 1 that
       are not both 1 or both −1 and constants within ±2^30
 
     Example:
     ```mlir
-    %uses, %g:6 = attn_gpu.joint.count %classes[%b, %h, %t] tiles(%qt, %kt) length(%n) step 64
-      reach 4 : memref<?x?x?x?xi8> -> index, index, index, index, index, index
+    %uses, %g:8 = attn_gpu.joint.count %classes[%b, %h, %t] tiles(%qt, %kt) length(%n) step 64
+      reach 4 : memref<?x?x?x?xi8> -> index, index, index, index, index, index, index, index
     ```
   }];
   let assemblyFormat = [{
-    $list `[` $row `]` `tiles` `(` $queryTile `,` $keyTile `)` `length` `(` $length `)` `step` $step
-    `reach` $reach attr-dict `:` type($list) `->` type($groups)
+    $list `[` $row `]` (`sorted` `of` $tiles^)? `tiles` `(` $queryTile `,` $keyTile `)`
+    `length` `(` $length `)` `step` $step `reach` $reach attr-dict `:` type($list) `->` type($groups)
   }];
 }
 
@@ -226,7 +231,7 @@ def AttnGpu_JointElementOp : AttnGpu_JointOp<"joint.element", (ins Index:$elemen
     Constraints:
     - (C29) as `joint.count`
     - (C33) as `joint.count`, with one link for each group
-    - (C39) as `joint.count`
+    - (C43) as `joint.count`
 
     Example:
     ```mlir
@@ -235,8 +240,8 @@ def AttnGpu_JointElementOp : AttnGpu_JointOp<"joint.element", (ins Index:$elemen
     ```
   }];
   let assemblyFormat = [{
-    $element `of` $list `[` $row `]` `tiles` `(` $queryTile `,` $keyTile `)` `length` `(` $length `)`
-    `step` $step `reach` $reach attr-dict `:` type($list) `->` type($links)
+    $element `of` $list `[` $row `]` (`sorted` `of` $tiles^)? `tiles` `(` $queryTile `,` $keyTile `)`
+    `length` `(` $length `)` `step` $step `reach` $reach attr-dict `:` type($list) `->` type($links)
   }];
 }
 

@@ -78,7 +78,8 @@ def AttnGpu_FillOp : AttnGpu_Op<"fill", [AttrSizedOperandSegments, MemoryEffects
   let description = [{
     Waits until the slot is free, then starts the copy; readers of the use see
     tile and records together. Without a number it is the role's next use of the
-    channel; so for `wait`, and for `release` the oldest that it holds. The
+    channel; so for `wait`, and for `release` the oldest that it holds. A tile's
+    rows come from one place of the view, or in equal parts from several. The
     region, evaluated as that of `diagonal`, gives the diagvec beside the tile.
     With `readers`, one number a group, those whose number is 0 do not read the
     use: they neither wait for it nor release it. The fills of a loading role may
@@ -92,21 +93,22 @@ def AttnGpu_FillOp : AttnGpu_Op<"fill", [AttrSizedOperandSegments, MemoryEffects
       diagonal; it is as that of C30
     - (C34) readers are none, or one for each group that computes
     - (C37) warp is 0 to 3
+    - (C44) parts have whole groups of 64 rows, and are of no cluster's channel
 
     Example: `attn_gpu.fill %kc[%it], %K[%n0] : !attn_gpu.channel<…>, !online.view<?x64xbf16, ragged>`
   }];
   let arguments = (ins AttnGpu_ChannelType:$channel, Optional<Index>:$use, AttnGpu_View:$view,
-                       Index:$row, Variadic<Index>:$records, Variadic<Index>:$readers,
+                       Variadic<Index>:$rows, Variadic<Index>:$records, Variadic<Index>:$readers,
                        Variadic<Index>:$origins, DefaultValuedAttr<I64Attr, "0">:$warp);
   let regions = (region MaxSizedRegion<1>:$diagonal);
   let assemblyFormat = [{
-    $channel (`[` $use^ `]`)? `,` $view `[` $row `]` (`records` `(` $records^ `)`)?
+    $channel (`[` $use^ `]`)? `,` $view `[` $rows `]` (`records` `(` $records^ `)`)?
     (`readers` `(` $readers^ `)`)? (`warp` $warp^)? (`diagonal` `at` `(` $origins^ `)` $diagonal)? attr-dict `:`
     qualified(type($channel)) `,` qualified(type($view))
   }];
-  let builders = [OpBuilder<(ins "Value":$channel, "Value":$use, "Value":$view, "Value":$row,
-                                 "ValueRange":$records), [{
-    build($_builder, $_state, channel, use, view, row, records, ValueRange(), ValueRange(), 0);
+  let builders = [OpBuilder<(ins "Value":$channel, "Value":$use, "Value":$view,
+                                 "ValueRange":$rows, "ValueRange":$records), [{
+    build($_builder, $_state, channel, use, view, rows, records, ValueRange(), ValueRange(), 0);
   }]>];
   let hasVerifier = 1;
 }

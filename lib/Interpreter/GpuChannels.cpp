@@ -204,6 +204,23 @@ LogicalResult GpuCoroutine::beginUse(GpuState &state, Operation *op,
   return success();
 }
 
+/// The rows of a tile, in equal parts from where each begins.
+FailureOr<MatrixRef> GpuCoroutine::readParts(FillOp op, ChannelType type) {
+  int64_t length = type.getRows() / op.getRows().size();
+  std::vector<float> data;
+  for (Value row : op.getRows()) {
+    FailureOr<MatrixRef> part =
+        readRows(op, op.getView(), integer(row), length, type.getColumns(),
+                 type.getElementType());
+    if (failed(part) || !*part)
+      return part;
+    data.insert(data.end(), (*part)->data.begin(), (*part)->data.end());
+  }
+  auto all = std::make_shared<GpuMatrix>(type.getRows(), type.getColumns());
+  all->data = std::move(data);
+  return MatrixRef(all);
+}
+
 LogicalResult GpuCoroutine::meetFill(GpuState &state, FillOp op) {
   GpuCopy copy;
   copy.channel = getGpu(op.getChannel()).channel;
@@ -211,12 +228,10 @@ LogicalResult GpuCoroutine::meetFill(GpuState &state, FillOp op) {
   if (failed(beginUse(state, op, copy.channel, copy.use, op.getRecords())))
     return failure();
   ChannelType type = op.getChannel().getType();
-  FailureOr<MatrixRef> rows =
-      readRows(op, op.getView(), integer(op.getRow()), type.getRows(),
-               type.getColumns(), type.getElementType());
-  if (failed(rows))
+  FailureOr<MatrixRef> contents = readParts(op, type);
+  if (failed(contents))
     return failure();
-  copy.contents = *rows;
+  copy.contents = *contents;
   for (auto [group, reader] : llvm::enumerate(op.getReaders()))
     if (integer(reader) == 0) {
       arrive(state, copy.channel, copy.use, group);

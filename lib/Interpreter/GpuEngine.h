@@ -195,7 +195,10 @@ private:
   template <typename Op>
   llvm::FailureOr<Walk> readElements(Op op, llvm::ArrayRef<int64_t> row);
   template <typename Op>
-  llvm::FailureOr<JointList> joinRows(Op op, int64_t groups, int64_t reach);
+  llvm::FailureOr<llvm::SmallVector<int64_t>> sortRows(Op op, int64_t groups);
+  template <typename Op>
+  llvm::FailureOr<JointList> joinRows(Op op, llvm::ArrayRef<int64_t> numbers,
+                                      int64_t reach);
   llvm::LogicalResult runListCount(mlir::attn_gpu::ListCountOp op);
   llvm::LogicalResult runListElement(mlir::attn_gpu::ListElementOp op);
   llvm::LogicalResult runJointCount(mlir::attn_gpu::JointCountOp op);
@@ -205,6 +208,8 @@ private:
   int64_t getUse(const GpuState &state, mlir::Operation *op) const;
   std::string fillWaitsFor(const GpuState &state, int64_t channel,
                            int64_t use) const;
+  llvm::FailureOr<MatrixRef> readParts(mlir::attn_gpu::FillOp op,
+                                       mlir::attn_gpu::ChannelType type);
   llvm::LogicalResult meetFill(GpuState &state, mlir::attn_gpu::FillOp op);
   llvm::LogicalResult meetPublish(GpuState &state,
                                   mlir::attn_gpu::PublishOp op);
@@ -291,6 +296,9 @@ private:
   int64_t firstProduct = 0;
   std::map<int64_t, GpuReading> readings; // by channel
   bool hasTurn = false;
+  /// Of rows that are shared out, by batch, head and the first of a window.
+  using RowOrders = std::map<std::array<int64_t, 3>, std::vector<int64_t>>;
+  std::shared_ptr<RowOrders> orders = std::make_shared<RowOrders>();
   int64_t told = 0;   // tiles that the first loading warp has taken
   int64_t shared = 0; // tiles that the cluster's first block has shared
   uint64_t hash = 0;

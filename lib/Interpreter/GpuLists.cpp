@@ -180,18 +180,49 @@ void Joiner::setReads(int64_t group) {
   }
 }
 
-/// The joint list of an op, whose `row` is (batch, head, tile).
+/// Numbers of the rows of 64 queries that the groups of an op's tile have,
+/// where tiles share out their rows.
 template <typename Op>
-FailureOr<JointList> GpuCoroutine::joinRows(Op op, int64_t groups,
+FailureOr<SmallVector<int64_t>> GpuCoroutine::sortRows(Op op, int64_t groups) {
+  SmallVector<int64_t> row = integers(op.getRow());
+  int64_t first = row.back() * groups, queryTile = integer(op.getQueryTile());
+  if (!op.getTiles())
+    return llvm::to_vector(llvm::seq(first, first + groups));
+  int64_t width = groups * kJointWindow, begin = first / width * width;
+  int64_t end = std::min(begin + width, integer(op.getTiles()) * groups);
+  std::vector<int64_t> &order = (*orders)[{row[0], row[1], begin}];
+  if (order.empty()) {
+    std::map<int64_t, int64_t> lengths;
+    for (int64_t number = begin; number < end; ++number) {
+      row.back() = number * kGroupRows / std::max<int64_t>(queryTile, 1);
+      lengths[number] = -1;
+      if (row.back() >= getMemRef(op.getList()).sizes[2])
+        continue; // behind the last query
+      FailureOr<Walk> walk = readElements(op, row);
+      if (failed(walk))
+        return failure();
+      lengths[number] = walk->size();
+    }
+    llvm::append_range(order, llvm::seq(begin, end));
+    llvm::sort(order, [&](int64_t x, int64_t y) {
+      return std::pair(lengths[x], x) < std::pair(lengths[y], y);
+    });
+  }
+  return SmallVector<int64_t>(ArrayRef(order).slice(first - begin, groups));
+}
+
+/// The joint list of an op, whose `row` is (batch, head, tile) and whose groups
+/// have these rows of 64 queries.
+template <typename Op>
+FailureOr<JointList> GpuCoroutine::joinRows(Op op, ArrayRef<int64_t> numbers,
                                             int64_t reach) {
   int64_t queryTile = integer(op.getQueryTile());
   if (queryTile < 1)
     return op->emitError() << "query tile must be positive, got " << queryTile;
   SmallVector<int64_t> row = integers(op.getRow());
-  int64_t first = row.back() * groups * kGroupRows;
-  SmallVector<Walk> rows(groups);
-  for (int64_t g = 0; g < groups; ++g) {
-    row.back() = (first + kGroupRows * g) / queryTile;
+  SmallVector<Walk> rows(numbers.size());
+  for (auto [g, number] : llvm::enumerate(numbers)) {
+    row.back() = kGroupRows * number / queryTile;
     if (row.back() >= getMemRef(op.getList()).sizes[2])
       continue; // behind the last query
     FailureOr<Walk> walk = readElements(op, row);
@@ -201,10 +232,10 @@ FailureOr<JointList> GpuCoroutine::joinRows(Op op, int64_t groups,
     // Where the mask holds on all of them an element is as of a full tile.
     if (std::optional<IntegerSet> set = op.getVisible()) {
       SmallVector<Plane> planes = *toPlanes(*set);
+      int64_t m0 = kGroupRows * number;
       for (WalkElement &element : rows[g])
         if (llvm::all_of(planes, [&](const Plane &plane) {
-              return plane.holdsOn(first + kGroupRows * g, kGroupRows,
-                                   element.first, op.getStep());
+              return plane.holdsOn(m0, kGroupRows, element.first, op.getStep());
             }))
           element.kind = online::ClassKind::Full;
     }
@@ -221,8 +252,11 @@ static int64_t distance(const JointList &list, int64_t from, int64_t group) {
 }
 
 LogicalResult GpuCoroutine::runJointCount(JointCountOp op) {
-  int64_t groups = op.getGroups().size() / 3;
-  FailureOr<JointList> list = joinRows(op, groups, op.getReach());
+  int64_t groups = op.getGroups().size() / 4;
+  FailureOr<SmallVector<int64_t>> rows = sortRows(op, groups);
+  if (failed(rows))
+    return failure();
+  FailureOr<JointList> list = joinRows(op, *rows, op.getReach());
   if (failed(list))
     return failure();
   set(op.getUses(), ScalarValue::ofInt(list->size()));
@@ -232,17 +266,21 @@ LogicalResult GpuCoroutine::runJointCount(JointCountOp op) {
     int64_t whole = std::count_if(std::next(first), list->end(), [&](auto &x) {
       return x.has[g] && x.isWhole;
     });
-    set(op.getGroups()[3 * g], ScalarValue::ofInt(first - list->begin()));
-    set(op.getGroups()[3 * g + 1], ScalarValue::ofInt(whole));
-    set(op.getGroups()[3 * g + 2],
+    set(op.getGroups()[4 * g], ScalarValue::ofInt(first - list->begin()));
+    set(op.getGroups()[4 * g + 1], ScalarValue::ofInt(whole));
+    set(op.getGroups()[4 * g + 2],
         ScalarValue::ofInt(llvm::count_if(*list, reads)));
+    set(op.getGroups()[4 * g + 3], ScalarValue::ofInt((*rows)[g] * kGroupRows));
   }
   return success();
 }
 
 LogicalResult GpuCoroutine::runJointElement(JointElementOp op) {
   int64_t groups = op.getLinks().size();
-  FailureOr<JointList> list = joinRows(op, groups, op.getReach());
+  FailureOr<SmallVector<int64_t>> rows = sortRows(op, groups);
+  if (failed(rows))
+    return failure();
+  FailureOr<JointList> list = joinRows(op, *rows, op.getReach());
   if (failed(list))
     return failure();
   int64_t i = integer(op.getElement());
@@ -277,8 +315,11 @@ FailureOr<Walk> GpuCoroutine::orderList(ForBlocksOp op) {
     return walk;
   }
   // Who reads what has no say in the order.
+  auto tiles = op->getParentOfType<ForTilesOp>();
+  int64_t groups = tiles.getSchedule().getGroups(),
+          first = integer(op.getRow().back()) * groups;
   FailureOr<JointList> list =
-      joinRows(op, op->getParentOfType<ForTilesOp>().getSchedule().getGroups(),
+      joinRows(op, llvm::to_vector(llvm::seq(first, first + groups)),
                /*reach=*/int64_t(getJointTurns(kMostJointGroups).size()));
   if (failed(list))
     return failure();

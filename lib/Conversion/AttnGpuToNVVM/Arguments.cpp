@@ -178,8 +178,10 @@ void KernelEmitter::collectArguments() {
   };
   func.walk([&](FillOp fill) {
     ChannelType type = fill.getChannel().getType();
-    addMap(source(fill.getView()), type.getColumns(), type.getPartRows(),
-           type.getPartColumns());
+    // Parts of a tile lie apart in its boxes.
+    int64_t parts = fill.getRows().size();
+    addMap(source(fill.getView()), type.getColumns(),
+           type.getPartRows() / parts, parts == 1 ? type.getPartColumns() : 64);
   });
   func.walk([&](StoreTileOp store) {
     Value memref = source(store.getView());

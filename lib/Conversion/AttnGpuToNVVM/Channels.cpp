@@ -174,14 +174,31 @@ FailureOr<Values> KernelEmitter::evaluateDiagonal(FillOp op) {
   return values;
 }
 
+/// The rows of a tile from one place in one copy, else each part's 64 columns
+/// in one.
+LogicalResult KernelEmitter::startCopies(FillOp op, Value tile, Value full) {
+  ChannelType type = op.getChannel().getType();
+  auto view = op.getView().getDefiningOp<online::ViewOp>();
+  Value map = tensorMaps.at(tensorNumber(view.getSource()));
+  int64_t parts = op.getRows().size();
+  int64_t boxes = parts == 1 ? 1 : type.getColumns() / 64;
+  for (auto [part, row] : llvm::enumerate(op.getRows())) {
+    FailureOr<Values> place = coordinates(op, view, row);
+    if (failed(place))
+      return failure();
+    for (int64_t box = 0; box < boxes; ++box) {
+      (*place)[2] = e.c(box);
+      int64_t rows = type.getRows() * box + type.getRows() / parts * part;
+      startCopy(type, e.add(tile, 128 * rows), map, *place, full);
+    }
+  }
+  return success();
+}
+
 LogicalResult KernelEmitter::emitFill(FillOp op) {
   if (int64_t(op.getWarp()) != loadWarp)
     return success();
   ChannelInfo &channel = channels[op.getChannel()];
-  auto view = op.getView().getDefiningOp<online::ViewOp>();
-  FailureOr<Values> place = coordinates(op, view, op.getRow());
-  if (failed(place))
-    return failure();
   bool hasDiagonal = channel.type.getDiagonal() != 0;
   Values diagonal;
   if (hasDiagonal) {
@@ -195,21 +212,22 @@ LogicalResult KernelEmitter::emitFill(FillOp op) {
   auto [slot, phase] = slotAndPhase(channel, use);
   Value full = fullBarrier(channel, use).first;
   Value tile = address(channel.tiles, slot, channel.type.getTileBytes());
-  Value map = tensorMaps.at(tensorNumber(view.getSource()));
   Value bytes = e.c(channel.type.getTileBytes());
   waitBarrier(address(channel.empty, slot, 8), e.lxor(phase, e.c(1)));
   writeRecords(channel, slot, op.getRecords());
   if (!hasDiagonal) {
     byOne("@p mbarrier.arrive.expect_tx.shared::cta.b64 _, [$0], $1;", "r,r",
           {full, bytes});
-    startCopy(channel.type, tile, map, *place, full);
+    if (failed(startCopies(op, tile, full)))
+      return failure();
     releaseForOthers(op, slot);
     return success();
   }
   // The copy is on its way before the values are there.
   byOne("@p mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [$0], $1;", "r,r",
         {full, bytes});
-  startCopy(channel.type, tile, map, *place, full);
+  if (failed(startCopies(op, tile, full)))
+    return failure();
   Value base =
       address(channel.diagonals, slot, channel.type.getDiagonalBytes());
   base = e.add(base, e.shl(lane, 2));

@@ -24,28 +24,40 @@ void ClassKernel::addArguments() {
 void ClassKernel::findList() {
   Value number = e.intrinsic("llvm.nvvm.read.ptx.sreg.ctaid.x", e.i32, {});
   lane = e.intrinsic("llvm.nvvm.read.ptx.sreg.tid.x", e.i32, {});
-  Value rest = e.udiv(number, rows);
-  tile = e.sub(number, e.mul(rest, rows));
-  Value batch = e.udiv(rest, heads);
-  Value head = e.sub(rest, e.mul(batch, heads));
-  Value plane =
+  Value plane = e.udiv(number, rows);
+  enterPlane(plane);
+  setTile(plane, e.sub(number, e.mul(plane, rows)));
+}
+
+void ClassKernel::enterPlane(Value plane) {
+  Value batch = e.udiv(plane, heads);
+  Value head = e.sub(plane, e.mul(batch, heads));
+  Value offset =
       e.add(e.mul(e.sext(batch), strides[0]), e.mul(e.sext(head), strides[1]));
-  classes = gep(e.b.getI8Type(), classes, plane);
-  target = gep(e.i32, lists, e.mul(e.sext(number), pitch));
+  classes = gep(e.b.getI8Type(), classes, offset);
+}
+
+void ClassKernel::setTile(Value plane, Value number) {
+  tile = number;
+  Value list = e.add(e.mul(plane, rows), tile);
+  target = gep(e.i32, lists, e.mul(e.sext(list), pitch));
 }
 
 Value ClassKernel::findRow(Value row) {
   return gep(e.b.getI8Type(), classes, e.mul(e.sext(row), strides[2]));
 }
 
-ClassKernel::Element ClassKernel::read(Value row, Value element) {
+Value ClassKernel::load(Value row, Value element) {
   // Lanes behind the last element read that one's class.
   Value inside = e.smin(element, e.add(elements, -1));
   Value tile = e.udiv(e.mul(inside, list.step), keyTile);
   Type byte = e.b.getI8Type();
   Value address = gep(byte, row, e.mul(e.sext(tile), strides[3]));
   auto load = LLVM::LoadOp::create(e.b, e.loc, byte, address, 1);
-  Value kind = LLVM::ZExtOp::create(e.b, e.loc, e.i32, load);
+  return LLVM::ZExtOp::create(e.b, e.loc, e.i32, load);
+}
+
+ClassKernel::Element ClassKernel::decode(Value kind, Value element) {
   Value end = e.mul(e.add(element, 1), list.step);
   Element found;
   found.isSeen = both(e.icmp(P::ne, kind, e.c(0)), less(element, elements));

@@ -29,9 +29,11 @@ protected:
   using P = LLVM::ICmpPredicate;
 
   void addArguments() override;
-  /// From the block's number: the number of its list in its batch and head, of
-  /// which `classes` is made; `target` and `lane`.
+  /// Of a block of one warp, a list each: what is below.
   void findList();
+  /// Makes `classes` those of a batch and head.
+  void enterPlane(Value plane);
+  void setTile(Value plane, Value tile);
   /// Where the classes of a row of tiles begin.
   Value findRow(Value row);
 
@@ -40,7 +42,12 @@ protected:
   struct Element {
     Value isSeen, isFull, isUncut, isWhole;
   };
-  Element read(Value row, Value element);
+  Element read(Value row, Value element) {
+    return decode(load(row, element), element);
+  }
+  /// The same in two steps: the class, and what it says.
+  Value load(Value row, Value element);
+  Element decode(Value kind, Value element);
 
   /// How often a condition holds: on lower lanes, and on all.
   std::pair<Value, Value> count(Value condition);
@@ -55,14 +62,16 @@ protected:
   Value number(Value condition) { return e.zextTo32(condition); }
 
   ListInfo list;
+  ListSizes sizes;
   Value keyTile, length, elements;
+  /// Of a batch and head: how many lists there are.
+  Value rows;
   /// The list's number in its batch and head; where its words go.
   Value tile, target, lane;
 
 private:
-  ListSizes sizes;
   llvm::json::Value offset;
-  Value classes, strides[4], rows, heads, lists, pitch;
+  Value classes, strides[4], heads, lists, pitch;
 };
 
 } // namespace fovea::gpu

@@ -1,10 +1,11 @@
 //===- Joints.cpp - Rows of a block mask as one list ----------------------===//
 //
 // A kernel of one warp a query tile runs before and writes the joint list of
-// the rows of its warpgroups, in the order of `joint.count`. Classes are read
-// twice: to count each kind, which gives every element's place by arithmetic,
-// and to write. Who reads an element, and where each row's next one is, then
-// follows from the last place to the first.
+// the rows of its warpgroups, in the order of `joint.count`. The warps of a
+// block first count what rows have, and share them out by that. Classes are
+// then read twice: to count each kind, which gives every element's place by
+// arithmetic, and to write. Who reads an element, and where each row's next one
+// is, follows from the last place to the first.
 //
 //===----------------------------------------------------------------------===//
 
@@ -45,13 +46,19 @@ void KernelEmitter::emitJointElement(JointElementOp op) {
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// One warp's work on one query tile. A kind of elements is who has it, a bit a
-/// group, and whether it is whole for all of them.
+/// A warp's work on one query tile, of a block of kJointWindow. A kind of
+/// elements is who has it, a bit a group, and whether it is whole for all of
+/// them.
 class JointKernel : public ClassKernel {
 public:
   JointKernel(MLIRContext *context, const ListInfo &list, json::Value offset)
       : ClassKernel(context, list, std::move(offset)), groups(list.groups),
-        all((1 << list.groups) - 1), turns(getJointTurns(list.groups)) {}
+        all((1 << list.groups) - 1), turns(getJointTurns(list.groups)) {
+    threads = 32 * kJointWindow;
+    grid =
+        json::Array{"mul", sizes.batches, sizes.heads,
+                    json::Array{"ceildiv", sizes.rows, int64_t(kJointWindow)}};
+  }
 
 private:
   /// 32 elements: the lane's one, as what each group has of it.
@@ -69,9 +76,14 @@ private:
 
   void addArguments() override;
   void emitBody() override;
+  void findTile();
+  Value maskRow(Value number);
+  void findLengths(Value first);
+  void shareOut(Value first);
   void findRows();
-  Chunk readChunk(Value first);
-  Element readOf(int64_t group, Value element, Value n0);
+  Values loadKinds(Value first);
+  Chunk readChunk(Value first, ValueRange kinds);
+  Element readOf(int64_t group, Value kind, Value element, Value n0);
   Counts countKinds(function_ref<void(const Chunk &, const Counts &)> visit);
   void measure(Counts counts);
   void write(const Chunk &chunk, const Counts &ranks);
@@ -84,6 +96,10 @@ private:
     return e.add(e.mul(place, kJointWords), jointHeadWords(groups));
   }
   void store(Value condition, Value word, ArrayRef<Value> values);
+  Value sharedWord(Value place) {
+    return LLVM::GEPOp::create(e.b, e.loc, e.shared, e.i32, shared,
+                               ArrayRef<LLVM::GEPArg>{place});
+  }
   Value bit(Value word, int64_t place) {
     return e.icmp(P::ne, e.land(word, int64_t(1) << place), e.c(0));
   }
@@ -106,8 +122,12 @@ private:
 
   int64_t groups, all;
   ArrayRef<int64_t> turns;
-  Value queryTile, maskRows;
-  Values sources, exists;
+  /// Of a block: how many rows its tiles have.
+  int64_t width() const { return groups * kJointWindow; }
+
+  Value queryTile, maskRows, shared, warp, isTile;
+  /// Of the groups: numbers of their rows of 64 queries, and their classes.
+  Values numbers, sources, exists;
 
   // Without what comes first.
   Counts counts;
@@ -122,23 +142,104 @@ void JointKernel::addArguments() {
               maskRows);
 }
 
-void JointKernel::findRows() {
+/// Warps without a tile do what the last one does, but for stores.
+void JointKernel::findTile() {
+  Value thread = e.intrinsic("llvm.nvvm.read.ptx.sreg.tid.x", e.i32, {});
+  Value number = e.intrinsic("llvm.nvvm.read.ptx.sreg.ctaid.x", e.i32, {});
+  lane = e.land(thread, 31);
+  warp = e.lshr(thread, 5);
+  Value windows =
+      e.udiv(e.add(rows, kJointWindow - 1), e.c(int64_t(kJointWindow)));
+  Value plane = e.udiv(number, windows);
+  Value window = e.sub(number, e.mul(plane, windows));
+  Value own = e.add(e.mul(window, kJointWindow), warp);
+  isTile = less(own, rows);
+  enterPlane(plane);
+  setTile(plane, e.smin(own, e.add(rows, -1)));
+  Value first = e.mul(window, width());
+  findLengths(first);
+  syncBlock();
+  shareOut(first);
+}
+
+/// The row of the mask that a row of 64 queries lies in.
+Value JointKernel::maskRow(Value number) {
+  return e.udiv(e.mul(number, kGroupRows), queryTile);
+}
+
+/// How many elements rows have, a warp as many rows as there are groups: -1
+/// behind the last query, more than any behind the last tile.
+void JointKernel::findLengths(Value first) {
+  Value mine = e.add(first, e.mul(warp, groups));
+  numbers.clear();
+  for (int64_t g = 0; g < groups; ++g)
+    numbers.push_back(e.add(mine, g));
+  findRows();
+  Values inits = loadKinds(e.c(0));
+  inits.append(groups, e.c(0));
+  Values counted =
+      loop(e.c(0), elements, 32, inits, [&](Value begin, ValueRange carried) {
+        Values next = loadKinds(e.add(begin, 32));
+        Value element = e.add(begin, lane);
+        for (int64_t g = 0; g < groups; ++g) {
+          Value seen = decode(carried[g], element).isSeen;
+          next.push_back(e.add(carried[groups + g], ones(ballot(seen))));
+        }
+        return next;
+      });
   for (int64_t g = 0; g < groups; ++g) {
-    Value query = e.add(e.mul(tile, groups * kGroupRows), kGroupRows * g);
-    Value row = e.udiv(query, queryTile);
+    Value length = e.select(exists[g], counted[groups + g], e.c(-1));
+    Value isOfTile = less(numbers[g], e.mul(rows, groups));
+    length = e.select(isOfTile, length, e.c(INT32_MAX));
+    LLVM::StoreOp::create(e.b, e.loc, length,
+                          sharedWord(e.add(e.mul(warp, groups), g)), 4);
+  }
+}
+
+/// The groups' rows: the fewest elements first, equal ones as they are
+/// numbered. A lane a row.
+void JointKernel::shareOut(Value first) {
+  auto lengthOf = [&](Value place) -> Value {
+    return LLVM::LoadOp::create(e.b, e.loc, e.i32, sharedWord(place), 4);
+  };
+  Value own = lengthOf(e.smin(lane, e.c(width() - 1)));
+  Value place =
+      loop(e.c(0), e.c(width()), 1, e.c(0), [&](Value other, ValueRange ahead) {
+        Value length = lengthOf(other);
+        Value isAhead = both(equal(length, own), less(other, lane));
+        isAhead = either(less(length, own), isAhead);
+        return Values{e.add(ahead[0], number(isAhead))};
+      })[0];
+  Value isRow = less(lane, e.c(width()));
+  Value begin =
+      e.mul(e.sub(tile, e.mul(e.udiv(tile, e.c(kJointWindow)), kJointWindow)),
+            groups);
+  numbers.clear();
+  for (int64_t g = 0; g < groups; ++g) {
+    Value isOwn = both(isRow, equal(place, e.add(begin, g)));
+    numbers.push_back(e.add(first, lowest(ballot(isOwn))));
+  }
+  findRows();
+}
+
+void JointKernel::findRows() {
+  sources.clear();
+  exists.clear();
+  for (Value number : numbers) {
+    Value row = maskRow(number);
     exists.push_back(less(row, maskRows));
-    sources.push_back(findRow(e.select(exists[g], row, e.c(0))));
+    sources.push_back(findRow(e.select(exists.back(), row, e.c(0))));
   }
 }
 
 /// Where the mask holds on all of a group's rows, an element is as of a full
 /// tile.
-ClassKernel::Element JointKernel::readOf(int64_t group, Value element,
-                                         Value n0) {
-  Element found = read(sources[group], element);
+ClassKernel::Element JointKernel::readOf(int64_t group, Value kind,
+                                         Value element, Value n0) {
+  Element found = decode(kind, element);
   if (list.visible.empty())
     return found;
-  Value m0 = e.add(e.mul(tile, groups * kGroupRows), kGroupRows * group);
+  Value m0 = e.mul(numbers[group], kGroupRows);
   Value isVisible = both(found.isSeen, emitHoldsOn(e, list.visible, m0,
                                                    kGroupRows, n0, list.step));
   found.isFull = either(found.isFull, isVisible);
@@ -146,14 +247,23 @@ ClassKernel::Element JointKernel::readOf(int64_t group, Value element,
   return found;
 }
 
-JointKernel::Chunk JointKernel::readChunk(Value first) {
+/// The classes of 32 elements, the lane's one of each group; a round ahead, as
+/// nothing should wait for them.
+Values JointKernel::loadKinds(Value first) {
+  Values kinds;
+  for (Value source : sources)
+    kinds.push_back(load(source, e.add(first, lane)));
+  return kinds;
+}
+
+JointKernel::Chunk JointKernel::readChunk(Value first, ValueRange kinds) {
   Chunk chunk;
   Value element = e.add(first, lane);
   chunk.n0 = e.mul(element, list.step);
   chunk.owners = e.c(0);
   chunk.isWhole = e.c(1, e.i1);
   for (int64_t g = 0; g < groups; ++g) {
-    Element found = readOf(g, element, chunk.n0);
+    Element found = readOf(g, kinds[g], element, chunk.n0);
     chunk.has[g] = both(found.isSeen, exists[g]);
     chunk.full[g] = both(found.isFull, exists[g]);
     chunk.isWhole =
@@ -170,23 +280,25 @@ JointKernel::Counts JointKernel::countKinds(
   auto split = [&](ValueRange flat) {
     return Counts{Values(flat.take_front(all)), Values(flat.drop_front(all))};
   };
+  Values inits = loadKinds(e.c(0));
+  inits.append(2 * all, e.c(0));
   Values counted =
-      loop(e.c(0), elements, 32, Values(2 * all, e.c(0)),
-           [&](Value first, ValueRange before) {
-             Chunk chunk = readChunk(first);
-             Values next, ranks;
-             for (auto [index, count] : llvm::enumerate(before)) {
-               Value isOf = equal(chunk.owners, int64_t(index) % all + 1);
-               isOf = both(isOf, int64_t(index) < all ? chunk.isWhole
-                                                      : no(chunk.isWhole));
-               auto [below, sum] = this->count(isOf);
-               ranks.push_back(e.add(count, below));
-               next.push_back(e.add(count, sum));
-             }
-             visit(chunk, split(ranks));
-             return next;
-           });
-  return split(counted);
+      loop(e.c(0), elements, 32, inits, [&](Value first, ValueRange carried) {
+        Values next = loadKinds(e.add(first, 32)), ranks;
+        Chunk chunk = readChunk(first, carried.take_front(groups));
+        ValueRange before = carried.drop_front(groups);
+        for (auto [index, count] : llvm::enumerate(before)) {
+          Value isOf = equal(chunk.owners, int64_t(index) % all + 1);
+          isOf = both(isOf,
+                      int64_t(index) < all ? chunk.isWhole : no(chunk.isWhole));
+          auto [below, sum] = this->count(isOf);
+          ranks.push_back(e.add(count, below));
+          next.push_back(e.add(count, sum));
+        }
+        visit(chunk, split(ranks));
+        return next;
+      });
+  return split(ValueRange(counted).drop_front(groups));
 }
 
 /// All that places are made of, from how many elements of each kind there are.
@@ -208,7 +320,7 @@ void JointKernel::measure(Counts found) {
 }
 
 void JointKernel::store(Value condition, Value word, ArrayRef<Value> values) {
-  e.when(condition, [&] {
+  e.when(both(condition, isTile), [&] {
     Type type = VectorType::get(kJointWords, e.i32);
     Value all = LLVM::PoisonOp::create(e.b, e.loc, type);
     for (int64_t i = 0; i < kJointWords; ++i)
@@ -286,7 +398,8 @@ Value JointKernel::link(int64_t group, Value flags, Value place, Value first,
   return e.select(reads, value, e.c(0));
 }
 
-/// Chunks of places from the last one down.
+/// Chunks of places from the last one down; the next one's elements are read
+/// ahead.
 SmallVector<JointKernel::Behind, 3> JointKernel::linkAll() {
   auto split = [&](ValueRange flat) {
     SmallVector<Behind, 3> all;
@@ -296,43 +409,53 @@ SmallVector<JointKernel::Behind, 3> JointKernel::linkAll() {
     }
     return all;
   };
-  Values inits;
+  Value chunks = e.lshr(e.add(uses, 31), 5);
+  auto placeIn = [&](Value number) {
+    Value chunk = e.sub(e.add(chunks, -1), number);
+    return e.add(e.shl(chunk, 5), lane);
+  };
+  // First key and flags of an element.
+  auto load = [&](Value place) {
+    Value inside = e.smax(e.smin(place, e.add(uses, -1)), e.c(0));
+    Value element =
+        LLVM::LoadOp::create(e.b, e.loc, VectorType::get(2, e.i32),
+                             gep(e.i32, target, e.sext(wordOf(inside))), 8);
+    Values words;
+    for (int64_t i : {0, 1})
+      words.push_back(
+          LLVM::ExtractElementOp::create(e.b, e.loc, element, e.c(i)));
+    return words;
+  };
+  Values inits = load(placeIn(e.c(0)));
   for (int64_t g = 0; g < groups; ++g)
     inits.append({e.add(uses, int64_t(turns.size()) - 1), e.c(0), e.c(0),
                   e.c(0), e.c(0)});
-  Value chunks = e.lshr(e.add(uses, 31), 5);
   Values found =
       loop(e.c(0), chunks, 1, inits, [&](Value number, ValueRange carried) {
-        Value first = e.shl(e.sub(e.add(chunks, -1), number), 5);
-        Value place = e.add(first, lane);
+        Values next = load(placeIn(e.add(number, 1)));
+        Value place = placeIn(number), first = e.sub(place, lane);
         Value inside = less(place, uses);
-        Value word = wordOf(e.smin(place, e.add(uses, -1)));
-        Type type = VectorType::get(kJointWords, e.i32);
-        Value element = LLVM::LoadOp::create(
-            e.b, e.loc, type, gep(e.i32, target, e.sext(word)), 16);
-        auto extract = [&](int64_t i) -> Value {
-          return LLVM::ExtractElementOp::create(e.b, e.loc, element, e.c(i));
-        };
-        Value flags = e.select(inside, extract(1), e.c(0));
-        Values words{extract(0)}, next;
-        for (auto [group, behind] : llvm::enumerate(split(carried))) {
+        Value flags = e.select(inside, carried[1], e.c(0));
+        Values words{carried[0]};
+        for (auto [group, behind] :
+             llvm::enumerate(split(carried.drop_front(2)))) {
           words.push_back(link(int64_t(group), flags, place, first, behind));
           next.append({behind.next, behind.reads, behind.whole, behind.start,
                        behind.startIsWhole});
         }
-        store(inside, word, words);
+        store(inside, wordOf(place), words);
         return next;
       });
-  return split(found);
+  return split(ValueRange(found).drop_front(2));
 }
 
 /// Where there is nothing all read an element without keys.
 void JointKernel::writeHead(ArrayRef<Behind> found) {
   Value leads = equal(lane, 0);
   Values words{e.smax(uses, e.c(1))};
-  for (const Behind &group : found)
+  for (auto [number, group] : llvm::zip_equal(numbers, found))
     words.append({group.start, e.sub(group.whole, group.startIsWhole),
-                  e.smax(group.reads, e.c(1))});
+                  e.smax(group.reads, e.c(1)), e.mul(number, kGroupRows)});
   for (size_t i = 0; i < words.size(); i += kJointWords)
     store(leads, e.c(int64_t(i)),
           ArrayRef(words).slice(
@@ -343,8 +466,8 @@ void JointKernel::writeHead(ArrayRef<Behind> found) {
 }
 
 void JointKernel::emitBody() {
-  findList();
-  findRows();
+  shared = allocateShared(width());
+  findTile();
   measure(countKinds([](const Chunk &, const Counts &) {}));
   countKinds(
       [&](const Chunk &chunk, const Counts &ranks) { write(chunk, ranks); });

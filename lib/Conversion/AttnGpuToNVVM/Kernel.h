@@ -142,6 +142,7 @@ private:
   LogicalResult emitFill(FillOp op);
   void writeRecords(ChannelInfo &channel, Value slot, ValueRange records);
   void releaseForOthers(FillOp op, Value slot);
+  LogicalResult startCopies(FillOp op, Value tile, Value full);
   void startCopy(ChannelType type, Value tile, Value map,
                  ArrayRef<Value> coordinates, Value full);
   void startShare(ChannelType type, Value tile, Value map, Values place,

@@ -17,7 +17,7 @@ inline constexpr int64_t kTailWords = 1;
 /// Of a joint list: words in front of its elements, and of an element.
 inline constexpr int64_t kJointWords = 4;
 inline int64_t jointHeadWords(int64_t groups) {
-  return llvm::alignTo(1 + 3 * groups, kJointWords);
+  return llvm::alignTo(1 + 4 * groups, kJointWords);
 }
 /// A row with more elements is a range.
 inline constexpr int64_t kMostListed = 512;

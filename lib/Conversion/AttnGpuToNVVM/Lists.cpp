@@ -25,7 +25,7 @@ std::optional<ListInfo> KernelEmitter::findList() {
       found = {int64_t(list.getStep()), list.getUnmasked()};
     else if (auto list = dyn_cast<JointCountOp>(op))
       found = {int64_t(list.getStep()), list.getUnmasked(),
-               int64_t(list.getGroups().size()) / 3, int64_t(list.getReach()),
+               int64_t(list.getGroups().size()) / 4, int64_t(list.getReach()),
                list.getPlanes()};
   });
   return found;

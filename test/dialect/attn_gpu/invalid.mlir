@@ -720,8 +720,8 @@ func.func @c33_reach_of_three(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
 
 // C33
 func.func @c33_results(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
-  // expected-error @+1 {{has 3 results for each of 2 or 3 groups, got 3}}
-  %u, %g:3 = attn_gpu.joint.count %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 : memref<?x?x?x?xi8> -> index, index, index
+  // expected-error @+1 {{has 4 results for each of 2 or 3 groups, got 4}}
+  %u, %g:4 = attn_gpu.joint.count %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 : memref<?x?x?x?xi8> -> index, index, index, index
   return
 }
 
@@ -770,8 +770,8 @@ func.func @c38_schedule(%c: memref<?x?x?x?xi8>, %n: index) {
 
 // -----
 
-// C39
-func.func @c39_equality(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+// C43
+func.func @c43_equality(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
   // expected-error @+1 {{visible must be made of inequalities over (m, n) with factors -1 to 1, not both 1 or both -1, and constants within 2^30}}
   %n0, %l:2 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 {visible = affine_set<(m, n) : (m - n == 0)>} : memref<?x?x?x?xi8> -> index, index
   return
@@ -779,8 +779,8 @@ func.func @c39_equality(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
 
 // -----
 
-// C39
-func.func @c39_factor(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+// C43
+func.func @c43_factor(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
   // expected-error @+1 {{visible must be made of inequalities over (m, n) with factors -1 to 1, not both 1 or both -1, and constants within 2^30}}
   %n0, %l:2 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 {visible = affine_set<(m, n) : (2 * m - n >= 0)>} : memref<?x?x?x?xi8> -> index, index
   return
@@ -788,8 +788,8 @@ func.func @c39_factor(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
 
 // -----
 
-// C39
-func.func @c39_sum(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+// C43
+func.func @c43_sum(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
   // expected-error @+1 {{visible must be made of inequalities over (m, n) with factors -1 to 1, not both 1 or both -1, and constants within 2^30}}
   %n0, %l:2 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 {visible = affine_set<(m, n) : (m + n >= 0)>} : memref<?x?x?x?xi8> -> index, index
   return
@@ -797,8 +797,8 @@ func.func @c39_sum(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
 
 // -----
 
-// C39
-func.func @c39_division(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+// C43
+func.func @c43_division(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
   // expected-error @+1 {{visible must be made of inequalities over (m, n) with factors -1 to 1, not both 1 or both -1, and constants within 2^30}}
   %n0, %l:2 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 {visible = affine_set<(m, n) : (m floordiv 2 >= 0)>} : memref<?x?x?x?xi8> -> index, index
   return
@@ -806,8 +806,8 @@ func.func @c39_division(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
 
 // -----
 
-// C39
-func.func @c39_constant(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+// C43
+func.func @c43_constant(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
   // expected-error @+1 {{visible must be made of inequalities over (m, n) with factors -1 to 1, not both 1 or both -1, and constants within 2^30}}
   %n0, %l:2 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 {visible = affine_set<(m, n) : (m - n + 1073741824 >= 0)>} : memref<?x?x?x?xi8> -> index, index
   return
@@ -815,8 +815,8 @@ func.func @c39_constant(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
 
 // -----
 
-// C39
-func.func @c39_positions(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+// C43
+func.func @c43_positions(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
   // expected-error @+1 {{visible must be made of inequalities over (m, n) with factors -1 to 1, not both 1 or both -1, and constants within 2^30}}
   %n0, %l:2 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 {visible = affine_set<(m) : (m >= 0)>} : memref<?x?x?x?xi8> -> index, index
   return
@@ -824,8 +824,8 @@ func.func @c39_positions(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
 
 // -----
 
-// C39
-func.func @c39_symbol(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+// C43
+func.func @c43_symbol(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
   // expected-error @+1 {{visible must be made of inequalities over (m, n) with factors -1 to 1, not both 1 or both -1, and constants within 2^30}}
   %n0, %l:2 = attn_gpu.joint.element %b of %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 {visible = affine_set<(m, n)[s] : (m - n + s >= 0)>} : memref<?x?x?x?xi8> -> index, index
   return
@@ -833,17 +833,17 @@ func.func @c39_symbol(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
 
 // -----
 
-// C39
-func.func @c39_count(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+// C43
+func.func @c43_count(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
   // expected-error @+1 {{visible must be made of inequalities over (m, n) with factors -1 to 1, not both 1 or both -1, and constants within 2^30}}
-  %u, %g:6 = attn_gpu.joint.count %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 {visible = affine_set<(m, n) : (m + n >= 0)>} : memref<?x?x?x?xi8> -> index, index, index, index, index, index
+  %u, %g:8 = attn_gpu.joint.count %c[%b, %b, %b] tiles(%n, %n) length(%n) step 64 reach 2 {visible = affine_set<(m, n) : (m + n >= 0)>} : memref<?x?x?x?xi8> -> index, index, index, index, index, index, index, index
   return
 }
 
 // -----
 
-// C39
-func.func @c39_blocks(%c: memref<?x?x?x?xi8>, %n: index) {
+// C43
+func.func @c43_blocks(%c: memref<?x?x?x?xi8>, %n: index) {
   attn_gpu.for_tiles (%b, %h, %mt) in (%n, %n, %n) schedule(#attn_gpu.schedule<groups = 2, n = 64, stages = 3, q_stages = 2, ping_pong = false, pin = 0, staged = true own_rows = true>) {
     // expected-error @+1 {{visible must be made of inequalities over (m, n) with factors -1 to 1, not both 1 or both -1, and constants within 2^30}}
     attn_gpu.for_blocks (%n0, %count, %full) in list %c[%b, %h, %mt] joint(%n) tile(%n) length(%n) : memref<?x?x?x?xi8> step 64 attributes {visible = affine_set<(m, n) : (m + n >= 0)>} {
@@ -855,8 +855,8 @@ func.func @c39_blocks(%c: memref<?x?x?x?xi8>, %n: index) {
 
 // -----
 
-// C39
-func.func @c39_of_one_row(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+// C43
+func.func @c43_of_one_row(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
   // expected-error @+1 {{says where the mask holds for a joint list alone}}
   attn_gpu.for_blocks (%n0, %count, %full) in list %c[%b, %b, %b] tile(%n) length(%n) : memref<?x?x?x?xi8> step 64 attributes {visible = affine_set<(m, n) : (m - n >= 0)>} {
     attn_gpu.yield
@@ -866,8 +866,8 @@ func.func @c39_of_one_row(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
 
 // -----
 
-// C39
-func.func @c39_of_segments(%n: index) {
+// C43
+func.func @c43_of_segments(%n: index) {
   // expected-error @+1 {{says where the mask holds for a joint list alone}}
   attn_gpu.for_blocks (%n0, %count, %full) in [%n, %n) full step 128 attributes {visible = affine_set<(m, n) : (m - n >= 0)>} {
     attn_gpu.yield
@@ -1066,5 +1066,41 @@ func.func @c42_load() {
     attn_gpu.role mma groups(2) {
     }
   }
+  return
+}
+
+// -----
+
+!channel = !attn_gpu.channel<128x64xbf16, stages = 1, records = 0>
+!view = !online.view<?x64xbf16, ragged>
+
+// C44
+func.func @c44(%c: !channel, %v: !view, %i: index) {
+  // expected-error @+1 {{takes a tile of 128 rows from 3 places: parts have whole groups of 64 rows}}
+  attn_gpu.fill %c[%i], %v[%i, %i, %i] : !channel, !view
+  return
+}
+
+// -----
+
+!channel = !attn_gpu.channel<128x64xbf16, stages = 1, records = 0>
+!view = !online.view<?x64xbf16, ragged>
+
+// C44
+func.func @c44_nowhere(%c: !channel, %v: !view, %i: index) {
+  // expected-error @+1 {{takes a tile of 128 rows from 0 places: parts have whole groups of 64 rows}}
+  attn_gpu.fill %c[%i], %v[] : !channel, !view
+  return
+}
+
+// -----
+
+!channel = !attn_gpu.channel<128x64xbf16, stages = 1, records = 0 cluster = 2>
+!view = !online.view<?x64xbf16, ragged>
+
+// C44
+func.func @c44_cluster(%c: !channel, %v: !view, %i: index) {
+  // expected-error @+1 {{takes a tile of a cluster from one place}}
+  attn_gpu.fill %c[%i], %v[%i, %i] : !channel, !view
   return
 }

@@ -64,6 +64,9 @@ func.func @roles(%k: !memref, %n: index) {
     attn_gpu.role load groups(1) registers(24) {
       // CHECK: attn_gpu.fill %{{.*}}[%{{.*}}], %{{.*}}[%{{.*}}] records(%{{.*}}) :
       attn_gpu.fill %kc[%c0], %K[%c0] records(%n) : !attn_gpu.channel<128x64xbf16, stages = 2, records = 1>, !view
+      // Halves of a tile from two places.
+      // CHECK: attn_gpu.fill %{{.*}}[%{{.*}}], %{{.*}}[%{{.*}}, %{{.*}}] records(%{{.*}}) :
+      attn_gpu.fill %kc[%c0], %K[%c0, %n] records(%n) : !attn_gpu.channel<128x64xbf16, stages = 2, records = 1>, !view
     }
     // CHECK: attn_gpu.role mma groups(2) registers(240) {
     attn_gpu.role mma groups(2) registers(240) {
@@ -120,14 +123,18 @@ func.func @joint_lists(%c: memref<?x?x?x?xi8>, %b: index, %qt: index, %kt: index
       attn_gpu.yield
     }
   }
-  // CHECK: attn_gpu.joint.count %{{.*}}[%{{.*}}, %{{.*}}, %{{.*}}] tiles(%{{.*}}, %{{.*}}) length(%{{.*}}) step 64 reach 4 : memref<?x?x?x?xi8> -> index, index, index, index, index, index
-  %uses, %g:6 = attn_gpu.joint.count %c[%b, %b, %b] tiles(%qt, %kt) length(%n) step 64 reach 4 : memref<?x?x?x?xi8> -> index, index, index, index, index, index
+  // CHECK: attn_gpu.joint.count %{{.*}}[%{{.*}}, %{{.*}}, %{{.*}}] tiles(%{{.*}}, %{{.*}}) length(%{{.*}}) step 64 reach 4 : memref<?x?x?x?xi8> -> index, index, index, index, index, index, index, index
+  %uses, %g:8 = attn_gpu.joint.count %c[%b, %b, %b] tiles(%qt, %kt) length(%n) step 64 reach 4 : memref<?x?x?x?xi8> -> index, index, index, index, index, index, index, index
   // CHECK: attn_gpu.joint.element %{{.*}} of %{{.*}}[%{{.*}}, %{{.*}}, %{{.*}}] tiles(%{{.*}}, %{{.*}}) length(%{{.*}}) step 64 reach 4 : memref<?x?x?x?xi8> -> index, index
   %first, %l:2 = attn_gpu.joint.element %uses of %c[%b, %b, %b] tiles(%qt, %kt) length(%n) step 64 reach 4 : memref<?x?x?x?xi8> -> index, index
   // CHECK: attn_gpu.joint.count {{.*}} reach 4 {visible = #[[SET:.*]]} :
-  %uses2, %g2:6 = attn_gpu.joint.count %c[%b, %b, %b] tiles(%qt, %kt) length(%n) step 64 reach 4 {visible = affine_set<(m, n) : (m - n >= 0, n - m + 127 >= 0)>} : memref<?x?x?x?xi8> -> index, index, index, index, index, index
+  %uses2, %g2:8 = attn_gpu.joint.count %c[%b, %b, %b] tiles(%qt, %kt) length(%n) step 64 reach 4 {visible = affine_set<(m, n) : (m - n >= 0, n - m + 127 >= 0)>} : memref<?x?x?x?xi8> -> index, index, index, index, index, index, index, index
   // CHECK: attn_gpu.joint.element {{.*}} reach 4 {visible = #[[SET]]} :
   %first2, %l2:2 = attn_gpu.joint.element %uses of %c[%b, %b, %b] tiles(%qt, %kt) length(%n) step 64 reach 4 {visible = affine_set<(m, n) : (m - n >= 0, n - m + 127 >= 0)>} : memref<?x?x?x?xi8> -> index, index
+  // CHECK: attn_gpu.joint.count %{{.*}}[%{{.*}}, %{{.*}}, %{{.*}}] sorted of %{{.*}} tiles(
+  %uses3, %g3:8 = attn_gpu.joint.count %c[%b, %b, %b] sorted of %n tiles(%qt, %kt) length(%n) step 64 reach 4 : memref<?x?x?x?xi8> -> index, index, index, index, index, index, index, index
+  // CHECK: attn_gpu.joint.element %{{.*}} of %{{.*}}[%{{.*}}, %{{.*}}, %{{.*}}] sorted of %{{.*}} tiles(
+  %first3, %l3:2 = attn_gpu.joint.element %uses of %c[%b, %b, %b] sorted of %n tiles(%qt, %kt) length(%n) step 64 reach 4 : memref<?x?x?x?xi8> -> index, index
   // CHECK: attn_gpu.for_blocks {{.*}} step 64 attributes {visible = #[[SET]]} {
   attn_gpu.for_tiles (%tb, %th, %t) in (%b, %b, %b) schedule(#attn_gpu.schedule<groups = 2, n = 64, stages = 2, q_stages = 2, ping_pong = false, pin = 0, staged = true own_rows = true>) {
     attn_gpu.for_blocks (%n0, %count, %full) in list %c[%tb, %th, %t] joint(%qt) tile(%kt) length(%n) : memref<?x?x?x?xi8> step 64 attributes {visible = affine_set<(m, n) : (m - n >= 0, n - m + 127 >= 0)>} {

@@ -11,21 +11,23 @@
 // CHECK: %[[K:.*]] = attn_gpu.channel "k" {{.*}}<64x128xbf16, stages = 3, records = 3>
 // CHECK: %[[V:.*]] = attn_gpu.channel "v" {{.*}}<64x128xbf16, stages = 4, records = 0>
 // CHECK: attn_gpu.role load
-// CHECK: %[[USES:.*]], %[[OWN:.*]]:6 = attn_gpu.joint.count {{.*}} step 64 reach 7 {visible = #[[SET]]}
+// CHECK: %[[USES:.*]], %[[OWN:.*]]:8 = attn_gpu.joint.count {{.*}} sorted of %{{.*}} step 64 reach 7 {visible = #[[SET]]}
 // CHECK: %[[N0:.*]], %[[LINKS:.*]]:2 = attn_gpu.joint.element %c0 {{.*}} {visible = #[[SET]]}
 // CHECK: attn_gpu.fill %[[K]][%c0], {{.*}} records(%[[N0]], %[[LINKS]]#0, %[[LINKS]]#1) readers(%[[LINKS]]#0, %[[LINKS]]#1)
-// CHECK: attn_gpu.fill %[[Q]][%c0], {{.*}}, %[[OWN]]#0, {{.*}}, %[[OWN]]#5)
+// Each one's queries from where its row is.
+// CHECK: %[[SECOND:.*]] = arith.subi %[[OWN]]#7, %c64
+// CHECK: attn_gpu.fill %[[Q]][%c0], %{{.*}}[%[[OWN]]#3, %[[OWN]]#7] records({{.*}}, %[[OWN]]#0, {{.*}}, %[[OWN]]#3, {{.*}}, %[[SECOND]])
 // A second warp fills the values, and is told the tiles that the first takes.
 // CHECK: attn_gpu.tile.fetch of %{{.*}} number
 // CHECK: scf.for
 // CHECK: attn_gpu.fill %[[V]][{{.*}}] readers({{.*}}) warp 1
 // CHECK: attn_gpu.role mma
-// CHECK: %[[RECORD:.*]]:9 = attn_gpu.record %[[Q]][%c0] own 3
-// CHECK: attn_gpu.wait %[[K]][%[[RECORD]]#6]
-// CHECK: %[[FIRST:.*]]:2 = attn_gpu.record %[[K]][%[[RECORD]]#6] own 1
+// CHECK: %[[RECORD:.*]]:9 = attn_gpu.record %[[Q]][%c0] own 4
+// CHECK: attn_gpu.wait %[[K]][%[[RECORD]]#5]
+// CHECK: %[[FIRST:.*]]:2 = attn_gpu.record %[[K]][%[[RECORD]]#5] own 1
 // A number of elements on, the warpgroup's next one follows.
 // CHECK: %[[FAR:.*]] = arith.divui %[[FIRST]]#1, %c8
-// CHECK: arith.addi %[[RECORD]]#6, %[[FAR]]
+// CHECK: arith.addi %[[RECORD]]#5, %[[FAR]]
 // Whole ones first, without a mask.
 // CHECK: scf.while
 // CHECK: scf.for
@@ -43,7 +45,7 @@
 // NVVM: mbarrier.arrive.shared::cta.b64 _, [$0], 4;
 // NVVM: st.volatile.shared.v2.b32
 // NVVM: ld.volatile.shared.v2.b32
-// NVVM: llvm.func @listed_lists({{.*}}nvvm.kernel, nvvm.maxntid = array<i32: 32, 1, 1>
+// NVVM: llvm.func @listed_lists({{.*}}nvvm.kernel, nvvm.maxntid = array<i32: 256, 1, 1>
 func.func @listed(%q: !t, %k: !t, %v: !t, %c: f32, %blocks: !attn.block_mask<?x?>) -> !t {
   %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c) block_mask(%blocks) mask {
   ^bb0(%b: i64, %h: i64, %m: i64, %n: i64):

@@ -180,6 +180,24 @@ TEST_F(GpuBlockMask, CutFullTilesOfRowsOfTheirOwn) {
   check(launch, DType::BF16, kThreeRows);
 }
 
+/// Tiles of two windows share out their rows, by head; the last ones lie behind
+/// the queries.
+TEST_F(GpuBlockMask, RowsAreSharedOut) {
+  std::minstd_rand random(9);
+  for (const char *schedule : {kOwnRows, kThreeRows}) {
+    TestLaunch launch(kCausal, shapeOf(1610, 100, 64, 2, 1, 1));
+    TensorView classes = launch.tensor({1, 2, 26, 7}, DType::I8);
+    for (int64_t row = 0; row < 2 * 26; ++row) {
+      uint32_t density = random() % 5;
+      for (int64_t i = 7 * row; i < 7 * row + 7; ++i)
+        classes.storeInt(i, random() % 4 < density ? 1 + random() % 2 : 0);
+    }
+    setBlocks(launch, 64, 16, std::vector<int8_t>(26 * 7));
+    launch.view.blockClasses = classes;
+    check(launch, DType::BF16, schedule);
+  }
+}
+
 TEST_F(GpuBlockMask, RowsOfTheirOwnByChance) {
   std::minstd_rand random(5);
   for (const char *schedule :
@@ -241,6 +259,11 @@ TEST_F(GpuBlockMask, EveryOrderOfThreeRowsOfTheirOwn) {
                            0, 2, 0, 0, //
                            2, 0, 0, 0});
   explore(next, schedule);
+  TestLaunch apart(kNoop, shapeOf(192, 128, 64, 1, 1));
+  setBlocks(apart, 64, 16, {0, 2, 0, 0, 0, 2, 0, 0, //
+                            2, 2, 2, 2, 2, 2, 2, 2, //
+                            0, 0, 0, 0, 0, 2, 0, 0});
+  explore(apart, schedule);
 }
 
 /// With two slots of queries one row is in the next tile while others are not
@@ -261,10 +284,11 @@ TEST_F(GpuBlockMask, EveryOrderOfThreeRowsAndTwoSlotsOfQueries) {
 TEST_F(GpuBlockMask, EveryOrderOfRowsThatEndApart) {
   for (const char *queries : {"q_stages=1", "q_stages=2"}) {
     TestLaunch launch(kNoop, shapeOf(256, 192, 64, 1, 1));
-    setBlocks(launch, 64, 16, {2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, //
-                               2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, //
-                               2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, //
-                               0, 2, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2});
+    // The shorter row of two is group 0's.
+    setBlocks(launch, 64, 16, {0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, //
+                               2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, //
+                               2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, //
+                               2, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0});
     explore(launch, std::string("groups=2,n=16,stages=2,ping_pong=0,") +
                         queries + ",own_rows=1");
   }

@@ -78,6 +78,9 @@ protected:
 
   void checkRows(TestLaunch &launch, int64_t step);
   void checkJoint(TestLaunch &launch, int64_t step, int64_t groups);
+  std::vector<int64_t> rowsOf(const TestLaunch &launch, int64_t plane,
+                              int64_t tile, int64_t tiles, int64_t step,
+                              int64_t groups);
   void checkElements(const int32_t *list, llvm::ArrayRef<Elements> rows);
   void checkGroup(const int32_t *list, int64_t group, int64_t reach,
                   llvm::ArrayRef<Elements> rows);
@@ -116,10 +119,10 @@ void BlockLists::checkRows(TestLaunch &launch, int64_t step) {
 /// last one and where the next tile's first may lie.
 void BlockLists::checkGroup(const int32_t *list, int64_t group, int64_t reach,
                             llvm::ArrayRef<Elements> rows) {
-  int64_t groups = rows.size(), head = groups == 2 ? 8 : 12;
+  int64_t groups = rows.size(), head = groups == 2 ? 12 : 16;
   int64_t slack = groups == 2 ? 1 : 5;
-  int64_t uses = list[0], place = list[1 + 3 * group],
-          whole = list[2 + 3 * group], total = list[3 + 3 * group];
+  int64_t uses = list[0], place = list[1 + 4 * group],
+          whole = list[2 + 4 * group], total = list[3 + 4 * group];
   EXPECT_LE(place, slack);
   const Elements &expected = rows[group];
   auto isWholeInAll = [&](int64_t n0) {
@@ -159,9 +162,29 @@ void BlockLists::checkElements(const int32_t *list,
     for (auto [n0, element] : row)
       expected.insert(n0);
   for (int64_t i = 0; i < list[0] && !expected.empty(); ++i)
-    found.insert(list[(rows.size() == 2 ? 8 : 12) + 4 * i]);
+    found.insert(list[(rows.size() == 2 ? 12 : 16) + 4 * i]);
   EXPECT_EQ(found, expected);
   EXPECT_EQ(list[0], std::max<int64_t>(expected.size(), 1));
+}
+
+/// Numbers of a tile's rows of 64 queries: those of eight tiles, shared out by
+/// how many elements they have, first those behind the last query.
+std::vector<int64_t> BlockLists::rowsOf(const TestLaunch &launch, int64_t plane,
+                                        int64_t tile, int64_t tiles,
+                                        int64_t step, int64_t groups) {
+  int64_t begin = tile / 8 * 8, end = std::min(begin + 8, tiles);
+  std::vector<std::pair<int64_t, int64_t>> byLength;
+  for (int64_t number = begin * groups; number < end * groups; ++number) {
+    int64_t row = 64 * number / launch.view.blockQ;
+    bool exists = row < launch.view.blockClasses->sizes[2];
+    int64_t length = elementsOf(launch, plane, row, step).size();
+    byLength.emplace_back(exists ? length : -1, number);
+  }
+  std::sort(byLength.begin(), byLength.end());
+  std::vector<int64_t> numbers;
+  for (int64_t g = 0; g < groups; ++g)
+    numbers.push_back(byLength[(tile - begin) * groups + g].second);
+  return numbers;
 }
 
 void BlockLists::checkJoint(TestLaunch &launch, int64_t step, int64_t groups) {
@@ -175,18 +198,22 @@ void BlockLists::checkJoint(TestLaunch &launch, int64_t step, int64_t groups) {
   int64_t queries = 64 * groups;
   int64_t tiles = (launch.shape.M + queries - 1) / queries;
   int64_t pitch =
-      (groups == 2 ? 8 : 12) + 4 * (2 + (launch.shape.N + step - 1) / step);
-  ASSERT_EQ(grid, planesOf(launch) * tiles);
-  for (int64_t i = 0; i < grid; ++i) {
+      (groups == 2 ? 12 : 16) + 4 * (2 + (launch.shape.N + step - 1) / step);
+  int64_t window = 8, planes = planesOf(launch);
+  ASSERT_EQ(grid, planes * ((tiles + window - 1) / window));
+  for (int64_t i = 0; i < planes * tiles; ++i) {
+    std::vector<int64_t> numbers =
+        rowsOf(launch, i / tiles, i % tiles, tiles, step, groups);
     std::vector<Elements> rows;
-    for (int64_t g = 0; g < groups; ++g)
-      rows.push_back(elementsOf(
-          launch, i / tiles,
-          (i % tiles * queries + g * 64) / launch.view.blockQ, step));
-    // Whose keys lie left of all of a group's rows.
-    for (int64_t g = 0; g < groups; ++g)
+    for (int64_t g = 0; g < groups; ++g) {
+      int64_t first = 64 * numbers[g];
+      EXPECT_EQ(words()[i * pitch + 4 + 4 * g], first);
+      rows.push_back(
+          elementsOf(launch, i / tiles, first / launch.view.blockQ, step));
+      // Whose keys lie left of all of a group's rows.
       for (auto &[n0, element] : rows[g])
-        element.isFull |= n0 + step - 1 <= i % tiles * queries + g * 64;
+        element.isFull |= n0 + step - 1 <= first;
+    }
     checkElements(words() + i * pitch, rows);
     for (int64_t g = 0; g < groups; ++g) {
       SCOPED_TRACE(std::to_string(i) + ", group " + std::to_string(g));
@@ -219,7 +246,7 @@ TEST_F(BlockLists, OfSeveralRows) {
                        std::to_string(keys) + " keys, tiles of " +
                        std::to_string(height));
           TestLaunch launch =
-              makeLaunch(text, 1500, keys, height, 64, seed % 2, seed);
+              makeLaunch(text, 2500, keys, height, 64, seed % 2, seed);
           checkJoint(launch, 64, groups);
           ++seed;
         }

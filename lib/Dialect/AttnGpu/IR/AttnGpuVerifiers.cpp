@@ -82,7 +82,7 @@ static LogicalResult verifyJoint(Operation *op, int64_t reach, int64_t results,
   return success();
 }
 
-// C39
+// C43
 static LogicalResult verifyVisible(Operation *op,
                                    std::optional<IntegerSet> set) {
   if (!set || toPlanes(*set))
@@ -95,7 +95,7 @@ static LogicalResult verifyVisible(Operation *op,
 LogicalResult JointCountOp::verify() {
   return failure(
       failed(verifyList(*this, getRow().size(), getStep())) ||
-      failed(verifyJoint(*this, getReach(), getGroups().size(), 3)) ||
+      failed(verifyJoint(*this, getReach(), getGroups().size(), 4)) ||
       failed(verifyVisible(*this, getVisible())));
 }
 
@@ -454,6 +454,16 @@ LogicalResult FillOp::verify() {
                             "channel has a diagonal";
   if (hasDiagonal && failed(verifyDiagonalRegion(*this, getDiagonal())))
     return failure();
+  // C44
+  int64_t parts = getRows().size();
+  if (parts == 0 ||
+      (parts > 1 && channel.getRows() % (parts * kGroupRows) != 0))
+    return emitOpError() << "takes a tile of " << channel.getRows()
+                         << " rows from " << parts
+                         << " places: parts have whole groups of " << kGroupRows
+                         << " rows";
+  if (parts > 1 && channel.getCluster() > 1)
+    return emitOpError("takes a tile of a cluster from one place");
   // C37
   if (getWarp() < 0 || getWarp() > 3)
     return emitOpError() << "warp must be 0 to 3, got " << getWarp();

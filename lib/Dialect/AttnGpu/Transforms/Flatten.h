@@ -20,6 +20,9 @@ struct Stream {
   /// Index values of the computing role's tile that travel beside Q, before
   /// the values of Places.
   SmallVector<Value> records;
+  /// Of rows that are shared out: the tile's first query, which each warpgroup
+  /// has for itself.
+  Value origin;
 };
 
 /// Finds the parts of a kernel that -attn-gpu-split-roles made.

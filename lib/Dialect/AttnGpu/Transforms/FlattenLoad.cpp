@@ -153,14 +153,27 @@ SmallVector<Value> LoaderBuilder::getRecords(Tile &tile) {
     records.push_back(tile.mma.get(b, value));
   for (Value *value : tile.places.values())
     records.push_back(*value);
-  llvm::append_range(records, tile.places.own);
+  // A fragment's rows say which group's they are.
+  Scalars s(b, loc);
+  for (auto [i, value] : llvm::enumerate(tile.places.own)) {
+    bool isQuery = int64_t(i) % Places::kOwn == Places::kOwn - 1;
+    int64_t before = int64_t(i) / Places::kOwn * kGroupRows;
+    records.push_back(isQuery ? s.sub(value, s.index(before)) : value);
+  }
   return records;
 }
 
 void LoaderBuilder::fillQueries(Tile &tile, Value use) {
   FillOp fill = findFill(stream.q);
-  FillOp::create(b, loc, stream.q, use, tile.load.get(b, fill.getView()),
-                 tile.load.get(b, fill.getRow()), getRecords(tile));
+  Value view = tile.load.get(b, fill.getView());
+  SmallVector<Value> rows;
+  if (stream.origin)
+    for (size_t i = Places::kOwn - 1; i < tile.places.own.size();
+         i += Places::kOwn)
+      rows.push_back(tile.places.own[i]);
+  else
+    rows = {tile.load.get(b, fill.getRows().front())};
+  FillOp::create(b, loc, stream.q, use, view, rows, getRecords(tile));
 }
 
 void LoaderBuilder::setRecordTypes(Tile &tile) {

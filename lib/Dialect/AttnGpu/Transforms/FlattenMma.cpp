@@ -141,6 +141,8 @@ Tile ComputerBuilder::makeTile(ValueRange records, Value queries) {
   }
   tile.places = Places::restore(b, stream.mmaBlocks, stream.facts, scratch,
                                 records.drop_front(1 + stream.records.size()));
+  if (stream.origin)
+    tile.slice.set(stream.origin, tile.places.origin);
   return tile;
 }
 

@@ -2,6 +2,7 @@
 
 #include "Flatten.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 
 namespace mlir::attn_gpu {
 #define GEN_PASS_DEF_ATTNGPUFLATTENSTREAM
@@ -96,6 +97,49 @@ static LogicalResult checkPairs(Stream &stream) {
   return success();
 }
 
+/// Whether a value of a tile's body is made of the tile's number.
+static bool isOfTile(ForTilesOp tiles, Value value) {
+  if (value.getParentRegion() != &tiles.getBody())
+    return false;
+  Operation *op = value.getDefiningOp();
+  if (!op)
+    return value == tiles.getBody().getArgument(2);
+  return llvm::any_of(op->getOperands(),
+                      [&](Value operand) { return isOfTile(tiles, operand); });
+}
+
+/// Whether it is the tile's first query.
+static bool isOrigin(ForTilesOp tiles, Value value) {
+  auto product = value.getDefiningOp<arith::MulIOp>();
+  return product && product.getLhs() == tiles.getBody().getArgument(2) &&
+         getConstantIntValue(product.getRhs()) ==
+             tiles.getSchedule().getQueryRows();
+}
+
+/// Rows of a joint list are shared out where a tile's number says nothing but
+/// where its queries begin.
+static void findOrigin(Stream &stream) {
+  Value origin;
+  for (Value record : stream.records) {
+    if (!isOfTile(stream.mmaTiles, record))
+      continue;
+    if (origin || !isOrigin(stream.mmaTiles, record))
+      return;
+    origin = record;
+  }
+  bool isLoadedThere = false;
+  stream.loadTiles.walk([&](FillOp fill) {
+    if (fill.getChannel() == stream.q.getChannel())
+      isLoadedThere = fill.getRows().size() == 1 &&
+                      isOrigin(stream.loadTiles, fill.getRows().front());
+  });
+  if (!origin || !isLoadedThere)
+    return;
+  stream.origin = origin;
+  stream.facts.isSorted = true;
+  llvm::erase(stream.records, origin);
+}
+
 FailureOr<Stream> mlir::attn_gpu::findStream(SpecializeOp specialize) {
   Stream stream;
   auto roles = llvm::to_vector(specialize.getBody().getOps<RoleOp>());
@@ -137,6 +181,8 @@ FailureOr<Stream> mlir::attn_gpu::findStream(SpecializeOp specialize) {
     else if (isa<StoreTileOp, StoreRowsOp, MapOp, SplatOp>(op))
       collectRecords(stream.mmaTiles, &op, records);
   stream.records = records.takeVector();
+  if (stream.mmaBlocks.getQueryTile())
+    findOrigin(stream);
   return stream;
 }
 

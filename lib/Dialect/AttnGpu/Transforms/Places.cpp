@@ -22,7 +22,18 @@ static int64_t groupsOf(ForBlocksOp loop) {
   return loop->getParentOfType<ForTilesOp>().getSchedule().getGroups();
 }
 
-void Places::computeList(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
+/// What a joint list's ops say beside the list.
+void Places::setJoint(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
+                      Slice &slice) {
+  queryTile = slice.get(b, loop.getQueryTile());
+  reach = reachOf(loop);
+  groups = groupsOf(loop);
+  if (facts.isSorted)
+    tiles = loop->getParentOfType<ForTilesOp>().getBounds()[2];
+}
+
+void Places::computeList(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
+                         Slice &slice) {
   Scalars s(b, loop.getLoc());
   list = slice.get(b, loop.getList());
   for (Value index : loop.getRow())
@@ -32,9 +43,7 @@ void Places::computeList(OpBuilder &b, ForBlocksOp loop, Slice &slice) {
   unmasked = loop.getUnmasked();
   visible = loop.getVisibleAttr();
   if (loop.getQueryTile()) {
-    queryTile = slice.get(b, loop.getQueryTile());
-    reach = reachOf(loop);
-    groups = groupsOf(loop);
+    setJoint(b, loop, facts, slice);
     return computeJoint(b);
   }
   auto count = ListCountOp::create(b, loop.getLoc(), list, row, keyTile, length,
@@ -50,7 +59,7 @@ void Places::computeJoint(OpBuilder &b) {
   SmallVector<Type> types(groups * kOwn, b.getIndexType());
   auto count = JointCountOp::create(
       b, list.getLoc(), b.getIndexType(), types, list, row, queryTile, keyTile,
-      length, uint64_t(step), uint64_t(reach), unmasked, visible);
+      length, tiles, uint64_t(step), uint64_t(reach), unmasked, visible);
   uses = count.getUses();
   own.assign(count.getGroups().begin(), count.getGroups().end());
 }
@@ -90,7 +99,7 @@ Places Places::compute(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
   places.hasOneOther = facts.hasOneOther;
   places.endsAtEdge = facts.endsAtEdge;
   if (loop.getList()) {
-    places.computeList(b, loop, slice);
+    places.computeList(b, loop, facts, slice);
     return places;
   }
   Value step = s.index(places.step), zero = s.index(0), next = zero;
@@ -171,11 +180,8 @@ Places Places::restore(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
         places.row.push_back(slice.get(b, index));
       places.keyTile = slice.get(b, loop.getKeyTile());
     }
-    if (loop.getQueryTile()) {
-      places.queryTile = slice.get(b, loop.getQueryTile());
-      places.reach = reachOf(loop);
-      places.groups = groupsOf(loop);
-    }
+    if (loop.getQueryTile())
+      places.setJoint(b, loop, facts, slice);
   } else {
     // The structure is that of the segments. Indices that have not travelled
     // are any values that nothing is folded with.
@@ -196,6 +202,7 @@ Places Places::restore(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
     Scalars s(b, loop.getLoc());
     places.fullEnd = s.add(own[1], s.index(1));
     places.total = own[2];
+    places.origin = own[3];
   }
   return places;
 }
@@ -282,7 +289,7 @@ SmallVector<Value> Places::element(OpBuilder &b, Value number) {
   SmallVector<Type> links(groups, b.getIndexType());
   auto element = JointElementOp::create(
       b, loc, b.getIndexType(), links, list, row, queryTile, keyTile, length,
-      uint64_t(step), uint64_t(reach), unmasked, visible, number);
+      tiles, uint64_t(step), uint64_t(reach), unmasked, visible, number);
   return SmallVector<Value>(element->getResults());
 }
 

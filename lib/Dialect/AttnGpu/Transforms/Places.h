@@ -33,6 +33,8 @@ public:
     bool hasOneOther = false;
     /// Whether others are numbered from the last one down.
     bool endsAtEdge = false;
+    /// Of a joint list: whether rows are shared out by their lengths.
+    bool isSorted = false;
 
     static Facts of(ForBlocksOp loop);
   };
@@ -45,9 +47,10 @@ public:
 
   /// All that the order is made of, to travel as records.
   SmallVector<Value *> values();
-  /// Of a joint list, kOwn records for each warpgroup.
-  SmallVector<Value, 6> own;
-  static constexpr int64_t kOwn = 3;
+  /// Of a joint list, kOwn records for each warpgroup: the last one is its
+  /// first query.
+  SmallVector<Value, 8> own;
+  static constexpr int64_t kOwn = 4;
   /// The order again from these values, which have travelled, the warpgroup's
   /// own behind the others. Constants among them stay constants.
   static Places restore(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
@@ -57,8 +60,9 @@ public:
   Value total;
   /// Places below it, but for 0, are full.
   Value fullEnd;
-  /// Of a joint list: how many elements it has, which is first the warpgroup's.
-  Value uses, start;
+  /// Of a joint list: how many elements it has, which is first the warpgroup's,
+  /// and where the tile would begin that has its queries.
+  Value uses, start, origin;
 
   /// What is known of a block of a list beside its keys.
   struct Listed {
@@ -86,7 +90,10 @@ private:
   struct Group {
     Value base, end, start;
   };
-  void computeList(OpBuilder &b, ForBlocksOp loop, Slice &slice);
+  void computeList(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
+                   Slice &slice);
+  void setJoint(OpBuilder &b, ForBlocksOp loop, const Facts &facts,
+                Slice &slice);
   void computeJoint(OpBuilder &b);
   Block find(OpBuilder &b, Value element, Value full, Listed listed);
   Block findJoint(OpBuilder &b, Value full, Listed listed);
@@ -99,7 +106,7 @@ private:
   int64_t step = 0;
   bool hasOneOther = false, cutsFront = false, endsAtEdge = false;
   /// Of a list: its operands.
-  Value list, queryTile, keyTile, length;
+  Value list, queryTile, keyTile, length, tiles;
   /// Not 0 where the last element, which place 0 is, is of a full tile.
   Value isLastFull;
   bool unmasked = false;

@@ -26,6 +26,9 @@ inline constexpr int64_t kGroupRows = 64;
 /// Most warpgroups that a joint list is for, each with a row of its own.
 inline constexpr int64_t kMostJointGroups = 3;
 
+/// So many tiles in a row share out their rows by length.
+inline constexpr int64_t kJointWindow = 8;
+
 /// Who has an element of a joint list, a bit a group, where not all have it: in
 /// the order in which such elements take turns. A group's next one is as many
 /// places away at most, as long as it has one.
