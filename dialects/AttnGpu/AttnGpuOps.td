@@ -70,7 +70,8 @@ def AttnGpu_ForBlocksOp : AttnGpu_Op<"for_blocks", [SingleBlock, AttrSizedOperan
       which is not `cut_front`
     - (C29) as `list.count`
     - (C38) joint lists are in tiles whose schedule has own_rows
-    - (C43) `visible` is of a joint list, and as there
+    - (C43) as `joint.count`
+    - (C45) `visible` is of a joint list
 
     Example:
     ```mlir

@@ -855,8 +855,8 @@ func.func @c43_blocks(%c: memref<?x?x?x?xi8>, %n: index) {
 
 // -----
 
-// C43
-func.func @c43_of_one_row(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
+// C45
+func.func @c45_of_one_row(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
   // expected-error @+1 {{says where the mask holds for a joint list alone}}
   attn_gpu.for_blocks (%n0, %count, %full) in list %c[%b, %b, %b] tile(%n) length(%n) : memref<?x?x?x?xi8> step 64 attributes {visible = affine_set<(m, n) : (m - n >= 0)>} {
     attn_gpu.yield
@@ -866,8 +866,8 @@ func.func @c43_of_one_row(%c: memref<?x?x?x?xi8>, %b: index, %n: index) {
 
 // -----
 
-// C43
-func.func @c43_of_segments(%n: index) {
+// C45
+func.func @c45_of_segments(%n: index) {
   // expected-error @+1 {{says where the mask holds for a joint list alone}}
   attn_gpu.for_blocks (%n0, %count, %full) in [%n, %n) full step 128 attributes {visible = affine_set<(m, n) : (m - n >= 0)>} {
     attn_gpu.yield

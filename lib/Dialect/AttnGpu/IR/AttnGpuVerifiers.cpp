@@ -131,6 +131,7 @@ LogicalResult ForBlocksOp::verify() {
     if (getQueryTile() && !(tiles && tiles.getSchedule().getOwnRows()))
       return emitOpError("joins rows in tiles of a schedule with own_rows "
                          "alone");
+    // C45
     if (getVisible() && !getQueryTile())
       return emitOpError("says where the mask holds for a joint list alone");
     return failure(failed(verifyVisible(*this, getVisible())) ||
