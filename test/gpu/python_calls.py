@@ -494,6 +494,7 @@ def main() -> int:
         problem = run_child(work, (), options.timeout, add)
         if problem:
             add({"passed": False, "reason": problem})
+    options.out.mkdir(parents=True, exist_ok=True)
     with (options.out / "python_calls.jsonl").open("w") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
     failed = [row for row in rows if not row["passed"]]
