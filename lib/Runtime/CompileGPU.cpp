@@ -156,7 +156,11 @@ public:
   llvm::Expected<Artifact> finish(const GPUTarget &target, PtxasFault &fault);
   /// Whether its schedule narrows products at the edge of a mask.
   bool narrowsEdges() const {
-    return StringRef(kernel.manifest).contains("edges=1");
+    auto manifest = parseManifest(kernel.manifest);
+    if (manifest)
+      return readHopperSetting(manifest->schedule, "edges") == 1;
+    llvm::consumeError(manifest.takeError());
+    return false;
   }
   /// Whether it holds many values that it reads for each score or key: such
   /// kernels often spill.
@@ -258,10 +262,9 @@ compileFirst(const Source &source, llvm::SmallVector<std::string> schedules) {
   if (!begun)
     return begun.takeError();
   bool isOpen = schedules.size() > 1 && leavesScheduleOpen(schedules[0]);
-  if (isOpen && *begun && (*begun)->narrowsEdges()) {
-    std::string begin = schedules[0].empty() ? "" : schedules[0] + ",";
-    schedules.insert(schedules.begin() + 1, begin + "edges=0");
-  }
+  if (isOpen && *begun && (*begun)->narrowsEdges())
+    schedules.insert(schedules.begin() + 1,
+                     setHopperSetting(schedules[0], "edges", 0));
   size_t ahead = !*begun || (*begun)->readsMuch() ? width - 1 : 0;
   std::vector<std::optional<Attempt>> attempts;
   attempts.emplace_back(std::move(*begun));
@@ -313,16 +316,22 @@ llvm::Expected<Artifact> fovea::compileProgramForGPU(const Program &program,
   return compileFirst({program, target, perBatch}, schedules);
 }
 
+/// Stores that another block's barrier counts are of PTX 8.1.
+static bool knowsClusters(const GPUTarget &target) {
+  return target.ptxas &&
+         target.ptxas->version.key() >= PtxasVersion{12, 1}.key();
+}
+
 llvm::Expected<Artifact>
 fovea::compileProgramInClusters(const Program &program, const GPUTarget &target,
                                 StringRef schedule) {
+  llvm::SmallVector<std::string> schedules{schedule.str()};
   // Edges have not been measured in clusters.
-  std::string whole = schedule.str();
-  constexpr StringRef edges = ",edges=1";
-  if (size_t at = whole.find(edges); at != std::string::npos)
-    whole.replace(at, edges.size(), ",edges=0");
-  return compileFirst({program, target, /*perBatch=*/false},
-                      {whole + ",cluster=2", schedule.str()});
+  if (knowsClusters(target))
+    schedules.insert(
+        schedules.begin(),
+        setHopperSetting(setHopperSetting(schedule, "edges", 0), "cluster", 2));
+  return compileFirst({program, target, /*perBatch=*/false}, schedules);
 }
 
 /// The first passes of addAttnToAttnGpuPasses.

@@ -40,7 +40,8 @@ llvm::Expected<Artifact> compileProgramForGPU(const Program &program,
                                               bool perBatch = false);
 
 /// The form whose blocks of threads load together, by the schedule of the usual
-/// one; where it does not fit into registers the usual one again.
+/// one; where it does not fit into registers, or the assembler is older than
+/// 12.1 or the driver's, the usual one again.
 llvm::Expected<Artifact> compileProgramInClusters(const Program &program,
                                                   const GPUTarget &target,
                                                   llvm::StringRef schedule);

@@ -227,8 +227,8 @@ print(json.dumps([launches, refused, [m["shared_memory"] for m in manifests]]))
 """
 
 
-def test_heads_of_a_key_head_in_clusters() -> None:
-    settings = {"FOVEA_LIBCUDA": str(DRIVER), "FOVEA_CACHE": "0"}
+def _launch_clusters(**settings: str) -> list:
+    settings |= {"FOVEA_LIBCUDA": str(DRIVER), "FOVEA_CACHE": "0"}
     done = subprocess.run(
         [sys.executable, "-c", CLUSTERS],
         capture_output=True,
@@ -236,7 +236,11 @@ def test_heads_of_a_key_head_in_clusters() -> None:
         env={**os.environ, **settings},
     )
     assert done.returncode == 0, done.stderr
-    launches, refused, memory = json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+def test_heads_of_a_key_head_in_clusters() -> None:
+    launches, refused, memory = _launch_clusters()
     assert memory[0] < memory[1]
     taken = [int(line.split()[4]) for line in launches]
     # Pairs of heads, tiles and keys enough; not what a schedule is given for.
@@ -247,3 +251,23 @@ def test_heads_of_a_key_head_in_clusters() -> None:
     assert grids == [132] * 8 + [2]
     rule = "q: a cluster takes an even number of heads a key head"
     assert refused == f"ValueError: {rule}"
+
+
+@pytest.mark.parametrize("minor, is_known", [(0, False), (1, True)])
+def test_clusters_want_an_assembler_that_knows_them(
+    minor: int, is_known: bool, tmp_path: Path
+) -> None:
+    ptxas = _lib.config()["ptxas"].split("(")[1].rstrip(")")
+    older = tmp_path / "ptxas"
+    older.write_text(
+        f"""#!/bin/sh
+if [ "$1" = --version ]; then
+  echo "Cuda compilation tools, release 12.{minor}, V12.{minor}.76"
+else
+  exec {ptxas} "$@"
+fi
+"""
+    )
+    older.chmod(0o755)
+    launches, _, memory = _launch_clusters(FOVEA_PTXAS=str(older))
+    assert int(launches[0].split()[4]) == memory[is_known]

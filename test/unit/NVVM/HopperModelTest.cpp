@@ -29,3 +29,11 @@ TEST(HopperModel, FallbacksDivideTheTilesOfABlockMask) {
       }
   }
 }
+
+TEST(HopperModel, SettingsAreReadAndSet) {
+  EXPECT_EQ(readHopperSetting("n=64, pin = 5", "pin"), 5);
+  EXPECT_EQ(readHopperSetting("n=64,pin=5", "groups"), std::nullopt);
+  EXPECT_EQ(setHopperSetting("", "edges", 0), "edges=0");
+  EXPECT_EQ(setHopperSetting("n=64,edges=1,pin=5", "edges", 0),
+            "n=64,pin=5,edges=0");
+}

@@ -42,6 +42,14 @@ chooseHopperSchedule(mlir::MLIRContext *context,
 /// but what they are chosen for.
 bool leavesScheduleOpen(llvm::StringRef text);
 
+/// What such a text sets a field to; nothing where it leaves it open.
+std::optional<int64_t> readHopperSetting(llvm::StringRef text,
+                                         llvm::StringRef field);
+
+/// The text with a field set.
+std::string setHopperSetting(llvm::StringRef text, llvm::StringRef field,
+                             int64_t value);
+
 /// What to try in turn where such a schedule of a variant spills registers: as
 /// HopperScheduleRequest::text, the fastest first.
 llvm::SmallVector<std::string>

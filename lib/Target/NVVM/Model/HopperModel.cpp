@@ -110,24 +110,34 @@ static bool isOfBlocks(StringRef name) {
   return name == "block_q" || name == "block_kv";
 }
 
+/// One setting as it was written.
+struct Entry {
+  StringRef whole, name, number;
+};
+
+static SmallVector<Entry> splitSettings(StringRef text) {
+  SmallVector<StringRef> parts;
+  text.split(parts, ',', -1, /*KeepEmpty=*/false);
+  return llvm::map_to_vector(parts, [](StringRef part) {
+    auto [name, number] = part.split('=');
+    return Entry{part, name.trim(), number.trim()};
+  });
+}
+
 static FailureOr<Settings>
 parseSettings(StringRef text, function_ref<InFlightDiagnostic()> emitError) {
-  SmallVector<StringRef> entries;
-  text.split(entries, ',', -1, /*KeepEmpty=*/false);
   Settings settings;
-  for (StringRef entry : entries) {
-    auto [left, right] = entry.split('=');
-    StringRef name = left.trim();
+  for (auto [whole, name, number] : splitSettings(text)) {
     int64_t value;
     if (!(Fields().find(name) || isOfBlocks(name)) ||
-        right.trim().getAsInteger(10, value))
+        number.getAsInteger(10, value))
       return emitError()
              << "a schedule of sm_90a has groups, n, stages, "
                 "q_stages, ping_pong, pin, staged, branch, "
                 "own_rows, edges, per_batch, cluster, block_q and block_kv, "
                 "numbers, "
                 "got '"
-             << entry.take_front(60) << "'";
+             << whole.take_front(60) << "'";
     bool isFlag = name == "ping_pong" || name == "staged" || name == "branch" ||
                   name == "own_rows" || name == "edges" || name == "per_batch";
     if (isFlag && value != 0 && value != 1)
@@ -270,24 +280,27 @@ fovea::chooseHopperSchedule(MLIRContext *context,
 }
 
 bool fovea::leavesScheduleOpen(StringRef text) {
-  SmallVector<StringRef> entries;
-  text.split(entries, ',', -1, /*KeepEmpty=*/false);
-  return llvm::all_of(entries, [](StringRef entry) {
-    return isOfBlocks(entry.split('=').first.trim());
+  return llvm::all_of(splitSettings(text), [](const Entry &entry) {
+    return isOfBlocks(entry.name);
   });
 }
 
-/// What a text that was taken says of the queries of a block mask's tiles.
-static int64_t readBlockQueries(StringRef text) {
-  SmallVector<StringRef> entries;
-  text.split(entries, ',', -1, /*KeepEmpty=*/false);
-  int64_t queries = 128;
-  for (StringRef entry : entries) {
-    auto [name, value] = entry.split('=');
-    if (name.trim() == "block_q")
-      (void)value.trim().getAsInteger(10, queries);
-  }
-  return queries;
+std::optional<int64_t> fovea::readHopperSetting(StringRef text,
+                                                StringRef field) {
+  int64_t value;
+  for (auto [whole, name, number] : splitSettings(text))
+    if (name == field && !number.getAsInteger(10, value))
+      return value;
+  return std::nullopt;
+}
+
+std::string fovea::setHopperSetting(StringRef text, StringRef field,
+                                    int64_t value) {
+  std::string result;
+  for (const Entry &entry : splitSettings(text))
+    if (entry.name != field)
+      result += entry.whole.str() + ",";
+  return result + (field + "=" + Twine(value)).str();
 }
 
 SmallVector<std::string>
@@ -310,7 +323,7 @@ fovea::getHopperFallbacks(int64_t valueDim, bool hasBlocks, StringRef text) {
   if (valueDim != 64)
     chosen = valueDim == 128 ? llvm::ArrayRef(middle) : llvm::ArrayRef(wide);
   // Two groups of 64 rows do not divide other rows of tiles.
-  if (readBlockQueries(text) % 128 != 0)
+  if (readHopperSetting(text, "block_q").value_or(128) % 128 != 0)
     chosen = rows;
   else if (hasBlocks)
     chosen = valueDim == 256 ? llvm::ArrayRef(wideBlocks) : blocks;
