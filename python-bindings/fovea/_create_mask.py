@@ -16,7 +16,7 @@ from ._block_mask import (
     refuse_block_mask,
     tiles_of,
 )
-from ._inputs import capture_error, capture_tuples
+from ._inputs import capture_error, capture_tuples, without_empty
 from ._lib import native
 from ._mask_offsets import pairs
 from ._mask_runs import TileRuns
@@ -30,20 +30,25 @@ def _extent(value: object, name: str) -> int:
 
 
 class _Traced:
-    """A traced mod with its captures read, and which indices it looks at."""
+    """A traced mod with its captures read, and which indices it looks at.
 
-    def __init__(self, traced: Any, keep: list):
-        self.keep = keep
+    Parameters
+    ----------
+    traced : traced variant
+        With the arrays of its captures.
+    pairs : int
+        How many (query, key) pairs there are to ask it about.
+    features : int
+        How many there are of a value.
+    """
+
+    def __init__(self, traced: Any, pairs: int, features: int = 1):
+        self.keep: list = []
         self.variant = traced
-        self.captures = capture_tuples(
-            traced.arrays, traced.labels, "cpu", keep, homes=traced.homes
+        captures = capture_tuples(
+            traced.arrays, traced.labels, "cpu", self.keep, homes=traced.homes
         )
-        for capture, label in zip(self.captures, traced.labels, strict=True):
-            if 0 in capture[2]:
-                raise ValueError(
-                    f"{label}: a capture must have at least one element,"
-                    f" got shape {capture[2]}"
-                )
+        self.captures = without_empty(captures, traced, pairs, features)
         self.text = traced.program_json(D=1, E=1, dtype="f32")
         region = traced.program.get("mask") or traced.program.get("score")
         nodes = region["nodes"] if region else ()
@@ -106,7 +111,7 @@ def create_block_mask(
         _checks.offset_entries(q_offset, "q_offset", batch),
         _checks.offset_entries(kv_offset, "kv_offset", batch),
     )
-    traced = _trace_mask(mask_mod, captures)
+    traced = _trace_mask(mask_mod, captures, q_len * kv_len)
     tiles = (tiles_of(q_len, size[0]), tiles_of(kv_len, size[1]))
     shifts = pairs(*offsets)
     planes = (1, 1)
@@ -152,9 +157,9 @@ def _runs_of_shifts(
     return TileRuns.concatenated(parts)
 
 
-def trace_for_mask(traced: Any) -> _Traced:
+def trace_for_mask(traced: Any, pairs: int, features: int) -> _Traced:
     """A traced variant as the mask functions of the library take it."""
-    return _Traced(traced, [])
+    return _Traced(traced, pairs, features)
 
 
 def find_runs(
@@ -181,13 +186,15 @@ def find_runs(
     )
 
 
-def _trace_mask(mask_mod: Any, captures: Mapping[str, Any] | None) -> _Traced:
+def _trace_mask(
+    mask_mod: Any, captures: Mapping[str, Any] | None, pairs: int
+) -> _Traced:
     from .dsl import trace_variant
 
     captures = _compiler.check_captures(captures)
     if mask_mod is None:
         raise TypeError("mask_mod: must be a function, got None")
-    return _Traced(trace_variant(None, mask_mod, "softmax", captures, "f32"), [])
+    return _Traced(trace_variant(None, mask_mod, "softmax", captures, "f32"), pairs)
 
 
 def create_mask(
@@ -229,10 +236,10 @@ def create_mask(
     q_len = _checks.integer(Q_LEN, "Q_LEN", 0)
     kv_len = _checks.integer(KV_LEN, "KV_LEN", 0)
     captures = _compiler.check_captures(captures)
-    if mod_kind(mod) == "score_mod":
-        traced = _Traced(trace_variant(mod, None, "softmax", captures, "f32"), [])
-    else:
-        traced = _Traced(trace_variant(None, mod, "softmax", captures, "f32"), [])
+    mods = (mod, None) if mod_kind(mod) == "score_mod" else (None, mod)
+    traced = _Traced(
+        trace_variant(*mods, "softmax", captures, "f32"), pairs=q_len * kv_len
+    )
     shape = (batch, heads, q_len, kv_len)
     _checks.fits("B * H * Q_LEN * KV_LEN", math.prod(shape))
     with _checks.names_memory("B * H * Q_LEN * KV_LEN", math.prod(shape)):

@@ -70,8 +70,8 @@ class MaskReport:
     ):
         self.sizes, self.block_size, self.itemsize = sizes, block_size, itemsize
         self.cost = PairCost(traced.program, sizes["D"], sizes["E"])
-        self._query = trace_for_mask(traced)
         B, H, M, N = (sizes[name] for name in ("B", "Hq", "M", "N"))
+        self._query = trace_for_mask(traced, M * N, sizes["E"])
         shape = (
             B if self._query.by_batch else 1,
             H if self._query.by_head else 1,

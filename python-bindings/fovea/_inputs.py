@@ -149,20 +149,19 @@ def capture_tuples(
 _one_element = np.zeros(1, np.float64)
 
 
-def _without_empty(
-    captures: list[TensorTuple], traced: Any, geometry: _checks.Geometry
+def without_empty(
+    captures: list[TensorTuple], traced: Any, pairs: int, features: int
 ) -> list[TensorTuple]:
-    """Refuse empty captures, unless there is nothing that would read them.
+    """Refuse captures without elements, unless there is nothing that would read them.
 
     That is where there is no (query, key) pair, or no feature of a seed's value.
     """
     result = []
-    pairs = geometry.B * geometry.M * geometry.N
     declared = traced.program["captures"]
     for label, capture, known in zip(traced.labels, captures, declared, strict=True):
         _, dtype, shape, _ = capture
         if 0 in shape:
-            if pairs and (geometry.E or "E" not in known.get("dims", ())):
+            if pairs and (features or "E" not in known.get("dims", ())):
                 raise ValueError(
                     f"{label}: a capture must have at least one element,"
                     f" got shape {shape}"
@@ -213,5 +212,5 @@ def read_captures(traced: Any, g: _checks.Geometry, keep: list) -> list[TensorTu
         check_dims(traced.program["captures"], captures, g)
     for capture in captures:
         if 0 in capture[2]:
-            return _without_empty(captures, traced, g)
+            return without_empty(captures, traced, g.B * g.M * g.N, g.E)
     return captures

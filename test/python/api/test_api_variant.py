@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -322,6 +323,34 @@ def test_explain_shows_the_mask(path, tmp_path, capsys):
     assert "attn.attention" in text
     assert "online.sweep" in text
     assert "http" not in text  # self-contained
+
+
+@pytest.mark.parametrize("shape", ["M=0", "M=0,N=0", "M=0,N=8", "M=8,N=0", "M=8,E=0"])
+@pytest.mark.parametrize("name", ["packed", "weighted", "sink"])
+def test_explain_takes_sizes_of_zero(tmp_path, capsys, name, shape):
+    """E, B, M, N = 0 give empty or dead results"""
+    from fovea.__main__ import main
+
+    file = tmp_path / "empty.attn"
+    file.write_text(
+        "attention packed(doc: i32[S] in 0..S) { mask = doc[q] == doc[kv] }\n"
+        "attention weighted(coef: f32[M]) { score = s + coef[q] }\n"
+        "attention sink(gain: f32[E]) { normalizer {\n"
+        "  weight = exp(s)\n  finish = gain[e] * o } }\n"
+    )
+    page, picture = tmp_path / "mask.html", tmp_path / "mask.png"
+    command = ["explain", f"{file}:{name}", "--shape", f"D=64,{shape}"]
+    assert main([*command, "--html", str(page), "--png", str(picture)]) == 0
+    text = capsys.readouterr().out
+    tiles = 1 if shape == "M=8,E=0" else 0
+    full, partial, empty = map(
+        int, re.search(r"tiles: (\d+) full, (\d+) partial, (\d+) empty", text).groups()
+    )
+    assert full + partial + empty == tiles
+    assert main(["explain", f"{file}:packed", "--shape", "M=8,S=0,D=64"]) == 1
+    assert capsys.readouterr().err == (
+        "fovea: error: doc: a capture must have at least one element, got shape (0,)\n"
+    )
 
 
 def test_the_command_line_refuses(path, tmp_path, capsys):
