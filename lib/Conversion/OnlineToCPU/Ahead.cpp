@@ -63,57 +63,93 @@ void KernelEmitter::aim(int64_t entry, online::ViewOp view, int64_t dim,
   e.store(e.select(dense, e.c(1), lines), e.gep(to, 24));
 }
 
-/// Where the keys begin that the bound item reads for the first time. Items
-/// with segments run backwards, others forwards.
-Value KernelEmitter::firstNewKey() {
-  if (!readsTileRuns()) {
-    auto segments = dyn_cast<online::WalkSegmentsOp>(spec.walk);
-    return segments && !segments.getBegins().empty()
-               ? s->scalar(segments.getBegins()[0])
-               : e.c(0);
-  }
+/// The keys from the first to the last that the bound item sees, as its tiles
+/// tell.
+KeySpan KernelEmitter::keysOfItem() {
   Value b, h, tile, begin, end;
   locateTileRuns(b, h, tile, begin, end);
-  auto none = [&]() -> Values { return {e.c(0)}; };
-  Value last = e.branch(
-      e.icmp(P::slt, begin, end), {e.i64},
+  auto none = [&]() -> Values { return {e.c(0), e.c(0)}; };
+  Values span = e.branch(
+      e.icmp(P::slt, begin, end), {e.i64, e.i64},
       [&]() -> Values {
         std::pair<Value, Value> runs = tileRunsOf(b, h, tile);
         return e.branch(
-            e.icmp(P::slt, runs.first, runs.second), {e.i64},
+            e.icmp(P::slt, runs.first, runs.second), {e.i64, e.i64},
             [&]() -> Values {
-              return {endOfTileRun(loadTileRun(lastTileRun(runs)))};
+              Value run = loadTileRun(runs.first);
+              Value empty = e.icmp(P::eq, e.land(run, e.c(3)), e.c(0));
+              Value first = e.select(empty, endOfTileRun(run), e.c(0));
+              Value last = endOfTileRun(loadTileRun(lastTileRun(runs)));
+              return {e.max(first, begin), e.min(last, end)};
             },
             none);
       },
-      none)[0];
-  Value keys =
-      e.min(e.c(spec.schedule.getM()),
-            tileRunField(e.i64, offsetof(fovea_cpu_tile_runs, query_tile)));
-  return e.max(e.sub(e.min(last, end), keys), e.c(0));
+      none);
+  return {span[0], span[1], tensorRows(spec.dots[0].key, e.c(0))};
 }
 
-/// Notes what an item reads first.
-LogicalResult KernelEmitter::aimAhead(Value item, ArrayRef<Value> bounds) {
+/// Of what an item sees the part that the one before it does not, a block at
+/// most: more would take the place of what that one still reads.
+std::pair<Value, Value> KernelEmitter::newKeys(const KeySpan &item,
+                                               const KeySpan &before) {
+  Value follows = e.land(e.icmp(P::sle, before.begin, item.begin),
+                         e.icmp(P::slt, item.begin, before.end));
+  Value same = LLVM::ICmpOp::create(e.b, e.loc, LLVM::ICmpPredicate::eq,
+                                    item.rows, before.rows);
+  Value begin = e.select(e.land(follows, same), before.end, item.begin);
+  return {begin, e.min(e.sub(item.end, begin), e.c(blockKeys()))};
+}
+
+/// Notes what the bound item reads first: its queries, so many keys.
+void KernelEmitter::aimItem(Value key, Value number) {
+  int64_t entry = blockArrays() + 1;
+  for (DotSpec &dot : spec.dots) {
+    aim(entry++, dot.query, dot.dim, s->scalar(dot.queryLoad.getRow()),
+        e.c(spec.schedule.getM()));
+    aim(entry++, dot.key, dot.dim, key, number);
+  }
+  aim(entry++, spec.value, spec.valueDim, key, number);
+  Value nothing = fetchEntry(entry);
+  e.store(nothing, nothing);
+  e.store(e.c(0), e.gep(nothing, 8));
+  e.store(e.c(std::numeric_limits<int64_t>::max()), e.gep(nothing, 16));
+}
+
+/// Notes what the next item reads that this one does not. Items with segments
+/// run backwards: what is new comes first.
+LogicalResult KernelEmitter::aimAhead(Value item, Value next,
+                                      ArrayRef<Value> bounds) {
   if (!fetchesAhead())
     return success();
-  s->push();
-  LogicalResult status = bindItem(item, bounds);
-  if (succeeded(status)) {
-    int64_t entry = blockArrays() + 1;
-    Value key = firstNewKey(), number = e.c(spec.schedule.getM());
-    for (DotSpec &dot : spec.dots) {
-      Value row = s->scalar(dot.queryLoad.getRow());
-      aim(entry++, dot.query, dot.dim, row, number);
-      aim(entry++, dot.key, dot.dim, key, number);
-    }
-    aim(entry++, spec.value, spec.valueDim, key, number);
-    Value nothing = fetchEntry(entry);
-    e.store(nothing, nothing);
-    e.store(e.c(0), e.gep(nothing, 8));
-    e.store(e.c(std::numeric_limits<int64_t>::max()), e.gep(nothing, 16));
+  LogicalResult status = success();
+  if (!readsTileRuns()) {
+    s->push();
+    status = bindItem(next, bounds);
+    auto segments = dyn_cast<online::WalkSegmentsOp>(spec.walk);
+    if (succeeded(status))
+      aimItem(segments && !segments.getBegins().empty()
+                  ? s->scalar(segments.getBegins()[0])
+                  : e.c(0),
+              e.c(spec.schedule.getM()));
+    s->pop();
+    return status;
   }
-  s->pop();
+  Value none = LLVM::ZeroOp::create(e.b, e.loc, e.ptr);
+  e.loop(e.c(0), e.c(2), e.c(1), {e.c(0), e.c(0), none},
+         [&](Value i, ValueRange before) -> Values {
+           s->push();
+           status =
+               bindItem(e.select(e.icmp(P::eq, i, e.c(0)), item, next), bounds);
+           KeySpan span = {before[0], before[1], before[2]};
+           if (succeeded(status)) {
+             KeySpan own = keysOfItem();
+             std::pair<Value, Value> keys = newKeys(own, span);
+             aimItem(keys.first, keys.second);
+             span = own;
+           }
+           s->pop();
+           return {span.begin, span.end, span.rows};
+         });
   return status;
 }
 

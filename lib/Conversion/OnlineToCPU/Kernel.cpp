@@ -167,7 +167,7 @@ LogicalResult KernelEmitter::emitRun() {
                next = e.select(e.icmp(P::slt, next, last), next,
                                entry->getArgument(3));
                if (isShort() ? failed(emitShortItem(item, nonFinite))
-                             : failed(aimAhead(next, *bounds)) ||
+                             : failed(aimAhead(item, next, *bounds)) ||
                                    failed(bindItem(item, *bounds)) ||
                                    failed(emitItem(item, nonFinite)))
                  status = failure();

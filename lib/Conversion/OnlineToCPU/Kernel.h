@@ -72,6 +72,11 @@ struct LineFetch {
   Value base, stride, line, entry, cursor;
 };
 
+/// Keys that an item sees, and the rows of their tensor.
+struct KeySpan {
+  Value begin, end, rows;
+};
+
 /// What is fetched: the next block, the next item, nothing.
 enum FetchCursor : int64_t { OfBlock, OfItem, OfNothing };
 
@@ -111,8 +116,10 @@ private:
   void aim(int64_t entry, online::ViewOp view, int64_t dim, Value row,
            Value number);
   void beginFetching(int64_t cursor, Value entry);
-  Value firstNewKey();
-  LogicalResult aimAhead(Value item, ArrayRef<Value> bounds);
+  KeySpan keysOfItem();
+  std::pair<Value, Value> newKeys(const KeySpan &item, const KeySpan &before);
+  void aimItem(Value key, Value number);
+  LogicalResult aimAhead(Value item, Value next, ArrayRef<Value> bounds);
   void aimOutput();
   void aimNextBlock(Value following);
   LineFetch fetchOfPass();

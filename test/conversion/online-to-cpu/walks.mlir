@@ -7,10 +7,24 @@
 // CHECK: %[[NONE:.*]] = llvm.mlir.zero : !llvm.ptr
 // CHECK: %[[HAS:.*]] = llvm.icmp "ne" %[[GIVEN:.*]], %[[NONE]] : !llvm.ptr
 // CHECK: llvm.select %[[HAS]], %[[GIVEN]], %{{.*}} : i1, !llvm.ptr
-// What the next item reads is known before this one is packed: its last tiles.
+// What the next item reads is known before this one is packed: the keys that
+// its tiles have beside this one's, where both are of one head; a block at most.
 // CHECK: scf.for %[[ITEM:.*]] = %arg1 to %arg2
-// CHECK: arith.select %{{.*}}, %{{.*}}, %arg3 : i64
+// CHECK: %[[FOLLOWING:.*]] = arith.select %{{.*}}, %{{.*}}, %arg3 : i64
+// CHECK: scf.for %[[WHICH:.*]] = %c0_i64{{[_0-9]*}} to %c2_i64{{[_0-9]*}} step %{{.*}} iter_args(%[[FROM:.*]] = %{{.*}}, %[[TO:.*]] = %{{.*}}, %[[ROWS:.*]] = %{{.*}}) -> (i64, i64, !llvm.ptr)
+// CHECK: %[[IS_FIRST:.*]] = arith.cmpi eq, %[[WHICH]], %c0_i64{{[_0-9]*}} : i64
+// CHECK: arith.select %[[IS_FIRST]], %[[ITEM]], %[[FOLLOWING]] : i64
+// CHECK: %[[KEYS:.*]]:2 = scf.if
 // CHECK: arith.extui %{{.*}} : i32 to i64
+// CHECK: %[[LATER:.*]] = arith.cmpi sle, %[[FROM]], %[[KEYS]]#0 : i64
+// CHECK: %[[WITHIN:.*]] = arith.cmpi slt, %[[KEYS]]#0, %[[TO]] : i64
+// CHECK: %[[JOINS:.*]] = arith.andi %[[LATER]], %[[WITHIN]] : i1
+// CHECK: %[[SAME:.*]] = llvm.icmp "eq" %[[OWN:.*]], %[[ROWS]] : !llvm.ptr
+// CHECK: %[[FOLLOWS:.*]] = arith.andi %[[JOINS]], %[[SAME]] : i1
+// CHECK: %[[NEW:.*]] = arith.select %[[FOLLOWS]], %[[TO]], %[[KEYS]]#0 : i64
+// CHECK: %[[MORE:.*]] = arith.subi %[[KEYS]]#1, %[[NEW]] : i64
+// CHECK: arith.minsi %[[MORE]], %c256_i64{{[_0-9]*}} : i64
+// CHECK: scf.yield %[[KEYS]]#0, %[[KEYS]]#1, %[[OWN]] : i64, i64, !llvm.ptr
 // CHECK: llvm.call @documents_pack(
 // A run gives its class and its end; empty ones have no block.
 // CHECK: %[[ENTRY:.*]] = arith.extui %{{.*}} : i32 to i64
