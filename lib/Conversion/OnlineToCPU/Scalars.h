@@ -117,6 +117,7 @@ private:
   Lane integer(Lane x, Lane y, Interval range,
                function_ref<Value(Value, Value)> build);
   Lane compare(arith::CmpIPredicate predicate, Lane x, Lane y);
+  std::optional<Lane> divideByWide(Lane x, Lane y, bool wantMod);
   Lane floorDivMod(Lane x, Lane y, bool wantMod);
   Lane shift(Lane x, Lane y, bool left);
   Lane absolute(Lane x);

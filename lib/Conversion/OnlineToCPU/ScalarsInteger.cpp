@@ -19,6 +19,15 @@ static Interval rangeOfMul(Interval x, Interval y) {
   return Interval::of(*std::min_element(p, p + 4), *std::max_element(p, p + 4));
 }
 
+/// The sign of the divisor, and smaller in magnitude.
+static Interval rangeOfMod(Interval x, Interval y) {
+  Interval range{y.lo < 0 ? (y.lo == INT64_MIN ? INT64_MIN : y.lo + 1) : 0,
+                 y.hi > 0 ? y.hi - 1 : 0};
+  if (x.lo >= 0 && y.lo >= 0)
+    range.hi = std::min(range.hi, x.hi);
+  return range;
+}
+
 /// The smallest 2^k − 1 interval around values that bitwise ops keep inside.
 static Interval rangeOfBits(Interval x, Interval y) {
   if (x.lo < 0 || y.lo < 0)
@@ -69,17 +78,40 @@ static Value quotient(Emitter &e, Value x, Value y, bool constantDivisor) {
   return arith::FPToSIOp::create(e.b, e.loc, type, e.fdiv(fx, fy));
 }
 
+/// 32-bit lanes by a divisor of 64 bits, for which vectors have no division:
+/// cut down to just beyond all x it gives the same quotient, 0 or -1, and a
+/// remainder that lacks what was cut off wherever the quotient is -1.
+std::optional<Lane> ScalarEmitter::divideByWide(Lane x, Lane y, bool wantMod) {
+  bool vector = x.isVector() || y.isVector();
+  bool narrow = x.range.lo > INT32_MIN + 1 && x.range.hi < INT32_MAX;
+  if (!vector || !narrow || y.range.fits32())
+    return std::nullopt;
+  int64_t most = std::max(-x.range.lo, x.range.hi) + 1;
+  Lane lowest{e.c(-most), {-most, -most}, {}, 0};
+  Lane highest{e.c(most), {most, most}, {}, 0};
+  Interval range{std::clamp(y.range.lo, -most, most),
+                 std::clamp(y.range.hi, -most, most)};
+  Lane cut = integer(y, highest, {y.range.lo, range.hi},
+                     [&](Value a, Value b) { return e.min(a, b); });
+  cut = integer(cut, lowest, range,
+                [&](Value a, Value b) { return e.max(a, b); });
+  Lane result = floorDivMod(x, cut, wantMod);
+  if (!wantMod)
+    return result;
+  Lane rest = pick(compare(P::ne, result, x), difference(y, cut),
+                   Lane{e.c(0), {0, 0}, {}, 0});
+  result = sum(result, rest);
+  result.range = rangeOfMod(x.range, y.range);
+  return result;
+}
+
 Lane ScalarEmitter::floorDivMod(Lane x, Lane y, bool wantMod) {
+  if (std::optional<Lane> lane = divideByWide(x, y, wantMod))
+    return *lane;
   std::optional<int64_t> divisor = constantOf(y);
   Interval range;
   if (wantMod) {
-    // The sign of the divisor, and smaller in magnitude.
-    range = {y.range.lo < 0
-                 ? (y.range.lo == INT64_MIN ? INT64_MIN : y.range.lo + 1)
-                 : 0,
-             y.range.hi > 0 ? y.range.hi - 1 : 0};
-    if (x.range.lo >= 0 && y.range.lo >= 0)
-      range.hi = std::min(range.hi, x.range.hi);
+    range = rangeOfMod(x.range, y.range);
   } else if (y.range.lo >= 1 && divisor) {
     auto floorDiv = [&](int64_t a) {
       int64_t q = a / *divisor;

@@ -56,6 +56,32 @@ func.func @alibi(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
   return %o : !t
 }
 
+// Vectors have no division by 64 bits: a head's divisor is cut down to what a
+// lane holds, once an item, and the lanes divide as 32 bits do, in f64.
+// CHECK-LABEL: llvm.func @quotient_run(
+// CHECK: arith.minsi %{{.*}}, %{{.*}} : i64
+// CHECK: arith.maxsi %{{.*}}, %{{.*}} : i64
+// CHECK: scf.for
+// CHECK-NOT: arith.divsi %{{.*}} : vector
+// CHECK: arith.divf %{{.*}} : vector<32xf64>
+// CHECK-NOT: arith.divsi %{{.*}} : vector
+// CHECK: llvm.return
+func.func @quotient(%q: !t, %k: !t, %v: !t, %w: tensor<?xi64>, %c: f32) -> !t {
+  %o = attn.attention query(%q) key(%k) value(%v) captures(%w) normalizer #attn.softmax scale(%c)
+  score {
+  ^bb0(%s: f32, %b: i64, %h: i64, %m: i64, %n: i64, %widths: tensor<?xi64>):
+    %width = attn.read %widths[%h] : tensor<?xi64> -> i64
+    %d = arith.subi %m, %n : i64
+    %x = attn.floordiv %d, %width
+    %y = attn.mod %d, %width
+    %z = arith.addi %x, %y : i64
+    %f = arith.sitofp %z : i64 to f32
+    %r = arith.addf %s, %f : f32
+    attn.yield %r : f32
+  } : (!t, !t, !t, tensor<?xi64>, f32) -> !t
+  return %o : !t
+}
+
 // A table read at m − n: one load where the lanes' range is inside, a clamped
 // gather elsewhere.
 // CHECK-LABEL: llvm.func @table_run(

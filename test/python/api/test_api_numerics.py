@@ -1,5 +1,7 @@
 """Numbers that are easy to get wrong: each against the formula in f64."""
 
+import operator
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -43,6 +45,31 @@ def test_division_of_negative_positions_floors(offset):
             )[0, 0, 0],
             (want == want[17]) / (want == want[17]).sum(),
         )
+
+
+WIDE = [0, *range(-42, 43), 2**29, -(2**29), 2**30, -(2**30), 2**31 - 1, 2**31]
+WIDE += [-(2**31), 2**32, 2**32 + 3, -(2**32), -(2**32) - 3, 2**40, -(2**40)]
+WIDE += [2**63 - 1, 1 - 2**63, -(2**63)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("op", [operator.floordiv, operator.mod])
+def test_divisions_by_numbers_of_64_bits(op, dtype):
+    """`//` and `%` floor as in Python; `x // 0 = x % 0 = 0`"""
+    by = np.array(WIDE)
+    heads, rows = np.arange(len(by))[:, None], np.arange(81)
+    apart = by[(rows + heads) % len(by)]  # a number for each row
+    q, k = np.zeros((1, len(by), 81, 1), dtype), np.zeros((1, 1, 1, 1), dtype)
+    for mod, dividend, divisor in (
+        (lambda s, b, h, m, n: op(m - 40, by[h]), rows - 40, by[:, None]),
+        (lambda s, b, h, m, n: op(m - 40, by[(m + h) % len(WIDE)]), rows - 40, apart),
+        (lambda s, b, h, m, n: op(h - 40, by[(m + h) % len(WIDE)]), heads - 40, apart),
+        (lambda s, b, h, m, n: op(by[h], m - 40), by[:, None], rows - 40),
+    ):
+        got = fovea.attention(q, k, k, mod, return_lse=True)[1][0]
+        with np.errstate(divide="ignore", over="ignore"):
+            want = op(dividend, divisor)
+        np.testing.assert_array_equal(got, want.astype(dtype))
 
 
 def test_captures_at_negative_positions_are_clamped():
