@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
@@ -72,6 +73,50 @@ TEST(Placement, ThreadsLeaveTheCallersProcessor) {
       EXPECT_TRUE(CPU_EQUAL(&before, &after));
     }
     EXPECT_NE(leaveProcessor(-2), -2); // nobody's: stays where it is
+  }).join();
+}
+
+/// What the calls to come answer: 0 goes to the system, the last one stays.
+thread_local std::vector<int> answers;
+thread_local int callsOfSetAffinity;
+
+int answering(pid_t thread, size_t size, const cpu_set_t *set) {
+  int answer = answers.front();
+  if (answers.size() > 1)
+    answers.erase(answers.begin());
+  ++callsOfSetAffinity;
+  errno = answer;
+  return answer ? -1 : sched_setaffinity(thread, size, set);
+}
+
+/// What is left of where a thread may run, when leaving gets these answers.
+bool staysAsItWas(std::vector<int> given) {
+  cpu_set_t before, after;
+  EXPECT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);
+  callsOfSetAffinity = 0;
+  while (callsOfSetAffinity == 0) { // it may be moved before it leaves
+    answers = given;
+    leaveProcessor(currentProcessor(), answering);
+  }
+  EXPECT_EQ(sched_getaffinity(0, sizeof(after), &after), 0);
+  bool same = CPU_EQUAL(&before, &after);
+  EXPECT_EQ(sched_setaffinity(0, sizeof(before), &before), 0);
+  return same;
+}
+
+TEST(Placement, WhereAThreadMayRunIsAskedForAgain) {
+  std::thread([] {
+    cpu_set_t set;
+    ASSERT_EQ(sched_getaffinity(0, sizeof(set), &set), 0);
+    if (CPU_COUNT(&set) < 2)
+      GTEST_SKIP() << "one processor";
+    EXPECT_TRUE(staysAsItWas({EPERM})); // not left at all
+    EXPECT_EQ(callsOfSetAffinity, 1);
+    EXPECT_TRUE(staysAsItWas({0, ENOMEM, ENOMEM, 0}));
+    EXPECT_EQ(callsOfSetAffinity, 4);
+    EXPECT_FALSE(staysAsItWas({0, EINVAL})); // the system's decision
+    EXPECT_EQ(callsOfSetAffinity, 2);
+    EXPECT_FALSE(staysAsItWas({0, ENOMEM})); // not asked for ever
   }).join();
 }
 
