@@ -1,11 +1,12 @@
 //===- Joints.cpp - Rows of a block mask as one list ----------------------===//
 //
-// A kernel of one warp a query tile runs before and writes the joint list of
-// the rows of its warpgroups, in the order of `joint.count`. The warps of a
-// block first count what rows have, and share them out by that. Classes are
-// then read twice: to count each kind, which gives every element's place by
-// arithmetic, and to write. Who reads an element, and where each row's next one
-// is, follows from the last place to the first.
+// A kernel of one block a query tile runs before and writes the joint list of
+// the rows of its warpgroups, in the order of `joint.count`. Its warps first
+// count what the rows of the tile's window have, by which these are shared out.
+// Then each has a part of the elements, whose classes are read twice: to count
+// each kind, which gives every element's place by arithmetic, and to write; and
+// a part of the places. Who reads an element, and where each row's next one is,
+// follows from the last place to the first.
 //
 //===----------------------------------------------------------------------===//
 
@@ -46,18 +47,14 @@ void KernelEmitter::emitJointElement(JointElementOp op) {
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// A warp's work on one query tile, of a block of kJointWindow. A kind of
-/// elements is who has it, a bit a group, and whether it is whole for all of
-/// them.
+/// A block's work on one query tile. A kind of elements is who has it, a bit a
+/// group, and whether it is whole for all of them.
 class JointKernel : public ClassKernel {
 public:
   JointKernel(MLIRContext *context, const ListInfo &list, json::Value offset)
       : ClassKernel(context, list, std::move(offset)), groups(list.groups),
         all((1 << list.groups) - 1), turns(getJointTurns(list.groups)) {
-    threads = 32 * kJointWindow;
-    grid =
-        json::Array{"mul", sizes.batches, sizes.heads,
-                    json::Array{"ceildiv", sizes.rows, int64_t(kJointWindow)}};
+    threads = 32 * kWarps;
   }
 
 private:
@@ -69,9 +66,14 @@ private:
   struct Counts {
     Values whole, others;
   };
-  /// What is known of a group from the places behind a chunk.
+  /// What is known of a group from the places behind a chunk; `start` is the
+  /// place it reads first, twice, plus whether that is whole.
   struct Behind {
-    Value next, reads, whole, start, startIsWhole;
+    Value next, reads, whole, start;
+  };
+  /// A warp's chunks of 32.
+  struct Part {
+    Value begin, end;
   };
 
   void addArguments() override;
@@ -84,13 +86,28 @@ private:
   Values loadKinds(Value first);
   Chunk readChunk(Value first, ValueRange kinds);
   Element readOf(int64_t group, Value kind, Value element, Value n0);
-  Counts countKinds(function_ref<void(const Chunk &, const Counts &)> visit);
+  Values countKinds(ValueRange before,
+                    function_ref<void(const Chunk &, const Counts &)> visit);
+  std::pair<Values, Values> addUp(ValueRange own);
   void measure(Counts counts);
   void write(const Chunk &chunk, const Counts &ranks);
-  SmallVector<Behind, 3> linkAll();
+  std::pair<Value, Value> loadElement(Value place);
+  Values findBehind(Part part);
+  SmallVector<Behind, 3> linkPart(Part part, ValueRange next);
   Value link(int64_t group, Value flags, Value place, Value first,
              Behind &behind);
   void writeHead(ArrayRef<Behind> found);
+
+  Counts split(ValueRange flat) {
+    return {Values(flat.take_front(all)), Values(flat.drop_front(all))};
+  }
+  /// Of as many chunks as there are things.
+  Part partOf(Value things) {
+    Value chunks = e.lshr(e.add(things, 31), 5);
+    Value each = e.udiv(e.add(chunks, kWarps - 1), e.c(kWarps));
+    Value begin = e.smin(e.mul(warp, each), chunks);
+    return {begin, e.smin(e.add(begin, each), chunks)};
+  }
 
   Value wordOf(Value place) {
     return e.add(e.mul(place, kJointWords), jointHeadWords(groups));
@@ -99,6 +116,16 @@ private:
   Value sharedWord(Value place) {
     return LLVM::GEPOp::create(e.b, e.loc, e.shared, e.i32, shared,
                                ArrayRef<LLVM::GEPArg>{place});
+  }
+  Value loadShared(Value place) {
+    return LLVM::LoadOp::create(e.b, e.loc, e.i32, sharedWord(place), 4);
+  }
+  /// A warp's words, at places from `area` on.
+  void storeShared(int64_t area, ValueRange words) {
+    Value first = e.add(e.mul(warp, int64_t(words.size())), area);
+    for (auto [i, word] : llvm::enumerate(words))
+      LLVM::StoreOp::create(e.b, e.loc, word,
+                            sharedWord(e.add(first, int64_t(i))), 4);
   }
   Value bit(Value word, int64_t place) {
     return e.icmp(P::ne, e.land(word, int64_t(1) << place), e.c(0));
@@ -119,13 +146,28 @@ private:
   /// Bits of an element's flags, ahead of its links: who has it, of a full
   /// tile, and whether it is whole for all of them.
   static constexpr int64_t kFullBit = 4, kWholeBit = 8;
+  /// A warp counts the rows of one tile of a window.
+  static constexpr int64_t kWarps = kJointWindow;
+  /// Chunks of classes that are read at once where only their number counts.
+  static constexpr int64_t kAtOnce = 8;
+  /// Words about a group's part of the places.
+  static constexpr int64_t kFoundWords = 3;
+  static constexpr int32_t kNowhere = INT32_MAX;
 
   int64_t groups, all;
   ArrayRef<int64_t> turns;
-  /// Of a block: how many rows its tiles have.
+  /// Of a window: how many rows its tiles have.
   int64_t width() const { return groups * kJointWindow; }
+  /// Areas of shared memory: lengths of rows, numbers of kinds, first places,
+  /// and what is found of groups.
+  int64_t kindsArea() const { return width(); }
+  int64_t placesArea() const { return kindsArea() + kWarps * 2 * all; }
+  int64_t foundArea() const { return placesArea() + kWarps * groups; }
+  int64_t sharedWords() const {
+    return foundArea() + kWarps * groups * kFoundWords;
+  }
 
-  Value queryTile, maskRows, shared, warp, isTile;
+  Value queryTile, maskRows, shared, warp;
   /// Of the groups: numbers of their rows of 64 queries, and their classes.
   Values numbers, sources, exists;
 
@@ -142,20 +184,15 @@ void JointKernel::addArguments() {
               maskRows);
 }
 
-/// Warps without a tile do what the last one does, but for stores.
 void JointKernel::findTile() {
   Value thread = e.intrinsic("llvm.nvvm.read.ptx.sreg.tid.x", e.i32, {});
   Value number = e.intrinsic("llvm.nvvm.read.ptx.sreg.ctaid.x", e.i32, {});
   lane = e.land(thread, 31);
   warp = e.lshr(thread, 5);
-  Value windows =
-      e.udiv(e.add(rows, kJointWindow - 1), e.c(int64_t(kJointWindow)));
-  Value plane = e.udiv(number, windows);
-  Value window = e.sub(number, e.mul(plane, windows));
-  Value own = e.add(e.mul(window, kJointWindow), warp);
-  isTile = less(own, rows);
+  Value plane = e.udiv(number, rows);
   enterPlane(plane);
-  setTile(plane, e.smin(own, e.add(rows, -1)));
+  setTile(plane, e.sub(number, e.mul(plane, rows)));
+  Value window = e.udiv(tile, e.c(int64_t(kJointWindow)));
   Value first = e.mul(window, width());
   findLengths(first);
   syncBlock();
@@ -175,41 +212,39 @@ void JointKernel::findLengths(Value first) {
   for (int64_t g = 0; g < groups; ++g)
     numbers.push_back(e.add(mine, g));
   findRows();
-  Values inits = loadKinds(e.c(0));
-  inits.append(groups, e.c(0));
   Values counted =
-      loop(e.c(0), elements, 32, inits, [&](Value begin, ValueRange carried) {
-        Values next = loadKinds(e.add(begin, 32));
-        Value element = e.add(begin, lane);
-        for (int64_t g = 0; g < groups; ++g) {
-          Value seen = decode(carried[g], element).isSeen;
-          next.push_back(e.add(carried[groups + g], ones(ballot(seen))));
-        }
-        return next;
-      });
+      loop(e.c(0), elements, 32 * kAtOnce, Values(groups, e.c(0)),
+           [&](Value begin, ValueRange carried) {
+             SmallVector<Values> kinds;
+             for (int64_t i = 0; i < kAtOnce; ++i)
+               kinds.push_back(loadKinds(e.add(begin, 32 * i)));
+             Values next(carried);
+             for (auto [i, chunk] : llvm::enumerate(kinds)) {
+               Value element = e.add(e.add(begin, int64_t(32 * i)), lane);
+               for (int64_t g = 0; g < groups; ++g)
+                 next[g] = e.add(
+                     next[g], ones(ballot(decode(chunk[g], element).isSeen)));
+             }
+             return next;
+           });
+  Values lengths;
   for (int64_t g = 0; g < groups; ++g) {
-    Value length = e.select(exists[g], counted[groups + g], e.c(-1));
+    Value length = e.select(exists[g], counted[g], e.c(-1));
     Value isOfTile = less(numbers[g], e.mul(rows, groups));
-    length = e.select(isOfTile, length, e.c(INT32_MAX));
-    LLVM::StoreOp::create(e.b, e.loc, length,
-                          sharedWord(e.add(e.mul(warp, groups), g)), 4);
+    lengths.push_back(e.select(isOfTile, length, e.c(INT32_MAX)));
   }
+  storeShared(0, lengths);
 }
 
 /// The groups' rows: the fewest elements first, equal ones as they are
 /// numbered. A lane a row.
 void JointKernel::shareOut(Value first) {
-  auto lengthOf = [&](Value place) -> Value {
-    return LLVM::LoadOp::create(e.b, e.loc, e.i32, sharedWord(place), 4);
-  };
-  Value own = lengthOf(e.smin(lane, e.c(width() - 1)));
-  Value place =
-      loop(e.c(0), e.c(width()), 1, e.c(0), [&](Value other, ValueRange ahead) {
-        Value length = lengthOf(other);
-        Value isAhead = both(equal(length, own), less(other, lane));
-        isAhead = either(less(length, own), isAhead);
-        return Values{e.add(ahead[0], number(isAhead))};
-      })[0];
+  Value own = loadShared(e.smin(lane, e.c(width() - 1))), place = e.c(0);
+  for (int64_t other = 0; other < width(); ++other) {
+    Value length = loadShared(e.c(other));
+    Value isAhead = both(equal(length, own), less(e.c(other), lane));
+    place = e.add(place, number(either(less(length, own), isAhead)));
+  }
   Value isRow = less(lane, e.c(width()));
   Value begin =
       e.mul(e.sub(tile, e.mul(e.udiv(tile, e.c(kJointWindow)), kJointWindow)),
@@ -273,32 +308,57 @@ JointKernel::Chunk JointKernel::readChunk(Value first, ValueRange kinds) {
   return chunk;
 }
 
-/// Runs over all elements; `visit` is given a chunk and each kind's rank of the
-/// lane. Returns how many there are of each kind.
-JointKernel::Counts JointKernel::countKinds(
+/// Runs over the warp's elements; `visit` is given a chunk and each kind's rank
+/// of the lane. Returns how many there are of each kind, and `before` more.
+Values JointKernel::countKinds(
+    ValueRange before,
     function_ref<void(const Chunk &, const Counts &)> visit) {
-  auto split = [&](ValueRange flat) {
-    return Counts{Values(flat.take_front(all)), Values(flat.drop_front(all))};
-  };
-  Values inits = loadKinds(e.c(0));
-  inits.append(2 * all, e.c(0));
+  Part part = partOf(elements);
+  Value begin = e.shl(part.begin, 5);
+  Values inits = loadKinds(begin);
+  llvm::append_range(inits, before);
   Values counted =
-      loop(e.c(0), elements, 32, inits, [&](Value first, ValueRange carried) {
-        Values next = loadKinds(e.add(first, 32)), ranks;
-        Chunk chunk = readChunk(first, carried.take_front(groups));
-        ValueRange before = carried.drop_front(groups);
-        for (auto [index, count] : llvm::enumerate(before)) {
-          Value isOf = equal(chunk.owners, int64_t(index) % all + 1);
-          isOf = both(isOf,
-                      int64_t(index) < all ? chunk.isWhole : no(chunk.isWhole));
-          auto [below, sum] = this->count(isOf);
-          ranks.push_back(e.add(count, below));
-          next.push_back(e.add(count, sum));
-        }
-        visit(chunk, split(ranks));
-        return next;
-      });
-  return split(ValueRange(counted).drop_front(groups));
+      loop(begin, e.shl(part.end, 5), 32, inits,
+           [&](Value first, ValueRange carried) {
+             Values next = loadKinds(e.add(first, 32)), ranks;
+             Chunk chunk = readChunk(first, carried.take_front(groups));
+             ValueRange before = carried.drop_front(groups);
+             for (auto [index, count] : llvm::enumerate(before)) {
+               Value isOf = equal(chunk.owners, int64_t(index) % all + 1);
+               isOf = both(isOf, int64_t(index) < all ? chunk.isWhole
+                                                      : no(chunk.isWhole));
+               auto [below, sum] = this->count(isOf);
+               ranks.push_back(e.add(count, below));
+               next.push_back(e.add(count, sum));
+             }
+             visit(chunk, split(ranks));
+             return next;
+           });
+  counted.erase(counted.begin(), counted.begin() + groups);
+  return counted;
+}
+
+/// How many there are of each kind in all parts, and in those ahead of the
+/// warp's own. A lane a kind.
+std::pair<Values, Values> JointKernel::addUp(ValueRange own) {
+  auto kinds = int64_t(own.size());
+  storeShared(kindsArea(), own);
+  syncBlock();
+  Value kind = e.smin(lane, e.c(kinds - 1)), sum = e.c(0), ahead = e.c(0);
+  for (int64_t other = 0; other < kWarps; ++other) {
+    Value count = loadShared(e.add(kind, kindsArea() + other * kinds));
+    sum = e.add(sum, count);
+    ahead = e.add(ahead, e.select(less(e.c(other), warp), count, e.c(0)));
+  }
+  auto spread = [&](Value value) {
+    Values words;
+    for (int64_t i = 0; i < kinds; ++i)
+      words.push_back(e.intrinsic("llvm.nvvm.shfl.sync.idx.i32", e.i32,
+                                  {e.c(-1), value, e.c(i), e.c(31)}));
+    return words;
+  };
+  Values sums = spread(sum);
+  return {sums, spread(ahead)};
 }
 
 /// All that places are made of, from how many elements of each kind there are.
@@ -320,7 +380,7 @@ void JointKernel::measure(Counts found) {
 }
 
 void JointKernel::store(Value condition, Value word, ArrayRef<Value> values) {
-  e.when(both(condition, isTile), [&] {
+  e.when(condition, [&] {
     Type type = VectorType::get(kJointWords, e.i32);
     Value all = LLVM::PoisonOp::create(e.b, e.loc, type);
     for (int64_t i = 0; i < kJointWords; ++i)
@@ -392,88 +452,142 @@ Value JointKernel::link(int64_t group, Value flags, Value place, Value first,
                          e.add(first, lowest(owned)), behind.next);
   behind.reads = e.add(behind.reads, ones(read));
   behind.whole = e.add(behind.whole, ones(whole));
-  behind.start = e.select(hasRead, e.add(first, at), behind.start);
-  behind.startIsWhole = e.select(
-      hasRead, e.land(e.lshr(whole, e.land(at, 31)), 1), behind.startIsWhole);
+  Value isWhole = e.land(e.lshr(whole, e.land(at, 31)), 1);
+  behind.start = e.select(hasRead, e.add(e.shl(e.add(first, at), 1), isWhole),
+                          behind.start);
   return e.select(reads, value, e.c(0));
 }
 
-/// Chunks of places from the last one down; the next one's elements are read
-/// ahead.
-SmallVector<JointKernel::Behind, 3> JointKernel::linkAll() {
+/// First key and flags of what is at a place, 0 behind the last one.
+std::pair<Value, Value> JointKernel::loadElement(Value place) {
+  Value inside = e.smax(e.smin(place, e.add(uses, -1)), e.c(0));
+  Value words =
+      LLVM::LoadOp::create(e.b, e.loc, VectorType::get(2, e.i32),
+                           gep(e.i32, target, e.sext(wordOf(inside))), 8);
+  auto word = [&](int64_t i) -> Value {
+    return LLVM::ExtractElementOp::create(e.b, e.loc, words, e.c(i));
+  };
+  return {word(0), e.select(less(place, uses), word(1), e.c(0))};
+}
+
+/// The first place behind the warp's part that a group has.
+Values JointKernel::findBehind(Part part) {
+  Values firsts = loop(part.begin, part.end, 1, Values(groups, e.c(kNowhere)),
+                       [&](Value chunk, ValueRange carried) {
+                         Value first = e.shl(chunk, 5);
+                         Value flags = loadElement(e.add(first, lane)).second;
+                         Values next;
+                         for (int64_t g = 0; g < groups; ++g) {
+                           Value owned = ballot(bit(flags, g));
+                           Value found = e.select(e.icmp(P::ne, owned, e.c(0)),
+                                                  e.add(first, lowest(owned)),
+                                                  e.c(kNowhere));
+                           next.push_back(e.smin(carried[g], found));
+                         }
+                         return next;
+                       });
+  storeShared(placesArea(), firsts);
+  syncBlock();
+  Values behind(groups, e.add(uses, int64_t(turns.size()) - 1));
+  for (int64_t other = 1; other < kWarps; ++other)
+    for (int64_t g = 0; g < groups; ++g) {
+      Value first = loadShared(e.c(placesArea() + other * groups + g));
+      Value isBehind = less(warp, e.c(other));
+      behind[g] = e.smin(behind[g], e.select(isBehind, first, e.c(kNowhere)));
+    }
+  return behind;
+}
+
+/// The part's chunks from the last one down; the next one's elements are read
+/// ahead. `next`: the first places behind it.
+SmallVector<JointKernel::Behind, 3> JointKernel::linkPart(Part part,
+                                                          ValueRange next) {
   auto split = [&](ValueRange flat) {
     SmallVector<Behind, 3> all;
     for (int64_t g = 0; g < groups; ++g) {
-      ValueRange x = flat.slice(5 * g, 5);
-      all.push_back({x[0], x[1], x[2], x[3], x[4]});
+      ValueRange x = flat.slice(4 * g, 4);
+      all.push_back({x[0], x[1], x[2], x[3]});
     }
     return all;
   };
-  Value chunks = e.lshr(e.add(uses, 31), 5);
   auto placeIn = [&](Value number) {
-    Value chunk = e.sub(e.add(chunks, -1), number);
+    Value chunk = e.sub(e.add(part.end, -1), number);
     return e.add(e.shl(chunk, 5), lane);
   };
-  // First key and flags of an element.
-  auto load = [&](Value place) {
-    Value inside = e.smax(e.smin(place, e.add(uses, -1)), e.c(0));
-    Value element =
-        LLVM::LoadOp::create(e.b, e.loc, VectorType::get(2, e.i32),
-                             gep(e.i32, target, e.sext(wordOf(inside))), 8);
-    Values words;
-    for (int64_t i : {0, 1})
-      words.push_back(
-          LLVM::ExtractElementOp::create(e.b, e.loc, element, e.c(i)));
-    return words;
-  };
-  Values inits = load(placeIn(e.c(0)));
-  for (int64_t g = 0; g < groups; ++g)
-    inits.append({e.add(uses, int64_t(turns.size()) - 1), e.c(0), e.c(0),
-                  e.c(0), e.c(0)});
-  Values found =
-      loop(e.c(0), chunks, 1, inits, [&](Value number, ValueRange carried) {
-        Values next = load(placeIn(e.add(number, 1)));
+  auto last = loadElement(placeIn(e.c(0)));
+  Values inits{last.first, last.second};
+  for (Value place : next)
+    inits.append({place, e.c(0), e.c(0), e.c(kNowhere)});
+  Values found = loop(
+      e.c(0), e.sub(part.end, part.begin), 1, inits,
+      [&](Value number, ValueRange carried) {
+        auto [n0, flags] = loadElement(placeIn(e.add(number, 1)));
+        Values next{n0, flags}, words{carried[0]};
         Value place = placeIn(number), first = e.sub(place, lane);
-        Value inside = less(place, uses);
-        Value flags = e.select(inside, carried[1], e.c(0));
-        Values words{carried[0]};
         for (auto [group, behind] :
              llvm::enumerate(split(carried.drop_front(2)))) {
-          words.push_back(link(int64_t(group), flags, place, first, behind));
-          next.append({behind.next, behind.reads, behind.whole, behind.start,
-                       behind.startIsWhole});
+          words.push_back(
+              link(int64_t(group), carried[1], place, first, behind));
+          next.append({behind.next, behind.reads, behind.whole, behind.start});
         }
-        store(inside, wordOf(place), words);
+        store(less(place, uses), wordOf(place), words);
         return next;
       });
   return split(ValueRange(found).drop_front(2));
 }
 
-/// Where there is nothing all read an element without keys.
+/// Of what the parts have found. A lane a group. Where there is nothing all
+/// read an element without keys.
 void JointKernel::writeHead(ArrayRef<Behind> found) {
-  Value leads = equal(lane, 0);
-  Values words{e.smax(uses, e.c(1))};
-  for (auto [number, group] : llvm::zip_equal(numbers, found))
-    words.append({group.start, e.sub(group.whole, group.startIsWhole),
-                  e.smax(group.reads, e.c(1)), e.mul(number, kGroupRows)});
-  for (size_t i = 0; i < words.size(); i += kJointWords)
-    store(leads, e.c(int64_t(i)),
-          ArrayRef(words).slice(
-              i, std::min<size_t>(kJointWords, words.size() - i)));
+  Values own;
+  for (const Behind &group : found)
+    own.append({group.reads, group.whole, group.start});
+  storeShared(foundArea(), own);
+  syncBlock();
+  Value isFirst = equal(warp, 0);
+  e.when(both(isFirst, less(lane, e.c(groups))), [&] {
+    Value reads = e.c(0), whole = e.c(0), start = e.c(kNowhere);
+    Value group = e.mul(lane, kFoundWords), row = numbers[0];
+    for (int64_t other = 0; other < kWarps; ++other) {
+      Value first = e.add(group, foundArea() + other * int64_t(own.size()));
+      reads = e.add(reads, loadShared(first));
+      whole = e.add(whole, loadShared(e.add(first, 1)));
+      start = e.smin(start, loadShared(e.add(first, 2)));
+    }
+    for (int64_t g = 1; g < groups; ++g)
+      row = e.select(equal(lane, g), numbers[g], row);
+    start = e.select(equal(start, kNowhere), e.c(0), start);
+    Values words{e.lshr(start, 1), e.sub(whole, e.land(start, 1)),
+                 e.smax(reads, e.c(1)), e.mul(row, kGroupRows)};
+    Value place = e.add(e.shl(lane, 2), 1);
+    for (auto [i, word] : llvm::enumerate(words))
+      LLVM::StoreOp::create(
+          e.b, e.loc, word,
+          gep(e.i32, target, e.sext(e.add(place, int64_t(i)))), 4);
+  });
+  Value leads = both(isFirst, equal(lane, 0));
+  e.when(leads, [&] {
+    LLVM::StoreOp::create(e.b, e.loc, e.smax(uses, e.c(1)), target, 4);
+  });
   Values none{length};
   none.append(groups, e.c(5));
   store(both(leads, isNone), e.c(jointHeadWords(groups)), none);
 }
 
 void JointKernel::emitBody() {
-  shared = allocateShared(width());
+  shared = allocateShared(sharedWords());
   findTile();
-  measure(countKinds([](const Chunk &, const Counts &) {}));
-  countKinds(
-      [&](const Chunk &chunk, const Counts &ranks) { write(chunk, ranks); });
-  // What other lanes have written is read.
+  Values zeros(2 * all, e.c(0));
+  auto [sums, ahead] =
+      addUp(countKinds(zeros, [](const Chunk &, const Counts &) {}));
+  measure(split(sums));
+  countKinds(ahead, [&](const Chunk &chunk, const Counts &ranks) {
+    write(chunk, ranks);
+  });
+  // What other warps have written is read.
   syncBlock();
-  writeHead(linkAll());
+  Part part = partOf(uses);
+  writeHead(linkPart(part, findBehind(part)));
 }
 
 std::unique_ptr<PrologueKernel>

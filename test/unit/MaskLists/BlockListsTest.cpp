@@ -199,8 +199,8 @@ void BlockLists::checkJoint(TestLaunch &launch, int64_t step, int64_t groups) {
   int64_t tiles = (launch.shape.M + queries - 1) / queries;
   int64_t pitch =
       (groups == 2 ? 12 : 16) + 4 * (2 + (launch.shape.N + step - 1) / step);
-  int64_t window = 8, planes = planesOf(launch);
-  ASSERT_EQ(grid, planes * ((tiles + window - 1) / window));
+  int64_t planes = planesOf(launch);
+  ASSERT_EQ(grid, planes * tiles);
   for (int64_t i = 0; i < planes * tiles; ++i) {
     std::vector<int64_t> numbers =
         rowsOf(launch, i / tiles, i % tiles, tiles, step, groups);
@@ -246,10 +246,25 @@ TEST_F(BlockLists, OfSeveralRows) {
                        std::to_string(keys) + " keys, tiles of " +
                        std::to_string(height));
           TestLaunch launch =
-              makeLaunch(text, 2500, keys, height, 64, seed % 2, seed);
+              makeLaunch(text, 1700, keys, height, 64, seed % 2, seed);
           checkJoint(launch, 64, groups);
           ++seed;
         }
+}
+
+/// A block's warps have several chunks of 32 elements each, the last ones fewer
+/// than the others or none.
+TEST_F(BlockLists, OfManyElements) {
+  unsigned seed = 1;
+  for (int64_t groups : {2, 3})
+    for (int64_t keys : {17000, 33000}) {
+      SCOPED_TRACE(std::to_string(groups) + " rows, " + std::to_string(keys) +
+                   " keys");
+      TestLaunch launch =
+          makeLaunch(kCausal, 700, keys, 64, 64, seed % 2, seed);
+      checkJoint(launch, 64, groups);
+      ++seed;
+    }
 }
 
 } // namespace
