@@ -37,7 +37,8 @@ def precision(path: Path, length: int, tile: int) -> dict[str, Any]:
     if "start" in arrays:  # positions of the documents
         starts = np.searchsorted(arrays["doc"], np.arange(arrays["doc"].max() + 2))
         arrays["start"] = starts.astype(np.int32)
-    query = trace_for_mask(source.trace("f32", arrays, None))
+    traced = source.trace("f32", arrays, None)
+    query = trace_for_mask(traced, length * length, sizes["E"])
     tiles = -(-length // tile)
     shape = (2, 4, tiles, tiles)
     exact, rough = (

@@ -14,6 +14,14 @@ from typing import Any
 import numpy as np
 
 from . import _checks, _tensors
+from ._block_mask_checks import (
+    block_size,
+    expect_array,
+    expect_cpu,
+    lengths_for,
+    tiles_of,
+    warn_of_one_plane,
+)
 from ._block_mask_index import run_of_tiles, selection, without_ellipsis
 from ._compose import count_of, shifted
 from ._mask_offsets import Offsets, check_offset, taken
@@ -21,8 +29,6 @@ from ._mask_runs import RunsTuple, TileRuns
 from ._tensors import type_name
 
 EMPTY, PARTIAL, FULL = 0, 1, 2
-# Of a BLOCK_SIZE: positions are 64-bit.
-_LARGEST = 1 << 62
 
 
 def expect_block_mask(value: object, name: str = "block_mask") -> None:
@@ -52,48 +58,6 @@ def _expect_mask_mod(value: object) -> None:
     if not callable(value):
         raise TypeError(f"mask_mod: must be a function or None, got {type_name(value)}")
     check_mask_mod("mask_mod", value, keywords=True)
-
-
-def _tile_extent(value: object, name: str) -> int:
-    extent = _checks.integer(value, name, 1)
-    if extent > _LARGEST:
-        raise ValueError(f"{name}: must be at most 2^62, got {extent}")
-    return extent
-
-
-def block_size(value: object) -> tuple[int, int]:
-    """Accept an int or a pair of ints (q, kv), each at least 1."""
-    if isinstance(value, str) or (hasattr(value, "type") and hasattr(value, "index")):
-        raise TypeError(
-            f"BLOCK_SIZE: must be an int or (q, kv), got {value!r}"
-            " (a device goes to device=)"
-        )
-    if isinstance(value, (tuple, list)):
-        if len(value) != 2:
-            raise ValueError(
-                f"BLOCK_SIZE: must be an int or (q, kv), got {len(value)} entries"
-            )
-        q, kv = value
-        return (
-            _tile_extent(q, "BLOCK_SIZE[0]"),
-            _tile_extent(kv, "BLOCK_SIZE[1]"),
-        )
-    size = _tile_extent(value, "BLOCK_SIZE")
-    return size, size
-
-
-def expect_cpu(device: object) -> None:
-    """Accept what means the host; a BlockMask elsewhere needs a GPU target."""
-    if device is None or str(device) == "cpu":
-        return
-    if not isinstance(device, str) and not hasattr(device, "type"):
-        raise TypeError(f"device: must be a str or None, got {type_name(device)}")
-    known = [t for t in _checks.targets() if t in ("cpu", "cuda", "hip")]
-    raise ValueError(f"device: must be one of {', '.join(known)}, got {str(device)!r}")
-
-
-def tiles_of(length: int, size: int) -> int:
-    return -(-length // size)
 
 
 class BlockMask:
@@ -126,6 +90,8 @@ class BlockMask:
     _offsets: Offsets | None
     #: Rows that slices took from the front, for messages alone.
     _rows_cut: int
+    #: Whether the classes are those of a mod that reads b, and of one that reads h.
+    _reads: tuple[bool, bool]
     #: Where and how the classes lie on a device, and what keeps them there.
     _uploaded: tuple | None
 
@@ -146,6 +112,7 @@ class BlockMask:
         extent: tuple[int, int] | None = None,
         offsets: Offsets | None = None,
         rows_cut: int = 0,
+        reads: tuple[bool, bool] = (False, False),
     ) -> BlockMask:
         """From classes; `extent` is (B, H) where runs stand for more than one."""
         self = object.__new__(cls)
@@ -164,6 +131,7 @@ class BlockMask:
         self._launch = None
         self._offsets = offsets
         self._rows_cut = rows_cut
+        self._reads = reads
         self._uploaded = None
         return self
 
@@ -173,7 +141,7 @@ class BlockMask:
     def _classes(self) -> np.ndarray:
         """Class of every tile; an array of them is made when first asked for."""
         if self._array is None:
-            _expect_array("BlockMask", self._tiles, 1)
+            expect_array("BlockMask", self._tiles, 1)
             with _checks.names_memory("BlockMask", math.prod(self._tiles)):
                 self._array = np.broadcast_to(self._runs.classes(), self._tiles)
         return self._array
@@ -197,7 +165,7 @@ class BlockMask:
 
     @seq_lengths.setter
     def seq_lengths(self, value: tuple[int, int]) -> None:
-        self._seq_lengths = _lengths_for(value, self._tiles, self._size)
+        self._seq_lengths = lengths_for(value, self._tiles, self._size)
 
     @property
     def mask_mod(self) -> Callable | None:
@@ -244,8 +212,8 @@ class BlockMask:
         if found is None:
             from ._kv_lists import lists_of
 
-            _expect_array("kv_indices", self._tiles, 4)
-            _expect_array("kv_num_blocks", self._tiles[:3], 4)
+            expect_array("kv_indices", self._tiles, 4)
+            expect_array("kv_num_blocks", self._tiles[:3], 4)
             with _checks.names_memory("kv_indices", 4 * math.prod(self._tiles)):
                 found = lists_of(self._distinct()[0], self._tiles, kind)
             self._keep(kind, *found)
@@ -258,7 +226,7 @@ class BlockMask:
 
     def block_classes(self) -> np.ndarray:
         """Class of every tile, int8 [B, H, Qb, KVb]: 0 empty, 1 partial, 2 full."""
-        _expect_array("block_classes", self._tiles, 1)
+        expect_array("block_classes", self._tiles, 1)
         with _checks.names_memory("block_classes", math.prod(self._tiles)):
             return self._classes.copy()
 
@@ -287,7 +255,7 @@ class BlockMask:
         """Live tiles as int32 [B, H, Qb, KVb]: 1 where partial or full."""
         from ._kv_lists import pieces
 
-        _expect_array("to_dense", self._tiles, 4)
+        expect_array("to_dense", self._tiles, 4)
         with _checks.names_memory("to_dense", 4 * math.prod(self._tiles)):
             dense = np.empty(self._tiles, np.int32)
             for piece in pieces(self._tiles):
@@ -357,7 +325,7 @@ class BlockMask:
             offsets = (taken(offsets[0], rows[0]), taken(offsets[1], rows[0]))
         return BlockMask._make(
             runs, self._size, lengths, mod, extent=extent, offsets=offsets,
-            rows_cut=self._rows_cut + first * self._size[0],
+            rows_cut=self._rows_cut + first * self._size[0], reads=self._reads,
         )  # fmt: skip
 
     def crop(self, q_len: int, kv_len: int) -> BlockMask:
@@ -379,7 +347,7 @@ class BlockMask:
         )
         return BlockMask._make(
             runs, self._size, (q_len, kv_len), self._mask_mod, self._bound_mod,
-            self._tiles[:2], self._offsets, self._rows_cut,
+            self._tiles[:2], self._offsets, self._rows_cut, self._reads,
         )  # fmt: skip
 
     def retile(self, size: int | tuple[int, int]) -> BlockMask:
@@ -406,7 +374,7 @@ class BlockMask:
         return BlockMask._make(
             runs.coarser(*bounds).cut(*ragged), new, self._seq_lengths,
             self._mask_mod, self._bound_mod, self._tiles[:2], self._offsets,
-            self._rows_cut,
+            self._rows_cut, self._reads,
         )  # fmt: skip
 
     def to(self, device: Any) -> BlockMask:
@@ -490,6 +458,10 @@ class BlockMask:
             raise ValueError(
                 f"block_mask: heads must be 1 or those of q ({heads}), got {H}"
             )
+        if B == 1 < batch and self._reads[0]:
+            warn_of_one_plane("b", "batch", "batches", "B", batch)
+        if H == 1 < heads and self._reads[1]:
+            warn_of_one_plane("h", "head", "heads", "H", heads)
 
     def check_offsets(
         self, q_offset: list[int] | None, kv_offset: list[int] | None
@@ -519,6 +491,7 @@ class BlockMask:
             _recipe.freeze_mask_mod(self._bound_mod),
             self._offsets,
             self._rows_cut,
+            self._reads,
         )
 
     # ---- Pictures ---------------------------------------------------------------
@@ -563,30 +536,3 @@ def _own(values: Any, name: str) -> np.ndarray:
     given = _tensors.read(values, name, _tensors.TILES).numpy()
     with _checks.names_memory(name, 4 * given.size):
         return given.astype(np.int32)
-
-
-def _expect_array(name: str, shape: tuple[int, ...], itemsize: int) -> None:
-    """Refuse an array that there can be none of."""
-    _checks.fits(name, math.prod(shape), itemsize)
-    # One without elements may still have extents that are none of an array.
-    if itemsize * math.prod(max(extent, 1) for extent in shape) > _LARGEST:
-        raise ValueError(f"{name}: must be an array of at most 2^62 bytes, got {shape}")
-
-
-def _lengths_for(
-    value: object, shape: tuple[int, ...], size: tuple[int, int]
-) -> tuple[int, int]:
-    """Check (Q_LEN, KV_LEN) against the number of tiles."""
-    if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise TypeError(f"seq_lengths: must be (Q_LEN, KV_LEN), got {value!r}")
-    result = tuple(
-        _checks.integer(entry, f"seq_lengths[{i}]", 0) for i, entry in enumerate(value)
-    )
-    for i, what in enumerate(("rows", "columns")):
-        have, need = shape[2 + i], tiles_of(result[i], size[i])
-        if have != need:
-            raise ValueError(
-                f"seq_lengths[{i}]: must give as many tiles as there are {what}"
-                f" ({have} of {size[i]}), got {result[i]}"
-            )
-    return result  # type: ignore[return-value]

@@ -9,13 +9,8 @@ from typing import Any
 import numpy as np
 
 from . import _checks, _compiler, _tensors
-from ._block_mask import (
-    BlockMask,
-    block_size,
-    expect_cpu,
-    refuse_block_mask,
-    tiles_of,
-)
+from ._block_mask import BlockMask, refuse_block_mask
+from ._block_mask_checks import block_size, expect_cpu, tiles_of
 from ._inputs import capture_error, capture_tuples, without_empty
 from ._lib import native
 from ._mask_offsets import pairs
@@ -77,7 +72,8 @@ def create_block_mask(
     mask_mod : callable
         ``mask_mod(b, h, q_idx, kv_idx)``, True = attend.
     B, H : int or None
-        Batches and query heads; None = 1.
+        Batches and query heads; None = 1. One stands for all of a call's, of
+        which a call warns where the mask_mod reads b or h.
     Q_LEN, KV_LEN : int
         Lengths, 0 or more; positions beyond them count as masked.
     BLOCK_SIZE : int or (int, int)
@@ -133,8 +129,9 @@ def create_block_mask(
             shape = (batch if traced.by_batch else 1, *shape[1:])
             runs = _runs_of_shifts(traced, shape, lengths, shifts, size, exact)
     return BlockMask._make(
-        runs, size, lengths, mask_mod, bound, (batch, heads), offsets
-    )
+        runs, size, lengths, mask_mod, bound, (batch, heads), offsets,
+        reads=(traced.by_batch, traced.by_head),
+    )  # fmt: skip
 
 
 def _runs_of_shifts(

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from . import _checks, _picture
-from ._block_mask import BlockMask, tiles_of
+from ._block_mask import BlockMask
+from ._block_mask_checks import tiles_of
 from ._create_mask import find_runs, trace_for_mask
 from ._lib import native
 from ._words import PairCost

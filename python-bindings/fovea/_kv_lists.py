@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from . import _checks, _tensors
-from ._block_mask import FULL, PARTIAL, _lengths_for
+from ._block_mask import FULL, PARTIAL
+from ._block_mask_checks import lengths_for
 from ._tensors import type_name
 
 _LISTS = (
@@ -143,7 +144,7 @@ def classes_from_lists(
             raise TypeError(f"seq_lengths: must be (Q_LEN, KV_LEN), got {given}")
         kv_len = _checks.integer(seq_lengths[1], "seq_lengths[1]", 0)
         tiles = -(-kv_len // size[1])
-        lengths = _lengths_for(seq_lengths, (*num.shape, tiles), size)
+        lengths = lengths_for(seq_lengths, (*num.shape, tiles), size)
         width = tiles
     shape = (*num.shape, width)
     _checks.fits("kv_indices", math.prod(shape))

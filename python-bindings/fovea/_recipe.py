@@ -99,13 +99,14 @@ def rebuild_block_mask(
     mask_mod: tuple[str, list[np.ndarray]] | None,
     offsets: Offsets | None,
     rows_cut: int = 0,
+    reads: tuple[bool, bool] = (False, False),
 ) -> _block_mask.BlockMask:
     """What a pickle of a BlockMask calls."""
     mod = _thaw_mask_mod(mask_mod)
     tiles = TileRuns(*runs, {})
     return _block_mask.BlockMask._make(
         tiles, size, seq_lengths, mod, extent=extent, offsets=offsets,
-        rows_cut=rows_cut,
+        rows_cut=rows_cut, reads=reads,
     )  # fmt: skip
 
 

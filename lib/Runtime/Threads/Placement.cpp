@@ -8,8 +8,9 @@ using namespace fovea;
 int fovea::currentProcessor() { return sched_getcpu(); }
 
 /// Lets the thread run where it could before. The system may lack memory for a
-/// moment; where it refuses the set (EINVAL), all of these processors were taken
-/// from the process meanwhile, and it has said itself where the thread runs.
+/// moment; where it refuses the set (EINVAL), all of these processors were
+/// taken from the process meanwhile, and it has said itself where the thread
+/// runs.
 static void restore(SetAffinity setAffinity, size_t size,
                     const cpu_set_t *set) {
   for (int attempts = 0; attempts < 100; ++attempts) {

@@ -1,6 +1,7 @@
 """How bad block masks are refused: type and whole text of every error."""
 
 import os
+import pickle
 
 import numpy as np
 import pytest
@@ -482,3 +483,68 @@ def test_from_kv_blocks_takes_the_good_one():
         assert BlockMask.from_kv_blocks(NUM, INDICES, mask_mod=mod).mask_mod is mod
     assert mask.seq_lengths == (256, 384)
     assert mask.counts() == (0, 6, 6)
+
+
+def test_an_empty_capture_is_refused_where_it_would_be_read():
+    """lengths may be 0"""
+    empty = np.zeros(0, np.int32)
+
+    def document(b, h, q_idx, kv_idx):
+        return empty[q_idx] == empty[kv_idx]
+
+    for lengths in ((0, 0), (0, 12), (12, 0)):
+        assert fovea.create_block_mask(document, 1, 1, *lengths).counts() == (0, 0, 0)
+        dense = fovea.create_mask(document, None, None, *lengths)
+        assert dense.shape == (1, 1, *lengths)
+    for function in (fovea.create_block_mask, fovea.create_mask):
+        with pytest.raises(ValueError) as caught:
+            function(document, 1, 1, 12, 12)
+        assert str(caught.value) == (
+            "empty: a capture must have at least one element, got shape (0,)"
+        )
+
+
+def test_tiles_of_one_plane_that_the_mod_tells_apart_are_warned_of():
+    """H counts query heads; full tiles are visible whole"""
+    width = np.array([8, 64])
+    q, k, v = inputs(B=2, Hq=2, Hk=2, M=64, N=64)
+
+    def window(b, h, q_idx, kv_idx):
+        return abs(q_idx - kv_idx) < width[h]
+
+    def first(b, h, q_idx, kv_idx):
+        return kv_idx < width[b]
+
+    for mod, made, wanted in (
+        (window, (None, None), "one head, its tiles decide for all 2 heads"),
+        (window, (2, 1), "one head, its tiles decide for all 2 heads"),
+        (first, (None, 2), "one batch, its tiles decide for all 2 batches"),
+    ):
+        name, size = ("h", "H") if mod is window else ("b", "B")
+        mask = fovea.create_block_mask(mod, *made, 64, 64, 16)
+        kernel = fovea.compile(mask_mod=mod, D=q.shape[-1], block_mask=True)
+        for same in (
+            mask,
+            mask[:, :],
+            mask.retile(32),
+            mask.crop(64, 64),
+            pickle.loads(pickle.dumps(mask)),
+        ):
+            for call in (
+                lambda same=same: fovea.attention(q, k, v, block_mask=same),
+                lambda same=same, kernel=kernel: kernel(q, k, v, block_mask=same),
+            ):
+                with pytest.warns(UserWarning) as caught:
+                    call()
+                assert [str(w.message) for w in caught] == [
+                    f"block_mask: made for {wanted}, but its mask_mod reads {name}"
+                    f" (create_block_mask with {size}=2 asks it for each)"
+                ]
+                assert caught[0].filename == __file__
+        # As many as there are, one for all that the mod tells not apart, the
+        # lists of someone who knows: nothing to say.
+        whole = fovea.create_block_mask(mod, 2, 2, 64, 64, 16)
+        fovea.attention(q, k, v, block_mask=whole)
+        lists = mask.as_tuple()
+        fovea.attention(q, k, v, block_mask=fovea.BlockMask.from_kv_blocks(*lists))
+    fovea.attention(q, k, v, block_mask=fovea.create_block_mask(causal, 1, 1, 64, 64))

@@ -589,22 +589,3 @@ def test_tiles_beyond_the_lengths(size):
     np.testing.assert_array_equal(out, fovea.attention(q, k, v, block_mask=exact))
     plain = fovea.attention(q, k, v, None, causal)
     np.testing.assert_allclose(out, plain, rtol=0, atol=1e-6)
-
-
-def test_an_empty_capture_is_refused_where_it_would_be_read():
-    """lengths may be 0"""
-    empty = np.zeros(0, np.int32)
-
-    def document(b, h, q_idx, kv_idx):
-        return empty[q_idx] == empty[kv_idx]
-
-    for lengths in ((0, 0), (0, 12), (12, 0)):
-        assert fovea.create_block_mask(document, 1, 1, *lengths).counts() == (0, 0, 0)
-        dense = fovea.create_mask(document, None, None, *lengths)
-        assert dense.shape == (1, 1, *lengths)
-    for function in (fovea.create_block_mask, fovea.create_mask):
-        with pytest.raises(ValueError) as caught:
-            function(document, 1, 1, 12, 12)
-        assert str(caught.value) == (
-            "empty: a capture must have at least one element, got shape (0,)"
-        )
