@@ -202,6 +202,7 @@ llvm::Error runItems(const LaunchView &view, KernelArguments &arguments,
   int64_t count = list.empty() ? pass.items : static_cast<int64_t>(list.size());
   ParallelOptions options = chooseOptions(view, pass, pass.items);
   int64_t others = ThreadPool::numThreads() - 1;
+  bool hasRuns = arguments.get().tile_runs != nullptr;
   auto body = [&](int64_t first, int64_t last, unsigned worker) {
     void *memory = scratch.get(worker);
     if (!memory)
@@ -213,9 +214,12 @@ llvm::Error runItems(const LaunchView &view, KernelArguments &arguments,
     for (int64_t i = first; i < last; ++i) {
       int64_t item = itemAt(i);
       // The threads take turns, more or less.
-      int64_t next =
-          itemAt(i + 1 < last ? i + 1 : last + others * (last - first));
-      if (pass.code.run(&arguments.get(), item, item + 1, next, memory) != 0 &&
+      int64_t next = i + 1 < last ? i + 1 : last + others * (last - first);
+      while (next < count &&
+             !hasRows(view, pass.code, hasRuns, pass.items, itemAt(next)))
+        ++next;
+      if (pass.code.run(&arguments.get(), item, item + 1, itemAt(next),
+                        memory) != 0 &&
           nonFinite) {
         std::lock_guard<std::mutex> lock(mutex);
         nonFinite->push_back(item);

@@ -1,6 +1,5 @@
 //===- ItemOrder.cpp - Sparse calls, the dearest items first --------------===//
 #include "ItemOrder.h"
-#include "fovea/Runtime/Driver.h"
 #include "fovea/Runtime/ThreadPool.h"
 
 #include "llvm/ADT/bit.h"
@@ -80,4 +79,20 @@ double fovea::orderItems(const LaunchView &view, const TileRuns &runs,
   double rows = static_cast<double>(std::min(itemRows, view.blockQ));
   return estimateWork(view) / std::max(pairs, 1.0) * total / 4 * rows *
          static_cast<double>(view.blockKV);
+}
+
+bool fovea::hasRows(const LaunchView &view, const KernelCode &code,
+                    bool hasRuns, int64_t items, int64_t item) {
+  int64_t tiles = items / (view.batch * view.queryHeads);
+  if (code.itemRows < 1 || tiles < 1)
+    return true;
+  int64_t plane = item / tiles, tile = item % tiles;
+  if (!hasRuns && !code.scansKeys) // these run backwards
+    tile = tiles - 1 - tile;
+  int64_t row = tile * code.itemRows;
+  if (hasRuns) {
+    int64_t perTile = (view.blockQ + code.itemRows - 1) / code.itemRows;
+    row = tile / perTile * view.blockQ + tile % perTile * code.itemRows;
+  }
+  return row < view.qLengths[static_cast<size_t>(plane / view.queryHeads)];
 }

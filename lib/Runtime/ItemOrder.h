@@ -2,7 +2,7 @@
 #ifndef FOVEA_LIB_RUNTIME_ITEMORDER_H
 #define FOVEA_LIB_RUNTIME_ITEMORDER_H
 
-#include "fovea/Runtime/Launch.h"
+#include "fovea/Runtime/Driver.h"
 
 #include <vector>
 
@@ -13,6 +13,11 @@ namespace fovea {
 /// ones, and returns the multiply-adds of the call.
 double orderItems(const LaunchView &view, const TileRuns &runs,
                   int64_t itemRows, int64_t items, std::vector<int64_t> &order);
+
+/// Whether an item has rows within its sequence: those of the tile that follows
+/// them are none but where a sequence is shorter than others.
+bool hasRows(const LaunchView &view, const KernelCode &code, bool hasRuns,
+             int64_t items, int64_t item);
 
 } // namespace fovea
 

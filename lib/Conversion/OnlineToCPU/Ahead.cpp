@@ -130,7 +130,7 @@ LogicalResult KernelEmitter::aimAhead(Value item, Value next,
       aimItem(segments && !segments.getBegins().empty()
                   ? s->scalar(segments.getBegins()[0])
                   : e.c(0),
-              e.c(spec.schedule.getM()));
+              e.c(blockKeys()));
     s->pop();
     return status;
   }

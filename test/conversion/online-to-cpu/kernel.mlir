@@ -12,6 +12,11 @@
 // Scores: one load of the packed queries and 16 broadcasts, 16 accumulators.
 // CHECK-LABEL: llvm.func @dense_run(
 // CHECK-SAME: !llvm.ptr, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: !llvm.ptr) -> i64
+// The next item's queries and its first block of keys and values, in lines or,
+// with gaps, in rows.
+// CHECK: scf.for %{{.*}} = %arg1 to %arg2
+// CHECK: arith.select %{{.*}}, %c768_i64{{[_0-9]*}}, %c192_i64{{[_0-9]*}} : i64
+// CHECK-COUNT-2: arith.select %{{.*}}, %c1024_i64{{[_0-9]*}}, %c256_i64{{[_0-9]*}} : i64
 // CHECK: %{{.*}}:8 = scf.for %{{.*}} = %{{.*}} to %c64_i64{{.*}} iter_args(
 // CHECK: "llvm.intr.prefetch"(%{{.*}}) <{cache = 1 : i32, hint = 2 : i32, rw = 0 : i32}>
 // CHECK-COUNT-8: llvm.intr.fma(
