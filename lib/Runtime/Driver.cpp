@@ -102,14 +102,14 @@ double fovea::estimateWork(const LaunchView &view) {
 }
 
 namespace {
-/// Scratch of the workers, taken as they turn up.
+/// Scratch of the workers, taken as they turn up. Most calls of a few
+/// microseconds have none but the caller.
 class WorkerScratch {
 public:
   explicit WorkerScratch(int64_t bytes)
-      : bytes(static_cast<size_t>(std::max<int64_t>(bytes, 0))),
-        slots(ThreadPool::numWorkers()) {}
+      : bytes(static_cast<size_t>(std::max<int64_t>(bytes, 0))) {}
   void *get(unsigned worker) {
-    std::optional<Scratch> &slot = slots[worker];
+    std::optional<Scratch> &slot = worker == 0 ? caller : other(worker);
     if (!slot)
       slot.emplace(bytes);
     if (!slot->get())
@@ -119,8 +119,17 @@ public:
   std::atomic<bool> failed{false};
 
 private:
+  std::optional<Scratch> &other(unsigned worker) {
+    std::call_once(made, [&] {
+      others = std::vector<std::optional<Scratch>>(ThreadPool::numWorkers());
+    });
+    return others[worker];
+  }
+
   size_t bytes;
-  std::vector<std::optional<Scratch>> slots;
+  std::optional<Scratch> caller;
+  std::once_flag made;
+  std::vector<std::optional<Scratch>> others;
 };
 
 struct Pass {

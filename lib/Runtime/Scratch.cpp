@@ -4,7 +4,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <mutex>
-#include <unistd.h>
+#include <pthread.h>
 #include <vector>
 
 using namespace fovea;
@@ -22,20 +22,24 @@ struct Store {
   std::mutex mutex;
   std::vector<Block> blocks;
   size_t total = 0;
-  pid_t process = getpid();
 };
+
+std::atomic<Store *> current{nullptr};
 
 /// A forked child begins with an empty store: the lock of the parent's may be
 /// held by a thread that it does not have.
 Store &store() {
-  static std::atomic<Store *> current{nullptr};
-  Store *found = current.load(std::memory_order_acquire);
-  while (!found || found->process != getpid()) {
-    auto *made = new Store;
-    if (current.compare_exchange_strong(found, made))
-      return *made;
-    delete made;
-  }
+  if (Store *found = current.load(std::memory_order_acquire))
+    return *found;
+  static const int watched = pthread_atfork(nullptr, nullptr, [] {
+    current.store(nullptr, std::memory_order_release);
+  });
+  (void)watched;
+  Store *found = nullptr;
+  auto *made = new Store;
+  if (current.compare_exchange_strong(found, made))
+    return *made;
+  delete made;
   return *found;
 }
 } // namespace

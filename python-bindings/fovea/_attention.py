@@ -14,7 +14,6 @@ from ._block_mask import BlockMask, expect_block_mask, refuse_block_mask
 from ._compiler import Compiled, Source
 from ._inputs import (
     Inputs,
-    are_default,
     capture_error,
     read_captures,
     read_inputs,
@@ -204,19 +203,16 @@ def attention(
     IndexError
         For a constant index that a captured array does not have.
     """
+    usual = block_mask is None and target is None and schedule is None
+    if usual:
+        found = _repeat.repeat(
+            q, k, v, score_mod, mask_mod, scale, normalizer, return_lse, captures,
+            q_offset, kv_offset, q_lengths, kv_lengths,
+        )  # fmt: skip
+        if found is not None:
+            return found
     if running_mods:
         refuse_in_mod("fovea.attention")
-    plain = (
-        block_mask is None
-        and return_lse is False
-        and target is None
-        and schedule is None
-        and are_default(q_offset, kv_offset, q_lengths, kv_lengths)
-    )
-    if plain and type(q) is _repeat.tensor_type and not _repeat.is_observed():
-        out = _repeat.attempt(q, k, v, score_mod, mask_mod, scale, normalizer, captures)
-        if out is not None:
-            return out
     inputs = read_inputs(q, k, v)
     g = inputs.geometry
     if scale is not None:
@@ -247,10 +243,9 @@ def attention(
     out = _launch(
         compiled, inputs, traced, arrays, scale, block_mask, positions, return_lse
     )
-    if plain and _repeat.remember(compiled, traced, inputs, out):
-        bare = score_mod is None and mask_mod is None and captures is None
-        name = normalizer if bare and isinstance(normalizer, str) else None
-        _repeat.share(compiled, traced, inputs, name)
+    if usual and _repeat.remember(compiled, traced, inputs, out, return_lse):
+        mods = score_mod, mask_mod, normalizer
+        _repeat.share(compiled, traced, inputs, mods, captures, return_lse)
     return out
 
 
@@ -317,8 +312,8 @@ class Kernel:
         "D",
         "E",
         "__weakref__",
+        "_calls",
         "_dtype",
-        "_last",
         "_schedule",
         "_source",
         "_state",
@@ -335,8 +330,8 @@ class Kernel:
     _dtype: str
     _schedule: str | None
     _source: Source
-    # The sizes of the last call, for explain().
-    _last: _checks.Geometry | None
+    # Calls like the last one, and what its sizes were.
+    _calls: Any
     _want_lse: bool
     _want_mask: bool
     # The last trace and its kernel, in one object: threads see both or neither.
@@ -355,7 +350,7 @@ class Kernel:
         self._source, self._dtype, self.D, self.E = source, dtype, D, E
         self.scale, self._want_mask, self._want_lse = scale, want_mask, want_lse
         self.target, self._schedule = target, schedule
-        self._last = None
+        self._calls = _repeat.follower()
         traced = source.first(dtype)
         if want_lse:
             _expect_lse(traced, want_lse)
@@ -376,8 +371,9 @@ class Kernel:
     ) -> tuple[Any, Compiled]:
         """Trace again (a comparison, where nothing changed)."""
         before, compiled, compiled_for = self._state
-        if captures is None and block_mask is None:
-            same = self._source.again(before)
+        roots = None if block_mask is not None else self._source.roots(captures)
+        if roots is not None and not roots[3]:
+            same = before.again(roots)
             if same is not None:
                 return same, compiled
         traced = self._source.trace(self._dtype, captures, block_mask)
@@ -401,25 +397,14 @@ class Kernel:
         kv_lengths: Any = None,
     ) -> Any:
         """Run; see `attention` for the parameters and the result."""
+        if block_mask is None:
+            found = self._calls.repeat(
+                q, k, v, captures, q_offset, kv_offset, q_lengths, kv_lengths
+            )
+            if found is not None:
+                return found
         if running_mods:
             refuse_in_mod("a fovea.Kernel")
-        plain = (
-            block_mask is None
-            and captures is None
-            and not self._want_lse
-            and not self._want_mask
-            and are_default(q_offset, kv_offset, q_lengths, kv_lengths)
-        )
-        if plain and type(q) is _repeat.tensor_type and not _repeat.is_observed():
-            before, compiled, _ = self._state
-            same = self._source.again(before)
-            if same is not None:
-                try:
-                    out = compiled.native.repeat((q, k, v), same.arrays, self.scale)
-                except IndexError as error:
-                    raise capture_error(error, same) from None
-                if out is not None:
-                    return out
         inputs = read_inputs(q, k, v)
         g = inputs.geometry
         if g.dtype != self._dtype or g.D != self.D or g.E != self.E:
@@ -440,7 +425,7 @@ class Kernel:
         positions = read_positions(g, q_offset, kv_offset, q_lengths, kv_lengths)
         if block_mask is not None:
             block_mask.check_offsets(*positions[:2])
-        self._last = g
+        self._calls.geometry = g
         traced, compiled = self._current(captures, block_mask, schedule)
         keep: list = []
         arrays = read_captures(traced, g, keep)
@@ -448,8 +433,14 @@ class Kernel:
             compiled, inputs, traced, arrays, self.scale, block_mask, positions,
             self._want_lse,
         )  # fmt: skip
-        if plain:
-            _repeat.remember(compiled, traced, inputs, out)
+        roots = None if block_mask is not None else self._source.roots(captures)
+        if roots is not None and _repeat.remember(
+            compiled, traced, inputs, out, self._want_lse
+        ):
+            self._calls.follow(
+                compiled.native, traced.core.plan, roots, captures is not None,
+                self.scale,
+            )  # fmt: skip
         return out
 
     def _refuse(self, g: _checks.Geometry) -> None:

@@ -34,7 +34,7 @@ class Source(Protocol):
         self, dtype: str, captures: Mapping[str, Any] | None, block_mask: Any
     ) -> Any: ...
 
-    def again(self, before: Any) -> Any: ...
+    def roots(self, captures: Mapping[str, Any] | None) -> tuple | None: ...
 
     def first(self, dtype: str) -> Any: ...
 
@@ -108,11 +108,12 @@ class ModSource:
             score_mod, mask_mod = masked_score(score_mod, mask_mod), None
         return trace_variant(score_mod, mask_mod, self.normalizer, captures, dtype)
 
-    def again(self, before: Any) -> Any:
-        """The variant with today's arrays, where it is still the one before."""
-        if self.captures:
+    def roots(self, captures: Mapping[str, Any] | None) -> tuple | None:
+        """What a trace with a call's captures starts from; None of two mappings."""
+        if self.captures and captures is not None:
             return None
-        return before.again((self.score_mod, self.mask_mod, self.normalizer, {}))
+        given = self.captures if captures is None else captures
+        return self.score_mod, self.mask_mod, self.normalizer, given or {}
 
     def first(self, dtype: str) -> Any:
         """What to compile ahead of the first call."""

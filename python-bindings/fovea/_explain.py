@@ -88,7 +88,7 @@ def _shape(
     kernel: Kernel, traced: Any, arrays: Mapping[str, Any], given: dict[str, int]
 ) -> tuple[dict[str, int], str]:
     """All sizes, and where they are from; no M where they are not known."""
-    last = kernel._last
+    last = kernel._calls.geometry
     if given:
         sizes, where = dict(given), "as given"
     elif last is not None:

@@ -32,6 +32,13 @@ class Inputs:
         #: The page table where k and v are pools of pages.
         self.table: TensorTuple | None = table
 
+    @property
+    def arrays(self) -> tuple:
+        """q, k and v as they were given."""
+        if self.like is None:
+            return self.keep
+        return tuple(tensor.obj for tensor in self.keep)
+
 
 def _remember(memo: dict, key: tuple, value: Any) -> None:
     if len(memo) >= _LIMIT:

@@ -46,21 +46,63 @@ class Kernel:
         inputs: Sequence[Any],  # q, k, v
         captures: Sequence[Any],
         scale: float,
-        make: Callable[[], Any] | None,
+        make: Callable[[], Any] | None,  # the result, or the pair with lse
+        geometry: Any,
+        positions: Callable[..., tuple],  # what `launch` takes, from the caller's
     ) -> None:
-        """A call that was checked and went well; see `repeat`."""
-
-    def repeat(
-        self, inputs: Sequence[Any], captures: Sequence[Any], scale: float | None
-    ) -> Any:
-        """The result of a call like one remembered, None where there is none."""
+        """A call that was checked and went well; the next one like it is quick."""
 
     def ir(self, level: str) -> str: ...
     def info(self) -> str:
         """JSON of fovea_kernel_info."""
     def object(self) -> bytes: ...
 
-def set_tensor_type(type: type, empty_like: Callable[[Any], Any]) -> bool:
+class Plan:
+    """Steps of `fovea.dsl.recheck`, compared in the compiled module."""
+
+    def __init__(self, steps: tuple, slots: tuple[int, ...]) -> None: ...
+    def arrays(self, roots: tuple) -> list | None:
+        """The objects of the slots, None where something differs."""
+
+class Variants:
+    """The variants that `fovea.attention` was called with."""
+
+    def __init__(self, running: dict) -> None: ...
+    def add(
+        self,
+        score_mod: Any,
+        mask_mod: Any,
+        normalizer: Any,
+        captures: Mapping[str, Any] | None,
+        q: Any,
+        want_lse: bool,
+        kernel: Kernel,
+        plan: Plan,
+    ) -> None: ...
+    def repeat(self, *arguments: Any) -> Any:
+        """The result of a call like one remembered, None where there is none."""
+
+    def forget(self) -> None: ...
+
+class Follower:
+    """The variant of a `fovea.Kernel` as it was at its last call."""
+
+    geometry: Any
+    def __init__(self, running: dict) -> None: ...
+    def follow(
+        self,
+        kernel: Kernel,
+        plan: Plan,
+        roots: tuple,
+        gives_captures: bool,
+        scale: float | None,
+    ) -> None: ...
+    def repeat(self, *arguments: Any) -> Any:
+        """The result of a call like one remembered, None where there is none."""
+
+def set_tensor_type(
+    type: type, empty_like: Callable[[Any], Any], observer: Callable[[], bool]
+) -> bool:
     """Whose calls are remembered; false without DLPack's C exchange API."""
 
 def address(array: numpy.ndarray) -> int:

@@ -14,6 +14,8 @@ class Core:
     """What caches key by: one object for one Program."""
 
     __slots__ = ("__weakref__",)
+    #: There are no mods to compare.
+    plan = None
 
 
 class TracedProgram:
@@ -170,8 +172,8 @@ class ProgramSource:
             kinds.append(kind)
         return self._variant(kinds, arrays)
 
-    def again(self, before: TracedProgram) -> None:
-        """Nothing is quicker here than `trace`."""
+    def roots(self, captures: Mapping[str, Any] | None) -> None:
+        """There are no mods that a trace would start from."""
         return None
 
     def first(self, dtype: str) -> TracedProgram:

@@ -1,139 +1,155 @@
-"""Calls like earlier ones, on torch's tensors.
+"""Calls like earlier ones, on NumPy's arrays and torch's tensors.
 
 A call that went well is remembered by the compiled module: dtypes, shapes, strides
-and devices of q, k, v and the captures. The next one like it is read, given its
-result and launched without a look at anything but these and the mods. Needs
-DLPack's C exchange API, which torch publishes from 2.10 on.
+and devices of q, k, v and the captures, beside the plan by which its mods are
+compared. The next one like it is compared, read, given its result and launched
+without Python's help. torch's tensors need DLPack's C exchange API, which torch
+publishes from 2.10 on.
 """
 
 from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import _checks, _compiler, _tensors, _torch
+import numpy as np
+
+from . import _outputs, _torch
 from ._compiler import Compiled
-from ._inputs import Inputs
+from ._inputs import Inputs, read_positions
+from ._lib import native
+from ._tensors import SCORE
+from .dsl.diagnose import running_mods
 
-__all__ = ["attempt", "clear", "is_observed", "remember", "share", "tensor_type"]
-
-#: torch.Tensor once a call is remembered: others are not even looked up.
-tensor_type: type | None = None
-#: Whether torch traces or derives calls now, which those that repeat cannot bear.
-is_observed: Callable[[], bool] = bool
-_usable: bool | None = None
-_kernels: dict[tuple[Any, str], tuple[Any, ...]] = {}
-#: Of calls without mods, by the normaliser's name and torch's dtype.
-_plain: dict[tuple[str, Any], tuple[Any, ...]] = {}
-_LIMIT = 512
-_PER_KEY = 4
+__all__ = ["clear", "follower", "remember", "repeat", "share"]
 
 
-def attempt(
-    q: Any,
-    k: Any,
-    v: Any,
-    score_mod: Any,
-    mask_mod: Any,
-    scale: Any,
-    normalizer: Any,
-    captures: Any,
-) -> Any:
-    """The result of a call of `fovea.attention`, None where it is a new one.
-
-    The mods and their arrays are compared as at each call.
-    """
-    if scale is not None:
-        scale = _checks.scale(scale, _tensors.torch_dtype(q.dtype) or "f32")
-    arrays: Any = ()
-    if (
-        score_mod is None
-        and mask_mod is None
-        and captures is None
-        and type(normalizer) is str
-    ):
-        natives = _plain.get((normalizer, q.dtype), ())
-    else:
-        short = _tensors.torch_dtype(q.dtype)
-        if short is None:
-            return None
-        source = _compiler.ModSource(score_mod, mask_mod, normalizer, captures)
-        traced = source.trace(short, None, None)
-        natives = _kernels.get((traced.core, short), ())
-        arrays = traced.arrays
-    for native in natives:
-        result = native.repeat((q, k, v), arrays, scale)
-        if result is not None:
-            return result
+def _nothing_known(*arguments: Any) -> None:
     return None
 
 
-def _is_usable(torch: Any) -> bool:
-    global is_observed, tensor_type, _usable
-    if _usable is None:
-        from ._lib import native
-
-        _usable = native().set_tensor_type(torch.Tensor, torch.empty_like)
-        is_observed = _torch.observer(torch)
-        tensor_type = torch.Tensor if _usable else None
-    return _usable
+#: The result of a call of `fovea.attention`, None where it is a new one: by q, k, v,
+#: score_mod, mask_mod, scale, normalizer, return_lse, captures, offsets, lengths.
+repeat: Callable[..., Any] = _nothing_known
+_variants: Any = None
+_is_torch_usable: bool | None = None
 
 
-def _add(known: dict, key: tuple, native: Any) -> None:
-    others = known.get(key, ())
-    if native not in others:
-        if len(known) >= _LIMIT:
-            known.clear()
-        known[key] = (native, *others[: _PER_KEY - 1])
+def follower() -> Any:
+    """What repeats the calls of one `fovea.Kernel`."""
+    return native().Follower(running_mods)
 
 
-def remember(compiled: Compiled, traced: Any, inputs: Inputs, out: Any) -> bool:
-    """Remember a call without offsets, lengths, block mask and lse.
+def _can_use(torch: Any) -> bool:
+    global _is_torch_usable
+    if _is_torch_usable is None:
+        _is_torch_usable = native().set_tensor_type(
+            torch.Tensor, torch.empty_like, _torch.observer(torch)
+        )
+    return _is_torch_usable
+
+
+def _pair(make: Callable[[], Any], make_lse: Callable[[], Any]) -> tuple:
+    return make(), make_lse()
+
+
+def _numpy_maker(inputs: Inputs, return_lse: bool) -> Callable[[], Any]:
+    """What allocates the results of such a call."""
+    g, dtype = inputs.geometry, inputs.arrays[0].dtype
+    if g.out_plain:
+        make = functools.partial(np.empty, g.out_shape, dtype)
+    else:
+        make = functools.partial(_outputs.numpy_empty, g.out_shape, g.out_order, dtype)
+    if not return_lse:
+        return make
+    score = np.float64 if SCORE[g.dtype] == "f64" else np.float32
+    return functools.partial(
+        _pair, make, functools.partial(np.empty, g.lse_shape, score)
+    )
+
+
+def _torch_maker(torch: Any, q: Any, results: Any) -> Callable[[], Any] | None:
+    """The same; None where the result is as q is."""
+
+    def like(result: Any) -> Callable[[], Any]:
+        return functools.partial(
+            torch.empty_strided,
+            tuple(result.shape),
+            result.stride(),
+            dtype=result.dtype,
+            device=result.device,
+        )
+
+    if type(results) is tuple:
+        out, lse = results
+        return functools.partial(_pair, like(out), like(lse))
+    if results.shape == q.shape and results.stride() == q.stride():
+        return None
+    return like(results)
+
+
+def remember(
+    compiled: Compiled, traced: Any, inputs: Inputs, results: Any, return_lse: bool
+) -> bool:
+    """Remember a call without a block mask.
 
     Returns
     -------
     bool
-        Whether it could be: torch's tensors, and something to compute.
+        Whether it could be: arrays or tensors that the compiled module reads, and
+        something to compute.
     """
     g = inputs.geometry
-    like = inputs.like
-    if like is None or like.library != "torch" or g.empty or not g.E:
+    if inputs.table is not None or g.empty or not g.E or traced.core.plan is None:
         return False
-    torch = sys.modules["torch"]
-    if not _is_usable(torch):
+    arrays = inputs.arrays
+    make: Callable[[], Any] | None
+    if g.library == "numpy":
+        make = _numpy_maker(inputs, return_lse)
+    elif g.library == "torch" and _can_use(sys.modules["torch"]):
+        make = _torch_maker(sys.modules["torch"], arrays[0], results)
+    else:
         return False
-    make = None
-    if out.shape != like.obj.shape or out.stride() != like.obj.stride():
-        make = functools.partial(
-            torch.empty_strided,
-            tuple(out.shape),
-            out.stride(),
-            dtype=out.dtype,
-            device=out.device,
-        )
-    objects = tuple(tensor.obj for tensor in inputs.keep)
-    scale = compiled.default_scale(g)
-    compiled.native.remember(objects, traced.arrays, scale, make)
+    compiled.native.remember(
+        arrays,
+        traced.arrays,
+        compiled.default_scale(g),
+        make,
+        g,
+        functools.partial(read_positions, g),
+    )
     return True
 
 
-def share(compiled: Compiled, traced: Any, inputs: Inputs, plain: str | None) -> None:
+def share(
+    compiled: Compiled,
+    traced: Any,
+    inputs: Inputs,
+    mods: tuple[Any, Any, Any],
+    captures: Mapping | None,
+    return_lse: bool,
+) -> None:
     """Let calls of `fovea.attention` use a kernel of the default target and schedule.
 
     Parameters
     ----------
-    plain : str, optional
-        The normaliser's name, where the call had no mods.
+    mods : tuple
+        score_mod, mask_mod and the normaliser.
     """
-    native = compiled.native
-    _add(_kernels, (traced.core, inputs.geometry.dtype), native)
-    if plain is not None:
-        _add(_plain, (plain, inputs.like.obj.dtype), native)
+    global _variants, repeat
+    if _variants is None:
+        _variants = native().Variants(running_mods)
+    _variants.add(
+        *mods, captures, inputs.arrays[0], return_lse, compiled.native, traced.core.plan
+    )
+    repeat = _variants.repeat
 
 
 def clear() -> None:
     """Forget which kernels there are."""
-    _kernels.clear()
-    _plain.clear()
+    global repeat
+    repeat = _nothing_known
+    if _variants is not None:
+        _variants.forget()

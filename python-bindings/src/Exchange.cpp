@@ -37,9 +37,10 @@ bool Exchange::describe(nb::handle object, DLTensor &out) const {
   return false;
 }
 
-std::optional<void *> Exchange::currentStream(const DLTensor &tensor) const {
+std::optional<void *> Exchange::currentStream(int32_t deviceType,
+                                              int32_t deviceId) const {
   void *stream = nullptr;
-  if (table->currentStream(tensor.deviceType, tensor.deviceId, &stream) == 0)
+  if (table->currentStream(deviceType, deviceId, &stream) == 0)
     return stream;
   PyErr_Clear();
   return std::nullopt;

@@ -34,7 +34,8 @@ public:
   /// False, without an exception, where the library does not describe it.
   bool describe(nb::handle object, DLTensor &out) const;
   /// The stream that the library works on.
-  std::optional<void *> currentStream(const DLTensor &tensor) const;
+  std::optional<void *> currentStream(int32_t deviceType,
+                                      int32_t deviceId) const;
 
 private:
   struct Table;

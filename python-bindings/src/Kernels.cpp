@@ -1,29 +1,10 @@
 //===- Kernels.cpp - Compiling and launching ------------------------------===//
+#include "Positions.h"
 #include "Repeats.h"
 
 using namespace fovea::python;
 
 namespace {
-/// Per-batch numbers; the C interface reads one for each batch.
-class Positions {
-public:
-  Positions(nb::handle sequence, const char *name, int64_t batch) {
-    if (sequence.is_none())
-      return;
-    values = readNumbers<int64_t>(sequence, readInt);
-    if (static_cast<int64_t>(values.size()) != batch)
-      throw nb::value_error(
-          (std::string(name) + ": must have one entry for each batch").c_str());
-    values.push_back(0); // never empty
-    given = true;
-  }
-  const int64_t *get() const { return given ? values.data() : nullptr; }
-
-private:
-  std::vector<int64_t> values;
-  bool given = false;
-};
-
 /// A block mask: a tensor tuple of classes, or ("runs", address of the offsets,
 /// address of the runs, number of runs, (B, H, query tiles, key tiles)).
 class BlockMask {
@@ -67,7 +48,7 @@ private:
 
 class PyKernel {
 public:
-  explicit PyKernel(fovea_kernel *kernel) : kernel(kernel) {}
+  explicit PyKernel(fovea_kernel *kernel) : repeats(kernel), kernel(kernel) {}
   ~PyKernel() { fovea_kernel_free(kernel); }
   PyKernel(const PyKernel &) = delete;
   PyKernel &operator=(const PyKernel &) = delete;
@@ -79,11 +60,9 @@ public:
               nb::handle blockSize, std::optional<int32_t> cuda,
               uintptr_t stream, nb::handle pageTable);
   void remember(nb::handle inputs, nb::handle captures, double scale,
-                nb::object make) {
-    repeats.remember(inputs, captures, scale, std::move(make));
-  }
-  nb::object repeat(nb::handle inputs, nb::handle captures, nb::handle scale) {
-    return repeats.run(kernel, inputs, captures, scale);
+                nb::object make, nb::object geometry, nb::object positions) {
+    repeats.remember(inputs, captures, scale, std::move(make),
+                     std::move(geometry), std::move(positions));
   }
   nb::str ir(const char *level) {
     return giveText([&](fovea_string *string, fovea_message *message) {
@@ -104,9 +83,20 @@ public:
     return string.bytes();
   }
 
+  static int traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    return nb::inst_ready(self)
+               ? nb::inst_ptr<PyKernel>(self)->repeats.traverse(visit, arg)
+               : 0;
+  }
+  static int clear(PyObject *self) {
+    nb::inst_ptr<PyKernel>(self)->repeats.forget();
+    return 0;
+  }
+  Repeats repeats;
+
 private:
   fovea_kernel *kernel;
-  Repeats repeats;
 };
 
 void PyKernel::launch(nb::handle queries, nb::handle keys, nb::handle value,
@@ -248,21 +238,28 @@ nb::tuple compile(nb::handle source, const std::string &kind,
 }
 } // namespace
 
+Repeats &fovea::python::repeatsOf(nb::handle kernel) {
+  return nb::cast<PyKernel &>(kernel).repeats;
+}
+
 void fovea::python::addKernels(nb::module_ &m) {
-  nb::class_<PyKernel>(m, "Kernel")
+  PyType_Slot slots[] = {
+      {Py_tp_traverse, reinterpret_cast<void *>(&PyKernel::traverse)},
+      {Py_tp_clear, reinterpret_cast<void *>(&PyKernel::clear)},
+      {0, nullptr}};
+  nb::class_<PyKernel>(m, "Kernel", nb::type_slots(slots))
       .def("launch", &PyKernel::launch, "queries"_a, "keys"_a, "value"_a,
            "out"_a, "lse"_a.none(), "captures"_a, "scales"_a,
            "q_offset"_a.none(), "kv_offset"_a.none(), "q_lengths"_a.none(),
            "kv_lengths"_a.none(), "block_mask"_a.none(), "block_size"_a.none(),
            "cuda"_a = nb::none(), "stream"_a = 0, "page_table"_a = nb::none())
       .def("remember", &PyKernel::remember, "inputs"_a, "captures"_a, "scale"_a,
-           "make"_a.none())
-      .def("repeat", &PyKernel::repeat, "inputs"_a, "captures"_a,
-           "scale"_a.none())
+           "make"_a.none(), "geometry"_a, "positions"_a)
       .def("ir", &PyKernel::ir, "level"_a)
       .def("info", &PyKernel::info)
       .def("object", &PyKernel::object);
-  m.def("set_tensor_type", &setTensorType, "type"_a, "empty_like"_a);
+  m.def("set_tensor_type", &setTensorType, "type"_a, "empty_like"_a,
+        "observer"_a);
   m.def("compile", &compile, "source"_a, nb::kw_only(), "kind"_a = "program",
         "name"_a = nb::none(), "variant"_a = nb::none(), "dtype"_a = nb::none(),
         "head_dim"_a = 0, "value_dim"_a = -1, "target"_a = nb::none(),

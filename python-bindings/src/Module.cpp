@@ -4,7 +4,8 @@
 // _native.pyi describes it.
 //
 //===----------------------------------------------------------------------===//
-#include "Support.h"
+#include "Arrays.h"
+#include "Variants.h"
 
 #include <cfenv>
 #include <cstring>
@@ -63,8 +64,11 @@ nb::tuple cacheInfo() {
 NB_MODULE(_native, m) {
   m.doc() = "The compiled part of fovea.";
   fovea::python::watchExit();
+  Arrays::type();
   addKernels(m);
   addMasks(m);
+  addPlans(m);
+  addVariants(m);
   m.def("address", &addressOf, "array"_a);
   m.def("parse_attn", &parseAttn, "text"_a, "name"_a, "defines"_a = nb::none());
   m.def(

@@ -28,7 +28,9 @@ constexpr std::string_view dtypeNames[] = {"i1",   "i8",   "ui8",  "i16",
                                            "ui16", "i32",  "ui32", "i64",
                                            "f16",  "bf16", "f32",  "f64"};
 
-int32_t findDtype(PyObject *name) {
+} // namespace
+
+int32_t fovea::python::findDtype(PyObject *name) {
   Py_ssize_t size = 0;
   const char *text =
       PyUnicode_Check(name) ? PyUnicode_AsUTF8AndSize(name, &size) : nullptr;
@@ -37,9 +39,8 @@ int32_t findDtype(PyObject *name) {
   for (size_t i = 0; i < std::size(dtypeNames); ++i)
     if (dtypeNames[i] == std::string_view(text, static_cast<size_t>(size)))
       return static_cast<int32_t>(i);
-  throw nb::value_error("tensor: unknown dtype");
+  return -1;
 }
-} // namespace
 
 void fovea::python::raise(fovea_status status, const char *text) {
   // A signal's exception is set already.
@@ -121,6 +122,8 @@ void Tensor::read(PyObject *tuple) {
   if (!descriptor.data && PyErr_Occurred())
     throw nb::python_error();
   descriptor.dtype = findDtype(PyTuple_GET_ITEM(tuple, 1));
+  if (descriptor.dtype < 0)
+    throw nb::value_error("tensor: unknown dtype");
   PyObject *shape = PyTuple_GET_ITEM(tuple, 2);
   PyObject *steps = PyTuple_GET_ITEM(tuple, 3);
   if (!PyTuple_Check(shape) || !PyTuple_Check(steps) ||
@@ -155,18 +158,4 @@ Tensors::Tensors(nb::handle sequence)
     storage[i]->read(PySequence_Fast_GET_ITEM(fast.ptr(), i));
     descriptors.push_back(storage[i]->get());
   }
-}
-
-/// NumPy's public layout of an array, as far as it is read here.
-struct ArrayHead {
-  PyObject_HEAD char *data;
-};
-
-uintptr_t fovea::python::addressOf(nb::handle array) {
-  static PyObject *type =
-      nb::object(nb::module_::import_("numpy").attr("ndarray")).release().ptr();
-  if (!PyObject_TypeCheck(array.ptr(), reinterpret_cast<PyTypeObject *>(type)))
-    throw nb::type_error("address: must be a numpy.ndarray");
-  return reinterpret_cast<uintptr_t>(
-      reinterpret_cast<ArrayHead *>(array.ptr())->data);
 }

@@ -46,6 +46,10 @@ double readDouble(PyObject *object);
 std::pair<int64_t, int64_t> readPair(nb::handle pair, const char *name);
 /// The bytes of a str or bytes object.
 std::string_view readText(nb::handle object, const char *name);
+/// The library's number of a dtype by its name in Programs, -1 for another
+/// one, and its bytes.
+int32_t findDtype(PyObject *name);
+constexpr int64_t itemSizes[] = {1, 1, 1, 2, 2, 4, 4, 8, 2, 2, 4, 8};
 /// Where the data of a NumPy array begin.
 uintptr_t addressOf(nb::handle array);
 

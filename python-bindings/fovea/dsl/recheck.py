@@ -2,7 +2,8 @@
 
 A plan is a flat list of steps. Each step fetches one object from an object
 fetched before and tests it; the result is the list of all objects, from which
-the live arrays are taken.
+the live arrays are taken. The compiled module follows the plans of calls that
+repeat (``src/Plans.cpp``): the functions here say what it does.
 """
 
 from __future__ import annotations
@@ -164,6 +165,10 @@ def keys_of(value: dict) -> tuple[type, tuple, tuple]:
     """What `has_keys` expects: 1, 1.0 and True are different keys here."""
     keys = tuple(value)
     return type(value), keys, tuple(map(type, keys))
+
+
+def is_softmax(value: Any, expected: Any) -> bool:
+    return value == "softmax" if type(value) is str else value.name == "softmax"
 
 
 def is_frozen(value: Any, expected: Any) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from types import FunctionType, MethodType
 from typing import Any
 
+from .._lib import native
 from . import recheck
 from .diagnose import code_place
 from .environment import Environment
@@ -45,6 +46,7 @@ class VariantCore:
 
     __slots__ = (
         "__weakref__",
+        "_compiled_plan",
         "_plan",
         "_slots",
         "_texts",
@@ -69,7 +71,23 @@ class VariantCore:
         self.key = canonical(program) + dtype
         self._plan: list[recheck.Step] = plan
         self._slots: tuple[int, ...] = tuple(capture.slot for capture in order)
+        self._compiled_plan: Any = None
         self._texts: dict[tuple, str] = {}
+
+    @property
+    def plan(self) -> Any:
+        """What calls that repeat compare, in the compiled module's form."""
+        if self._compiled_plan is None:
+            plan = native().Plan(tuple(self._plan), self._slots)
+            self._compiled_plan = plan
+        return self._compiled_plan
+
+    def arrays(self, roots: tuple) -> list | None:
+        """The captured arrays of today, None where something else has changed."""
+        if self._compiled_plan is not None:
+            return self._compiled_plan.arrays(roots)
+        found = recheck.run_plan(self._plan, roots)
+        return None if found is None else [found[slot] for slot in self._slots]
 
     def program_json(
         self,
@@ -107,11 +125,8 @@ class TracedVariant:
 
     def again(self, roots: tuple) -> TracedVariant | None:
         """What `trace_variant` gives for these roots, where nothing has changed."""
-        core = self.core
-        found = recheck.run_plan(core._plan, roots)
-        if found is None:
-            return None
-        return TracedVariant(core, [found[slot] for slot in core._slots])
+        arrays = self.core.arrays(roots)
+        return None if arrays is None else TracedVariant(self.core, arrays)
 
     program = property(lambda self: self.core.program)
     key = property(lambda self: self.core.key)
@@ -205,9 +220,9 @@ def trace_variant(
     roots = (score_mod, mask_mod, normalizer, captures)
     known = _memo.get(memo_key, ())
     for core in known:
-        found = recheck.run_plan(core._plan, roots)
-        if found is not None:
-            return TracedVariant(core, [found[slot] for slot in core._slots])
+        arrays = core.arrays(roots)
+        if arrays is not None:
+            return TracedVariant(core, arrays)
     core, arrays = _trace(roots, dtype)
     with _lock:
         others = tuple(other for other in _memo.get(memo_key, ()) if other is not core)
@@ -247,7 +262,7 @@ def _assemble(env: Environment, roots: tuple, normalizer: Normalizer, dtype: str
     if normalizer.name != "softmax":
         traces |= _normalizer_parts(env, given, normalizer, mapping, used)
     else:
-        env.record((0, recheck.get_item, 2), given, _is_softmax, None)
+        env.record((0, recheck.get_item, 2), given, recheck.is_softmax, None)
     _refuse_unknown(captures, used, roots)
     order: dict = {}
     done = {name: _finish(part, order) for name, part in traces.items()}
@@ -277,10 +292,6 @@ def _assemble(env: Environment, roots: tuple, normalizer: Normalizer, dtype: str
 def _declaration(name: str, capture: Any) -> dict[str, Any]:
     declared = {"name": name, "dtype": capture.dtype, "rank": capture.rank}
     return declared | {"dims": list(capture.dims)} if capture.dims else declared
-
-
-def _is_softmax(value: Any, expected: Any) -> bool:
-    return value == "softmax" if type(value) is str else value.name == "softmax"
 
 
 def _normalizer_parts(env, given, normalizer, mapping, used) -> dict:

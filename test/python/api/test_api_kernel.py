@@ -270,10 +270,11 @@ def test_cache_info_and_clear_cache():
 
 
 def test_a_cached_call_costs_little(native_is_real):
-    """call overhead: a kernel at most 20 us, attention with unchanged mods 60 us"""
+    """a call that repeats takes at most 20 us, the computation of 8 x 8 included"""
     import time
-    import unittest.mock
 
+    if not native_is_real:
+        pytest.skip("the stand-in repeats nothing")
     q, k, v = inputs(M=8, N=8)
     doc = np.zeros(8, np.int64)
 
@@ -281,10 +282,6 @@ def test_a_cached_call_costs_little(native_is_real):
         return doc[q_idx] == doc[kv_idx]
 
     kernel = fovea.compile(mask_mod=document, D=8)
-    kernel(q, k, v)
-    compiled = kernel._state[1]
-    compiled.native = unittest.mock.NonCallableMock(spec=["launch"])
-    compiled.native.launch = lambda *arguments: None
 
     def cost(call, number=300):
         best = float("inf")
@@ -295,8 +292,5 @@ def test_a_cached_call_costs_little(native_is_real):
             best = min(best, (time.thread_time() - start) / number)
         return best * 1e6
 
-    try:
-        assert cost(lambda: kernel(q, k, v)) < 20
-        assert cost(lambda: fovea.attention(q, k, v, mask_mod=document)) < 60
-    finally:
-        fovea.clear_cache()
+    assert cost(lambda: kernel(q, k, v)) < 20
+    assert cost(lambda: fovea.attention(q, k, v, mask_mod=document)) < 20

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fovea
-from fovea import _attention, _repeat
+from fovea import _attention
 
 torch = pytest.importorskip("torch")
 if not hasattr(torch.Tensor, "__dlpack_c_exchange_api__"):
@@ -117,11 +117,29 @@ def test_mods_and_captures_are_compared(launches):
     assert len(launches) == 3
 
 
-def test_arrays_of_other_libraries_go_the_long_way(launches):
+def test_captures_may_be_arrays_of_numpy(launches):
     q, k, v = qkv()
     slope = np.ones(4, np.float32)
+
+    def scaled(s, b, h, m, n):
+        return s * slope[h]
+
+    first = fovea.attention(q, k, v, scaled)
+    assert torch.equal(fovea.attention(q, k, v, scaled), first)
+    slope[:] = 2
+    second = fovea.attention(q, k, v, scaled)
+    torch.testing.assert_close(second, exact(q, k, v, scaled))
+    assert not torch.allclose(first, second)
+    assert len(launches) == 1
+
+
+def test_tensors_beside_arrays_go_the_long_way(launches):
+    q, k, v = (x.numpy() for x in qkv())
+    slope = torch.ones(4)
     for _ in range(2):
         fovea.attention(q, k, v, lambda s, b, h, m, n: s * slope[h])
+    with pytest.raises(TypeError, match="k: library"):
+        fovea.attention(q, torch.from_numpy(k), v)
     assert len(launches) == 2
 
 
@@ -181,7 +199,15 @@ def test_options_are_not_forgotten(launches):
     assert not torch.equal(plain, lengths)
     assert not torch.equal(plain, shifted)
     assert torch.equal(fovea.attention(q, k, v, None, causal), plain)
-    assert len(launches) == 4
+    assert len(launches) == 2  # lse is of another kernel
+    again, lse_again = fovea.attention(q, k, v, None, causal, return_lse=True)
+    assert torch.equal(again, plain)
+    assert torch.equal(lse_again, lse)
+    assert torch.equal(
+        fovea.attention(q, k, v, None, causal, kv_lengths=torch.tensor([10])),
+        lengths,
+    )
+    assert len(launches) == 2
 
 
 def test_negated_views(launches):
@@ -229,7 +255,6 @@ def test_clear_cache_forgets(launches):
     q, k, v = qkv()
     fovea.attention(q, k, v)
     fovea.clear_cache()
-    assert not _repeat._kernels
     fovea.attention(q, k, v)
     assert len(launches) == 2
 
