@@ -47,6 +47,7 @@ static void *find(const char *name) {
 /* The others are passed on. */
 #define PASSED(F)                                                              \
   F(cuInit, (unsigned f), (f))                                                 \
+  F(cuDriverGetVersion, (int *v), (v))                                         \
   F(cuGetErrorName, (int s, const char **n), (s, n))                           \
   F(cuDeviceGetCount, (int *n), (n))                                           \
   F(cuDeviceGet, (int *d, int i), (d, i))                                      \
@@ -82,7 +83,7 @@ static void count(int at, const char *name, double start) {
     return 1;
 
 #define INDEX(name, parameters, arguments) at_##name,
-enum { WATCHED(INDEX) at_cuLaunchKernel, watched };
+enum { WATCHED(INDEX) at_cuLaunchKernel, at_cuLaunchKernelEx, watched };
 
 #define WATCH(name, parameters, arguments)                                     \
   int name parameters {                                                        \
@@ -101,20 +102,42 @@ WATCHED(WATCH)
 PASSED(PASS)
 
 enum { maxParameters = 64, maxBytes = 4096 };
-/* The last launch, its parameters copied. */
-static struct {
-  void *function, *stream;
+/* As the driver's header has them. */
+struct attribute {
+  int number;
+  uint64_t value[8];
+};
+struct config {
   unsigned grid[3], block[3], shared;
+  void *stream;
+  struct attribute *attributes;
+  unsigned count;
+};
+
+/* The last launch, its parameters copied, and its attribute if it has one. */
+static struct {
+  void *function;
+  struct config config;
+  struct attribute attribute;
   void *parameters[maxParameters];
 } last;
 
 typedef int (*launcher)(void *, unsigned, unsigned, unsigned, unsigned,
                         unsigned, unsigned, unsigned, void *, void **, void **);
+typedef int (*launcherEx)(const struct config *, void *, void **, void **);
 static launcher launchKernel;
+static launcherEx launchKernelEx;
 
-static void keep(void **parameters) {
+static void keep(void *function, struct config config, void **parameters) {
   static _Alignas(64) char bytes[maxBytes];
   size_t at = 0, offset, size;
+  if (last.function == function)
+    return;
+  last.function = function;
+  last.config = config;
+  if (config.count)
+    last.attribute = config.attributes[0];
+  last.config.attributes = &last.attribute;
   memset(last.parameters, 0, sizeof last.parameters);
   for (size_t i = 0; i < maxParameters; ++i) {
     if (cuFuncGetParamInfo(last.function, i, &offset, &size) != 0 ||
@@ -136,24 +159,39 @@ int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z,
   int status = launchKernel(function, x, y, z, bx, by, bz, shared, stream,
                             parameters, extra);
   count(at_cuLaunchKernel, "cuLaunchKernel", start);
-  if (last.function != function) {
-    last.function = function;
-    last.stream = stream;
-    memcpy(last.grid, (unsigned[]){x, y, z}, sizeof last.grid);
-    memcpy(last.block, (unsigned[]){bx, by, bz}, sizeof last.block);
-    last.shared = shared;
-    keep(parameters);
-  }
+  keep(function,
+       (struct config){{x, y, z}, {bx, by, bz}, shared, stream, NULL, 0},
+       parameters);
   return status;
+}
+
+int cuLaunchKernelEx(const struct config *config, void *function,
+                     void **parameters, void **extra) {
+  if (!launchKernelEx)
+    launchKernelEx = (launcherEx)find("cuLaunchKernelEx");
+  if (!launchKernelEx)
+    return 801; /* not supported */
+  double start = now();
+  int status = launchKernelEx(config, function, parameters, extra);
+  count(at_cuLaunchKernelEx, "cuLaunchKernelEx", start);
+  keep(function, *config, parameters);
+  return status;
+}
+
+static int repeat(void) {
+  const struct config *c = &last.config;
+  if (c->count)
+    return launchKernelEx(c, last.function, last.parameters, NULL);
+  return launchKernel(last.function, c->grid[0], c->grid[1], c->grid[2],
+                      c->block[0], c->block[1], c->block[2], c->shared,
+                      c->stream, last.parameters, NULL);
 }
 
 /* Repeats the first launch of the last kernel; microseconds a launch. */
 double watch_repeat(int times) {
   double start = now();
   for (int i = 0; i < times; ++i)
-    if (launchKernel(last.function, last.grid[0], last.grid[1], last.grid[2],
-                     last.block[0], last.block[1], last.block[2], last.shared,
-                     last.stream, last.parameters, NULL))
+    if (repeat())
       return -1;
   return (now() - start) / times;
 }

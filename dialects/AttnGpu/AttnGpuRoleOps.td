@@ -25,6 +25,25 @@ def AttnGpu_ChannelOp : AttnGpu_Op<"channel", [MemoryEffects<[MemAlloc]>]> {
   let hasVerifier = 1;
 }
 
+def AttnGpu_GridDependencyWaitOp : AttnGpu_Op<"grid_dependency.wait", [MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "Waits for the kernel ahead on the stream";
+  let description = [{
+    A kernel with this op may begin while the one ahead of it on the stream still
+    runs. The op lasts until that one has ended and what it wrote can be read.
+    Every block of threads gets there, so the end of a kernel says the same of all
+    kernels ahead of it.
+
+    Constraints:
+    - (C46) stands in a kernel's own block, ahead of all that reads or writes
+      tensors or takes tiles
+
+    Example: `attn_gpu.grid_dependency.wait`
+  }];
+  let arguments = (ins);
+  let assemblyFormat = "attr-dict";
+  let hasVerifier = 1;
+}
+
 def AttnGpu_SpecializeOp : AttnGpu_Op<"specialize", [SingleBlock, NoTerminator,
      RecursiveMemoryEffects]> {
   let summary = "Roles that run side by side in one block of threads";

@@ -102,6 +102,9 @@ LogicalResult GpuCoroutine::runLocal(GpuState &state, Operation *op) {
         set(op, std::make_shared<const GpuValue>(std::move(value)));
         return success();
       })
+      .Case<GridDependencyWaitOp>([](auto) {
+        return success(); // one kernel, ahead of which all has ended
+      })
       .Case<LoadOp>([&](auto op) { return runLoad(op); })
       .Case<DiagonalReadOp>([&](auto op) { return readDiagonal(state, op); })
       .Case<MmaOp>([&](auto op) { return runMma(state, op); })

@@ -71,6 +71,11 @@ static llvm::Error openLibrary(CudaFunctions &table) {
                   " has no " #symbol ")");
   FOVEA_CUDA_FUNCTIONS(FOVEA_LOAD)
 #undef FOVEA_LOAD
+#define FOVEA_LOAD(symbol, member, parameters)                                 \
+  table.member =                                                               \
+      reinterpret_cast<decltype(table.member)>(dlsym(library, #symbol));
+  FOVEA_CUDA_LATER_FUNCTIONS(FOVEA_LOAD)
+#undef FOVEA_LOAD
   return llvm::Error::success();
 }
 
@@ -81,7 +86,10 @@ llvm::Expected<std::unique_ptr<CudaDriver>> CudaDriver::open() {
     return std::move(error);
   if (llvm::Error error = made->check(cuda.init(0), "cuda: cuInit"))
     return absent(takeStatus(std::move(error)).second);
-  int count = 0;
+  int count = 0, version = 0;
+  cuda.launchesProgrammatically =
+      cuda.launchKernelEx && cuda.driverGetVersion &&
+      cuda.driverGetVersion(&version) == 0 && version >= kProgrammaticVersion;
   if (llvm::Error error = made->check(cuda.deviceGetCount(&count), "cuda"))
     return std::move(error);
   for (int i = 0; i < count; ++i) {

@@ -2,6 +2,7 @@
 #ifndef FOVEA_LIB_RUNTIME_CUDAFUNCTIONS_H
 #define FOVEA_LIB_RUNTIME_CUDAFUNCTIONS_H
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -35,10 +36,38 @@ namespace fovea {
     (void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,       \
      unsigned, void *, void **, void **))
 
+/// A launch's attribute and what cuLaunchKernelEx takes, as the driver's
+/// interface has them.
+struct CudaLaunchAttribute {
+  int number;
+  union alignas(8) {
+    int value;
+    char bytes[64];
+  };
+};
+struct CudaLaunchConfig {
+  unsigned grid[3], block[3], sharedMemory;
+  void *stream;
+  CudaLaunchAttribute *attributes;
+  unsigned numAttributes;
+};
+static_assert(sizeof(CudaLaunchAttribute) == 72 &&
+              sizeof(CudaLaunchConfig) == 56);
+
+/// What drivers may lack; null there.
+#define FOVEA_CUDA_LATER_FUNCTIONS(F)                                          \
+  F(cuDriverGetVersion, driverGetVersion, (int *))                             \
+  F(cuLaunchKernelEx, launchKernelEx,                                          \
+    (const CudaLaunchConfig *, void *, void **, void **))
+
 struct CudaFunctions {
 #define FOVEA_DECLARE(symbol, name, parameters) int(*name) parameters = nullptr;
   FOVEA_CUDA_FUNCTIONS(FOVEA_DECLARE)
+  FOVEA_CUDA_LATER_FUNCTIONS(FOVEA_DECLARE)
 #undef FOVEA_DECLARE
+  /// Whether a kernel may be launched so that it begins beside the one ahead.
+  /// False once a driver has refused that.
+  mutable std::atomic<bool> launchesProgrammatically{false};
 };
 
 /// Attributes of devices and functions by their numbers in the driver's
@@ -50,7 +79,15 @@ enum : int {
   functionLocalBytes = 3,
   functionRegisters = 4,
   functionMaxSharedBytes = 8,
+  launchProgrammatic = 6,
 };
+
+/// Statuses by which a driver refuses an attribute of a launch.
+enum : int { statusInvalidValue = 1, statusNotSupported = 801 };
+
+/// From this version on launches that begin beside others can be captured into
+/// graphs, as all launches can.
+inline constexpr int kProgrammaticVersion = 12030;
 
 } // namespace fovea
 

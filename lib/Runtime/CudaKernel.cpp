@@ -381,11 +381,13 @@ llvm::Error CudaKernel::Launcher::packAll(const Loaded &loaded, int64_t grid) {
     int64_t blocks = first.grid.evaluate(values);
     if (blocks <= 0)
       continue;
-    packed.begin(function, blocks, first.threads, 0);
+    packed.begin(function, blocks, first.threads, 0,
+                 manifest.programmaticLaunch);
     if (llvm::Error error = pack(first.arguments))
       return error;
   }
-  packed.begin(loaded.function, grid, manifest.threads, manifest.sharedMemory);
+  packed.begin(loaded.function, grid, manifest.threads, manifest.sharedMemory,
+               manifest.programmaticLaunch);
   return pack(manifest.arguments);
 }
 

@@ -13,14 +13,39 @@ void PackedLaunch::add(const void *bytes, size_t size, size_t alignment) {
   arguments.push_back(static_cast<unsigned>(at));
 }
 
+static int launchPlain(const CudaFunctions &cuda, void *stream,
+                       const PackedLaunch::Kernel &kernel, void **arguments) {
+  return cuda.launchKernel(kernel.function, kernel.grid, 1, 1, kernel.threads,
+                           1, 1, kernel.sharedMemory, stream, arguments,
+                           nullptr);
+}
+
+/// Beside the kernel ahead, for which it waits itself. A driver that refuses
+/// this is not asked again: a plain launch does the same, and begins later.
+static int launchOne(const CudaFunctions &cuda, void *stream,
+                     const PackedLaunch::Kernel &kernel, void **arguments) {
+  if (!kernel.isProgrammatic || !cuda.launchesProgrammatically)
+    return launchPlain(cuda, stream, kernel, arguments);
+  CudaLaunchAttribute attribute = {launchProgrammatic, {1}};
+  CudaLaunchConfig config = {{kernel.grid, 1, 1}, {kernel.threads, 1, 1},
+                             kernel.sharedMemory, stream,
+                             &attribute,          1};
+  int status =
+      cuda.launchKernelEx(&config, kernel.function, arguments, nullptr);
+  if (status != statusInvalidValue && status != statusNotSupported)
+    return status;
+  status = launchPlain(cuda, stream, kernel, arguments);
+  if (status == 0)
+    cuda.launchesProgrammatically = false;
+  return status;
+}
+
 /// `pointers`: to the arguments of all kernels.
 static int launchAll(const CudaFunctions &cuda, void *stream,
                      llvm::ArrayRef<PackedLaunch::Kernel> kernels,
                      void **pointers) {
   for (const PackedLaunch::Kernel &kernel : kernels)
-    if (int status = cuda.launchKernel(
-            kernel.function, kernel.grid, 1, 1, kernel.threads, 1, 1,
-            kernel.sharedMemory, stream, pointers + kernel.first, nullptr))
+    if (int status = launchOne(cuda, stream, kernel, pointers + kernel.first))
       return status;
   return 0;
 }

@@ -19,11 +19,16 @@ public:
     void *function;
     unsigned grid, threads, sharedMemory;
     unsigned first; ///< of its arguments
+    bool isProgrammatic;
   };
+  /// With `waits` it waits for the kernel ahead itself, and begins beside that
+  /// if it is one of this launch. Beside another launch it would keep
+  /// multiprocessors from those of other streams.
   void begin(void *function, int64_t grid, unsigned threads,
-             unsigned sharedMemory) {
+             unsigned sharedMemory, bool waits) {
     kernels.push_back({function, static_cast<unsigned>(grid), threads,
-                       sharedMemory, static_cast<unsigned>(arguments.size())});
+                       sharedMemory, static_cast<unsigned>(arguments.size()),
+                       waits && !kernels.empty()});
   }
   template <typename T> void add(T value) { add(&value, sizeof value, 8); }
   void add(const TensorMap &map) { add(map.bytes, sizeof map.bytes, 64); }

@@ -31,6 +31,7 @@ __all__ = [
     "Listing",
     "Loop",
     "disassemble",
+    "early_accesses",
     "find_nvdisasm",
     "hazards",
     "parse",
@@ -175,17 +176,25 @@ def disassemble(cubin: Path) -> str:
     return done.stdout
 
 
+def _kernels(text: str) -> list[str]:
+    """What stands ahead of all kernels, and the part of each."""
+    return re.split(r"^//-+ \.text\.", text, flags=re.MULTILINE)
+
+
 def _main_kernel(text: str) -> str:
     """The part of the kernel with matrix products; all, where none has any."""
-    parts = re.split(r"^//-+ \.text\.", text, flags=re.MULTILINE)
-    return next((part for part in parts if "HGMMA" in part), text)
+    return next((part for part in _kernels(text) if "HGMMA" in part), text)
 
 
 def parse(text: str) -> Listing:
     """Read what `nvdisasm -c` prints for a cubin: of its one kernel with matrix
     products, beside those that run before."""
+    return _parse_kernel(_main_kernel(text))
+
+
+def _parse_kernel(text: str) -> Listing:
     listing = Listing()
-    for line in _main_kernel(text).splitlines():
+    for line in text.splitlines():
         found = _INSTRUCTION.match(line)
         if found:
             body, guard = found.group(2), ""
@@ -443,6 +452,34 @@ def hazards(listing: Listing) -> list[Hazard]:
     return [found[address] for address in sorted(found)]
 
 
+# ---- launches that begin beside others ---------------------------------------
+
+_GLOBAL = re.compile(
+    r"(LD|ST|LDG|STG|LDGSTS|ATOM|ATOMG|RED|REDG|UBLKCP|UTMA(LDG|STG|REDG|PF))$"
+)
+
+
+def early_accesses(text: str) -> list[str]:
+    """Accesses to global memory, of all kernels of a cubin, that may run before
+    the launch ahead has ended, and ways to the end without having waited."""
+    found = []
+    for part in _kernels(text)[1:]:
+        listing, kernel = _parse_kernel(part), part.split(None, 1)[0]
+        seen, work = set(), [0] if listing.instructions else []
+        while work:
+            index = work.pop()
+            instruction = listing.instructions[index]
+            waits = instruction.name == "ACQBULK" and not instruction.guard
+            if index in seen or waits:
+                continue
+            seen.add(index)
+            ends = instruction.name == "EXIT"
+            if (_GLOBAL.match(instruction.name) or ends) and not instruction.never_runs:
+                found.append(f"{kernel}: {instruction.text}")
+            work += listing.successors(index)
+    return sorted(found)
+
+
 # ---- all together ----------------------------------------------------------
 
 
@@ -456,6 +493,7 @@ def properties(text: str) -> dict:
         "products": counts["HGMMA"],
         "local_accesses": counts["LDL"] + counts["STL"],
         "hazards": [vars(h) for h in hazards(listing)],
+        "early_accesses": early_accesses(text),
         "loops": [
             {
                 "start": loop.start,

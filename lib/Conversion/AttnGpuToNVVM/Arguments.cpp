@@ -331,6 +331,11 @@ static json::Value inClusters(json::Value tiles) {
       json::Array{"le", 1 << 18, json::Array{"mul", "D", std::move(tiles)}}};
 }
 
+/// Whether it may begin beside the kernel ahead of it.
+bool KernelEmitter::waitsForGrid() {
+  return !func.getOps<GridDependencyWaitOp>().empty();
+}
+
 /// docs/architecture.md, section 6.
 std::string KernelEmitter::manifest() {
   auto attr = [&](StringRef name) {
@@ -399,6 +404,8 @@ std::string KernelEmitter::manifest() {
     if (!findList())
       object["forms"] = json::Array{"per_batch"};
   }
+  if (waitsForGrid())
+    object["programmatic_launch"] = true;
   if (gainsByClusters(queries))
     object["in_clusters"] = inClusters(tiles);
   if (auto schedule = func->getAttrOfType<ScheduleAttr>("attn_gpu.schedule"))

@@ -1,6 +1,7 @@
 //===- Emitter.cpp --------------------------------------------------------===//
 
 #include "Emitter.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
 using namespace fovea::gpu;
 
@@ -42,6 +43,12 @@ Values Emitter::assembly(StringRef text, StringRef constraints,
     values.push_back(
         LLVM::ExtractValueOp::create(b, loc, op.getResult(0), int64_t(i)));
   return values;
+}
+
+void Emitter::waitForGrid() {
+  NVVM::GriddepcontrolOp::create(b, loc, NVVM::GridDepActionKind::wait);
+  // LLVM takes the instruction for one that touches no memory.
+  assembly("", "~{memory}", {});
 }
 
 Block *Emitter::block(TypeRange arguments) {

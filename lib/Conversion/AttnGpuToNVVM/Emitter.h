@@ -90,6 +90,9 @@ public:
                     sideEffects)[0];
   }
 
+  /// For the kernel ahead on the stream. No access to memory passes it.
+  void waitForGrid();
+
   // Blocks of the function that is being filled.
   Block *block(TypeRange arguments = {});
   void enter(Block *block) { b.setInsertionPointToEnd(block); }

@@ -164,13 +164,23 @@ LogicalResult KernelEmitter::emitPrologue() {
   for (auto [number, value] : scalarArguments)
     if (func.getArgument(number).getType().isIndex())
       known[func.getArgument(number)] = scalars.index(value, 1, kMaxIndex);
+  bool hasBarriers = false;
+  auto makeBarriers = [&] {
+    if (!std::exchange(hasBarriers, true))
+      e.when(e.icmp(LLVM::ICmpPredicate::eq, tid, e.c(0)),
+             [&] { initBarriers(); });
+  };
   for (Operation &op : func.getBody().front()) {
     if (&op == specialize)
       break;
-    if (!isa<ChannelOp, online::ViewOp>(op) && failed(emitScalar(&op)))
+    if (isa<GridDependencyWaitOp>(op)) {
+      makeBarriers(); // beside the kernel ahead
+      e.waitForGrid();
+    } else if (!isa<ChannelOp, online::ViewOp>(op) && failed(emitScalar(&op))) {
       return failure();
+    }
   }
-  e.when(e.icmp(LLVM::ICmpPredicate::eq, tid, e.c(0)), [&] { initBarriers(); });
+  makeBarriers();
   if (cluster > 1)
     e.assembly("barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;",
                "~{memory}", {});

@@ -114,6 +114,7 @@ private:
   // Kernel.cpp: the frame and control flow.
   LogicalResult emitPrologue();
   void initBarriers();
+  bool waitsForGrid();
   Value clusterRank();
   LogicalResult emitRanks(RoleOp role);
   LogicalResult emitRole(RoleOp role);

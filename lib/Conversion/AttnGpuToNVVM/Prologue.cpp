@@ -9,7 +9,7 @@ using namespace fovea::gpu;
 namespace json = llvm::json;
 
 json::Value PrologueKernel::emit(OpBuilder::InsertPoint place, Location loc,
-                                 StringRef name) {
+                                 StringRef name, bool waitsForGrid) {
   addArguments();
   e.b.restoreInsertionPoint(place);
   e.loc = loc;
@@ -24,6 +24,12 @@ json::Value PrologueKernel::emit(OpBuilder::InsertPoint place, Location loc,
   for (auto [slot, argument] : llvm::zip(slots, entry->getArguments()))
     *slot = argument;
   e.enter(entry);
+  if (waitsForGrid) {
+    e.waitForGrid();
+    // What comes next has this kernel's results to wait for, and begins.
+    NVVM::GriddepcontrolOp::create(e.b, loc,
+                                   NVVM::GridDepActionKind::launch_dependents);
+  }
   emitBody();
   LLVM::ReturnOp::create(e.b, loc, ValueRange());
   return json::Object{{"symbol", name.str()},
@@ -170,7 +176,8 @@ void KernelEmitter::describePrologues(json::Object &manifest,
   OpBuilder place(func);
   auto add = [&](PrologueKernel &kernel, StringRef suffix) {
     before.push_back(kernel.emit(place.saveInsertionPoint(), func.getLoc(),
-                                 (func.getName() + suffix).str()));
+                                 (func.getName() + suffix).str(),
+                                 waitsForGrid()));
     prologueFailed |= kernel.hasFailed();
   };
   if (takesSign()) {

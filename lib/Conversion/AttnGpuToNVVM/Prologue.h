@@ -14,8 +14,10 @@ public:
   explicit PrologueKernel(MLIRContext *context) : e(context) {}
   virtual ~PrologueKernel() = default;
 
+  /// With `waitsForGrid` it may begin beside the kernel ahead of it, and the
+  /// next one beside it.
   llvm::json::Value emit(OpBuilder::InsertPoint place, Location loc,
-                         StringRef name);
+                         StringRef name, bool waitsForGrid);
 
   /// Whether it was given an op that this target has not, which was said.
   bool hasFailed() const { return isBroken; }

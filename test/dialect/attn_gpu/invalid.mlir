@@ -1104,3 +1104,57 @@ func.func @c44_cluster(%c: !channel, %v: !view, %i: index) {
   attn_gpu.fill %c[%i], %v[%i, %i] : !channel, !view
   return
 }
+
+// -----
+
+// C46
+func.func @c46_in_a_role() {
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) {
+      // expected-error @+1 {{must stand in the kernel's own block}}
+      attn_gpu.grid_dependency.wait
+    }
+    attn_gpu.role mma groups(2) {
+    }
+  }
+  return
+}
+
+// -----
+
+// C46
+func.func @c46_read(%x: memref<?xf32>, %i: i64) {
+  // expected-note @+1 {{as this does}}
+  %y = attn.read %x[%i] : memref<?xf32> -> f32
+  // expected-error @+1 {{must stand ahead of all that touches tensors or takes tiles}}
+  attn_gpu.grid_dependency.wait
+  return
+}
+
+// -----
+
+// C46
+func.func @c46_tile(%n: index) {
+  attn_gpu.specialize {
+    attn_gpu.role load groups(1) {
+      // expected-note @+1 {{as this does}}
+      %t = attn_gpu.tile.fetch of %n
+    }
+    attn_gpu.role mma groups(2) {
+    }
+  }
+  // expected-error @+1 {{must stand ahead of all that touches tensors or takes tiles}}
+  attn_gpu.grid_dependency.wait
+  return
+}
+
+// -----
+
+// C46
+func.func @c46_list(%list: memref<?x?x?x?xi8>, %i: index) {
+  // expected-note @+1 {{as this does}}
+  %n0 = attn_gpu.list.element %i of %list[%i, %i, %i] tile(%i) length(%i) step 64 : memref<?x?x?x?xi8>
+  // expected-error @+1 {{must stand ahead of all that touches tensors or takes tiles}}
+  attn_gpu.grid_dependency.wait
+  return
+}

@@ -19,13 +19,45 @@ _SWIZZLES = {0: 0, 32: 1, 64: 2, 128: 3}
 _PROMOTIONS = {0: 0, 64: 1, 128: 2, 256: 3}
 
 
+_PROGRAMMATIC = 6  # the attribute of launches that begin beside the one ahead
+_PROGRAMMATIC_VERSION = 12030  # which graphs can capture from here on
+_REFUSALS = (1, 801)  # invalid value, not supported
+
+
 class DriverError(RuntimeError):
     """A call of the driver that failed, by name."""
+
+
+class _Value(c.Union):
+    _fields_ = [("bytes", c.c_char * 64), ("number", c.c_int), ("align", c.c_void_p)]
+
+
+class _Attribute(c.Structure):
+    _fields_ = [("id", c.c_int), ("value", _Value)]
+
+
+class _Config(c.Structure):
+    _fields_ = [
+        ("grid", c.c_uint * 3),
+        ("block", c.c_uint * 3),
+        ("shared", c.c_uint),
+        ("stream", c.c_void_p),
+        ("attributes", c.POINTER(_Attribute)),
+        ("count", c.c_uint),
+    ]
 
 
 def load_driver(path: str = "libcuda.so.1") -> Any:
     """The driver's library; OSError where there is none."""
     return c.CDLL(path)
+
+
+def _launches_programmatically(driver: Any) -> bool:
+    """Whether a kernel may begin beside the one ahead."""
+    version = c.c_int()
+    status = driver.cuDriverGetVersion(c.byref(version))
+    known = hasattr(driver, "cuLaunchKernelEx")
+    return status == 0 and version.value >= _PROGRAMMATIC_VERSION and known
 
 
 def _check(driver: Any, status: int, what: str) -> None:
@@ -56,6 +88,34 @@ class Packed:
         return (c.c_void_p * max(1, len(self.pointers)))(*self.pointers)
 
 
+class _Launch:
+    """What the driver takes for one kernel: plainly, and with the attribute."""
+
+    def __init__(
+        self,
+        function: Any,
+        grid: int,
+        threads: int,
+        arguments: Packed,
+        shared: int,
+        stream: int,
+    ):
+        array = arguments.array()
+        sizes = [c.c_uint(n) for n in (grid, 1, 1, threads, 1, 1, shared)]
+        self.plain = (function, *sizes, c.c_void_p(stream), array, None)
+        self.attributes = (_Attribute * 1)(_Attribute(_PROGRAMMATIC))
+        self.attributes[0].value.number = 1
+        self.config = _Config(
+            (c.c_uint * 3)(grid, 1, 1),
+            (c.c_uint * 3)(threads, 1, 1),
+            shared,
+            stream,
+            self.attributes,
+            1,
+        )
+        self.programmatic = (c.byref(self.config), function, array, None)
+
+
 class LoadedKernel:
     """A cubin on the device, checked as it was loaded."""
 
@@ -76,6 +136,10 @@ class LoadedKernel:
                 f"{kernel.id}: {registers} registers, the manifest says {expected}"
             )
         self.registers = registers
+        #: None: not asked yet.
+        self.programmatic: bool | None = None
+        if not self.manifest.get("programmatic_launch"):
+            self.programmatic = False
         self._call(
             "cuFuncSetAttribute",
             self.function,
@@ -192,40 +256,39 @@ class LoadedKernel:
             return (c.c_int32 * (5 * room))(*(x for array in arrays for x in array))
         raise ValueError(f"unknown argument {argument}")
 
-    def _launches(self, packed: Packed, stream: int) -> list[tuple[Any, ...]]:
-        """The arguments of each cuLaunchKernel, in order."""
+    def _launches(self, packed: Packed, stream: int) -> list[_Launch]:
         if packed.grid <= 0:
             return []
         shared = self.manifest["shared_memory"]
         kernels = [(*kernel, 0) for kernel in packed.before if kernel[1] > 0]
         threads = self.manifest["threads"]
         kernels.append((self.function, packed.grid, threads, packed, shared))
-        return [
-            (
-                function,
-                *(c.c_uint(grid), c.c_uint(1), c.c_uint(1)),
-                *(c.c_uint(threads), c.c_uint(1), c.c_uint(1)),
-                c.c_uint(size),
-                c.c_void_p(stream),
-                arguments.array(),
-                None,
-            )
-            for function, grid, threads, arguments, size in kernels
-        ]
+        return [_Launch(*kernel, stream) for kernel in kernels]
+
+    def _run(self, launches: list[_Launch]) -> None:
+        """Each beside the one ahead, if that is of this launch, where they wait for
+        it themselves and the driver knows of that, as the library does."""
+        if self.programmatic is None:
+            self.programmatic = _launches_programmatically(self.driver)
+        for number, launch in enumerate(launches):
+            beside = self.programmatic and number > 0
+            if beside:
+                status = self.driver.cuLaunchKernelEx(*launch.programmatic)
+                beside = self.programmatic = status not in _REFUSALS
+            if not beside:
+                status = self.driver.cuLaunchKernel(*launch.plain)
+            _check(self.driver, status, f"{self.kernel.id}: launch")
 
     def launch(self, packed: Packed, stream: int) -> None:
         """Launch on a stream; does not wait."""
-        for arguments in self._launches(packed, stream):
-            self._call("cuLaunchKernel", *arguments)
+        self._run(self._launches(packed, stream))
 
     def launcher(self, packed: Packed, stream: int, part: slice = slice(None)) -> Any:
         """A function without arguments that launches, for timing; `part`: which of
         its kernels, the one that attends last."""
-        function = self.driver.cuLaunchKernel
         launches = self._launches(packed, stream)[part]
 
         def launch(packed: Packed = packed) -> None:
-            for arguments in launches:
-                _check(self.driver, function(*arguments), f"{self.kernel.id}: launch")
+            self._run(launches)
 
         return launch

@@ -18,8 +18,13 @@ __all__ = ["RecordingDriver", "describe_launch", "fake_values"]
 class RecordingDriver:
     """Answers as the driver does and keeps what it was asked."""
 
-    def __init__(self, registers: int = 168, local_bytes: int = 0):
+    def __init__(
+        self, registers: int = 168, local_bytes: int = 0, version: int = 12030
+    ):
         self.registers, self.local_bytes = registers, local_bytes
+        self.version = version
+        #: What it answers to launches that begin beside others.
+        self.refusal = 0
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -32,7 +37,9 @@ class RecordingDriver:
                 target = c.cast(arguments[0], c.POINTER(c.c_int))
                 values = {3: self.local_bytes, 4: self.registers}
                 target[0] = values.get(arguments[1], 0)
-            return 0
+            if name == "cuDriverGetVersion":
+                c.cast(arguments[0], c.POINTER(c.c_int))[0] = self.version
+            return self.refusal if name == "cuLaunchKernelEx" else 0
 
         return call
 

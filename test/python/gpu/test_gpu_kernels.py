@@ -86,11 +86,15 @@ def compiled(
     return json.loads(kernel.info())["manifest"], kernel.object()
 
 
-def measured(cubin: bytes, folder: Path) -> dict:
-    """What properties.py finds in a kernel."""
+def disassembled(cubin: bytes, folder: Path) -> str:
     path = folder / "kernel.cubin"
     path.write_bytes(cubin)
-    return properties.properties(properties.disassemble(path))
+    return properties.disassemble(path)
+
+
+def measured(cubin: bytes, folder: Path) -> dict:
+    """What properties.py finds in a kernel."""
+    return properties.properties(disassembled(cubin, folder))
 
 
 def listed(source: str, D: int, schedule: str) -> Any:
@@ -105,7 +109,7 @@ def found(variant: str, D: int, tmp_path: Path) -> dict:
 
 @pytest.mark.parametrize(("variant", "D"), CASES)
 def test_machine_code(found: dict, variant: str, D: int) -> None:
-    assert found["hazards"] == []
+    assert found["hazards"] == [] and found["early_accesses"] == []
     assert found["local_accesses"] == 0
     full = found["loops"][0]
     n = compiled(variant, D)[0]["tile"]["n"]
@@ -141,6 +145,7 @@ def test_kernels_that_read_offsets_and_lengths(
     assert manifest["schedule"].endswith(",per_batch=1")
     code = measured(cubin, tmp_path)
     assert code["hazards"] == [] and code["local_accesses"] == 0
+    assert code["early_accesses"] == []
     kernel = Kernel("kernel", manifest, tmp_path / "kernel.cubin", variant)
     assert kernel.reads_batches
     launch = describe_launch(kernel, Shape(3, 2, 2, 257, 129, ragged=True))
@@ -157,6 +162,7 @@ def test_kernels_in_clusters(variant: str, D: int, tmp_path: Path) -> None:
     assert manifest["schedule"].endswith(",cluster=2")
     code = measured(cubin, tmp_path)
     assert code["hazards"] == [] and code["local_accesses"] == 0
+    assert code["early_accesses"] == []
     # A fence of all memory stands where a kernel begins and where it ends.
     assert not any("MEMBAR" in loop["histogram"] for loop in code["loops"])
     if variant in ("noop", "causal"):
@@ -198,12 +204,14 @@ def assembled(request: pytest.FixtureRequest) -> Iterator[dict[tuple, Future]]:
 
 @pytest.mark.parametrize(("variant", "D"), EVERY)
 def test_every_variant_in_f16(
-    assembled: dict[tuple, Future], variant: str, D: int
+    assembled: dict[tuple, Future], variant: str, D: int, tmp_path: Path
 ) -> None:
     """Spills and serialised products are errors."""
     manifest, cubin = assembled[variant, D].result()
     assert manifest["dtype"] == "f16" and manifest["registers"] > 0
-    assert cubin.startswith(b"\x7fELF")
+    assert manifest["programmatic_launch"] is True
+    if D == 128:  # of each kind of kernel, and of all that run before
+        assert properties.early_accesses(disassembled(cubin, tmp_path)) == []
 
 
 @pytest.mark.parametrize(

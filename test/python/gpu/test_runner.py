@@ -6,6 +6,7 @@ import ctypes
 import dataclasses
 import json
 import os
+import struct
 import sys
 import time
 import types
@@ -113,6 +114,57 @@ def test_arguments_reach_the_driver(kernel: Kernel) -> None:
     assert (launch[1].value, launch[4].value, launch[7].value) == (24, 384, 1024)
     assert launch[8].value == 7
     assert len(launch[9]) == len(MANIFEST["arguments"])
+
+
+def launched(driver: RecordingDriver, kernel: Kernel, times: int = 1) -> list[str]:
+    """The calls that launch, by name."""
+    loaded = LoadedKernel(driver, kernel)
+    shape = Shape(2, 4, 2, 300, 77)
+    packed = loaded.pack(fake_values(kernel, shape), workspace=4096)
+    launch = loaded.launcher(packed, 7)
+    for _ in range(times):
+        launch()
+    return [name for name, _ in driver.calls if name.startswith("cuLaunch")]
+
+
+@pytest.fixture
+def waiting(kernel: Kernel) -> Kernel:
+    """Two kernels that wait, each for the one ahead."""
+    lists = {"symbol": "causal_lists", "threads": 32, "grid": "B", "arguments": []}
+    kernel.manifest |= {"programmatic_launch": True, "before": [lists]}
+    return kernel
+
+
+def test_kernels_that_wait_begin_beside_the_one_ahead(waiting: Kernel) -> None:
+    driver = RecordingDriver()
+    assert launched(driver, waiting) == ["cuLaunchKernel", "cuLaunchKernelEx"]
+    config, _, array, extra = driver.calls[-1][1]
+    # As the driver's header has it: seven numbers, stream, attributes, their count.
+    raw = ctypes.string_at(ctypes.addressof(config._obj), 56)
+    assert struct.unpack_from("7I", raw) == (24, 1, 1, 384, 1, 1, 1024)
+    stream, attributes, count = struct.unpack_from("QQI", raw, 32)
+    assert (stream, count) == (7, 1)
+    attribute = ctypes.string_at(attributes, 72)
+    assert struct.unpack_from("i4xi", attribute) == (6, 1)
+    assert len(array) == len(MANIFEST["arguments"]) and extra is None
+    # Beside another launch none begins.
+    waiting.manifest["before"] = []
+    assert launched(RecordingDriver(), waiting) == ["cuLaunchKernel"]
+
+
+def test_other_kernels_and_drivers_launch_plainly(waiting: Kernel) -> None:
+    plain, beside = "cuLaunchKernel", "cuLaunchKernelEx"
+    assert launched(RecordingDriver(version=12020), waiting) == [plain, plain]
+    for refusal in (1, 801):
+        driver = RecordingDriver()
+        driver.refusal = refusal
+        expected = [plain, beside, plain, plain, plain]
+        assert launched(driver, waiting, times=2) == expected
+    driver.refusal = 700
+    with pytest.raises(DriverError, match=r"causal: launch: .* \(700\)"):
+        launched(driver, waiting)
+    waiting.manifest["programmatic_launch"] = False
+    assert launched(RecordingDriver(), waiting) == [plain, plain]
 
 
 def test_loading_checks_registers_and_local_memory(kernel: Kernel) -> None:

@@ -130,6 +130,36 @@ def test_a_kernel_without_products_has_no_loops() -> None:
     assert properties.properties("")["instructions"] == 0
 
 
+def kernels(**bodies: list[str]) -> str:
+    """A cubin of several kernels."""
+    return "".join(
+        f"//---- .text.{name} ----\n{listing(body)}" for name, body in bodies.items()
+    )
+
+
+def test_what_runs_ahead_of_the_wait_for_other_launches() -> None:
+    good = ["MOV R2, R3", "UTMACCTL.PF [UR4]", "ACQBULK", "PREEXIT", "LDG.E R4, [R2]"]
+    assert properties.early_accesses(kernels(a=[*good, "EXIT"], b=["EXIT"])) == [
+        "b: EXIT"
+    ]
+    for early in (
+        "LDG.E.CONSTANT R4, [R2]",
+        "STG.E [R2], R4",
+        "UTMALDG.5D [UR8], [UR6]",
+    ):
+        found = properties.early_accesses(kernels(a=[early, *good, "EXIT"]))
+        assert found == [f"a: {early}"]
+    # On one of two ways; behind a jump.
+    around = ["@P0 BRA `(.L_x_1)", "ACQBULK", ".L_x_1:", "RED.E [R2], R4", "EXIT"]
+    assert properties.early_accesses(kernels(a=around)) == [
+        "a: EXIT",
+        "a: RED.E [R2], R4",
+    ]
+    assert properties.early_accesses(kernels(a=["@P0 ACQBULK", "EXIT"])) == ["a: EXIT"]
+    shared = ["LDS R2, [R3]", "@!PT STG.E [R2], R4", "SYNCS [UR4]", *good, "EXIT"]
+    assert properties.early_accesses(kernels(a=shared)) == []
+
+
 def test_disassembling(tmp_path: Path) -> None:
     if properties.find_nvdisasm() is None:
         pytest.skip("no nvdisasm on this machine")

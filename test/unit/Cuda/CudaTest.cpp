@@ -324,6 +324,86 @@ TEST_F(Cuda, OtherArchitecturesAreRefused) {
             "target: sm_100a does not run on cuda:0 (Fake 0, sm_90)");
 }
 
+/// Runs a body in a process that opens the driver anew.
+void inChild(llvm::function_ref<void()> body) {
+  pid_t child = ::fork();
+  if (child == 0) {
+    body();
+    ::_exit(testing::Test::HasFailure());
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+}
+
+constexpr const char *kProgrammatic = R"("programmatic_launch": true,
+  "scratch": 8192, "before": [{"symbol": "alibi_lists", "threads": 32,
+  "grid": "B", "arguments": [{"scratch": 64}]}], )";
+
+TEST_F(Cuda, KernelsThatWaitBeginBesideTheOneAheadInTheirLaunch) {
+  *get<int>("fakeParameterCount") = 0;
+  inChild([&] {
+    CudaKernel kernel("cubin", makeManifest(kProgrammatic));
+    EXPECT_EQ(textOf(kernel.launch(view())), "");
+    EXPECT_EQ(count("launch 2x1x1 of 32x1x1, 0 bytes"), 1u);
+    EXPECT_EQ(count("with 6 = 1\nlaunch 24x1x1 of 384x1x1, 229488 "
+                    "bytes, stream 0x30"),
+              1u);
+    CudaKernel other("cubin", makeManifest());
+    EXPECT_EQ(textOf(other.launch(view())), "");
+    EXPECT_EQ(count("with 6"), 1u);
+    EXPECT_EQ(count("launch "), 3u);
+    CudaKernel alone("cubin", makeManifest(R"("programmatic_launch": true, )"));
+    EXPECT_EQ(textOf(alone.launch(view())), "");
+    EXPECT_EQ(count("with 6"), 1u);
+  });
+}
+
+TEST_F(Cuda, ADriverThatRefusesSuchLaunchesIsNotAskedAgain) {
+  *get<int>("fakeParameterCount") = 0;
+  for (int refusal : {1, 801})
+    inChild([&] {
+      CudaKernel kernel("cubin", makeManifest(kProgrammatic));
+      *get<int>("fakeRefusal") = refusal;
+      // Where the plain launch fails too, it is not the attribute's fault.
+      *get<int>("fakeGoodLaunches") = 1;
+      EXPECT_NE(textOf(kernel.launch(view())).find("(700)"), std::string::npos);
+      EXPECT_EQ(count("with 6"), 1u);
+      *get<int>("fakeGoodLaunches") = -1;
+      get<char>("fakeLog")[0] = 0;
+      for (int i = 0; i < 2; ++i)
+        EXPECT_EQ(textOf(kernel.launch(view())), "");
+      EXPECT_EQ(count("with 6"), 1u);
+      EXPECT_EQ(count("launch "), 4u);
+    });
+}
+
+TEST_F(Cuda, OtherErrorsOfSuchLaunchesAreErrors) {
+  *get<int>("fakeParameterCount") = 0;
+  inChild([&] {
+    CudaKernel kernel("cubin", makeManifest(kProgrammatic));
+    *get<int>("fakeRefusal") = 700;
+    EXPECT_EQ(textOf(kernel.launch(view())),
+              "launching kernel 'alibi' (B 2, heads 4/2, M 300, N 77): the "
+              "CUDA driver says CUDA_ERROR_ILLEGAL_ADDRESS (700)");
+    EXPECT_EQ(count("launch "), 1u); // the first one
+    *get<int>("fakeRefusal") = 0;
+    EXPECT_EQ(textOf(kernel.launch(view())), "");
+    EXPECT_EQ(count("with 6"), 2u);
+  });
+}
+
+TEST_F(Cuda, OlderDriversLaunchPlainly) {
+  *get<int>("fakeParameterCount") = 0;
+  inChild([&] {
+    *get<int>("fakeVersion") = 12020;
+    CudaKernel kernel("cubin", makeManifest(kProgrammatic));
+    EXPECT_EQ(textOf(kernel.launch(view())), "");
+    EXPECT_EQ(count("with 6"), 0u);
+    EXPECT_EQ(count("launch "), 2u);
+  });
+}
+
 TEST_F(Cuda, SaysWhatIsMissing) {
   // A child asks anew, so that the environment of this test counts.
   int ends[2];

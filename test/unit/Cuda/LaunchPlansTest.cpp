@@ -304,6 +304,17 @@ TEST_F(LaunchPlans, ScratchMemoryThatGrows) {
   EXPECT_TRUE(kernel.relaunch(call.key()));
 }
 
+TEST_F(LaunchPlans, KernelsOfKeptOnesBeginBesideEachOtherToo) {
+  CudaKernel kernel("cubin", makeManifest(R"("programmatic_launch": true,
+    "before": [{"symbol": "alibi_lists", "threads": 32, "grid": "B",
+    "arguments": [{"pointer": "lse"}]}], )"));
+  *get<int>("fakeParameterCount") = 1;
+  Call call;
+  launch(kernel, call);
+  EXPECT_TRUE(kernel.relaunch(call.key()));
+  EXPECT_EQ(count("with 6 = 1\nlaunch "), 2u);
+}
+
 /// A workspace stays where it is: launches that are kept know it.
 TEST_F(LaunchPlans, WorkspacesStay) {
   CudaKernel kernel("cubin", makeManifest());

@@ -55,6 +55,7 @@ static int32_t reduceMin(int32_t value, int32_t) {
 static int32_t reduceMax(int32_t value, int32_t) {
   return shuffleBy(Meeting::Max, value, 0);
 }
+static void nothing() {} // launches follow each other
 static void barrier(int32_t) { Block::meet(Meeting::Barrier, 0, 0); }
 static float inverse(float x) { return 1 / x; }
 static float inverseRoot(float x) { return 1 / std::sqrt(x); }
@@ -72,6 +73,8 @@ static llvm::StringMap<void *> intrinsics() {
           {"redux.sync.min", of(&reduceMin)},
           {"redux.sync.max", of(&reduceMax)},
           {"barrier.cta.sync.aligned.all", of(&barrier)},
+          {"griddepcontrol.wait", of(&nothing)},
+          {"griddepcontrol.launch.dependents", of(&nothing)},
           {"ex2.approx.ftz.f32", of(static_cast<Unary *>(&std::exp2))},
           {"lg2.approx.ftz.f", of(static_cast<Unary *>(&std::log2))},
           {"sin.approx.ftz.f", of(static_cast<Unary *>(&std::sin))},

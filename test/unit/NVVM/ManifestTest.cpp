@@ -68,6 +68,20 @@ TEST(Manifest, ReadsEverything) {
   EXPECT_EQ(manifest->conditions[0].holds.evaluate(values()), 1);
 }
 
+TEST(Manifest, LaunchesThatBeginBesideOthers) {
+  auto isProgrammatic = [](const std::string &value) {
+    auto manifest = parseManifest(with(
+        "\"threads\"", "\"programmatic_launch\": " + value + ", \"threads\""));
+    EXPECT_TRUE(static_cast<bool>(manifest)) << textOf(manifest.takeError());
+    return manifest->programmaticLaunch;
+  };
+  EXPECT_TRUE(isProgrammatic("true"));
+  EXPECT_FALSE(isProgrammatic("false"));
+  EXPECT_FALSE(parseManifest(good)->programmaticLaunch);
+  EXPECT_EQ(errorWith("\"threads\"", "\"programmatic_launch\": 1, \"threads\""),
+            "manifest: 'programmatic_launch' must be true or false");
+}
+
 TEST(Manifest, Expressions) {
   auto value = [](const char *text) -> int64_t {
     auto parsed = llvm::json::parse(text);

@@ -141,6 +141,8 @@ struct KernelManifest {
   bool wholeSequences = false;
   /// Whether the variant has a form that keeps no such promise.
   bool hasPerBatchForm = false;
+  /// Whether its kernels wait for the one ahead, beside which they may begin.
+  bool programmaticLaunch = false;
   unsigned threads = 0;
   unsigned sharedMemory = 0;
   unsigned registers = 0; ///< at launch, a thread; 0: not known

@@ -385,6 +385,34 @@ static LogicalResult verifyRegisters(SpecializeOp op, RoleOp load, RoleOp mma) {
   return success();
 }
 
+/// What reads or writes memory that other launches may read or write.
+static bool touchesTensors(Operation *op) {
+  return isa<attn::ReadOp, memref::LoadOp, LoadOp, FillOp, StoreTileOp,
+             StoreRowsOp, ListCountOp, ListElementOp, JointCountOp,
+             JointElementOp, TileFetchOp>(op) ||
+         (isa<ForBlocksOp>(op) && cast<ForBlocksOp>(op).getList());
+}
+
+// C46
+LogicalResult GridDependencyWaitOp::verify() {
+  if (!isa<FunctionOpInterface>((*this)->getParentOp()))
+    return emitOpError("must stand in the kernel's own block");
+  for (Operation *op = (*this)->getPrevNode(); op; op = op->getPrevNode()) {
+    Operation *touches = nullptr;
+    op->walk([&](Operation *inner) {
+      if (touchesTensors(inner))
+        touches = inner;
+    });
+    if (!touches)
+      continue;
+    InFlightDiagnostic diag = emitOpError(
+        "must stand ahead of all that touches tensors or takes tiles");
+    diag.attachNote(touches->getLoc()) << "as this does";
+    return diag;
+  }
+  return success();
+}
+
 // C19
 LogicalResult SpecializeOp::verify() {
   SmallVector<RoleKind> kinds;

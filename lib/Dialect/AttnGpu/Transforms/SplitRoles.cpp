@@ -171,6 +171,8 @@ void AttnGpuSplitRoles::split(ForTilesOp tiles) {
   makeChannels(tiles);
   OpBuilder b(tiles);
   Location loc = tiles.getLoc();
+  // Ahead of it there is arithmetic on the launch's sizes alone.
+  GridDependencyWaitOp::create(b, loc);
   auto specialize = SpecializeOp::create(b, loc, tiles.getSchedule().getPin(),
                                          tiles.getSchedule().getBranch(),
                                          tiles.getSchedule().getEdges());

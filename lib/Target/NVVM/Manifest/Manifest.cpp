@@ -110,6 +110,11 @@ llvm::Error Reader::readNumbers(const json::Object &object) {
   }
   manifest.returnLse = object.getBoolean("return_lse").value_or(false);
   manifest.blockMask = object.getBoolean("block_mask").value_or(false);
+  constexpr StringRef key = "programmatic_launch";
+  std::optional<bool> programmatic = object.getBoolean(key);
+  if (object.get(key) && !programmatic)
+    return bad("'" + key + "' must be true or false");
+  manifest.programmaticLaunch = programmatic.value_or(false);
   return llvm::Error::success();
 }
 

@@ -13,6 +13,10 @@
 
 char fakeLog[1 << 16];
 const char *fakeFailing = "";
+/// What cuLaunchKernelEx answers where nothing else fails, and the version.
+int fakeRefusal = 0, fakeVersion = 12030;
+/// How many plain launches go well before the others fail; all: -1.
+int fakeGoodLaunches = -1;
 int fakeRegisters = 168, fakeLocalBytes = 0, fakeMinor = 0, fakeDevices = 1;
 void *fakeParameters[64];
 int fakeParameterCount = 0;
@@ -163,6 +167,10 @@ int cuTensorMapReplaceAddress(void *map, uint64_t address) {
   memcpy(map, &address, sizeof address);
   return answer("cuTensorMapReplaceAddress");
 }
+int cuDriverGetVersion(int *version) {
+  *version = fakeVersion;
+  return 0;
+}
 int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz,
                    unsigned bx, unsigned by, unsigned bz, unsigned shared,
                    void *stream, void **parameters, void **extra) {
@@ -185,5 +193,39 @@ int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz,
     memcpy(&fakeParameters[i], parameters[i], sizeof(void *));
   if (fakeWide >= 0)
     memcpy(fakeWideBytes, parameters[fakeWide], sizeof fakeWideBytes);
+  if (fakeGoodLaunches == 0)
+    return 700;
+  fakeGoodLaunches -= fakeGoodLaunches > 0;
   return answer("cuLaunchKernel");
+}
+
+/// As the driver's header has them.
+struct attribute {
+  int number;
+  char pad[4];
+  union {
+    char bytes[64];
+    int value;
+    void *pointer;
+  } value;
+};
+struct config {
+  unsigned gx, gy, gz, bx, by, bz, shared;
+  void *stream;
+  struct attribute *attributes;
+  unsigned count;
+};
+int cuLaunchKernelEx(const struct config *config, void *function,
+                     void **parameters, void **extra) {
+  char text[64];
+  for (unsigned i = 0; i < config->count; ++i) {
+    snprintf(text, sizeof text, "with %d = %d", config->attributes[i].number,
+             config->attributes[i].value.value);
+    note(text);
+  }
+  if (fakeRefusal)
+    return fakeRefusal;
+  return cuLaunchKernel(function, config->gx, config->gy, config->gz,
+                        config->bx, config->by, config->bz, config->shared,
+                        config->stream, parameters, extra);
 }
