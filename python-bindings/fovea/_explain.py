@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import _compiler, _tensors
+from ._launch_form import form
 from ._words import PairCost, clauses
 
 if TYPE_CHECKING:
@@ -111,13 +112,15 @@ def _mask_lines(
     """What the mask skips at a shape."""
     from ._explain_mask import ITEMSIZE, MaskReport
 
+    info = kernel._state[1].info
     if kernel._want_mask:
-        return ["mask: print the block mask of a call for its tiles"]
+        lines = form(info, {}, kernel._schedule)
+        return [*lines, "mask: print the block mask of a call for its tiles"]
     sizes, where = _shape(kernel, traced, arrays, given)
     if not sizes:
         return ["shape: not known before a call; explain(M=..., N=...) gives one"]
     shown = ", ".join(f"{n}={sizes[n]}" for n in ("B", "Hq", "Hk", "M", "N"))
-    lines = [f"shape ({where}): {shown}"]
+    lines = [f"shape ({where}): {shown}", *form(info, sizes, kernel._schedule)]
     captures = [capture["name"] for capture in traced.program["captures"]]
     if any(name not in arrays for name in captures):
         return [*lines, "mask: not analysed, as captures have no values yet"]
@@ -128,7 +131,7 @@ def _mask_lines(
     if homes - {"cpu"}:
         return [*lines, "mask: not analysed, as captures live on a device"]
     report = MaskReport(traced, sizes, (128, 128), ITEMSIZE[kernel._dtype])
-    return [*lines, *report.lines(), report.roofline(kernel._state[1].info)]
+    return [*lines, *report.lines(), report.roofline(info)]
 
 
 def kernel(kernel: Kernel, given: dict[str, int]) -> str:

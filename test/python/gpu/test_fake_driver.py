@@ -271,3 +271,55 @@ fi
     older.chmod(0o755)
     launches, _, memory = _launch_clusters(FOVEA_PTXAS=str(older))
     assert int(launches[0].split()[4]) == memory[is_known]
+
+
+FORMS = """
+import json
+import numpy as np
+import fovea
+
+options = {"D": 128, "dtype": "bfloat16", "target": "cuda"}
+causal = lambda b, h, q, kv: kv <= q
+kernel = fovea.compile(mask_mod=causal, **options)
+document = np.arange(4096, dtype=np.int32) // 700
+asked = fovea.compile(mask_mod=lambda b, h, q, kv: document[q] == document[kv], **options)
+wide = {"B": 2, "Hq": 32, "Hk": 8, "M": 4096}
+texts = [
+    kernel.explain(**wide),
+    kernel.explain(**wide | {"Hk": 32}),
+    kernel.explain(**wide | {"M": 2048}),
+    fovea.compile(mask_mod=causal, schedule="groups=2", **options).explain(**wide),
+    asked.explain(),
+    fovea.compile(mask_mod=causal, block_mask=True, **options).explain(),
+    fovea.compile(mask_mod=causal, D=128, target="cpu").explain(**wide),
+]
+marks = ("form of the launch:", "  with offsets,")
+found = [[x for x in text.splitlines() if x.startswith(marks)] for text in texts]
+print(json.dumps(found))
+"""
+
+
+def test_explain_names_the_form_of_a_launch() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORMS],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "FOVEA_LIBCUDA": str(DRIVER), "FOVEA_CACHE": "0"},
+    )
+    assert done.returncode == 0, done.stderr
+    lengths = "  with offsets, or lengths that are not whole, one that reads them"
+    usual = ["form of the launch: the usual one", lengths]
+    lists = "form of the launch: lists of tiles, which "
+    assert json.loads(done.stdout) == [
+        [
+            "form of the launch: in clusters, where that fits: two heads of a key head"
+            " load its keys and values together",
+            lengths,
+        ],
+        usual,
+        usual,
+        usual,
+        [f"{lists}kernels ahead of it make of the mask"],
+        [f"{lists}a kernel ahead of it makes of the block mask"],
+        [],
+    ]
