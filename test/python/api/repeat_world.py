@@ -11,7 +11,7 @@ import hashlib
 import random
 import re
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ml_dtypes
@@ -24,17 +24,22 @@ from fovea.dsl import clear_memo
 HEADS, LENGTH, D = 2, 12, 8
 
 _SOURCE = """
+def kind(x):
+    kinds = {"int": 1.1, "float": 1.2, "bool": 1.3, "float32": 1.4, "int64": 1.5}
+    return kinds[type(x).__name__] * (1.05 if str(x) == "-0.0" else 1.0)
+
 def helper(x):
-    return x * gain
+    return x * gain * kind(gain)
 
 def other_helper(x):
-    return x + gain
+    return x * gain * kind(gain) * 0.75
 
 def score(s, b, h, q, k, bias=0.5, *, w=0.25, extra=table):
-    return helper(s) + cfg.slope[h] * (k - q) + parts[1] + bias * w + extra[q]
+    s = helper(s) * kind(parts[1]) * kind(bias) * kind(w) * kind(cfg.inner.number)
+    return s + cfg.slope[h] * (k - q) + (parts[1] + bias * w) * k + extra[k]
 
 def keyword_score(s, b, h, q, k, *, u):
-    return s + u[h] * cfg.inner.number
+    return s + u[h] * cfg.inner.number * k * kind(cfg.inner.number)
 
 def make(window):
     def mask(b, h, q, k):
@@ -71,6 +76,7 @@ class World:
         self.random = random.Random(seed)
         self.rng = np.random.default_rng(seed)
         self.remembers = remembers
+        self.round: int | None = None
         space: dict[str, Any] = {"__name__": "world"}
         space["table"] = self.floats(LENGTH)
         exec(compile(_SOURCE, "<world>", "exec"), space)
@@ -96,6 +102,18 @@ class World:
     def tensors(self, M=LENGTH, N=LENGTH, B=1, dtype: Any = np.float32) -> list:
         shapes = ((B, HEADS, M, D), (B, 1, N, D), (B, 1, N, D))
         return [self.floats(*shape, dtype=dtype) for shape in shapes]
+
+    def choose(self, options: Sequence) -> Any:
+        """One of the options: by chance, or the next one each round."""
+        if self.round is None:
+            return self.random.choice(options)
+        return options[self.round % len(options)]
+
+    def repair(self) -> None:
+        """Back to a world whose calls are taken."""
+        self.space["gain"] = 1.5
+        for change in REPAIRS:
+            change(self)
 
     def call(self, through: str) -> tuple:
         """What a call answers: looks and bits of its results, or its error."""
@@ -128,20 +146,25 @@ class World:
         fixed = {k: options.pop(k) for k in ("scale", "return_lse") if k in options}
         dtype = self.qkv[0].dtype
         key = (*mods, dtype.str, repr(fixed), self.block_mask is None)
-        if key not in self.kernels or not self.remembers:
+        if key not in self.kernels:
             self.kernels[key] = fovea.compile(
                 *mods, D=D, dtype=dtype, block_mask=self.block_mask is not None,
                 captures=options["captures"], **fixed,
             )  # fmt: skip
             options.pop("captures")
-        return self.kernels[key](*self.qkv, block_mask=self.block_mask, **options)
+        kernel = self.kernels[key]
+        if not self.remembers:
+            kernel._calls = _repeat.follower()
+            traced = types.SimpleNamespace(again=lambda roots: None, core=None)
+            kernel._state = (traced, *kernel._state[1:])
+        return kernel(*self.qkv, block_mask=self.block_mask, **options)
 
 
 # ---- What may change -----------------------------------------------------------
 
 
 def _constant(world: World) -> Any:
-    return world.random.choice(CONSTANTS)
+    return world.choose(CONSTANTS)
 
 
 def doc_values(w: World) -> None:
@@ -153,28 +176,35 @@ def doc_rebound(w: World) -> None:
 
 
 def doc_resized(w: World) -> None:
-    w.space["doc"] = np.repeat(np.arange(2), w.random.choice((3, 6, 8)))
+    w.space["doc"] = np.repeat(np.arange(2), w.choose((3, 6, 8)))
 
 
 def doc_resized_in_place(w: World) -> None:
     doc = np.zeros(LENGTH, np.int64)
     w.space["doc"] = doc
     w.call("attention")
-    doc.resize(w.random.choice((LENGTH // 2, 2 * LENGTH)), refcheck=False)
+    doc.resize(w.choose((LENGTH // 2, 2 * LENGTH)), refcheck=False)
 
 
 def doc_strides(w: World) -> None:
     views = (slice(None, None, 2), slice(None, None, -1), slice(1, None))
-    w.space["doc"] = np.repeat(np.arange(4), 8)[w.random.choice(views)]
+    w.space["doc"] = np.repeat(np.arange(4), 8)[w.choose(views)]
+
+
+def doc_of_records(w: World) -> None:
+    """Elements that lie nine bytes apart, the first of them aligned."""
+    records = np.zeros(LENGTH, [("a", np.int64), ("b", np.int8)])
+    records["a"] = np.arange(LENGTH) // 4
+    w.space["doc"] = records["a"]
 
 
 def doc_broadcast(w: World) -> None:
-    w.space["doc"] = np.broadcast_to(np.int64(w.random.randrange(3)), LENGTH)
+    w.space["doc"] = np.broadcast_to(np.int64(w.choose(range(3))), LENGTH)
 
 
 def doc_dtype(w: World) -> None:
     kinds = (np.int8, np.uint16, np.int32, np.int64, np.uint64, np.bool_, np.float32)
-    w.space["doc"] = np.asarray(w.space["doc"]).astype(w.random.choice(kinds))
+    w.space["doc"] = np.asarray(w.space["doc"]).astype(w.choose(kinds))
 
 
 def doc_shape_assigned(w: World) -> None:
@@ -206,19 +236,19 @@ def doc_empty(w: World) -> None:
 
 
 def doc_is_no_array(w: World) -> None:
-    w.space["doc"] = w.random.choice(([0] * LENGTH, None, 3))
+    w.space["doc"] = w.choose(([0] * LENGTH, None, 3))
 
 
 def doc_again(w: World) -> None:
-    w.space["doc"] = np.arange(LENGTH) // w.random.choice((3, 4))
+    w.space["doc"] = np.arange(LENGTH) // w.choose((3, 4))
 
 
 def doc_in_a_dict(w: World) -> None:
-    w.space["named"]["doc"] = np.arange(LENGTH) // w.random.choice((3, 4))
+    w.space["named"]["doc"] = np.arange(LENGTH) // w.choose((3, 4))
 
 
 def dict_has_one_more(w: World) -> None:
-    w.space["named"][w.random.choice("xyz")] = _constant(w)
+    w.space["named"][w.choose("xyz")] = _constant(w)
 
 
 def same_identity(w: World) -> None:
@@ -226,11 +256,11 @@ def same_identity(w: World) -> None:
     for _ in range(4):
         w.space["doc"] = None
         gc.collect()
-        w.space["doc"] = np.full(LENGTH, w.random.randrange(3))
+        w.space["doc"] = np.full(LENGTH, w.choose(range(3)))
 
 
 def attribute_array(w: World) -> None:
-    w.space["cfg"].slope = w.floats(w.random.choice((1, HEADS, 5)))
+    w.space["cfg"].slope = w.floats(w.choose((1, HEADS, 5)))
 
 
 def attribute_is_a_number(w: World) -> None:
@@ -238,7 +268,7 @@ def attribute_is_a_number(w: World) -> None:
 
 
 def attribute_again(w: World) -> None:
-    w.space["cfg"].slope = w.floats(HEADS, dtype=w.random.choice((np.float32, "f8")))
+    w.space["cfg"].slope = w.floats(HEADS, dtype=w.choose((np.float32, "f8")))
 
 
 def attribute_bfloat16(w: World) -> None:
@@ -255,7 +285,7 @@ def list_element(w: World) -> None:
 
 
 def list_shrinks(w: World) -> None:
-    w.space["parts"] = [0, 1.0, _constant(w)][: w.random.choice((2, 3))]
+    w.space["parts"] = [0, 1.0, _constant(w)][: w.choose((2, 3))]
 
 
 def nested_attribute(w: World) -> None:
@@ -281,7 +311,7 @@ def builtin_is_hidden(w: World) -> None:
 def closure(w: World) -> None:
     w.mask.__closure__[
         w.mask.__code__.co_freevars.index("window")
-    ].cell_contents = w.random.choice((2, 4, 4.0, True))
+    ].cell_contents = w.choose((2, 4, 4.0, True))
 
 
 def default(w: World) -> None:
@@ -311,7 +341,7 @@ def mask_replaced(w: World) -> None:
 
 
 def mask_remade(w: World) -> None:
-    w.mask, w.other_mask = w.space["make"](w.random.choice((4, 5)))
+    w.mask, w.other_mask = w.space["make"](w.choose((4, 5)))
 
 
 def score_by_keyword(w: World) -> None:
@@ -320,9 +350,19 @@ def score_by_keyword(w: World) -> None:
 
 
 def captures_changed(w: World) -> None:
-    w.captures = w.random.choice(
+    w.captures = w.choose(
         (None, {}, {"u": w.floats(HEADS)}, {"u": np.ones(3)}, {"unknown": np.ones(2)},
          {"u": w.floats(HEADS), "more": np.ones(2)}, {"w": np.float32(2)})
+    )  # fmt: skip
+
+
+def captures_by_keyword(w: World) -> None:
+    w.score = w.space["keyword_score"]
+    u = w.floats(HEADS)
+    w.captures = w.choose(
+        ({"u": u}, {"u": u, "more": u}, {"more": u}, {}, None, {"u": u[::-1]},
+         types.MappingProxyType({"u": u}), {"u": 2}, {"u": u.astype(np.float64)},
+         {1: u}, [("u", u)])
     )  # fmt: skip
 
 
@@ -336,18 +376,18 @@ def no_score(w: World) -> None:
 
 def other_dtype(w: World) -> None:
     kinds = (np.float16, np.float32, np.float64, ml_dtypes.bfloat16)
-    w.qkv = w.tensors(dtype=w.random.choice(kinds))
+    w.qkv = w.tensors(dtype=w.choose(kinds))
 
 
 def other_shapes(w: World) -> None:
-    w.qkv = w.tensors(*w.random.choice(((5, 12), (12, 20), (1, 7), (12, 12, 2))))
+    w.qkv = w.tensors(*w.choose(((5, 12), (12, 20), (1, 7), (12, 12, 2))))
 
 
 def other_strides(w: World) -> None:
-    x = w.random.randrange(3)
+    x = w.choose(range(3))
     wide = w.floats(1, 1 if x else HEADS, LENGTH, 2 * D)
     w.qkv = w.tensors()
-    w.qkv[x] = wide[..., :: w.random.choice((2, -2))]
+    w.qkv[x] = wide[..., :: w.choose((2, -2))]
 
 
 def memory_order(w: World) -> None:
@@ -357,7 +397,7 @@ def memory_order(w: World) -> None:
 
 def q_alone(w: World) -> None:
     bad = w.qkv[0]
-    w.qkv[0] = w.random.choice(
+    w.qkv[0] = w.choose(
         (bad.astype(">f4"), misaligned(bad), bad[..., :4], bad.astype(np.int32),
          bad.tolist(), None, np.ma.masked_array(bad), bad[0], bad.astype(np.float64))
     )  # fmt: skip
@@ -365,7 +405,7 @@ def q_alone(w: World) -> None:
 
 def k_alone(w: World) -> None:
     k = w.qkv[1]
-    w.qkv[1] = w.random.choice((k[:, :, :-1], k[..., :4], k.astype(np.float64), "k"))
+    w.qkv[1] = w.choose((k[:, :, :-1], k[..., :4], k.astype(np.float64), "k"))
 
 
 def tensors_again(w: World) -> None:
@@ -379,26 +419,26 @@ def read_only(w: World) -> None:
 
 
 def scale(w: World) -> None:
-    w.options["scale"] = w.random.choice(
+    w.options["scale"] = w.choose(
         (None, 0.5, 0, 1, -1.0, 1e300, float("nan"), True, "1", 10**400, np.float32(2))
     )
 
 
 def lse(w: World) -> None:
-    w.options["return_lse"] = w.random.choice((True, False, np.True_, 1))
+    w.options["return_lse"] = w.choose((True, False, np.True_, 1))
 
 
 def offsets(w: World) -> None:
-    name = w.random.choice(("q_offset", "kv_offset"))
-    w.options[name] = w.random.choice(
+    name = w.choose(("q_offset", "kv_offset"))
+    w.options[name] = w.choose(
         (0, 1, np.int64(0), np.int32(2), np.array([3]), np.array(1), False, 0.0, -2,
          np.array([1, 2]), 1 << 60)
     )  # fmt: skip
 
 
 def lengths(w: World) -> None:
-    name, most = w.random.choice((("q_lengths", 5), ("kv_lengths", 7)))
-    w.options[name] = w.random.choice(
+    name, most = w.choose((("q_lengths", 5), ("kv_lengths", 7)))
+    w.options[name] = w.choose(
         (None, 0, most, np.array([most]), np.array([4], np.int8), 99, -1, 4.0, [4])
     )
 
@@ -409,7 +449,7 @@ def no_options(w: World) -> None:
 
 def block_mask(w: World) -> None:
     first = w.mask
-    sizes = w.random.choice(((LENGTH, LENGTH), (5, 12), (12, 20)))
+    sizes = w.choose(((LENGTH, LENGTH), (5, 12), (12, 20)))
     try:
         w.block_mask = fovea.create_block_mask(first, 1, None, *sizes, BLOCK_SIZE=4)
     except Exception:
@@ -418,7 +458,7 @@ def block_mask(w: World) -> None:
 
 def block_mask_mod(w: World) -> None:
     if w.block_mask is not None:
-        w.block_mask.mask_mod = w.random.choice((None, w.mask, w.other_mask))
+        w.block_mask.mask_mod = w.choose((None, w.mask, w.other_mask))
 
 
 def no_block_mask(w: World) -> None:
@@ -426,19 +466,19 @@ def no_block_mask(w: World) -> None:
 
 
 def threads(w: World) -> None:
-    fovea.set_num_threads(w.random.choice((0, 1, 2, 3)))
+    fovea.set_num_threads(w.choose((0, 1, 2, 3)))
 
 
 CHANGES: list[Callable[[World], None]] = [
     doc_values, doc_rebound, doc_resized, doc_resized_in_place, doc_strides,
-    doc_broadcast, doc_dtype, doc_shape_assigned, doc_byte_order, doc_misaligned,
+    doc_of_records, doc_broadcast, doc_dtype, doc_shape_assigned, doc_byte_order, doc_misaligned,
     doc_read_only, doc_masked, doc_empty, doc_is_no_array, doc_again, doc_in_a_dict,
     dict_has_one_more, same_identity, attribute_array, attribute_is_a_number,
     attribute_again, attribute_bfloat16, object_replaced, list_element, list_shrinks,
     nested_attribute, global_constant, global_function, global_is_gone,
     builtin_is_hidden, closure, default, no_default, keyword_default,
     keyword_defaults_replaced, code_swapped, mask_replaced, mask_remade,
-    score_by_keyword, captures_changed, score_again, no_score, other_dtype,
+    score_by_keyword, captures_changed, captures_by_keyword, score_again, no_score, other_dtype,
     other_shapes, other_strides, memory_order, q_alone, k_alone, tensors_again,
     read_only, scale, lse, offsets, lengths, no_options, block_mask, block_mask_mod,
     no_block_mask, threads,
@@ -464,9 +504,7 @@ def answers(seed: int, steps: int, *, remembers: bool) -> list[tuple]:
             answer = world.call(through)
             found.append((change.__name__, through, answer))
         if isinstance(answer[0], str) and choose.random() < 0.7:
-            world.space["gain"] = 1.5
-            for repair in REPAIRS:
-                repair(world)
+            world.repair()
             found.append(("repaired", through, world.call(through)))
     fovea.set_num_threads(0)
     return found

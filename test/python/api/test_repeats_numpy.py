@@ -79,7 +79,7 @@ def test_a_game_in_a_process_of_its_own(native_is_real):
 @pytest.mark.parametrize("through", ["attention", "kernel"])
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 def test_one_change(change, through):
-    """Each change alone, after a call that repeats."""
+    """Each change alone, in all that it may come to, after calls that repeat."""
     found = []
     for remembers in (True, False):
         forget()
@@ -87,10 +87,49 @@ def test_one_change(change, through):
         before = [world.call(through) for _ in range(2)]
         assert before[0] == before[1]
         assert isinstance(before[0][0], tuple), before[0]
-        change(world)
-        found.append([world.call(through) for _ in range(2)])
+        seen = []
+        for world.round in range(12):
+            change(world)
+            seen += [world.call(through) for _ in range(2)]
+            world.repair()
+            seen.append(world.call(through))
+        found.append(seen)
     fovea.set_num_threads(0)
     assert found[0] == found[1]
+
+
+def _set_default(world: World, value) -> None:
+    world.space["score"].__defaults__ = (value,)
+
+
+def _set_keyword(world: World, value) -> None:
+    world.space["score"].__kwdefaults__["w"] = value
+
+
+PLACES = {
+    "global": lambda world, value: world.space.__setitem__("gain", value),
+    "attribute": lambda w, value: setattr(w.space["cfg"].inner, "number", value),
+    "list": lambda world, value: world.space["parts"].__setitem__(1, value),
+    "default": _set_default,
+    "keyword": _set_keyword,
+}
+
+
+@pytest.mark.parametrize("through", ["attention", "kernel"])
+@pytest.mark.parametrize("place", PLACES)
+def test_constants_by_type_and_value(place, through):
+    """1, 1.0 and True differ, 0.0 and -0.0 too; NaN equals NaN."""
+    found = []
+    for remembers in (True, False):
+        forget()
+        world = World(4, remembers)
+        seen = []
+        for value in (1, 1.0, True, np.float32(1), 0.0, -0.0, 0, float("nan"), 1):
+            PLACES[place](world, value)
+            seen += [world.call(through) for _ in range(2)]
+        found.append(seen)
+    assert found[0] == found[1]
+    assert len(set(found[0])) >= 5  # what is infinite or NaN may look alike
 
 
 def test_the_second_call_is_short(launches):
