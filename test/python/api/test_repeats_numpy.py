@@ -62,7 +62,7 @@ def test_games(seed):
     quick = answers(seed, STEPS, remembers=True)
     wrong = differences(quick, answers(seed, STEPS, remembers=False))
     assert not wrong, f"seed {seed}: " + "\n".join(wrong[:5])
-    assert sum(isinstance(answer[0], tuple) for _, _, answer in quick) > STEPS // 2
+    assert sum(isinstance(answer[0], tuple) for _, _, answer in quick) > STEPS // 10
 
 
 def test_a_game_in_a_process_of_its_own(native_is_real):
