@@ -82,8 +82,9 @@ static std::optional<std::vector<char>> describe(const Region &region,
     if (!read)
       continue;
     int64_t bytes = capture.numElements() * getBytes(capture.dtype);
-    if (!isDense(capture) || (left -= bytes) < 0)
+    if (!isDense(capture) || bytes > left)
       return std::nullopt;
+    left -= bytes;
     add(capture.data, static_cast<size_t>(bytes));
   }
   return key;

@@ -110,10 +110,12 @@ static bool isOfBlocks(StringRef name) {
   return name == "block_q" || name == "block_kv";
 }
 
+namespace {
 /// One setting as it was written.
 struct Entry {
   StringRef whole, name, number;
 };
+} // namespace
 
 static SmallVector<Entry> splitSettings(StringRef text) {
   SmallVector<StringRef> parts;
