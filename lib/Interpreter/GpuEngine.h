@@ -308,9 +308,26 @@ private:
 // State
 //===----------------------------------------------------------------------===//
 
+/// Copies of it share a value until one of them changes it.
+template <typename T> class Shared {
+public:
+  Shared(T value) : value(std::make_shared<T>(std::move(value))) {}
+  const T &operator*() const { return *value; }
+  const T *operator->() const { return value.get(); }
+  T &own() {
+    if (value.use_count() > 1)
+      value = std::make_shared<T>(*value);
+    return *value;
+  }
+
+private:
+  std::shared_ptr<T> value;
+};
+
 struct GpuState {
-  std::vector<GpuCoroutine> kernels;    // one a block of threads
-  std::vector<GpuCoroutine> coroutines; // of the roles
+  // A step changes one coroutine of many, whose values are most of a state.
+  std::vector<Shared<GpuCoroutine>> kernels;    // one a block of threads
+  std::vector<Shared<GpuCoroutine>> coroutines; // of the roles
   std::vector<GpuChannel> channels;
   std::vector<GpuCopy> copies;
   std::vector<int64_t> turns;    // of each block of threads: whose turn it is

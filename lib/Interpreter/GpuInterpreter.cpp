@@ -66,7 +66,8 @@ LogicalResult GpuRun::begin(ArrayRef<OnlineArgument> arguments) {
   first.fetched.resize(options.blocks);
   first.shared.resize(options.blocks);
   for (int64_t block = 0; block < options.blocks; ++block) {
-    GpuCoroutine &kernel = first.kernels.emplace_back(options, block);
+    first.kernels.push_back(GpuCoroutine(options, block));
+    GpuCoroutine &kernel = first.kernels.back().own();
     if (failed(kernel.start(function, arguments)) ||
         failed(kernel.advance(first)))
       return failure();
@@ -88,8 +89,9 @@ LogicalResult GpuRun::beginRoles(GpuCoroutine kernel, SpecializeOp op) {
     int64_t end = isMma ? role.getGroups() : getLoadWarps(role);
     for (int64_t group = 0; group < end; ++group) {
       first.coroutines.push_back(kernel);
-      first.coroutines.back().become(role, group);
-      if (failed(first.coroutines.back().advance(first)))
+      GpuCoroutine &coroutine = first.coroutines.back().own();
+      coroutine.become(role, group);
+      if (failed(coroutine.advance(first)))
         return failure();
     }
   }
@@ -97,13 +99,14 @@ LogicalResult GpuRun::beginRoles(GpuCoroutine kernel, SpecializeOp op) {
 }
 
 LogicalResult GpuRun::end(GpuState &state) {
-  for (GpuCoroutine &coroutine : state.coroutines)
-    if (failed(coroutine.checkUses(state)))
+  for (Shared<GpuCoroutine> &coroutine : state.coroutines)
+    if (failed(coroutine.own().checkUses(state)))
       return failure();
   if (state.counter != 0)
     return state.fetch->emitError()
            << "leaves the tile counter at " << state.counter << ", not at zero";
-  for (GpuCoroutine &kernel : state.kernels) {
+  for (Shared<GpuCoroutine> &shared : state.kernels) {
+    GpuCoroutine &kernel = shared.own();
     if (failed(kernel.advance(state)))
       return failure();
     if (!kernel.ended())
@@ -114,23 +117,23 @@ LogicalResult GpuRun::end(GpuState &state) {
 }
 
 LogicalResult GpuRun::reportDeadlock(GpuState &state) {
-  SmallVector<GpuCoroutine *> waiting, over;
-  for (GpuCoroutine &coroutine : state.coroutines)
-    (coroutine.ended() ? over : waiting).push_back(&coroutine);
-  auto isLoad = [](GpuCoroutine *coroutine) {
+  SmallVector<const GpuCoroutine *> waiting, over;
+  for (const Shared<GpuCoroutine> &coroutine : state.coroutines)
+    (coroutine->ended() ? over : waiting).push_back(&*coroutine);
+  auto isLoad = [](const GpuCoroutine *coroutine) {
     return coroutine->getRole().getKind() == RoleKind::Load;
   };
-  auto isReading = [](GpuCoroutine *coroutine) {
+  auto isReading = [](const GpuCoroutine *coroutine) {
     return isa<WaitOp, RecordOp>(coroutine->nextOp());
   };
-  GpuCoroutine *head = waiting.front();
+  const GpuCoroutine *head = waiting.front();
   InFlightDiagnostic diag = head->nextOp()->emitError()
                             << "deadlock: " << head->name() << ' '
                             << head->waitsFor(state);
-  for (GpuCoroutine *coroutine : llvm::drop_begin(waiting))
+  for (const GpuCoroutine *coroutine : llvm::drop_begin(waiting))
     diag.attachNote(coroutine->nextOp()->getLoc())
         << coroutine->name() << ' ' << coroutine->waitsFor(state);
-  for (GpuCoroutine *coroutine : over)
+  for (const GpuCoroutine *coroutine : over)
     diag.attachNote(coroutine->getRole().getLoc())
         << coroutine->name() << " has ended"
         << (isLoad(coroutine) && llvm::any_of(waiting, isReading)
@@ -148,7 +151,7 @@ SmallVector<size_t> GpuRun::choices(const GpuState &state) const {
   SmallVector<size_t> result;
   size_t count = state.coroutines.size();
   for (size_t i = 0; i < count; ++i) {
-    const GpuCoroutine &coroutine = state.coroutines[i];
+    const GpuCoroutine &coroutine = *state.coroutines[i];
     if (coroutine.ended() || !coroutine.waitsFor(state).empty())
       continue;
     if (options.eagerReaders && options.order == GpuOrder::Exhaustive &&
@@ -166,16 +169,16 @@ LogicalResult GpuRun::step(GpuState &state, size_t which) {
     state.land(which - state.coroutines.size());
     return success();
   }
-  GpuCoroutine &coroutine = state.coroutines[which];
+  GpuCoroutine &coroutine = state.coroutines[which].own();
   if (failed(coroutine.meet(state)))
     return failure();
   return coroutine.advance(state);
 }
 
 static bool allEnded(const GpuState &state) {
-  return llvm::all_of(state.coroutines, [](const GpuCoroutine &coroutine) {
-    return coroutine.ended();
-  });
+  return llvm::all_of(
+      state.coroutines,
+      [](const Shared<GpuCoroutine> &coroutine) { return coroutine->ended(); });
 }
 
 LogicalResult GpuRun::runInTurn() {
@@ -183,7 +186,7 @@ LogicalResult GpuRun::runInTurn() {
   while (true) {
     bool any = false;
     for (size_t i = 0; i < state.coroutines.size(); ++i) {
-      GpuCoroutine &coroutine = state.coroutines[i];
+      const GpuCoroutine &coroutine = *state.coroutines[i];
       if (coroutine.ended() || !coroutine.waitsFor(state).empty())
         continue;
       any = true;
@@ -217,8 +220,8 @@ LogicalResult GpuRun::runRandomly() {
 /// elsewhere included, and by the copies on their way.
 static uint64_t keyOf(const GpuState &state) {
   llvm::hash_code key = llvm::hash_value(state.copies.size());
-  for (const GpuCoroutine &coroutine : state.coroutines)
-    key = llvm::hash_combine(key, coroutine.history());
+  for (const Shared<GpuCoroutine> &coroutine : state.coroutines)
+    key = llvm::hash_combine(key, coroutine->history());
   uint64_t copies = 0;
   for (const GpuCopy &copy : state.copies)
     copies += llvm::hash_combine(copy.channel, copy.use);
@@ -238,7 +241,7 @@ LogicalResult GpuRun::explore() {
       continue;
     }
     for (size_t which : next) {
-      GpuState child = state;
+      GpuState child = which == next.back() ? std::move(state) : state;
       if (failed(step(child, which)))
         return failure();
       if (!met.insert(keyOf(child)).second)
