@@ -151,35 +151,27 @@ Judgement fovea::judge(const JudgeCase &values) { return Judge(values).run(); }
 // Launches
 //===----------------------------------------------------------------------===//
 
-namespace {
-/// Results of a launch in f64, contiguous.
-struct Results {
-  std::vector<double> out, lse;
-
-  /// The launch with its results redirected here.
-  LaunchView redirect(const LaunchView &launch) {
-    LaunchView view = launch;
-    out.assign(launch.out.numElements(), 0);
-    point(view.out, out);
-    if (view.lse) {
-      lse.assign(launch.lse->numElements(), 0);
-      point(*view.lse, lse);
-    }
-    return view;
+/// Points a view at contiguous f64 of its own size.
+static void point(TensorView &view, std::vector<double> &data) {
+  data.assign(view.numElements(), 0);
+  view.data = data.data();
+  view.dtype = DType::F64;
+  int64_t stride = 1;
+  for (size_t i = view.sizes.size(); i-- > 0;) {
+    view.strides[i] = stride;
+    stride *= view.sizes[i];
   }
+}
 
-private:
-  static void point(TensorView &view, std::vector<double> &data) {
-    view.data = data.data();
-    view.dtype = DType::F64;
-    int64_t stride = 1;
-    for (size_t i = view.sizes.size(); i-- > 0;) {
-      view.strides[i] = stride;
-      stride *= view.sizes[i];
-    }
-  }
-};
-} // namespace
+/// The launch with its results redirected.
+static LaunchView redirect(const LaunchView &launch,
+                           LaunchReference::Results &results) {
+  LaunchView view = launch;
+  point(view.out, results.out);
+  if (view.lse)
+    point(*view.lse, results.lse);
+  return view;
+}
 
 static std::vector<double> gather(const TensorView &view) {
   std::vector<double> values;
@@ -196,26 +188,40 @@ static std::vector<double> gather(const TensorView &view) {
   return values;
 }
 
-llvm::Expected<LaunchJudgement> fovea::judgeLaunch(const Program &program,
-                                                   const LaunchView &launch) {
-  Results exact, plain;
-  std::vector<uint8_t> dead;
-  if (llvm::Error error = interpretProgram(program, exact.redirect(launch),
-                                           {Arithmetic::Exact, &dead}))
+llvm::Expected<LaunchReference>
+LaunchReference::compute(const Program &program, const LaunchView &launch) {
+  LaunchReference reference;
+  reference.workType = program.dtype.value_or(launch.out.dtype);
+  if (llvm::Error error =
+          interpretProgram(program, redirect(launch, reference.exact),
+                           {Arithmetic::Exact, &reference.deadRows}))
     return std::move(error);
-  if (llvm::Error error = interpretProgram(program, plain.redirect(launch),
-                                           {Arithmetic::Plain, nullptr}))
+  if (llvm::Error error =
+          interpretProgram(program, redirect(launch, reference.plain),
+                           {Arithmetic::Plain, nullptr}))
     return std::move(error);
-  DType type = program.dtype.value_or(launch.out.dtype);
+  return reference;
+}
+
+LaunchJudgement LaunchReference::judge(const LaunchView &launch) const {
   LaunchJudgement result;
   std::vector<double> out = gather(launch.out);
-  result.out = judge({out, exact.out, plain.out, launch.valueDim, type,
-                      launch.out.dtype, dead});
+  result.out = fovea::judge({out, exact.out, plain.out, launch.valueDim,
+                             workType, launch.out.dtype, deadRows});
   if (launch.lse) {
     result.hasLse = true;
     std::vector<double> lse = gather(*launch.lse);
-    result.lse =
-        judge({lse, exact.lse, plain.lse, 1, type, launch.lse->dtype, dead});
+    result.lse = fovea::judge(
+        {lse, exact.lse, plain.lse, 1, workType, launch.lse->dtype, deadRows});
   }
   return result;
+}
+
+llvm::Expected<LaunchJudgement> fovea::judgeLaunch(const Program &program,
+                                                   const LaunchView &launch) {
+  llvm::Expected<LaunchReference> reference =
+      LaunchReference::compute(program, launch);
+  if (!reference)
+    return reference.takeError();
+  return reference->judge(launch);
 }

@@ -14,6 +14,7 @@
 #include "llvm/Support/Error.h"
 
 #include <string>
+#include <vector>
 
 namespace fovea {
 
@@ -50,7 +51,24 @@ struct LaunchJudgement {
   bool passed() const { return out.passed && (!hasLse || lse.passed); }
 };
 
-/// Computes a launch exactly and plainly and judges the results it holds.
+/// What results of a launch are judged by. Holds for all of them while its
+/// inputs stay as they are.
+struct LaunchReference {
+  /// Computes a launch exactly and plainly.
+  static llvm::Expected<LaunchReference> compute(const Program &program,
+                                                 const LaunchView &launch);
+  /// Judges the results that a launch holds.
+  LaunchJudgement judge(const LaunchView &launch) const;
+
+  struct Results {
+    std::vector<double> out, lse;
+  };
+  Results exact, plain;
+  std::vector<uint8_t> deadRows;
+  DType workType = DType::F32;
+};
+
+/// Both for one result.
 llvm::Expected<LaunchJudgement> judgeLaunch(const Program &program,
                                             const LaunchView &launch);
 

@@ -78,6 +78,7 @@ protected:
     auto built = buildAttnModule(launch.program, context);
     ASSERT_TRUE(bool(built)) << llvm::toString(built.takeError());
     module = std::move(*built);
+    reference.reset();
   }
 
   static void poison(const TensorView &tensor) {
@@ -104,12 +105,15 @@ protected:
       poison(*launch.view.lse);
     messages.clear();
     ASSERT_TRUE(interpret(launch, options)) << when << ": " << messages;
-    llvm::Expected<LaunchJudgement> judged =
-        judgeLaunch(launch.program, launch.view);
-    ASSERT_TRUE(bool(judged)) << llvm::toString(judged.takeError());
-    EXPECT_TRUE(judged->out.passed) << when << ": " << judged->out.reason;
+    if (!reference) {
+      auto computed = LaunchReference::compute(launch.program, launch.view);
+      ASSERT_TRUE(bool(computed)) << llvm::toString(computed.takeError());
+      reference = std::move(*computed);
+    }
+    LaunchJudgement judged = reference->judge(launch.view);
+    EXPECT_TRUE(judged.out.passed) << when << ": " << judged.out.reason;
     if (launch.view.lse)
-      EXPECT_TRUE(judged->lse.passed) << when << ": " << judged->lse.reason;
+      EXPECT_TRUE(judged.lse.passed) << when << ": " << judged.lse.reason;
   }
 
   std::string withSchedule(std::string passes, const std::string &schedule) {
@@ -192,6 +196,8 @@ protected:
   }
 
   GpuSummary summary;
+  /// Of the launch that was built last, whose inputs stay as they were then.
+  std::optional<LaunchReference> reference;
   /// What is done to the inputs of a check.
   void (*narrowed)(TestLaunch &) = nullptr;
   /// Blocks of threads of a cluster.
