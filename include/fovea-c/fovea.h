@@ -106,7 +106,8 @@ typedef struct fovea_compile_options {
   int64_t value_dim;       /* -1: as the source says or head_dim */
   const char *target;      /* "cpu" (null), "interpreter", "x86-64-v3",
                               "cuda", "sm_90a", ... */
-  const char *schedule;    /* "m=192,n=256"; null: the cost model's */
+  const char *schedule;    /* "m=192,n=256"; null: the cost model's, whatever
+                              FOVEA_TUNING, which is Python's, says */
   int32_t want_lse;        /* -1: as the source says */
   int32_t want_block_mask; /* -1: as the source says */
   const char *const *defines; /* "W=64": compile-time parameters */

@@ -144,6 +144,8 @@ llvm::Error run(const Options &options) {
                     "as "
                  << output->keys.scanReason
                  << "; the header says how options->tiles spares them\n";
+  noteTuning("foveac", "schedules here are those of the cost model",
+             llvm::errs());
   if (llvm::Error error = writeFile(options.output + ".o", output->object))
     return error;
   return writeFile(options.output + ".h", output->header);

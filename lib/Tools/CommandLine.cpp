@@ -2,6 +2,8 @@
 
 #include "fovea/Tools/CommandLine.h"
 
+#include <cstdlib>
+
 using namespace fovea;
 
 std::optional<std::string> CommandLine::get(llvm::StringRef name) const {
@@ -117,4 +119,11 @@ void CommandLine::printHelp(llvm::raw_ostream &os) const {
     os << "  " << left;
     os.indent(left.size() < 30 ? 30 - left.size() : 1) << spec.help << "\n";
   }
+}
+
+void fovea::noteTuning(llvm::StringRef tool, llvm::StringRef instead,
+                       llvm::raw_ostream &errors) {
+  if (const char *place = std::getenv("FOVEA_TUNING"); place && *place)
+    errors << tool << ": note: FOVEA_TUNING is read by Python alone, "
+           << instead << "\n";
 }

@@ -290,6 +290,8 @@ static llvm::Expected<int> runAll(const RunOptions &options,
   auto data = makeRunData(*program, options);
   if (!data)
     return data.takeError();
+  if (!options.interpret && options.schedule.empty())
+    noteTuning("fovea-run", "--schedule takes what such a file found", errors);
   auto report = run(*program, options, data->view);
   if (!report)
     return explainSizes(report.takeError(), *data);

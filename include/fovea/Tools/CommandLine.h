@@ -56,6 +56,10 @@ private:
   std::map<std::string, std::vector<std::string>> values;
 };
 
+/// Says that a tool leaves FOVEA_TUNING alone, where it is set.
+void noteTuning(llvm::StringRef tool, llvm::StringRef instead,
+                llvm::raw_ostream &errors);
+
 } // namespace fovea
 
 #endif // FOVEA_TOOLS_COMMANDLINE_H
