@@ -384,7 +384,10 @@ llvm::Expected<KernelForm> Kernel::chooseForm(const LaunchView &view) {
     auto few = getCode(form);
     if (!few)
       return few.takeError();
-    form.fewQueries = hasRoomForParts(view, *few);
+    auto room = hasRoomForParts(view, *few);
+    if (!room)
+      return room.takeError();
+    form.fewQueries = *room;
   }
   return form;
 }
@@ -483,6 +486,7 @@ llvm::Expected<std::string> Kernel::getInfo() {
       {"cpu_features", target ? target->features : ""},
       {"schedule", artifact.schedule.empty() ? schedule : artifact.schedule},
       {"remarks", artifact.remarks},
+      {"few_rows", artifact.shortRows},
       {"object_bytes", static_cast<int64_t>(artifact.object.size())},
       {"return_lse", program.returnLse},
       {"block_mask", program.blockMask}};

@@ -287,7 +287,8 @@ static double distinctBytes(const TensorView &tensor) {
   return bytes;
 }
 
-bool fovea::hasRoomForParts(const LaunchView &view, KernelCode few) {
+llvm::Expected<bool> fovea::hasRoomForParts(const LaunchView &view,
+                                            KernelCode few) {
   constexpr int64_t always = int64_t(1) << 20; // keys
   constexpr double never = 0x1p50, room = 0x1p26;
   int64_t longest = longestKeys(view);
@@ -299,10 +300,8 @@ bool fovea::hasRoomForParts(const LaunchView &view, KernelCode few) {
     return false;
   KernelArguments arguments(view);
   auto pass = plan(view, arguments, few);
-  if (!pass) {
-    llvm::consumeError(pass.takeError());
-    return false;
-  }
+  if (!pass)
+    return pass.takeError();
   double given = distinctBytes(view.value);
   for (const TensorView &key : view.keys)
     given += distinctBytes(key);

@@ -6,7 +6,6 @@ import functools
 import inspect
 import json
 import os
-import re
 import sys
 import threading
 import time
@@ -148,7 +147,7 @@ class Compiled:
     """One native kernel with what Python needs to know of it."""
 
     __slots__ = (
-        "_few", "_info", "name", "native", "program", "scale_region", "tuned",
+        "_info", "name", "native", "program", "scale_region", "tuned",
     )  # fmt: skip
 
     def __init__(self, kernel: Any, program: dict):
@@ -158,7 +157,6 @@ class Compiled:
         self.scale_region = program.get("scale")
         self._info: dict | None = None
         self.tuned = ""  # the files of fovea tune that its schedule is from
-        self._few: int | None = None
 
     @property
     def info(self) -> dict:
@@ -175,13 +173,7 @@ class Compiled:
     @property
     def few_rows(self) -> int:
         """Rows a key head up to which calls take the form for few queries."""
-        if self._few is None:
-            found = re.search(
-                r"^few queries: calls of at most (\d+) rows",
-                "\n".join(self.remarks), re.MULTILINE,
-            )  # fmt: skip
-            self._few = int(found[1]) if found else 0
-        return self._few
+        return int(self.info.get("few_rows") or 0)
 
     @property
     def schedule(self) -> str:

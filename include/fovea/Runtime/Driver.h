@@ -65,7 +65,7 @@ llvm::Error runKernel(const LaunchView &view, KernelCode fast,
 
 /// Whether the form for few queries is worth the memory of its parts' states:
 /// where keys repeat in memory and a mask leaves few of them it may not be.
-bool hasRoomForParts(const LaunchView &view, KernelCode few);
+llvm::Expected<bool> hasRoomForParts(const LaunchView &view, KernelCode few);
 
 /// Scratch bytes that the call takes with all threads at work.
 int64_t kernelScratch(const LaunchView &view, KernelCode code);

@@ -32,8 +32,15 @@ void KernelEmitter::layOutScratch() {
   at_.runs = layout.reserve(groups * runBytes * runKinds());
   if (hasHalves())
     at_.runCounts = layout.reserve(runKinds() * 8);
-  if (isShort())
+  auto layOutWords = [&]() {
+    at_.words = layout.reserve(keys * wordBytes());
+    at_.some = layout.reserve(maskGroups() * wordBytes());
+    at_.every = layout.reserve(maskGroups() * wordBytes());
+  };
+  if (isShort()) {
+    layOutWords();
     layOutShort(firstOfPanel);
+  }
   for (const DotSpec &dot : spec.dots) {
     if (isShort())
       break;
@@ -56,9 +63,8 @@ void KernelEmitter::layOutScratch() {
   }
   if (spec.schedule.getExact())
     at_.visible = layout.reserve(keys * e.word.getIntOrFloatBitWidth() / 8);
-  at_.words = layout.reserve(keys * wordBytes());
-  at_.some = layout.reserve(maskGroups() * wordBytes());
-  at_.every = layout.reserve(maskGroups() * wordBytes());
+  if (!isShort())
+    layOutWords();
   if (accumulatesRows())
     at_.rowFactors = layout.reserve(vector);
   at_.walk = layout.reserve(walkBytes());

@@ -47,10 +47,9 @@ struct BlockRows {
 };
 
 /// Rows of one group of keys: the address of the first, the stride in elements.
-/// In memory the address of rows to fetch meanwhile follows.
 struct GroupRows {
   Value base, stride;
-  /// The same of what is read after the group.
+  /// The same of what is read after the group, where it is fetched.
   Value next, nextStride;
 };
 
@@ -173,33 +172,43 @@ private:
   LogicalResult emitShortWalk();
   LogicalResult joinHeadBounds(ArrayRef<Value> begins, ArrayRef<Value> ends,
                                Value &begin, Value &end);
+  Value isAlone();
+  void forPanels(function_ref<void(Value)> body);
+  void forLivePanels(function_ref<void(Value)> body);
+  void forGroups(function_ref<void(Value, Value)> body);
   LogicalResult emitShortBlock(Value n0, Value taken, Value full);
-  LogicalResult emitShortScores(Value panel, Value full);
+  LogicalResult emitShortHeads(Value full);
+  LogicalResult emitShortRuns(Value panel, Value full);
+  LogicalResult emitShortScores(Value panel);
   void fillRowTable();
-  void enterHead(Value number, Value part);
+  void enterHead(Value number);
+  void useState(Value address);
+  Value slotOf(Value part);
   Lane tableLane(int64_t table, Value origin, Value panel);
   Value tableEntry(int64_t table, Value row);
 
   // ShortRows.cpp
   Value shortRow(online::ViewOp view, Value head, Value row);
-  void callPackPages(online::ViewOp view, Value key, Value taken, int64_t dim,
-                     Value to, int64_t stride, Value paddedRows);
+  void callPackPages(online::ViewOp view, Value head, Value key, Value taken,
+                     int64_t dim, Value to, int64_t stride, Value paddedRows);
   Value rowsLeftInPage(online::ViewOp view, Value key);
   void packShortQueries();
   void prepareShortBlock();
-  Value rowsAhead(online::ViewOp view, Value head, Value key, Value own);
+  Value rowsAhead(online::ViewOp view, Value head, Value key, Value others);
   BlockRows prepareShortRows(online::ViewOp view, int64_t dim, bool padRows,
-                             int64_t packed, int64_t table);
-  GroupRows locateGroup(const BlockRows &rows, online::ViewOp ahead,
-                        Value group);
-  Fetch beginFetch(const BlockRows &rows, online::ViewOp ahead, int64_t columns,
-                   Value group, int64_t groupSteps, Value pass, int64_t passes,
-                   Value panel);
+                             Value packed, Value table);
+  GroupRows locateGroup(const BlockRows &rows, Value number);
+  Fetch beginFetch(const BlockRows &rows, int64_t columns, Value group,
+                   int64_t groupSteps, Value pass, int64_t passes, Value panel);
   Value lineOfRows(const Fetch &fetch, Value line);
   void fetchAhead(const Fetch &fetch, Value step);
   int64_t keysOfLead(int64_t rowBytes);
   Fetch beginAgain(const GroupRows &rows, int64_t rowBytes, Value key);
   void fetchAgain(const Fetch &again, Value line, int64_t lines);
+  /// Takes a key, its row and what is carried.
+  using RowBody = function_ref<Values(Value, Value, ValueRange)>;
+  Values forRowsAhead(const GroupRows &rows, int64_t rowBytes, Value keys,
+                      int64_t step, ValueRange init, RowBody body);
   void storeShortPanel(Value panel, Value taken);
   void storeShortLse(Value panel, Value taken);
 
@@ -212,15 +221,27 @@ private:
   LogicalResult emitMerge(Value &nonFinite);
 
   // ShortKernels.cpp
-  Value emitShortGroup(unsigned dot, Value panel, Value group);
+  void emitShortGroups(Value panel);
+  void emitShortTiles(unsigned dot, Value panel, Value group);
+  Value largestOfGroup(Value group, Value before);
+  void joinSums(Values &sums, int64_t span, int64_t unit);
+  void sumWithinBlocks(Values &sums);
   void sumLanes(Values &sums);
+  bool hasOneRow();
+  void emitOneRowScores(Value group, Value number);
+  void emitOneRowValues(Value group, Value number);
+  void addOneRowSums(unsigned dot, Value group);
   VectorType wideOperand();
   int64_t tileSums();
   void emitShortValues(Value panel);
   void emitShortPass(Value panel, Value row, Value column);
+  void overOutput(Value output, int64_t rows, int64_t vectors,
+                  function_ref<Values(ValueRange)> body);
   Values emitShortKeys(const Fetch &fetch, Value row, Value column, Value group,
                        Value end, ValueRange init);
-  Values loadValuePairs(Value row, Value stride, Value step, Value keys);
+  Values multiplyValues(Value from, Value stride, Value left, Value weights,
+                        int64_t rows, int64_t vectors, ValueRange sums);
+  Values loadValuePairs(Value row, Value stride, Value left, int64_t vectors);
   void emitShortWeights(Value t, Value &sum);
   Value foldWide(Value x, int64_t lanes,
                  function_ref<Value(Value, Value)> join);
@@ -386,8 +407,7 @@ private:
     return VectorMath(e.b, e.loc, wide() * e.scoreBytes() == 64);
   }
   int64_t wideColumns(int64_t dim) { return padded(dim, wideElements()); }
-  int64_t passVectors();
-  int64_t columnPasses() { return valuePadded() / wide() / passVectors(); }
+  int64_t passVectors(int64_t rows);
   /// A scratch array, by its offset; one that each panel of the short form has.
   Value at(int64_t offset) { return e.gep(scratch, offset); }
   Value ofPanel(int64_t offset) { return e.gep(panelScratch, offset); }
@@ -405,9 +425,9 @@ private:
     int64_t firstOutput, firstSum, firstMax, factor;
     SmallVector<int64_t> queries, scores, packedKeys, keyTail;
     // Of the short form.
-    int64_t partSegments, rowHeads, rowQueries, valueGroups, factors, merged,
-        mergedMax, mergedSum, joined, runCount, alpha, panelBytes;
-    SmallVector<int64_t> keyGroups;
+    int64_t partSegments, rowHeads, rowQueries, factors, merged, mergedMax,
+        mergedSum, joined, runCount, live, alpha, sums, firstOfPanel,
+        panelBytes, packedBytes = 0;
   } at_;
   ScratchLayout layout;
 
@@ -427,11 +447,15 @@ private:
   // Of the short form, per function: sizes.
   struct {
     Value group, keys, keyHeads, heads, headBlocks, tiles, parts, panels;
-    Value slotBytes, queryBytes, counterBytes, workspace;
+    Value slotBytes, headBytes, tableBytes, counterBytes, workspace;
   } shape;
   // Of the short form, per item.
   Value batch, firstKeyHead, tile, part, liveKeys, liveParts, partEnd;
-  Value headNumber, keyHead, firstHead;
+  Value keyHead, firstHead, headScratch;
+  /// Bytes of a group in a block's table.
+  static constexpr int64_t kGroupBytes = 16;
+  /// Heads of an item that are computed at once, and the first of them.
+  Value headsAtOnce, firstAtOnce;
   /// Rows of a panel that meet a register of values at once.
   static constexpr int64_t kValueRows = 2;
   /// Logarithm of how many panels share what is fetched.

@@ -43,7 +43,7 @@ Value KernelEmitter::runCountOf(Value kind) {
 }
 
 Value KernelEmitter::wordAddress(int64_t array, Value index) {
-  return e.gep(at(array), index, e.word);
+  return e.gep(ofPanel(array), index, e.word);
 }
 
 Value KernelEmitter::loadWord(int64_t array, Value index) {

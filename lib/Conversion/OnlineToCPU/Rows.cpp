@@ -27,13 +27,9 @@ LogicalResult KernelEmitter::emitScores(Value panel, Value &rowMax) {
     before = e.fmaxDropNaN(e.loadRow(at(at_.firstMax), panel), before);
   auto emitProducts = [&](Value g, Value maximum) -> Value {
     Value plainMax = maximum;
+    if (isShort())
+      return plainScores() && softmax() ? largestOfGroup(g, maximum) : maximum;
     for (auto [i, dot] : llvm::enumerate(spec.dots)) {
-      if (isShort()) {
-        Value largest = emitShortGroup(i, panel, g);
-        if (plainScores() && softmax())
-          plainMax = e.fmaxDropNaN(largest, plainMax);
-        continue;
-      }
       if (amx()) {
         emitTileScores(i, keyRows[i], panel, g);
         plainMax = scaleTileScores(i, g, plainMax);

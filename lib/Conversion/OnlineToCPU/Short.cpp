@@ -3,9 +3,10 @@
 // The short form of a kernel (a schedule with `split`). Row r of an item is the
 // query r / G of head r % G, of the G heads of a key head; lanes are rows. The
 // keys are cut into parts of `split`, each an item; the last part of a (batch,
-// key head, tile) to be ready merges them all, in order. Where a token's heads
-// lie together in memory an item takes all key heads, block by block, so that
-// memory is read in order.
+// key head, tile) to be ready merges them all, in order. Where a token's or a
+// page's heads lie together in memory an item takes all key heads, and of a
+// block first the keys of all, then the values, so that memory is read in
+// order.
 //
 // Workspace: a counter for each merge, then a row state for each part.
 //
@@ -19,24 +20,19 @@
 using namespace fovea::cpu;
 using P = arith::CmpIPredicate;
 
-/// What a panel has of its own while a block is computed was reserved from
-/// `firstOfPanel` on for the first one.
+/// What a panel of a head has of its own while a block is computed was reserved
+/// from `firstOfPanel` on. Scratch goes on with that of every head, its queries
+/// included; the tables of a block's groups; copies of rows for every head.
 void KernelEmitter::layOutShort(int64_t firstOfPanel) {
-  int64_t keys = blockKeys(), groups = keys / e.group, panels = maxPanels();
+  int64_t panels = maxPanels();
   int64_t rows = panels * e.lanes, vector = e.lanes * e.scoreBytes();
-  int64_t packedBytes = packedType().getIntOrFloatBitWidth() / 8;
   at_.runCount = layout.reserve(8);
-  at_.alpha = layout.reserve(vector);
+  at_.firstOfPanel = firstOfPanel;
   at_.panelBytes = layout.bytes() - firstOfPanel;
-  layout.reserve((panels - 1) * at_.panelBytes);
-  for (const DotSpec &dot : spec.dots) {
-    at_.keyGroups.push_back(layout.reserve(groups * 24));
-    at_.packedKeys.push_back(
-        layout.reserve(keys * wideColumns(dot.dim) * packedBytes));
-  }
+  at_.live = layout.reserve(8);
+  at_.alpha = layout.reserve(vector);
+  at_.sums = layout.reserve(e.group * wide() * e.scoreBytes());
   at_.partSegments = layout.reserve(64 * 24);
-  at_.valueGroups = layout.reserve(groups * 24);
-  at_.packedValues = layout.reserve(keys * valuePadded() * packedBytes);
   at_.rowHeads = layout.reserve(rows * 8);
   at_.rowQueries = layout.reserve(rows * 8);
   at_.factors = layout.reserve(2 * vector);
@@ -44,6 +40,13 @@ void KernelEmitter::layOutShort(int64_t firstOfPanel) {
   at_.mergedMax = layout.reserve(panels * vector);
   at_.mergedSum = layout.reserve(panels * vector);
   at_.joined = layout.reserve(valuePadded() * vector);
+  int64_t packed = blockKeys() * packedType().getIntOrFloatBitWidth() / 8;
+  for (const DotSpec &dot : spec.dots) {
+    at_.packedKeys.push_back(at_.packedBytes);
+    at_.packedBytes += padded(packed * wideColumns(dot.dim), 64);
+  }
+  at_.packedValues = at_.packedBytes;
+  at_.packedBytes += padded(packed * valuePadded(), 64);
 }
 
 /// Sizes that follow from those of the arguments, alike in both functions.
@@ -70,9 +73,13 @@ void KernelEmitter::readShortShape(ArrayRef<Value> bounds) {
       e.min(e.ceilDiv(e.mul(rows, shape.group), e.lanes), e.c(maxPanels()));
   shape.slotBytes = e.mul(shape.panels, e.c((valuePadded() + 2) * vector));
   shape.slotBytes = e.mul(e.ceilDiv(shape.slotBytes, 64), e.c(64));
-  shape.queryBytes = e.c(0);
+  shape.headBytes =
+      e.add(shape.slotBytes, e.mul(shape.panels, e.c(at_.panelBytes)));
   for (const DotSpec &dot : spec.dots)
-    shape.queryBytes = e.add(shape.queryBytes, shortQueryBytes(dot));
+    shape.headBytes = e.add(shape.headBytes, shortQueryBytes(dot));
+  int64_t groups = blockKeys() / e.group;
+  shape.tableBytes = e.mul(e.add(shape.heads, e.c(1)), e.c(groups));
+  shape.tableBytes = e.mul(e.ceilDiv(shape.tableBytes, 4), e.c(64));
   Value counters = e.mul(e.mul(bounds[0], shape.headBlocks), shape.tiles);
   shape.counterBytes = e.mul(e.ceilDiv(counters, 8), e.c(64));
 }
@@ -86,8 +93,10 @@ Value KernelEmitter::shortQueryBytes(const DotSpec &dot) {
 LogicalResult KernelEmitter::emitShortPlan(Value report,
                                            ArrayRef<Value> bounds) {
   readShortShape(bounds);
-  Value scratchBytes =
-      e.add(e.c(layout.bytes()), e.mul(shape.heads, shape.queryBytes));
+  int64_t tables = spec.dots.size() + 1;
+  Value ofHeads = e.add(shape.headBytes, e.c(at_.packedBytes));
+  Value scratchBytes = e.add(e.c(layout.bytes()), e.mul(shape.heads, ofHeads));
+  scratchBytes = e.add(scratchBytes, e.mul(shape.tableBytes, e.c(tables)));
   e.store(scratchBytes, report);
   Value merges = e.mul(bounds[0], e.mul(shape.keyHeads, shape.tiles));
   Value states = e.mul(e.mul(merges, shape.parts), shape.slotBytes);
@@ -129,28 +138,39 @@ void KernelEmitter::fillRowTable() {
          });
 }
 
-/// Makes the `number`-th key head of the item the current one, with the state
-/// of one of its parts.
-void KernelEmitter::enterHead(Value number, Value ofPart) {
-  headNumber = number;
+/// Makes the `number`-th key head of the item the current one. Its state is in
+/// scratch: what several threads write often must not be neighbours.
+void KernelEmitter::enterHead(Value number) {
   keyHead = e.add(firstKeyHead, number);
   firstHead = e.mul(keyHead, shape.group);
-  int64_t vector = e.lanes * e.scoreBytes();
-  Value merge = e.add(e.mul(batch, shape.keyHeads), keyHead);
-  merge = e.add(e.mul(merge, shape.tiles), tile);
-  Value slot = e.add(e.mul(merge, shape.parts), ofPart);
-  state.output = e.gep(e.gep(shape.workspace, shape.counterBytes, e.i8),
-                       e.mul(slot, shape.slotBytes), e.i8);
-  state.rowMax = e.gep(state.output,
-                       e.mul(shape.panels, e.c(valuePadded() * vector)), e.i8);
-  state.rowSum = e.gep(state.rowMax, e.mul(shape.panels, e.c(vector)), e.i8);
-  Value queries =
-      e.gep(at(layout.bytes()), e.mul(number, shape.queryBytes), e.i8);
+  headScratch = e.gep(at(layout.bytes()), e.mul(number, shape.headBytes), e.i8);
+  useState(headScratch);
+  Value queries = e.gep(
+      headScratch,
+      e.add(shape.slotBytes, e.mul(shape.panels, e.c(at_.panelBytes))), e.i8);
   state.queries.clear();
   for (const DotSpec &dot : spec.dots) {
     state.queries.push_back(queries);
     queries = e.gep(queries, shortQueryBytes(dot), e.i8);
   }
+}
+
+/// Makes a state in memory the current one: output, maxima, sums.
+void KernelEmitter::useState(Value address) {
+  int64_t vector = e.lanes * e.scoreBytes();
+  state.output = address;
+  state.rowMax =
+      e.gep(address, e.mul(shape.panels, e.c(valuePadded() * vector)), e.i8);
+  state.rowSum = e.gep(state.rowMax, e.mul(shape.panels, e.c(vector)), e.i8);
+}
+
+/// Where the current head's state of a part waits for the merge.
+Value KernelEmitter::slotOf(Value ofPart) {
+  Value merge = e.add(e.mul(batch, shape.keyHeads), keyHead);
+  merge = e.add(e.mul(merge, shape.tiles), tile);
+  Value slot = e.add(e.mul(merge, shape.parts), ofPart);
+  return e.gep(e.gep(shape.workspace, shape.counterBytes, e.i8),
+               e.mul(slot, shape.slotBytes), e.i8);
 }
 
 //===----------------------------------------------------------------------===//
@@ -207,12 +227,21 @@ LogicalResult KernelEmitter::emitShortItem(Value item, Value &nonFinite) {
 LogicalResult KernelEmitter::emitShortPart(Value &nonFinite) {
   fillRowTable();
   e.loop(e.c(0), shape.heads, 1, [&](Value number) {
-    enterHead(number, part);
+    enterHead(number);
     packShortQueries();
     clearState();
   });
   if (failed(emitShortWalk()))
     return failure();
+  e.loop(e.c(0), shape.heads, 1, [&](Value number) {
+    enterHead(number);
+    Value slot = slotOf(part);
+    int64_t bytes = wide() * e.scoreBytes();
+    e.loop(e.c(0), shape.slotBytes, bytes, [&](Value i) {
+      Value x = e.load(wideVec(e.f), e.gep(headScratch, i, e.i8), bytes);
+      e.store(x, e.gep(slot, i, e.i8), bytes);
+    });
+  });
   return emitMerge(nonFinite);
 }
 
@@ -321,43 +350,128 @@ LogicalResult KernelEmitter::emitShortWalk() {
   return status;
 }
 
-/// Per head the scores of all panels, then their values: one panel's scores
-/// wait for each other while the next one multiplies.
+/// Whether the item's row is alone. In pairs, heads that lie apart are read
+/// faster by the loops for several rows, which fetch further ahead.
+Value KernelEmitter::isAlone() {
+  Value alone = e.icmp(P::eq, rows, e.c(1));
+  if (!pairs())
+    return alone;
+  return e.land(alone, e.icmp(P::sgt, shape.heads, e.c(1)));
+}
+
+/// Runs a body for each panel of the current head.
+void KernelEmitter::forPanels(function_ref<void(Value)> body) {
+  e.loop(e.c(0), e.ceilDiv(rows, e.lanes), 1, [&](Value panel) {
+    Value offset =
+        e.sub(e.mul(panel, e.c(at_.panelBytes)), e.c(at_.firstOfPanel));
+    offset = e.add(offset, shape.slotBytes);
+    panelScratch = e.gep(headScratch, offset, e.i8);
+    body(panel);
+  });
+  panelScratch = scratch;
+}
+
+/// The same for those that see a key of the block.
+void KernelEmitter::forLivePanels(function_ref<void(Value)> body) {
+  forPanels([&](Value panel) {
+    runCount = e.load(e.i64, ofPanel(at_.runCount));
+    e.when(e.icmp(P::ne, runCount, e.c(0)), [&]() { body(panel); });
+  });
+}
+
+/// Runs a body for each group of keys of the block and each head that is
+/// computed at once, in the order of their tables.
+void KernelEmitter::forGroups(function_ref<void(Value, Value)> body) {
+  e.loop(e.c(0), e.ceilDiv(count, e.group), 1, [&](Value group) {
+    e.loop(e.c(0), headsAtOnce, 1, [&](Value head) {
+      enterHead(e.add(firstAtOnce, head));
+      forLivePanels([&](Value) {
+        body(e.mul(group, e.c(e.group)),
+             e.add(e.mul(group, headsAtOnce), head));
+      });
+    });
+  });
+}
+
+/// The keys of several heads, their weights, their values. A lone row takes all
+/// heads at once: where a page or a token holds all heads, memory is read in
+/// order. More rows take one head after the other, and fetch meanwhile.
 LogicalResult KernelEmitter::emitShortBlock(Value n0, Value taken, Value full) {
   LogicalResult status = enterBlock(n0, taken);
-  e.loop(e.c(0), shape.heads, 1, [&](Value number) {
-    enterHead(number, part);
-    prepareShortBlock();
-    auto forPanels = [&](function_ref<void(Value)> emit) {
-      e.loop(e.c(0), e.ceilDiv(rows, e.lanes), 1, [&](Value panel) {
-        panelScratch = e.gep(scratch, e.mul(panel, e.c(at_.panelBytes)), e.i8);
-        emit(panel);
-      });
-    };
-    forPanels([&](Value panel) {
-      s->push();
-      if (failed(status) || failed(emitShortScores(panel, full)))
-        status = failure();
-      s->pop();
-    });
-    forPanels([&](Value panel) {
-      runCount = e.load(e.i64, ofPanel(at_.runCount));
-      e.when(e.icmp(P::ne, runCount, e.c(0)),
-             [&]() { emitShortValues(panel); });
-    });
-    panelScratch = scratch;
-  });
+  headsAtOnce = hasOneRow() ? e.select(isAlone(), shape.heads, e.c(1)) : e.c(1);
+  e.loop(e.c(0), shape.heads, headsAtOnce, {},
+         [&](Value first, ValueRange) -> Values {
+           firstAtOnce = first;
+           if (failed(emitShortHeads(full)))
+             status = failure();
+           return {};
+         });
   s->pop();
   return status;
 }
 
-/// Weights of a panel's keys, and what its values so far are multiplied by.
-LogicalResult KernelEmitter::emitShortScores(Value panel, Value full) {
-  bindRows(panel);
-  if (failed(runTiles(OnBlock | OnRow)))
-    return failure();
+LogicalResult KernelEmitter::emitShortHeads(Value full) {
   LogicalResult status = success();
-  runCount = e.branch(
+  auto forHeads = [&](function_ref<LogicalResult(Value)> emit,
+                      function_ref<void(function_ref<void(Value)>)> each) {
+    e.loop(e.c(0), headsAtOnce, 1, [&](Value head) {
+      enterHead(e.add(firstAtOnce, head));
+      each([&](Value panel) {
+        s->push();
+        bindRows(panel);
+        if (failed(status) || failed(runTiles(OnBlock | OnRow)) ||
+            failed(emit(panel)))
+          status = failure();
+        s->pop();
+      });
+    });
+  };
+  auto byRows = [&](function_ref<void()> alone, function_ref<void()> several) {
+    auto emit = [](function_ref<void()> body) -> Values {
+      body();
+      return {};
+    };
+    if (!hasOneRow())
+      return several();
+    e.branch(
+        isAlone(), {}, [&]() { return emit(alone); },
+        [&]() { return emit(several); });
+  };
+  e.store(e.c(0), at(at_.live));
+  forHeads([&](Value panel) { return emitShortRuns(panel, full); },
+           [&](auto body) { forPanels(body); });
+  e.when(e.icmp(P::ne, e.load(e.i64, at(at_.live)), e.c(0)), [&]() {
+    prepareShortBlock();
+    byRows(
+        [&]() {
+          forGroups([&](Value group, Value number) {
+            emitOneRowScores(group, number);
+          });
+        },
+        [&]() {
+          enterHead(firstAtOnce);
+          forLivePanels([&](Value panel) { emitShortGroups(panel); });
+        });
+    forHeads([&](Value panel) { return emitShortScores(panel); },
+             [&](auto body) { forLivePanels(body); });
+    byRows(
+        [&]() {
+          forGroups([&](Value group, Value number) {
+            emitOneRowValues(group, number);
+          });
+        },
+        [&]() {
+          enterHead(firstAtOnce);
+          forLivePanels([&](Value panel) { emitShortValues(panel); });
+        });
+  });
+  return status;
+}
+
+/// Which keys of the block a panel sees.
+LogicalResult KernelEmitter::emitShortRuns(Value panel, Value full) {
+  LogicalResult status = success();
+  Value runs = e.branch(
       full, {e.i64},
       [&]() -> Values {
         emitFullRuns();
@@ -369,14 +483,31 @@ LogicalResult KernelEmitter::emitShortScores(Value panel, Value full) {
           status = failure();
         return {masked};
       })[0];
-  e.store(runCount, ofPanel(at_.runCount));
-  e.when(e.icmp(P::ne, runCount, e.c(0)), [&]() {
-    Value rowMax, alpha;
-    if (failed(status) || failed(emitScores(panel, rowMax)) ||
-        failed(emitWeights(panel, rowMax, alpha)))
-      status = failure();
-    else if (alpha)
-      e.storeRow(alpha, ofPanel(at_.alpha), e.c(0));
-  });
+  e.store(runs, ofPanel(at_.runCount));
+  Value live = at(at_.live);
+  e.store(e.lor(e.load(e.i64, live), runs), live);
   return status;
+}
+
+/// Weights of a panel's keys; what its values are so far takes its factor.
+LogicalResult KernelEmitter::emitShortScores(Value panel) {
+  Value rowMax, alpha;
+  if (failed(emitScores(panel, rowMax)) ||
+      failed(emitWeights(panel, rowMax, alpha)))
+    return failure();
+  if (!alpha || valuePadded() == 0)
+    return success();
+  e.storeRow(alpha, at(at_.alpha), e.c(0));
+  Value first = e.mul(panel, e.c(e.lanes));
+  e.loop(e.c(0), e.min(e.sub(rows, first), e.c(e.lanes)), 1, [&](Value lane) {
+    Value factor = e.load(e.f, e.gep(at(at_.alpha), lane, e.f));
+    factor = wideSplat(factor);
+    Value from = e.mul(e.add(first, lane), e.c(valuePadded()));
+    e.loop(from, e.add(from, e.c(valuePadded())), wide(), [&](Value i) {
+      Value address = e.gep(state.output, i, e.f);
+      Value o = e.load(wideVec(e.f), address, e.scoreBytes());
+      e.store(e.fmul(o, factor), address, e.scoreBytes());
+    });
+  });
+  return success();
 }

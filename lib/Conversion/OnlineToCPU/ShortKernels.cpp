@@ -44,38 +44,49 @@ int64_t KernelEmitter::tileSums() {
 // Scores
 //===----------------------------------------------------------------------===//
 
-/// Sums the lanes of each register; the sums of as many registers as one has
-/// lanes are one register, in order. Shuffles within blocks of 128 bits come
-/// first: machines have more units for them.
-void KernelEmitter::sumLanes(Values &x) {
-  // Registers have segments of `span` lanes that hold sums in parts of `unit`
-  // lanes each.
-  auto join = [&](int64_t span, int64_t unit) {
-    for (int64_t parts = span / unit; parts > 1; parts /= 2) {
-      Lanes low, high;
-      for (int64_t i = 0; i < wide(); ++i) {
-        int64_t half = span / unit / 2, piece = i % span / unit;
-        int64_t number = piece % half;
-        int64_t from = number / (parts / 2) * parts + number % (parts / 2);
-        int64_t lane = i / span * span + from * unit + i % unit +
-                       (piece < half ? 0 : wide());
-        low.push_back(lane);
-        high.push_back(lane + parts / 2 * unit);
-      }
-      for (size_t i = 0; i < x.size() / 2; ++i)
-        x[i] = e.fadd(e.shuffle(x[2 * i], x[2 * i + 1], low),
-                      e.shuffle(x[2 * i], x[2 * i + 1], high));
-      x.resize(x.size() / 2);
+/// Halves a number of registers until one has a sum in each part of its
+/// segments of `span` lanes; parts are `unit` lanes.
+void KernelEmitter::joinSums(Values &x, int64_t span, int64_t unit) {
+  for (int64_t parts = span / unit; parts > 1; parts /= 2) {
+    Lanes low, high;
+    for (int64_t i = 0; i < wide(); ++i) {
+      int64_t half = span / unit / 2, piece = i % span / unit;
+      int64_t number = piece % half;
+      int64_t from = number / (parts / 2) * parts + number % (parts / 2);
+      int64_t lane = i / span * span + from * unit + i % unit +
+                     (piece < half ? 0 : wide());
+      low.push_back(lane);
+      high.push_back(lane + parts / 2 * unit);
     }
-  };
-  int64_t block = kBlockBytes / e.scoreBytes();
-  join(block, 1);
-  join(wide(), block);
+    for (size_t i = 0; i < x.size() / 2; ++i)
+      x[i] = e.fadd(e.shuffle(x[2 * i], x[2 * i + 1], low),
+                    e.shuffle(x[2 * i], x[2 * i + 1], high));
+    x.resize(x.size() / 2);
+  }
 }
 
-/// Fills the score rows of one group of keys; the largest score of each row.
+/// Within blocks of 128 bits, which machines have more units for.
+void KernelEmitter::sumWithinBlocks(Values &x) {
+  joinSums(x, kBlockBytes / e.scoreBytes(), 1);
+}
+
+/// Sums the lanes of each register; the sums of as many registers as one has
+/// lanes are one register, in order.
+void KernelEmitter::sumLanes(Values &x) {
+  sumWithinBlocks(x);
+  joinSums(x, wide(), kBlockBytes / e.scoreBytes());
+}
+
+/// Products of the block's keys with the rows of a panel.
+void KernelEmitter::emitShortGroups(Value panel) {
+  e.loop(e.c(0), count, e.group, [&](Value group) {
+    for (unsigned i = 0; i < spec.dots.size(); ++i)
+      emitShortTiles(i, panel, group);
+  });
+}
+
 /// Some keys at once meet the rows of a panel, register by register.
-Value KernelEmitter::emitShortGroup(unsigned index, Value panel, Value group) {
+void KernelEmitter::emitShortTiles(unsigned index, Value panel, Value group) {
   int64_t columns = wideColumns(spec.dots[index].dim);
   int64_t bytes = wide() * e.scoreBytes(), keys = tileSums() / e.lanes;
   int64_t rowBytes = columns * bytes / wideElements();
@@ -83,21 +94,18 @@ Value KernelEmitter::emitShortGroup(unsigned index, Value panel, Value group) {
                         e.mul(panel, e.c(e.lanes * columns)), packedType());
   int64_t steps = rowBytes / bytes;
   bool toValues = index == 0 && spec.valueDim > 0;
-  online::ViewOp ahead = toValues ? spec.value : spec.dots[index].key;
-  GroupRows rows = locateGroup(keyRows[index], ahead, group);
-  Fetch fetch =
-      beginFetch(keyRows[index], ahead, toValues ? valuePadded() : columns,
-                 group, e.group / keys * steps, e.c(0), 1, panel);
+  GroupRows rows = locateGroup(keyRows[index], e.udiv(group, e.c(e.group)));
+  Fetch fetch = beginFetch(keyRows[index], toValues ? valuePadded() : columns,
+                           group, e.group / keys * steps, e.c(0), 1, panel);
   fetch.first = e.icmp(P::eq, panel, e.c(0));
   Value factor = pairs() ? productFactor() : Value();
-  auto larger = [&](Value x, Value y) { return e.fmaxDropNaN(x, y); };
-  auto tile = [&](Value key, ValueRange carried) -> Values {
+  e.loop(e.c(0), e.c(e.group), keys, [&](Value key) {
     Values base;
     for (int64_t j = 0; j < keys; ++j)
       base.push_back(e.gep(rows.base, e.mul(e.add(key, e.c(j)), rows.stride),
                            packedType()));
     Value before = e.mul(e.udiv(key, e.c(keys)), e.c(steps));
-    Fetch again = beginAgain(rows, rowBytes, key);
+    Fetch again = fetch.base ? beginAgain(rows, rowBytes, key) : Fetch();
     int64_t linesAgain = (keys * again.rowLines + steps - 1) / steps;
     Values zeros(tileSums(), wideSplat(e.cf(0.0)));
     Values sums =
@@ -124,19 +132,25 @@ Value KernelEmitter::emitShortGroup(unsigned index, Value panel, Value group) {
                  return next;
                });
     sumLanes(sums);
-    Value largest = carried[0];
     for (auto [i, scores] : llvm::enumerate(sums)) {
       if (factor)
         scores = e.fmul(scores, wideSplat(factor));
       Value at = e.row(ofPanel(at_.scores[index]), e.add(group, key));
       e.store(scores, e.gep(at, i * bytes), e.registerBytes());
-      largest = larger(scores, largest);
     }
-    return {largest};
-  };
-  Value largest = e.loop(e.c(0), e.c(e.group), e.c(keys),
-                         {wideSplat(e.cf(-INFINITY))}, tile)[0];
-  return foldWide(largest, e.lanes, larger);
+  });
+}
+
+/// The largest product of each row with a group of keys, and what it was.
+Value KernelEmitter::largestOfGroup(Value group, Value before) {
+  int64_t keys = wide() / e.lanes;
+  auto larger = [&](Value x, Value y) { return e.fmaxDropNaN(x, y); };
+  Value scores = e.row(ofPanel(at_.scores[0]), group), largest;
+  for (int64_t key = 0; key < e.group; key += keys) {
+    Value x = e.load(wideVec(e.f), e.row(scores, e.c(key)), e.registerBytes());
+    largest = largest ? larger(x, largest) : x;
+  }
+  return larger(foldWide(largest, e.lanes, larger), before);
 }
 
 /// Joins halves of a register until some lanes remain.
@@ -210,14 +224,14 @@ void KernelEmitter::emitShortWeights(Value t, Value &sum) {
 // Values
 //===----------------------------------------------------------------------===//
 
-/// Registers of columns that a pass accumulates for each row of a panel.
-int64_t KernelEmitter::passVectors() {
+/// Registers of columns that a pass accumulates for each of its rows.
+int64_t KernelEmitter::passVectors(int64_t rows) {
   auto divisorUpTo = [](int64_t number, int64_t limit) {
     while (number % limit != 0)
       --limit;
     return limit;
   };
-  int64_t all = valuePadded() / wide(), limit = tileSums() / kValueRows;
+  int64_t all = valuePadded() / wide(), limit = tileSums() / rows;
   return pairs() ? 2 * divisorUpTo(all / 2, limit / 2)
                  : divisorUpTo(all, limit);
 }
@@ -226,8 +240,8 @@ int64_t KernelEmitter::passVectors() {
 /// row is `row` of the panel.
 Values KernelEmitter::emitShortKeys(const Fetch &fetch, Value row, Value column,
                                     Value group, Value end, ValueRange init) {
-  GroupRows rows = locateGroup(valueRows, spec.dots[0].key, group);
-  int64_t vectors = passVectors(), bytes = wide() * e.scoreBytes();
+  GroupRows rows = locateGroup(valueRows, e.udiv(group, e.c(e.group)));
+  int64_t vectors = passVectors(kValueRows), bytes = wide() * e.scoreBytes();
   int64_t rowBytes = vectors * bytes / stepElements();
   Value keys = e.sub(end, group);
   Value steps = pairs() ? e.ceilDiv(keys, 2) : keys;
@@ -238,46 +252,51 @@ Values KernelEmitter::emitShortKeys(const Fetch &fetch, Value row, Value column,
       e.c(0), steps, e.c(1), init,
       [&](Value step, ValueRange carried) -> Values {
         fetchAhead(fetch, step);
+        Value key = e.mul(step, e.c(stepElements()));
         if (fetch.base)
           e.when(fetch.first, [&]() {
-            Value key = e.mul(step, e.c(stepElements()));
             Fetch again = beginAgain(rows, rowBytes, key);
             again.base = e.gep(again.base, column, packedType());
             for (int64_t i = 0; i < stepElements(); ++i)
               fetchAgain(again, e.c(i * again.rowLines), again.rowLines);
           });
-        Value from =
-            e.gep(base, e.mul(e.mul(step, e.c(stepElements())), rows.stride),
-                  packedType());
-        Values v =
-            pairs() ? loadValuePairs(from, rows.stride, step, keys) : Values();
-        for (int64_t i = 0; i < vectors && !pairs(); ++i)
-          v.push_back(
-              e.load(wideOperand(), e.gep(from, i * bytes), stepAlign()));
-        Values next;
-        for (int64_t r = 0; r < kValueRows; ++r) {
-          Value p = wideSplat(e.load(
-              stepType(), e.gep(e.row(weights, step), r * e.scoreBytes())));
-          if (pairs())
-            p = LLVM::BitcastOp::create(e.b, e.loc, wideOperand(), p);
-          for (int64_t i = 0; i < vectors; ++i)
-            next.push_back(wideMultiply(v[i], p, carried[r * vectors + i]));
-        }
-        return next;
+        Value from = e.gep(base, e.mul(key, rows.stride), packedType());
+        return multiplyValues(from, rows.stride, e.sub(keys, key),
+                              e.row(weights, step), kValueRows, vectors,
+                              carried);
       });
+}
+
+/// Adds a value, or a pair of values of which the second may not be there,
+/// times the weights of some rows.
+Values KernelEmitter::multiplyValues(Value from, Value stride, Value left,
+                                     Value weights, int64_t passRows,
+                                     int64_t vectors, ValueRange sums) {
+  int64_t bytes = wide() * e.scoreBytes();
+  Values v = pairs() ? loadValuePairs(from, stride, left, vectors) : Values();
+  for (int64_t i = 0; i < vectors && !pairs(); ++i)
+    v.push_back(e.load(wideOperand(), e.gep(from, i * bytes), stepAlign()));
+  Values next;
+  for (int64_t r = 0; r < passRows; ++r) {
+    Value p = wideSplat(e.load(stepType(), e.gep(weights, r * e.scoreBytes())));
+    if (pairs())
+      p = LLVM::BitcastOp::create(e.b, e.loc, wideOperand(), p);
+    for (int64_t i = 0; i < vectors; ++i)
+      next.push_back(wideMultiply(v[i], p, sums[r * vectors + i]));
+  }
+  return next;
 }
 
 /// Registers of pairs of two keys' values, within 128-bit blocks: columns 8 i
 /// to 8 i + 3 of each 32 lie in the first of two registers, the rest in the
 /// second.
-Values KernelEmitter::loadValuePairs(Value row, Value stride, Value step,
-                                     Value keys) {
-  Value partner = e.add(e.mul(step, e.c(2)), e.c(1));
+Values KernelEmitter::loadValuePairs(Value row, Value stride, Value left,
+                                     int64_t vectors) {
   // The weight of a partner that is not there is zero.
-  Value has = e.icmp(P::slt, partner, keys);
+  Value has = e.icmp(P::sgt, left, e.c(1));
   Value second = e.select(has, e.gep(row, stride, packedType()), row);
   Values result;
-  for (int64_t i = 0; i < passVectors(); i += 2) {
+  for (int64_t i = 0; i < vectors; i += 2) {
     Value x = e.load(wideOperand(), e.gep(row, i * 32), stepAlign());
     Value y = e.load(wideOperand(), e.gep(second, i * 32), stepAlign());
     for (int32_t half = 0; half < 2; ++half) {
@@ -292,10 +311,10 @@ Values KernelEmitter::loadValuePairs(Value row, Value stride, Value step,
   return result;
 }
 
-/// O ← alpha · O + P · V over the runs of live keys, some columns at once.
+/// O ← O + P · V over the runs of live keys, some columns at once.
 void KernelEmitter::emitShortValues(Value panel) {
   if (valuePadded() > 0)
-    e.loop(e.c(0), e.c(valuePadded()), passVectors() * wide(),
+    e.loop(e.c(0), e.c(valuePadded()), passVectors(kValueRows) * wide(),
            [&](Value column) {
              e.loop(e.c(0), e.c(e.lanes), kValueRows,
                     [&](Value row) { emitShortPass(panel, row, column); });
@@ -304,45 +323,150 @@ void KernelEmitter::emitShortValues(Value panel) {
 
 /// Some columns of some rows.
 void KernelEmitter::emitShortPass(Value panel, Value row, Value column) {
-  int64_t vectors = passVectors(), columns = valuePadded();
-  Value output = e.add(e.mul(panel, e.c(e.lanes)), row);
-  output = e.gep(state.output, e.add(e.mul(output, e.c(columns)), column), e.f);
-  auto place = [&](int64_t r, int64_t i) {
-    return e.gep(output, (r * columns + i * wide()) * e.scoreBytes());
-  };
-  Values acc;
-  for (int64_t r = 0; r < kValueRows; ++r) {
-    Value factor;
-    if (spec.hasStat()) {
-      Value own = e.gep(ofPanel(at_.alpha), row, e.f);
-      factor = wideSplat(e.load(e.f, e.gep(own, r * e.scoreBytes())));
-    }
-    for (int64_t i = 0; i < vectors; ++i) {
-      Value o = e.load(wideVec(e.f), place(r, i), e.scoreBytes());
-      acc.push_back(factor ? e.fmul(o, factor) : o);
-    }
-  }
+  int64_t vectors = passVectors(kValueRows), columns = valuePadded();
   int64_t rowPasses = e.lanes / kValueRows;
   Value pass = e.mul(e.udiv(column, e.c(vectors * wide())), e.c(rowPasses));
   pass = e.add(pass, e.udiv(row, e.c(kValueRows)));
-  acc = e.loop(
-      e.c(0), runCount, e.c(1), acc,
-      [&](Value run, ValueRange outer) -> Values {
-        std::pair<Value, Value> keys = loadRun(run);
-        return e.loop(
-            keys.first, keys.second, e.c(e.group), outer,
-            [&](Value group, ValueRange inner) -> Values {
-              Value end = e.min(e.add(group, e.c(e.group)), keys.second);
-              Fetch fetch = beginFetch(valueRows, spec.dots[0].key,
-                                       wideColumns(spec.dots[0].dim), group,
-                                       e.group / stepElements(), pass,
-                                       columnPasses() * rowPasses, panel);
-              fetch.first = e.land(e.icmp(P::eq, row, e.c(0)),
-                                   e.icmp(P::eq, panel, e.c(0)));
-              return emitShortKeys(fetch, row, column, group, end, inner);
-            });
-      });
-  for (int64_t r = 0; r < kValueRows; ++r)
+  int64_t passes = columns / wide() / vectors * rowPasses;
+  Value output = e.add(e.mul(panel, e.c(e.lanes)), row);
+  output = e.gep(state.output, e.add(e.mul(output, e.c(columns)), column), e.f);
+  overOutput(output, kValueRows, vectors, [&](ValueRange acc) {
+    return e.loop(
+        e.c(0), runCount, e.c(1), acc,
+        [&](Value run, ValueRange outer) -> Values {
+          std::pair<Value, Value> keys = loadRun(run);
+          return e.loop(
+              keys.first, keys.second, e.c(e.group), outer,
+              [&](Value group, ValueRange inner) -> Values {
+                Value end = e.min(e.add(group, e.c(e.group)), keys.second);
+                Fetch fetch =
+                    beginFetch(valueRows, wideColumns(spec.dots[0].dim), group,
+                               e.group / stepElements(), pass, passes, panel);
+                fetch.first = e.land(e.icmp(P::eq, row, e.c(0)),
+                                     e.icmp(P::eq, panel, e.c(0)));
+                return emitShortKeys(fetch, row, column, group, end, inner);
+              });
+        });
+  });
+}
+
+/// Holds some columns of some rows of the output in registers meanwhile.
+void KernelEmitter::overOutput(Value output, int64_t passRows, int64_t vectors,
+                               function_ref<Values(ValueRange)> body) {
+  Values acc;
+  auto place = [&](int64_t r, int64_t i) {
+    return e.gep(output, (r * valuePadded() + i * wide()) * e.scoreBytes());
+  };
+  for (int64_t r = 0; r < passRows; ++r)
+    for (int64_t i = 0; i < vectors; ++i)
+      acc.push_back(e.load(wideVec(e.f), place(r, i), e.scoreBytes()));
+  acc = body(acc);
+  for (int64_t r = 0; r < passRows; ++r)
     for (int64_t i = 0; i < vectors; ++i)
       e.store(acc[r * vectors + i], place(r, i), e.scoreBytes());
+}
+
+//===----------------------------------------------------------------------===//
+// One row
+//===----------------------------------------------------------------------===//
+
+/// Whether a lone row has loops of its own: its queries stay in registers, and
+/// of keys and values there is hardly more than their lines to be read, so that
+/// many are asked for at once.
+bool KernelEmitter::hasOneRow() {
+  constexpr int64_t most = 16;
+  if (wide() * e.scoreBytes() < 64)
+    return false;
+  return llvm::all_of(spec.dots, [&](const DotSpec &dot) {
+    return wideColumns(dot.dim) / wideElements() <= most;
+  });
+}
+
+/// Scores of one group of keys for a lone row. Sums are kept, then added up.
+void KernelEmitter::emitOneRowScores(Value group, Value number) {
+  int64_t bytes = wide() * e.scoreBytes();
+  for (auto [index, dot] : llvm::enumerate(spec.dots)) {
+    int64_t steps = wideColumns(dot.dim) / wideElements();
+    Values q;
+    for (int64_t i = 0; i < steps; ++i)
+      q.push_back(e.load(wideOperand(), e.gep(state.queries[index], i * bytes),
+                         stepAlign()));
+    forRowsAhead(
+        locateGroup(keyRows[index], number), steps * bytes, e.c(e.group), 1, {},
+        [&](Value key, Value row, ValueRange) -> Values {
+          Values sums(2, wideSplat(e.cf(0.0)));
+          for (int64_t i = 0; i < steps; ++i) {
+            Value k = e.load(wideOperand(), e.gep(row, i * bytes), stepAlign());
+            sums[i % 2] = wideMultiply(k, q[i], sums[i % 2]);
+          }
+          e.store(e.fadd(sums[0], sums[1]),
+                  e.gep(at(at_.sums), e.mul(key, e.c(bytes)), e.i8),
+                  e.registerBytes());
+          return {};
+        });
+    addOneRowSums(index, group);
+  }
+}
+
+/// Values of one group for a lone row.
+void KernelEmitter::emitOneRowValues(Value group, Value number) {
+  if (valuePadded() == 0)
+    return;
+  int64_t vectors = passVectors(1), bytes = wide() * e.scoreBytes();
+  e.loop(e.c(0), e.c(valuePadded()), vectors * wide(), [&](Value column) {
+    GroupRows rows = locateGroup(valueRows, number);
+    rows.base = e.gep(rows.base, column, packedType());
+    if (rows.next)
+      rows.next = e.gep(rows.next, column, packedType());
+    auto groupOfRun = [&](Value run, ValueRange sums) -> Values {
+      // A group is in one run or in none.
+      std::pair<Value, Value> range = loadRun(run);
+      Value keys = e.max(e.sub(range.second, group), e.c(0));
+      keys = e.select(e.icmp(P::sle, range.first, group),
+                      e.min(keys, e.c(e.group)), e.c(0));
+      return forRowsAhead(
+          rows, vectors * bytes / stepElements(), keys, stepElements(), sums,
+          [&](Value key, Value row, ValueRange inner) -> Values {
+            Value own = e.add(group, key);
+            own = pairs() ? e.udiv(own, e.c(2)) : own;
+            return multiplyValues(row, rows.stride, e.sub(keys, key),
+                                  e.row(ofPanel(at_.scores[0]), own), 1,
+                                  vectors, inner);
+          });
+    };
+    overOutput(e.gep(state.output, column, e.f), 1, vectors,
+               [&](ValueRange acc) {
+                 return e.loop(e.c(0), runCount, e.c(1), acc, groupOfRun);
+               });
+  });
+}
+
+/// Sums of all lanes of a register a key, four keys at once; all rows of the
+/// panel are the lone one.
+void KernelEmitter::addOneRowSums(unsigned index, Value group) {
+  int64_t bytes = wide() * e.scoreBytes(), keys = kBlockBytes / e.scoreBytes();
+  Value factor = pairs() ? productFactor() : Value();
+  e.loop(e.c(0), e.c(e.group), keys, [&](Value key) {
+    Value from = e.gep(at(at_.sums), e.mul(key, e.c(bytes)), e.i8);
+    Values x;
+    for (int64_t i = 0; i < keys; ++i)
+      x.push_back(
+          e.load(wideVec(e.f), e.gep(from, i * bytes), e.registerBytes()));
+    sumWithinBlocks(x);
+    // Each block has sums of its own of all four keys.
+    for (int64_t span = wide() / 2; span >= keys; span /= 2) {
+      Lanes other;
+      for (int64_t i = 0; i < wide(); ++i)
+        other.push_back(i ^ span);
+      x[0] = e.fadd(x[0], e.shuffle(x[0], x[0], other));
+    }
+    Lanes spread;
+    for (int64_t i = 0; i < wide(); ++i)
+      spread.push_back(i / e.lanes);
+    Value scores = e.shuffle(x[0], x[0], spread);
+    if (factor)
+      scores = e.fmul(scores, wideSplat(factor));
+    e.store(scores, e.row(ofPanel(at_.scores[index]), e.add(group, key)),
+            e.registerBytes());
+  });
 }

@@ -50,7 +50,8 @@ std::pair<Value, Value> KernelEmitter::mergeFactors(Value own, Value other,
 /// Takes a part of a head into the merged state; both have a row of features
 /// after the other.
 void KernelEmitter::mergePart(Value head, Value ofPart) {
-  enterHead(head, ofPart);
+  enterHead(head);
+  useState(slotOf(ofPart));
   auto from = state;
   useMerged();
   int64_t columns = valuePadded();
@@ -160,7 +161,7 @@ LogicalResult KernelEmitter::emitMerge(Value &nonFinite) {
                         clearState();
                         e.loop(e.c(0), liveParts, 1,
                                [&](Value ofPart) { mergePart(head, ofPart); });
-                        enterHead(head, e.c(0));
+                        enterHead(head);
                         useScratchState();
                         if (failed(emitInit(panels)))
                           status = failure();

@@ -1,7 +1,7 @@
 //===- ShortRows.cpp - Rows of the short form in memory -------------------===//
 //
 // Groups of keys are read in place where their rows lie well, else copied to
-// scratch. What a group needs is written into a table once a block and head.
+// scratch. Where those of a block's groups lie is written into tables.
 //
 //===----------------------------------------------------------------------===//
 
@@ -36,13 +36,13 @@ Value KernelEmitter::rowsLeftInPage(online::ViewOp view, Value key) {
 }
 
 /// Copies keys from `key` on, page by page.
-void KernelEmitter::callPackPages(online::ViewOp view, Value key, Value taken,
-                                  int64_t dim, Value to, int64_t stride,
-                                  Value paddedRows) {
+void KernelEmitter::callPackPages(online::ViewOp view, Value head, Value key,
+                                  Value taken, int64_t dim, Value to,
+                                  int64_t stride, Value paddedRows) {
   const Buffer &buffer = bufferOf(view);
   if (!view.getPageTable())
-    return callPack(shortRow(view, keyHead, key), buffer, taken, dim, to,
-                    stride, paddedRows);
+    return callPack(shortRow(view, head, key), buffer, taken, dim, to, stride,
+                    paddedRows);
   scf::WhileOp::create(
       e.b, e.loc, TypeRange{e.i64}, ValueRange{e.c(0)},
       [&](OpBuilder &, Location, ValueRange carried) {
@@ -60,7 +60,7 @@ void KernelEmitter::callPackPages(online::ViewOp view, Value key, Value taken,
         // The last piece brings the padding.
         Value padded =
             e.select(e.icmp(P::eq, next, taken), e.sub(paddedRows, done), rows);
-        callPack(shortRow(view, keyHead, at), buffer, rows, dim,
+        callPack(shortRow(view, head, at), buffer, rows, dim,
                  e.gep(to, e.mul(done, e.c(stride)), packedType()), stride,
                  padded);
         scf::YieldOp::create(e.b, e.loc, next);
@@ -93,62 +93,71 @@ void KernelEmitter::packShortQueries() {
   }
 }
 
-/// The rows that a group fetches, from a key on; where they are not in one
-/// piece or belong to another part its own, which are on their way anyhow.
+/// The rows of a head from a key on, to be fetched; others, which are on their
+/// way anyhow, where they are not in one piece or belong to another part.
 Value KernelEmitter::rowsAhead(online::ViewOp view, Value head, Value key,
-                               Value own) {
+                               Value others) {
   Value inside = e.icmp(P::slt, key, partEnd);
   if (view.getPageTable()) { // the table may end where the keys do
     key = e.min(key, e.sub(liveKeys, e.c(1)));
     inside =
         e.land(inside, e.icmp(P::sge, rowsLeftInPage(view, key), e.c(e.group)));
   }
-  return e.select(inside, shortRow(view, head, key), own);
+  return e.select(inside, shortRow(view, head, key), others);
 }
 
-/// The tables of a block and head.
+/// The tables of a block.
 void KernelEmitter::prepareShortBlock() {
+  Value table =
+      e.gep(at(layout.bytes()), e.mul(shape.heads, shape.headBytes), e.i8);
+  Value packed =
+      e.gep(table, e.mul(shape.tableBytes, e.c(spec.dots.size() + 1)), e.i8);
   keyRows.clear();
-  for (auto [i, dot] : llvm::enumerate(spec.dots))
+  for (auto [i, dot] : llvm::enumerate(spec.dots)) {
     keyRows.push_back(prepareShortRows(dot.key, dot.dim, /*padRows=*/true,
-                                       at_.packedKeys[i], at_.keyGroups[i]));
+                                       e.gep(packed, at_.packedKeys[i]),
+                                       table));
+    table = e.gep(table, shape.tableBytes, e.i8);
+  }
   valueRows = prepareShortRows(spec.value, spec.valueDim, /*padRows=*/false,
-                               at_.packedValues, at_.valueGroups);
+                               e.gep(packed, at_.packedValues), table);
 }
 
-/// Makes the table of a block's groups. Rows stay in place where they have the
-/// packed type, whole registers and unit columns; a group of keys that is not
-/// whole is padded with zeros, since its products take all of it.
+/// Makes the table of a block's groups, all heads of a group after each other.
+/// Rows stay in place where they have the packed type, whole registers and unit
+/// columns; a group of keys that is not whole is padded with zeros, since its
+/// products take all of it.
 BlockRows KernelEmitter::prepareShortRows(online::ViewOp view, int64_t dim,
-                                          bool padRows, int64_t packed,
-                                          int64_t table) {
+                                          bool padRows, Value packed,
+                                          Value table) {
   const Buffer &buffer = bufferOf(view);
   int64_t stride = wideColumns(dim);
   bool mayStay = spec.elementType == packedType() && dim == stride;
-  // The first keys fetch the block's values, these the keys that come next, of
-  // the next head or block.
-  bool toValues = view == spec.dots[0].key && spec.valueDim > 0;
-  online::ViewOp next = view;
-  if (toValues)
-    next = spec.value;
-  else if (view == spec.value)
-    next = spec.dots[0].key;
   Value unit = e.icmp(P::eq, buffer.strides[3], e.c(1));
-  e.loop(e.c(0), e.ceilDiv(count, e.group), 1, [&](Value number) {
-    Value start = e.mul(number, e.c(e.group));
+  auto entry = [&](Value number) {
+    return e.gep(table, e.mul(number, e.c(kGroupBytes)), e.i8);
+  };
+  auto keyOf = [&](Value number) {
+    return e.mul(e.udiv(number, headsAtOnce), e.c(e.group));
+  };
+  auto headOf = [&](Value number, Value first) {
+    return e.add(first, e.urem(number, headsAtOnce));
+  };
+  auto enter = [&](Value number, Value base, Value rowStride) {
+    e.store(base, entry(number));
+    e.store(rowStride, e.gep(entry(number), 8));
+  };
+  Value ahead = e.ceilDiv(count, e.group), groups = e.mul(ahead, headsAtOnce);
+  e.loop(e.c(0), groups, 1, [&](Value number) {
+    Value start = keyOf(number), own = headOf(number, firstAtOnce);
+    Value head = e.add(firstKeyHead, own);
     Value key = e.add(blockStart, start);
     Value taken = e.min(e.sub(count, start), e.c(e.group));
-    Value source = shortRow(view, keyHead, key);
-    Value head = keyHead, wanted = key;
-    if (!toValues) {
-      Value last = e.icmp(P::eq, e.add(headNumber, e.c(1)), shape.heads);
-      head = e.select(last, firstKeyHead, e.add(keyHead, e.c(1)));
-      wanted = e.select(last, e.add(key, e.c(blockKeys())), key);
-    }
-    Value ahead = rowsAhead(next, head, wanted, source);
+    Value source = shortRow(view, head, key);
     auto pack = [&]() -> Values {
-      Value to = e.gep(at(packed), e.mul(start, e.c(stride)), packedType());
-      callPackPages(view, key, taken, dim, to, stride,
+      Value to = e.gep(packed, e.mul(own, e.c(at_.packedBytes)), e.i8);
+      to = e.gep(to, e.mul(start, e.c(stride)), packedType());
+      callPackPages(view, head, key, taken, dim, to, stride,
                     padRows ? e.c(e.group) : taken);
       return {to, e.c(stride)};
     };
@@ -165,41 +174,56 @@ BlockRows KernelEmitter::prepareShortRows(online::ViewOp view, int64_t dim,
     } else {
       rows = pack();
     }
-    Value entry = e.gep(at(table), e.mul(number, e.c(24)), e.i8);
-    rows.push_back(ahead);
-    for (auto [i, value] : llvm::enumerate(rows))
-      e.store(value, e.gep(entry, 8 * i));
+    enter(number, rows[0], rows[1]);
   });
-  return BlockRows{{}, {}, {}, {}, at(table), mayStay};
+  if (!mayStay)
+    return BlockRows{{}, {}, {}, {}, table, mayStay};
+  // What is read after them, as many groups: values after the first keys, else
+  // the keys of the next heads or block.
+  bool toValues = view == spec.dots[0].key && spec.valueDim > 0;
+  online::ViewOp next = toValues             ? spec.value
+                        : view == spec.value ? spec.dots[0].key
+                                             : view;
+  Value first = firstAtOnce, start = blockStart;
+  if (!toValues) {
+    first = e.add(first, headsAtOnce);
+    Value last = e.icmp(P::eq, first, shape.heads);
+    first = e.select(last, e.c(0), first);
+    start = e.select(last, e.add(start, e.c(blockKeys())), start);
+  }
+  first = e.add(firstKeyHead, first);
+  Value others = e.load(e.ptr, table);
+  e.loop(e.c(0), ahead, 1, [&](Value number) {
+    Value key = e.add(start, keyOf(number));
+    enter(e.add(groups, number),
+          rowsAhead(next, headOf(number, first), key, others),
+          bufferOf(next).strides[2]);
+  });
+  return BlockRows{{}, {}, {}, {}, table, mayStay};
 }
 
-/// The last group is followed by what the first one fetches: keys by values,
-/// values by the keys that come next.
-GroupRows KernelEmitter::locateGroup(const BlockRows &rows,
-                                     online::ViewOp ahead, Value group) {
-  Value number = e.udiv(group, e.c(e.group)), after = e.add(number, e.c(1));
-  Value entry = e.gep(rows.groups, e.mul(number, e.c(24)), e.i8);
-  Value stride = e.load(e.i64, e.gep(entry, 8));
-  Value last = e.icmp(P::eq, after, e.ceilDiv(count, e.group));
-  Value next = e.select(last, e.c(16), e.mul(after, e.c(24)));
-  return {e.load(e.ptr, entry), stride,
-          e.load(e.ptr, e.gep(rows.groups, next, e.i8)),
-          e.select(last, bufferOf(ahead).strides[2], stride)};
+/// A group by its number in the table, and what follows it.
+GroupRows KernelEmitter::locateGroup(const BlockRows &rows, Value number) {
+  Value entry = e.gep(rows.groups, e.mul(number, e.c(kGroupBytes)), e.i8);
+  GroupRows found{e.load(e.ptr, entry), e.load(e.i64, e.gep(entry, 8)), {}, {}};
+  if (rows.mayStay) {
+    found.next = e.load(e.ptr, e.gep(entry, kGroupBytes));
+    found.nextStride = e.load(e.i64, e.gep(entry, kGroupBytes + 8));
+  }
+  return found;
 }
 
 /// What a pass over a group fetches. The passes of all panels over a block
-/// share what the block fetches, in the order of memory and evenly over their
-/// steps: a machine does not read ahead of jumps, and memory that is asked for
-/// in bursts rests between them.
-Fetch KernelEmitter::beginFetch(const BlockRows &rows, online::ViewOp ahead,
-                                int64_t columns, Value group,
-                                int64_t groupSteps, Value pass, int64_t passes,
-                                Value panel) {
+/// share what follows it, in the order of memory and evenly over their steps: a
+/// machine does not read ahead of jumps, and memory that is asked for in bursts
+/// rests between them.
+Fetch KernelEmitter::beginFetch(const BlockRows &rows, int64_t columns,
+                                Value group, int64_t groupSteps, Value pass,
+                                int64_t passes, Value panel) {
   if (!rows.mayStay)
     return {};
   int64_t bytes = packedType().getIntOrFloatBitWidth() / 8;
   Fetch fetch;
-  fetch.stride = e.mul(bufferOf(ahead).strides[2], e.c(bytes));
   fetch.rowLines = (columns * bytes + 63) / 64;
   int64_t all = e.group * fetch.rowLines, part = all / passes;
   fetch.lines = (part + groupSteps - 1) / groupSteps;
@@ -210,9 +234,10 @@ Fetch KernelEmitter::beginFetch(const BlockRows &rows, online::ViewOp ahead,
       LLVM::LShrOp::create(e.b, e.loc, e.mul(number, e.c(part)), fetchShift);
   Value groups = e.ceilDiv(count, e.group);
   line = e.min(line, e.sub(e.mul(groups, e.c(all)), e.c(part)));
-  Value entry =
-      e.gep(rows.groups, e.mul(e.udiv(line, e.c(all)), e.c(24)), e.i8);
-  fetch.base = e.load(e.ptr, e.gep(entry, 16));
+  Value entry = e.mul(e.add(groups, e.udiv(line, e.c(all))), e.c(kGroupBytes));
+  entry = e.gep(rows.groups, entry, e.i8);
+  fetch.base = e.load(e.ptr, entry);
+  fetch.stride = e.mul(e.load(e.i64, e.gep(entry, 8)), e.c(bytes));
   fetch.base = lineOfRows(fetch, e.urem(line, e.c(all)));
   return fetch;
 }
@@ -263,6 +288,52 @@ void KernelEmitter::fetchAgain(const Fetch &again, Value line, int64_t lines) {
   Value address = lineOfRows(again, line);
   for (int64_t i = 0; i < lines; ++i)
     e.prefetch(e.gep(address, 64 * i));
+}
+
+/// Runs a body for rows of a group, some a step; meanwhile those a lead later
+/// are fetched. The fewer instructions a line takes, the more lines a core asks
+/// for at once.
+Values KernelEmitter::forRowsAhead(const GroupRows &rows, int64_t rowBytes,
+                                   Value keys, int64_t step, ValueRange init,
+                                   RowBody body) {
+  int64_t bytes = packedType().getIntOrFloatBitWidth() / 8;
+  int64_t lead = llvm::bit_floor(uint64_t(keysOfLead(rowBytes)));
+  Value stride = e.mul(rows.stride, e.c(bytes)), nextStride = stride;
+  if (rows.next)
+    nextStride = e.mul(rows.nextStride, e.c(bytes));
+  return e.loop(e.c(0), keys, e.c(lead), init,
+                [&](Value start, ValueRange outer) -> Values {
+                  Value after = e.add(start, e.c(lead));
+                  Value own = e.icmp(P::slt, after, e.c(e.group));
+                  auto rowAt = [&](Value row) {
+                    return e.gep(rows.base, e.mul(row, stride), e.i8);
+                  };
+                  Value again = rowAt(after), againStride = stride;
+                  if (rows.next) {
+                    again = e.select(own, again, rows.next);
+                    againStride = e.select(own, stride, nextStride);
+                  }
+                  Values carried = llvm::to_vector(outer);
+                  carried.append({rowAt(start), again});
+                  carried =
+                      e.loop(start, e.min(after, keys), e.c(step), carried,
+                             [&](Value key, ValueRange inner) -> Values {
+                               Value row = inner[inner.size() - 2],
+                                     ahead = inner.back();
+                               for (int64_t i = 0; i < step; ++i) {
+                                 for (int64_t line = 0;
+                                      rows.next && line < rowBytes; line += 64)
+                                   e.prefetch(e.gep(ahead, line));
+                                 ahead = e.gep(ahead, againStride, e.i8);
+                               }
+                               Values next = body(key, row, inner.drop_back(2));
+                               row = e.gep(row, e.mul(stride, e.c(step)), e.i8);
+                               next.append({row, ahead});
+                               return next;
+                             });
+                  carried.pop_back_n(2);
+                  return carried;
+                });
 }
 
 //===----------------------------------------------------------------------===//

@@ -97,6 +97,7 @@ int64_t planLargeWorkspace(const fovea_cpu_args *, fovea_cpu_plan *plan) {
   plan->workspace_bytes = int64_t(1) << 60;
   return 20;
 }
+int64_t planNothing(const fovea_cpu_args *, fovea_cpu_plan *) { return -1; }
 int64_t countInWorkspace(const fovea_cpu_args *args, int64_t first,
                          int64_t last, int64_t, void *) {
   auto *counter = static_cast<std::atomic<int64_t> *>(args->workspace);
@@ -115,6 +116,23 @@ TEST_F(Driver, TheWorkspaceIsSharedAndStartsAtZero) {
     EXPECT_EQ(takeStatus(std::move(error)).first, FOVEA_OK);
     EXPECT_EQ(fastRuns, 20);
   }
+}
+
+TEST_F(Driver, RoomForPartsIsWhatTheirPlanSays) {
+  auto answer = [&](fovea_cpu_plan_fn plan) {
+    return hasRoomForParts(view, {plan, countInWorkspace});
+  };
+  // Few keys need no plan.
+  EXPECT_TRUE(llvm::cantFail(answer(planNothing)));
+  view.kvLength = int64_t(1) << 21;
+  view.kvLengths.assign(view.kvLengths.size(), view.kvLength);
+  EXPECT_TRUE(llvm::cantFail(answer(planWorkspace)));
+  EXPECT_FALSE(llvm::cantFail(answer(planLargeWorkspace)));
+  auto none = answer(planNothing);
+  ASSERT_FALSE(bool(none));
+  EXPECT_EQ(takeStatus(none.takeError()),
+            std::pair(FOVEA_COMPILE_ERROR,
+                      std::string("the kernel's plan gave a negative count")));
 }
 
 TEST_F(Driver, NoMemoryIsAStatus) {
