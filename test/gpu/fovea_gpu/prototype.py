@@ -134,7 +134,7 @@ def make_manifest(recipe: Recipe, given: dict[str, Any], registers: int) -> dict
             {"i32": 0},
             {"i32": recipe.a1},
         ],
-        "schedule": recipe.options,
+        "options": recipe.options,
     }
 
 

@@ -208,6 +208,7 @@ def test_prototype_manifests_can_be_launched(tmp_path: Path) -> None:
         made = Kernel(recipe.id, manifest, tmp_path / "x.cubin", recipe.variant)
         launch = describe_launch(made, Shape(1, 16, 16, 4096, 4096))
         assert launch["grid"] == 132 and launch["arguments"] == 16
+        assert made.cluster == 1  # its options are not a schedule's settings
 
 
 # ---- children --------------------------------------------------------------
