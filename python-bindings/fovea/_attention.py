@@ -244,7 +244,7 @@ def attention(
         compiled, inputs, traced, arrays, scale, block_mask, positions, return_lse
     )
     if usual and _repeat.remember(compiled, traced, inputs, out, return_lse):
-        mods = score_mod, mask_mod, normalizer
+        mods = score_mod, mask_mod, source.normalizer
         _repeat.share(compiled, traced, inputs, mods, captures, return_lse)
     return out
 

@@ -18,6 +18,7 @@ from ._compose import masked_score
 from ._lib import environment_notes, native
 from ._tensors import type_name
 from .dsl import trace_variant
+from .dsl.normalizer import plain_name
 from .errors import CompileError, PerformanceWarning
 
 #: Kernels that Python holds; a kernel let go is compiled or loaded again.
@@ -80,7 +81,7 @@ class ModSource:
 
     def __init__(self, score_mod, mask_mod, normalizer, captures):
         self.score_mod, self.mask_mod = score_mod, mask_mod
-        self.normalizer = normalizer
+        self.normalizer = plain_name(normalizer)
         self.captures = captures if captures is None else check_captures(captures)
 
     def trace(

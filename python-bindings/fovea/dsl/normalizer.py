@@ -13,7 +13,13 @@ from .environment import Environment
 from .graph import Region, format_node
 from .mods import ModTrace, check_mod, trace_mod
 
-__all__ = ["Normalizer", "named", "resolve_normalizer", "trace_normalizer"]
+__all__ = [
+    "Normalizer",
+    "named",
+    "plain_name",
+    "resolve_normalizer",
+    "trace_normalizer",
+]
 
 _FIELDS = ("weight", "denom", "stat", "seed", "seed_value", "finish")
 
@@ -197,6 +203,11 @@ def _describe(value: Any) -> str:
 
 
 _by_name: dict[str, Normalizer] = {}
+
+
+def plain_name(normalizer: Any) -> Any:
+    """The argument, a name of any subclass of str as a str itself."""
+    return str.__str__(normalizer) if isinstance(normalizer, str) else normalizer
 
 
 def resolve_normalizer(normalizer: Any) -> Normalizer:

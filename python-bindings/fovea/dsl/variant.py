@@ -17,7 +17,12 @@ from . import recheck
 from .diagnose import code_place
 from .environment import Environment
 from .mods import ModTrace, check_mod, mod_name, trace_mod
-from .normalizer import Normalizer, resolve_normalizer, trace_normalizer
+from .normalizer import (
+    Normalizer,
+    plain_name,
+    resolve_normalizer,
+    trace_normalizer,
+)
 
 __all__ = ["TracedVariant", "VariantCore", "clear_memo", "trace_variant"]
 
@@ -201,6 +206,7 @@ def trace_variant(
         As the mods, the normaliser or the captures are wrong. What a mod
         raises itself passes unchanged, with a note.
     """
+    normalizer = plain_name(normalizer)
     if type(normalizer) is not str and not isinstance(normalizer, Normalizer):
         resolve_normalizer(normalizer)
     if captures is None:

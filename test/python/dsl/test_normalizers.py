@@ -354,6 +354,18 @@ def test_the_normalizer_argument():
             trace_variant(None, causal, wrong)
 
 
+def test_names_of_any_subclass_of_str():
+    class Name(str):
+        __str__ = __repr__ = lambda self: "sink"
+
+    for name in ("softmax", "sigmoid"):
+        core = trace_variant(None, causal, name).core
+        for given in (np.str_(name), Name(name)):
+            assert trace_variant(None, causal, given).core is core
+    with pytest.raises(ValueError, match="normalizer: must be one of mean.* 'softmx'$"):
+        trace_variant(None, causal, np.str_("softmx"))
+
+
 def test_results_of_regions():
     with pytest.raises(
         TypeError, match=r"seed '<lambda>' .*must return .t0, l0., got float"
