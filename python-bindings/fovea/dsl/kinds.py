@@ -51,9 +51,8 @@ def passes_as_it_is(value: Any) -> bool:
     if isinstance(value, (BuiltinFunctionType, np.ufunc, BaseException)):
         return True
     if isinstance(value, ModuleType):
-        return value.__name__ not in _FOLLOWED and _is_library_module(
-            value.__name__, getattr(value, "__file__", None)
-        )
+        name = vars(value).get("__name__")
+        return name not in _FOLLOWED and _is_library_module(name, value)
     if isinstance(value, type):
         return (
             issubclass(value, BaseException)
@@ -71,8 +70,12 @@ def _is_root(module: str | None, name: str) -> bool:
     return module is not None and module.partition(".")[0] == name
 
 
-def _is_library_module(name: str, file: str | None) -> bool:
-    if file is None:
+def _is_library_module(name: object, module: object) -> bool:
+    # Read past a __getattr__ of the module, which may answer with anything.
+    file = vars(module).get("__file__") if isinstance(module, ModuleType) else None
+    if not isinstance(name, str):
+        return False
+    if not isinstance(file, str):
         return name.partition(".")[0] in sys.stdlib_module_names
     return is_library_file(file) or name == "fovea" or _is_root(name, "ml_dtypes")
 
@@ -81,7 +84,7 @@ def _is_library_class(kind: type) -> bool:
     module = sys.modules.get(kind.__module__)
     if module is None or kind.__module__ == "__main__":
         return False
-    return _is_library_module(kind.__module__, getattr(module, "__file__", None))
+    return _is_library_module(kind.__module__, module)
 
 
 def empty_like(kind: type) -> Any:

@@ -182,6 +182,21 @@ def test_decorated_and_cached_helpers():
     assert trace_variant(mod).arrays[0] is table
 
 
+@pytest.mark.parametrize("nameless", [False, True])
+def test_modules_that_answer_every_name(nameless):
+    module = types.ModuleType("answering")
+    module.__getattr__ = lambda name: 16.0
+    if nameless:
+        del module.__name__
+
+    def mod(s, b, h, q, k):
+        return s * module.width
+
+    assert ["const", "f", (16.0).hex()] in score_region(look_twice(mod))
+    module.width = 3.0
+    assert ["const", "f", (3.0).hex()] in score_region(look_twice(mod))
+
+
 def test_objects_made_inside_the_mod():
     table = np.ones(9)
 
