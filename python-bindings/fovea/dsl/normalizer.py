@@ -254,6 +254,7 @@ def trace_normalizer(
     used: set[str],
 ) -> dict[str, ModTrace | str | None]:
     """The traced regions of a normaliser, by Program's keys."""
+    _check_again(normalizer)
     traced: dict[str, ModTrace | str | None] = {}
     for name in ("stat", "weight", "denom", "seed", "seed_value", "finish"):
         value = getattr(normalizer, name)
@@ -271,6 +272,14 @@ def trace_normalizer(
             if isinstance(part, ModTrace):
                 check_factor(name, part.region, part.results[0])
     return traced
+
+
+def _check_again(normalizer: Normalizer) -> None:
+    """Refuse arrays that were resized since the normaliser was made of them."""
+    if normalizer._recipe is not None:
+        _from_recipe(*normalizer._recipe)
+    elif normalizer.seed_value is not None:
+        _check_seed_value(normalizer.seed_value)
 
 
 def _declare(env: Environment, normalizer: Normalizer) -> None:

@@ -354,6 +354,28 @@ def test_the_normalizer_argument():
             trace_variant(None, causal, wrong)
 
 
+def test_arrays_that_are_resized_afterwards_are_refused_by_the_rule():
+    start, seen = np.ones((H, E)), []
+    for make, rule in (
+        (
+            lambda: made(seed_value=start),
+            r"seed_value: must be \[H,E\], \[B,H,E\] or .*",
+        ),
+        (lambda: normalizers.sink(sigma, start), r"value: must be an array \[H,E\]"),
+    ):
+        start.resize((H, E), refcheck=False)
+        normalizer = make()
+        seen.append(trace_variant(None, causal, normalizer))
+        for shape in ((H * E,), (1, 1, 1, H, E)):
+            start.resize(shape, refcheck=False)
+            with pytest.raises(
+                ValueError, match=rf"^{rule}, got {len(shape)} dimension"
+            ):
+                trace_variant(None, causal, normalizer)
+        start.resize((H, E), refcheck=False)
+        assert trace_variant(None, causal, normalizer).core is seen[-1].core
+
+
 def test_names_of_any_subclass_of_str():
     class Name(str):
         __str__ = __repr__ = lambda self: "sink"
