@@ -96,11 +96,22 @@ def check_mod(argument: str, mod: Any) -> FunctionType:
     return function
 
 
+def _called_as(mod: Any) -> inspect.Signature:
+    """How a mod itself is called, whatever it wraps.
+
+    A wrapper of `functools.lru_cache` has no signature but that of its function.
+    """
+    try:
+        return inspect.signature(mod, follow_wrapped=False)
+    except ValueError:
+        return inspect.signature(mod)
+
+
 def check_mask_mod(argument: str, mod: Any, keywords: bool = False) -> None:
     """Refuse what is no mask_mod; `keywords`: captures= may give some to it."""
     check_mod(argument, mod)
     try:
-        signature = inspect.signature(mod, follow_wrapped=False)
+        signature = _called_as(mod)
         given = _required_keywords(signature) if keywords else {}
         signature.bind(0, 0, 0, 0, **given)
     except TypeError as error:
@@ -121,7 +132,7 @@ def _required_keywords(signature: inspect.Signature) -> dict[str, None]:
 def _signature(argument: str, role: str, mod: Any) -> inspect.Signature:
     shown = SIGNATURES[role]
     try:
-        signature = inspect.signature(mod, follow_wrapped=False)
+        signature = _called_as(mod)
         signature.bind(*shown, **_required_keywords(signature))
     except TypeError as error:
         raise TypeError(
@@ -139,7 +150,7 @@ def mod_kind(mod: Any) -> str:
     ``*args`` alone counts as a mask_mod.
     """
     check_mod("mod", mod)
-    parameters = inspect.signature(mod, follow_wrapped=False).parameters.values()
+    parameters = _called_as(mod).parameters.values()
     needed = sum(p.kind in _POSITIONAL and p.default is p.empty for p in parameters)
     if needed in (4, 5):
         return "score_mod" if needed == 5 else "mask_mod"

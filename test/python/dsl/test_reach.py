@@ -13,7 +13,7 @@ import warnings
 import numpy as np
 import pytest
 
-from fovea.dsl import trace_variant
+from fovea.dsl import and_masks, mod_kind, trace_variant
 
 module_array = np.arange(8.0)
 
@@ -59,6 +59,30 @@ def test_partial_methods_and_keyword_captures():
         functools.partial(mod, table=replaced), captures={"other": table}
     )
     assert again.core is variant.core and again.arrays[0] is replaced
+
+
+def test_mods_under_lru_cache():
+    table = np.ones(3)
+
+    @functools.lru_cache
+    def cached(s, b, h, q, k):
+        return s + table[h]
+
+    class Holder:
+        @functools.cache  # noqa: B019
+        def mask(self, b, h, q, k, *, width):
+            return q - k < width[h]
+
+    variant = look_twice(cached)
+    assert variant.arrays[0] is table
+    variant = look_twice(functools.partial(cached))
+    assert variant.arrays[0] is table
+    variant = trace_variant(None, Holder().mask, captures={"width": table})
+    assert variant.arrays[0] is table
+    assert mod_kind(cached) == "score_mod" and mod_kind(Holder().mask) == "mask_mod"
+    with pytest.raises(TypeError, match="'cached' must be a mask_mod, taking .b, h, q"):
+        and_masks(cached)
+    assert cached.cache_info().currsize == 0
 
 
 def test_zero_dimensional_arrays_are_numbers():
