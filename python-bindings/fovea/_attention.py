@@ -20,6 +20,7 @@ from ._inputs import (
     read_positions,
 )
 from ._tensors import SCORE, TensorTuple
+from ._torch import runs_as_it_is
 from .dsl.diagnose import refuse_in_mod, running_mods
 
 __all__ = ["Kernel", "attention", "compile"]
@@ -127,6 +128,7 @@ def _expect_lse(traced: Any, return_lse: bool) -> None:
         )
 
 
+@runs_as_it_is
 def attention(
     q: Any,
     k: Any,
@@ -249,6 +251,7 @@ def attention(
     return out
 
 
+@runs_as_it_is
 def compile(
     score_mod: Callable | None = None,
     mask_mod: Callable | None = None,
@@ -383,6 +386,7 @@ class Kernel:
         self._state = (traced, compiled, schedule)
         return traced, compiled
 
+    @runs_as_it_is
     def __call__(
         self,
         q: Any,

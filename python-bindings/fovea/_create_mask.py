@@ -15,6 +15,7 @@ from ._inputs import capture_error, capture_tuples, without_empty
 from ._lib import native
 from ._mask_offsets import pairs
 from ._mask_runs import TileRuns
+from ._torch import runs_as_it_is
 from .dsl.diagnose import refuse_in_mod, running_mods
 
 __all__ = ["create_block_mask", "create_mask"]
@@ -51,6 +52,7 @@ class _Traced:
         self.by_batch, self.by_head = "b" in used, "h" in used
 
 
+@runs_as_it_is
 def create_block_mask(
     mask_mod: Callable,
     B: int | None,
@@ -194,6 +196,7 @@ def _trace_mask(
     return _Traced(trace_variant(None, mask_mod, "softmax", captures, "f32"), pairs)
 
 
+@runs_as_it_is
 def create_mask(
     mod: Callable,
     B: int | None,

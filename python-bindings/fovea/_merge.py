@@ -11,6 +11,7 @@ import numpy as np
 from . import _outputs, _tensors
 from ._lib import native
 from ._tensors import NAMES, SCORE, Tensor, type_name
+from ._torch import runs_as_it_is
 from .dsl.diagnose import refuse_in_mod, running_mods
 
 __all__ = ["merge"]
@@ -42,6 +43,7 @@ def _default_floats() -> Iterator[None]:
         native().leave_default_floats(before)
 
 
+@runs_as_it_is
 def merge(outs: Sequence[Any], lses: Sequence[Any]) -> tuple[Any, Any]:
     """Merge partial results over disjoint sets of keys into the whole one.
 

@@ -22,6 +22,7 @@ from ._mask_offsets import Offsets
 from ._mask_runs import TileRuns
 from ._program import ProgramSource, functions
 from ._tensors import type_name
+from ._torch import runs_as_it_is
 
 _KEYS = {"fovea_kernel", "given", "labels", "program", "scale", "schedule", "target"}
 
@@ -188,6 +189,7 @@ def save(kernel: _attention.Kernel, path: Any) -> None:
         raise
 
 
+@runs_as_it_is
 def load_kernel(path: Any) -> _attention.Kernel:
     """Compile (or look up) the kernel that `Kernel.save` wrote.
 

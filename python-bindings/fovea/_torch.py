@@ -1,12 +1,13 @@
-"""What torch does with a call besides running it: tracing it, deriving it."""
+"""What torch does with a call besides running it: compiling, tracing, deriving it."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from types import CodeType
+from typing import Any, TypeVar
 
-__all__ = ["observer", "refuse_observed", "refuse_proxy"]
+__all__ = ["observer", "refuse_observed", "refuse_proxy", "runs_as_it_is"]
 
 _TRACING_MODES = {
     "PROXY": "make_fx",
@@ -14,6 +15,38 @@ _TRACING_MODES = {
     "FUNCTIONAL": "functionalize",
 }
 _observers: list[Callable[[], bool]] = []
+_waiting: list[CodeType] = []
+_Function = TypeVar("_Function", bound=Callable)
+
+
+def runs_as_it_is(function: _Function) -> _Function:
+    """Mark what torch.compile is to call and neither to inline nor to compile.
+
+    A wrapper, as of torch.compiler.disable, would cost every call; the marks are
+    those that it sets.
+    """
+    function._torchdynamo_disable = True  # type: ignore[attr-defined]
+    function._torchdynamo_disable_msg = (  # type: ignore[attr-defined]
+        "fovea compiles what it is given itself"
+    )
+    _waiting.append(function.__code__)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        _skip_frames(torch)
+    return function
+
+
+def _skip_frames(torch: Any) -> None:
+    """Have frames of these functions, and all that they call, run as they are."""
+    frames = getattr(
+        getattr(getattr(torch, "_C", None), "_dynamo", None), "eval_frame", None
+    )
+    if not hasattr(frames, "set_code_exec_strategy"):
+        return  # half imported, or before torch 2.7
+    skip = frames._FrameAction.SKIP
+    for code in tuple(_waiting):
+        frames.set_code_exec_strategy(code, frames._FrameExecStrategy(skip, skip))
+    _waiting.clear()
 
 
 def observer(torch: Any) -> Callable[[], bool]:
@@ -75,6 +108,8 @@ def refuse_observed(obj: Any, name: str, torch: Any, grad_matters: bool) -> None
         Naming the argument: a trace would keep this call's result as a constant,
         and the tangent would be lost.
     """
+    if _waiting:
+        _skip_frames(torch)
     tracer = _tracer(obj, torch)
     if tracer is not None:
         raise _traced(obj, name, tracer)

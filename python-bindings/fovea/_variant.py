@@ -13,6 +13,7 @@ from . import _attention, _checks, _compiler, _inputs
 from ._lib import native
 from ._program import Core, ProgramSource, TracedProgram, functions, params_of
 from ._tensors import type_name
+from ._torch import runs_as_it_is
 from .dsl.diagnose import refuse_in_mod, running_mods
 
 __all__ = ["Variant", "load"]
@@ -21,6 +22,7 @@ _RESERVED = ("q", "k", "v", "target", "return_lse")
 _MAX_BYTES = 1 << 20
 
 
+@runs_as_it_is
 def load(path: Any, name: str | None = None) -> Variant:
     """Read a variant from a `.attn` file.
 
@@ -195,6 +197,7 @@ class Variant:
         """The normalizer clause: a name or a Normalizer."""
         return self._function("normalizer")
 
+    @runs_as_it_is
     def compile(
         self,
         *,
@@ -301,6 +304,7 @@ class Variant:
         report = MaskReport(traced, sizes, block_size, ITEMSIZE[short])
         return report, {n: note for n, note in notes.items() if n not in arrays}
 
+    @runs_as_it_is
     def __call__(
         self,
         q: Any,
