@@ -48,6 +48,7 @@ private:
     };
     tests = {
         {own("is_same"), Test::Same},
+        {own("is_referent"), Test::Referent},
         {own("is_equal"), Test::Equal},
         {own("is_anything"), Test::Anything},
         {own("has_type"), Test::Type},
@@ -117,8 +118,7 @@ void Plan::add(PyObject *tuple) {
     break;
   case Test::Code:
     step.first = expect(0);
-    step.second = expect(1);
-    step.number = (expect(2) == Py_True) | (expect(3) == Py_True) << 1;
+    step.number = (expect(1) == Py_True) | (expect(2) == Py_True) << 1;
     break;
   case Test::Array:
     step.first = expect(0);
@@ -191,11 +191,29 @@ static bool isEqual(PyObject *value, PyObject *expected) {
   return isTrue(PyObject_RichCompare(value, expected, Py_EQ));
 }
 
-static bool isFunctionLike(PyObject *value, PyObject *code, PyObject *globals,
-                           Py_ssize_t absent) {
+/// Whether a weak reference refers to an object that is held.
+static bool refersTo(PyObject *reference, PyObject *object) {
+#if PY_VERSION_HEX >= 0x030d0000
+  PyObject *referent = nullptr;
+  if (PyWeakref_GetRef(reference, &referent) < 0)
+    PyErr_Clear();
+  Py_XDECREF(referent);
+  return referent == object;
+#else
+  // None of one that is gone.
+  return object != Py_None && PyWeakref_GetObject(reference) == object;
+#endif
+}
+
+/// A type is expected as it is or by a weak reference.
+static bool isKind(PyObject *type, PyObject *expected) {
+  return type == expected ||
+         (PyWeakref_CheckRefExact(expected) && refersTo(expected, type));
+}
+
+static bool isFunctionLike(PyObject *value, PyObject *code, Py_ssize_t absent) {
   auto isMissing = [](PyObject *part) { return !part || part == Py_None; };
   return PyFunction_Check(value) && PyFunction_GET_CODE(value) == code &&
-         PyFunction_GET_GLOBALS(value) == globals &&
          isMissing(PyFunction_GET_DEFAULTS(value)) == bool(absent & 1) &&
          isMissing(PyFunction_GET_KW_DEFAULTS(value)) == bool(absent & 2);
 }
@@ -225,20 +243,24 @@ bool Plan::holds(const Step &step, PyObject *value) {
     return true;
   case Test::Same:
     return value == step.expected;
+  case Test::Referent:
+    if (!PyWeakref_CheckRefExact(step.expected))
+      break;
+    return refersTo(step.expected, value);
   case Test::Type:
-    return type == step.expected;
+    return isKind(type, step.expected);
   case Test::Absent:
     return value == Names::get().absent;
   case Test::Equal:
-    return type == step.first && isEqual(value, step.second);
+    return isKind(type, step.first) && isEqual(value, step.second);
   case Test::Code:
-    return isFunctionLike(value, step.first, step.second, step.number);
+    return isFunctionLike(value, step.first, step.number);
   case Test::Array:
-    return type == step.first &&
+    return isKind(type, step.first) &&
            isArrayLike(value, step.second, PyTuple_GET_ITEM(step.expected, 2),
                        step.number);
   case Test::Length:
-    return type == step.first && PyObject_Size(value) == step.number;
+    return isKind(type, step.first) && PyObject_Size(value) == step.number;
   case Test::Softmax:
     if (PyUnicode_CheckExact(value))
       return PyUnicode_CompareWithASCIIString(value, "softmax") == 0;

@@ -47,6 +47,7 @@ private:
   enum class Test : uint8_t {
     Slot,
     Same,
+    Referent,
     Anything,
     Equal,
     Type,

@@ -29,21 +29,24 @@ class LazyGlobals(dict):
         # What C code reads directly: __name__, __package__, ….
         super().__init__((k, v) for k, v in real.items() if _is_special(k))
         self._env: Environment | None = env
-        self._slot = slot
+        self.slot = slot
         self._real = real
         self._known = dict.copy(self)
         dict.__setitem__(self, "__builtins__", LazyBuiltins(self, real))
 
     def __getitem__(self, name: str) -> Any:
         if dict.__contains__(self, name):
-            return dict.__getitem__(self, name)
+            value = dict.__getitem__(self, name)
+            if _is_special(name) and self._real.get(name, _NOTHING) is value:
+                self._note_special(name, value)
+            return value
         if name not in self._real:
             self._note_absence(name)
             raise KeyError(name)
         env = self._env
         if env is None:
             return self._real[name]
-        return env.reach(self._slot, recheck.get_item, name, name)
+        return env.reach(self.slot, recheck.get_item, name, name)
 
     def __contains__(self, name: object) -> bool:
         return dict.__contains__(self, name) or name in self._real
@@ -59,8 +62,14 @@ class LazyGlobals(dict):
         env = self._env
         if env is not None and hasattr(builtins, name):
             env.record_once(
-                (self._slot, recheck.probe_item, name), recheck.is_absent, None
+                (self.slot, recheck.probe_item, name), recheck.is_absent, None
             )
+
+    def _note_special(self, name: str, value: Any) -> None:
+        if self._env is not None:
+            path = (self.slot, recheck.get_item, name)
+            test = recheck.constant_test(value) or (recheck.is_same, value)
+            self._env.record_once(path, *test)
 
     def close(self) -> None:
         """Hand on what the mod itself assigned to globals."""

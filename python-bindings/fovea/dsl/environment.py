@@ -139,6 +139,10 @@ class Environment:
     ) -> int:
         """One step of the plan; the slot of its object."""
         parent, getter, key = path
+        if test is recheck.is_same:
+            test, expected = recheck.sameness(expected)
+        elif test is recheck.has_type:
+            expected = recheck.held(expected)
         self.objects.append(value)
         self.plan.append((getter, parent, key, test, expected))
         return len(self.objects) - 1
@@ -207,8 +211,10 @@ class Environment:
             slot = self.record(path, value, recheck.has_type, kind)
             return self.reach(slot, getattr, "__wrapped__", label)
         if passes_as_it_is(value):
-            test = recheck.is_same if is_immutable(value) else recheck.is_never
-            self.record(path, value, test, value)
+            if is_immutable(value):
+                self.record(path, value, recheck.is_same, value)
+            else:
+                self.record(path, value, recheck.is_never, None)
             return value
         return self._object(value, path, label)
 
@@ -222,12 +228,13 @@ class Environment:
         )
         if has_looks:
             rank = array_rank(value)
-            expected = (type(value), value.dtype, rank)
+            expected = (recheck.held(type(value)), value.dtype, rank)
             slot = self.record(path, value, recheck.is_array_like, expected)
         else:
             rank = array_rank(value) if not why else 0
             test = recheck.has_type if why else _looks_like
-            expected = type(value) if why else (type(value), dtype, rank)
+            kind = recheck.held(type(value))
+            expected = type(value) if why else (kind, dtype, rank)
             slot = self.record(path, value, test, expected)
         capture = Capture(slot, label, dtype, rank, self.where)
         self.captures.append(capture)
@@ -242,7 +249,6 @@ class Environment:
             return function
         expected = (
             code,
-            function.__globals__,
             function.__defaults__ is None,
             function.__kwdefaults__ is None,
         )
@@ -324,7 +330,7 @@ class Environment:
     def _part(self, slot: int, value: Any, name: str) -> int:
         part = getattr(value, name)
         if isinstance(part, dict):
-            test, expected = recheck.has_keys, recheck.keys_of(part)
+            test, expected = recheck.keys_test(part)
         else:
             test, expected = recheck.has_length, (tuple, len(part))
         return self.record((slot, getattr, name), part, test, expected)
@@ -332,10 +338,12 @@ class Environment:
     def _space(self, slot: int, function: FunctionType) -> LazyGlobals:
         real = function.__globals__
         space = self._globals.get(id(real))
+        path = (slot, getattr, "__globals__")
         if space is None:
-            path = (slot, getattr, "__globals__")
             here = self.record(path, real, recheck.is_anything, None)
             space = self._globals[id(real)] = LazyGlobals(self, here, real)
+        else:
+            self.record(path, real, None, space.slot)
         return space
 
     def _method(self, method: MethodType, path: tuple, label: str) -> Any:
@@ -373,11 +381,14 @@ class Environment:
         if isinstance(value, tuple):
             return self._tuple(value, path, label)
         if isinstance(value, dict):
-            slot = self.record(path, value, recheck.has_keys, recheck.keys_of(value))
+            test, expected = recheck.keys_test(value)
+            slot = self.record(path, value, test, expected)
             result: Any = empty_like(kind)
             self._holders[id(value)] = slot, result
-            for key in tuple(value):
-                item = self.reach(slot, recheck.get_item, key, f"{label}[{key!r}]")
+            by_number = test is recheck.has_held_keys
+            for number, key in enumerate(tuple(value)):
+                how = (recheck.get_at, number) if by_number else (recheck.get_item, key)
+                item = self.reach(slot, *how, f"{label}[{key!r}]")
                 put_item(result, key, item)
             if isinstance(value, collections.defaultdict):
                 # A missing key goes into the copy, never into the user's.
@@ -386,7 +397,9 @@ class Environment:
                     slot, getattr, "default_factory", factory
                 )
         else:
-            slot = self.record(path, value, recheck.has_length, (kind, len(value)))
+            slot = self.record(
+                path, value, recheck.has_length, (recheck.held(kind), len(value))
+            )
             result = list.__new__(kind)
             self._holders[id(value)] = slot, result
             for number in range(len(value)):
@@ -398,7 +411,9 @@ class Environment:
 
     def _tuple(self, value: tuple, path: tuple, label: str) -> Any:
         kind = type(value)
-        slot = self.record(path, value, recheck.has_length, (kind, len(value)))
+        slot = self.record(
+            path, value, recheck.has_length, (recheck.held(kind), len(value))
+        )
         names = getattr(kind, "_fields", None)
         items = [
             self.reach(
@@ -425,11 +440,11 @@ class Environment:
         return proxy
 
 
-def _looks_like(value: Any, expected: tuple[type, str, int]) -> bool:
+def _looks_like(value: Any, expected: tuple[Any, str, int]) -> bool:
     """`recheck.is_array_like` for objects that have only ``__dlpack__``."""
     kind, dtype, rank = expected
     return (
-        type(value) is kind
+        recheck.is_kind(type(value), kind)
         and array_dtype(value) == dtype
         and array_rank(value) == rank
     )

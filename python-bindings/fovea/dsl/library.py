@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import weakref
 from collections.abc import Callable
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -58,8 +59,8 @@ def _replace(genuine: Callable, obj: Any, /, **changes: Any) -> Any:
     return stand_in_of(obj, made)
 
 
-def _dispatched(function: Any, kind: type) -> Any:
-    return function.dispatch(kind)
+def _dispatched(function: Any, kind: weakref.ref) -> Any:
+    return function.dispatch(kind())
 
 
 def _dispatching(env: Environment, value: Any, path: tuple, label: str) -> Any:
@@ -67,7 +68,7 @@ def _dispatching(env: Environment, value: Any, path: tuple, label: str) -> Any:
     slot = env.record(path, value, recheck.is_same, value)
 
     def dispatch(kind: type) -> Any:
-        return env.reach(slot, _dispatched, kind, label)
+        return env.reach(slot, _dispatched, weakref.ref(kind), label)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if not args:

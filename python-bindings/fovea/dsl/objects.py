@@ -30,7 +30,7 @@ _get = object.__getattribute__
 class ObjectProxy:
     """Stands for a module or an instance; ``isinstance`` sees the real class."""
 
-    __slots__ = ("_fv_env", "_fv_label", "_fv_real", "_fv_slot")
+    __slots__ = ("__weakref__", "_fv_env", "_fv_label", "_fv_real", "_fv_slot")
 
     def __init__(self, env: Environment, real: Any, slot: int | None, label: str):
         _set(self, "_fv_env", env)
@@ -291,20 +291,19 @@ class _Super:
             if found is _NOTHING:
                 continue
             if slot is not None and _is_user_function(found):
-                path = (slot, _super_function, (after, name, None))
+                path = (slot, _super_function, (weakref.ref(after), name, None))
                 return MethodType(env.reach(*path, name), proxy)
             if slot is not None and isinstance(found, property):
-                return env.reach(slot, _super_function, (after, name, "fget"), name)(
-                    proxy
-                )
+                path = (slot, _super_function, (weakref.ref(after), name, "fget"))
+                return env.reach(*path, name)(proxy)
             break
         return getattr(super(after, real), name)
 
 
-def _super_function(real: Any, key: tuple[type, str, str | None]) -> Any:
+def _super_function(real: Any, key: tuple[weakref.ref, str, str | None]) -> Any:
     after, name, part = key
     order = type(real).__mro__
-    for base in order[order.index(after) + 1 :]:
+    for base in order[order.index(after()) + 1 :]:
         if name in base.__dict__:
             found = base.__dict__[name]
             return found if part is None else getattr(found, part)
@@ -397,10 +396,21 @@ def _make_proxy_class(kind: type) -> type[ObjectProxy]:
                 special[name] = _forwarder(name)
     for name in ("__dataclass_fields__", "__dataclass_params__"):
         if hasattr(kind, name):
-            special[name] = getattr(kind, name)
+            special[name] = _OfClass(kind, name)
     if "__eq__" in special and "__hash__" not in special:
         special["__hash__"] = ObjectProxy.__hash__
     return type("ObjectProxy", (ObjectProxy,), special)
+
+
+class _OfClass:
+    """An attribute of the class that a stand-in's class must not keep alive."""
+
+    def __init__(self, kind: type, name: str) -> None:
+        self._kind = weakref.ref(kind)
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return getattr(self._kind(), self._name)
 
 
 def _forwarder(name: str) -> Any:

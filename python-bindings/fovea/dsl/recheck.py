@@ -4,12 +4,17 @@ A plan is a flat list of steps. Each step fetches one object from an object
 fetched before and tests it; the result is the list of all objects, from which
 the live arrays are taken. The compiled module follows the plans of calls that
 repeat (``src/Plans.cpp``): the functions here say what it does.
+
+A plan outlives the call, so it keeps nothing of the user's alive: classes, modules
+and the like are expected by weak references (`held`, `sameness`).
 """
 
 from __future__ import annotations
 
 import array
+import itertools
 import math
+import weakref
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -70,6 +75,11 @@ def get_length(parent: Any, key: Any) -> Any:
     return len(parent)
 
 
+def get_at(parent: Any, number: int) -> Any:
+    """The item of a dict's key that comes as that one of its keys."""
+    return parent[next(itertools.islice(parent, number, None))]
+
+
 _ABSENT = object()
 
 
@@ -92,6 +102,29 @@ def probe_attribute(parent: Any, key: str) -> Any:
     return getattr(parent, key, _ABSENT)
 
 
+# -- expectations ------------------------------------------------------------------
+
+_HEAP_TYPE = 1 << 9
+
+
+def held(kind: type) -> Any:
+    """A type as a plan holds it: weakly, where it can go."""
+    return weakref.ref(kind) if kind.__flags__ & _HEAP_TYPE else kind
+
+
+def is_kind(kind: type, expected: Any) -> bool:
+    """Whether `expected` is `held(kind)`, or the type itself."""
+    return kind is expected or (type(expected) is weakref.ref and expected() is kind)
+
+
+def sameness(value: Any) -> tuple[Callable, Any]:
+    """The test and expectation of one object and no other."""
+    try:
+        return is_referent, weakref.ref(value)
+    except TypeError:
+        return is_same, value
+
+
 # -- tests -----------------------------------------------------------------------
 
 
@@ -112,59 +145,84 @@ def is_same(value: Any, expected: Any) -> bool:
     return value is expected
 
 
+def is_referent(value: Any, expected: weakref.ref) -> bool:
+    # None is what a reference to something gone gives.
+    return value is not None and value is expected()
+
+
 def is_equal(value: Any, expected: tuple[type, Any]) -> bool:
-    return type(value) is expected[0] and value == expected[1]
+    return is_kind(type(value), expected[0]) and value == expected[1]
 
 
 def is_zero(value: Any, expected: tuple[type, float]) -> bool:
     return (
-        type(value) is expected[0]
+        is_kind(type(value), expected[0])
         and value == 0
         and math.copysign(1.0, value) == expected[1]
     )
 
 
 def is_nan(value: Any, expected: tuple[type, Any]) -> bool:
-    return type(value) is expected[0] and value != value
+    return is_kind(type(value), expected[0]) and value != value
 
 
-def has_type(value: Any, expected: type) -> bool:
-    return type(value) is expected
+def has_type(value: Any, expected: Any) -> bool:
+    return is_kind(type(value), expected)
 
 
 def has_code(value: Any, expected: tuple) -> bool:
     return (
         type(value) is FunctionType
         and value.__code__ is expected[0]
-        and value.__globals__ is expected[1]
-        and (value.__defaults__ is None) is expected[2]
-        and (value.__kwdefaults__ is None) is expected[3]
+        and (value.__defaults__ is None) is expected[1]
+        and (value.__kwdefaults__ is None) is expected[2]
     )
 
 
 def is_array_like(value: Any, expected: tuple) -> bool:
     return (
-        type(value) is expected[0]
+        is_kind(type(value), expected[0])
         and value.dtype == expected[1]
         and value.ndim == expected[2]
     )
 
 
 def has_length(value: Any, expected: tuple[type, int]) -> bool:
-    return type(value) is expected[0] and len(value) == expected[1]
+    return is_kind(type(value), expected[0]) and len(value) == expected[1]
 
 
-def has_keys(value: Any, expected: tuple[type, tuple, tuple]) -> bool:
-    if type(value) is not expected[0]:
+def has_keys(value: Any, expected: tuple[Any, tuple, tuple]) -> bool:
+    if not is_kind(type(value), expected[0]):
         return False
     keys = tuple(value)
     return keys == expected[1] and tuple(map(type, keys)) == expected[2]
 
 
-def keys_of(value: dict) -> tuple[type, tuple, tuple]:
-    """What `has_keys` expects: 1, 1.0 and True are different keys here."""
+def has_held_keys(value: Any, expected: tuple[Any, tuple]) -> bool:
+    kind, tests = expected
+    return (
+        is_kind(type(value), kind)
+        and len(value) == len(tests)
+        and all(
+            test(key, wanted)
+            for key, (test, wanted) in zip(tuple(value), tests, strict=True)
+        )
+    )
+
+
+def keys_test(value: dict) -> tuple[Callable, Any]:
+    """The test and expectation of a dict's keys: 1, 1.0 and True are different."""
     keys = tuple(value)
-    return type(value), keys, tuple(map(type, keys))
+    if all(type(key) in _PLAIN for key in keys):
+        return has_keys, (held(type(value)), keys, tuple(map(type, keys)))
+    return has_held_keys, (held(type(value)), tuple(map(_key_test, keys)))
+
+
+def _key_test(key: Any) -> tuple[Callable, Any]:
+    frozen = freeze(key)
+    if frozen is not None:
+        return is_frozen, frozen
+    return constant_test(key) or sameness(key)
 
 
 def is_softmax(value: Any, expected: Any) -> bool:
@@ -187,15 +245,38 @@ def constant_test(value: Any) -> tuple[Callable, Any] | None:
         return is_equal, (kind, value)
     if isinstance(value, (float, np.floating)):
         if value != value:
-            return is_nan, (kind, None)
+            return is_nan, (held(kind), None)
         if value == 0:
-            return is_zero, (kind, math.copysign(1.0, value))
-        return is_equal, (kind, value)
+            return is_zero, (held(kind), math.copysign(1.0, value))
+        if not isinstance(value, float) and kind.__flags__ & _HEAP_TYPE:
+            return is_frozen, freeze(value)
+        return is_equal, (held(kind), _plain_value(value))
     if isinstance(value, (int, complex, str, bytes, range)):
-        return (is_same, value) if _has_members(kind) else (is_equal, (kind, value))
+        if _has_members(kind):
+            return sameness(value)
+        return is_equal, (held(kind), _plain_value(value))
     if isinstance(value, (np.generic, bytearray, array.array)):
         return is_frozen, freeze(value)
     return None
+
+
+#: What makes the plain value of one that a class of the user's derives from.
+_PLAIN_VALUES: tuple[tuple[type, Callable], ...] = (
+    (int, int.__pos__),
+    (float, float.__pos__),
+    (complex, complex.__pos__),
+    (str, str.__str__),
+    (bytes, lambda value: bytes.__getitem__(value, slice(None))),
+)
+
+
+def _plain_value(value: Any) -> Any:
+    kind = type(value)
+    if kind.__flags__ & _HEAP_TYPE:
+        for base, convert in _PLAIN_VALUES:
+            if isinstance(value, base):
+                return convert(value)
+    return value
 
 
 def _has_members(kind: type) -> bool:
@@ -220,7 +301,7 @@ def freeze(value: Any, depth: int = 0) -> Any:
     if kind is float:
         return kind, value.hex()
     if isinstance(value, np.generic):
-        return kind, value.tobytes() if value == value else "nan"
+        return held(kind), value.tobytes() if value == value else "nan"
     if kind in (list, tuple):
         return _parts(kind, tuple(freeze(item, depth) for item in value))
     if kind is dict:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import gc
 import itertools
 import types
+import weakref
 
 import numpy as np
 import pytest
@@ -70,6 +72,14 @@ class Odd:
         raise ValueError
 
 
+def _gone():
+    """A weak reference to a class that is no more."""
+    reference = weakref.ref(type("Gone", (), {}))
+    gc.collect()
+    assert reference() is None
+    return reference
+
+
 VALUES = [
     None, True, False, 0, 1, 2**70, 1.0, 0.0, -0.0, float("nan"), 1j, "softmax", "sink",
     b"x", ..., np.float32(1), np.float64(0.0), np.int64(1), (), (1, 2), [1, 2], {},
@@ -81,6 +91,7 @@ VALUES = [
 
 TESTS = [
     (recheck.is_same, VALUES),
+    (recheck.is_referent, [weakref.ref(x) for x in (function, Odd, types)]),
     (recheck.is_anything, [None]),
     (recheck.is_never, [None]),
     (recheck.is_absent, [None]),
@@ -88,10 +99,11 @@ TESTS = [
     (recheck.is_zero, [(float, 1.0), (float, -1.0), (np.float64, 1.0)]),
     (recheck.is_nan, [(float, None)]),
     (recheck.has_type, [int, bool, float, np.ndarray, types.FunctionType, Odd]),
+    (recheck.has_type, [recheck.held(Odd), weakref.ref(int), _gone(), None]),
     (
         recheck.has_code,
         [
-            (f.__code__, f.__globals__, defaults, keywords)
+            (f.__code__, defaults, keywords)
             for f in (function, plain, VALUES[31])
             for defaults in (True, False)
             for keywords in (True, False)
@@ -123,6 +135,13 @@ def test_tests(test):
         recheck.is_never,
         recheck.is_absent,
     )
+
+
+def test_what_is_gone_is_nothing():
+    """Not even None, which a dead reference gives."""
+    for compare in (recheck.has_type, recheck.is_referent):
+        steps = [(recheck.get_item, 0, 0, compare, _gone())]
+        assert all(agree(steps, (value,)) is None for value in VALUES)
 
 
 PARENTS = [
