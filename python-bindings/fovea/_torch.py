@@ -14,6 +14,8 @@ _TRACING_MODES = {
     "FAKE": "a FakeTensorMode",
     "FUNCTIONAL": "functionalize",
 }
+#: Of torch._C._dynamo.eval_frame.
+_FRAME_NAMES = ("set_code_exec_strategy", "_FrameAction", "_FrameExecStrategy")
 _observers: list[Callable[[], bool]] = []
 _waiting: list[CodeType] = []
 _Function = TypeVar("_Function", bound=Callable)
@@ -41,8 +43,8 @@ def _skip_frames(torch: Any) -> None:
     frames = getattr(
         getattr(getattr(torch, "_C", None), "_dynamo", None), "eval_frame", None
     )
-    if not hasattr(frames, "set_code_exec_strategy"):
-        return  # half imported, or before torch 2.7
+    if not all(hasattr(frames, name) for name in _FRAME_NAMES):
+        return  # half imported, before torch 2.7, or one that names them otherwise
     skip = frames._FrameAction.SKIP
     for code in tuple(_waiting):
         frames.set_code_exec_strategy(code, frames._FrameExecStrategy(skip, skip))
