@@ -51,6 +51,22 @@ def _skip_frames(torch: Any) -> None:
     _waiting.clear()
 
 
+class _Notice:
+    """Finds no module: sees dynamo come, of torch that was imported after Fovea.
+
+    It is imported ahead of the first call that it could trace.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> None:
+        if name == "torch._dynamo":
+            _skip_frames(sys.modules.get("torch"))
+
+
+if "torch" not in sys.modules:
+    sys.meta_path.insert(0, _Notice)  # type: ignore[arg-type]
+
+
 def observer(torch: Any) -> Callable[[], bool]:
     """Whether something may look at calls now, in a fraction of a microsecond."""
     if not _observers:

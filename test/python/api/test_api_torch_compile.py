@@ -1,5 +1,7 @@
 """torch.compile of what calls Fovea: its calls run as they are, the rest compiles."""
 
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -45,6 +47,29 @@ def compiled():
     torch._dynamo.reset()
 
 
+#: Fovea is imported before torch, and its first call is one inside torch.compile.
+LATE = """
+import sys
+from fovea import attention, create_block_mask
+assert "torch" not in sys.modules
+import torch
+graphs = []
+x, table = torch.ones(1, 2, 40, 8), torch.arange(40.0)
+def backend(graph, example_inputs):
+    graphs.append(graph)
+    return graph.forward
+def tabled(score, b, h, m, n):
+    return score + table[n]
+def later(b, h, m, n):
+    return table[m] >= table[n]
+def model(x):
+    block_mask = create_block_mask(later, 1, 1, 40, 40)
+    return attention(x + 1.0, x, x, tabled, block_mask=block_mask) * 2.0
+first = torch.compile(model, backend=backend)(x)
+assert torch.equal(first, model(x))
+print(len(graphs))
+"""
+
 KERNEL = fovea.compile(tabled, D=8)
 CALLS = {
     "plain": lambda q, k, v: fovea.attention(q, k, v, plain),
@@ -77,6 +102,12 @@ def test_calls_inside_torch_compile(compiled, name):
     assert len(graphs) == 2
     expected = model(q, k, v)
     assert all(torch.equal(result, expected) for result in results)
+
+
+def test_torch_may_be_imported_after_fovea():
+    command = [sys.executable, "-W", "error::UserWarning", "-c", LATE]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout.strip()) == (0, "2"), found.stderr
 
 
 def test_mods_are_still_followed(compiled):
