@@ -25,11 +25,15 @@ class LazyGlobals(dict):
     subclass of dict, and stores straight into the dict.
     """
 
-    def __init__(self, env: Environment, slot: int, real: dict) -> None:
+    def __init__(
+        self, env: Environment, slot: int, real: dict, function: int = 0
+    ) -> None:
         # What C code reads directly: __name__, __package__, ….
         super().__init__((k, v) for k, v in real.items() if _is_special(k))
         self._env: Environment | None = env
         self.slot = slot
+        self._function = function  # the slot of one that has these globals
+        self._builtins: int | None = None
         self._real = real
         self._known = dict.copy(self)
         dict.__setitem__(self, "__builtins__", LazyBuiltins(self, real))
@@ -58,12 +62,31 @@ class LazyGlobals(dict):
             return default
 
     def _note_absence(self, name: str) -> None:
-        """A builtin was used; a global of that name would hide it."""
+        """Of a name that builtins may have; a global of that name would hide it."""
+        if self._env is not None:
+            path = (self.slot, recheck.probe_item, name)
+            self._env.record_once(path, recheck.is_absent, None)
+
+    def builtin(self, name: str, replacement: Any) -> Any:
+        """A name of builtins, `replacement` where there is one."""
         env = self._env
-        if env is not None and hasattr(builtins, name):
-            env.record_once(
-                (self.slot, recheck.probe_item, name), recheck.is_absent, None
-            )
+        assert env is not None
+        if self._builtins is None:
+            path = (self._function, getattr, "__builtins__")
+            names = env.objects[self._function].__builtins__
+            self._builtins = env.record(path, names, recheck.is_anything, None)
+        slot = self._builtins
+        if replacement is not _NOTHING:
+            genuine = env.objects[slot][name]
+            path = (slot, recheck.get_item, name)
+            env.record_once(path, recheck.is_same, genuine)
+            return replacement
+        try:
+            return env.reach(slot, recheck.get_item, name, name)
+        except KeyError:
+            path = (slot, recheck.probe_item, name)
+            env.record_once(path, recheck.is_absent, None)
+            raise
 
     def _note_special(self, name: str, value: Any) -> None:
         if self._env is not None:
@@ -94,18 +117,22 @@ class LazyBuiltins(dict):
         found = real.get("__builtins__", builtins)
         super().__init__(found if isinstance(found, dict) else vars(found))
         self._space = space
+        self._own: dict[str, Any] = {}
         genuine = dict.get(self, "__import__", builtins.__import__)
-        dict.__setitem__(self, "__import__", _importer(space, real, genuine))
+        self._own["__import__"] = _importer(space, real, genuine)
         if dict.get(self, "super") is super:
-            dict.__setitem__(self, "super", _traced_super)
+            self._own["super"] = _traced_super
         if dict.get(self, "type") is type:
-            dict.__setitem__(self, "type", TypeOfProxies)
+            self._own["type"] = TypeOfProxies
+        self.update(self._own)
 
     def __getitem__(self, name: str) -> Any:
         space = self._space
         if name in space._real and not _is_special(name):
             return space[name]
-        return dict.__getitem__(self, name)
+        if space._env is None:
+            return dict.__getitem__(self, name)
+        return space.builtin(name, self._own.get(name, _NOTHING))
 
 
 def _importer(space: LazyGlobals, real: dict, genuine: Any) -> Any:

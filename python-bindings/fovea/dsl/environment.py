@@ -341,7 +341,7 @@ class Environment:
         path = (slot, getattr, "__globals__")
         if space is None:
             here = self.record(path, real, recheck.is_anything, None)
-            space = self._globals[id(real)] = LazyGlobals(self, here, real)
+            space = self._globals[id(real)] = LazyGlobals(self, here, real, slot)
         else:
             self.record(path, real, None, space.slot)
         return space

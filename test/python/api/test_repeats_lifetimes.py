@@ -11,9 +11,9 @@ import weakref
 
 import numpy as np
 import pytest
+from repeat_world import forget
 
 import fovea
-from repeat_world import forget
 
 Q = np.ones((1, 1, 8, 16), np.float32)
 
@@ -91,7 +91,7 @@ def made_dataclass():
     field = "w", float, dataclasses.field(default_factory=lambda: values)
     kind = dataclasses.make_dataclass("Config", [field])
     config = kind(2.0)
-    mod = lambda s, b, h, m, n: s * dataclasses.replace(config, w=3.0).w  # noqa: E731
+    mod = lambda s, b, h, m, n: s * dataclasses.replace(config, w=3.0).w
     return mod, [kind, config, values]
 
 
