@@ -137,7 +137,7 @@ def test_builtins_of_a_namespace():
         lambda: space.__setitem__("abs", math.fabs),
     )
     assert len(set(found[:4])) == 4
-    assert found[4][0] == "TypeError"
+    assert found[4][0] == "TraceError"
 
 
 def test_helpers_of_one_namespace():
