@@ -34,10 +34,17 @@ from .captures import (
 )
 from .diagnose import is_library_file, plain_error
 from .graph import Capture, Region
-from .kinds import empty_like, is_immutable, passes_as_it_is, put_item
+from .kinds import empty_like, is_immutable, is_partial, passes_as_it_is, put_item
 from .library import is_rebound, stand_in_for
 from .numpy_api import foreign_function
-from .objects import ClassProxy, ObjectProxy, proxy_class
+from .objects import (
+    ClassProxy,
+    ObjectProxy,
+    class_member,
+    class_member_of,
+    members_of,
+    proxy_class,
+)
 from .values import ArrayLike, Traced
 
 __all__ = ["Environment"]
@@ -200,7 +207,7 @@ class Environment:
             return self._function(value, path, label)
         if kind is MethodType:
             return self._method(value, path, label)
-        if isinstance(value, functools.partial):
+        if is_partial(value):
             return self._partial(value, path, label)
         if isinstance(value, (list, tuple, dict, set, frozenset)):
             return self._container(value, path, label)
@@ -354,6 +361,9 @@ class Environment:
 
     def _partial(self, value: functools.partial, path: tuple, label: str) -> Any:
         slot = self.record(path, value, recheck.has_type, type(value))
+        if type(value) is not functools.partial:
+            own = (slot, class_member, "__call__")
+            self.record(own, None, recheck.is_same, functools.partial.__call__)
         function = self.reach(slot, getattr, "func", label)
         args = self._part(slot, value, "args")
         keywords = self._part(slot, value, "keywords")
@@ -405,6 +415,7 @@ class Environment:
             for number in range(len(value)):
                 item = self.reach(slot, recheck.get_item, number, f"{label}[{number}]")
                 list.append(result, item)
+        self._members(slot, kind)
         for name in getattr(value, "__dict__", ()):
             result.__dict__[name] = self.reach(slot, getattr, name, f"{label}.{name}")
         return result
@@ -424,7 +435,15 @@ class Environment:
             )
             for number in range(len(value))
         ]
+        self._members(slot, kind)
         return tuple.__new__(kind, items)
+
+    def _members(self, slot: int, kind: type) -> None:
+        """Compare what the class of a container gives: its copy has the real one."""
+        for name in members_of(kind):
+            value = class_member_of(kind, name)
+            test = recheck.constant_test(value) or (recheck.is_same, value)
+            self.record((slot, class_member, name), value, *test)
 
     def _object(self, value: Any, path: tuple, label: str) -> Any:
         if isinstance(value, ModuleType):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import re
 import sys
 import types
@@ -13,7 +14,7 @@ import numpy as np
 
 from .diagnose import is_library_file
 
-__all__ = ["empty_like", "is_immutable", "passes_as_it_is", "put_item"]
+__all__ = ["empty_like", "is_immutable", "is_partial", "passes_as_it_is", "put_item"]
 
 _VIEWS = (collections.deque, MappingProxyType)
 _IMMUTABLE = (
@@ -44,6 +45,14 @@ _FOLLOWED = frozenset(("copy", "dataclasses", "functools", "os"))
 def is_immutable(value: Any) -> bool:
     """Whether an object that passes as it is stays what it is."""
     return isinstance(value, _IMMUTABLE) or hasattr(type(value), "__members__")
+
+
+def is_partial(value: Any) -> bool:
+    """Whether calling an object calls what functools.partial wraps."""
+    return (
+        isinstance(value, functools.partial)
+        and type(value).__call__ is functools.partial.__call__
+    )
 
 
 def passes_as_it_is(value: Any) -> bool:

@@ -17,6 +17,7 @@ from . import recheck
 from .diagnose import code_place, is_library_file, plain_error, running
 from .environment import Environment
 from .graph import Region
+from .kinds import is_partial
 from .values import ArrayLike, Traced, operand
 
 __all__ = ["check_mask_mod", "check_mod", "mod_kind", "mod_name", "trace_mod"]
@@ -42,7 +43,7 @@ _GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GEN
 def _function_of(mod: Any) -> FunctionType | None:
     """The Python function behind a callable, None for compiled ones."""
     for _ in range(32):
-        if isinstance(mod, functools.partial):
+        if is_partial(mod):
             mod = mod.func
         elif isinstance(mod, MethodType):
             mod = mod.__func__
@@ -59,7 +60,7 @@ def _function_of(mod: Any) -> FunctionType | None:
 
 def mod_name(mod: Any) -> str:
     """A short name of a mod for messages and kernels."""
-    while isinstance(mod, functools.partial):
+    while is_partial(mod):
         mod = mod.func
     name = getattr(mod, "__name__", None)
     return name if isinstance(name, str) else type(mod).__name__
@@ -101,6 +102,8 @@ def _called_as(mod: Any) -> inspect.Signature:
 
     A wrapper of `functools.lru_cache` has no signature but that of its function.
     """
+    if isinstance(mod, functools.partial) and not is_partial(mod):
+        mod = mod.__call__  # inspect looks at what is wrapped
     try:
         return inspect.signature(mod, follow_wrapped=False)
     except ValueError:

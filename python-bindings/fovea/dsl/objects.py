@@ -6,6 +6,7 @@ and properties run rebound, with the stand-in as ``self``.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import copy
 import functools
@@ -21,7 +22,16 @@ from .values import ArrayLike, Traced
 if TYPE_CHECKING:
     from .environment import Environment
 
-__all__ = ["ClassProxy", "ObjectProxy", "TypeOfProxies", "proxy_class", "super_of"]
+__all__ = [
+    "ClassProxy",
+    "ObjectProxy",
+    "TypeOfProxies",
+    "class_member",
+    "class_member_of",
+    "members_of",
+    "proxy_class",
+    "super_of",
+]
 
 _set = object.__setattr__
 _get = object.__getattribute__
@@ -162,6 +172,10 @@ class ClassProxy(ObjectProxy):
 
 
 _NOTHING = object()
+_HEAP_TYPE = 1 << 9
+_CONTAINERS = ("builtins", "collections", "typing")
+_OF_NAMED_TUPLES = ("_fields", "_field_defaults", "_make", "_replace", "_asdict")
+_TUPLE_FIELD = type(collections.namedtuple("_Named", ["field"]).field)
 _COPYING = (
     "__reduce__",
     "__reduce_ex__",
@@ -218,6 +232,32 @@ def _class_attribute(kind: type, name: str) -> Any:
         if name in base.__dict__:
             return base.__dict__[name]
     return _NOTHING
+
+
+def class_member_of(kind: type, name: str) -> Any:
+    """What a class gives by this name, as its or a base's dict has it."""
+    found = _class_attribute(kind, name)
+    return getattr(kind, name) if found is _NOTHING else found
+
+
+def class_member(parent: Any, name: str) -> Any:
+    return class_member_of(type(parent), name)
+
+
+def members_of(kind: type) -> list[str]:
+    """The names of methods, properties and constants of the user's classes."""
+    names: dict[str, None] = {}
+    for base in kind.__mro__:
+        if not base.__flags__ & _HEAP_TYPE or base.__module__ in _CONTAINERS:
+            continue
+        for name, value in base.__dict__.items():
+            is_special = name.startswith("__") and name.endswith("__")
+            if name in _SKIPPED or (is_special and not _is_user_function(value)):
+                continue
+            if name in _OF_NAMED_TUPLES or type(value) is _TUPLE_FIELD:
+                continue
+            names[name] = None
+    return list(names)
 
 
 def _shadows(real: Any, name: str, static: Any) -> bool:
