@@ -152,6 +152,10 @@ def attention(
 
     The first call of a variant compiles it, later ones look it up. Captured
     arrays are live: their values, shapes and strides are read at each call.
+    Whatever else a mod reaches, names in builtins included, is compared at each
+    call, and a change makes another variant. Only attributes of modules of the
+    standard library, NumPy and Fovea (``math.pi``, ``np.e``) are constants, taken
+    as they are at the first call.
 
     Parameters
     ----------
