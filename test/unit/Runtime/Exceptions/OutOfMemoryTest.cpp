@@ -5,11 +5,14 @@
 #include "gtest/gtest.h"
 
 #include <atomic>
+#include <chrono>
 #include <new>
+#include <thread>
 
 using namespace fovea;
 
 TEST(ThreadsOutOfMemory, ReachesTheCallerAndEndsTheCall) {
+  constexpr std::chrono::microseconds pause(20);
   ThreadPool::setNumThreads(3);
   for (int64_t thrower : {0, 57}) {
     std::atomic<int64_t> items{0};
@@ -19,6 +22,9 @@ TEST(ThreadsOutOfMemory, ReachesTheCallerAndEndsTheCall) {
                                         ++items;
                                         if (first == thrower)
                                           throw std::bad_alloc();
+                                        // Else all may be done while the
+                                        // thrower waits for a processor.
+                                        std::this_thread::sleep_for(pause);
                                       }),
         std::bad_alloc);
     EXPECT_LT(items, 100000);
