@@ -240,8 +240,9 @@ LogicalResult GpuRun::explore() {
         return failure();
       continue;
     }
-    for (size_t which : next) {
-      GpuState child = which == next.back() ? std::move(state) : state;
+    std::vector<GpuState> children(next.size() - 1, state);
+    children.push_back(std::move(state));
+    for (auto [child, which] : llvm::zip_equal(children, next)) {
       if (failed(step(child, which)))
         return failure();
       if (!met.insert(keyOf(child)).second)

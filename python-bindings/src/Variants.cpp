@@ -291,7 +291,7 @@ template <PyObject *(*function)(PyObject *, PyObject *const *, Py_ssize_t)>
 PyMethodDef *methods() {
   static PyMethodDef table[] = {
       {"repeat",
-       reinterpret_cast<PyCFunction>(reinterpret_cast<void *>(function)),
+       reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)),
        METH_FASTCALL,
        "The result of a call like one remembered, None where there is none."},
       {nullptr, nullptr, 0, nullptr}};

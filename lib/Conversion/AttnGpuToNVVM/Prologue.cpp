@@ -67,15 +67,16 @@ void PrologueKernel::syncBlock() {
 
 Value PrologueKernel::allocateShared(int64_t words) {
   Operation *kernel = e.b.getInsertionBlock()->getParentOp();
-  auto name = cast<LLVM::LLVMFuncOp>(kernel).getName() + "_shared";
+  std::string name =
+      (cast<LLVM::LLVMFuncOp>(kernel).getName() + "_shared").str();
   auto type = LLVM::LLVMArrayType::get(e.i32, words);
   LLVM::GlobalOp global;
   {
     OpBuilder::InsertionGuard guard(e.b);
     e.b.setInsertionPoint(kernel);
     global = LLVM::GlobalOp::create(
-        e.b, e.loc, type, /*isConstant=*/false, LLVM::Linkage::Internal,
-        name.str(), Attribute(), /*alignment=*/16,
+        e.b, e.loc, type, /*isConstant=*/false, LLVM::Linkage::Internal, name,
+        Attribute(), /*alignment=*/16,
         cast<LLVM::LLVMPointerType>(e.shared).getAddressSpace());
     e.b.createBlock(&global.getInitializerRegion());
     Value undefined = LLVM::UndefOp::create(e.b, e.loc, type);
