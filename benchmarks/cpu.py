@@ -65,9 +65,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--heads", nargs="+", default=[], metavar="H[/HK]", help="such as 8 or 8/2"
     )
-    parser.add_argument(
-        "--rounds", type=int, help="steady ones wanted of a peer; default 7"
-    )
+    parser.add_argument("--rounds", type=int, help="steady ones wanted; default 7")
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
     parser.add_argument("--no-torch", action="store_true")
     parser.add_argument(

@@ -38,9 +38,6 @@ Runs = dict[str, Callable[[], Any]]
 
 #: Rounds of a row that is slow, or of a peer that is.
 FEW = 3
-#: Samples of Fovea for each that is wanted of a peer. Its bars tell one core from all
-#: cores by two points, and the median of seven samples moves by half a point.
-OWN = 3
 #: Seconds of a sample: shorter calls are repeated within it.
 SHORTEST = 25e-3
 #: Seconds of a round above which FEW must do.
@@ -125,7 +122,6 @@ def measure(case: Case, options: Options, torch: Any, peak: Peak) -> Row:
     bf16 = case.dtype == "bfloat16" and peak.has_bf16
     row["peak_of"] = "bf16" if bf16 else "f32"
     wanted = {name: FEW if name == "numpy" else options.rounds for name in runs}
-    wanted["fovea"] *= OWN
     others = Others()
     samples = take_rounds(runs, wanted, lambda: peak.rate(bf16))
     row["others"] = others.share()
@@ -279,8 +275,8 @@ def take_rounds(
 ) -> dict[str, list[Sample]]:
     """Samples of all contestants, in turn, a probe between any two.
 
-    A contestant drops out once it has as many steady samples as wanted, or three
-    times as many of any kind.
+    A contestant drops out once it has as many steady samples as wanted; after
+    three times as many rounds all stop.
     """
     calls, once = {}, {}
     for name, run in runs.items():
@@ -291,21 +287,18 @@ def take_rounds(
     if sum(once.values()) > LONG:
         wanted = {name: min(FEW, count) for name, count in wanted.items()}
     samples: dict[str, list[Sample]] = {name: [] for name in runs}
-    while left := short_of(samples, wanted):
+    for _ in range(3 * max(wanted.values())):
+        best = best_probe(samples)
+        left = [
+            name
+            for name, taken in samples.items()
+            if sum(sample.steady(best) for sample in taken) < wanted[name]
+        ]
+        if not left:
+            break
         for name in left:
             samples[name].append(sample_of(runs[name], calls[name], probe))
     return samples
-
-
-def short_of(samples: dict[str, list[Sample]], wanted: dict[str, int]) -> list[str]:
-    """Who takes part in the next round."""
-    best = best_probe(samples)
-    return [
-        name
-        for name, taken in samples.items()
-        if len(taken) < 3 * wanted[name]
-        and sum(sample.steady(best) for sample in taken) < wanted[name]
-    ]
 
 
 def sample_of(run: Callable[[], Any], calls: int, probe: Callable[[], float]) -> Sample:

@@ -146,10 +146,10 @@ def test_contestants_take_turns_until_each_has_enough(module):
     samples = measure.take_rounds(runs, {"a": 3, "b": 1}, lambda: next(probes))
     assert "".join(log[2:]) == "ababaa"[: len(log) - 2]
     assert [len(samples[name]) for name in "ab"] == [3, 2]
-    # Where nothing is steady each stops after three times as many rounds.
+    # Where nothing is steady all stop after three times as many rounds.
     rates = itertools.cycle([1.0, 2.0])
-    samples = measure.take_rounds(runs, {"a": 2, "b": 1}, lambda: next(rates))
-    assert [len(samples[name]) for name in "ab"] == [6, 3]
+    samples = measure.take_rounds(runs, {"a": 2, "b": 2}, lambda: next(rates))
+    assert [len(samples[name]) for name in "ab"] == [6, 6]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
