@@ -380,8 +380,13 @@ private:
   int64_t packedSteps(int64_t dim) { return padded(steps(dim), e.native); }
   /// A run in scratch: its first key and its end.
   static constexpr int64_t runBytes = 16;
-  int64_t runKinds() { return hasHalves() ? RowRuns + e.lanes / e.group : 1; }
+  int64_t runKinds() {
+    return hasHalves() ? RowRuns + e.lanes / passRows() : 1;
+  }
   int64_t blockKeys() { return spec.schedule.getN(); }
+  /// Rows of O that a pass over the keys accumulates: as many as a group has
+  /// keys, of a panel that has fewer (one register of f64) all.
+  int64_t passRows() { return std::min(e.group, e.lanes); }
   int64_t maxPanels() { return spec.schedule.getM() / e.lanes; }
   int64_t padded(int64_t n, int64_t unit) const {
     return (n + unit - 1) / unit * unit;

@@ -1,6 +1,6 @@
 //===- ValueRows.cpp - Results accumulated in rows ------------------------===//
 //
-// Fast kernels keep O as it is stored: a pass multiplies weights of `group`
+// Fast kernels keep O as it is stored: a pass multiplies weights of passRows()
 // rows, each broadcast, by columns of V that fill a panel's registers. Nothing
 // is to be transposed at the end, and rows at a diagonal meet few keys that
 // they do not see.
@@ -36,7 +36,7 @@ void KernelEmitter::emitValueRows(const BlockRows &values, Value panel,
     e.storeRow(alpha, at(at_.rowFactors), e.c(0));
   int64_t whole = valuePadded() / e.lanes * e.lanes;
   auto forGroups = [&](Value column, VectorType type) {
-    e.loop(e.c(0), e.c(e.lanes / e.group), 1, [&](Value group) {
+    e.loop(e.c(0), e.c(e.lanes / passRows()), 1, [&](Value group) {
       emitRowPass(values, panel, column, group, type, bool(alpha));
     });
   };
@@ -52,18 +52,18 @@ void KernelEmitter::emitRowPass(const BlockRows &values, Value panel,
                                 Value column, Value group, VectorType type,
                                 bool rescaled) {
   bool one = type != e.vf;
-  Value first = e.mul(group, e.c(e.group));
+  Value first = e.mul(group, e.c(passRows()));
   Value row = e.add(e.mul(panel, e.c(e.lanes)), first);
   Value output = e.gep(state.output, e.mul(row, e.c(valuePadded())), e.f);
   output = e.gep(output, column, e.f);
   Values rowAt;
-  for (int64_t i = 0; i < e.group; ++i)
+  for (int64_t i = 0; i < passRows(); ++i)
     rowAt.push_back(e.gep(output, i * valuePadded() * e.scoreBytes()));
   auto splat = [&](Value x) { return one ? e.nativeSplat(x) : e.splat(x); };
   auto load = [&]() -> Values {
     Values acc;
     Value factors = e.gep(at(at_.rowFactors), first, e.f);
-    for (int64_t i = 0; i < e.group; ++i) {
+    for (int64_t i = 0; i < passRows(); ++i) {
       Value o = e.load(type, rowAt[i], e.registerBytes());
       if (rescaled) {
         Value factor = e.load(e.f, e.gep(factors, i * e.scoreBytes()));
@@ -76,8 +76,8 @@ void KernelEmitter::emitRowPass(const BlockRows &values, Value panel,
   Values acc;
   if (fresh)
     acc = e.branch(
-        fresh, SmallVector<Type>(e.group, type),
-        [&]() { return Values(e.group, splat(e.cf(0.0))); }, load);
+        fresh, SmallVector<Type>(passRows(), type),
+        [&]() { return Values(passRows(), splat(e.cf(0.0))); }, load);
   else
     acc = load();
 
@@ -92,7 +92,7 @@ void KernelEmitter::emitRowPass(const BlockRows &values, Value panel,
     Value p = e.row(weights, key);
     fetchLine(fetch, inner.back());
     Values next;
-    for (int64_t i = 0; i < e.group; ++i) {
+    for (int64_t i = 0; i < passRows(); ++i) {
       Value weight = e.load(stepType(), e.gep(p, i * e.scoreBytes()));
       next.push_back(one       ? e.nativeStep(weight, v, inner[i])
                      : pairs() ? e.dotPairs(weight, v, inner[i])
@@ -102,7 +102,7 @@ void KernelEmitter::emitRowPass(const BlockRows &values, Value panel,
     return next;
   });
   endFetch(fetch, acc.back());
-  for (int64_t i = 0; i < e.group; ++i)
+  for (int64_t i = 0; i < passRows(); ++i)
     e.store(acc[i], rowAt[i], e.registerBytes());
 }
 

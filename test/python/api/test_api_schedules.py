@@ -1,0 +1,61 @@
+"""Whatever tiles a schedule has, attention is the same, in all types."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from api_common import DTYPES, causal, close, inputs, plain
+
+import fovea
+
+#: (D, E); for some the cost model's items are an odd number of registers of f64.
+HEAD_DIMS = [(192, 192), (240, 144), (256, 128), (128, 225), (384, 144), (511, 65)]
+#: Bytes of a register of the least processor that a target may stand for.
+REGISTERS = {"x86-64-v3": 32, "cpu": 64}
+MASKS = {"none": None, "causal": causal, "diagonal": lambda b, h, q, kv: q == kv}
+
+
+def panel(target: str, dtype: type) -> int:
+    """Queries of one register of scores."""
+    return REGISTERS[target] // max(4, np.dtype(dtype).itemsize)
+
+
+@pytest.mark.parametrize("dims", HEAD_DIMS, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_cost_models_schedules(dtype, dims):
+    """D is 1…512, E 0…512"""
+    q, k, v = inputs(M=70, N=90, D=dims[0], E=dims[1], dtype=dtype)
+    close(fovea.attention(q, k, v), plain(q, k, v), dtype)
+
+
+@pytest.mark.parametrize("registers", [1, 2, 3])
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("target", REGISTERS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_items_of_few_registers(dtype, target, mask, registers):
+    q, k, v = inputs(M=70, N=90, D=24, E=40, dtype=dtype)
+    m = registers * panel(target, dtype)
+    got = fovea.attention(
+        q, k, v, None, MASKS[mask], target=target, schedule=f"m={m},n=32"
+    )
+    close(got, plain(q, k, v, mask=MASKS[mask]), dtype)
+
+
+def test_random_schedules():
+    seed = int(os.environ.get("FOVEA_FUZZ_SEED", np.random.SeedSequence().entropy))
+    print("FOVEA_FUZZ_SEED", seed)
+    rng = np.random.default_rng(seed)
+    for _ in range(40):
+        dtype, target = DTYPES[rng.integers(4)], list(REGISTERS)[rng.integers(2)]
+        mask = list(MASKS.values())[rng.integers(3)]
+        M, N, D = (int(rng.integers(low, 200)) for low in (33, 1, 1))
+        E = int(rng.integers(0, 200))
+        m = panel(target, dtype) * int(rng.integers(1, 12))
+        n = 16 * int(rng.integers(1, 16))
+        q, k, v = inputs(M=M, N=N, D=D, E=E, dtype=dtype, seed=rng.integers(2**32))
+        print(np.dtype(dtype), target, M, N, D, E, m, n)
+        schedule = f"m={m},n={n}"
+        got = fovea.attention(q, k, v, None, mask, target=target, schedule=schedule)
+        close(got, plain(q, k, v, mask=mask), dtype)
