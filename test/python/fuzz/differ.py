@@ -36,6 +36,15 @@ def compile_variant(variant: Variant, target: str, schedule: str = "") -> Any:
     return _native.compile(text, target=target, **options)[0]
 
 
+def schedule_of(seed: int, dtype: np.dtype) -> str:
+    """Short parts for every second variant, so that few keys make several; tiles of
+    any size for every second pair, else those of the cost model."""
+    rng = np.random.default_rng(seed)
+    panel = 8 if dtype == np.float64 else 16
+    tiles = f"m={panel * rng.integers(1, 12)},n={16 * rng.integers(1, 16)}"
+    return ",".join(["split=64"] * (seed % 2) + [tiles] * (seed // 2 % 2))
+
+
 def paged(call: Call) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """k and v as pools of pages in some order, and their table; pages that no
     sequence has keys in are NaN and have no entry."""
@@ -176,8 +185,7 @@ class Pool:
 def fuzz_variant(seed: int, calls: int) -> list[str]:
     """The differences of one variant over some calls, with the seed."""
     variant = random_variant(seed)
-    # Short parts, so that few keys make several.
-    cpu = compile_variant(variant, "cpu", "split=64" if seed % 2 else "")
+    cpu = compile_variant(variant, "cpu", schedule_of(seed, variant.dtype))
     interpreter = compile_variant(variant, "interpreter")
     pool = Pool(variant)
     found = []
