@@ -24,6 +24,13 @@ private:
     Slice load, mma;
     Places places;
   };
+  /// A tile whose fills are done but for the last block's values.
+  struct Ended {
+    Value keyUse, queryUse; // the next ones
+    Value number;           // of the next tile
+    ValueRange element;     // the last block
+    Tile tile;
+  };
   /// Batch, head and query tile of a number.
   SmallVector<Value, 3> decode(Value number);
   Tile makeTile(ValueRange indices);
@@ -40,6 +47,12 @@ private:
   void fillQueries(Tile &tile, Value use);
   void setRecordTypes(Tile &tile);
   SmallVector<Value> getRecords(Tile &tile);
+  void findValuesOfBlocks();
+  /// The other blocks of a tile, of which are given the next uses of K and Q,
+  /// the first block and what travels; whether a tile follows, and an `Ended`.
+  std::pair<Value, SmallVector<Value>> fillTile(ValueRange begun);
+  Ended readEnded(ValueRange x);
+  SmallVector<Value> beginNext(Ended ended);
 
   Value index(int64_t value) { return Scalars(b, loc).index(value); }
   Value increment(Value value) { return Scalars(b, loc).add(value, index(1)); }
@@ -52,6 +65,8 @@ private:
   bool readsBatches = false;
   /// Index values of the tile that the fills of its blocks read.
   llvm::SetVector<Value> ofBlocks;
+  /// How many values a block's element is.
+  size_t width = 0;
 };
 } // namespace
 
@@ -229,8 +244,8 @@ SmallVector<Value> LoaderBuilder::fillBlocks(Tile &tile, Value use,
   return createFor(b, loc, last, end, passed, fillBlock);
 }
 
-void LoaderBuilder::build() {
-  // Elements of a list are read for each block.
+/// Elements of a list are read for each block.
+void LoaderBuilder::findValuesOfBlocks() {
   SmallVector<Value> ofList(stream.loadBlocks.getRow());
   if (stream.loadBlocks.getList())
     ofList.push_back(stream.loadBlocks.getKeyTile());
@@ -238,61 +253,67 @@ void LoaderBuilder::build() {
     ofBlocks.insert(index);
   stream.loadBlocks.getBody().walk(
       [&](Operation *op) { collectRecords(stream.loadTiles, op, ofBlocks); });
+}
+
+std::pair<Value, SmallVector<Value>> LoaderBuilder::fillTile(ValueRange begun) {
+  ValueRange carried = begun.drop_front(2 + width);
+  Tile tile = restoreTile(carried);
+  int64_t cluster = stream.schedule.getCluster();
+  Value next;
+  auto takeTile = [&] {
+    next = TileFetchOp::create(
+        b, loc, stream.tiles,
+        stream.loadBlocks.getQueryTile() ? begun[1] : Value(), cluster);
+  };
+  SmallVector<Value> passed =
+      fillBlocks(tile, begun[0], begun.slice(2, width), takeTile);
+  passed.truncate(1 + width);
+  if (cluster > 1)
+    next = TileShareOp::create(b, loc, next, begun[1]);
+  Value more = Scalars(b, loc).slt(next, stream.tiles);
+  passed.append({begun[1], next});
+  llvm::append_range(passed, carried);
+  return {more, passed};
+}
+
+LoaderBuilder::Ended LoaderBuilder::readEnded(ValueRange x) {
+  ValueRange rest = x.drop_front(1 + width);
+  return {x[0], rest[0], rest[1], x.slice(1, width),
+          restoreTile(rest.drop_front(2))};
+}
+
+SmallVector<Value> LoaderBuilder::beginNext(Ended ended) {
+  Tile tile = makeTile(decode(ended.number));
+  SmallVector<Value> element = firstElement(tile);
+  fillKeys(tile, ended.keyUse, element);
+  fill(ended.tile, stream.v, decrement(ended.keyUse), ended.element);
+  fillQueries(tile, ended.queryUse);
+  SmallVector<Value> begun{increment(ended.keyUse), increment(ended.queryUse)};
+  llvm::append_range(begun, element);
+  llvm::append_range(begun, carry(tile));
+  return begun;
+}
+
+void LoaderBuilder::build() {
+  findValuesOfBlocks();
   Value zero = index(0), one = index(1);
   Tile tile = makeTile(decode(TileFirstOp::create(b, loc)));
   setRecordTypes(tile);
   SmallVector<Value> element = firstElement(tile);
-  size_t width = element.size();
+  width = element.size();
   fillKeys(tile, zero, element);
   fillQueries(tile, zero);
-  // Next uses of K and Q, the tile's last block so far, the tile.
-  SmallVector<Value> inits{one, one};
-  llvm::append_range(inits, element);
-  llvm::append_range(inits, carry(tile));
-  // After a tile: the next use of K, the last block, the next use of Q, the
-  // next tile's number, the tile.
+  SmallVector<Value> begun{one, one};
+  llvm::append_range(begun, element);
+  llvm::append_range(begun, carry(tile));
   SmallVector<Value> last = createWhile(
-      b, loc, inits,
-      [&](OpBuilder &, ValueRange x) {
-        ValueRange carried = x.drop_front(2 + width);
-        Tile tile = restoreTile(carried);
-        int64_t cluster = stream.schedule.getCluster();
-        Value next;
-        auto takeTile = [&] {
-          next = TileFetchOp::create(
-              b, loc, stream.tiles,
-              stream.loadBlocks.getQueryTile() ? x[1] : Value(), cluster);
-        };
-        SmallVector<Value> passed =
-            fillBlocks(tile, x[0], x.slice(2, width), takeTile);
-        passed.truncate(1 + width);
-        if (cluster > 1)
-          next = TileShareOp::create(b, loc, next, x[1]);
-        Value more = Scalars(b, loc).slt(next, stream.tiles);
-        passed.append({x[1], next});
-        llvm::append_range(passed, carried);
-        return std::make_pair(more, passed);
-      },
-      [&](OpBuilder &, ValueRange x) {
-        ValueRange before = x.slice(1, width), rest = x.drop_front(1 + width);
-        Tile old = restoreTile(rest.drop_front(2)),
-             tile = makeTile(decode(rest[1]));
-        SmallVector<Value> element = firstElement(tile);
-        fillKeys(tile, x[0], element);
-        fill(old, stream.v, decrement(x[0]), before);
-        fillQueries(tile, rest[0]);
-        SmallVector<Value> next{increment(x[0]), increment(rest[0])};
-        llvm::append_range(next, element);
-        llvm::append_range(next, carry(tile));
-        return next;
-      });
-  ValueRange x(last);
-  ValueRange rest = x.drop_front(1 + width);
-  Tile old = restoreTile(rest.drop_front(2));
-  fill(old, stream.v, decrement(x[0]), x.slice(1, width));
+      b, loc, begun, [&](OpBuilder &, ValueRange x) { return fillTile(x); },
+      [&](OpBuilder &, ValueRange x) { return beginNext(readEnded(x)); });
+  Ended ended = readEnded(last);
+  fill(ended.tile, stream.v, decrement(ended.keyUse), ended.element);
   SmallVector<Value> end(stream.q.getChannel().getType().getRecords(),
                          index(0));
-  PublishOp::create(b, loc, stream.q, rest[0], end);
+  PublishOp::create(b, loc, stream.q, ended.queryUse, end);
 }
 
 void mlir::attn_gpu::flattenLoader(Stream &stream) {

@@ -48,6 +48,31 @@ struct Uses {
   }
 };
 
+/// A tile whose first block is done but for its outputs.
+struct Begun {
+  Uses uses; // behind that block
+  Value queryUse, queries;
+  Carried carried;
+  SmallVector<Value> records;
+
+  SmallVector<Value> flat() const {
+    SmallVector<Value> list = uses.flat();
+    list.append({queryUse, queries});
+    llvm::append_range(list, carried.flat());
+    llvm::append_range(list, records);
+    return list;
+  }
+};
+
+/// A tile whose blocks are done but for the last one's outputs.
+struct Ended {
+  Uses uses;      // where the next tile begins; joint: the last use
+  Value queryUse; // of the next tile
+  Value out;
+  Carried carried;
+  SmallVector<Value> records, nextRecords;
+};
+
 class ComputerBuilder {
 public:
   explicit ComputerBuilder(Stream &stream)
@@ -90,6 +115,13 @@ private:
   void computeFloats(Tile &tile);
   SmallVector<Value> runBlocks(Tile &tile, const Uses &uses,
                                const Carried &carried);
+  Begun restoreBegun(ValueRange x) const;
+  Ended restoreEnded(ValueRange x) const;
+  /// The other blocks of a tile; whether another one follows, and an `Ended`.
+  std::pair<Value, SmallVector<Value>> runTile(const Begun &begun);
+  /// The next tile's first block, then this tile's results.
+  Begun beginNext(const Ended &ended);
+  void finishLast(const Ended &ended);
 
   Value add(Value value, int64_t amount) {
     Scalars s(b, loc);
@@ -107,6 +139,8 @@ private:
   SmallVector<Operation *> late;
   /// Position of the outputs among the loop's carried values.
   unsigned outIndex = 0;
+  /// How many values a `Carried` and a record are.
+  size_t states = 0, records = 0;
 };
 } // namespace
 
@@ -360,10 +394,87 @@ SmallVector<Value> ComputerBuilder::runBlocks(Tile &tile, const Uses &uses,
   return done;
 }
 
+Begun ComputerBuilder::restoreBegun(ValueRange x) const {
+  size_t counters = isJoint() ? 3 : 1;
+  ValueRange rest = x.drop_front(counters);
+  return {Uses::of(x.take_front(counters)), rest[0], rest[1],
+          Carried::of(rest.slice(2, states)), x.take_back(records)};
+}
+
+Ended ComputerBuilder::restoreEnded(ValueRange x) const {
+  ValueRange rest = x.drop_front(isJoint() ? 2 : 1);
+  return {{x[0], isJoint() ? x[1] : Value(), {}},
+          rest[0],
+          rest[1],
+          Carried::of(rest.slice(2, states)),
+          rest.slice(2 + states, records),
+          x.take_back(records)};
+}
+
+std::pair<Value, SmallVector<Value>>
+ComputerBuilder::runTile(const Begun &begun) {
+  Tile tile = makeTile(begun.records, begun.queries);
+  SmallVector<Value> done = runBlocks(tile, begun.uses, begun.carried);
+  release(stream.q, begun.queryUse);
+  Value nextUse = add(begun.queryUse, 1);
+  Tile next = readRecord(nextUse);
+  Scalars s(b, loc);
+  Value live =
+      s.cmp(arith::CmpIPredicate::ne, next.records.front(), s.index(0));
+  SmallVector<Value> passed;
+  if (isJoint())
+    passed = {s.add(begun.uses.base, tile.places.uses), done.pop_back_val()};
+  else
+    passed = {add(s.add(begun.uses.base, tile.places.total), -1)};
+  passed.push_back(nextUse);
+  llvm::append_range(passed, done);
+  llvm::append_range(passed, tile.records);
+  llvm::append_range(passed, next.records);
+  return {live, passed};
+}
+
+Begun ComputerBuilder::beginNext(const Ended &ended) {
+  // Where the weights of this tile's last block are in the registers that the
+  // next tile's go to, ptxas serialises the products (version 13.0 at D 256 and
+  // in kernels that read lengths) or spills.
+  bool packsEarly = stream.v.getChannel().getType().getColumns() < 256 &&
+                    !stream.mmaBlocks.getList() &&
+                    !stream.mmaBlocks.getCutFront();
+  Tile next = makeTile(ended.nextRecords, waitQueries(ended.queryUse));
+  Value use = firstUse(ended.uses, next), link;
+  Value pendingScores = startScores(next.queries, use);
+  Value before = lastUse(ended.uses);
+  Value pendingOut = startOutputs(ended.out, ended.carried.weights, before);
+  turn("pass");
+  Value scoresValue = awaitResult(pendingScores);
+  Slice slice = startFirst(next, scoresValue, use, link);
+  Carried carried;
+  if (packsEarly)
+    carried = finishFirst(slice);
+  Value out = awaitResult(pendingOut, ended.carried.weights);
+  release(stream.v, before);
+  if (!packsEarly)
+    carried = finishFirst(slice);
+  Tile old = makeTile(ended.records, Value());
+  finishTile(old, out, ended.carried.state);
+  return {usesBehind(ended.uses, use, link), ended.queryUse, next.queries,
+          carried, next.records};
+}
+
+void ComputerBuilder::finishLast(const Ended &ended) {
+  Value before = lastUse(ended.uses);
+  turn("take");
+  Value pending = startOutputs(ended.out, ended.carried.weights, before);
+  turn("pass");
+  Value out = awaitResult(pending, ended.carried.weights);
+  release(stream.v, before);
+  Tile tile = makeTile(ended.records, Value());
+  finishTile(tile, out, ended.carried.state);
+}
+
 void ComputerBuilder::build() {
   findParts();
-  Scalars s(b, loc);
-  Value zero = s.index(0);
+  Value zero = Scalars(b, loc).index(0);
   Tile first = readRecord(zero);
   first.queries = waitQueries(zero);
   Value use = firstUse({zero, {}, {}}, first), link;
@@ -371,91 +482,17 @@ void ComputerBuilder::build() {
   turn("pass");
   Value scoresValue = awaitResult(pending);
   Carried carried = finishFirst(startFirst(first, scoresValue, use, link));
-  size_t records = first.records.size();
-  // Where the weights of this tile's last block are in the registers that the
-  // next tile's go to, ptxas serialises the products (version 13.0 at D 256 and
-  // in kernels that read lengths) or spills.
-  bool packsEarly = stream.v.getChannel().getType().getColumns() < 256 &&
-                    !stream.mmaBlocks.getList() &&
-                    !stream.mmaBlocks.getCutFront();
-
-  // The next uses of K and of Q, the queries, what the first block left, the
-  // record.
-  SmallVector<Value> inits = usesBehind({zero, {}, {}}, use, link).flat();
-  size_t counters = inits.size();
-  inits.append({zero, first.queries});
-  llvm::append_range(inits, carried.flat());
-  llvm::append_range(inits, first.records);
-  size_t states = carried.flat().size();
-  // After a tile: where the next one begins, of a joint list the last use; the
-  // next use of Q, the outputs and what the last block left, both records.
-  size_t places = isJoint() ? 2 : 1;
-  auto usesAfter = [&](ValueRange x) {
-    return Uses{x[0], isJoint() ? x[1] : Value(), {}};
-  };
+  states = carried.flat().size();
+  records = first.records.size();
+  Begun begun{usesBehind({zero, {}, {}}, use, link), zero, first.queries,
+              carried, first.records};
   SmallVector<Value> last = createWhile(
-      b, loc, inits,
+      b, loc, begun.flat(),
+      [&](OpBuilder &, ValueRange x) { return runTile(restoreBegun(x)); },
       [&](OpBuilder &, ValueRange x) {
-        Uses uses = Uses::of(x.take_front(counters));
-        ValueRange rest = x.drop_front(counters);
-        Tile tile = makeTile(x.take_back(records), rest[1]);
-        SmallVector<Value> done =
-            runBlocks(tile, uses, Carried::of(rest.slice(2, states)));
-        release(stream.q, rest[0]);
-        Value nextUse = add(rest[0], 1);
-        Tile next = readRecord(nextUse);
-        Scalars inner(b, loc);
-        Value live = inner.cmp(arith::CmpIPredicate::ne, next.records.front(),
-                               inner.index(0));
-        SmallVector<Value> passed;
-        if (isJoint())
-          passed = {inner.add(uses.base, tile.places.uses),
-                    done.pop_back_val()};
-        else
-          passed = {add(inner.add(uses.base, tile.places.total), -1)};
-        passed.push_back(nextUse);
-        llvm::append_range(passed, done);
-        llvm::append_range(passed, tile.records);
-        llvm::append_range(passed, next.records);
-        return std::make_pair(live, passed);
-      },
-      [&](OpBuilder &, ValueRange x) {
-        Uses uses = usesAfter(x);
-        ValueRange rest = x.drop_front(places);
-        Tile next = makeTile(x.take_back(records), waitQueries(rest[0]));
-        Value use = firstUse(uses, next), link;
-        Value pendingScores = startScores(next.queries, use);
-        Carried previous = Carried::of(rest.slice(2, states));
-        Value before = lastUse(uses);
-        Value pendingOut = startOutputs(rest[1], previous.weights, before);
-        turn("pass");
-        Value scoresValue = awaitResult(pendingScores);
-        Slice slice = startFirst(next, scoresValue, use, link);
-        Carried carried;
-        if (packsEarly)
-          carried = finishFirst(slice);
-        Value out = awaitResult(pendingOut, previous.weights);
-        release(stream.v, before);
-        if (!packsEarly)
-          carried = finishFirst(slice);
-        Tile old = makeTile(rest.slice(2 + states, records), Value());
-        finishTile(old, out, previous.state);
-        SmallVector<Value> results = usesBehind(uses, use, link).flat();
-        results.append({rest[0], next.queries});
-        llvm::append_range(results, carried.flat());
-        llvm::append_range(results, next.records);
-        return results;
+        return beginNext(restoreEnded(x)).flat();
       });
-  ValueRange x(last), rest = x.drop_front(places);
-  Value before = lastUse(usesAfter(x));
-  Carried previous = Carried::of(rest.slice(2, states));
-  turn("take");
-  Value pendingOut = startOutputs(rest[1], previous.weights, before);
-  turn("pass");
-  Value out = awaitResult(pendingOut, previous.weights);
-  release(stream.v, before);
-  Tile old = makeTile(rest.slice(2 + states, records), Value());
-  finishTile(old, out, previous.state);
+  finishLast(restoreEnded(last));
 }
 
 void mlir::attn_gpu::flattenComputer(Stream &stream) {
