@@ -336,14 +336,7 @@ bool KernelEmitter::waitsForGrid() {
   return !func.getOps<GridDependencyWaitOp>().empty();
 }
 
-/// docs/architecture.md, section 6.
-std::string KernelEmitter::manifest() {
-  auto attr = [&](StringRef name) {
-    return func->getAttrOfType<IntegerAttr>(name).getInt();
-  };
-  ChannelType queries, keys;
-  for (auto &[value, channel] : channels)
-    (channel.isLhs ? queries : keys) = channel.type;
+json::Array KernelEmitter::describeCaptures() {
   json::Array captures;
   for (BlockArgument argument : func.getArguments().drop_front(3)) {
     auto memref = dyn_cast<MemRefType>(argument.getType());
@@ -355,22 +348,17 @@ std::string KernelEmitter::manifest() {
                                     {"dtype", type},
                                     {"rank", memref.getRank()}});
   }
-  int64_t rows = queries.getRows();
-  json::Value ofHead = json::Array{"ceildiv", "M", rows};
-  if (hasDeadRows)
-    ofHead = json::Array{"add", std::move(ofHead), 1};
-  json::Value tiles = json::Array{"mul", "B", "H", std::move(ofHead)};
-  // Multiprocessors that all blocks of clusters run on.
-  json::Value blocks = json::Array{"mul", "SM", attr("attn_gpu.blocks")};
-  if (cluster > 1) {
-    blocks = json::Array{"sub", blocks, json::Array{"mod", blocks, cluster}};
+  return captures;
+}
+
+void KernelEmitter::addConditions(const json::Value &tiles) {
+  if (cluster > 1)
     conditions.push_back(json::Object{
         {"if",
          json::Array{"eq",
                      json::Array{"mod", "H", json::Array{"mul", cluster, "Hk"}},
                      0}},
         {"else", "q: a cluster takes an even number of heads a key head"}});
-  }
   conditions.push_back(
       json::Object{{"if", json::Array{"lt", tiles, 1 << 30}},
                    {"else", "q: more tiles than sm_90a kernels number"}});
@@ -379,6 +367,26 @@ std::string KernelEmitter::manifest() {
         {"if", json::Array{"le", size.str(), kMaxPosition}},
         {"else", (size == "M" ? "q" : "k") +
                      std::string(": sm_90a kernels take lengths below 2^24")}});
+}
+
+/// docs/architecture.md, section 6.
+std::string KernelEmitter::manifest() {
+  auto attr = [&](StringRef name) {
+    return func->getAttrOfType<IntegerAttr>(name).getInt();
+  };
+  ChannelType queries, keys;
+  for (auto &[value, channel] : channels)
+    (channel.isLhs ? queries : keys) = channel.type;
+  int64_t rows = queries.getRows();
+  json::Value ofHead = json::Array{"ceildiv", "M", rows};
+  if (hasDeadRows)
+    ofHead = json::Array{"add", std::move(ofHead), 1};
+  json::Value tiles = json::Array{"mul", "B", "H", std::move(ofHead)};
+  // Multiprocessors that all blocks of clusters run on.
+  json::Value blocks = json::Array{"mul", "SM", attr("attn_gpu.blocks")};
+  if (cluster > 1)
+    blocks = json::Array{"sub", blocks, json::Array{"mod", blocks, cluster}};
+  addConditions(tiles);
   std::string text;
   llvm::raw_string_ostream os(text);
   json::Object object{
@@ -389,7 +397,7 @@ std::string KernelEmitter::manifest() {
       {"dtype", queries.getElementType().isBF16() ? "bf16" : "f16"},
       {"D", json::Array{queries.getColumns()}},
       {"E", queries.getColumns()},
-      {"captures", std::move(captures)},
+      {"captures", describeCaptures()},
       {"return_lse", hasLseArgument()},
       {"tile", json::Object{{"m", findList() ? listRows() : rows},
                             {"n", keys.getRows()}}},

@@ -82,6 +82,9 @@ private:
   Value getStride(Value memref, unsigned dim) override;
   Value getSize(Value memref, unsigned dim) override;
   bool gainsByClusters(ChannelType queries);
+  llvm::json::Array describeCaptures();
+  /// What a launch has to fulfil; `tiles` are the kernel's.
+  void addConditions(const llvm::json::Value &tiles);
   std::string manifest();
 
   // Lists.cpp

@@ -100,15 +100,17 @@ FailureOr<Scalar> ScalarEmitter::compare(arith::CmpIOp op, ArrayRef<Scalar> x) {
   return Scalar{e.icmp(predicate, a, b), {}};
 }
 
-FailureOr<Scalar> ScalarEmitter::evaluateInteger(Operation *op,
-                                                 ArrayRef<Scalar> x) {
-  bool isBit = op->getResult(0).getType().isInteger(1);
-  auto sum = [&](int sign) {
-    Interval a = x[0].interval, b = x[1].interval;
-    return sign > 0
-               ? Interval::of((__int128)a.lo + b.lo, (__int128)a.hi + b.hi)
-               : Interval::of((__int128)a.lo - b.hi, (__int128)a.hi - b.lo);
-  };
+static Interval sum(Interval x, Interval y) {
+  return Interval::of((__int128)x.lo + y.lo, (__int128)x.hi + y.hi);
+}
+static Interval difference(Interval x, Interval y) {
+  return Interval::of((__int128)x.lo - y.hi, (__int128)x.hi - y.lo);
+}
+
+/// Ops of two numbers whose result's interval follows from theirs.
+FailureOr<Scalar> ScalarEmitter::evaluateArithmetic(Operation *op,
+                                                    ArrayRef<Scalar> x) {
+  Interval a = x[0].interval, b = x[1].interval;
   // Positions and sizes are promised to fit, index arithmetic on them too.
   auto clip = [&](Interval interval) {
     if (!op->getResult(0).getType().isIndex())
@@ -116,6 +118,37 @@ FailureOr<Scalar> ScalarEmitter::evaluateInteger(Operation *op,
     return Interval{std::max(interval.lo, -kMaxIndex),
                     std::min(interval.hi, kMaxIndex)};
   };
+  return TypeSwitch<Operation *, FailureOr<Scalar>>(op)
+      .Case([&](arith::AddIOp) {
+        return arithmetic<LLVM::AddOp>(x[0], x[1], clip(sum(a, b)));
+      })
+      .Case([&](arith::SubIOp) {
+        return arithmetic<LLVM::SubOp>(x[0], x[1], clip(difference(a, b)));
+      })
+      .Case([&](arith::MulIOp) {
+        return arithmetic<LLVM::MulOp>(x[0], x[1], clip(product(a, b)));
+      })
+      .Case([&](arith::MinSIOp) {
+        return arithmetic<LLVM::SMinOp>(
+            x[0], x[1], {std::min(a.lo, b.lo), std::min(a.hi, b.hi)});
+      })
+      .Case([&](arith::MaxSIOp) {
+        return arithmetic<LLVM::SMaxOp>(
+            x[0], x[1], {std::max(a.lo, b.lo), std::max(a.hi, b.hi)});
+      })
+      .Case([&](arith::DivUIOp) {
+        return arithmetic<LLVM::UDivOp>(x[0], x[1],
+                                        clip({0, std::max<int64_t>(a.hi, 0)}));
+      })
+      .Case([&](arith::RemUIOp) {
+        return arithmetic<LLVM::URemOp>(
+            x[0], x[1], clip({0, std::max<int64_t>(b.hi - 1, 0)}));
+      });
+}
+
+FailureOr<Scalar> ScalarEmitter::evaluateInteger(Operation *op,
+                                                 ArrayRef<Scalar> x) {
+  bool isBit = op->getResult(0).getType().isInteger(1);
   auto bits = [&](auto tag) -> Scalar {
     using Op = decltype(tag);
     if (isBit)
@@ -123,34 +156,9 @@ FailureOr<Scalar> ScalarEmitter::evaluateInteger(Operation *op,
     return arithmetic<Op>(x[0], x[1], Interval{INT32_MIN, INT32_MAX});
   };
   return TypeSwitch<Operation *, FailureOr<Scalar>>(op)
-      .Case([&](arith::AddIOp) {
-        return arithmetic<LLVM::AddOp>(x[0], x[1], clip(sum(1)));
-      })
-      .Case([&](arith::SubIOp) {
-        return arithmetic<LLVM::SubOp>(x[0], x[1], clip(sum(-1)));
-      })
-      .Case([&](arith::MulIOp) {
-        return arithmetic<LLVM::MulOp>(
-            x[0], x[1], clip(product(x[0].interval, x[1].interval)));
-      })
-      .Case([&](arith::MinSIOp) {
-        Interval a = x[0].interval, b = x[1].interval;
-        return arithmetic<LLVM::SMinOp>(
-            x[0], x[1], {std::min(a.lo, b.lo), std::min(a.hi, b.hi)});
-      })
-      .Case([&](arith::MaxSIOp) {
-        Interval a = x[0].interval, b = x[1].interval;
-        return arithmetic<LLVM::SMaxOp>(
-            x[0], x[1], {std::max(a.lo, b.lo), std::max(a.hi, b.hi)});
-      })
-      .Case([&](arith::DivUIOp) {
-        Interval result{0, std::max<int64_t>(x[0].interval.hi, 0)};
-        return arithmetic<LLVM::UDivOp>(x[0], x[1], clip(result));
-      })
-      .Case([&](arith::RemUIOp) {
-        Interval result{0, std::max<int64_t>(x[1].interval.hi - 1, 0)};
-        return arithmetic<LLVM::URemOp>(x[0], x[1], clip(result));
-      })
+      .Case<arith::AddIOp, arith::SubIOp, arith::MulIOp, arith::MinSIOp,
+            arith::MaxSIOp, arith::DivUIOp, arith::RemUIOp>(
+          [&](Operation *same) { return evaluateArithmetic(same, x); })
       .Case([&](attn::FloorDivOp) { return divide(x[0], x[1], false); })
       .Case([&](attn::ModOp) { return divide(x[0], x[1], true); })
       .Case([&](arith::CmpIOp cmp) { return compare(cmp, x); })

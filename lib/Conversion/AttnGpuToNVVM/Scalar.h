@@ -65,6 +65,7 @@ public:
 
 private:
   FailureOr<Scalar> evaluateInteger(Operation *op, ArrayRef<Scalar> x);
+  FailureOr<Scalar> evaluateArithmetic(Operation *op, ArrayRef<Scalar> x);
   FailureOr<Scalar> evaluateFloat(Operation *op, ArrayRef<Scalar> x);
   FailureOr<Scalar> evaluateMath(Operation *op, ArrayRef<Scalar> x);
   FailureOr<Scalar> read(attn::ReadOp op, ArrayRef<Scalar> x);
