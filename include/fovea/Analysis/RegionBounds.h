@@ -104,6 +104,7 @@ private:
   void plan();
   void compute(unsigned index);
   Value computeArg(const Node &node) const;
+  void computeLeaf(const Node &node, Value &out) const;
   void computeRead(unsigned index, Value &out);
   IntBounds computeCompare(unsigned index);
   std::optional<IntBounds> range(const LinearForm &form) const;

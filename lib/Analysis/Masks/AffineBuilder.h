@@ -47,6 +47,9 @@ private:
   void findSimpleScores();
   std::optional<Pieces> integer(unsigned index);
   std::optional<Pieces> makeInteger(unsigned index);
+  std::optional<Pieces> linear(const Node &node, int64_t factor);
+  std::optional<Pieces> scaled(unsigned index, int64_t factor);
+  std::optional<Pieces> indicator(unsigned index);
   std::optional<Pieces> extremum(const Node &node, bool least);
   std::optional<Pieces> absolute(const Node &node);
   std::optional<Pieces> select(const Node &node);

@@ -134,6 +134,46 @@ AffineBuilder::divide(const Pieces &of, int64_t by, bool remainder) {
   return out;
 }
 
+/// The first operand and `factor` times the second.
+std::optional<AffineBuilder::Pieces> AffineBuilder::linear(const Node &node,
+                                                           int64_t factor) {
+  return combine(
+      node.operands[0], node.operands[1],
+      [&](const Polyhedron &where, const Sum &x, const Sum &y, Pieces &out) {
+        auto sum = add(x, y, factor);
+        if (sum)
+          out.push_back({where, *sum});
+        return sum.has_value();
+      });
+}
+
+std::optional<AffineBuilder::Pieces> AffineBuilder::scaled(unsigned index,
+                                                           int64_t factor) {
+  auto pieces = integer(index);
+  if (!pieces)
+    return std::nullopt;
+  for (Piece &piece : *pieces) {
+    auto sum = add(Sum(), piece.value, factor);
+    if (!sum)
+      return std::nullopt;
+    piece.value = *sum;
+  }
+  return pieces;
+}
+
+/// 1 where a condition holds, else 0.
+std::optional<AffineBuilder::Pieces> AffineBuilder::indicator(unsigned index) {
+  auto on = condition(index, false), off = condition(index, true);
+  if (!on || !off)
+    return std::nullopt;
+  Pieces out;
+  for (const Polyhedron &where : *on)
+    out.push_back({where, Sum{0, 0, 1, {}}});
+  for (const Polyhedron &where : *off)
+    out.push_back({where, Sum()});
+  return out;
+}
+
 std::optional<AffineBuilder::Pieces>
 AffineBuilder::makeInteger(unsigned index) {
   constexpr int64_t largestConstant = int64_t(1) << 60;
@@ -148,35 +188,13 @@ AffineBuilder::makeInteger(unsigned index) {
   if (node.kind == NodeKind::Arg)
     return Pieces{
         {{}, node.symbol == "q" ? Sum{1, 0, 0, {}} : Sum{0, 1, 0, {}}}};
-  auto linear = [&](unsigned a, unsigned b, int64_t factor) {
-    return combine(
-        a, b,
-        [&](const Polyhedron &where, const Sum &x, const Sum &y, Pieces &out) {
-          auto sum = add(x, y, factor);
-          if (sum)
-            out.push_back({where, *sum});
-          return sum.has_value();
-        });
-  };
-  auto scaled = [&](unsigned a, int64_t factor) -> std::optional<Pieces> {
-    auto pieces = integer(a);
-    if (!pieces)
-      return std::nullopt;
-    for (Piece &piece : *pieces) {
-      auto sum = add(Sum(), piece.value, factor);
-      if (!sum)
-        return std::nullopt;
-      piece.value = *sum;
-    }
-    return pieces;
-  };
   std::optional<int64_t> last =
       node.operands.empty() ? std::nullopt : constantOf(node.operands.back());
   switch (node.kind) {
   case NodeKind::IAdd:
-    return linear(node.operands[0], node.operands[1], 1);
+    return linear(node, 1);
   case NodeKind::ISub:
-    return linear(node.operands[0], node.operands[1], -1);
+    return linear(node, -1);
   case NodeKind::INeg:
     return scaled(node.operands[0], -1);
   case NodeKind::IMul:
@@ -191,18 +209,8 @@ AffineBuilder::makeInteger(unsigned index) {
     return absolute(node);
   case NodeKind::Select:
     return select(node);
-  case NodeKind::I1ToI64: {
-    auto on = condition(node.operands[0], false);
-    auto off = condition(node.operands[0], true);
-    if (!on || !off)
-      return std::nullopt;
-    Pieces out;
-    for (const Polyhedron &where : *on)
-      out.push_back({where, Sum{0, 0, 1, {}}});
-    for (const Polyhedron &where : *off)
-      out.push_back({where, Sum()});
-    return out;
-  }
+  case NodeKind::I1ToI64:
+    return indicator(node.operands[0]);
   case NodeKind::FloorDiv:
   case NodeKind::Mod:
     if (auto of = integer(node.operands[0]);

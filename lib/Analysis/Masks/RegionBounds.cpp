@@ -240,23 +240,7 @@ RegionBounds::Value RegionBounds::computeArg(const Node &node) const {
   return out;
 }
 
-void RegionBounds::compute(unsigned index) {
-  const Node &node = region.nodes[index];
-  Value &out = values[index];
-  auto a = [&](unsigned operand) -> const Value & {
-    return values[node.operands[operand]];
-  };
-  if (const auto &form = states[index].linear; form && !states[index].uniform) {
-    if (node.kind == NodeKind::Arg) // most of what a halved rectangle changes
-      out.ints = form->q ? query : key;
-    else // where it wraps, anything: its operands may not have been computed
-      out.ints = range(*form).value_or(IntBounds());
-    return;
-  }
-  if (node.kind == NodeKind::Read)
-    return computeRead(index, out);
-  out.ints = wholeInt(node.type);
-  out.floats = FloatBounds();
+void RegionBounds::computeLeaf(const Node &node, Value &out) const {
   switch (node.kind) {
   case NodeKind::Arg:
     out = computeArg(node);
@@ -281,6 +265,31 @@ void RegionBounds::compute(unsigned index) {
         out.floats = FloatBounds::of(param.real);
       }
     return;
+  default:
+    llvm_unreachable("no leaf");
+  }
+}
+
+void RegionBounds::compute(unsigned index) {
+  const Node &node = region.nodes[index];
+  Value &out = values[index];
+  auto a = [&](unsigned operand) -> const Value & {
+    return values[node.operands[operand]];
+  };
+  if (const auto &form = states[index].linear; form && !states[index].uniform) {
+    if (node.kind == NodeKind::Arg) // most of what a halved rectangle changes
+      out.ints = form->q ? query : key;
+    else // where it wraps, anything: its operands may not have been computed
+      out.ints = range(*form).value_or(IntBounds());
+    return;
+  }
+  if (node.kind == NodeKind::Read)
+    return computeRead(index, out);
+  out.ints = wholeInt(node.type);
+  out.floats = FloatBounds();
+  if (node.operands.empty())
+    return computeLeaf(node, out);
+  switch (node.kind) {
   case NodeKind::Select: {
     const IntBounds &condition = a(0).ints;
     if (condition.isPoint()) {
