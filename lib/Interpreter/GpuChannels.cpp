@@ -68,7 +68,7 @@ int64_t GpuCoroutine::getUse(const GpuState &state, Operation *op) const {
   int64_t channel = getGpu(channelOf(op)).channel;
   auto reading = readings.find(channel);
   auto named = [&](Value use, int64_t otherwise) {
-    return use ? integer(use) : otherwise;
+    return use ? getInt(use) : otherwise;
   };
   return llvm::TypeSwitch<Operation *, int64_t>(op)
       .Case<FillOp>([&](auto op) {
@@ -87,7 +87,7 @@ int64_t GpuCoroutine::getUse(const GpuState &state, Operation *op) const {
         return named(op.getUse(),
                      reading == readings.end() ? 0 : reading->second.next - 1);
       })
-      .Case<PublishOp, RecordOp>([&](auto op) { return integer(op.getUse()); });
+      .Case<PublishOp, RecordOp>([&](auto op) { return getInt(op.getUse()); });
 }
 
 //===----------------------------------------------------------------------===//
@@ -199,7 +199,7 @@ LogicalResult GpuCoroutine::beginUse(GpuState &state, Operation *op,
   slot.hasTile = isa<FillOp>(op);
   slot.records.clear();
   for (Value record : records)
-    slot.records.push_back(integer(record));
+    slot.records.push_back(getInt(record));
   ring.nextFill = use + 1;
   return success();
 }
@@ -210,7 +210,7 @@ FailureOr<MatrixRef> GpuCoroutine::readParts(FillOp op, ChannelType type) {
   std::vector<float> data;
   for (Value row : op.getRows()) {
     FailureOr<MatrixRef> part =
-        readRows(op, op.getView(), integer(row), length, type.getColumns(),
+        readRows(op, op.getView(), getInt(row), length, type.getColumns(),
                  type.getElementType());
     if (failed(part) || !*part)
       return part;
@@ -233,7 +233,7 @@ LogicalResult GpuCoroutine::meetFill(GpuState &state, FillOp op) {
     return failure();
   copy.contents = *contents;
   for (auto [group, reader] : llvm::enumerate(op.getReaders()))
-    if (integer(reader) == 0) {
+    if (getInt(reader) == 0) {
       arrive(state, copy.channel, copy.use, group);
       ++state.channels[copy.channel].skipped[group];
     }
@@ -247,7 +247,7 @@ LogicalResult GpuCoroutine::meetFill(GpuState &state, FillOp op) {
     own.swap(notes);
     FailureOr<MatrixRef> diagonal = evaluateDiagonal(
         op, op.getDiagonal(), type.getDiagonalType(),
-        integer(op.getOrigins()[0]), integer(op.getOrigins()[1]));
+        getInt(op.getOrigins()[0]), getInt(op.getOrigins()[1]));
     own.swap(notes);
     if (failed(diagonal))
       return failure();
@@ -409,7 +409,7 @@ LogicalResult GpuCoroutine::meetFetch(GpuState &state, TileFetchOp op) {
     remember(tile);
     return success();
   }
-  int64_t tiles = integer(op.getTiles()), cluster = op.getCluster();
+  int64_t tiles = getInt(op.getTiles()), cluster = op.getCluster();
   if (tiles % cluster != 0)
     return op.emitError() << "takes " << cluster << " tiles at a time, of "
                           << tiles;
@@ -431,12 +431,12 @@ LogicalResult GpuCoroutine::meetFetch(GpuState &state, TileFetchOp op) {
 
 /// A cluster's first block tells, the other one is told.
 LogicalResult GpuCoroutine::meetShare(GpuState &state, TileShareOp op) {
-  int64_t number = integer(op.getNumber());
+  int64_t number = getInt(op.getNumber());
   if (number != shared + 1)
     return op.emitError() << name() << " shares tile " << number
                           << ", the next one is " << shared + 1;
   if (!isTold()) {
-    state.shared[block].push_back(integer(op.getFetched()));
+    state.shared[block].push_back(getInt(op.getFetched()));
     set(op, ScalarValue::ofInt(state.shared[block][shared++]));
     return success();
   }

@@ -83,25 +83,27 @@ LogicalResult GpuCoroutine::advance(GpuState &state) {
   return success();
 }
 
+LogicalResult GpuCoroutine::makeChannel(GpuState &state, ChannelOp op) {
+  GpuValue value;
+  value.channel = state.channels.size();
+  GpuChannel &channel = state.channels.emplace_back();
+  channel.op = op;
+  channel.block = block;
+  channel.slots.resize(op.getType().getStages());
+  channel.barriers = getFullBarriers(op);
+  channel.cluster = op.getType().getCluster();
+  if (gpu->blocks % channel.cluster != 0)
+    return op.emitError() << "needs whole clusters of " << channel.cluster
+                          << " blocks of threads, got " << gpu->blocks;
+  set(op, std::make_shared<const GpuValue>(std::move(value)));
+  return success();
+}
+
 LogicalResult GpuCoroutine::runLocal(GpuState &state, Operation *op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case<scf::ForOp, scf::WhileOp, scf::IfOp, ForTilesOp, ForBlocksOp>(
           [&](auto op) { return enter(op); })
-      .Case<ChannelOp>([&](ChannelOp op) -> LogicalResult {
-        GpuValue value;
-        value.channel = state.channels.size();
-        GpuChannel &channel = state.channels.emplace_back();
-        channel.op = op;
-        channel.block = block;
-        channel.slots.resize(op.getType().getStages());
-        channel.barriers = getFullBarriers(op);
-        channel.cluster = op.getType().getCluster();
-        if (gpu->blocks % channel.cluster != 0)
-          return op.emitError() << "needs whole clusters of " << channel.cluster
-                                << " blocks of threads, got " << gpu->blocks;
-        set(op, std::make_shared<const GpuValue>(std::move(value)));
-        return success();
-      })
+      .Case<ChannelOp>([&](auto op) { return makeChannel(state, op); })
       .Case<GridDependencyWaitOp>([](auto) {
         return success(); // one kernel, ahead of which all has ended
       })
@@ -128,7 +130,7 @@ LogicalResult GpuCoroutine::runLocal(GpuState &state, Operation *op) {
         return success();
       })
       .Case<BatchOp>([&](auto op) {
-        int64_t place = integer(op.getPlace());
+        int64_t place = getInt(op.getPlace());
         const std::vector<int64_t> &order = gpu->batches;
         bool hasOne = place >= 0 && place < int64_t(order.size());
         set(op, ScalarValue::ofInt(hasOne ? order[place] : place));
@@ -204,7 +206,7 @@ void GpuCoroutine::enterIteration(GpuFrame &frame) {
             inCluster = tile % cluster;
     tile /= cluster;
     for (unsigned dim = 3; dim-- > 0;) {
-      int64_t bound = integer(tiles.getBounds()[dim]);
+      int64_t bound = getInt(tiles.getBounds()[dim]);
       if (dim == 1)
         bound /= cluster;
       setIndex(dim,
@@ -239,7 +241,7 @@ LogicalResult GpuCoroutine::enter(Operation *op) {
   GpuFrame frame;
   frame.parent = op;
   if (auto branch = dyn_cast<scf::IfOp>(op)) {
-    mlir::Region &region = integer(branch.getCondition())
+    mlir::Region &region = getInt(branch.getCondition())
                                ? branch.getThenRegion()
                                : branch.getElseRegion();
     if (region.empty())
@@ -256,9 +258,9 @@ LogicalResult GpuCoroutine::enter(Operation *op) {
   }
   frame.block = &op->getRegion(0).front();
   if (auto loop = dyn_cast<scf::ForOp>(op)) {
-    frame.i = integer(loop.getLowerBound());
-    frame.end = integer(loop.getUpperBound());
-    frame.step = integer(loop.getStep());
+    frame.i = getInt(loop.getLowerBound());
+    frame.end = getInt(loop.getUpperBound());
+    frame.step = getInt(loop.getStep());
     if (frame.step < 1)
       return op->emitError() << "step must be positive, got " << frame.step;
     enterLoop(frame, loop.getInitArgs());
@@ -267,11 +269,11 @@ LogicalResult GpuCoroutine::enter(Operation *op) {
   if (auto tiles = dyn_cast<ForTilesOp>(op)) {
     int64_t count = 1, groups = groupsOf(tiles);
     for (Value bound : tiles.getBounds())
-      count *= std::max<int64_t>(0, integer(bound));
+      count *= std::max<int64_t>(0, getInt(bound));
     if (int64_t cluster = tiles.getSchedule().getCluster();
-        integer(tiles.getBounds()[1]) % cluster != 0)
+        getInt(tiles.getBounds()[1]) % cluster != 0)
       return op->emitError() << "takes " << cluster << " heads at a time, of "
-                             << integer(tiles.getBounds()[1]);
+                             << getInt(tiles.getBounds()[1]);
     frame.i = block * groups;
     frame.end = count * groups;
     enterLoop(frame, {});
@@ -303,7 +305,7 @@ LogicalResult GpuCoroutine::runTerminator(const GpuState &state,
   ValueRange operands = terminator->getOperands();
   if (auto condition = dyn_cast<scf::ConditionOp>(terminator)) {
     auto loop = cast<scf::WhileOp>(parent);
-    if (!integer(condition.getCondition())) {
+    if (!getInt(condition.getCondition())) {
       leave(parent, condition.getArgs());
       return success();
     }

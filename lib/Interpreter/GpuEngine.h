@@ -25,21 +25,11 @@ namespace fovea {
 /// A matrix of f32 with notes: a fragment, a tile's contents, a row vector of
 /// one column, of four (one a lane of the quad) where it is partial, or a
 /// diagonal as one row.
-struct GpuMatrix {
+struct GpuMatrix : Noted<float> {
   GpuMatrix(int64_t rows, int64_t columns, float value = 0)
-      : rows(rows), columns(columns), data(rows * columns, value) {}
-  Note note(size_t at) const { return notes.empty() ? 0 : notes[at]; }
-  void setNote(size_t at, Note value) {
-    if (value == 0)
-      return;
-    if (notes.empty())
-      notes.resize(data.size());
-    notes[at] = value;
-  }
+      : Noted(rows * columns, value), rows(rows), columns(columns) {}
 
   int64_t rows, columns;
-  std::vector<float> data;
-  std::vector<Note> notes; // empty where there are none
 };
 using MatrixRef = std::shared_ptr<const GpuMatrix>;
 
@@ -179,6 +169,8 @@ public:
 private:
   // Control (GpuCoroutine.cpp)
   llvm::LogicalResult runLocal(GpuState &state, mlir::Operation *op);
+  llvm::LogicalResult makeChannel(GpuState &state,
+                                  mlir::attn_gpu::ChannelOp op);
   llvm::LogicalResult runTerminator(const GpuState &state,
                                     mlir::Operation *terminator);
   llvm::LogicalResult enter(mlir::Operation *op);
@@ -270,7 +262,7 @@ private:
   llvm::LogicalResult runConvert(mlir::attn_gpu::ConvertOp op);
 
   const GpuValue &getGpu(mlir::Value value) const {
-    return **std::get_if<GpuValueRef>(&values.find(value)->second);
+    return *get<GpuValueRef>(value);
   }
   const GpuMatrix &getMatrix(mlir::Value value) const {
     return *getGpu(value).matrix;
@@ -280,12 +272,9 @@ private:
     result.matrix = std::move(matrix);
     set(value, std::make_shared<const GpuValue>(std::move(result)));
   }
-  int64_t integer(mlir::Value value) const {
-    return std::get_if<ScalarValue>(&values.find(value)->second)->i;
-  }
-  llvm::SmallVector<int64_t> integers(mlir::ValueRange values) const {
+  llvm::SmallVector<int64_t> getInts(mlir::ValueRange values) const {
     return llvm::map_to_vector(values,
-                               [&](mlir::Value v) { return integer(v); });
+                               [&](mlir::Value v) { return getInt(v); });
   }
 
   const GpuOptions *gpu;

@@ -50,8 +50,8 @@ LogicalResult GpuCoroutine::runFragment(Operation *op) {
       .Case<ConvertOp>([&](auto op) { return runConvert(op); })
       .Case<DiagonalOp>([&](DiagonalOp op) -> LogicalResult {
         FailureOr<MatrixRef> values =
-            evaluateDiagonal(op, op.getBody(), op.getType(),
-                             integer(op.getM0()), integer(op.getN0()));
+            evaluateDiagonal(op, op.getBody(), op.getType(), getInt(op.getM0()),
+                             getInt(op.getN0()));
         if (succeeded(values))
           setMatrix(op, *values);
         return values;
@@ -212,7 +212,7 @@ LogicalResult GpuCoroutine::runMap(MapOp op) {
     inputs.push_back(&getMatrix(input));
   SmallVector<int64_t, 2> origins;
   for (Value origin : op.getOrigins())
-    origins.push_back(integer(origin));
+    origins.push_back(getInt(origin));
   SmallVector<ScalarValue> arguments(origins.size() + inputs.size());
   for (int64_t i = 0; i < result->rows; ++i)
     for (int64_t j = 0; j < result->columns; ++j) {
@@ -249,9 +249,9 @@ LogicalResult GpuCoroutine::runMask(MaskOp op) {
       return failure();
     frame = std::move(*bound);
   }
-  int64_t m0 = integer(op.getM0()) + group * kGroupRows;
-  int64_t n0 = integer(op.getN0()), count = integer(op.getCount());
-  bool full = integer(op.getFull());
+  int64_t m0 = getInt(op.getM0()) + group * kGroupRows;
+  int64_t n0 = getInt(op.getN0()), count = getInt(op.getCount());
+  bool full = getInt(op.getFull());
   for (int64_t i = 0; i < result->rows; ++i)
     for (int64_t j = 0; j < result->columns; ++j) {
       size_t at = i * result->columns + j;

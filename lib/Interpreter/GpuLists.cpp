@@ -39,8 +39,8 @@ static Walk sortByKind(const Walk &walk, int64_t step) {
 /// not.
 template <typename Op>
 FailureOr<Walk> GpuCoroutine::readElements(Op op, ArrayRef<int64_t> row) {
-  int64_t tile = integer(op.getKeyTile()), step = op.getStep();
-  int64_t length = integer(op.getLength());
+  int64_t tile = getInt(op.getKeyTile()), step = op.getStep();
+  int64_t length = getInt(op.getLength());
   if (tile < length && tile % step != 0)
     return op->emitError() << "key tile " << tile
                            << " is not a multiple of step " << step;
@@ -54,7 +54,7 @@ FailureOr<Walk> GpuCoroutine::readElements(Op op, ArrayRef<int64_t> row) {
 }
 
 LogicalResult GpuCoroutine::runListCount(ListCountOp op) {
-  FailureOr<Walk> list = readElements(op, integers(op.getRow()));
+  FailureOr<Walk> list = readElements(op, getInts(op.getRow()));
   if (failed(list))
     return failure();
   int64_t step = op.getStep(), fulls = llvm::count_if(*list, isFull);
@@ -67,15 +67,15 @@ LogicalResult GpuCoroutine::runListCount(ListCountOp op) {
 }
 
 LogicalResult GpuCoroutine::runListElement(ListElementOp op) {
-  FailureOr<Walk> list = readElements(op, integers(op.getRow()));
+  FailureOr<Walk> list = readElements(op, getInts(op.getRow()));
   if (failed(list))
     return failure();
   Walk sorted = sortByKind(*list, op.getStep());
-  int64_t element = integer(op.getElement()), size = sorted.size();
+  int64_t element = getInt(op.getElement()), size = sorted.size();
   if (element < 0 || element >= std::max<int64_t>(size, 1))
     return op.emitError() << "element " << element << " of a list of " << size;
   set(op.getN0(), ScalarValue::ofInt(size ? sorted[element].first
-                                          : integer(op.getLength())));
+                                          : getInt(op.getLength())));
   return success();
 }
 
@@ -184,12 +184,12 @@ void Joiner::setReads(int64_t group) {
 /// where tiles share out their rows.
 template <typename Op>
 FailureOr<SmallVector<int64_t>> GpuCoroutine::sortRows(Op op, int64_t groups) {
-  SmallVector<int64_t> row = integers(op.getRow());
-  int64_t first = row.back() * groups, queryTile = integer(op.getQueryTile());
+  SmallVector<int64_t> row = getInts(op.getRow());
+  int64_t first = row.back() * groups, queryTile = getInt(op.getQueryTile());
   if (!op.getTiles())
     return llvm::to_vector(llvm::seq(first, first + groups));
   int64_t width = groups * kJointWindow, begin = first / width * width;
-  int64_t end = std::min(begin + width, integer(op.getTiles()) * groups);
+  int64_t end = std::min(begin + width, getInt(op.getTiles()) * groups);
   std::vector<int64_t> &order = (*orders)[{row[0], row[1], begin}];
   if (order.empty()) {
     std::map<int64_t, int64_t> lengths;
@@ -216,10 +216,10 @@ FailureOr<SmallVector<int64_t>> GpuCoroutine::sortRows(Op op, int64_t groups) {
 template <typename Op>
 FailureOr<JointList> GpuCoroutine::joinRows(Op op, ArrayRef<int64_t> numbers,
                                             int64_t reach) {
-  int64_t queryTile = integer(op.getQueryTile());
+  int64_t queryTile = getInt(op.getQueryTile());
   if (queryTile < 1)
     return op->emitError() << "query tile must be positive, got " << queryTile;
-  SmallVector<int64_t> row = integers(op.getRow());
+  SmallVector<int64_t> row = getInts(op.getRow());
   SmallVector<Walk> rows(numbers.size());
   for (auto [g, number] : llvm::enumerate(numbers)) {
     row.back() = kGroupRows * number / queryTile;
@@ -240,7 +240,7 @@ FailureOr<JointList> GpuCoroutine::joinRows(Op op, ArrayRef<int64_t> numbers,
           element.kind = online::ClassKind::Full;
     }
   }
-  return Joiner(rows, integer(op.getLength()), op.getStep(), reach).list;
+  return Joiner(rows, getInt(op.getLength()), op.getStep(), reach).list;
 }
 
 /// Where a group's next element after one lies, as a distance; 0 at the end.
@@ -283,7 +283,7 @@ LogicalResult GpuCoroutine::runJointElement(JointElementOp op) {
   FailureOr<JointList> list = joinRows(op, *rows, op.getReach());
   if (failed(list))
     return failure();
-  int64_t i = integer(op.getElement());
+  int64_t i = getInt(op.getElement());
   // The loading role asks for one ahead.
   int64_t size = list->size();
   if (i < 0 || i > size)
@@ -306,7 +306,7 @@ LogicalResult GpuCoroutine::runJointElement(JointElementOp op) {
 
 FailureOr<Walk> GpuCoroutine::orderList(ForBlocksOp op) {
   if (!op.getQueryTile()) {
-    FailureOr<Walk> list = readElements(op, integers(op.getRow()));
+    FailureOr<Walk> list = readElements(op, getInts(op.getRow()));
     if (failed(list))
       return failure();
     Walk walk = sortByKind(*list, op.getStep());
@@ -317,7 +317,7 @@ FailureOr<Walk> GpuCoroutine::orderList(ForBlocksOp op) {
   // Who reads what has no say in the order.
   auto tiles = op->getParentOfType<ForTilesOp>();
   int64_t groups = tiles.getSchedule().getGroups(),
-          first = integer(op.getRow().back()) * groups;
+          first = getInt(op.getRow().back()) * groups;
   FailureOr<JointList> list =
       joinRows(op, llvm::to_vector(llvm::seq(first, first + groups)),
                /*reach=*/int64_t(getJointTurns(kMostJointGroups).size()));
@@ -355,11 +355,11 @@ std::shared_ptr<const Walk> GpuCoroutine::orderBlocks(ForBlocksOp op) {
          llvm::enumerate(op.getBegins(), op.getEnds())) {
       auto kind = static_cast<online::ClassKind>(op.getClasses()[index]);
       if (op.getCutFront()) {
-        addCutInFront(all, integer(begin), integer(end), step, kind);
+        addCutInFront(all, getInt(begin), getInt(end), step, kind);
         continue;
       }
-      for (int64_t n = integer(begin); n < integer(end); n += step) {
-        int64_t count = std::min(step, integer(end) - n);
+      for (int64_t n = getInt(begin); n < getInt(end); n += step) {
+        int64_t count = std::min(step, getInt(end) - n);
         // An element that is not whole needs its mask.
         all.push_back(
             {n, count, count < step ? online::ClassKind::Partial : kind});

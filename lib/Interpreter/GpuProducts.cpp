@@ -39,7 +39,7 @@ FailureOr<MatrixRef> GpuCoroutine::readRows(Operation *op, Value viewValue,
 LogicalResult GpuCoroutine::runLoad(LoadOp op) {
   TileType type = op.getTile().getType();
   FailureOr<MatrixRef> rows =
-      readRows(op, op.getView(), integer(op.getRow()), type.getRows(),
+      readRows(op, op.getView(), getInt(op.getRow()), type.getRows(),
                type.getColumns(), type.getElementType());
   if (failed(rows))
     return failure();
@@ -178,7 +178,7 @@ LogicalResult GpuCoroutine::runMmaStart(GpuState &state, MmaStartOp op) {
   if (op.getAcc())
     product.acc = values[op.getAcc()];
   if (op.getKeys()) {
-    product.keys = integer(op.getKeys());
+    product.keys = getInt(op.getKeys());
     if (!op.getTransposed() &&
         failed(checkOthers(op, getGpu(op.getLhs()).matrix, product.keys)))
       return failure();
@@ -240,7 +240,7 @@ LogicalResult GpuCoroutine::storeRows(GpuState &state, Operation *op,
                                       Value source, Value viewValue,
                                       Value rowValue) {
   const RowView &view = *get<std::shared_ptr<RowView>>(viewValue);
-  int64_t row = integer(rowValue) + group * kGroupRows;
+  int64_t row = getInt(rowValue) + group * kGroupRows;
   if (row < 0)
     return op->emitError() << "row " << row << " lies before the view";
   ++state.stores;

@@ -18,13 +18,9 @@ namespace fovea {
 /// position in OnlineEngine::notes plus one.
 using Note = uint32_t;
 
-struct Tile {
-  explicit Tile(llvm::ArrayRef<int64_t> shape)
-      : shape(shape), data(mlir::ShapedType::getNumElements(shape)) {}
-  Tile() = default;
-
-  int64_t columns() const { return shape.size() == 2 ? shape[1] : 1; }
-  size_t index(int64_t i, int64_t j) const { return i * columns() + j; }
+/// Elements, any of which may have a note.
+template <typename T> struct Noted {
+  explicit Noted(size_t size = 0, T value = {}) : data(size, value) {}
   Note note(size_t at) const { return notes.empty() ? 0 : notes[at]; }
   void setNote(size_t at, Note value) {
     if (value == 0)
@@ -34,9 +30,19 @@ struct Tile {
     notes[at] = value;
   }
 
-  llvm::SmallVector<int64_t, 2> shape;
-  std::vector<ScalarValue> data;
+  std::vector<T> data;
   std::vector<Note> notes; // empty where there are none
+};
+
+struct Tile : Noted<ScalarValue> {
+  explicit Tile(llvm::ArrayRef<int64_t> shape)
+      : Noted(mlir::ShapedType::getNumElements(shape)), shape(shape) {}
+  Tile() = default;
+
+  int64_t columns() const { return shape.size() == 2 ? shape[1] : 1; }
+  size_t index(int64_t i, int64_t j) const { return i * columns() + j; }
+
+  llvm::SmallVector<int64_t, 2> shape;
 };
 
 /// The rows of one (batch, head).
@@ -169,15 +175,15 @@ protected:
   llvm::LogicalResult checkCoverage(mlir::Operation *op);
 
   // Values
-  template <typename T> const T &get(mlir::Value value) {
+  template <typename T> const T &get(mlir::Value value) const {
     return *std::get_if<T>(&values.find(value)->second);
   }
-  int64_t getInt(mlir::Value value) { return get<ScalarValue>(value).i; }
-  double getFloat(mlir::Value value) { return get<ScalarValue>(value).f; }
-  const Tile &getTile(mlir::Value value) {
+  int64_t getInt(mlir::Value value) const { return get<ScalarValue>(value).i; }
+  double getFloat(mlir::Value value) const { return get<ScalarValue>(value).f; }
+  const Tile &getTile(mlir::Value value) const {
     return *get<std::shared_ptr<Tile>>(value);
   }
-  const TensorView &getMemRef(mlir::Value value) {
+  const TensorView &getMemRef(mlir::Value value) const {
     return *get<std::shared_ptr<TensorView>>(value);
   }
   void set(mlir::Value value, OnlineValue to) { values[value] = std::move(to); }

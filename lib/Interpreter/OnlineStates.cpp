@@ -165,6 +165,28 @@ LogicalResult OnlineEngine::runInit(InitOp op) {
   return success();
 }
 
+namespace {
+/// What a step takes of each pair: s' = scale * s + row + col, and its note.
+struct StepScores {
+  bool isVisible(int64_t i, int64_t j) const {
+    return !visible || visible->data[scores.index(i, j)].i;
+  }
+  double at(int64_t i, int64_t j) const {
+    return scale * scores.data[scores.index(i, j)].f +
+           (row ? row->data[i].f : 0) + (col ? col->data[j].f : 0);
+  }
+  Note note(int64_t i, int64_t j) const {
+    size_t at = scores.index(i, j);
+    return firstOf({scores.note(at), visible ? visible->note(at) : 0,
+                    row ? row->note(i) : 0, col ? col->note(j) : 0});
+  }
+
+  const Tile &scores;
+  const Tile *visible, *row, *col;
+  double scale;
+};
+} // namespace
+
 LogicalResult OnlineEngine::runStep(StepOp op) {
   StateType type = op.getState().getType();
   int64_t b = getInt(op.getB()), h = getInt(op.getH());
@@ -172,14 +194,13 @@ LogicalResult OnlineEngine::runStep(StepOp op) {
   NormalizerRun run(*this, op, op.getNormalizer(), op.getCaptures(), b, h);
   auto state = std::make_shared<RowState>(
       *get<std::shared_ptr<RowState>>(op.getState()));
-  const Tile &scores = getTile(op.getScores()),
-             &values = getTile(op.getValues());
-  const Tile *visible = op.getVisible() ? &getTile(op.getVisible()) : nullptr;
-  const Tile *row = op.getRow() ? &getTile(op.getRow()) : nullptr;
-  const Tile *col = op.getCol() ? &getTile(op.getCol()) : nullptr;
-  double scale = op.getScale() ? getFloat(op.getScale()) : 1;
-  int64_t keys = scores.shape[1], columns = type.getColumns();
-  if (auto sweep = op->getParentOfType<SweepOp>(); sweep && !visible) {
+  auto tileOf = [&](Value given) { return given ? &getTile(given) : nullptr; };
+  StepScores scores{getTile(op.getScores()), tileOf(op.getVisible()),
+                    tileOf(op.getRow()), tileOf(op.getCol()),
+                    op.getScale() ? getFloat(op.getScale()) : 1};
+  const Tile &values = getTile(op.getValues());
+  int64_t keys = scores.scores.shape[1], columns = type.getColumns();
+  if (auto sweep = op->getParentOfType<SweepOp>(); sweep && !scores.visible) {
     int64_t count = get<WalkElement>(sweep.getBody().getArgument(1)).count;
     if (count < keys)
       return op.emitError() << "takes " << keys << " keys without a mask, the "
@@ -192,14 +213,11 @@ LogicalResult OnlineEngine::runStep(StepOp op) {
     Note &note = state->notes[i];
     double t = state->t[i];
     for (int64_t j = 0; j < keys; ++j) {
-      size_t at = scores.index(i, j);
-      if (visible && !visible->data[at].i)
+      if (!scores.isVisible(i, j))
         continue;
       take(b, h, m, n0 + j);
-      double s = scale * scores.data[at].f + (row ? row->data[i].f : 0) +
-                 (col ? col->data[j].f : 0);
-      note = firstOf({note, scores.note(at), visible ? visible->note(at) : 0,
-                      row ? row->note(i) : 0, col ? col->note(j) : 0});
+      double s = scores.at(i, j);
+      note = firstOf({note, scores.note(i, j)});
       if (s == -kInf)
         continue;
       taken.push_back({j, s});
@@ -209,15 +227,16 @@ LogicalResult OnlineEngine::runStep(StepOp op) {
     double factor = run.hasT() ? rescale(state->t[i], t) : 1;
     state->t[i] = t;
     state->l[i] *= factor;
+    double *out = &state->o[i * columns];
     for (int64_t e = 0; e < columns; ++e)
-      state->o[i * columns + e] *= factor;
+      out[e] *= factor;
     for (auto [j, s] : taken) {
       double w = run.weight(s, t, m, n0 + j);
       if (run.hasL())
         state->l[i] += run.denom(s, t, m, n0 + j);
       for (int64_t e = 0; e < columns; ++e) {
         size_t at = values.index(j, e);
-        state->o[i * columns + e] += w * values.data[at].f;
+        out[e] += w * values.data[at].f;
         note = firstOf({note, values.note(at)});
       }
     }

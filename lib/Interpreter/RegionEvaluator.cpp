@@ -50,88 +50,122 @@ std::vector<unsigned> countUses(const Region &region) {
 }
 } // namespace
 
-RegionProgram RegionProgram::compile(const Program &program,
-                                     const Region &region,
-                                     llvm::ArrayRef<llvm::StringRef> varying) {
-  RegionProgram out;
-  for (const std::string &name : region.args)
-    out.args.push_back({name, getArgType(name), -1});
-  for (const Capture &capture : program.captures)
-    out.captureNames.push_back(capture.name);
+namespace fovea {
+class RegionCompiler {
+public:
+  RegionCompiler(const Program &program, const Region &region,
+                 llvm::ArrayRef<llvm::StringRef> varying)
+      : program(program), region(region), varying(varying),
+        remaining(countUses(region)) {}
+  RegionProgram compile();
 
-  std::vector<unsigned> uses = countUses(region);
-  std::vector<unsigned> remaining = uses;
+private:
+  bool isUsed(size_t i) const { return uses[i] != 0; }
+  void placeArguments();
+  void addNode(uint32_t i);
+  void addArgument(uint32_t i);
+  void addFixed(uint32_t i);
+  void addInstruction(uint32_t i);
+
+  const Program &program;
+  const Region &region;
+  llvm::ArrayRef<llvm::StringRef> varying;
+  std::vector<unsigned> remaining; // readers that have not run
+  const std::vector<unsigned> uses = remaining;
   RegisterFile registers;
-  out.slots.resize(region.nodes.size());
-  // Arguments are filled before anything runs: their registers are nobody
-  // else's, wherever their nodes stand.
   llvm::StringMap<uint32_t> argumentPositions;
+  RegionProgram out;
+};
+} // namespace fovea
+
+/// Arguments are filled before anything runs: their registers are nobody
+/// else's, wherever their nodes stand.
+void RegionCompiler::placeArguments() {
   for (size_t i = 0; i < region.nodes.size(); ++i) {
     const Node &node = region.nodes[i];
-    if (uses[i] != 0 && node.kind == NodeKind::Arg &&
+    if (isUsed(i) && node.kind == NodeKind::Arg &&
         !argumentPositions.count(node.symbol))
       argumentPositions[node.symbol] = llvm::is_contained(varying, node.symbol)
                                            ? registers.take()
                                            : out.numUniform++;
   }
-  for (size_t i = 0; i < region.nodes.size(); ++i) {
-    const Node &node = region.nodes[i];
-    if (uses[i] == 0)
-      continue;
-    Slot &slot = out.slots[i];
-    if (node.kind == NodeKind::Arg)
-      slot.varying = llvm::is_contained(varying, node.symbol);
-    else
-      slot.varying = llvm::any_of(node.operands, [&](unsigned operand) {
-        return out.slots[operand].varying;
-      });
-    if (node.kind == NodeKind::Arg) {
-      slot.position = argumentPositions.lookup(node.symbol);
-      for (Argument &arg : out.args)
-        if (arg.name == node.symbol && arg.slot < 0)
-          arg.slot = static_cast<int>(i);
-      continue;
-    }
-    slot.position = slot.varying ? registers.take() : out.numUniform++;
+}
 
-    if (isFixed(node.kind)) {
-      Fixed fixed{static_cast<uint32_t>(i),
-                  node.kind,
-                  node.type,
-                  node.integer,
-                  node.real,
-                  node.capture,
-                  node.dim,
-                  node.symbol};
-      if (node.kind == NodeKind::Param)
-        for (const Param &param : program.params)
-          if (param.name == node.symbol) {
-            fixed.integer = param.integer;
-            fixed.real = param.real;
-          }
-      out.fixed.push_back(std::move(fixed));
-      continue;
-    }
-    Instruction inst;
-    inst.kind = node.kind;
-    inst.type = node.type;
-    inst.dst = static_cast<uint32_t>(i);
-    inst.operands.assign(node.operands.begin(), node.operands.end());
-    inst.capture = node.capture;
-    (slot.varying ? out.varyingCode : out.uniformCode)
-        .push_back(std::move(inst));
-    // Arguments keep their register: the caller fills it once for many runs.
-    for (unsigned operand : node.operands)
-      if (--remaining[operand] == 0 && out.slots[operand].varying &&
-          region.nodes[operand].kind != NodeKind::Arg)
-        registers.give(out.slots[operand].position);
-  }
+void RegionCompiler::addArgument(uint32_t i) {
+  const std::string &name = region.nodes[i].symbol;
+  out.slots[i] = {llvm::is_contained(varying, name),
+                  argumentPositions.lookup(name)};
+  for (RegionProgram::Argument &arg : out.args)
+    if (arg.name == name && arg.slot < 0)
+      arg.slot = static_cast<int>(i);
+}
+
+void RegionCompiler::addFixed(uint32_t i) {
+  const Node &node = region.nodes[i];
+  RegionProgram::Fixed fixed{i,         node.kind,    node.type, node.integer,
+                             node.real, node.capture, node.dim,  node.symbol};
+  if (node.kind == NodeKind::Param)
+    for (const Param &param : program.params)
+      if (param.name == node.symbol) {
+        fixed.integer = param.integer;
+        fixed.real = param.real;
+      }
+  out.fixed.push_back(std::move(fixed));
+}
+
+void RegionCompiler::addInstruction(uint32_t i) {
+  const Node &node = region.nodes[i];
+  RegionProgram::Instruction inst;
+  inst.kind = node.kind;
+  inst.type = node.type;
+  inst.dst = i;
+  inst.operands.assign(node.operands.begin(), node.operands.end());
+  inst.capture = node.capture;
+  (out.slots[i].varying ? out.varyingCode : out.uniformCode)
+      .push_back(std::move(inst));
+  // Arguments keep their register: the caller fills it once for many runs.
+  for (unsigned operand : node.operands)
+    if (--remaining[operand] == 0 && out.slots[operand].varying &&
+        region.nodes[operand].kind != NodeKind::Arg)
+      registers.give(out.slots[operand].position);
+}
+
+void RegionCompiler::addNode(uint32_t i) {
+  const Node &node = region.nodes[i];
+  if (node.kind == NodeKind::Arg)
+    return addArgument(i);
+  bool varies = llvm::any_of(node.operands, [&](unsigned operand) {
+    return out.slots[operand].varying;
+  });
+  out.slots[i] = {varies, varies ? registers.take() : out.numUniform++};
+  if (isFixed(node.kind))
+    addFixed(i);
+  else
+    addInstruction(i);
+}
+
+RegionProgram RegionCompiler::compile() {
+  for (const std::string &name : region.args)
+    out.args.push_back({name, getArgType(name), -1});
+  for (const Capture &capture : program.captures)
+    out.captureNames.push_back(capture.name);
+  out.slots.resize(region.nodes.size());
+  placeArguments();
+  for (size_t i = 0; i < region.nodes.size(); ++i)
+    if (isUsed(i))
+      addNode(static_cast<uint32_t>(i));
   out.numVarying = registers.size;
   for (unsigned result : region.results) {
     out.results.push_back(result);
     out.resultTypes.push_back(region.nodes[result].type);
   }
-  return out;
+  return std::move(out);
+}
+
+RegionProgram RegionProgram::compile(const Program &program,
+                                     const Region &region,
+                                     llvm::ArrayRef<llvm::StringRef> varying) {
+  return RegionCompiler(program, region, varying).compile();
 }
 
 int RegionProgram::findArg(llvm::StringRef name) const {

@@ -1,5 +1,4 @@
-//===- RegionEvaluator.h - Runs a Program's regions --------------*- C++
-//-*-===//
+//===- RegionEvaluator.h - Runs a Program's regions -------------*- C++ -*-===//
 //
 // A region becomes a flat register program that is run for many points at once:
 // arguments that vary from point to point are arrays ("lanes"), the others are
@@ -34,6 +33,7 @@ public:
   unsigned numResults() const { return results.size(); }
 
 private:
+  friend class RegionCompiler;
   friend class RegionFrame;
   struct Instruction {
     NodeKind kind;
