@@ -91,15 +91,36 @@ llvm::Expected<LaunchView> checkCall(const Kernel &kernel,
 
 llvm::Error runWhole(Kernel &kernel, LaunchView &view);
 
+/// The code of the form that a launch takes.
+llvm::Expected<CudaKernel *> chooseCudaKernel(Kernel &kernel,
+                                              const LaunchView &view) {
+  auto form = kernel.chooseGPUForm(view);
+  if (!form)
+    return form.takeError();
+  return kernel.getCudaKernel(*form);
+}
+
+struct ChosenCode {
+  KernelForm form;
+  KernelCode code;
+};
+
+llvm::Expected<ChosenCode> chooseCode(Kernel &kernel, const LaunchView &view) {
+  auto form = kernel.chooseForm(view);
+  if (!form)
+    return form.takeError();
+  auto code = kernel.getCode(*form);
+  if (!code)
+    return code.takeError();
+  return ChosenCode{*form, *code};
+}
+
 llvm::Error runOnGPU(Kernel &kernel, const LaunchView &view,
                      const LaunchKey *key) {
   if (view.pageLength)
     return makeError(FOVEA_UNSUPPORTED,
                      "page_table: pages are read on the CPU alone");
-  auto form = kernel.chooseGPUForm(view);
-  if (!form)
-    return form.takeError();
-  auto cuda = kernel.getCudaKernel(*form);
+  auto cuda = chooseCudaKernel(kernel, view);
   return cuda ? (*cuda)->launch(view, key) : cuda.takeError();
 }
 
@@ -126,50 +147,64 @@ llvm::Error runLaunch(Kernel &kernel, LaunchView &view, const LaunchKey *key) {
 llvm::Error runWhole(Kernel &kernel, LaunchView &view) {
   if (!kernel.getTarget())
     return interpretProgram(kernel.getProgram(), view);
-  auto form = kernel.chooseForm(view);
-  if (!form)
-    return form.takeError();
-  auto fast = kernel.getCode(*form);
+  auto fast = chooseCode(kernel, view);
   if (!fast)
     return fast.takeError();
+  auto [form, code] = *fast;
   std::shared_ptr<const KnownRuns> runs;
-  if (fast->scansKeys && !form->fewQueries)
+  if (code.scansKeys && !form.fewQueries)
     if (llvm::Error error =
-            analyzeLaunchMask(kernel.getProgram(), fast->itemRows, view,
+            analyzeLaunchMask(kernel.getProgram(), code.itemRows, view,
                               kernel.getLastRuns(), runs))
       return error;
-  return runKernel(view, *fast, [&] {
-    return kernel.getCode({form->indexBits, /*exact=*/true});
+  KernelForm exact{form.indexBits, /*exact=*/true};
+  return runKernel(view, code, [&] { return kernel.getCode(exact); });
+}
+
+llvm::Expected<int64_t> findWorkspace(Kernel &kernel, const LaunchView &view) {
+  if (kernel.getGPUTarget()) {
+    auto cuda = chooseCudaKernel(kernel, view);
+    return cuda ? (*cuda)->getWorkspace(view) : cuda.takeError();
+  }
+  if (!kernel.getTarget())
+    return 0;
+  auto fast = chooseCode(kernel, view);
+  if (!fast)
+    return fast.takeError();
+  return kernelScratch(view, fast->code);
+}
+
+//===----------------------------------------------------------------------===//
+// What the entry points share
+//===----------------------------------------------------------------------===//
+
+fovea_status onKernel(fovea_kernel *kernel, fovea_message *message,
+                      llvm::function_ref<llvm::Error(Kernel &)> body) {
+  return guard(message, [&]() -> llvm::Error {
+    auto found = findKernel(kernel);
+    return found ? body(**found) : found.takeError();
   });
 }
 
-llvm::Error cudaWorkspace(Kernel &kernel, const LaunchView &view,
-                          size_t &bytes) {
-  auto form = kernel.chooseGPUForm(view);
-  if (!form)
-    return form.takeError();
-  auto cuda = kernel.getCudaKernel(*form);
-  if (!cuda)
-    return cuda.takeError();
-  auto found = (*cuda)->getWorkspace(view);
-  if (!found)
-    return found.takeError();
-  bytes = static_cast<size_t>(std::max<int64_t>(*found, 0));
-  return llvm::Error::success();
+fovea_status onLaunch(fovea_kernel *kernel, const fovea_launch *launch,
+                      fovea_message *message,
+                      llvm::function_ref<llvm::Error(Kernel &)> body) {
+  return onKernel(kernel, message, [&](Kernel &found) -> llvm::Error {
+    if (llvm::Error error = checkStruct(launch, "launch"))
+      return error;
+    return body(found);
+  });
 }
 
 fovea_status
 giveText(fovea_kernel *kernel, fovea_string *out, fovea_message *message,
          llvm::function_ref<llvm::Expected<std::string>(Kernel &)> text) {
-  return guard(message, [&]() -> llvm::Error {
-    auto found = findKernel(kernel);
-    if (!found)
-      return found.takeError();
+  return onKernel(kernel, message, [&](Kernel &found) -> llvm::Error {
     if (llvm::Error error = checkStruct(out, "string"))
       return error;
     if (llvm::Error error = probeMemory(compileMemory))
       return error;
-    auto made = text(**found);
+    auto made = text(found);
     return made ? giveString(*made, out) : made.takeError();
   });
 }
@@ -224,27 +259,21 @@ extern "C" fovea_status fovea_kernel_object(fovea_kernel *kernel,
 
 /// A launch on a GPU as there was one before, of which nothing is checked
 /// again.
-static bool relaunch(const std::shared_ptr<Kernel> &kernel,
-                     const LaunchKey &key) {
-  return llvm::any_of(kernel->getLoadedCudaKernels(),
+static bool relaunch(const Kernel &kernel, const LaunchKey &key) {
+  return llvm::any_of(kernel.getLoadedCudaKernels(),
                       [&](CudaKernel *cuda) { return cuda->relaunch(key); });
 }
 
 extern "C" fovea_status fovea_kernel_launch(fovea_kernel *kernel,
                                             const fovea_launch *launch,
                                             fovea_message *message) {
-  return guard(message, [&]() -> llvm::Error {
-    auto found = findKernel(kernel);
-    if (!found)
-      return found.takeError();
-    if (llvm::Error error = checkStruct(launch, "launch"))
-      return error;
+  return onLaunch(kernel, launch, message, [&](Kernel &found) -> llvm::Error {
     LaunchKey key;
-    bool known = (*found)->getGPUTarget() && key.read(*launch);
-    if (known && relaunch(*found, key))
+    bool known = found.getGPUTarget() && key.read(*launch);
+    if (known && relaunch(found, key))
       return llvm::Error::success();
-    auto view = checkCall(**found, *launch);
-    return view ? runLaunch(**found, *view, known ? &key : nullptr)
+    auto view = checkCall(found, *launch);
+    return view ? runLaunch(found, *view, known ? &key : nullptr)
                 : view.takeError();
   });
 }
@@ -253,29 +282,17 @@ extern "C" fovea_status fovea_kernel_workspace(fovea_kernel *kernel,
                                                const fovea_launch *launch,
                                                size_t *bytes,
                                                fovea_message *message) {
-  return guard(message, [&]() -> llvm::Error {
-    auto found = findKernel(kernel);
-    if (!found)
-      return found.takeError();
-    if (llvm::Error error = checkStruct(launch, "launch"))
-      return error;
+  return onLaunch(kernel, launch, message, [&](Kernel &found) -> llvm::Error {
     if (!bytes)
       return invalid("bytes: must not be null");
-    auto view = checkCall(**found, *launch);
+    auto view = checkCall(found, *launch);
     if (!view)
       return view.takeError();
     *bytes = 0;
-    if ((*found)->getGPUTarget())
-      return cudaWorkspace(**found, *view, *bytes);
-    if (!(*found)->getTarget())
-      return llvm::Error::success();
-    auto form = (*found)->chooseForm(*view);
-    if (!form)
-      return form.takeError();
-    auto code = (*found)->getCode(*form);
-    if (!code)
-      return code.takeError();
-    *bytes = static_cast<size_t>(kernelScratch(*view, *code));
+    auto workspace = findWorkspace(found, *view);
+    if (!workspace)
+      return workspace.takeError();
+    *bytes = static_cast<size_t>(std::max<int64_t>(*workspace, 0));
     return llvm::Error::success();
   });
 }
