@@ -196,6 +196,30 @@ CompileService::compile(Program program, llvm::StringRef targetName,
   return loaded.takeError();
 }
 
+/// From the disk cache, else compiled.
+llvm::Error CompileService::make(const Kernel &kernel, KernelForm form,
+                                 DiskCache &disk, const std::string &key,
+                                 Kernel::Loaded &into, CompileOrigin &origin) {
+  origin = CompileOrigin::Disk;
+  if (std::optional<std::string> entry = disk.load(key))
+    if (std::optional<Artifact> artifact = unpack(*entry)) {
+      into.artifact = std::move(*artifact);
+      llvm::Error error = kernel.loadArtifact(into);
+      if (!error)
+        return error;
+      llvm::consumeError(std::move(error)); // it is rebuilt
+    }
+  origin = CompileOrigin::Compiled;
+  auto artifact = kernel.makeArtifact(form);
+  if (!artifact)
+    return artifact.takeError();
+  into.artifact = std::move(*artifact);
+  if (llvm::Error error = kernel.loadArtifact(into))
+    return error;
+  disk.store(key, pack(into.artifact));
+  return llvm::Error::success();
+}
+
 llvm::Expected<Kernel::Loaded *>
 CompileService::load(Kernel &kernel, KernelForm form, CompileOrigin *origin) {
   std::atomic<Kernel::Loaded *> &slot = kernel.loaded[form.index()];
@@ -226,34 +250,9 @@ CompileService::load(Kernel &kernel, KernelForm form, CompileOrigin *origin) {
   }
 
   auto result = std::make_unique<Kernel::Loaded>();
-  CompileOrigin from = CompileOrigin::Disk;
-  llvm::Error failure = llvm::Error::success();
-  bool ready = false;
-  auto tryLoad = [&]() -> llvm::Error {
-    llvm::Error error = kernel.loadArtifact(*result);
-    ready = !error;
-    return error;
-  };
-  if (std::optional<std::string> entry = disk->load(key))
-    if (std::optional<Artifact> artifact = unpack(*entry)) {
-      result->artifact = std::move(*artifact);
-      llvm::consumeError(tryLoad()); // an entry that does not load is rebuilt
-    }
-  if (!ready) {
-    from = CompileOrigin::Compiled;
-    auto artifact = kernel.makeArtifact(form);
-    llvm::consumeError(std::move(failure));
-    if (artifact) {
-      result->artifact = std::move(*artifact);
-      failure = tryLoad();
-      if (ready)
-        disk->store(key, pack(result->artifact));
-    } else {
-      failure = artifact.takeError();
-    }
-  }
-
-  auto [status, message] = takeStatus(std::move(failure));
+  CompileOrigin from;
+  auto [status, message] =
+      takeStatus(make(kernel, form, *disk, key, *result, from));
   std::lock_guard<std::mutex> lock(impl->mutex);
   impl->flights.erase(key);
   flight->done = true;

@@ -21,6 +21,7 @@
 
 namespace fovea {
 
+class DiskCache;
 class LoadedCode;
 
 /// The forms in which one variant is compiled, as launches need them.
@@ -141,6 +142,9 @@ private:
   CompileService();
   llvm::Expected<Kernel::Loaded *> load(Kernel &kernel, KernelForm form,
                                         CompileOrigin *origin);
+  static llvm::Error make(const Kernel &kernel, KernelForm form,
+                          DiskCache &disk, const std::string &key,
+                          Kernel::Loaded &into, CompileOrigin &origin);
   std::unique_ptr<Impl> impl;
 };
 
