@@ -230,6 +230,37 @@ void Repeats::forget() {
   before.swap(known);
 }
 
+/// What the result is written to; none where there is no memory for it.
+static nb::object allocate(const nb::object &make, nb::handle q) {
+  nb::object made =
+      nb::steal(make.is_none() ? PyObject_CallOneArg(emptyLike, q.ptr())
+                               : PyObject_CallNoArgs(make.ptr()));
+  if (made.is_valid())
+    return made;
+  if (!PyErr_ExceptionMatches(PyExc_MemoryError))
+    throw nb::python_error();
+  PyErr_Clear();
+  return nb::none();
+}
+
+static fovea_launch describeLaunch(const Call &call, const Results &results,
+                                   const double &scale, void *stream) {
+  fovea_launch launch = {};
+  launch.struct_size = sizeof launch;
+  launch.queries = &call.tensors[0];
+  launch.keys = &call.tensors[1];
+  launch.num_pairs = 1;
+  launch.value = &call.tensors[2];
+  launch.out = &results.out;
+  launch.lse = results.hasLse ? &results.lse : nullptr;
+  launch.captures = call.tensors + 3;
+  launch.num_captures = call.count - 3;
+  launch.scales = &scale;
+  launch.stream = stream;
+  launch.should_cancel = signalsPending;
+  return launch;
+}
+
 nb::object Repeats::run(Call &call, nb::handle q, const Plan &plan,
                         const Plan::Found &objects, const CallOptions &options,
                         nb::object *geometry) {
@@ -249,34 +280,14 @@ nb::object Repeats::run(Call &call, nb::handle q, const Plan &plan,
     positions.emplace(found->positions(options.qOffset, options.kvOffset,
                                        options.qLengths, options.kvLengths),
                       call.tensors[0].sizes[0]);
-  nb::object made =
-      nb::steal(found->make.is_none() ? PyObject_CallOneArg(emptyLike, q.ptr())
-                                      : PyObject_CallNoArgs(found->make.ptr()));
-  if (!made.is_valid()) {
-    if (!PyErr_ExceptionMatches(PyExc_MemoryError))
-      throw nb::python_error();
-    PyErr_Clear();
-    return nb::none();
-  }
+  nb::object made = allocate(found->make, q);
   Results results;
   std::optional<void *> stream = nullptr;
   if (call.isOnCuda())
     stream = exchange->currentStream(onCuda, call.tensors[0].device_id);
   if (!stream || !results.read(made))
     return nb::none();
-  fovea_launch launch = {};
-  launch.struct_size = sizeof launch;
-  launch.queries = &call.tensors[0];
-  launch.keys = &call.tensors[1];
-  launch.num_pairs = 1;
-  launch.value = &call.tensors[2];
-  launch.out = &results.out;
-  launch.lse = results.hasLse ? &results.lse : nullptr;
-  launch.captures = call.tensors + 3;
-  launch.num_captures = call.count - 3;
-  launch.scales = &factor;
-  launch.stream = *stream;
-  launch.should_cancel = signalsPending;
+  fovea_launch launch = describeLaunch(call, results, factor, *stream);
   if (positions) {
     launch.q_offset = positions->qOffset.get();
     launch.kv_offset = positions->kvOffset.get();
