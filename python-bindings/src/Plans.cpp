@@ -25,7 +25,7 @@ struct Plan::Names {
         return test;
     return Test::Other;
   }
-  PyObject *absent, *globals, *defaults;
+  PyObject *absent, *globals, *defaults, *signature, *note;
 
 private:
   Names() {
@@ -34,13 +34,16 @@ private:
       return nb::object(module.attr(name)).release().ptr();
     };
     absent = own("_ABSENT");
+    note = own("note");
     globals = PyUnicode_InternFromString("__globals__");
     defaults = PyUnicode_InternFromString("__defaults__");
+    signature = PyUnicode_InternFromString("__signature__");
     getters = {
         {own("get_item"), Get::Item},
         {own("get_cell"), Get::Cell},
         {own("get_contents"), Get::Contents},
         {own("probe_item"), Get::Probe},
+        {own("get_signature"), Get::Signature},
         {nb::object(nb::module_::import_("builtins").attr("getattr"))
              .release()
              .ptr(),
@@ -175,6 +178,15 @@ PyObject *Plan::fetch(const Step &step, PyObject *parent) {
       return Py_NewRef(defaults ? defaults : Py_None);
     }
     return PyObject_GetAttr(parent, step.key);
+  case Get::Signature: {
+    if (!PyFunction_Check(parent))
+      break;
+    PyObject *own = reinterpret_cast<PyFunctionObject *>(parent)->func_dict;
+    if (!own ||
+        (!PyDict_GetItemWithError(own, names.signature) && !PyErr_Occurred()))
+      return Py_NewRef(names.absent);
+    break;
+  }
   case Get::Other:
     break;
   }
@@ -273,10 +285,13 @@ bool Plan::holds(const Step &step, PyObject *value) {
 }
 
 /// An exception of the user's means that something differs; one that is no
-/// error (KeyboardInterrupt) goes on.
-static bool differs() {
-  if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception))
-    throw nb::python_error();
+/// error (KeyboardInterrupt) goes on, with what `note` adds.
+static bool differs(PyObject *note) {
+  if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception)) {
+    nb::python_error error;
+    nb::borrow(note)(error.value());
+    throw error;
+  }
   PyErr_Clear();
   return false;
 }
@@ -288,12 +303,12 @@ bool Plan::compare(PyObject *roots, Found &found) const {
   for (const Step &step : steps) {
     PyObject *value = fetch(step, found[step.parent]);
     if (!value)
-      return differs();
+      return differs(Names::get().note);
     found.push(value);
     bool same = step.test == Test::Slot ? value == found[step.slot]
                                         : holds(step, value);
     if (!same)
-      return differs();
+      return differs(Names::get().note);
   }
   return true;
 }

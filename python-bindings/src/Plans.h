@@ -43,7 +43,15 @@ public:
   static int clear(PyObject *self);
 
 private:
-  enum class Get : uint8_t { Item, Cell, Contents, Attribute, Probe, Other };
+  enum class Get : uint8_t {
+    Item,
+    Cell,
+    Contents,
+    Attribute,
+    Probe,
+    Signature,
+    Other
+  };
   enum class Test : uint8_t {
     Slot,
     Same,

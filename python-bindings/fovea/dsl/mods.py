@@ -210,6 +210,10 @@ def trace_mod(
     env.where = where
     keywords = _keywords(env, argument, mod, signature, captures, used)
     callee = env.reach(*path, mod_name(mod))
+    slot = env.slot_of(function)
+    # One that there is is an attribute like others.
+    if slot is not None and not hasattr(function, "__signature__"):
+        env.record_once((slot, recheck.get_signature, None), recheck.is_absent, None)
     arguments = [Traced(region, number) for number in region.arg_ids]
     env.region = region
     try:

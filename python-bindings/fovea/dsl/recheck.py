@@ -12,6 +12,7 @@ and the like are expected by weak references (`held`, `sameness`).
 from __future__ import annotations
 
 import array
+import contextlib
 import itertools
 import math
 import weakref
@@ -45,7 +46,16 @@ def run_plan(plan: list[Step], roots: tuple) -> list | None:
         # A property of the user's that raises, an attribute that is gone: the
         # trace that follows meets the same and reports it.
         return None
+    except BaseException as error:
+        note(error)
+        raise
     return found
+
+
+def note(error: BaseException) -> None:
+    """Say where an exception comes from that ends a comparison and the call."""
+    with contextlib.suppress(Exception):
+        error.add_note("raised while comparing what a mod reaches with its last call")
 
 
 # -- getters ---------------------------------------------------------------------
@@ -100,6 +110,11 @@ def contains(parent: Any, key: Any) -> bool:
 
 def probe_attribute(parent: Any, key: str) -> Any:
     return getattr(parent, key, _ABSENT)
+
+
+def get_signature(parent: Any, key: Any) -> Any:
+    """What a function says of how it is called, where it says something."""
+    return getattr(parent, "__signature__", _ABSENT)
 
 
 # -- expectations ------------------------------------------------------------------

@@ -7,7 +7,9 @@ A game that fails names its seed.
 
 from __future__ import annotations
 
+import functools
 import gc
+import inspect
 import os
 import pickle
 import subprocess
@@ -246,6 +248,71 @@ def test_errors_of_what_is_compared(launches):
         config.error = None
         assert np.array_equal(fovea.attention(q, k, v, score), want)
     assert len(launches) == 1
+
+
+def test_what_interrupts_a_comparison_has_a_note(launches):
+    """An exception that ends a comparison says where it comes from."""
+    q, k, v = inputs()
+
+    class Table(Exporter):
+        error = None
+        ndim = 1
+
+        @property
+        def dtype(self):
+            if self.error is not None:
+                raise self.error
+            return self.array.dtype
+
+    table = Table(np.ones(12, np.float32))
+
+    def score(s, b, h, m, n):
+        return s * table[n]
+
+    want = fovea.attention(q, k, v, score)
+    kernel = fovea.compile(score, D=8)
+    for call in (lambda: fovea.attention(q, k, v, score), lambda: kernel(q, k, v)):
+        table.error = KeyboardInterrupt("mine")
+        with pytest.raises(KeyboardInterrupt, match="mine") as caught:
+            call()
+        assert caught.value.__notes__ == [
+            "raised while comparing what a mod reaches with its last call"
+        ]
+        table.error = None
+        assert np.array_equal(call(), want)
+
+
+@pytest.mark.parametrize("kind", ["function", "partial", "method"])
+def test_signatures_are_compared(launches, kind):
+    """A mod that gets another __signature__ is traced again."""
+    q, k, v = inputs()
+
+    class Owner:
+        def score(self, s, b, h, m, n):
+            return s * 2.0
+
+    def score(s, b, h, m, n):
+        return s * 2.0
+
+    function = Owner.score if kind == "method" else score
+    mod = {
+        "function": score,
+        "partial": functools.partial(score),
+        "method": Owner().score,
+    }[kind]
+    own = inspect.signature(function)
+    want = fovea.attention(q, k, v, mod)
+    function.note = "an attribute that says nothing"
+    assert np.array_equal(fovea.attention(q, k, v, mod), want)
+    assert len(launches) == 1
+    function.__signature__ = inspect.signature(lambda self, s: None)
+    with pytest.raises(TypeError, match="must take .* by position"):
+        fovea.attention(q, k, v, mod)
+    function.__signature__ = own
+    assert np.array_equal(fovea.attention(q, k, v, mod), want)
+    assert len(launches) == 2
+    del function.__signature__
+    assert np.array_equal(fovea.attention(q, k, v, mod), want)
 
 
 def test_comparing_may_call_fovea(launches):
