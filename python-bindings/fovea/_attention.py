@@ -442,13 +442,13 @@ class Kernel:
             self._want_lse,
         )  # fmt: skip
         roots = None if block_mask is not None else self._source.roots(captures)
-        if roots is not None and _repeat.remember(
+        plan = None if roots is None else traced.plan
+        if plan is not None and _repeat.remember(
             compiled, traced, inputs, out, self._want_lse
         ):
             self._calls.follow(
-                compiled.native, traced.core.plan, roots, captures is not None,
-                self.scale,
-            )  # fmt: skip
+                compiled.native, plan, roots, captures is not None, self.scale
+            )
         return out
 
     def _refuse(self, g: _checks.Geometry) -> None:

@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import _tensors
+from ._lib import native
 from ._tensors import type_name
+from .dsl import recheck
+from .dsl.captures import array_rank, is_array
 
 
 class Core:
     """What caches key by: one object for one Program."""
 
     __slots__ = ("__weakref__",)
-    #: There are no mods to compare.
-    plan = None
 
 
 class TracedProgram:
@@ -33,7 +34,7 @@ class TracedProgram:
         Shared by all calls of one variant.
     """
 
-    __slots__ = ("_texts", "arrays", "core", "labels", "names", "program")
+    __slots__ = ("_texts", "arrays", "core", "given", "labels", "names", "program")
     #: Which mod each capture belongs to: a Program has none.
     homes = ()
     #: Whether sizes of captures are to be checked.
@@ -45,7 +46,37 @@ class TracedProgram:
         self.names = tuple(c["name"] for c in program["captures"])
         self.labels = self.names if labels is None else tuple(labels)
         self.core = core
+        #: The mapping that the captures come from, compile-time parameters included.
+        self.given: Mapping[str, Any] = {}
         self._texts: dict[tuple, str] = {}
+
+    def again(self, roots: tuple) -> TracedProgram | None:
+        """The same for a call without captures, where the Program has none."""
+        return None if self.names else self
+
+    @property
+    def plan(self) -> Any:
+        """What later calls like this one are compared by, in the compiled module's form.
+
+        None where a capture is no array, as Python's numbers.
+        """
+        steps: list[recheck.Step] = [
+            (recheck.get_item, 0, 3, recheck.is_anything, None)
+        ]
+        slots: dict[str, int] = {}
+        for name, value in self.given.items():
+            if name not in self.names:
+                test = recheck.constant_test(value)
+            elif is_array(value) and hasattr(value, "dtype"):
+                looks = recheck.held(type(value)), value.dtype, array_rank(value)
+                test = recheck.is_array_like, looks
+            else:
+                test = None
+            if test is None:
+                return None
+            steps.append((recheck.get_item, 1, name, *test))
+            slots[name] = len(steps)
+        return native().Plan(tuple(steps), tuple(slots[name] for name in self.names))
 
     @property
     def has_denom(self) -> bool:
@@ -170,11 +201,16 @@ class ProgramSource:
             array, kind = as_capture(given[name], capture)
             arrays.append(array)
             kinds.append(kind)
-        return self._variant(kinds, arrays)
+        traced = self._variant(kinds, arrays)
+        traced.given = given
+        return traced
 
-    def roots(self, captures: Mapping[str, Any] | None) -> None:
-        """There are no mods that a trace would start from."""
-        return None
+    def roots(self, captures: Mapping[str, Any] | None) -> tuple | None:
+        """As of mods, which there are none of; None of two mappings."""
+        if self.arrays and captures is not None:
+            return None
+        given = self.arrays if captures is None else captures
+        return None, None, "softmax", given
 
     def first(self, dtype: str) -> TracedProgram:
         """What to compile ahead of the first call; arrays may still be missing."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ from ._lib import native
 from ._tensors import SCORE
 from .dsl.diagnose import running_mods
 
-__all__ = ["clear", "follower", "remember", "repeat", "share"]
+__all__ = ["clear", "follower", "followers", "remember", "repeat", "share"]
 
 
 def _nothing_known(*arguments: Any) -> None:
@@ -40,6 +41,18 @@ _is_torch_usable: bool | None = None
 def follower() -> Any:
     """What repeats the calls of one `fovea.Kernel`."""
     return native().Follower(running_mods)
+
+
+#: Of variants from files, what repeats their calls without and with lse.
+_of_variants: weakref.WeakKeyDictionary[Any, tuple] = weakref.WeakKeyDictionary()
+
+
+def followers(variant: Any) -> tuple:
+    """What repeats the calls of one `fovea.Variant` without and with lse."""
+    found = _of_variants.get(variant)
+    if found is None:
+        found = _of_variants.setdefault(variant, (follower(), follower()))
+    return found
 
 
 def _can_use(torch: Any) -> bool:
@@ -102,7 +115,7 @@ def remember(
         something to compute.
     """
     g = inputs.geometry
-    if inputs.table is not None or g.empty or not g.E or traced.core.plan is None:
+    if inputs.table is not None or g.empty or not g.E:
         return False
     arrays = inputs.arrays
     make: Callable[[], Any] | None
@@ -142,7 +155,7 @@ def share(
     if _variants is None:
         _variants = native().Variants(running_mods)
     _variants.add(
-        *mods, captures, inputs.arrays[0], return_lse, compiled.native, traced.core.plan
+        *mods, captures, inputs.arrays[0], return_lse, compiled.native, traced.plan
     )
     repeat = _variants.repeat
 
@@ -151,5 +164,6 @@ def clear() -> None:
     """Forget which kernels there are."""
     global repeat
     repeat = _nothing_known
+    _of_variants.clear()
     if _variants is not None:
         _variants.forget()

@@ -6,14 +6,14 @@
 
 using namespace fovea::python;
 
-PyObject *Arrays::ndarray = nullptr;
+PyObject *Arrays::ndarray = nullptr, *Arrays::memmap = nullptr;
 
 PyObject *Arrays::type() {
-  if (!ndarray)
-    ndarray = nb::object(nb::module_::import_("numpy").attr("ndarray"))
-                  .release()
-                  .ptr();
-  return ndarray;
+  if (ndarray)
+    return ndarray;
+  nb::object numpy = nb::module_::import_("numpy");
+  memmap = nb::object(numpy.attr("memmap")).release().ptr();
+  return ndarray = nb::object(numpy.attr("ndarray")).release().ptr();
 }
 
 uintptr_t fovea::python::addressOf(nb::handle array) {

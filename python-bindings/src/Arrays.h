@@ -19,10 +19,11 @@ class Arrays {
 public:
   static constexpr int32_t maxRank = 8;
 
-  /// Those of ndarray itself: subclasses may mean something else.
+  /// Those of ndarray itself and of memmap: other subclasses may mean something
+  /// else.
   static bool areOf(nb::handle object) {
-    return ndarray &&
-           Py_TYPE(object.ptr()) == reinterpret_cast<PyTypeObject *>(ndarray);
+    auto *type = reinterpret_cast<PyObject *>(Py_TYPE(object.ptr()));
+    return type == ndarray || type == memmap;
   }
   static const ArrayHead &head(nb::handle array) {
     return *reinterpret_cast<const ArrayHead *>(array.ptr());
@@ -31,12 +32,12 @@ public:
   /// most. False for one that kernels do not take as it is.
   static bool describe(nb::handle array, fovea_tensor &out, int64_t *sizes,
                        int64_t *strides);
-  /// The type, looked up once.
+  /// ndarray; the types are looked up once.
   static PyObject *type();
 
 private:
   static int32_t dtypeOf(PyObject *dtype);
-  static PyObject *ndarray;
+  static PyObject *ndarray, *memmap;
 };
 
 } // namespace fovea::python

@@ -193,7 +193,11 @@ void Follower::follow(nb::object kernel, nb::object plan, nb::tuple roots,
   if (roots.size() != 4)
     throw nb::type_error("roots: must be four");
   std::shared_ptr<const Followed> made;
-  if (std::optional<size_t> count = countCaptures(roots[3]))
+  std::optional<size_t> count = countCaptures(roots[3]);
+  if (givesCaptures) // they are let go
+    roots = nb::make_tuple(nb::object(roots[0]), nb::object(roots[1]),
+                           nb::object(roots[2]), nb::none());
+  if (count)
     made = std::make_shared<const Followed>(
         Followed{Variant(kernel, plan, *count), std::move(roots), givesCaptures,
                  std::move(scale)});

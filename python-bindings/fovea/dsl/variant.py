@@ -133,6 +133,7 @@ class TracedVariant:
         arrays = self.core.arrays(roots)
         return None if arrays is None else TracedVariant(self.core, arrays)
 
+    plan = property(lambda self: self.core.plan)
     program = property(lambda self: self.core.program)
     key = property(lambda self: self.core.key)
     names = property(lambda self: self.core.names)
