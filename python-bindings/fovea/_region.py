@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from . import _checks
+from .dsl.graph import FLOAT_FUNCTIONS
 
 #: The positional parameters of each kind of region, by the names users know.
 PARAMETERS = {
@@ -43,25 +44,7 @@ _CALLS = {
 }  # fmt: skip
 _PREFIX = {"ineg": "-", "fneg": "-", "inot": "~"}
 _ABS = ("iabs", "fabs")
-_FUNCTIONS = frozenset(
-    (
-        "exp",
-        "exp2",
-        "log",
-        "log2",
-        "tanh",
-        "sin",
-        "cos",
-        "sqrt",
-        "rsqrt",
-        "erf",
-        "floor",
-        "sigmoid",
-        "softplus",
-        "gelu",
-        "silu",
-    )
-)
+_FUNCTIONS = FLOAT_FUNCTIONS - {"log1p"}  # see _log1p
 _CONVERSIONS = {"i1_to_i64": "1", "i1_to_f": "1.0", "i64_to_f": "1.0"}
 _SIZES = ("B", "H", "Hk", "M", "N", "D", "E")
 _count = itertools.count()

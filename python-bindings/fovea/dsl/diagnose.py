@@ -14,6 +14,7 @@ from types import CodeType, FrameType
 import numpy as np
 
 from ..errors import TraceError
+from .graph import FLOAT_FUNCTIONS
 
 __all__ = [
     "code_place",
@@ -368,25 +369,7 @@ _CALLS = {
     "int64": "fovea.ops.to_int(x)",
     "int32": "fovea.ops.to_int(x)",
 }
-_OPS = frozenset(
-    [
-        "exp",
-        "exp2",
-        "log",
-        "log2",
-        "log1p",
-        "tanh",
-        "sin",
-        "cos",
-        "sqrt",
-        "sigmoid",
-        "softplus",
-        "erf",
-        "gelu",
-        "silu",
-        "pow",
-    ]
-)
+_OPS = FLOAT_FUNCTIONS | {"pow"}
 
 
 def _called(node: ast.Call) -> tuple[str, str]:

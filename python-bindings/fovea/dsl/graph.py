@@ -10,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["REGION_ARGS", "Capture", "Region", "format_node", "format_nodes"]
+__all__ = [
+    "FLOAT_FUNCTIONS",
+    "REGION_ARGS",
+    "Capture",
+    "Region",
+    "format_node",
+    "format_nodes",
+]
 
 #: Region arguments in the order in which a mod receives them.
 REGION_ARGS = {
@@ -23,6 +30,13 @@ REGION_ARGS = {
     "seed_value": ("b", "h", "q", "e"),
     "finish": ("o", "l", "t", "b", "h", "q", "e"),
 }
+#: Nodes of one float operand, by the names that they have in `fovea.ops` too.
+FLOAT_FUNCTIONS = frozenset(
+    (
+        "exp", "exp2", "log", "log2", "log1p", "tanh", "sin", "cos", "sqrt", "rsqrt",
+        "erf", "floor", "sigmoid", "softplus", "gelu", "silu",
+    )
+)  # fmt: skip
 _FLOAT_ARGS = frozenset("stol")
 _CONVERSIONS = {
     ("i1", "i64"): "i1_to_i64",

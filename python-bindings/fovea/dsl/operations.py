@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .diagnose import frame_error
-from .graph import Region, format_node
+from .graph import FLOAT_FUNCTIONS, Region, format_node
 
 __all__ = ["BINARY", "I64_LIMIT", "promote", "unary"]
 
@@ -121,31 +121,10 @@ BINARY = {
     **dict.fromkeys(("logical_and", "logical_or", "logical_xor"), _bools),
 }
 
-_FLOAT_FUNCTIONS = frozenset(
-    [
-        "exp",
-        "exp2",
-        "log",
-        "log2",
-        "log1p",
-        "tanh",
-        "sin",
-        "cos",
-        "sqrt",
-        "rsqrt",
-        "erf",
-        "floor",
-        "sigmoid",
-        "softplus",
-        "gelu",
-        "silu",
-    ]
-)
-
 
 def unary(region: Region, name: str, x: int) -> int:
     kind = region.types[x]
-    if name in _FLOAT_FUNCTIONS:
+    if name in FLOAT_FUNCTIONS:
         return region.emit("f", name, region.convert(x, "f"))
     if name == "to_int":
         return region.convert(x, "i64")
