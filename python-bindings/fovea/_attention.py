@@ -289,6 +289,15 @@ def compile(
     -------
     Kernel
         Called as ``kernel(q, k, v)``.
+
+    Raises
+    ------
+    TypeError
+        For a wrong kind of argument, or a mod that cannot be traced.
+    ValueError
+        For a wrong value, such as a schedule that the target cannot run.
+    CompileError
+        For a defect of the compiler or a tool of the target that is missing.
     """
     if running_mods:
         refuse_in_mod("fovea.compile")
@@ -508,6 +517,16 @@ class Kernel:
         B, Hq, Hk, M, N : int, optional
             The shape whose tiles are counted, M or N among them. Without any: that
             of the last call, or what the captures have an entry for.
+
+        Returns
+        -------
+        str
+            Lines of text; the first one names the variant.
+
+        Raises
+        ------
+        ValueError
+            For sizes without M and N, or an Hq that is no multiple of Hk.
         """
         from . import _explain
 

@@ -332,7 +332,7 @@ class BlockMask:
         """Cut the mask to smaller lengths.
 
         A full tile that a new length cuts becomes partial; a partial one
-        stays partial.
+        stays partial. ValueError for a length beyond the mask's.
         """
         old_q, old_kv = self._seq_lengths
         q_len = _checks.integer(q_len, "q_len", 0, old_q)

@@ -94,6 +94,15 @@ def create_block_mask(
     Returns
     -------
     BlockMask
+
+    Raises
+    ------
+    TypeError
+        For a wrong kind of argument, or a mask_mod that cannot be traced.
+    ValueError
+        For a size or an offset out of range.
+    IndexError
+        For a constant index that a captured array does not have.
     """
     if running_mods:
         refuse_in_mod("fovea.create_block_mask")
@@ -223,6 +232,13 @@ def create_mask(
     Returns
     -------
     numpy.ndarray of bool, shape [B, H, Q_LEN, KV_LEN]
+
+    Raises
+    ------
+    TypeError
+        For what is neither a mask_mod nor a score_mod.
+    ValueError
+        For a size out of range.
     """
     from .dsl import mod_kind, trace_variant
 

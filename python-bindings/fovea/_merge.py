@@ -63,6 +63,14 @@ def merge(outs: Sequence[Any], lses: Sequence[Any]) -> tuple[Any, Any]:
         In the library, dtype and memory order of ``outs[0]``.
     lse : array, shape [B, H, M]
         -inf, with an out of 0, where every part is dead.
+
+    Raises
+    ------
+    TypeError
+        For arrays of different libraries, or no sequences of arrays.
+    ValueError
+        For no parts, other numbers of outs and lses, shapes or dtypes that
+        differ, or arrays on a device.
     """
     if running_mods:
         refuse_in_mod("fovea.merge")

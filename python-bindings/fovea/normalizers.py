@@ -110,7 +110,12 @@ def _seed_one(b: Any, h: Any, q_idx: Any) -> Any:
 
 
 def softmax_plus_one() -> Normalizer:
-    """exp(s) / (1 + Σ exp(s)): softmax with a sink of logit 0 and value 0."""
+    """exp(s) / (1 + Σ exp(s)): softmax with a sink of logit 0 and value 0.
+
+    Notes
+    -----
+    Miller, "Attention is off by one", 2023.
+    """
     return named(
         "softmax_plus_one",
         {},
@@ -138,6 +143,10 @@ def signed() -> Normalizer:
     """w = sign(s)·exp(|s| - t), d = exp(|s| - t), t = max |s|.
 
     A score of 0 has the weight 0 and counts in the denominator.
+
+    Notes
+    -----
+    Lv et al., "More expressive attention with negative weights", 2024.
     """
     return named(
         "signed", {}, weight=_signed_weight, denom=_signed_denom, stat=_magnitude
@@ -196,6 +205,12 @@ def softplus(coef: Any = None) -> Normalizer:
     ----------
     coef : array [M], optional
         c_q of each query; None is 1.
+
+    Notes
+    -----
+    Gao and Spratling, "Softplus attention with re-weighting boosts length
+    extrapolation in large language models", 2025: c_q = ln D · ln n_q, for n_q
+    the keys that row q sees.
     """
     if coef is None:
         return named("softplus", {}, weight=_softplus_weight, denom=_softplus_weight)
@@ -214,8 +229,8 @@ def positional_product(table: Any, offset: Any) -> Normalizer:
     ----------
     table : array [R]
     offset : int or array []
-        Added to q - kv; M - 1 or N where the table starts at the most
-        negative distance.
+        Added to q - kv; N - 1 where the table starts at the most negative
+        distance, that of the first query and the last key.
 
     Notes
     -----
@@ -246,6 +261,10 @@ def mean(n: Any = None) -> Normalizer:
     ----------
     n : float or array [], optional
         None is the number of keys, N.
+
+    Notes
+    -----
+    Cao, "Choose a transformer: Fourier or Galerkin", 2021.
     """
     if n is None:
         count: Any = Size("N")
