@@ -41,7 +41,6 @@
 // CPU: error: cpu must be an x86-64 or AArch64 processor in LLVM's spelling, got 'znver9'
 // FEATURE: error: features must be +NAME or -NAME of what x86-64 processors have, got '+nope'
 // FOREIGN: error: features must be +NAME or -NAME of what AArch64 processors have, got '+avx512f'
-// NEON: lanes = 4,
 // TARGET: error: no schedules for the target family 'gpu', there are: cpu, sm_90a
 // BITS: error: index_bits must be 32 or 64, got 16
 
@@ -75,4 +74,14 @@ func.func @f(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
 func.func @wide(%q: !b, %k: !b, %v: !b, %c: f32) -> !b {
   %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c) : (!b, !b, !b, f32) -> !b
   return %o : !b
+}
+
+// Blocks are whole groups of keys, of 16 where registers have 16 bytes.
+// NEON: #online.cpu_schedule<m = 192, n = 256, lanes = 4,
+// NEON: #online.cpu_schedule<m = 64, n = 32, lanes = 4,
+// NEON: #online.cpu_schedule<m = 192, n = 112, lanes = 4,
+!h = tensor<?x?x?x130xf16>
+func.func @odd(%q: !h, %k: !h, %v: !h, %c: f32) -> !h {
+  %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c) : (!h, !h, !h, f32) -> !h
+  return %o : !h
 }

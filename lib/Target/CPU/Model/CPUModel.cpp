@@ -211,7 +211,9 @@ makeSchedule(mlir::MLIRContext *context, const TargetModel &model,
                                             (lanes * request.scoreBytes));
   if (request.elementBytes < request.scoreBytes) // widened blocks of K and V
     keys = std::min(keys, *model.getLimit("l2_bytes") / 4 / rowBytes);
-  keys = std::max(lanes, keys / lanes * lanes);
+  int64_t group = keyGroup(*model.getLimit("vector_bytes"));
+  int64_t step = std::max(lanes, group);
+  keys = std::max(step, keys / step * step);
   bool pairs = request.bf16 && model.getLimit("bf16_dots");
   bool tiles = pairs && model.getLimit("bf16_tiles");
   // Whole groups of tiles; exact kernels have the same items.
@@ -223,7 +225,6 @@ makeSchedule(mlir::MLIRContext *context, const TargetModel &model,
     return emitError() << "schedule: m must be a multiple of " << lanes
                        << " (the queries of a vector on " << model.getName()
                        << "), got " << m;
-  int64_t group = keyGroup(*model.getLimit("vector_bytes"));
   if (n % group != 0)
     return emitError() << "schedule: n must be a multiple of " << group
                        << " (the keys of a group on " << model.getName()
