@@ -45,7 +45,7 @@ constexpr const char *extensions[] = {
     "avx512bf16", "avx512fp16", "amx-tile", "amx-bf16", "avxvnni",
 #elif defined(__aarch64__)
     "bf16",
-    "fp16",
+    "fullfp16",
 #endif
 };
 
