@@ -7,6 +7,7 @@ rounding, the CPU within the judge's bound.
 from __future__ import annotations
 
 import json
+import platform
 import traceback
 from typing import Any
 
@@ -17,6 +18,7 @@ from programs import NUMPY, Call, Variant, random_call, random_variant
 from reference import reference_attention
 
 from fovea import _native
+from fovea._config import config
 
 NAMES = {dtype: name for name, dtype in NUMPY.items()}
 
@@ -36,13 +38,27 @@ def compile_variant(variant: Variant, target: str, schedule: str = "") -> Any:
     return _native.compile(text, target=target, **options)[0]
 
 
-def schedule_of(seed: int, dtype: np.dtype) -> str:
+def target_of(seed: int) -> str:
+    """The narrower registers of x86-64 for every third variant."""
+    narrow = seed % 3 == 0 and platform.machine() == "x86_64"
+    return "x86-64-v3" if narrow else "cpu"
+
+
+def register_bytes(target: str) -> int:
+    if target == "cpu" and any("x86-64-v4" in x for x in config()["targets"]):
+        return 64
+    return 16 if "aarch64" in (target, platform.machine()) else 32
+
+
+def schedule_of(seed: int, dtype: np.dtype, target: str) -> str:
     """Short parts for every second variant, so that few keys make several; tiles of
     any size for every second pair, else those of the cost model."""
     rng = np.random.default_rng(seed)
-    panel = 8 if dtype == np.float64 else 16
-    tiles = f"m={panel * rng.integers(1, 12)},n={16 * rng.integers(1, 16)}"
-    return ",".join(["split=64"] * (seed % 2) + [tiles] * (seed // 2 % 2))
+    width = register_bytes(target)
+    m = width // max(dtype.itemsize, 4) * rng.integers(1, 12)
+    # What a processor of narrow registers has of a cache takes fewer keys.
+    n = 16 * rng.integers(1, 16 if width == 64 else 8)
+    return ",".join(["split=64"] * (seed % 2) + [f"m={m},n={n}"] * (seed // 2 % 2))
 
 
 def paged(call: Call) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -185,7 +201,8 @@ class Pool:
 def fuzz_variant(seed: int, calls: int) -> list[str]:
     """The differences of one variant over some calls, with the seed."""
     variant = random_variant(seed)
-    cpu = compile_variant(variant, "cpu", schedule_of(seed, variant.dtype))
+    target = target_of(seed)
+    cpu = compile_variant(variant, target, schedule_of(seed, variant.dtype, target))
     interpreter = compile_variant(variant, "interpreter")
     pool = Pool(variant)
     found = []

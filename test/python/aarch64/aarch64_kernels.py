@@ -1,0 +1,223 @@
+"""Kernels for AArch64, compiled by the tools and run here: under qemu-aarch64,
+or directly on such a machine.
+
+A `ForeignKernel` stands in for a kernel of the native module. It does what the
+runtime does with one: picks the form by the shape, gathers pages where the form
+has none, computes items that are not finite again with the exact form.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from aarch64_memory import BASE, Call, Image, Pages, Tensor, extent, gather, view
+
+from fovea import _native
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+#: Where the shared C library of AArch64 lies: beside another one, or alone.
+LIBRARIES = [Path("/usr/aarch64-linux-gnu/lib"), Path("/lib/aarch64-linux-gnu")]
+TOOLS = {
+    name: Path("/usr/lib/llvm-22/bin") / name
+    for name in ("clang", "ld.lld", "mlir-translate", "llvm-nm")
+}
+#: Beside the package in the build folder.
+TOOLS["fovea-opt"] = Path(_native.__file__).resolve().parents[2] / "bin/fovea-opt"
+IS_AARCH64 = platform.machine() == "aarch64"
+#: What kernels of f64 may call, for functions of the user's regions.
+LIBM = {"exp", "exp2", "log", "log2", "log1p", "tanh", "sin", "cos", "erf", "pow"}
+
+
+def why_not() -> str:
+    """Why kernels for AArch64 cannot run here; empty where they can."""
+    if not IS_AARCH64 and not shutil.which("qemu-aarch64"):
+        return "no qemu-aarch64 (Debian: qemu-user)"
+    if not any((folder / "libm.so.6").exists() for folder in LIBRARIES):
+        return "no C library of AArch64 (Debian: libc6-arm64-cross)"
+    return ""
+
+
+def run_tool(*command: object, **options) -> bytes:
+    done = subprocess.run([str(x) for x in command], capture_output=True, **options)
+    assert done.returncode == 0, (command, done.returncode, done.stderr.decode())
+    return done.stdout
+
+
+class ForeignKernel:
+    """A variant in the forms that calls ask for.
+
+    Parameters
+    ----------
+    attn : str
+        The module of level 1.
+    folder : Path
+        Takes what is made.
+    schedule : str
+    cpu, features : str
+        LLVM's spelling.
+    index_bits : int
+        Width of positions.
+    few_rows : int
+        Rows a key head up to which a call takes the form for few queries, which
+        the runtime does not use here: registers are too narrow.
+    """
+
+    def __init__(
+        self,
+        attn: str,
+        folder: Path,
+        schedule: str = "",
+        cpu: str = "generic",
+        features: str = "",
+        index_bits: int = 32,
+        few_rows: int = 0,
+    ) -> None:
+        self.folder = folder
+        self.cpu, self.features = cpu, features
+        self.few_rows = few_rows
+        self.options = f"cpu={cpu} index-bits={index_bits}"
+        if features:
+            self.options += f" features={features}"
+        if schedule:
+            self.options += f" schedule={schedule}"
+        self.name, dtype = re.search(r"@(\w+)\(%\w+: \S+x(\w+)>", attn).groups()
+        self.may_call = LIBM if dtype == "f64" else set()
+        self.forms: dict[str, Path] = {}
+        (folder / "attn.mlir").write_text(attn)
+
+    def make(self, form: str) -> Path:
+        """The executable of a form: "", "exact", "few-queries" …"""
+        if form not in self.forms:
+            stem = self.folder / (form.replace(" ", "-") or "usual")
+            kernel = self._compile(form, stem)
+            self.forms[form] = self._link(kernel, stem)
+        return self.forms[form]
+
+    def _compile(self, form: str, stem: Path) -> Path:
+        wanted = " ".join(f"{name}=true" for name in form.split())
+        pipeline = f"-fovea-cpu-pipeline={self.options} {wanted}"
+        module = run_tool(TOOLS["fovea-opt"], self.folder / "attn.mlir", pipeline)
+        ir, kernel = stem.with_suffix(".ll"), stem.with_suffix(".o")
+        translate = (TOOLS["mlir-translate"], "--mlir-to-llvmir")
+        ir.write_bytes(run_tool(*translate, input=module))
+        added = self.features.replace(",", "").replace("fullfp16", "fp16")
+        machine = f"-march=armv8-a{added}"
+        if self.cpu != "generic":
+            machine = f"-mcpu={self.cpu}{added}"
+        # As ObjectEmitter.cpp does with its own pipeline.
+        plain = ("-fno-unroll-loops", "-fno-vectorize", "-fno-slp-vectorize")
+        self._clang(machine, *plain, "-w", ir, "-o", kernel)
+        called = run_tool(TOOLS["llvm-nm"], "-u", "-j", kernel).decode().split()
+        assert self.may_call.issuperset(called), called
+        return kernel
+
+    def _clang(self, *arguments: object) -> None:
+        common = ("--target=aarch64-linux-gnu", "-O1", "-fPIC", "-c")
+        run_tool(TOOLS["clang"], *common, *arguments)
+
+    def _link(self, kernel: Path, executable: Path) -> Path:
+        driver = self.folder / "run_kernel.o"
+        if not driver.exists():
+            strict = ("-ffreestanding", "-Wall", "-Wextra", "-Werror")
+            include = ("-I", ROOT / "include")
+            self._clang(*strict, *include, HERE / "run_kernel.c", "-o", driver)
+        folder = next(x for x in LIBRARIES if (x / "libm.so.6").exists())
+        run_tool(
+            TOOLS["ld.lld"],
+            *("-pie", "-dynamic-linker", "/lib/ld-linux-aarch64.so.1"),
+            *(f"--defsym={x}_function={self.name}_{x}" for x in ("plan", "run")),
+            *(driver, kernel, folder / "libm.so.6", folder / "libc.so.6"),
+            *("-o", executable),
+        )
+        return executable
+
+    def launch(
+        self,
+        queries: Sequence[Tensor],
+        keys: Sequence[Tensor],
+        value: Tensor,
+        out: Tensor,
+        lse: Tensor | None,
+        captures: Sequence[Tensor],
+        scales: Sequence[float],
+        q_offset: Sequence[int] | None,
+        kv_offset: Sequence[int] | None,
+        q_lengths: Sequence[int] | None,
+        kv_lengths: Sequence[int] | None,
+        classes: Tensor | None,
+        tile: tuple[int, int] | None,
+        page_table: Tensor | None = None,
+    ) -> None:
+        """As `Kernel.launch` of the native module."""
+        batch, heads, rows, _ = queries[0][2]
+        if 0 in out[2] and (lse is None or 0 in lse[2]):
+            return
+        groups, count = value[2][1:3]
+        pages = None
+        if page_table is not None:
+            pages = Pages(view(page_table), count)
+            count *= pages.table.shape[1]
+        call = Call(
+            sizes=(batch, heads, groups, rows, count),
+            queries=queries,
+            keys=keys,
+            value=value,
+            out=out,
+            lse=lse,
+            captures=captures,
+            scales=scales,
+            q_offset=q_offset or [0] * batch,
+            kv_offset=kv_offset or [0] * batch,
+            q_lengths=[rows] * batch if q_lengths is None else q_lengths,
+            kv_lengths=[count] * batch if kv_lengths is None else kv_lengths,
+            classes=None if classes is None else view(classes),
+            tile=tile,
+            pages=pages,
+        )
+        few = rows * (heads // max(groups, 1)) <= self.few_rows and classes is None
+        if pages and not few:
+            gather(call)
+        form = "few-queries" if few else ""
+        items, reported = self._run(f"{form} paged" if call.pages else form, call)
+        if not reported:
+            return
+        if call.pages:
+            gather(call)
+        # Items that cut the work otherwise cannot be told apart.
+        self._run("exact", call, [] if few else reported, items)
+
+    def _run(
+        self, form: str, call: Call, only: Sequence[int] = (), of: int = 0
+    ) -> tuple[int, list[int]]:
+        """Compute all items, or those; their number, and which reported values
+        that are not finite."""
+        executable, path = self.make(form), self.folder / "request"
+        image = Image()
+        arguments, places = call.write(image)
+        reported = image.add(bytes(8 << 16))
+        listed = image.add_words(only) if only else 0
+        image.save(path, [listed, len(only), of, reported, 0, 0, *arguments])
+        command: list[object] = [executable]
+        if not IS_AARCH64:
+            command = ["qemu-aarch64", "-L", LIBRARIES[0].parent, executable]
+        with path.open("r+b") as file:
+            run_tool(*command, stdin=file, timeout=60)
+        data = np.memmap(path, np.uint8, "r")
+        count, items = data[7 * 8 : 9 * 8].view(np.int64)
+        for tensor, name in ((call.out, "out"), (call.lse, "lse")):
+            if tensor:
+                before, after = extent(tensor)
+                at = places[name] - BASE - before
+                taken = data[at : at + before + after].tobytes()
+                ctypes.memmove(tensor[0] - before, taken, len(taken))
+        begin = reported - BASE
+        numbers = data[begin : begin + 8 * int(count)].view(np.int64)
+        return int(items), numbers.tolist()
