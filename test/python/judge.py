@@ -37,22 +37,29 @@ class Verdict:
 
 
 def judge(
-    actual: np.ndarray, exact: np.ndarray, plain: np.ndarray, working: Any
+    actual: np.ndarray,
+    exact: np.ndarray,
+    plain: np.ndarray,
+    working: Any,
+    dead: float = 0.0,
 ) -> Verdict:
     """Judge a result against the exact and the plain one.
 
     Parameters
     ----------
     actual, exact, plain : ndarray [..., columns]
-        Rows that are all zero, or all -inf, in `exact` must be so in `actual`.
+        Rows that are all `dead`, or all -inf, in `exact` must be so in `actual`.
     working : dtype
         The type that was computed in.
+    dead : float
+        What rows that see no key hold: 0 in out, -inf in lse.
     """
     actual, exact, plain = (np.asarray(x, np.float64) for x in (actual, exact, plain))
     if actual.shape != exact.shape:
         return Verdict(False, np.inf, 0.0, f"shape {actual.shape}, not {exact.shape}")
     factor, row_factor, units, unit = BOUNDS[np.dtype(working).name]
-    fixed = ((exact == 0).all(axis=-1) | (exact == -np.inf).all(axis=-1))[..., None]
+    fixed = (exact == dead).all(axis=-1) | (exact == -np.inf).all(axis=-1)
+    fixed = fixed[..., None]
     if not np.array_equal(
         np.where(fixed, actual, 0.0), np.where(fixed, exact, 0.0), equal_nan=True
     ):
@@ -116,5 +123,5 @@ def judge_attention(
     if lse is not None:
         # Each row has one number; its rule is that of the working type.
         columns = (np.asarray(x)[..., None] for x in (lse, exact[1], plain[1]))
-        verdicts.append(judge(*columns, working))
+        verdicts.append(judge(*columns, working, dead=-np.inf))
     return verdicts

@@ -61,6 +61,15 @@ def test_rows_that_see_no_key_are_exact():
     assert "sees no key" in judge_attention(out, None, CAUSAL, qkv)[0].reason
 
 
+def test_sums_that_cancel_may_be_rounded():
+    """A single score of 0 gives lse 0, which marks no row that sees no key."""
+    rows = np.array([[0.0], [1.0], [-np.inf]])
+    rounded = rows + np.array([[2.0**-26], [0.0], [0.0]])
+    assert judge(rounded, rows, rows, np.float32, dead=-np.inf).passed
+    rounded[2] = -1e38
+    assert not judge(rounded, rows, rows, np.float32, dead=-np.inf).passed
+
+
 def test_nan_is_wanted_exactly_where_the_formula_has_it():
     exact = np.ones((4, 3))
     exact[0, 0] = np.nan
