@@ -1,6 +1,7 @@
 """lit configuration: FileCheck tests of dialects, passes and tools."""
 
 import os
+import re
 
 import lit.formats
 
@@ -16,6 +17,13 @@ config.environment["PATH"] = os.pathsep.join(
 )
 config.environment["FOVEA_CACHE"] = "0"
 config.substitutions.append(("%python", config.python))
+# What LLVM's optimiser does to kernels for many queries.
+with open(
+    config.fovea_source_dir + "/include/fovea/Target/CPU/ObjectEmitter.h",
+    encoding="utf-8",
+) as header:
+    passes = re.search(r'shortPasses =\s*"([^"]+)"', header.read()).group(1)
+config.substitutions.append(("%cpu_passes", passes))
 config.substitutions.append(("%fovea_src", config.fovea_source_dir))
 config.substitutions.append(("%fovea_build", config.fovea_build_dir))
 config.substitutions.append(("%llvm_include", config.llvm_include_dir))

@@ -44,7 +44,10 @@ llvm::Expected<std::unique_ptr<llvm::Module>> fovea::compileProgramToLLVM(
   if (failed(lowerAttnToCPU(**module, makeOptions(target, schedule, form),
                             report)))
     return session.error("lowering to the CPU");
-  return translateForCPU(**module, context, target);
+  // Loops over a lone row are short enough for O1 to be felt.
+  return translateForCPU(**module, context, target,
+                         form.fewQueries ? Optimization::Full
+                                         : Optimization::Short);
 }
 
 llvm::Expected<Artifact> fovea::compileProgram(const Program &program,

@@ -138,7 +138,8 @@ llvm::Error checkIntrinsics(const llvm::Module &module, const CPUTarget &target,
   return llvm::Error::success();
 }
 
-void runPasses(llvm::Module &module, llvm::TargetMachine &machine) {
+llvm::Error runPasses(llvm::Module &module, llvm::TargetMachine &machine,
+                      Optimization level) {
   llvm::PipelineTuningOptions tuning;
   tuning.LoopUnrolling = false;
   tuning.LoopInterleaving = false;
@@ -155,13 +156,18 @@ void runPasses(llvm::Module &module, llvm::TargetMachine &machine) {
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, callGraph, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O1)
-      .run(module, modules);
+  llvm::ModulePassManager passes;
+  if (level == Optimization::Full)
+    passes = builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O1);
+  else if (llvm::Error error = builder.parsePassPipeline(passes, shortPasses))
+    return error;
+  passes.run(module, modules);
+  return llvm::Error::success();
 }
 } // namespace
 
-llvm::Error fovea::optimizeForCPU(llvm::Module &module,
-                                  const CPUTarget &target) {
+llvm::Error fovea::optimizeForCPU(llvm::Module &module, const CPUTarget &target,
+                                  Optimization level) {
   auto machine = makeTargetMachine(target);
   if (!machine)
     return machine.takeError();
@@ -175,20 +181,21 @@ llvm::Error fovea::optimizeForCPU(llvm::Module &module,
   if (llvm::Error error = checkIntrinsics(module, target, **machine))
     return error;
   DiagnosticScope scope(module.getContext());
-  runPasses(module, **machine);
+  if (llvm::Error error = runPasses(module, **machine, level))
+    return error;
   return scope.take("optimising");
 }
 
 llvm::Expected<std::unique_ptr<llvm::Module>>
 fovea::translateForCPU(mlir::ModuleOp module, llvm::LLVMContext &context,
-                       const CPUTarget &target) {
+                       const CPUTarget &target, Optimization level) {
   mlir::registerBuiltinDialectTranslation(*module.getContext());
   mlir::registerLLVMDialectTranslation(*module.getContext());
   auto translated = mlir::translateModuleToLLVMIR(module, context, "kernel",
                                                   /*disableVerification=*/true);
   if (!translated)
     return makeError(FOVEA_COMPILE_ERROR, "translation to LLVM IR failed");
-  if (llvm::Error error = optimizeForCPU(*translated, target))
+  if (llvm::Error error = optimizeForCPU(*translated, target, level))
     return std::move(error);
   return std::move(translated);
 }

@@ -1,6 +1,6 @@
 // RUN: fovea-opt %s -convert-attn-to-online=cpu=sapphirerapids -canonicalize -cse -convert-online-to-cpu -fovea-cpu-to-llvm | mlir-translate --mlir-to-llvmir -o %t.ll
 // RUN: %python %S/../Inputs/count_instructions.py 1500 < %t.ll
-// RUN: opt %t.ll -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids -passes="default<O1>" -S | llc -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids -o %t.s
+// RUN: opt %t.ll -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids -passes="%cpu_passes" -S | llc -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids -o %t.s
 // RUN: FileCheck %s < %t.s
 // RUN: FileCheck %s --check-prefix=CALLS < %t.s
 // RUN: FileCheck %s --check-prefix=TILES < %t.s

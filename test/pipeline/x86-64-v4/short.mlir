@@ -1,6 +1,6 @@
 // RUN: fovea-opt %s -convert-attn-to-online="cpu=x86-64-v4 schedule=m=16" -canonicalize -cse -convert-online-to-cpu -fovea-cpu-to-llvm | mlir-translate --mlir-to-llvmir -o %t.ll
 // RUN: %python %S/../Inputs/count_instructions.py 1500 < %t.ll
-// RUN: opt %t.ll -mtriple=x86_64-linux-gnu -mcpu=x86-64-v4 -passes="default<O1>" -S | llc -mtriple=x86_64-linux-gnu -mcpu=x86-64-v4 | FileCheck %s
+// RUN: opt %t.ll -mtriple=x86_64-linux-gnu -mcpu=x86-64-v4 -passes="%cpu_passes" -S | llc -mtriple=x86_64-linux-gnu -mcpu=x86-64-v4 | FileCheck %s
 
 // Items of one vector of rows: 16 keys a group, broadcast by the multiply-add.
 // CHECK-LABEL: short_run:

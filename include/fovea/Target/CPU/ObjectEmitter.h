@@ -22,15 +22,26 @@ class ModuleOp;
 
 namespace fovea {
 
-/// Translates a module in the LLVM dialect and optimises it for the target:
-/// inlining, redundancy and loop-invariant code, but neither unrolling nor
-/// vectorisation, which the code generator of the level above has decided.
+/// What of LLVM's optimiser a module takes. Kernels are emitted as they are to
+/// run: nothing is left to inline, to unroll or to vectorise.
+enum class Optimization {
+  Short, ///< `shortPasses`: kernels run as fast as after all of O1
+  Full,  ///< O1, without unrolling and vectorisation
+};
+
+/// The passes of `Optimization::Short`, in the spelling of `opt`.
+constexpr llvm::StringLiteral shortPasses =
+    "function(simplifycfg,early-cse,loop(loop-rotate),instcombine,simplifycfg)";
+
+/// Translates a module in the LLVM dialect and optimises it for the target.
 llvm::Expected<std::unique_ptr<llvm::Module>>
 translateForCPU(mlir::ModuleOp module, llvm::LLVMContext &context,
-                const CPUTarget &target);
+                const CPUTarget &target,
+                Optimization level = Optimization::Short);
 
 /// The same for a module that is LLVM IR already.
-llvm::Error optimizeForCPU(llvm::Module &module, const CPUTarget &target);
+llvm::Error optimizeForCPU(llvm::Module &module, const CPUTarget &target,
+                           Optimization level = Optimization::Short);
 
 enum class CodeKind { Object, Assembly };
 
