@@ -6,6 +6,7 @@ import argparse
 import ctypes
 import datetime
 import json
+import math
 import multiprocessing
 import os
 import platform
@@ -31,17 +32,21 @@ __all__ = [
     "add_common_arguments",
     "aligned",
     "available_threads",
+    "head_pair",
     "import_torch",
     "in_fork",
     "machine",
     "median",
     "numpy_dtype",
     "peak_growth",
+    "positive_int",
+    "positive_seconds",
     "random",
     "run_child",
     "save_json",
     "timed",
     "to_torch",
+    "whole",
     "write_json",
 ]
 
@@ -53,6 +58,52 @@ def available_threads() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """The type of an option that is an int within bounds."""
+    rule = f"of at least {least}" if most is None else f"within {least} to {most}"
+
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"must be an int {rule}, got {text!r}")
+        return value
+
+    return number
+
+
+positive_int = whole(1)
+
+
+def positive_seconds(text: str) -> float:
+    """The type of an option that is a time."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"must be a finite number of seconds above 0, got {text!r}"
+        )
+    return value
+
+
+def head_pair(text: str) -> tuple[int, int]:
+    """The type of an option that is query heads and key heads."""
+    query, sign, keys = text.partition("/")
+    try:
+        pair = int(query), int(keys if sign else query)
+    except ValueError:
+        pair = 0, 0
+    if min(pair) < 1 or pair[0] % pair[1]:
+        raise argparse.ArgumentTypeError(
+            f"must be H or H/HK, ints of at least 1, H a multiple of HK, got {text!r}"
+        )
+    return pair
+
+
 def add_common_arguments(
     parser: argparse.ArgumentParser, output: str, threads: list[int] | None = None
 ) -> None:
@@ -60,7 +111,7 @@ def add_common_arguments(
     numbers may be given, and are without."""
     parser.add_argument(
         "--threads",
-        type=int,
+        type=positive_int,
         nargs="+" if threads else None,
         default=threads or available_threads(),
     )

@@ -31,7 +31,16 @@ from itertools import product
 from typing import Any
 
 from bars import Row, print_bars
-from common import add_common_arguments, available_threads, machine, save_json
+from common import (
+    add_common_arguments,
+    available_threads,
+    head_pair,
+    machine,
+    positive_int,
+    positive_seconds,
+    save_json,
+    whole,
+)
 from cpu_grid import GRIDS, Case, find_bars, merge, pending, row_key
 from cpu_measure import Options, build_id, serve
 from rich.console import Console
@@ -40,6 +49,9 @@ from variants import HEADS, NAMES
 
 QUICK = ("noop", "causal", "alibi_causal", "softcap_causal", "window1024")
 PEERS = ("flex", "sdpa", "numpy")
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+#: Larger ones are refused by Fovea.
+MAX_HEAD_DIM = 512
 #: Of a worker: threads of one contestant that wait leave the processors to the
 #: next, what is freed is not given back to be faulted in again, and compilations
 #: are not found on disk.
@@ -59,20 +71,25 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     add_common_arguments(parser, "cpu.json", threads=[1, available_threads()])
     parser.add_argument("--grid", choices=list(GRIDS), help="default: bars")
     parser.add_argument("--only", default="", help="variants whose name has this")
-    parser.add_argument("--dtypes", nargs="+")
-    parser.add_argument("--head-dims", nargs="+", type=int)
-    parser.add_argument("--lengths", nargs="+", type=int)
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES)
+    parser.add_argument("--head-dims", nargs="+", type=whole(1, MAX_HEAD_DIM))
+    parser.add_argument("--lengths", nargs="+", type=positive_int)
     parser.add_argument(
-        "--heads", nargs="+", default=[], metavar="H[/HK]", help="such as 8 or 8/2"
+        "--heads", nargs="+", type=head_pair, metavar="H[/HK]", help="such as 8 or 8/2"
     )
-    parser.add_argument("--rounds", type=int, help="steady ones wanted; default 7")
+    parser.add_argument(
+        "--rounds", type=positive_int, help="steady ones wanted; default 7"
+    )
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
     parser.add_argument("--no-torch", action="store_true")
     parser.add_argument(
         "--resume", action="store_true", help="keep what the file has, take the rest"
     )
     parser.add_argument(
-        "--budget", type=float, metavar="SECONDS", help="start no row that lasts longer"
+        "--budget",
+        type=positive_seconds,
+        metavar="SECONDS",
+        help="start no row that lasts longer",
     )
     parser.add_argument(
         "--show", action="store_true", help="measure nothing, print the file's tables"
@@ -82,19 +99,20 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     given.threads = list(dict.fromkeys(given.threads))
     if given.no_torch:
         given.peers = [name for name in given.peers if name == "numpy"]
+    if not any(given.only in name for name in NAMES):
+        parser.error(
+            "argument --only: must be in the name of a variant "
+            f"({', '.join(NAMES)}), got {given.only!r}"
+        )
     given.cases = cases_of(given)
+    if not given.cases:
+        parser.error("no case is left: none has all that is asked for")
     return given
-
-
-def _heads(text: str) -> tuple[int, int]:
-    query, _, keys = text.partition("/")
-    return int(query), int(keys or query)
 
 
 def cases_of(given: argparse.Namespace) -> list[Case]:
     """The cases of a grid that the options leave, or the options' product."""
-    heads = [_heads(text) for text in given.heads]
-    axes = given.dtypes or given.head_dims or given.lengths or heads
+    axes = given.dtypes or given.head_dims or given.lengths or given.heads
     if given.grid or not (axes or given.quick):
         return [
             case
@@ -103,7 +121,7 @@ def cases_of(given: argparse.Namespace) -> list[Case]:
             and case.dtype in (given.dtypes or [case.dtype])
             and case.D in (given.head_dims or [case.D])
             and case.N in (given.lengths or [case.N])
-            and (case.H, case.Hk) in (heads or [(case.H, case.Hk)])
+            and (case.H, case.Hk) in (given.heads or [(case.H, case.Hk)])
             and not (given.quick and case.variant not in QUICK)
         ]
     return [
@@ -112,7 +130,7 @@ def cases_of(given: argparse.Namespace) -> list[Case]:
             given.dtypes or ["float32", "bfloat16"],
             given.head_dims or [64, 128],
             given.lengths or [2048],
-            heads or [(HEADS, HEADS)],
+            given.heads or [(HEADS, HEADS)],
             QUICK if given.quick else NAMES,
         )
         if given.only in name

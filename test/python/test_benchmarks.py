@@ -211,6 +211,45 @@ def test_options_choose_cases(module):
     assert len(quick.cases) == 20 and quick.peers == ["numpy"]
 
 
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("--budget nan", "must be a finite number of seconds above 0, got 'nan'"),
+        ("--budget 0", "must be a finite number of seconds above 0, got '0'"),
+        ("--budget soon", "must be a finite number of seconds above 0, got 'soon'"),
+        ("--threads 0", "must be an int of at least 1, got '0'"),
+        ("--threads 2 -1", "must be an int of at least 1, got '-1'"),
+        ("--rounds 0", "must be an int of at least 1, got '0'"),
+        ("--lengths 512 -5", "must be an int of at least 1, got '-5'"),
+        ("--lengths 1e3", "must be an int of at least 1, got '1e3'"),
+        ("--head-dims 600", "must be an int within 1 to 512, got '600'"),
+        ("--dtypes int8", "invalid choice: 'int8' (choose from"),
+        ("--only zzz", "must be in the name of a variant (noop, causal,"),
+    ]
+    + [
+        (
+            f"--heads {text}",
+            f"must be H or H/HK, ints of at least 1, H a multiple of HK, got {text!r}",
+        )
+        for text in ("a/b", "3/2", "0", "8/0", "8/", "-4/-2")
+    ],
+)
+def test_options_that_mean_nothing_are_refused(module, capsys, words, message):
+    # As one word: a value may begin with a dash.
+    option, first, *more = words.split()
+    with pytest.raises(SystemExit) as left:
+        module("cpu").arguments([f"{option}={first}"] if not more else words.split())
+    assert left.value.code == 2
+    assert f"error: argument {option}: {message}" in capsys.readouterr().err
+
+
+def test_options_that_leave_no_case_are_refused(module, capsys):
+    with pytest.raises(SystemExit) as left:
+        module("cpu").arguments(["--grid", "bars", "--lengths", "513"])
+    assert left.value.code == 2
+    assert "error: no case is left: none has all" in capsys.readouterr().err
+
+
 def test_a_run_goes_on_where_it_was_cut(module):
     """What is missing comes first, then what is void, then other builds' rows."""
     grid = module("cpu_grid")
