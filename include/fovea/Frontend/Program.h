@@ -245,7 +245,9 @@ bool isSizeName(llvm::StringRef name);
 /// Limits of what is accepted; beyond them parseProgram says which.
 struct ProgramLimits {
   static constexpr size_t textBytes = 256u << 20;
-  static constexpr size_t nodes = 1u << 20; ///< per region
+  /// Per region. LLVM's instruction selection recurses over them, and takes
+  /// time that grows with their square: half a minute for so many.
+  static constexpr size_t nodes = 1u << 14;
   static constexpr size_t captures = 4096;
   static constexpr size_t params = 4096;
   static constexpr unsigned rank = 64;

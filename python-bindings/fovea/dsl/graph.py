@@ -82,6 +82,10 @@ class Capture:
             self.type = "f" if dtype[0] in "fb" else "i64"
 
 
+#: Operations of a region: the limit of the compiler (`ProgramLimits`).
+MOST_NODES = 1 << 14
+
+
 class Region:
     """One region being traced.
 
@@ -216,11 +220,21 @@ class Region:
         results : list of int
         order : dict
             Numbers of the captures used so far; grows.
+
+        Raises
+        ------
+        ValueError
+            It has more than `MOST_NODES` operations.
         """
         live = set(results)
         for number in range(len(self.nodes) - 1, -1, -1):
             if number in live:
                 live.update(self.operands(number))
+        if len(live) > MOST_NODES:
+            raise ValueError(
+                f"{self.where}: at most {MOST_NODES} operations are supported,"
+                f" got {len(live)}"
+            )
         renamed: dict[int, int] = {}
         out: list[list] = []
         for number in sorted(live):

@@ -441,6 +441,13 @@ def test_load_refuses(tmp_path):
     with pytest.raises(ValueError) as caught:
         fovea.load(large)
     assert str(caught.value) == f"{large}: must have at most 1048576 bytes, got more"
+    long = tmp_path / "long.attn"
+    long.write_text(f"attention x {{\n  score = {' + '.join(['s'] * 20000)}\n}}\n")
+    with pytest.raises(fovea.ParseError) as caught:
+        fovea.load(long)
+    assert str(caught.value).splitlines()[0] == (
+        f"{long}:1:11: error: score: at most 16384 nodes are supported, got 20000"
+    )
 
 
 def test_load_kernel_refuses(tmp_path):

@@ -306,13 +306,28 @@ def test_shared_subexpressions_stay_shared():
 
 def test_thousands_of_operations():
     def long(score, b, h, q_idx, kv_idx):
-        for i in range(4000):
+        for i in range(2500):
             score = score * 1.0001 + (q_idx + i) % 7
         return score
 
     variant = trace_variant(long)
     assert len(variant.program["score"]["nodes"]) > 12000
     assert len(str(variant.program_json(D=64))) > 100_000
+
+
+def test_more_operations_than_the_compiler_takes():
+    """Too large: ValueError naming the argument"""
+
+    def longer(score, b, h, q_idx, kv_idx):
+        for i in range(8192):
+            score = score + (q_idx + i)
+        return score
+
+    with pytest.raises(ValueError) as caught:
+        trace_variant(longer)
+    text = str(caught.value)
+    assert text.startswith("score_mod 'longer'")
+    assert text.endswith(": at most 16384 operations are supported, got 32770")
 
 
 def test_print_of_deep_and_shared_values(capsys):

@@ -90,11 +90,15 @@ TEST(Program, HexFloatsAreThoseOfPython) {
 }
 
 TEST(Program, ErrorsNameRegionAndNode) {
+  std::string many = R"(["arg","s"])";
+  for (size_t i = 0; i < ProgramLimits::nodes; ++i)
+    many += R"(,["arg","s"])";
   const std::pair<std::string, const char *> cases[] = {
       {"[1,2]", "program: must be a JSON object, got an array"},
       {"{\"fovea\":2}", "\"fovea\" must be 1"},
       {std::string(100000, '['), "program: JSON nests deeper than 64"},
       {"{", "program: not JSON"},
+      {region(many), "score: at most 16384 nodes are supported, got 16385"},
       {region(R"(["frobnicate",0])"),
        "score: node 0: unknown operation 'frobnicate'"},
       {region(R"(["arg","e"])"), "score: node 0 (arg): unknown argument 'e'"},
