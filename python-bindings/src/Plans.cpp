@@ -290,7 +290,8 @@ static bool differs(PyObject *note) {
   if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception)) {
     nb::python_error error;
     nb::borrow(note)(error.value());
-    throw error;
+    error.restore();
+    throw nb::python_error();
   }
   PyErr_Clear();
   return false;
