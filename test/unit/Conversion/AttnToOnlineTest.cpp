@@ -1,6 +1,7 @@
 //===- AttnToOnlineTest.cpp - Level 2 computes what level 1 does ----------===//
 
 #include "../Interpreter/TestLaunch.h"
+#include "../LaunchArguments.h"
 #include "fovea/Frontend/AttnModule.h"
 #include "fovea/Interpreter/Interpreter.h"
 #include "fovea/Interpreter/OnlineInterpreter.h"
@@ -13,41 +14,6 @@ using namespace fovea;
 using namespace fovea::test;
 
 namespace {
-TensorView ofInts(llvm::SmallVectorImpl<int64_t> &values) {
-  TensorView view;
-  view.data = values.data();
-  view.dtype = DType::I64;
-  view.sizes = {static_cast<int64_t>(values.size())};
-  view.strides = {1};
-  return view;
-}
-
-/// In the order of docs/architecture.md.
-std::vector<OnlineArgument> argumentsOf(LaunchView &view) {
-  std::vector<OnlineArgument> arguments;
-  auto tensor = [&](const TensorView &t) {
-    arguments.push_back(OnlineArgument::ofTensor(t));
-  };
-  llvm::for_each(view.queries, tensor);
-  llvm::for_each(view.keys, tensor);
-  tensor(view.value);
-  llvm::for_each(view.captures, tensor);
-  for (double scale : view.scales)
-    arguments.push_back(OnlineArgument::ofFloat(scale));
-  for (auto *values :
-       {&view.qOffset, &view.kvOffset, &view.qLengths, &view.kvLengths})
-    tensor(ofInts(*values));
-  if (view.blockClasses) {
-    tensor(*view.blockClasses);
-    arguments.push_back(OnlineArgument::ofInt(view.blockQ));
-    arguments.push_back(OnlineArgument::ofInt(view.blockKV));
-  }
-  tensor(view.out);
-  if (view.lse)
-    tensor(*view.lse);
-  return arguments;
-}
-
 std::vector<double> gather(const TensorView &view) {
   std::vector<double> values;
   for (int64_t i = 0; i < view.numElements(); ++i)
@@ -85,8 +51,8 @@ void expectSame(TestLaunch &launch, int indexBits = 32) {
   ASSERT_TRUE(function);
   OnlineInterpreter interpreter;
   llvm::SmallVector<OnlineArgument> results;
-  ASSERT_TRUE(
-      succeeded(interpreter.run(function, argumentsOf(launch.view), results)));
+  ASSERT_TRUE(succeeded(
+      interpreter.run(function, launchArguments(launch.view), results)));
   std::vector<double> out2 = gather(launch.view.out);
   for (size_t i = 0; i < out.size(); ++i)
     EXPECT_NEAR(out[i], out2[i], 1e-12) << "element " << i << " of out";

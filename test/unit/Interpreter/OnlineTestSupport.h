@@ -3,7 +3,7 @@
 #ifndef FOVEA_TEST_UNIT_INTERPRETER_ONLINETESTSUPPORT_H
 #define FOVEA_TEST_UNIT_INTERPRETER_ONLINETESTSUPPORT_H
 
-#include "fovea/Interpreter/OnlineInterpreter.h"
+#include "../LaunchArguments.h"
 #include "fovea/Registration/Registration.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -58,47 +58,6 @@ public:
   std::vector<int64_t> sizes;
   std::vector<double> data;
 };
-
-inline OnlineArgument argumentOf(std::vector<int64_t> &values) {
-  TensorView view;
-  view.data = values.data();
-  view.dtype = DType::I64;
-  view.sizes = {static_cast<int64_t>(values.size())};
-  view.strides = {1};
-  return OnlineArgument::ofTensor(view);
-}
-
-/// The arguments of a launch's function at level 2 and below.
-inline std::vector<OnlineArgument> launchArguments(LaunchView &view) {
-  std::vector<OnlineArgument> all;
-  auto add = [&](const TensorView &tensor) {
-    all.push_back(OnlineArgument::ofTensor(tensor));
-  };
-  llvm::for_each(view.queries, add);
-  llvm::for_each(view.keys, add);
-  add(view.value);
-  llvm::for_each(view.captures, add);
-  for (double scale : view.scales)
-    all.push_back(OnlineArgument::ofFloat(scale));
-  for (auto *list :
-       {&view.qOffset, &view.kvOffset, &view.qLengths, &view.kvLengths}) {
-    TensorView tensor;
-    tensor.data = list->data();
-    tensor.dtype = DType::I64;
-    tensor.sizes = {static_cast<int64_t>(list->size())};
-    tensor.strides = {1};
-    add(tensor);
-  }
-  if (view.blockClasses) {
-    add(*view.blockClasses);
-    all.push_back(OnlineArgument::ofInt(view.blockQ));
-    all.push_back(OnlineArgument::ofInt(view.blockKV));
-  }
-  add(view.out);
-  if (view.lse)
-    add(*view.lse);
-  return all;
-}
 
 /// A context with Fovea's dialects that collects the diagnostics.
 class OnlineTest : public ::testing::Test {
