@@ -17,7 +17,7 @@ int munmap(void *, size_t);
 void *memset(void *, int, size_t);
 _Noreturn void _exit(int);
 
-/* As in aarch64_memory.py. */
+/* As in foreign_memory.py. */
 enum { PAGE = 1 << 16 };
 #define BASE ((void *)0x1000000000)
 struct request {
@@ -50,6 +50,10 @@ static char *allocate(int64_t bytes) {
   return memory + pages - used;
 }
 
+#if defined(__x86_64__)
+/* No call has left an address on the stack. */
+__attribute__((force_align_arg_pointer))
+#endif
 void _start(void) {
   struct request *request = map_file(PAGE);
   map_file((size_t)request->bytes);

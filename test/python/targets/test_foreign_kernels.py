@@ -1,28 +1,27 @@
-"""Kernels for AArch64 give what the f64 reference gives.
+"""Kernels for AArch64 and the least of x86-64 give what the f64 reference gives.
 
-They run under qemu-aarch64 where the machine is another one. Calls have random
-shapes, layouts, lengths, offsets, pages, NaN and infinities.
+Those for AArch64 run under qemu-aarch64 where the machine is another one. Calls
+have random shapes, layouts, lengths, offsets, pages, NaN and infinities.
 
     FOVEA_AARCH64_SEED=17 FOVEA_AARCH64_PROGRAMS=100 ./dev test python
 
-runs other random variants.
+runs other random variants for AArch64.
 """
 
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from aarch64_kernels import ForeignKernel, why_not
 from differ import Pool, compile_variant, reference, run, schedule_of
+from foreign_kernels import ForeignKernel, why_not
 from programs import Variant, random_call, random_variant
 
 from fovea import ops
 from fovea.dsl import trace_variant
 from fovea.normalizers import sigmoid, sink
-
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "runs")
 
 FIRST = int(os.environ.get("FOVEA_AARCH64_SEED", "1"))
 COUNT = int(os.environ.get("FOVEA_AARCH64_PROGRAMS", "4"))
@@ -73,6 +72,7 @@ class Case:
     mask: Any = None
     normalizer: Any = "softmax"
     schedule: str = ""
+    cpu: str = "generic"
     features: str = ""
     index_bits: int = 32
     few: bool = False
@@ -90,13 +90,15 @@ class Case:
         }
         return Variant(program, program["captures"], dict(enumerate(traced.arrays)))
 
-    def options(self) -> dict[str, Any]:
-        return {
+    def kernel(self, folder: Path) -> ForeignKernel:
+        options = {
             "schedule": self.schedule,
+            "cpu": self.cpu,
             "features": self.features,
             "index_bits": self.index_bits,
             "few_rows": FEW_ROWS if self.few else 0,
         }
+        return make_kernel(self.variant(), folder, **options)
 
 
 CASES = {
@@ -124,7 +126,19 @@ CASES = {
         "f32", (1, 7), None, checkered, sink(SLOPES), schedule="m=8,n=32", few=True
     ),
     "sigmoid": Case("bf16", (7, 33), None, causal, sigmoid(-1.0), schedule="m=4,n=64"),
+    "x86-64": Case("f32", (33, 65), waves, documents, cpu="x86-64", few=True),
+    "x86-64 f16": Case("f16", (64, 7), soft_cap, causal, cpu="x86-64"),
+    "x86-64-v2 f64": Case("f64", (33, 64), waves, window, cpu="x86-64-v2", few=True),
+    "x86-64-v2 bf16": Case("bf16", (64, 33), alibi, checkered, cpu="x86-64-v2"),
 }
+
+
+def make_kernel(variant: Variant, folder: Path, **options) -> ForeignKernel:
+    attn = compile_variant(variant, "interpreter").ir("attn")
+    kernel = ForeignKernel(attn, folder, **options)
+    if reason := why_not(kernel.machine):
+        pytest.skip(reason)
+    return kernel
 
 
 def differences(variant: Variant, kernel: ForeignKernel, calls: range) -> list[str]:
@@ -139,20 +153,17 @@ def differences(variant: Variant, kernel: ForeignKernel, calls: range) -> list[s
 
 @pytest.mark.parametrize("name", CASES)
 def test_kernels_agree_with_the_reference(name, tmp_path):
-    variant = CASES[name].variant()
-    attn = compile_variant(variant, "interpreter").ir("attn")
-    kernel = ForeignKernel(attn, tmp_path, **CASES[name].options())
+    kernel = CASES[name].kernel(tmp_path)
     first = 1000 * list(CASES).index(name)
-    assert not differences(variant, kernel, range(first, first + CALLS))
+    assert not differences(CASES[name].variant(), kernel, range(first, first + CALLS))
 
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + COUNT))
 def test_random_variants_agree_with_the_reference(seed, tmp_path):
     variant = random_variant(seed)
-    attn = compile_variant(variant, "interpreter").ir("attn")
     usual = variant.dtype == np.float64 or seed % 4 == 3
-    kernel = ForeignKernel(
-        attn,
+    kernel = make_kernel(
+        variant,
         tmp_path,
         schedule=schedule_of(seed, variant.dtype, "aarch64"),
         index_bits=64 if seed % 5 == 0 else 32,
@@ -161,9 +172,9 @@ def test_random_variants_agree_with_the_reference(seed, tmp_path):
     assert not differences(variant, kernel, range(1000 * seed, 1000 * seed + CALLS))
 
 
-def test_a_kernel_that_is_wrong_is_noticed(tmp_path):
+@pytest.mark.parametrize("cpu", ["generic", "x86-64"])
+def test_a_kernel_that_is_wrong_is_noticed(cpu, tmp_path):
     """That of another mask, which compiles and runs as well."""
-    asked, made = (replace(CASES["f32"], mask=mask) for mask in (causal, window))
-    attn = compile_variant(made.variant(), "interpreter").ir("attn")
-    kernel = ForeignKernel(attn, tmp_path)
+    made, asked = (replace(CASES["f32"], mask=x, cpu=cpu) for x in (window, causal))
+    kernel = made.kernel(tmp_path)
     assert differences(asked.variant(), kernel, range(CALLS))

@@ -1,5 +1,5 @@
-"""Kernels for AArch64, compiled by the tools and run here: under qemu-aarch64,
-or directly on such a machine.
+"""Kernels that the library does not load here, compiled by the tools and run:
+under qemu-aarch64 those for other machines, directly the least of x86-64.
 
 A `ForeignKernel` stands in for a kernel of the native module. It does what the
 runtime does with one: picks the form by the shape, gathers pages where the form
@@ -17,31 +17,52 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from aarch64_memory import BASE, Call, Image, Pages, Tensor, extent, gather, view
+from foreign_memory import BASE, Call, Image, Pages, Tensor, extent, gather, view
 
 from fovea import _native
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
-#: Where the shared C library of AArch64 lies: beside another one, or alone.
-LIBRARIES = [Path("/usr/aarch64-linux-gnu/lib"), Path("/lib/aarch64-linux-gnu")]
+#: What a program asks to be loaded by.
+LOADERS = {
+    "aarch64": "/lib/ld-linux-aarch64.so.1",
+    "x86_64": "/lib64/ld-linux-x86-64.so.2",
+}
 TOOLS = {
     name: Path("/usr/lib/llvm-22/bin") / name
     for name in ("clang", "ld.lld", "mlir-translate", "llvm-nm")
 }
 #: Beside the package in the build folder.
 TOOLS["fovea-opt"] = Path(_native.__file__).resolve().parents[2] / "bin/fovea-opt"
-IS_AARCH64 = platform.machine() == "aarch64"
 #: What kernels of f64 may call, for functions of the user's regions.
 LIBM = {"exp", "exp2", "log", "log2", "log1p", "tanh", "sin", "cos", "erf", "pow"}
+#: What all of a machine may: the least of x86-64 has no instructions for these.
+MAY_CALL: dict[str, set[str]] = {
+    "aarch64": set(),
+    "x86_64": {
+        f"{name}{x}" for name in ("fma", "floor", "roundeven") for x in ("f", "")
+    }
+    | {"__extendhfsf2", "__truncsfhf2", "__truncsfbf2"},
+}
+LIBRARIES = {
+    "aarch64": ("libm.so.6", "libc.so.6"),
+    "x86_64": ("libm.so.6", "libc.so.6", "libgcc_s.so.1"),
+}
 
 
-def why_not() -> str:
-    """Why kernels for AArch64 cannot run here; empty where they can."""
-    if not IS_AARCH64 and not shutil.which("qemu-aarch64"):
-        return "no qemu-aarch64 (Debian: qemu-user)"
-    if not any((folder / "libm.so.6").exists() for folder in LIBRARIES):
-        return "no C library of AArch64 (Debian: libc6-arm64-cross)"
+def libraries(machine: str) -> Path:
+    """The folder of a machine's shared C library: its own, or beside another."""
+    if machine == platform.machine():
+        return Path(f"/lib/{machine}-linux-gnu")
+    return Path(f"/usr/{machine}-linux-gnu/lib")
+
+
+def why_not(machine: str) -> str:
+    """Why a machine's kernels cannot run here; empty where they can."""
+    if machine != platform.machine() and not shutil.which(f"qemu-{machine}"):
+        return f"no qemu-{machine} (Debian: qemu-user)"
+    if not all((libraries(machine) / x).exists() for x in LIBRARIES[machine]):
+        return f"no C library of {machine} (Debian: libc6-*-cross)"
     return ""
 
 
@@ -82,6 +103,7 @@ class ForeignKernel:
     ) -> None:
         self.folder = folder
         self.cpu, self.features = cpu, features
+        self.machine = "x86_64" if cpu.startswith("x86-64") else "aarch64"
         self.few_rows = few_rows
         self.options = f"cpu={cpu} index-bits={index_bits}"
         if features:
@@ -89,7 +111,7 @@ class ForeignKernel:
         if schedule:
             self.options += f" schedule={schedule}"
         self.name, dtype = re.search(r"@(\w+)\(%\w+: \S+x(\w+)>", attn).groups()
-        self.may_call = LIBM if dtype == "f64" else set()
+        self.may_call = MAY_CALL[self.machine] | (LIBM if dtype == "f64" else set())
         self.forms: dict[str, Path] = {}
         (folder / "attn.mlir").write_text(attn)
 
@@ -109,18 +131,16 @@ class ForeignKernel:
         translate = (TOOLS["mlir-translate"], "--mlir-to-llvmir")
         ir.write_bytes(run_tool(*translate, input=module))
         added = self.features.replace(",", "").replace("fullfp16", "fp16")
-        machine = f"-march=armv8-a{added}"
-        if self.cpu != "generic":
-            machine = f"-mcpu={self.cpu}{added}"
+        name = "armv8-a" if self.cpu == "generic" else self.cpu
         # As ObjectEmitter.cpp does with its own pipeline.
         plain = ("-fno-unroll-loops", "-fno-vectorize", "-fno-slp-vectorize")
-        self._clang(machine, *plain, "-w", ir, "-o", kernel)
+        self._clang(f"-march={name}{added}", *plain, "-w", ir, "-o", kernel)
         called = run_tool(TOOLS["llvm-nm"], "-u", "-j", kernel).decode().split()
         assert self.may_call.issuperset(called), called
         return kernel
 
     def _clang(self, *arguments: object) -> None:
-        common = ("--target=aarch64-linux-gnu", "-O1", "-fPIC", "-c")
+        common = (f"--target={self.machine}-linux-gnu", "-O1", "-fPIC", "-c")
         run_tool(TOOLS["clang"], *common, *arguments)
 
     def _link(self, kernel: Path, executable: Path) -> Path:
@@ -129,12 +149,12 @@ class ForeignKernel:
             strict = ("-ffreestanding", "-Wall", "-Wextra", "-Werror")
             include = ("-I", ROOT / "include")
             self._clang(*strict, *include, HERE / "run_kernel.c", "-o", driver)
-        folder = next(x for x in LIBRARIES if (x / "libm.so.6").exists())
+        folder = libraries(self.machine)
         run_tool(
             TOOLS["ld.lld"],
-            *("-pie", "-dynamic-linker", "/lib/ld-linux-aarch64.so.1"),
+            *("-pie", "-dynamic-linker", LOADERS[self.machine]),
             *(f"--defsym={x}_function={self.name}_{x}" for x in ("plan", "run")),
-            *(driver, kernel, folder / "libm.so.6", folder / "libc.so.6"),
+            *(driver, kernel, *(folder / x for x in LIBRARIES[self.machine])),
             *("-o", executable),
         )
         return executable
@@ -206,8 +226,9 @@ class ForeignKernel:
         listed = image.add_words(only) if only else 0
         image.save(path, [listed, len(only), of, reported, 0, 0, *arguments])
         command: list[object] = [executable]
-        if not IS_AARCH64:
-            command = ["qemu-aarch64", "-L", LIBRARIES[0].parent, executable]
+        if self.machine != platform.machine():
+            root = libraries(self.machine).parent
+            command = [f"qemu-{self.machine}", "-L", root, executable]
         with path.open("r+b") as file:
             run_tool(*command, stdin=file, timeout=60)
         data = np.memmap(path, np.uint8, "r")
