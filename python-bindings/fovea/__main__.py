@@ -228,6 +228,10 @@ def _tune(arguments: argparse.Namespace) -> None:
         raise _Usage(f"--shape: must name M or N, got {arguments.shape!r}")
     if others := [name for name in sizes if name not in _SIZES]:
         raise _Usage(f"--shape: must name {', '.join(_SIZES)} alone, got {others[0]}")
+    sizes = _complete(sizes)
+    for name in ("M", "N", "E"):
+        if sizes[name] < 1:
+            raise _Usage(f"--shape: {name} must be at least 1, got {sizes[name]}")
     if not 0 < arguments.seconds <= 3600:
         raise _Usage(
             f"--seconds: must be above 0 and at most 3600, got {arguments.seconds:g}"
@@ -236,7 +240,7 @@ def _tune(arguments: argparse.Namespace) -> None:
     defines = dict(_define(text) for text in arguments.define)
     found = tune(
         _load(arguments.file),
-        _complete(sizes),
+        sizes,
         dtype=arguments.dtype,
         target=arguments.target,
         captures={**defines, **_arrays(arguments.set)},
@@ -284,7 +288,11 @@ def main(argv: list[str] | None = None) -> int:
         command.add_argument("-D", dest="define", action="append", default=[])
     explain.set_defaults(run=_explain)
     tuner.set_defaults(run=_tune)
-    tuner.add_argument("--seconds", type=float, default=10.0, help="how long")
+    tuner.add_argument(
+        "--seconds", type=float, default=10.0,
+        help="bound on the measuring, compilations not counted (default: 10); "
+        "schedules that it has no time for are left out",
+    )  # fmt: skip
     tuner.add_argument(
         "--output", metavar="FILE",
         help="the measurements as JSON; FOVEA_TUNING=FILE takes them",

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["lines", "schedules", "tune"]
 
-_ROWS = (32, 64, 96, 192, 384)
-_KEYS = (64, 128, 256, 512)
+#: The likelier ones first: where the time is short the others are left out.
+_ROWS = (192, 96, 384, 64, 32)
+_KEYS = (256, 128, 512, 64)
 #: A call of so few rows a key head takes the form that splits the keys.
 _FEW = 32
-_SPLITS = (256, 512, 1024, 2048, 4096, 8192)
-_BLOCKS = (16, 32, 64)
+_SPLITS = (1024, 2048, 512, 4096, 256, 8192)
+_BLOCKS = (32, 16, 64)
 _GAIN = 1.02  # another schedule must be so much faster in three rounds of four
+_FEWEST = 3  # rounds; fewer decide nothing
 _SHORTEST = 2e-3  # seconds; shorter calls are repeated within a sample
 
 
@@ -54,15 +56,33 @@ def _sample(run: Callable[[], Any], calls: int) -> float:
 
 
 def _measure(runs: Mapping[str, Callable[[], Any]], seconds: float) -> list[dict]:
-    """Seconds of every schedule, by rounds in which all take their turn."""
-    calls = {}
-    for name, run in runs.items():
-        run()
-        calls[name] = max(1, math.ceil(_SHORTEST / max(_sample(run, 1), 1e-7)))
-    rounds: list[dict[str, float]] = []
+    """Seconds of every schedule, by rounds in which all take their turn.
+
+    Schedules for which the fewest rounds do not fit in the time are left out; the
+    first one never is.
+    """
     end = time.perf_counter() + seconds
-    while len(rounds) < 3 or time.perf_counter() < end:
-        rounds.append({name: _sample(run, calls[name]) for name, run in runs.items()})
+    calls: dict[str, int] = {}
+    first = takes = 0.0  # seconds of a round: of the first one, of all
+
+    def fits(more: float) -> bool:
+        return time.perf_counter() + more <= end
+
+    for name, run in runs.items():
+        # Taken to last as long as the first: two calls here, then the rounds.
+        if calls and not fits(2 * first + _FEWEST * (takes + first)):
+            break
+        cold = _sample(run, 1)
+        once = max(_sample(run, 1), 1e-7)
+        end += max(0.0, cold - once)  # a kernel is compiled when it is first called
+        count = max(1, math.ceil(_SHORTEST / once))
+        if not calls or fits(_FEWEST * (takes + count * once)):
+            calls[name] = count
+            takes += count * once
+            first = first or takes
+    rounds: list[dict[str, float]] = []
+    while not rounds or fits(takes) or (len(rounds) < _FEWEST and fits(0)):
+        rounds.append({name: _sample(runs[name], calls[name]) for name in calls})
     return rounds
 
 
@@ -99,7 +119,8 @@ def tune(
     captures : mapping, optional
         Captures and compile-time parameters; the others get seeded data.
     seconds : float
-        How long to measure; at least three rounds are.
+        How long to measure; compilations are not counted. Schedules for which
+        three rounds do not fit are left out: ``unmeasured``.
 
     Returns
     -------
@@ -134,11 +155,12 @@ def tune(
         {n: lambda k=k: k(*qkv, q_offset=offset) for n, k in kernels.items()}, seconds
     )
     ratios = {
-        name: sorted(r[default.schedule] / r[name] for r in rounds) for name in kernels
+        name: sorted(r[default.schedule] / r[name] for r in rounds)
+        for name in rounds[0]
     }
     sure = {name: values[len(values) // 4] for name, values in ratios.items()}
-    best = max(kernels, key=lambda name: sure[name])
-    if sure[best] < _GAIN:
+    best = max(ratios, key=lambda name: sure[name])
+    if len(rounds) < _FEWEST or sure[best] < _GAIN:
         best = default.schedule
     return {
         "fovea_tuning": 1,
@@ -158,8 +180,9 @@ def tune(
                 "speed": round(statistics.median(ratios[name]), 3),
                 "ms": round(statistics.median(r[name] for r in rounds) * 1e3, 4),
             }
-            for name in sorted(kernels, key=lambda name: -sure[name])
+            for name in sorted(ratios, key=lambda name: -sure[name])
         ],
+        "unmeasured": [name for name in kernels if name not in ratios],
         "refused": refused,
     }
 
@@ -172,4 +195,6 @@ def lines(tuning: Mapping[str, Any]) -> list[str]:
         shown.append(
             f"{row['schedule']:<16}{row['ms']:>10.3f}  {row['speed']:.3f}{mark}"
         )
+    if left := tuning["unmeasured"]:
+        shown.append(f"not measured, the time was too short: {', '.join(left)}")
     return [*shown, f"schedule: {tuning['schedule']}"]
