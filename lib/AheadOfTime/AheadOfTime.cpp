@@ -69,10 +69,16 @@ static llvm::Error addVersion(const Program &program, const CPUTarget &target,
                                     {indexBits, /*exact=*/true}, whole, unused))
       return error;
     version.fewRows = report.shortRows;
+    version.oneRow = report.oneRow;
     KernelForm few = {indexBits, /*exact=*/false, /*fewQueries=*/true};
     if (version.fewRows > 0)
       if (llvm::Error error =
               addForm(program, target, prefix + "_few", few, whole, unused))
+        return error;
+    few.oneRow = true;
+    if (version.oneRow != FOVEA_CPU_ONE_ROW_NONE)
+      if (llvm::Error error =
+              addForm(program, target, prefix + "_one", few, whole, unused))
         return error;
   }
   return llvm::Error::success();

@@ -108,11 +108,29 @@ void HeaderWriter::writeTest(const CPUTarget &target) {
     os << " &&\n      fovea_aot_may_use_tiles()";
 }
 
+static bool hasForm(const ObjectVersion &version, llvm::StringRef form) {
+  if (form.ends_with("_few"))
+    return version.fewRows > 0;
+  return !form.ends_with("_one") || version.oneRow != FOVEA_CPU_ONE_ROW_NONE;
+}
+
+static llvm::StringRef describe(fovea_cpu_one_row which) {
+  switch (which) {
+  case FOVEA_CPU_ONE_ROW_NONE:
+    return "FOVEA_CPU_ONE_ROW_NONE";
+  case FOVEA_CPU_ONE_ROW_OF_HEADS:
+    return "FOVEA_CPU_ONE_ROW_OF_HEADS";
+  case FOVEA_CPU_ONE_ROW_ALL:
+    return "FOVEA_CPU_ONE_ROW_ALL";
+  }
+  llvm_unreachable("all calls are named");
+}
+
 void HeaderWriter::writeVersions() {
   for (const ObjectVersion &version : versions)
-    for (const char *form :
-         {"_i32", "_i32_exact", "_i32_few", "_i64", "_i64_exact", "_i64_few"}) {
-      if (version.fewRows == 0 && llvm::StringRef(form).ends_with("_few"))
+    for (const char *form : {"_i32", "_i32_exact", "_i32_few", "_i32_one",
+                             "_i64", "_i64_exact", "_i64_few", "_i64_one"}) {
+      if (!hasForm(version, form))
         continue;
       std::string symbol = (name + "_" + version.name + form).str();
       os << "int64_t " << symbol
@@ -129,13 +147,17 @@ void HeaderWriter::writeVersions() {
     os << "  static const fovea_aot_forms " << version.name << "[2] = {\n";
     for (const char *bits : {"_i32", "_i64"}) {
       std::string symbol = (name + "_" + version.name + bits).str();
-      auto pair = [&](llvm::StringRef form) {
+      auto pair = [&](llvm::StringRef form) -> std::string {
+        if (!hasForm(version, form))
+          return "{NULL, NULL}";
         return "{" + symbol + form.str() + "_plan, " + symbol + form.str() +
                "_run}";
       };
-      os << "      {" << pair("") << ",\n       " << pair("_exact")
-         << ",\n       " << (version.fewRows ? pair("_few") : "{NULL, NULL}")
-         << ",\n       " << version.fewRows << "},\n";
+      os << "      {" << pair("");
+      for (const char *form : {"_exact", "_few", "_one"})
+        os << ",\n       " << pair(form);
+      os << ",\n       " << version.fewRows << ", " << describe(version.oneRow)
+         << "},\n";
     }
     os << "  };\n";
   }

@@ -63,10 +63,11 @@ typedef struct fovea_aot_kernel {
 
 /* Of one version, for one range of positions. `few` is for calls of at most
    few_rows rows a key head (queries times heads a key head); 0: there is none.
- */
+   `one` is for those of one row that `one_row` names. */
 typedef struct fovea_aot_forms {
-  fovea_aot_kernel fast, exact, few;
+  fovea_aot_kernel fast, exact, few, one;
   int64_t few_rows;
+  fovea_cpu_one_row one_row;
 } fovea_aot_forms;
 
 typedef struct fovea_aot_call {
@@ -455,15 +456,22 @@ static inline int fovea_aot_may_use_tiles(void) {
 #endif
 }
 
-/* By the shape alone, so that results do not depend on anything else. */
-static inline int fovea_aot_takes_few(const fovea_aot_call *call,
-                                      const fovea_aot_forms *forms) {
+/* The form for few queries that a call takes, or null: by the shape and the
+   layout alone, so that results do not depend on anything else. */
+static inline const fovea_aot_kernel *
+fovea_aot_takes_few(const fovea_aot_call *call, const fovea_aot_forms *forms) {
   int64_t limit = forms->few_rows, rows = call->args.query_length;
   int64_t heads = call->args.query_heads / call->args.kv_heads;
+  const int64_t *strides = call->args.keys[0].strides;
   if (call->options && call->options->tiles)
-    return 0;
-  return limit > 0 && rows <= limit &&
-         rows * (heads <= limit ? heads : limit + 1) <= limit;
+    return NULL;
+  if (limit < 1 || rows > limit ||
+      rows * (heads <= limit ? heads : limit + 1) > limit)
+    return NULL;
+  return fovea_cpu_takes_one_row(forms->one_row, rows * heads,
+                                 call->args.kv_heads, strides[1], strides[2], 0)
+             ? &forms->one
+             : &forms->few;
 }
 
 static inline int64_t fovea_aot_most(int64_t a, int64_t b) {
@@ -487,9 +495,10 @@ static inline void fovea_aot_plan(const fovea_aot_call *call,
 static inline void fovea_aot_passes(fovea_aot_call *call,
                                     const fovea_aot_forms *forms) {
   fovea_aot_needs first = {0, {0, 0, 0}}, again = {0, {0, 0, 0}};
-  int any = 0, few = fovea_aot_takes_few(call, forms);
+  const fovea_aot_kernel *few = fovea_aot_takes_few(call, forms);
+  int any = 0;
   int64_t i;
-  call->kernel = few ? forms->few : forms->fast;
+  call->kernel = few ? *few : forms->fast;
   fovea_aot_plan(call, &call->kernel, &first);
   if (first.bytes.cleared_bytes > 0)
     memset(call->args.workspace, 0, (size_t)first.bytes.cleared_bytes);
@@ -536,8 +545,8 @@ static inline int fovea_aot_run(fovea_aot_call *call,
       call->options->workers > 1)
     workers = call->options->workers;
   for (wide = 0; wide < 2; ++wide) {
-    int few = fovea_aot_takes_few(call, &forms[wide]);
-    fovea_aot_plan(call, few ? &forms[wide].few : &forms[wide].fast, &needs);
+    const fovea_aot_kernel *few = fovea_aot_takes_few(call, &forms[wide]);
+    fovea_aot_plan(call, few ? few : &forms[wide].fast, &needs);
     fovea_aot_plan(call, &forms[wide].exact, &needs);
   }
   call->scratch_bytes = (int64_t)fovea_aot_round(needs.bytes.scratch_bytes);

@@ -81,6 +81,17 @@ static void fillReport(ModuleOp module, StringRef givenSchedule,
                         few.getM(), few.getLanes(), few.getSplit())
               .str();
     }
+    if (auto one = grid->getParentOp()->getAttrOfType<online::CPUScheduleAttr>(
+            "online.one_row")) {
+      report.oneRow = chooseOneRow(one);
+      report.remarks +=
+          llvm::formatv("one row: calls of one row a key head{0} take a form "
+                        "of their own\n",
+                        report.oneRow == FOVEA_CPU_ONE_ROW_OF_HEADS
+                            ? ", whose heads are read together,"
+                            : "")
+              .str();
+    }
     grid.walk([&](Operation *op) {
       if (isa<online::WalkSegmentsOp, online::WalkListOp, online::WalkScanOp>(
               op))
@@ -105,6 +116,7 @@ void fovea::addAttnToOnlinePasses(OpPassManager &passes,
   convert.indexBits = options.indexBits;
   convert.fewQueries = options.fewQueries;
   convert.paged = options.paged;
+  convert.oneRow = options.oneRow;
   passes.addPass(createConvertAttnToOnline(convert));
   passes.addPass(attn::createAttnVerifyLowered());
   passes.addPass(createCanonicalizerPass());

@@ -35,6 +35,9 @@ struct CPUPipelineOptions : PassPipelineOptions<CPUPipelineOptions> {
   Option<bool> paged{*this, "paged",
                      llvm::cl::desc("Keys and values are pools of pages"),
                      llvm::cl::init(false)};
+  Option<bool> oneRow{*this, "one-row",
+                      llvm::cl::desc("The form for one row, with few-queries"),
+                      llvm::cl::init(false)};
   ListOption<std::string> params{
       *this, "params", llvm::cl::desc("Compile-time parameters, as in W=64")};
 
@@ -47,6 +50,7 @@ struct CPUPipelineOptions : PassPipelineOptions<CPUPipelineOptions> {
     options.indexBits = indexBits;
     options.fewQueries = fewQueries;
     options.paged = paged;
+    options.oneRow = oneRow;
     return options;
   }
 };

@@ -30,6 +30,7 @@ CPUCompileOptions makeOptions(const CPUTarget &target, llvm::StringRef schedule,
   options.indexBits = form.indexBits;
   options.fewQueries = form.fewQueries;
   options.paged = form.paged;
+  options.oneRow = form.oneRow;
   return options;
 }
 } // namespace
@@ -69,7 +70,8 @@ llvm::Expected<Artifact> fovea::compileProgram(const Program &program,
                   /*manifest=*/"",
                   report.itemRows,
                   report.scansKeys,
-                  report.shortRows};
+                  report.shortRows,
+                  report.oneRow};
 }
 
 llvm::Expected<std::string> fovea::printLevel(const Program &program,

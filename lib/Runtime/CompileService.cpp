@@ -27,13 +27,15 @@ std::string hashText(llvm::StringRef text) {
 std::string formName(KernelForm form) {
   return "i" + std::to_string(form.indexBits) + (form.exact ? "exact" : "") +
          (form.fewQueries ? "few" : "") + (form.paged ? "paged" : "") +
-         (form.perBatch ? "perbatch" : "") + (form.cluster ? "cluster" : "");
+         (form.oneRow ? "one" : "") + (form.perBatch ? "perbatch" : "") +
+         (form.cluster ? "cluster" : "");
 }
 
-/// Entries are two numbers, then texts behind their lengths.
+/// Entries are four numbers, then texts behind their lengths.
 std::string pack(const Artifact &artifact) {
   std::string out;
-  for (int64_t number : {artifact.itemRows, int64_t(artifact.scansKeys)})
+  for (int64_t number : {artifact.itemRows, int64_t(artifact.scansKeys),
+                         artifact.shortRows, int64_t(artifact.oneRow)})
     out.append(reinterpret_cast<const char *>(&number), sizeof number);
   for (const std::string *part : {&artifact.schedule, &artifact.remarks,
                                   &artifact.manifest, &artifact.object}) {
@@ -41,20 +43,20 @@ std::string pack(const Artifact &artifact) {
     out.append(reinterpret_cast<const char *>(&size), sizeof size);
     out += *part;
   }
-  out.append(reinterpret_cast<const char *>(&artifact.shortRows),
-             sizeof artifact.shortRows);
   return out;
 }
 
 std::optional<Artifact> unpack(llvm::StringRef data) {
   Artifact artifact;
-  int64_t numbers[2];
+  int64_t numbers[4];
   if (data.size() < sizeof numbers)
     return std::nullopt;
   std::memcpy(numbers, data.data(), sizeof numbers);
   data = data.drop_front(sizeof numbers);
   artifact.itemRows = numbers[0];
   artifact.scansKeys = numbers[1] != 0;
+  artifact.shortRows = numbers[2];
+  artifact.oneRow = static_cast<fovea_cpu_one_row>(numbers[3]);
   for (std::string *part : {&artifact.schedule, &artifact.remarks,
                             &artifact.manifest, &artifact.object}) {
     uint64_t size;
@@ -67,9 +69,8 @@ std::optional<Artifact> unpack(llvm::StringRef data) {
     *part = data.take_front(size).str();
     data = data.drop_front(size);
   }
-  if (data.size() != sizeof artifact.shortRows)
+  if (!data.empty())
     return std::nullopt;
-  std::memcpy(&artifact.shortRows, data.data(), sizeof artifact.shortRows);
   return artifact;
 }
 
@@ -374,11 +375,17 @@ llvm::Expected<KernelForm> Kernel::chooseForm(const LaunchView &view) {
     return code.takeError();
   KernelForm form;
   form.indexBits = fitsNarrowIndices(view) ? 32 : 64;
-  int64_t limit = loaded[0].load(std::memory_order_acquire)->artifact.shortRows;
+  const Artifact &usual = loaded[0].load(std::memory_order_acquire)->artifact;
+  int64_t limit = usual.shortRows;
   int64_t heads = view.queryHeads / std::max<int64_t>(view.kvHeads, 1);
   form.fewQueries = limit > 0 && view.queryLength <= limit &&
                     view.queryLength * std::min(heads, limit + 1) <= limit;
   form.paged = form.fewQueries && view.pageLength != 0;
+  const auto &strides = view.keys[0].strides;
+  form.oneRow =
+      form.fewQueries &&
+      fovea_cpu_takes_one_row(usual.oneRow, view.queryLength * heads,
+                              view.kvHeads, strides[1], strides[2], form.paged);
   if (form.fewQueries && !form.paged) {
     auto few = getCode(form);
     if (!few)
@@ -386,7 +393,8 @@ llvm::Expected<KernelForm> Kernel::chooseForm(const LaunchView &view) {
     auto room = hasRoomForParts(view, *few);
     if (!room)
       return room.takeError();
-    form.fewQueries = *room;
+    if (!*room)
+      form.fewQueries = form.oneRow = false;
   }
   return form;
 }

@@ -5,6 +5,7 @@
 
 #include "fovea/Frontend/Program.h"
 #include "fovea/Target/CPU/HostInfo.h"
+#include "fovea/Target/CPU/KernelABI.h"
 
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/Support/Error.h"
@@ -33,6 +34,8 @@ struct ObjectVersion {
   /// Rows a key head up to which a call takes the form for few queries; 0: the
   /// object has none.
   int64_t fewRows = 0;
+  /// Which of these take that for one row.
+  fovea_cpu_one_row oneRow = FOVEA_CPU_ONE_ROW_NONE;
 };
 
 struct AheadOfTimeOutput {

@@ -8,6 +8,7 @@
 #ifndef FOVEA_PIPELINES_PIPELINES_H
 #define FOVEA_PIPELINES_PIPELINES_H
 
+#include "fovea/Target/CPU/KernelABI.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/Support/LogicalResult.h"
 
@@ -34,6 +35,8 @@ struct CPUCompileOptions {
   bool fewQueries = false;
   /// Keys and values are pools of pages (of the form for few queries).
   bool paged = false;
+  /// Calls have one row a key head (of the form for few queries).
+  bool oneRow = false;
 };
 
 /// What a lowering chose, for people: filled where the caller passes one.
@@ -46,6 +49,8 @@ struct CPUCompileReport {
   /// Rows (queries times heads a key head) up to which calls take the form for
   /// few queries.
   int64_t shortRows = 0;
+  /// Which of these take that for one row.
+  fovea_cpu_one_row oneRow = FOVEA_CPU_ONE_ROW_NONE;
 };
 
 /// Level 1 to level 2 with the CPU's schedule attached: parameters bound to

@@ -32,15 +32,18 @@ struct KernelForm {
   bool fewQueries = false;
   /// Reads pages; of the form for few queries alone.
   bool paged = false;
+  /// For one row a key head; of the form for few queries alone.
+  bool oneRow = false;
   /// Of a GPU: reads offsets and lengths.
   bool perBatch = false;
   /// Of a GPU: blocks of threads load together.
   bool cluster = false;
   unsigned index() const {
-    return (cluster ? 32 : 0) + (perBatch ? 16 : 0) + (paged ? 8 : 0) +
-           (fewQueries ? 4 : 0) + (indexBits == 64 ? 2 : 0) + (exact ? 1 : 0);
+    return (oneRow ? 64 : 0) + (cluster ? 32 : 0) + (perBatch ? 16 : 0) +
+           (paged ? 8 : 0) + (fewQueries ? 4 : 0) + (indexBits == 64 ? 2 : 0) +
+           (exact ? 1 : 0);
   }
-  static constexpr unsigned count = 64;
+  static constexpr unsigned count = 128;
 };
 
 /// What compiling gives and what the disk cache holds.
@@ -53,6 +56,8 @@ struct Artifact {
   bool scansKeys = false;
   /// Rows a key head up to which a call takes the form for few queries.
   int64_t shortRows = 0;
+  /// Which of these take that for one row.
+  fovea_cpu_one_row oneRow = FOVEA_CPU_ONE_ROW_NONE;
 };
 
 /// A variant for a target. Machine code is made and loaded when it is needed,

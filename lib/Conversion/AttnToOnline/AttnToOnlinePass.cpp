@@ -121,8 +121,11 @@ chooseHopper(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
 static CPUScheduleRequest
 makeRequest(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
   CPUScheduleRequest request;
-  for (Value query : op.getQueries())
-    request.headDim += cast<ShapedType>(query.getType()).getDimSize(3);
+  for (Value query : op.getQueries()) {
+    int64_t dim = cast<ShapedType>(query.getType()).getDimSize(3);
+    request.headDim += dim;
+    request.longestHeadDim = std::max(request.longestHeadDim, dim);
+  }
   request.valueDim = cast<ShapedType>(op.getValue().getType()).getDimSize(3);
   request.elementBytes = op.getElementType().getIntOrFloatBitWidth() / 8;
   request.scoreBytes = op.getScoreType().getIntOrFloatBitWidth() / 8;
@@ -132,6 +135,7 @@ makeRequest(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
   request.indexBits = options.indexBits;
   request.scansKeys = needsScan(op, makeWalkRequest("cpu", options));
   request.fewQueries = options.fewQueries;
+  request.oneRow = options.oneRow;
   return request;
 }
 
@@ -151,7 +155,7 @@ chooseSchedule(attn::AttentionOp op, const TargetModel &model,
   return result;
 }
 
-/// Says on the function which calls take its form for few queries: those of at
+/// Says on the function which calls take its forms for few queries: those of at
 /// most m rows, where the tiles of a block mask do not tell heads apart.
 static LogicalResult noteFewQueries(func::FuncOp func, attn::AttentionOp op,
                                     const TargetModel &model,
@@ -172,6 +176,13 @@ static LogicalResult noteFewQueries(func::FuncOp func, attn::AttentionOp op,
   if (failed(schedule))
     return failure();
   func->setAttr("online.few_queries", *schedule);
+  if (!hasOneRowForm(model, request))
+    return success();
+  request.oneRow = true;
+  schedule = chooseCPUSchedule(op.getContext(), model, request, emitError);
+  if (failed(schedule))
+    return failure();
+  func->setAttr("online.one_row", *schedule);
   return success();
 }
 
@@ -192,6 +203,7 @@ struct ConvertAttnToOnline
     options.indexBits = indexBits;
     options.fewQueries = fewQueries;
     options.paged = paged;
+    options.oneRow = oneRow;
     options.perBatch = perBatch;
     if (target == "cpu" && failed(checkCPU(cpu, features, [&] {
           return getOperation().emitError();

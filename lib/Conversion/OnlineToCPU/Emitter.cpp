@@ -171,6 +171,8 @@ Value Emitter::wordToMask(Value value) {
 
 /// An index that counts pieces of some elements needs no product.
 Value Emitter::gep(Value base, Value index, Type element) {
+  if (matchPattern(index, m_Zero()))
+    return base;
   APInt count;
   if (auto product = index.getDefiningOp<arith::MulIOp>())
     if (matchPattern(product.getRhs(), m_ConstantInt(&count)) &&
@@ -304,6 +306,10 @@ void Emitter::loop(Value from, Value to, int64_t step,
 
 Values Emitter::branch(Value cond, TypeRange types, function_ref<Values()> then,
                        function_ref<Values()> otherwise) {
+  if (matchPattern(cond, m_One()))
+    return then();
+  if (matchPattern(cond, m_Zero()))
+    return otherwise();
   auto ifOp = scf::IfOp::create(b, loc, types, cond, /*withElseRegion=*/true);
   auto fill = [&](Region &region, function_ref<Values()> body) {
     OpBuilder::InsertionGuard guard(b);

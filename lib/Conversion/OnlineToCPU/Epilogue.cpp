@@ -106,7 +106,7 @@ LogicalResult KernelEmitter::finishPanel(Value panel, Value taken, Value &bad) {
     empty = e.fcmp(arith::CmpFPredicate::OEQ, l, zero);
     inverse = e.fdiv(e.vc(1.0), l);
   }
-  if (accumulatesRows()) {
+  if (finishesRows()) {
     Value factor = e.vc(1.0);
     if (inverse)
       factor = e.select(empty, zero, inverse);

@@ -103,6 +103,42 @@ void KernelEmitter::emitPackFunction() {
       [&](Value i) { e.store(zeros, e.gep(destination, i, packed), align); });
 }
 
+/// pack_pages(data, page stride, row stride, column stride, pages, rows of a
+/// page, first row, rows, columns, destination, destination stride, padded
+/// rows): packs rows page by page. The last piece brings the padding.
+void KernelEmitter::emitPackPagesFunction() {
+  HelperFunction function(e, name + "_pack_pages",
+                          {e.ptr, e.i64, e.i64, e.i64, e.ptr, e.i64, e.i64,
+                           e.i64, e.i64, e.ptr, e.i64, e.i64});
+  auto given = [&](unsigned i) { return function.argument(i); };
+  Value length = given(5), rows = given(7), stride = given(10);
+  scf::WhileOp::create(
+      e.b, e.loc, TypeRange{e.i64}, ValueRange{e.c(0)},
+      [&](OpBuilder &, Location, ValueRange carried) {
+        OpBuilder::InsertionGuard guard(e.b);
+        e.b.setInsertionPointToEnd(carried[0].getParentBlock());
+        scf::ConditionOp::create(e.b, e.loc, e.icmp(P::slt, carried[0], rows),
+                                 carried);
+      },
+      [&](OpBuilder &, Location, ValueRange carried) {
+        OpBuilder::InsertionGuard guard(e.b);
+        e.b.setInsertionPointToEnd(carried[0].getParentBlock());
+        Value done = carried[0], row = e.add(given(6), done);
+        Value page = e.load(e.i64, e.gep(given(4), e.udiv(row, length), e.i64));
+        row = e.urem(row, length);
+        Value from = e.add(e.mul(page, given(1)), e.mul(row, given(2)));
+        Value taken = e.min(e.sub(length, row), e.sub(rows, done));
+        Value next = e.add(done, taken);
+        Value padded =
+            e.select(e.icmp(P::eq, next, rows), e.sub(given(11), done), taken);
+        callHelper("_pack", {e.gep(given(0), from, spec.elementType), given(2),
+                             given(3), taken, given(8),
+                             e.gep(given(9), e.mul(done, stride), packedType()),
+                             stride, padded});
+        scf::YieldOp::create(e.b, e.loc, next);
+      });
+}
+
 /// interleave(source, row stride, column stride, rows, columns, destination,
 /// destination stride): rows 2 r and 2 r + 1 to one row of pairs; zeros up to
 /// the destination's stride and in place of a last row's partner.
@@ -149,10 +185,10 @@ void KernelEmitter::emitInterleaveFunction() {
 }
 
 /// unpack(source, source stride, rows, columns, destination, row stride, column
-/// stride): rows of scores to the element type. Of kernels that accumulate rows
+/// stride): rows of scores to the element type. Of kernels that finish rows
 /// also a factor for each: whether any element was not finite before.
 void KernelEmitter::emitUnpackFunction() {
-  bool scaled = accumulatesRows();
+  bool scaled = finishesRows();
   SmallVector<Type> inputs{e.ptr, e.i64, e.i64, e.i64, e.ptr, e.i64, e.i64};
   if (scaled)
     inputs.push_back(e.ptr);

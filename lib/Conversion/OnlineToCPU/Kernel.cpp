@@ -65,7 +65,7 @@ void KernelEmitter::layOutScratch() {
     at_.visible = layout.reserve(keys * e.word.getIntOrFloatBitWidth() / 8);
   if (!isShort())
     layOutWords();
-  if (accumulatesRows())
+  if (finishesRows())
     at_.rowFactors = layout.reserve(vector);
   at_.walk = layout.reserve(walkBytes());
   if (fetchesAhead())
@@ -82,10 +82,13 @@ void KernelEmitter::useScratchState() {
 LogicalResult KernelEmitter::run() {
   e.b.setInsertionPointToEnd(module.getBody());
   emitPackFunction();
+  if (spec.pageTable)
+    emitPackPagesFunction();
   if (pairs() && !isShort())
     emitInterleaveFunction();
   emitUnpackFunction();
-  emitTransposeFunction();
+  if (!(isShort() && finishesRows()))
+    emitTransposeFunction();
   if (failed(emitPlan()) || failed(emitRun()))
     return failure();
   e.b.setInsertionPointToStart(module.getBody());

@@ -53,6 +53,21 @@ struct GroupRows {
   Value next, nextStride;
 };
 
+/// Of the short form: keys or values, and the table of a block's groups.
+struct ShortRows {
+  online::ViewOp view;
+  int64_t dim, packed; ///< the offset of copies
+  bool isKeys;
+  BlockRows table;
+};
+
+/// Of the short form: a group of keys of a head of the item.
+struct ShortGroup {
+  Value start; ///< in the block
+  Value head, key, taken;
+  std::pair<Value, Value> place;
+};
+
 /// What a loop fetches of rows: `lines` lines a step, which panels share.
 struct Fetch {
   Value base, stride;
@@ -146,6 +161,7 @@ private:
 
   // Helpers.cpp
   void emitPackFunction();
+  void emitPackPagesFunction();
   void emitInterleaveFunction();
   void emitUnpackFunction();
   void emitTransposeFunction();
@@ -172,12 +188,13 @@ private:
   LogicalResult emitShortWalk();
   LogicalResult joinHeadBounds(ArrayRef<Value> begins, ArrayRef<Value> ends,
                                Value &begin, Value &end);
-  Value isAlone();
   void forPanels(function_ref<void(Value)> body);
   void forLivePanels(function_ref<void(Value)> body);
-  void forGroups(function_ref<void(Value, Value)> body);
+  void forHeadsAtOnce(function_ref<void(Value)> body);
   LogicalResult emitShortBlock(Value n0, Value taken, Value full);
   LogicalResult emitShortHeads(Value full);
+  void forProducts(function_ref<void(Value)> ofPanel,
+                   function_ref<void(Value, Value)> ofGroup);
   LogicalResult emitShortRuns(Value panel, Value full);
   LogicalResult emitShortScores(Value panel);
   void fillRowTable();
@@ -186,17 +203,26 @@ private:
   Value slotOf(Value part);
   Lane tableLane(int64_t table, Value origin, Value panel);
   Value tableEntry(int64_t table, Value row);
+  int64_t panelRows() { return spec.isOneRow() ? 1 : e.lanes; }
+  void forRows(Value taken, function_ref<void(Value)> body);
 
   // ShortRows.cpp
-  Value shortRow(online::ViewOp view, Value head, Value row);
+  std::pair<Value, Value> placeOfKey(Value key);
+  Value shortRow(online::ViewOp view, Value head,
+                 std::pair<Value, Value> place);
   void callPackPages(online::ViewOp view, Value head, Value key, Value taken,
                      int64_t dim, Value to, int64_t stride, Value paddedRows);
-  Value rowsLeftInPage(online::ViewOp view, Value key);
+  Value rowsLeftInPage(std::pair<Value, Value> place);
   void packShortQueries();
   void prepareShortBlock();
+  SmallVector<ShortRows, 2> layOutTables();
+  void forGroupsOfHeads(function_ref<void(Value, Value, Value)> body);
   Value rowsAhead(online::ViewOp view, Value head, Value key, Value others);
-  BlockRows prepareShortRows(online::ViewOp view, int64_t dim, bool padRows,
-                             Value packed, Value table);
+  Values locateRows(const ShortRows &rows, const ShortGroup &group,
+                    Value source);
+  void enterRows(const BlockRows &rows, Value number, Value base, Value stride);
+  void enterRowsAhead(ArrayRef<ShortRows> all, ArrayRef<Value> sources,
+                      Value start, Value number);
   GroupRows locateGroup(const BlockRows &rows, Value number);
   Fetch beginFetch(const BlockRows &rows, int64_t columns, Value group,
                    int64_t groupSteps, Value pass, int64_t passes, Value panel);
@@ -210,11 +236,20 @@ private:
   Values forRowsAhead(const GroupRows &rows, int64_t rowBytes, Value keys,
                       int64_t step, ValueRange init, RowBody body);
   void storeShortPanel(Value panel, Value taken);
+  Value storeMergedRows(Value panel, Value taken);
+  Value placeOfSquare(Value square);
+  std::pair<Value, Value> outputOfRow(Value panel, Value lane);
   void storeShortLse(Value panel, Value taken);
 
   // ShortMerge.cpp
   void clearState();
   void useMerged();
+  bool joinsSeed() {
+    return spec.normalizer && !spec.init.getUnseeded() &&
+           !(spec.normalizer.getSeed().empty() &&
+             spec.normalizer.getSeedValue().empty());
+  }
+  void rowsToColumns(Value panel, Value to);
   std::pair<Value, Value> mergeFactors(Value own, Value other, Value &t);
   void mergePart(Value head, Value part);
   void joinSeed();
@@ -227,10 +262,6 @@ private:
   void joinSums(Values &sums, int64_t span, int64_t unit);
   void sumWithinBlocks(Values &sums);
   void sumLanes(Values &sums);
-  bool hasOneRow();
-  void emitOneRowScores(Value group, Value number);
-  void emitOneRowValues(Value group, Value number);
-  void addOneRowSums(unsigned dot, Value group);
   VectorType wideOperand();
   int64_t tileSums();
   void emitShortValues(Value panel);
@@ -247,6 +278,11 @@ private:
                  function_ref<Value(Value, Value)> join);
   Value wideSplat(Value scalar);
   Value wideMultiply(Value x, Value y, Value z);
+
+  // ShortOneRow.cpp
+  void emitOneRowScores(Value group, Value number);
+  void emitOneRowValues(Value group, Value number);
+  void addOneRowSums(unsigned dot, Value group);
 
   // MicroKernels.cpp
   std::pair<Value, Value> locateKeys(const BlockRows &keys, Value group);
@@ -306,6 +342,8 @@ private:
 
   // ValueRows.cpp
   bool accumulatesRows();
+  /// Results are stored from rows, times their factors.
+  bool finishesRows() { return isShort() ? softmax() : accumulatesRows(); }
   bool startsAtZero() { return accumulatesRows() && softmax(); }
   Value areFresh(Value rowMax);
   void emitValueRows(const BlockRows &values, Value panel, Value alpha);
@@ -387,7 +425,7 @@ private:
   /// Rows of O that a pass over the keys accumulates: as many as a group has
   /// keys, of a panel that has fewer (one register of f64) all.
   int64_t passRows() { return std::min(e.group, e.lanes); }
-  int64_t maxPanels() { return spec.schedule.getM() / e.lanes; }
+  int64_t maxPanels() { return (spec.schedule.getM() + e.lanes - 1) / e.lanes; }
   int64_t padded(int64_t n, int64_t unit) const {
     return (n + unit - 1) / unit * unit;
   }
@@ -461,6 +499,8 @@ private:
   static constexpr int64_t kGroupBytes = 16;
   /// Heads of an item that are computed at once, and the first of them.
   Value headsAtOnce, firstAtOnce;
+  /// Where rows of a block are copied to.
+  Value packedRows;
   /// Rows of a panel that meet a register of values at once.
   static constexpr int64_t kValueRows = 2;
   /// Logarithm of how many panels share what is fetched.

@@ -119,6 +119,20 @@ static LogicalResult analyzeStores(KernelSpec &spec) {
   return success();
 }
 
+/// One row: its queries stay in registers.
+static LogicalResult checkOneRow(KernelSpec &spec) {
+  unsigned bytes = spec.scoreType.getIntOrFloatBitWidth() / 8;
+  bool whole = spec.schedule.getWide() * bytes == 64;
+  unsigned packed = spec.schedule.getPairs() ? 2 : bytes;
+  for (const DotSpec &dot : spec.dots)
+    whole &= dot.dim * packed <= fovea::kOneRowBytes;
+  if (whole)
+    return success();
+  return spec.grid.emitOpError("schedule's m may be 1 with split where wide "
+                               "fills 64 bytes and a query ")
+         << fovea::kOneRowBytes << " at most";
+}
+
 static LogicalResult checkSchedule(KernelSpec &spec) {
   spec.schedule =
       dyn_cast_or_null<online::CPUScheduleAttr>(spec.grid.getScheduleAttr());
@@ -139,7 +153,10 @@ static LogicalResult checkSchedule(KernelSpec &spec) {
     return spec.grid.emitOpError("schedule's lanes must be 4 with split, got ")
            << lanes;
   int64_t group = spec.isShort() ? 16 : fovea::keyGroup(lanes * bytes);
-  if (spec.schedule.getM() <= 0 || spec.schedule.getM() % lanes != 0)
+  if (spec.isOneRow() && failed(checkOneRow(spec)))
+    return failure();
+  if (!spec.isOneRow() &&
+      (spec.schedule.getM() <= 0 || spec.schedule.getM() % lanes != 0))
     return spec.grid.emitOpError("schedule's m must be a positive multiple of ")
            << lanes << ", got " << spec.schedule.getM();
   if (spec.schedule.getN() <= 0 || spec.schedule.getN() % group != 0)

@@ -51,6 +51,8 @@ struct KernelSpec {
 
   /// Rows are the queries of all heads of a key head, keys are cut into parts.
   bool isShort() { return schedule.getSplit() > 0; }
+  /// That form for a lone query of a head of its own.
+  bool isOneRow() { return isShort() && schedule.getM() == 1; }
   /// Registers of queries in a panel: two share each broadcast of a key, where
   /// the item divides into such panels.
   int64_t panelVectors();

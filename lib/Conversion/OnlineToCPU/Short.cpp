@@ -25,21 +25,26 @@ using P = arith::CmpIPredicate;
 /// included; the tables of a block's groups; copies of rows for every head.
 void KernelEmitter::layOutShort(int64_t firstOfPanel) {
   int64_t panels = maxPanels();
-  int64_t rows = panels * e.lanes, vector = e.lanes * e.scoreBytes();
+  int64_t vector = e.lanes * e.scoreBytes();
+  int64_t rowBytes = valuePadded() * e.scoreBytes();
   at_.runCount = layout.reserve(8);
   at_.firstOfPanel = firstOfPanel;
   at_.panelBytes = layout.bytes() - firstOfPanel;
   at_.live = layout.reserve(8);
   at_.alpha = layout.reserve(vector);
-  at_.sums = layout.reserve(e.group * wide() * e.scoreBytes());
   at_.partSegments = layout.reserve(64 * 24);
-  at_.rowHeads = layout.reserve(rows * 8);
-  at_.rowQueries = layout.reserve(rows * 8);
+  if (spec.isOneRow()) {
+    at_.sums = layout.reserve(e.group * wide() * e.scoreBytes());
+  } else {
+    at_.rowHeads = layout.reserve(panels * e.lanes * 8);
+    at_.rowQueries = layout.reserve(panels * e.lanes * 8);
+  }
   at_.factors = layout.reserve(2 * vector);
-  at_.merged = layout.reserve(panels * valuePadded() * vector);
+  at_.merged = layout.reserve(panels * panelRows() * rowBytes);
   at_.mergedMax = layout.reserve(panels * vector);
   at_.mergedSum = layout.reserve(panels * vector);
-  at_.joined = layout.reserve(valuePadded() * vector);
+  if (joinsSeed())
+    at_.joined = layout.reserve(e.lanes * rowBytes);
   int64_t packed = blockKeys() * packedType().getIntOrFloatBitWidth() / 8;
   for (const DotSpec &dot : spec.dots) {
     at_.packedKeys.push_back(at_.packedBytes);
@@ -53,7 +58,7 @@ void KernelEmitter::layOutShort(int64_t firstOfPanel) {
 void KernelEmitter::readShortShape(ArrayRef<Value> bounds) {
   const Buffer &keys = bufferOf(spec.dots[0].key);
   int64_t vector = e.lanes * e.scoreBytes();
-  shape.group = e.max(s->scalar(spec.group), e.c(1));
+  shape.group = spec.isOneRow() ? e.c(1) : e.max(s->scalar(spec.group), e.c(1));
   shape.keyHeads = e.udiv(bounds[1], shape.group);
   shape.tiles = bounds[2];
   shape.keys = arguments->loadLongest();
@@ -68,10 +73,15 @@ void KernelEmitter::readShortShape(ArrayRef<Value> bounds) {
   shape.heads = e.select(all, shape.keyHeads, e.c(1));
   shape.headBlocks =
       e.select(all, e.min(shape.keyHeads, e.c(1)), shape.keyHeads);
-  Value rows = e.min(bufferOf(spec.out).sizes[2], e.c(spec.schedule.getM()));
-  shape.panels =
-      e.min(e.ceilDiv(e.mul(rows, shape.group), e.lanes), e.c(maxPanels()));
-  shape.slotBytes = e.mul(shape.panels, e.c((valuePadded() + 2) * vector));
+  shape.panels = e.c(1);
+  if (!spec.isOneRow()) {
+    Value rows = e.min(bufferOf(spec.out).sizes[2], e.c(spec.schedule.getM()));
+    shape.panels =
+        e.min(e.ceilDiv(e.mul(rows, shape.group), e.lanes), e.c(maxPanels()));
+  }
+  int64_t panelBytes =
+      panelRows() * valuePadded() * e.scoreBytes() + 2 * vector;
+  shape.slotBytes = e.mul(shape.panels, e.c(panelBytes));
   shape.slotBytes = e.mul(e.ceilDiv(shape.slotBytes, 64), e.c(64));
   shape.headBytes =
       e.add(shape.slotBytes, e.mul(shape.panels, e.c(at_.panelBytes)));
@@ -87,7 +97,7 @@ void KernelEmitter::readShortShape(ArrayRef<Value> bounds) {
 /// Bytes of the packed queries of a head.
 Value KernelEmitter::shortQueryBytes(const DotSpec &dot) {
   int64_t bytes = packedType().getIntOrFloatBitWidth() / 8;
-  return e.mul(shape.panels, e.c(e.lanes * wideColumns(dot.dim) * bytes));
+  return e.mul(shape.panels, e.c(panelRows() * wideColumns(dot.dim) * bytes));
 }
 
 LogicalResult KernelEmitter::emitShortPlan(Value report,
@@ -110,8 +120,11 @@ LogicalResult KernelEmitter::emitShortPlan(Value report,
   return failure(s->broken());
 }
 
-/// origin + an entry of a row table, for every lane of a panel.
+/// origin + an entry of a row table, for every lane of a panel. One row is the
+/// first of its head.
 Lane KernelEmitter::tableLane(int64_t table, Value origin, Value panel) {
+  if (spec.isOneRow())
+    return Lane{origin, s->positions(), {}, 0};
   Value entries = e.loadLanes(at(table), e.mul(panel, e.c(e.lanes)), e.i64);
   Value rows = e.add(entries, e.splat(origin));
   if (spec.schedule.getIndexBits() != 32)
@@ -122,6 +135,8 @@ Lane KernelEmitter::tableLane(int64_t table, Value origin, Value panel) {
 }
 
 Value KernelEmitter::tableEntry(int64_t table, Value row) {
+  if (spec.isOneRow())
+    return e.c(0);
   return e.load(e.i64, e.gep(at(table), row, e.i64));
 }
 
@@ -159,8 +174,8 @@ void KernelEmitter::enterHead(Value number) {
 void KernelEmitter::useState(Value address) {
   int64_t vector = e.lanes * e.scoreBytes();
   state.output = address;
-  state.rowMax =
-      e.gep(address, e.mul(shape.panels, e.c(valuePadded() * vector)), e.i8);
+  int64_t output = panelRows() * valuePadded() * e.scoreBytes();
+  state.rowMax = e.gep(address, e.mul(shape.panels, e.c(output)), e.i8);
   state.rowSum = e.gep(state.rowMax, e.mul(shape.panels, e.c(vector)), e.i8);
 }
 
@@ -204,10 +219,12 @@ LogicalResult KernelEmitter::emitShortItem(Value item, Value &nonFinite) {
     liveKeys = e.min(liveKeys, s->scalar(length));
   liveParts = e.max(e.ceilDiv(liveKeys, spec.schedule.getSplit()), e.c(1));
   Value panels = e.ceilDiv(rows, e.lanes);
+  Value some = e.icmp(P::sgt, rows, e.c(0));
+  if (spec.isOneRow())
+    rows = e.c(1);
   fetchShift = e.add(e.select(e.icmp(P::sgt, panels, e.c(1)), e.c(1), e.c(0)),
                      e.select(e.icmp(P::sgt, panels, e.c(3)), e.c(1), e.c(0)));
-  Value live =
-      e.land(e.icmp(P::sgt, rows, e.c(0)), e.icmp(P::slt, part, liveParts));
+  Value live = e.land(some, e.icmp(P::slt, part, liveParts));
   LogicalResult status = success();
   nonFinite = e.branch(
       live, {e.i64},
@@ -225,7 +242,8 @@ LogicalResult KernelEmitter::emitShortItem(Value item, Value &nonFinite) {
 
 /// One part: its states for every head of the item; the last one merges.
 LogicalResult KernelEmitter::emitShortPart(Value &nonFinite) {
-  fillRowTable();
+  if (!spec.isOneRow())
+    fillRowTable();
   e.loop(e.c(0), shape.heads, 1, [&](Value number) {
     enterHead(number);
     packShortQueries();
@@ -329,45 +347,57 @@ LogicalResult KernelEmitter::emitShortWalk() {
   }
   Value partBegin = e.mul(part, e.c(spec.schedule.getSplit()));
   partEnd = e.add(partBegin, e.c(spec.schedule.getSplit()));
-  Value table = at(at_.partSegments);
-  for (unsigned i = 0; i < begins.size(); ++i) {
-    e.store(e.max(begins[i], partBegin), e.gep(table, 24 * i));
-    e.store(e.min(ends[i], partEnd), e.gep(table, 24 * i + 8));
-    e.store(e.c(full[i]), e.gep(table, 24 * i + 16));
-  }
   LogicalResult status = success();
-  int64_t keys = blockKeys();
-  e.loop(e.c(0), e.c(begins.size()), 1, [&](Value i) {
-    Value entry = e.gep(table, e.mul(i, e.c(24)), e.i8);
-    Value end = e.load(e.i64, e.gep(entry, 8));
-    Value isFull = e.icmp(P::ne, e.load(e.i64, e.gep(entry, 16)), e.c(0));
-    e.loop(e.load(e.i64, entry), end, keys, [&](Value n0) {
+  auto emitBlocks = [&](Value begin, Value end, Value isFull) {
+    int64_t keys = blockKeys();
+    e.loop(begin, end, keys, [&](Value n0) {
       Value taken = e.min(e.sub(end, n0), e.c(keys));
       if (failed(emitShortBlock(n0, taken, isFull)))
         status = failure();
     });
+  };
+  for (auto [begin, end] : llvm::zip(begins, ends)) {
+    begin = e.max(begin, partBegin);
+    end = e.min(end, partEnd);
+  }
+  if (begins.size() == 1) {
+    emitBlocks(begins[0], ends[0], e.cbool(full[0]));
+    return status;
+  }
+  Value table = at(at_.partSegments);
+  for (unsigned i = 0; i < begins.size(); ++i) {
+    e.store(begins[i], e.gep(table, 24 * i));
+    e.store(ends[i], e.gep(table, 24 * i + 8));
+    e.store(e.c(full[i]), e.gep(table, 24 * i + 16));
+  }
+  e.loop(e.c(0), e.c(begins.size()), 1, [&](Value i) {
+    Value entry = e.gep(table, e.mul(i, e.c(24)), e.i8);
+    Value isFull = e.icmp(P::ne, e.load(e.i64, e.gep(entry, 16)), e.c(0));
+    emitBlocks(e.load(e.i64, entry), e.load(e.i64, e.gep(entry, 8)), isFull);
   });
   return status;
 }
 
-/// Whether the item's row is alone. In pairs, heads that lie apart are read
-/// faster by the loops for several rows, which fetch further ahead.
-Value KernelEmitter::isAlone() {
-  Value alone = e.icmp(P::eq, rows, e.c(1));
-  if (!pairs())
-    return alone;
-  return e.land(alone, e.icmp(P::sgt, shape.heads, e.c(1)));
+/// Runs a body for the rows of a panel that are there.
+void KernelEmitter::forRows(Value taken, function_ref<void(Value)> body) {
+  if (spec.isOneRow())
+    return body(e.c(0));
+  e.loop(e.c(0), taken, 1, body);
 }
 
 /// Runs a body for each panel of the current head.
 void KernelEmitter::forPanels(function_ref<void(Value)> body) {
-  e.loop(e.c(0), e.ceilDiv(rows, e.lanes), 1, [&](Value panel) {
+  auto enter = [&](Value panel) {
     Value offset =
         e.sub(e.mul(panel, e.c(at_.panelBytes)), e.c(at_.firstOfPanel));
     offset = e.add(offset, shape.slotBytes);
     panelScratch = e.gep(headScratch, offset, e.i8);
     body(panel);
-  });
+  };
+  if (spec.isOneRow())
+    enter(e.c(0));
+  else
+    e.loop(e.c(0), e.ceilDiv(rows, e.lanes), 1, enter);
   panelScratch = scratch;
 }
 
@@ -379,93 +409,91 @@ void KernelEmitter::forLivePanels(function_ref<void(Value)> body) {
   });
 }
 
+/// Enters the heads that are computed at once, one after the other.
+void KernelEmitter::forHeadsAtOnce(function_ref<void(Value)> body) {
+  auto enter = [&](Value head) {
+    enterHead(head);
+    body(head);
+  };
+  if (spec.isOneRow())
+    e.loop(e.c(0), headsAtOnce, 1, enter);
+  else
+    enter(firstAtOnce);
+}
+
 /// Runs a body for each group of keys of the block and each head that is
-/// computed at once, in the order of their tables.
-void KernelEmitter::forGroups(function_ref<void(Value, Value)> body) {
+/// computed at once, with the group's number in a table.
+void KernelEmitter::forGroupsOfHeads(
+    function_ref<void(Value, Value, Value)> body) {
   e.loop(e.c(0), e.ceilDiv(count, e.group), 1, [&](Value group) {
-    e.loop(e.c(0), headsAtOnce, 1, [&](Value head) {
-      enterHead(e.add(firstAtOnce, head));
-      forLivePanels([&](Value) {
-        body(e.mul(group, e.c(e.group)),
-             e.add(e.mul(group, headsAtOnce), head));
-      });
+    forHeadsAtOnce([&](Value head) {
+      Value number = e.add(e.mul(group, headsAtOnce), e.sub(head, firstAtOnce));
+      body(e.mul(group, e.c(e.group)), head, number);
     });
   });
 }
 
-/// The keys of several heads, their weights, their values. A lone row takes all
+/// The keys of several heads, their weights, their values. One row takes all
 /// heads at once: where a page or a token holds all heads, memory is read in
 /// order. More rows take one head after the other, and fetch meanwhile.
 LogicalResult KernelEmitter::emitShortBlock(Value n0, Value taken, Value full) {
   LogicalResult status = enterBlock(n0, taken);
-  headsAtOnce = hasOneRow() ? e.select(isAlone(), shape.heads, e.c(1)) : e.c(1);
-  e.loop(e.c(0), shape.heads, headsAtOnce, {},
-         [&](Value first, ValueRange) -> Values {
-           firstAtOnce = first;
-           if (failed(emitShortHeads(full)))
-             status = failure();
-           return {};
-         });
+  auto emit = [&](Value first, Value heads) {
+    firstAtOnce = first;
+    headsAtOnce = heads;
+    if (failed(emitShortHeads(full)))
+      status = failure();
+  };
+  if (spec.isOneRow())
+    emit(e.c(0), shape.heads);
+  else
+    e.loop(e.c(0), shape.heads, 1, [&](Value head) { emit(head, e.c(1)); });
   s->pop();
   return status;
 }
 
 LogicalResult KernelEmitter::emitShortHeads(Value full) {
   LogicalResult status = success();
-  auto forHeads = [&](function_ref<LogicalResult(Value)> emit,
-                      function_ref<void(function_ref<void(Value)>)> each) {
-    e.loop(e.c(0), headsAtOnce, 1, [&](Value head) {
-      enterHead(e.add(firstAtOnce, head));
-      each([&](Value panel) {
-        s->push();
-        bindRows(panel);
-        if (failed(status) || failed(runTiles(OnBlock | OnRow)) ||
-            failed(emit(panel)))
-          status = failure();
-        s->pop();
-      });
-    });
-  };
-  auto byRows = [&](function_ref<void()> alone, function_ref<void()> several) {
-    auto emit = [](function_ref<void()> body) -> Values {
-      body();
-      return {};
-    };
-    if (!hasOneRow())
-      return several();
-    e.branch(
-        isAlone(), {}, [&]() { return emit(alone); },
-        [&]() { return emit(several); });
+  auto withRows = [&](Value panel, function_ref<LogicalResult(Value)> emit) {
+    s->push();
+    bindRows(panel);
+    if (failed(status) || failed(runTiles(OnBlock | OnRow)) ||
+        failed(emit(panel)))
+      status = failure();
+    s->pop();
   };
   e.store(e.c(0), at(at_.live));
-  forHeads([&](Value panel) { return emitShortRuns(panel, full); },
-           [&](auto body) { forPanels(body); });
+  forHeadsAtOnce([&](Value) {
+    forPanels([&](Value panel) {
+      withRows(panel, [&](Value own) { return emitShortRuns(own, full); });
+    });
+  });
   e.when(e.icmp(P::ne, e.load(e.i64, at(at_.live)), e.c(0)), [&]() {
     prepareShortBlock();
-    byRows(
-        [&]() {
-          forGroups([&](Value group, Value number) {
-            emitOneRowScores(group, number);
-          });
-        },
-        [&]() {
-          enterHead(firstAtOnce);
-          forLivePanels([&](Value panel) { emitShortGroups(panel); });
-        });
-    forHeads([&](Value panel) { return emitShortScores(panel); },
-             [&](auto body) { forLivePanels(body); });
-    byRows(
-        [&]() {
-          forGroups([&](Value group, Value number) {
-            emitOneRowValues(group, number);
-          });
-        },
-        [&]() {
-          enterHead(firstAtOnce);
-          forLivePanels([&](Value panel) { emitShortValues(panel); });
-        });
+    forProducts(
+        [&](Value panel) { emitShortGroups(panel); },
+        [&](Value group, Value number) { emitOneRowScores(group, number); });
+    forHeadsAtOnce([&](Value) {
+      forLivePanels([&](Value panel) {
+        withRows(panel, [&](Value own) { return emitShortScores(own); });
+      });
+    });
+    forProducts(
+        [&](Value panel) { emitShortValues(panel); },
+        [&](Value group, Value number) { emitOneRowValues(group, number); });
   });
   return status;
+}
+
+/// Runs the products of the block: of several rows panel by panel, of one row
+/// group by group and head by head.
+void KernelEmitter::forProducts(function_ref<void(Value)> ofPanel,
+                                function_ref<void(Value, Value)> ofGroup) {
+  if (!spec.isOneRow())
+    return forHeadsAtOnce([&](Value) { forLivePanels(ofPanel); });
+  forGroupsOfHeads([&](Value group, Value, Value number) {
+    forLivePanels([&](Value) { ofGroup(group, number); });
+  });
 }
 
 /// Which keys of the block a panel sees.
@@ -499,7 +527,7 @@ LogicalResult KernelEmitter::emitShortScores(Value panel) {
     return success();
   e.storeRow(alpha, at(at_.alpha), e.c(0));
   Value first = e.mul(panel, e.c(e.lanes));
-  e.loop(e.c(0), e.min(e.sub(rows, first), e.c(e.lanes)), 1, [&](Value lane) {
+  forRows(e.min(e.sub(rows, first), e.c(e.lanes)), [&](Value lane) {
     Value factor = e.load(e.f, e.gep(at(at_.alpha), lane, e.f));
     factor = wideSplat(factor);
     Value from = e.mul(e.add(first, lane), e.c(valuePadded()));

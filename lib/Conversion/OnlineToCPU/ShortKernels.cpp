@@ -100,10 +100,9 @@ void KernelEmitter::emitShortTiles(unsigned index, Value panel, Value group) {
   fetch.first = e.icmp(P::eq, panel, e.c(0));
   Value factor = pairs() ? productFactor() : Value();
   e.loop(e.c(0), e.c(e.group), keys, [&](Value key) {
-    Values base;
-    for (int64_t j = 0; j < keys; ++j)
-      base.push_back(e.gep(rows.base, e.mul(e.add(key, e.c(j)), rows.stride),
-                           packedType()));
+    Values base{e.gep(rows.base, e.mul(key, rows.stride), packedType())};
+    while (int64_t(base.size()) < keys)
+      base.push_back(e.gep(base.back(), rows.stride, packedType()));
     Value before = e.mul(e.udiv(key, e.c(keys)), e.c(steps));
     Fetch again = fetch.base ? beginAgain(rows, rowBytes, key) : Fetch();
     int64_t linesAgain = (keys * again.rowLines + steps - 1) / steps;
@@ -195,8 +194,9 @@ void KernelEmitter::emitShortWeights(Value t, Value &sum) {
         std::pair<Value, Value> range = loadRun(run);
         // What fills the last register is invisible.
         Value end = e.mul(e.ceilDiv(range.second, step), e.c(step));
-        e.loop(range.second, end, 1,
-               [&](Value key) { e.storeRow(e.vc(-INFINITY), scores, key); });
+        if (step > 1)
+          e.loop(range.second, end, 1,
+                 [&](Value key) { e.storeRow(e.vc(-INFINITY), scores, key); });
         return e.loop(
             range.first, end, e.c(step), outer,
             [&](Value key, ValueRange inner) -> Values {
@@ -364,109 +364,4 @@ void KernelEmitter::overOutput(Value output, int64_t passRows, int64_t vectors,
   for (int64_t r = 0; r < passRows; ++r)
     for (int64_t i = 0; i < vectors; ++i)
       e.store(acc[r * vectors + i], place(r, i), e.scoreBytes());
-}
-
-//===----------------------------------------------------------------------===//
-// One row
-//===----------------------------------------------------------------------===//
-
-/// Whether a lone row has loops of its own: its queries stay in registers, and
-/// of keys and values there is hardly more than their lines to be read, so that
-/// many are asked for at once.
-bool KernelEmitter::hasOneRow() {
-  constexpr int64_t most = 16;
-  if (wide() * e.scoreBytes() < 64)
-    return false;
-  return llvm::all_of(spec.dots, [&](const DotSpec &dot) {
-    return wideColumns(dot.dim) / wideElements() <= most;
-  });
-}
-
-/// Scores of one group of keys for a lone row. Sums are kept, then added up.
-void KernelEmitter::emitOneRowScores(Value group, Value number) {
-  int64_t bytes = wide() * e.scoreBytes();
-  for (auto [index, dot] : llvm::enumerate(spec.dots)) {
-    int64_t steps = wideColumns(dot.dim) / wideElements();
-    Values q;
-    for (int64_t i = 0; i < steps; ++i)
-      q.push_back(e.load(wideOperand(), e.gep(state.queries[index], i * bytes),
-                         stepAlign()));
-    forRowsAhead(
-        locateGroup(keyRows[index], number), steps * bytes, e.c(e.group), 1, {},
-        [&](Value key, Value row, ValueRange) -> Values {
-          Values sums(2, wideSplat(e.cf(0.0)));
-          for (int64_t i = 0; i < steps; ++i) {
-            Value k = e.load(wideOperand(), e.gep(row, i * bytes), stepAlign());
-            sums[i % 2] = wideMultiply(k, q[i], sums[i % 2]);
-          }
-          e.store(e.fadd(sums[0], sums[1]),
-                  e.gep(at(at_.sums), e.mul(key, e.c(bytes)), e.i8),
-                  e.registerBytes());
-          return {};
-        });
-    addOneRowSums(index, group);
-  }
-}
-
-/// Values of one group for a lone row.
-void KernelEmitter::emitOneRowValues(Value group, Value number) {
-  if (valuePadded() == 0)
-    return;
-  int64_t vectors = passVectors(1), bytes = wide() * e.scoreBytes();
-  e.loop(e.c(0), e.c(valuePadded()), vectors * wide(), [&](Value column) {
-    GroupRows rows = locateGroup(valueRows, number);
-    rows.base = e.gep(rows.base, column, packedType());
-    if (rows.next)
-      rows.next = e.gep(rows.next, column, packedType());
-    auto groupOfRun = [&](Value run, ValueRange sums) -> Values {
-      // A group is in one run or in none.
-      std::pair<Value, Value> range = loadRun(run);
-      Value keys = e.max(e.sub(range.second, group), e.c(0));
-      keys = e.select(e.icmp(P::sle, range.first, group),
-                      e.min(keys, e.c(e.group)), e.c(0));
-      return forRowsAhead(
-          rows, vectors * bytes / stepElements(), keys, stepElements(), sums,
-          [&](Value key, Value row, ValueRange inner) -> Values {
-            Value own = e.add(group, key);
-            own = pairs() ? e.udiv(own, e.c(2)) : own;
-            return multiplyValues(row, rows.stride, e.sub(keys, key),
-                                  e.row(ofPanel(at_.scores[0]), own), 1,
-                                  vectors, inner);
-          });
-    };
-    overOutput(e.gep(state.output, column, e.f), 1, vectors,
-               [&](ValueRange acc) {
-                 return e.loop(e.c(0), runCount, e.c(1), acc, groupOfRun);
-               });
-  });
-}
-
-/// Sums of all lanes of a register a key, four keys at once; all rows of the
-/// panel are the lone one.
-void KernelEmitter::addOneRowSums(unsigned index, Value group) {
-  int64_t bytes = wide() * e.scoreBytes(), keys = kBlockBytes / e.scoreBytes();
-  Value factor = pairs() ? productFactor() : Value();
-  e.loop(e.c(0), e.c(e.group), keys, [&](Value key) {
-    Value from = e.gep(at(at_.sums), e.mul(key, e.c(bytes)), e.i8);
-    Values x;
-    for (int64_t i = 0; i < keys; ++i)
-      x.push_back(
-          e.load(wideVec(e.f), e.gep(from, i * bytes), e.registerBytes()));
-    sumWithinBlocks(x);
-    // Each block has sums of its own of all four keys.
-    for (int64_t span = wide() / 2; span >= keys; span /= 2) {
-      Lanes other;
-      for (int64_t i = 0; i < wide(); ++i)
-        other.push_back(i ^ span);
-      x[0] = e.fadd(x[0], e.shuffle(x[0], x[0], other));
-    }
-    Lanes spread;
-    for (int64_t i = 0; i < wide(); ++i)
-      spread.push_back(i / e.lanes);
-    Value scores = e.shuffle(x[0], x[0], spread);
-    if (factor)
-      scores = e.fmul(scores, wideSplat(factor));
-    e.store(scores, e.row(ofPanel(at_.scores[index]), e.add(group, key)),
-            e.registerBytes());
-  });
 }

@@ -19,7 +19,8 @@ void KernelEmitter::clearState() {
     e.storeRow(e.vc(-INFINITY), state.rowMax, panel);
     e.storeRow(e.vc(0.0), state.rowSum, panel);
   });
-  e.loop(e.c(0), e.mul(panels, e.c(valuePadded())), 1,
+  int64_t vectors = valuePadded() * panelRows() / e.lanes;
+  e.loop(e.c(0), e.mul(panels, e.c(vectors)), 1,
          [&](Value row) { e.storeRow(e.vc(0.0), state.output, row); });
 }
 
@@ -30,21 +31,19 @@ void KernelEmitter::useMerged() {
 }
 
 /// What two states with maxima `own` and `other` are multiplied by, and the new
-/// maximum. The own one stays what it is where its maximum does, an infinity or
+/// maximum. The one that has it stays what it is, the own one at an infinity or
 /// NaN of its seed included; a state of no keys changes nothing.
 std::pair<Value, Value> KernelEmitter::mergeFactors(Value own, Value other,
                                                     Value &t) {
   t = e.fmaxDropNaN(other, own);
   Value stays = e.fcmp(arith::CmpFPredicate::UEQ, own, t);
   Value none = e.fcmp(arith::CmpFPredicate::OEQ, other, e.vc(-INFINITY));
-  auto factor = [&](Value x) {
-    Value difference = e.fsub(x, t);
-    if (!log2Units())
-      difference = e.fmul(difference, e.vc(1.4426950408889634));
-    return e.math().exp2NonPositive(difference);
-  };
-  return {e.select(stays, e.vc(1.0), factor(own)),
-          e.select(none, e.vc(0.0), factor(other))};
+  Value difference = e.fsub(e.select(stays, other, own), t);
+  if (!log2Units())
+    difference = e.fmul(difference, e.vc(1.4426950408889634));
+  Value factor = e.math().exp2NonPositive(difference), one = e.vc(1.0);
+  return {e.select(stays, one, factor),
+          e.select(none, e.vc(0.0), e.select(stays, factor, one))};
 }
 
 /// Takes a part of a head into the merged state; both have a row of features
@@ -71,8 +70,8 @@ void KernelEmitter::mergePart(Value head, Value ofPart) {
     Value sum = e.fadd(scaled(e.loadRow(state.rowSum, panel), factors.first),
                        scaled(e.loadRow(from.rowSum, panel), factors.second));
     e.storeRow(sum, state.rowSum, panel);
-    e.loop(e.c(0), e.c(e.lanes), 1, [&](Value lane) {
-      Value row = e.add(e.mul(panel, e.c(e.lanes)), lane), own, other;
+    forRows(e.c(e.lanes), [&](Value lane) {
+      Value row = e.add(e.mul(panel, e.c(panelRows())), lane), own, other;
       if (spec.hasStat()) {
         Value address = e.gep(at(at_.factors), lane, e.f);
         own = wideSplat(e.load(e.f, address));
@@ -92,35 +91,42 @@ void KernelEmitter::mergePart(Value head, Value ofPart) {
   });
 }
 
-/// The seeded state in scratch, a column of rows after the other, takes the
-/// merged one.
+/// The merged rows of a panel as columns of its rows.
+void KernelEmitter::rowsToColumns(Value panel, Value to) {
+  int64_t columns = valuePadded();
+  Value source =
+      e.gep(at(at_.merged), e.mul(panel, e.c(columns * panelRows())), e.f);
+  e.loop(e.c(0), e.c(columns / e.lanes), 1, [&](Value square) {
+    Value place = placeOfSquare(square);
+    callHelper("_transpose",
+               {e.gep(source, e.mul(place, e.c(e.lanes)), e.f),
+                e.c(spec.isOneRow() ? 0 : columns), e.c(0),
+                e.gep(to, e.mul(square, e.c(e.lanes * e.lanes)), e.f),
+                e.c(e.lanes), e.c(0), e.c(1), e.cf(1.0)});
+  });
+}
+
+/// Makes the merged state the one in scratch, a column of rows after the other;
+/// that takes it up where a seed's is there.
 void KernelEmitter::joinSeed() {
   useScratchState();
   int64_t columns = valuePadded();
   e.loop(e.c(0), e.ceilDiv(rows, e.lanes), 1, [&](Value panel) {
-    Value joined = at(at_.joined);
-    Value source =
-        e.gep(at(at_.merged), e.mul(panel, e.c(columns * e.lanes)), e.f);
-    e.loop(e.c(0), e.c(columns / e.lanes), 1, [&](Value square) {
-      // In pairs, squares of 32 columns lie as unpacking left them.
-      Value place = square;
-      if (pairs()) {
-        Value chunk = e.mul(e.udiv(square, e.c(8)), e.c(8));
-        Value odd = e.mul(e.urem(square, e.c(2)), e.c(4));
-        Value even = e.udiv(e.urem(square, e.c(8)), e.c(2));
-        place = e.add(chunk, e.add(odd, even));
-      }
-      callHelper("_transpose",
-                 {e.gep(source, e.mul(place, e.c(e.lanes)), e.f), e.c(columns),
-                  e.c(0),
-                  e.gep(joined, e.mul(square, e.c(e.lanes * e.lanes)), e.f),
-                  e.c(e.lanes), e.c(0), e.c(1), e.cf(1.0)});
-    });
+    Value output =
+        e.gep(state.output, e.mul(panel, e.c(columns * e.lanes)), e.f);
+    Value joined = joinsSeed() ? at(at_.joined) : output;
+    rowsToColumns(panel, joined);
+    Value sum = e.loadRow(at(at_.mergedSum), panel);
+    Value maximum = e.loadRow(at(at_.mergedMax), panel);
+    if (!joinsSeed()) {
+      e.storeRow(maximum, state.rowMax, panel);
+      e.storeRow(sum, state.rowSum, panel);
+      return;
+    }
     std::pair<Value, Value> factors;
     if (spec.hasStat()) {
       Value t;
-      factors = mergeFactors(e.loadRow(state.rowMax, panel),
-                             e.loadRow(at(at_.mergedMax), panel), t);
+      factors = mergeFactors(e.loadRow(state.rowMax, panel), maximum, t);
       e.storeRow(t, state.rowMax, panel);
     }
     auto join = [&](Value own, Value other) {
@@ -130,11 +136,7 @@ void KernelEmitter::joinSeed() {
       }
       return e.fadd(own, other);
     };
-    e.storeRow(join(e.loadRow(state.rowSum, panel),
-                    e.loadRow(at(at_.mergedSum), panel)),
-               state.rowSum, panel);
-    Value output =
-        e.gep(state.output, e.mul(panel, e.c(columns * e.lanes)), e.f);
+    e.storeRow(join(e.loadRow(state.rowSum, panel), sum), state.rowSum, panel);
     e.loop(e.c(0), e.c(columns), 1, [&](Value d) {
       e.storeRow(join(e.loadRow(output, d), e.loadRow(joined, d)), output, d);
     });
@@ -162,10 +164,14 @@ LogicalResult KernelEmitter::emitMerge(Value &nonFinite) {
                         e.loop(e.c(0), liveParts, 1,
                                [&](Value ofPart) { mergePart(head, ofPart); });
                         enterHead(head);
-                        useScratchState();
-                        if (failed(emitInit(panels)))
-                          status = failure();
-                        joinSeed();
+                        if (finishesRows()) {
+                          useMerged();
+                        } else {
+                          useScratchState();
+                          if (joinsSeed() && failed(emitInit(panels)))
+                            status = failure();
+                          joinSeed();
+                        }
                         if (failed(emitFinish(panels, bad)))
                           status = failure();
                         return {e.lor(carried[0], bad)};

@@ -6,65 +6,51 @@
 //===----------------------------------------------------------------------===//
 
 #include "Kernel.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace fovea::cpu;
 using P = arith::CmpIPredicate;
 
-/// The address of a row of one (batch, head).
-Value KernelEmitter::shortRow(online::ViewOp view, Value head, Value row) {
+/// Where a key is: its batch or page, and the row in it.
+std::pair<Value, Value> KernelEmitter::placeOfKey(Value key) {
+  if (!spec.pageTable)
+    return {batch, key};
+  const Buffer *table = arguments->lookup(spec.pageTable);
+  Value length = bufferOf(spec.value).sizes[2];
+  Value entry = e.add(e.mul(batch, table->strides[0]), e.udiv(key, length));
+  return {e.load(e.i64, e.gep(table->data, entry, e.i64)), e.urem(key, length)};
+}
+
+/// The address of a row of a head.
+Value KernelEmitter::shortRow(online::ViewOp view, Value head,
+                              std::pair<Value, Value> place) {
   const Buffer &buffer = bufferOf(view);
-  Value first = batch;
-  if (view.getPageTable()) {
-    const Buffer *table = arguments->lookup(spec.pageTable);
-    Value place =
-        e.add(e.mul(batch, table->strides[0]), e.udiv(row, buffer.sizes[2]));
-    first = e.load(e.i64, e.gep(table->data, place, e.i64));
-    row = e.urem(row, buffer.sizes[2]);
-  }
-  Value offset =
-      e.add(e.mul(first, buffer.strides[0]), e.mul(head, buffer.strides[1]));
-  offset = e.add(offset, e.mul(row, buffer.strides[2]));
+  Value offset = e.add(e.mul(place.first, buffer.strides[0]),
+                       e.mul(head, buffer.strides[1]));
+  offset = e.add(offset, e.mul(place.second, buffer.strides[2]));
   Type element = cast<MemRefType>(view.getSource().getType()).getElementType();
   return e.gep(buffer.data, offset, element);
 }
 
-/// Rows from `key` on that lie in its page.
-Value KernelEmitter::rowsLeftInPage(online::ViewOp view, Value key) {
-  Value length = bufferOf(view).sizes[2];
-  return e.sub(length, e.urem(key, length));
+/// Rows that its page has from a place on.
+Value KernelEmitter::rowsLeftInPage(std::pair<Value, Value> place) {
+  return e.sub(bufferOf(spec.value).sizes[2], place.second);
 }
 
-/// Copies keys from `key` on, page by page.
+/// Copies rows from a key on, page by page.
 void KernelEmitter::callPackPages(online::ViewOp view, Value head, Value key,
                                   Value taken, int64_t dim, Value to,
                                   int64_t stride, Value paddedRows) {
   const Buffer &buffer = bufferOf(view);
-  if (!view.getPageTable())
-    return callPack(shortRow(view, head, key), buffer, taken, dim, to, stride,
-                    paddedRows);
-  scf::WhileOp::create(
-      e.b, e.loc, TypeRange{e.i64}, ValueRange{e.c(0)},
-      [&](OpBuilder &, Location, ValueRange carried) {
-        OpBuilder::InsertionGuard guard(e.b);
-        e.b.setInsertionPointToEnd(carried[0].getParentBlock());
-        scf::ConditionOp::create(e.b, e.loc, e.icmp(P::slt, carried[0], taken),
-                                 carried);
-      },
-      [&](OpBuilder &, Location, ValueRange carried) {
-        OpBuilder::InsertionGuard guard(e.b);
-        e.b.setInsertionPointToEnd(carried[0].getParentBlock());
-        Value done = carried[0], at = e.add(key, done);
-        Value rows = e.min(rowsLeftInPage(view, at), e.sub(taken, done));
-        Value next = e.add(done, rows);
-        // The last piece brings the padding.
-        Value padded =
-            e.select(e.icmp(P::eq, next, taken), e.sub(paddedRows, done), rows);
-        callPack(shortRow(view, head, at), buffer, rows, dim,
-                 e.gep(to, e.mul(done, e.c(stride)), packedType()), stride,
-                 padded);
-        scf::YieldOp::create(e.b, e.loc, next);
-      });
+  if (!spec.pageTable)
+    return callPack(shortRow(view, head, {batch, key}), buffer, taken, dim, to,
+                    stride, paddedRows);
+  const Buffer *table = arguments->lookup(spec.pageTable);
+  Value pages = e.gep(table->data, e.mul(batch, table->strides[0]), e.i64);
+  Value data =
+      e.gep(buffer.data, e.mul(head, buffer.strides[1]), spec.elementType);
+  callHelper("_pack_pages", {data, buffer.strides[0], buffer.strides[2],
+                             buffer.strides[3], pages, buffer.sizes[2], key,
+                             taken, e.c(dim), to, e.c(stride), paddedRows});
 }
 
 /// The queries of the current head's rows, row after row, padded with zeros;
@@ -74,14 +60,14 @@ void KernelEmitter::packShortQueries() {
     DotSpec &dot = spec.dots[i];
     int64_t columns = wideColumns(dot.dim);
     Value factor = pairs() ? Value() : productFactor();
-    Value panels = e.ceilDiv(rows, e.lanes);
-    e.loop(e.c(0), e.mul(panels, e.c(e.lanes)), 1, [&](Value row) {
+    Value padded = e.mul(e.ceilDiv(rows, panelRows()), e.c(panelRows()));
+    e.loop(e.c(0), padded, 1, [&](Value row) {
       Value head = e.add(firstHead, tableEntry(at_.rowHeads, row));
       Value query = e.add(firstRow, tableEntry(at_.rowQueries, row));
       Value to =
           e.gep(state.queries[i], e.mul(row, e.c(columns)), packedType());
-      callPack(shortRow(dot.query, head, query), bufferOf(dot.query), e.c(1),
-               dot.dim, to, columns, e.c(1));
+      callPack(shortRow(dot.query, head, {batch, query}), bufferOf(dot.query),
+               e.c(1), dot.dim, to, columns, e.c(1));
       if (!factor)
         return;
       e.loop(e.c(0), e.c(columns), wide(), [&](Value d) {
@@ -98,108 +84,129 @@ void KernelEmitter::packShortQueries() {
 Value KernelEmitter::rowsAhead(online::ViewOp view, Value head, Value key,
                                Value others) {
   Value inside = e.icmp(P::slt, key, partEnd);
-  if (view.getPageTable()) { // the table may end where the keys do
-    key = e.min(key, e.sub(liveKeys, e.c(1)));
-    inside =
-        e.land(inside, e.icmp(P::sge, rowsLeftInPage(view, key), e.c(e.group)));
-  }
-  return e.select(inside, shortRow(view, head, key), others);
+  if (!spec.pageTable)
+    return e.select(inside, shortRow(view, head, {batch, key}), others);
+  // The table may end where the keys do.
+  auto place = placeOfKey(e.min(key, e.sub(liveKeys, e.c(1))));
+  Value whole = e.icmp(P::sge, rowsLeftInPage(place), e.c(e.group));
+  return e.select(e.land(inside, whole), shortRow(view, head, place), others);
 }
 
-/// The tables of a block.
+/// An entry of a table.
+void KernelEmitter::enterRows(const BlockRows &rows, Value number, Value base,
+                              Value stride) {
+  Value entry = e.gep(rows.groups, e.mul(number, e.c(kGroupBytes)), e.i8);
+  e.store(base, entry);
+  e.store(stride, e.gep(entry, 8));
+}
+
+/// The rows of a group. They stay in place where they have the packed type,
+/// whole registers and unit columns; a group of keys that is not whole is
+/// padded with zeros, since its products take all of it.
+Values KernelEmitter::locateRows(const ShortRows &rows, const ShortGroup &group,
+                                 Value source) {
+  const Buffer &buffer = bufferOf(rows.view);
+  int64_t stride = wideColumns(rows.dim);
+  auto pack = [&]() -> Values {
+    Value to = e.gep(packedRows, e.mul(group.head, e.c(at_.packedBytes)), e.i8);
+    to = e.gep(e.gep(to, rows.packed), e.mul(group.start, e.c(stride)),
+               packedType());
+    callPackPages(rows.view, e.add(firstKeyHead, group.head), group.key,
+                  group.taken, rows.dim, to, stride,
+                  rows.isKeys ? e.c(e.group) : group.taken);
+    return {to, e.c(stride)};
+  };
+  if (!rows.table.mayStay)
+    return pack();
+  Value stays = e.icmp(P::eq, buffer.strides[3], e.c(1));
+  if (rows.isKeys)
+    stays = e.land(stays, e.icmp(P::eq, group.taken, e.c(e.group)));
+  if (spec.pageTable)
+    stays =
+        e.land(stays, e.icmp(P::sge, rowsLeftInPage(group.place), group.taken));
+  return e.branch(
+      stays, {e.ptr, e.i64},
+      [&]() -> Values { return {source, buffer.strides[2]}; }, pack);
+}
+
+/// Makes the tables of a block's groups, all heads of a group after each other.
+/// What is read after them follows: as many groups, or one of one row.
 void KernelEmitter::prepareShortBlock() {
+  SmallVector<ShortRows, 2> all = layOutTables();
+  auto sourcesAt = [&](Value head, std::pair<Value, Value> place) {
+    Values sources;
+    for (const ShortRows &rows : all)
+      sources.push_back(shortRow(rows.view, head, place));
+    return sources;
+  };
+  forGroupsOfHeads([&](Value start, Value head, Value number) {
+    ShortGroup group{start,
+                     head,
+                     e.add(blockStart, start),
+                     e.min(e.sub(count, start), e.c(e.group)),
+                     {}};
+    group.place = placeOfKey(group.key);
+    Values sources = sourcesAt(e.add(firstKeyHead, head), group.place);
+    for (auto [rows, source] : llvm::zip(all, sources)) {
+      Values found = locateRows(rows, group, source);
+      enterRows(rows.table, number, found[0], found[1]);
+    }
+    if (!spec.isOneRow())
+      enterRowsAhead(all, sources, start, number);
+  });
+  if (spec.isOneRow())
+    enterRowsAhead(all, sourcesAt(firstKeyHead, placeOfKey(blockStart)), e.c(0),
+                   e.c(0));
+}
+
+/// The entry of a group that is read after those of the block: values after the
+/// first keys, else the keys of the next heads or block.
+void KernelEmitter::enterRowsAhead(ArrayRef<ShortRows> all,
+                                   ArrayRef<Value> sources, Value start,
+                                   Value number) {
+  Value head = firstKeyHead, block = e.add(blockStart, e.c(blockKeys()));
+  if (!spec.isOneRow()) {
+    Value next = e.add(firstAtOnce, e.c(1));
+    Value last = e.icmp(P::eq, next, shape.heads);
+    head = e.add(head, e.select(last, e.c(0), next));
+    block = e.select(last, block, blockStart);
+  }
+  number = e.add(number, e.mul(e.ceilDiv(count, e.group), headsAtOnce));
+  for (auto [i, rows] : llvm::enumerate(all)) {
+    if (!rows.table.mayStay)
+      continue;
+    bool toValues = i == 0 && spec.valueDim > 0;
+    const ShortRows &next = toValues      ? all.back()
+                            : rows.isKeys ? rows
+                                          : all.front();
+    Value ahead = sources.back();
+    if (!toValues)
+      ahead = rowsAhead(next.view, head, e.add(block, start), sources[i]);
+    enterRows(rows.table, number, ahead, bufferOf(next.view).strides[2]);
+  }
+}
+
+/// The tables of keys and values, which follow the scratch of heads, and where
+/// rows are copied to.
+SmallVector<ShortRows, 2> KernelEmitter::layOutTables() {
   Value table =
       e.gep(at(layout.bytes()), e.mul(shape.heads, shape.headBytes), e.i8);
-  Value packed =
-      e.gep(table, e.mul(shape.tableBytes, e.c(spec.dots.size() + 1)), e.i8);
-  keyRows.clear();
-  for (auto [i, dot] : llvm::enumerate(spec.dots)) {
-    keyRows.push_back(prepareShortRows(dot.key, dot.dim, /*padRows=*/true,
-                                       e.gep(packed, at_.packedKeys[i]),
-                                       table));
+  SmallVector<ShortRows, 2> all;
+  auto add = [&](online::ViewOp view, int64_t dim, int64_t packed,
+                 bool isKeys) {
+    bool mayStay = spec.elementType == packedType() && dim == wideColumns(dim);
+    all.push_back(
+        {view, dim, packed, isKeys, BlockRows{{}, {}, {}, {}, table, mayStay}});
     table = e.gep(table, shape.tableBytes, e.i8);
-  }
-  valueRows = prepareShortRows(spec.value, spec.valueDim, /*padRows=*/false,
-                               e.gep(packed, at_.packedValues), table);
-}
-
-/// Makes the table of a block's groups, all heads of a group after each other.
-/// Rows stay in place where they have the packed type, whole registers and unit
-/// columns; a group of keys that is not whole is padded with zeros, since its
-/// products take all of it.
-BlockRows KernelEmitter::prepareShortRows(online::ViewOp view, int64_t dim,
-                                          bool padRows, Value packed,
-                                          Value table) {
-  const Buffer &buffer = bufferOf(view);
-  int64_t stride = wideColumns(dim);
-  bool mayStay = spec.elementType == packedType() && dim == stride;
-  Value unit = e.icmp(P::eq, buffer.strides[3], e.c(1));
-  auto entry = [&](Value number) {
-    return e.gep(table, e.mul(number, e.c(kGroupBytes)), e.i8);
+    return all.back().table;
   };
-  auto keyOf = [&](Value number) {
-    return e.mul(e.udiv(number, headsAtOnce), e.c(e.group));
-  };
-  auto headOf = [&](Value number, Value first) {
-    return e.add(first, e.urem(number, headsAtOnce));
-  };
-  auto enter = [&](Value number, Value base, Value rowStride) {
-    e.store(base, entry(number));
-    e.store(rowStride, e.gep(entry(number), 8));
-  };
-  Value ahead = e.ceilDiv(count, e.group), groups = e.mul(ahead, headsAtOnce);
-  e.loop(e.c(0), groups, 1, [&](Value number) {
-    Value start = keyOf(number), own = headOf(number, firstAtOnce);
-    Value head = e.add(firstKeyHead, own);
-    Value key = e.add(blockStart, start);
-    Value taken = e.min(e.sub(count, start), e.c(e.group));
-    Value source = shortRow(view, head, key);
-    auto pack = [&]() -> Values {
-      Value to = e.gep(packed, e.mul(own, e.c(at_.packedBytes)), e.i8);
-      to = e.gep(to, e.mul(start, e.c(stride)), packedType());
-      callPackPages(view, head, key, taken, dim, to, stride,
-                    padRows ? e.c(e.group) : taken);
-      return {to, e.c(stride)};
-    };
-    Values rows;
-    if (mayStay) {
-      Value stays = unit;
-      if (padRows)
-        stays = e.land(stays, e.icmp(P::eq, taken, e.c(e.group)));
-      if (view.getPageTable())
-        stays = e.land(stays, e.icmp(P::sge, rowsLeftInPage(view, key), taken));
-      rows = e.branch(
-          stays, {e.ptr, e.i64},
-          [&]() -> Values { return {source, buffer.strides[2]}; }, pack);
-    } else {
-      rows = pack();
-    }
-    enter(number, rows[0], rows[1]);
-  });
-  if (!mayStay)
-    return BlockRows{{}, {}, {}, {}, table, mayStay};
-  // What is read after them, as many groups: values after the first keys, else
-  // the keys of the next heads or block.
-  bool toValues = view == spec.dots[0].key && spec.valueDim > 0;
-  online::ViewOp next = toValues             ? spec.value
-                        : view == spec.value ? spec.dots[0].key
-                                             : view;
-  Value first = firstAtOnce, start = blockStart;
-  if (!toValues) {
-    first = e.add(first, headsAtOnce);
-    Value last = e.icmp(P::eq, first, shape.heads);
-    first = e.select(last, e.c(0), first);
-    start = e.select(last, e.add(start, e.c(blockKeys())), start);
-  }
-  first = e.add(firstKeyHead, first);
-  Value others = e.load(e.ptr, table);
-  e.loop(e.c(0), ahead, 1, [&](Value number) {
-    Value key = e.add(start, keyOf(number));
-    enter(e.add(groups, number),
-          rowsAhead(next, headOf(number, first), key, others),
-          bufferOf(next).strides[2]);
-  });
-  return BlockRows{{}, {}, {}, {}, table, mayStay};
+  keyRows.clear();
+  for (auto [dot, packed] : llvm::zip(spec.dots, at_.packedKeys))
+    keyRows.push_back(add(dot.key, dot.dim, packed, /*isKeys=*/true));
+  valueRows =
+      add(spec.value, spec.valueDim, at_.packedValues, /*isKeys=*/false);
+  packedRows = table;
+  return all;
 }
 
 /// A group by its number in the table, and what follows it.
@@ -340,30 +347,71 @@ Values KernelEmitter::forRowsAhead(const GroupRows &rows, int64_t rowBytes,
 // Results
 //===----------------------------------------------------------------------===//
 
+/// The address of a row of the output and its column stride.
+std::pair<Value, Value> KernelEmitter::outputOfRow(Value panel, Value lane) {
+  Value row = e.add(e.mul(panel, e.c(e.lanes)), lane);
+  Value head = e.add(firstHead, tableEntry(at_.rowHeads, row));
+  Value query =
+      e.add(s->scalar(spec.outStore.getRow()), tableEntry(at_.rowQueries, row));
+  return {shortRow(spec.out, head, {batch, query}),
+          bufferOf(spec.out).strides[3]};
+}
+
+/// Where a square of columns lies in a row of values: in pairs those of 32
+/// columns lie as unpacking left them.
+Value KernelEmitter::placeOfSquare(Value square) {
+  if (!pairs())
+    return square;
+  Value chunk = e.mul(e.udiv(square, e.c(8)), e.c(8));
+  Value odd = e.mul(e.urem(square, e.c(2)), e.c(4));
+  Value even = e.udiv(e.urem(square, e.c(8)), e.c(2));
+  return e.add(chunk, e.add(odd, even));
+}
+
+/// Stores the merged rows of a panel, each times its factor. Returns whether
+/// one of them is not finite.
+Value KernelEmitter::storeMergedRows(Value panel, Value taken) {
+  int64_t columns = valuePadded();
+  auto storeRow = [&](Value lane, ValueRange met) -> Values {
+    Value row = e.add(e.mul(panel, e.c(panelRows())), lane);
+    Value from = e.gep(state.output, e.mul(row, e.c(columns)), e.f);
+    if (pairs()) {
+      Value buffer = at(at_.rowBuffer);
+      e.loop(e.c(0), e.c(columns / e.lanes), 1, [&](Value square) {
+        e.storeRow(e.loadRow(from, placeOfSquare(square)), buffer, square);
+      });
+      from = buffer;
+    }
+    auto [to, stride] = outputOfRow(panel, lane);
+    Values operands = {
+        from, e.c(columns), e.c(1), e.c(spec.valueDim),
+        to,   e.c(0),       stride, e.gep(at(at_.rowFactors), lane, e.f)};
+    auto call = LLVM::CallOp::create(e.b, e.loc, TypeRange{e.i64},
+                                     name + "_unpack", operands);
+    return {e.lor(met[0], call.getResult())};
+  };
+  return e.loop(e.c(0), taken, e.c(1), {e.c(0)}, storeRow)[0];
+}
+
 /// Stores the rows of a panel, which lie in the row buffer.
 void KernelEmitter::storeShortPanel(Value panel, Value taken) {
   int64_t stride = valuePadded();
-  const Buffer &out = bufferOf(spec.out);
-  Value origin = s->scalar(spec.outStore.getRow());
-  e.loop(e.c(0), taken, 1, [&](Value lane) {
-    Value row = e.add(e.mul(panel, e.c(e.lanes)), lane);
-    Value head = e.add(firstHead, tableEntry(at_.rowHeads, row));
-    Value query = e.add(origin, tableEntry(at_.rowQueries, row));
+  forRows(taken, [&](Value lane) {
+    auto [to, columnStride] = outputOfRow(panel, lane);
     callHelper("_unpack",
                {e.gep(at(at_.rowBuffer), e.mul(lane, e.c(stride)), e.f),
-                e.c(stride), e.c(1), e.c(spec.valueDim),
-                shortRow(spec.out, head, query), out.strides[2],
-                out.strides[3]});
+                e.c(stride), e.c(1), e.c(spec.valueDim), to, e.c(0),
+                columnStride});
   });
 }
 
 void KernelEmitter::storeShortLse(Value panel, Value taken) {
   Value origin = s->scalar(spec.lseStore.getRow());
-  e.loop(e.c(0), taken, 1, [&](Value lane) {
+  forRows(taken, [&](Value lane) {
     Value row = e.add(e.mul(panel, e.c(e.lanes)), lane);
     Value head = e.add(firstHead, tableEntry(at_.rowHeads, row));
     Value query = e.add(origin, tableEntry(at_.rowQueries, row));
     Value x = e.load(e.f, e.gep(at(at_.rowBuffer), lane, e.f));
-    e.store(x, shortRow(spec.lse, head, query));
+    e.store(x, shortRow(spec.lse, head, {batch, query}));
   });
 }

@@ -125,6 +125,8 @@ Value KernelEmitter::finishRows(Value panel, Value taken, Value l,
   Value word = e.maskToWord(e.land(nan, e.lanesBelow(taken)));
   Value bad =
       arith::ExtUIOp::create(e.b, e.loc, e.i64, e.icmp(P::ne, word, none));
+  if (isShort())
+    return e.lor(bad, storeMergedRows(panel, taken));
   Value first =
       e.add(s->scalar(spec.outStore.getRow()), e.mul(panel, e.c(e.lanes)));
   const Buffer &out = bufferOf(spec.out);

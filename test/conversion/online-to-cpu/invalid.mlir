@@ -691,6 +691,41 @@ func.func @few_split(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p,
 !t = memref<?x?x?x64xf32, strided<[?, ?, ?, ?], offset: ?>>
 !p = memref<?xi64>
 !st = !online.state<32x64xf32, t, l>
+func.func @one_row(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, %kl: !p, %out: !t) {
+  %c0 = arith.constant 0 : index
+  %c32 = arith.constant 32 : index
+  %n = memref.dim %k, %c0 : !t
+  %B = memref.dim %q, %c0 : !t
+  // expected-error @below {{schedule's m may be 1 with split where wide fills 64 bytes and a query 1024 at most}}
+  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 1, n = 64, lanes = 4, exact = false, index_bits = 32 few(split = 1024, wide = 8)>) {
+    %bi = arith.index_cast %b : index to i64
+    %m0 = arith.muli %mt, %c32 : index
+    %Q = online.view %q[%b, %h] : !t -> <?x64xf32>
+    %K = online.view %k[%b, %h] : !t -> <?x64xf32>
+    %V = online.view %v[%b, %h] : !t -> <?x64xf32>
+    %O = online.view %out[%b, %h] : !t -> <?x64xf32>
+    %qt = online.load %Q[%m0] : <?x64xf32> -> tensor<32x64xf32>
+    %w = online.walk.segments step 64 [%c0, %n) full : !online.walk
+    %i = online.init normalizer #attn.softmax at(%bi, %bi, %m0) : <32x64xf32, t, l>
+    %s = online.sweep (%n0, %cls) in %w iter(%a = %i) -> !st {
+      %kt = online.load %K[%n0] : <?x64xf32> -> tensor<64x64xf32>
+      %vt = online.load %V[%n0] : <?x64xf32> -> tensor<64x64xf32>
+      %x = online.dot %qt, %kt contract [1, 1] : tensor<32x64xf32>, tensor<64x64xf32> -> tensor<32x64xf32>
+      %p = online.mask at(%m0, %n0) class(%cls) : tensor<32x64xi1>
+      %s1 = online.step %a, %x, %vt visible(%p : tensor<32x64xi1>) scale(%c : f32) normalizer #attn.softmax at(%bi, %bi, %m0, %n0) : <32x64xf32, t, l>, tensor<32x64xf32>, tensor<64x64xf32>
+      online.yield %s1 : !st
+    }
+    %o = online.finish %s normalizer #attn.softmax at(%bi, %bi, %m0) : <32x64xf32, t, l> -> tensor<32x64xf32>
+    online.store %o, %O[%m0] : tensor<32x64xf32>, <?x64xf32>
+  }
+  return
+}
+
+// -----
+
+!t = memref<?x?x?x64xf32, strided<[?, ?, ?, ?], offset: ?>>
+!p = memref<?xi64>
+!st = !online.state<32x64xf32, t, l>
 func.func @few_bounds(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, %kl: !p, %out: !t) {
   %c0 = arith.constant 0 : index
   %c32 = arith.constant 32 : index

@@ -1,5 +1,5 @@
 // RUN: fovea-opt %s -convert-attn-to-online="cpu=neoverse-n1 few-queries=true" -canonicalize -cse -convert-online-to-cpu -fovea-cpu-to-llvm | mlir-translate --mlir-to-llvmir -o %t.ll
-// RUN: %python %S/../Inputs/count_instructions.py 1860 < %t.ll
+// RUN: %python %S/../Inputs/count_instructions.py 1550 < %t.ll
 // RUN: opt %t.ll -mtriple=aarch64-linux-gnu -mcpu=neoverse-n1 -passes="default<O1>" -S | llc -mtriple=aarch64-linux-gnu -mcpu=neoverse-n1 -o %t.s
 // RUN: FileCheck %s < %t.s
 // RUN: FileCheck %s --check-prefix=CALLS < %t.s

@@ -48,6 +48,45 @@ def test_the_layout_does_not_change_the_result(tokens):
     np.testing.assert_allclose(got, plain(q, k, v), atol=3e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("layout", ["heads", "tokens", "pages"])
+def test_one_row_a_key_head(dtype, layout):
+    """Mods, masks, seeds and lengths of a lone query of each head"""
+    q, k, v = inputs(B=2, Hq=3, Hk=3, M=1, N=528, D=64, E=48, dtype=dtype)
+    slope = np.array([0.0, 0.01, 0.1], np.float32)
+    lengths = np.array([528, 77])
+
+    def score(s, b, h, m, n):
+        return s + slope[h] * (n - m)
+
+    def mask(b, h, m, n):
+        return (m >= n) & ((m - n <= 300) | (n < 8 * (h + 1)))
+
+    want = plain(
+        q.astype(np.float32), k.astype(np.float32), v.astype(np.float32),
+        lambda s, b, h, m, n: score(s, b, h, m + 500, n),
+        lambda b, h, m, n: mask(b, h, m + 500, n) & (n < lengths[b]),
+    )  # fmt: skip
+    if layout == "tokens":
+        k, v = (
+            np.ascontiguousarray(x.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
+            for x in (k, v)
+        )
+    elif layout == "pages":
+        order = np.random.default_rng(0).permutation(2 * 33)
+        table = np.argsort(order).reshape(2, 33)
+        pools = [
+            x.reshape(2, 3, 33, 16, -1).swapaxes(1, 2).reshape(66, 3, 16, -1)[order]
+            for x in (k, v)
+        ]
+        k, v = (fovea.Pages(np.ascontiguousarray(x), table) for x in pools)
+    got = fovea.attention(
+        q, k, v, score, mask, q_offset=500, kv_lengths=lengths, schedule="split=128"
+    )
+    error = 2e-5 if dtype == np.float32 else 2e-2
+    np.testing.assert_allclose(got.astype(np.float32), want, atol=error)
+
+
 @pytest.mark.parametrize("width", [2**22, 2**30, 2**36, 2**44])
 def test_keys_that_no_row_sees_take_no_memory(width):
     """Keys that repeat in memory, ended by a length or by the mask"""

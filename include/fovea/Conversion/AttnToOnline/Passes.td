@@ -56,6 +56,8 @@ def ConvertAttnToOnline : Pass<"convert-attn-to-online", "::mlir::ModuleOp"> {
            "Take the CPU's form for few queries and many keys">,
     Option<"paged", "paged", "bool", "false",
            "Keys and values are pools of pages, found through a table">,
+    Option<"oneRow", "one-row", "bool", "false",
+           "Take the CPU's form for one row, with few-queries">,
     Option<"perBatch", "per-batch", "bool", "false",
            "A GPU's kernel reads offsets and lengths of each batch">];
   let dependentDialects = ["::mlir::online::OnlineDialect", "::mlir::attn_gpu::AttnGpuDialect"];

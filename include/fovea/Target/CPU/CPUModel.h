@@ -3,6 +3,7 @@
 #define FOVEA_TARGET_CPU_CPUMODEL_H
 
 #include "fovea/Dialect/Online/IR/Online.h"
+#include "fovea/Target/CPU/KernelABI.h"
 #include "fovea/Target/TargetModel.h"
 
 #include <string>
@@ -27,6 +28,10 @@ inline int64_t keyGroup(int64_t vectorBytes) {
 /// multiplies at once: two tiles each way.
 inline constexpr int64_t kTileGroup = 32;
 
+/// Of a row of queries that the form for one row keeps in registers, which are
+/// of 64 bytes.
+inline constexpr int64_t kOneRowBytes = 1024;
+
 /// What a schedule is chosen for.
 struct CPUScheduleRequest {
   int64_t headDim = 0; ///< of all (query, key) pairs together
@@ -42,6 +47,9 @@ struct CPUScheduleRequest {
   bool scansKeys = false;
   /// The form for few queries and many keys.
   bool fewQueries = false;
+  /// That for one row.
+  bool oneRow = false;
+  int64_t longestHeadDim = 0; ///< of a (query, key) pair
 };
 
 /// Completes and verifies a schedule.
@@ -55,6 +63,12 @@ chooseCPUSchedule(mlir::MLIRContext *context, const TargetModel &model,
 llvm::FailureOr<int64_t>
 chooseShortRows(llvm::StringRef text,
                 llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
+
+/// Whether that form has one of its own for one row.
+bool hasOneRowForm(const TargetModel &model, const CPUScheduleRequest &request);
+
+/// Which calls of one row take that form.
+fovea_cpu_one_row chooseOneRow(mlir::online::CPUScheduleAttr schedule);
 
 /// In the form that CPUScheduleRequest::text takes.
 std::string printCPUSchedule(mlir::online::CPUScheduleAttr schedule);

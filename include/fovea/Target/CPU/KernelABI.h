@@ -84,4 +84,27 @@ typedef int64_t (*fovea_cpu_plan_fn)(const fovea_cpu_args *args,
 typedef int64_t (*fovea_cpu_run_fn)(const fovea_cpu_args *args, int64_t first,
                                     int64_t last, int64_t next, void *scratch);
 
+/* Which calls take the form for one row: none, those whose items read several
+ * heads at once, all. */
+typedef enum fovea_cpu_one_row {
+  FOVEA_CPU_ONE_ROW_NONE,
+  FOVEA_CPU_ONE_ROW_OF_HEADS,
+  FOVEA_CPU_ONE_ROW_ALL
+} fovea_cpu_one_row;
+
+/* Whether a call of so many rows a key head (queries times heads a key head)
+ * takes it. Of keys: the strides of heads and tokens, and whether they are in
+ * pages. */
+static inline int fovea_cpu_takes_one_row(fovea_cpu_one_row which, int64_t rows,
+                                          int64_t kv_heads, int64_t head,
+                                          int64_t token, int paged) {
+  if (rows != 1 || which != FOVEA_CPU_ONE_ROW_OF_HEADS)
+    return rows == 1 && which == FOVEA_CPU_ONE_ROW_ALL;
+  if (head < 0)
+    head = -head;
+  if (token < 0)
+    token = -token;
+  return kv_heads > 1 && (paged || (head != 0 && head < token));
+}
+
 #endif /* FOVEA_TARGET_CPU_KERNELABI_H */

@@ -180,7 +180,7 @@ makeShortSchedule(mlir::MLIRContext *context, const TargetModel &model,
   if (split % block != 0)
     return emitError() << "schedule: split must be a multiple of " << block
                        << " (the keys of a block), got " << split;
-  int64_t m = llvm::alignTo(rows, lanes), n = block;
+  int64_t m = request.oneRow ? 1 : llvm::alignTo(rows, lanes), n = block;
   int64_t wide =
       std::max(lanes, *model.getLimit("vector_bytes") / request.scoreBytes);
   bool pairs = request.bf16 && model.getLimit("bf16_dots");
@@ -244,6 +244,10 @@ llvm::FailureOr<mlir::online::CPUScheduleAttr> fovea::chooseCPUSchedule(
   llvm::FailureOr<Choice> choice = parseSchedule(request.text, emitError);
   if (llvm::failed(choice))
     return llvm::failure();
+  if (request.oneRow && !hasOneRowForm(model, request))
+    return emitError() << "schedule: one row has no form of its own on "
+                       << model.getName() << " with head dim "
+                       << request.longestHeadDim;
   auto make = request.fewQueries ? makeShortSchedule : makeSchedule;
   auto schedule = make(context, model, request, *choice, emitError);
   if (llvm::failed(schedule) || !*schedule ||
@@ -261,6 +265,21 @@ llvm::FailureOr<int64_t> fovea::chooseShortRows(
   if (llvm::failed(choice))
     return llvm::failure();
   return choice->rows.value_or(kShortRows);
+}
+
+bool fovea::hasOneRowForm(const TargetModel &model,
+                          const CPUScheduleRequest &request) {
+  bool pairs = request.bf16 && model.getLimit("bf16_dots");
+  int64_t bytes = pairs ? request.elementBytes : request.scoreBytes;
+  return *model.getLimit("vector_bytes") >= 64 &&
+         request.longestHeadDim * bytes <= kOneRowBytes;
+}
+
+/// In pairs, heads that lie apart are read faster by the loops for several
+/// rows, which fetch further ahead.
+fovea_cpu_one_row fovea::chooseOneRow(mlir::online::CPUScheduleAttr schedule) {
+  return schedule.getPairs() ? FOVEA_CPU_ONE_ROW_OF_HEADS
+                             : FOVEA_CPU_ONE_ROW_ALL;
 }
 
 std::string fovea::printCPUSchedule(mlir::online::CPUScheduleAttr schedule) {

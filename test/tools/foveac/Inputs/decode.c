@@ -6,7 +6,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { B = 2, H = 6, HK = 2, M = 40, N = 20000, D = 16 };
+#ifndef KEY_HEADS
+#define KEY_HEADS 2
+#endif
+enum { B = 2, H = 6, HK = KEY_HEADS, M = 40, N = 20000, D = 16 };
 
 static float q[B * H * M * D], k[B * HK * N * D], v[B * HK * N * D],
     out[B * H * M * D], one[B * H * D], again[B * H * D], lse[B * H * M],
@@ -151,7 +154,7 @@ int main(void) {
   }
   if (run(0, M, N, out, lse))
     return 1;
-  forms("40 queries of 6 heads, 2 key heads");
+  forms("40 queries of 6 heads");
   printf("both forms %s\n", compare(13));
   forms("1 query");
 
