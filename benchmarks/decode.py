@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """One token at a time on the CPU: the rate at which Fovea reads a KV cache.
 
-Beside each row the same bytes are read plainly by the same number of threads,
-started together; plain read and kernel take turns. The rate of memory moves with
-what else runs on the machine, so the share is the median over the turns of the
-time of the reads round a kernel by that of the kernel, and a turn counts where
-these reads agree. Of pages there is a second share: what reading them in the
-order of their table takes of it. The sequences of the layout "unequal" have
-lengths from 64 to the whole cache; as many bytes as they hold are read beside them.
+The kernels of all layouts take turns in one round, and between two of them the
+same bytes are read plainly by the same number of threads, started together. The
+rate of memory moves with what else runs on the machine, so the share is the median
+over the turns of the time of the reads round a kernel by that of the kernel, and a
+turn counts where these reads agree. Other layouts are also compared with contiguous
+keys ("heads") within each turn; of pages there is one more share: what reading them
+in the order of their table takes of a plain read. Layouts whose copies do not fit
+beside each other take their turns in several rounds. The sequences of the layout
+"unequal" have lengths from 64 to the whole cache; as many bytes as they hold are
+read beside them.
 
     python benchmarks/decode.py [--threads N] [--quick] [--seconds S]
     python benchmarks/decode.py --merge A.json B.json --json ALL.json
@@ -28,10 +31,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bars import Row, at_least, print_bars
 from common import (
     HERE,
     add_common_arguments,
@@ -63,7 +68,9 @@ def arguments() -> argparse.Namespace:
         "--layouts", nargs="+", default=list(LAYOUTS), choices=list(LAYOUTS)
     )
     parser.add_argument("--seconds", type=float, default=2.0, help="of each row")
-    parser.add_argument("--most-bytes", type=int, default=4 << 30, help="of a cache")
+    parser.add_argument(
+        "--most-bytes", type=int, default=3 << 30, help="of the copies of a round"
+    )
     parser.add_argument("--merge", type=Path, nargs="+", help="results of runs")
     given = parser.parse_args()
     if given.quick:
@@ -166,13 +173,15 @@ LAYOUTS = {
 }
 
 
-def summary(reads: Sequence[float], kernels: Sequence[float], size: int) -> dict:
-    """Of the seconds of each turn's kernel and of the plain reads round it.
+Turn = tuple[tuple[float, float], float]
+
+
+def summary(turns: Sequence[Turn], size: int) -> Row:
+    """Of the seconds of the plain reads round a kernel and of the kernel, by turns.
 
     A turn is steady where its two reads agree within 5 %; only such turns count
     if there are five.
     """
-    turns = list(zip(itertools.pairwise(reads), kernels, strict=True))
     steady = [turn for turn in turns if max(turn[0]) <= 1.05 * min(turn[0])]
     counted = steady if len(steady) >= 5 else turns
     shares = sorted(sum(around) / 2 / took for around, took in counted)
@@ -188,45 +197,151 @@ def summary(reads: Sequence[float], kernels: Sequence[float], size: int) -> dict
     }
 
 
-def measure(case: tuple, given: argparse.Namespace, reader: Reader) -> dict | None:
-    """One row, or None where the cache would be too large."""
-    dtype, group, layout, batch, length = case
+@dataclass
+class Contestant:
+    """One layout of a case, and its turns."""
+
+    name: str
+    arrays: tuple[Any, Any]
+    views: tuple[Any, Any]
+    live: int  # bytes of k that a call reads
+    lengths: np.ndarray | None = None
+    table: np.ndarray | None = None
+    turns: list[Turn] = field(default_factory=list)
+    of_pages: list[float] = field(default_factory=list)
+
+
+def rounds(layouts: Sequence[str], size: int, most: int) -> list[list[str]]:
+    """Layouts whose copies fit beside each other, the contiguous one in each round."""
+    others = [name for name in layouts if name not in ("heads", "unequal")]
+    heads = [name for name in layouts if name == "heads"]
+    fits = most // size
+    found: list[list[str]] = []
+    if fits >= 2:
+        step = fits - len(heads)
+        cuts = range(0, len(others), step)
+        found = [heads + others[at : at + step] for at in cuts] or [heads] * bool(heads)
+    elif fits == 1:
+        found = [[name] for name in heads + others]
+    if fits >= 1 and "unequal" in layouts:
+        found.append(["unequal"])
+    return found
+
+
+def contestant(name: str, shape: tuple[int, ...], dtype: np.dtype) -> Contestant:
+    batch, _, length, _ = shape
+    k, v, *views = LAYOUTS[name](shape, dtype, np.random.default_rng(0))
+    made = Contestant(name, (k, v), (views[0], views[1]), k.nbytes)
+    if name == "unequal":
+        made.lengths = unequal(batch, length)
+        made.live = k.nbytes // (batch * length) * int(made.lengths.sum())
+    if isinstance(views[0], fovea.Pages):
+        made.table = np.ascontiguousarray(views[0].table, np.int64).reshape(-1)
+    return made
+
+
+def take_turns(
+    contestants: Sequence[Contestant], run: Any, reader: Any, seconds: float
+) -> None:
+    """Read, kernel, read, kernel: every layout once a turn."""
+    first = contestants[0]
+
+    def read() -> float:
+        return reader.seconds(*first.arrays, size=first.live)
+
+    for one in contestants:
+        run(one)
+    before = read()
+    until = time.perf_counter() + seconds * len(contestants)
+    while len(first.turns) < 5 or time.perf_counter() < until:
+        for one in contestants:
+            start = time.perf_counter()
+            run(one)
+            took = time.perf_counter() - start
+            after = read()
+            one.turns.append(((before, after), took))
+            before = after
+            if one.table is not None:
+                one.of_pages.append(after / reader.seconds(*one.arrays, one.table))
+                before = read()
+
+
+def rows_of(contestants: Sequence[Contestant]) -> list[Row]:
+    """Shares of each layout, and of the contiguous one in the same turn."""
+    contiguous = [one.turns for one in contestants if one.name == "heads"]
+    rows = []
+    for one in contestants:
+        row: Row = {"layout": one.name, "bytes": 2 * one.live}
+        if one.of_pages:
+            row["pages_of_read"] = median(one.of_pages)
+        row |= summary(one.turns, 2 * one.live)
+        if contiguous and one.name != "heads":
+            pairs = zip(contiguous[0], one.turns, strict=True)
+            row["of_contiguous"] = median(
+                heads / sum(round_heads) / (own / sum(round_own))
+                for (round_heads, heads), (round_own, own) in pairs
+            )
+        rows.append(row)
+    return rows
+
+
+def measure(case: tuple, given: argparse.Namespace, reader: Reader) -> list[Row]:
+    """A row for each layout; none of those whose cache would be too large."""
+    dtype, group, batch, length = case
     item = numpy_dtype(dtype).itemsize
     per_head = 2 * batch * length * D * item
     heads = min(8, max(2, -(-WANTED // per_head)))
-    if per_head * heads > given.most_bytes:
-        return None
-    if layout == "unequal" and (batch == 1 or length < SHORTEST * batch):
-        return None
-    rng = np.random.default_rng(0)
+    layouts = list(given.layouts)
+    if "unequal" in layouts and (batch == 1 or length < SHORTEST * batch):
+        layouts.remove("unequal")
     shape = (batch, heads, length, D)
-    k, v, k_view, v_view = LAYOUTS[layout](shape, numpy_dtype(dtype), rng)
+    rng = np.random.default_rng(0)
     q = fill((batch, heads * group, 1, D), numpy_dtype(dtype), rng)
     kernel = fovea.compile(D=D, dtype=dtype)
-    lengths = unequal(batch, length) if layout == "unequal" else None
-    live = k.nbytes
-    if lengths is not None:
-        live = live // (batch * length) * int(lengths.sum())
-    table = None
-    if isinstance(k_view, fovea.Pages):
-        table = np.ascontiguousarray(k_view.table, np.int64).reshape(-1)
-    kernel(q, k_view, v_view, kv_lengths=lengths)
-    reads = [reader.seconds(k, v, size=live)]
-    kernels: list[float] = []
-    of_pages: list[float] = []
-    until = time.perf_counter() + given.seconds
-    while len(kernels) < 5 or time.perf_counter() < until:
-        start = time.perf_counter()
-        kernel(q, k_view, v_view, kv_lengths=lengths)
-        kernels.append(time.perf_counter() - start)
-        reads.append(reader.seconds(k, v, size=live))
-        if table is not None:
-            of_pages.append(reads[-1] / reader.seconds(k, v, table))
-    row = {"dtype": dtype, "group": group, "layout": layout, "B": batch}
-    row |= {"N": length, "Hk": heads, "bytes": 2 * live}
-    if of_pages:
-        row["pages_of_read"] = median(of_pages)
-    return row | summary(reads, kernels, 2 * live)
+
+    def run(one: Contestant) -> None:
+        kernel(q, *one.views, kv_lengths=one.lengths)
+
+    found: dict[str, Row] = {}
+    for names in rounds(layouts, per_head * heads, given.most_bytes):
+        contestants = [contestant(name, shape, numpy_dtype(dtype)) for name in names]
+        take_turns(contestants, run, reader, given.seconds)
+        for row in rows_of(contestants):
+            found.setdefault(row["layout"], row)
+    about = {"dtype": dtype, "group": group, "B": batch, "N": length, "Hk": heads}
+    return [about | row for row in found.values()]
+
+
+#: Least shares of a plain read by rows a key head, of bf16 where they differ.
+OF_READ = {1: (0.92, 0.92), 4: (0.85, 0.85), 8: (0.85, 0.75)}
+#: Least shares of contiguous keys.
+OF_CONTIGUOUS = {"pages": 0.95, "token-pages": 0.80}
+
+
+def find_bars(rows: Sequence[Row]) -> list[Row]:
+    """The bars, of one sequence of 65536 tokens."""
+    found = {
+        (row["dtype"], row["group"], row["layout"]): row
+        for row in rows
+        if (row["B"], row["N"]) == (1, 65536)
+    }
+    bars = []
+    for (group, least), dtype in itertools.product(
+        OF_READ.items(), ("float32", "bfloat16")
+    ):
+        row = found.get((dtype, group, "heads"), {})
+        name = f"{dtype} {group}:1"
+        bars.append(
+            at_least(f"{name} of a read", row.get("of_read"), least[dtype != "float32"])
+        )
+        for layout, share in OF_CONTIGUOUS.items():
+            row = found.get((dtype, group, layout), {})
+            bars.append(
+                at_least(
+                    f"{name} {layout} of contiguous", row.get("of_contiguous"), share
+                )
+            )
+    return bars
 
 
 def merge(files: Sequence[Path]) -> dict[str, Any]:
@@ -247,7 +362,7 @@ def shown(rows: list[dict]) -> Table:
     table = Table(title=f"decode on the CPU, D {D}, one query a head")
     for column in ("dtype", "heads", "layout", "B", "N"):
         table.add_column(column, no_wrap=True)
-    for column in ("ms", "GB/s", "read GB/s", "of read", "read of pages"):
+    for column in ("ms", "GB/s", "read GB/s", "of read", "contiguous", "read of pages"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
@@ -260,6 +375,7 @@ def shown(rows: list[dict]) -> Table:
             f"{row['kernel_gb_s']:.1f}",
             f"{row['read_gb_s']:.1f}",
             f"{row['of_read']:.0%}",
+            f"{row['of_contiguous']:.0%}" if "of_contiguous" in row else "",
             f"{row['pages_of_read']:.0%}" if "pages_of_read" in row else "",
         )
     return table
@@ -275,15 +391,14 @@ def main() -> int:
     if not console.is_terminal:
         console = Console(width=110)
     reader = Reader(given.threads)
-    rows = []
+    rows: list[Row] = []
     for case in itertools.product(
-        given.dtypes, given.groups, given.layouts, given.batches, given.lengths
+        given.dtypes, given.groups, given.batches, given.lengths
     ):
         with console.status(" ".join(map(str, case))):
-            row = measure(case, given, reader)
-        if row:
-            rows.append(row)
+            rows += measure(case, given, reader)
     console.print(shown(rows))
+    print_bars(find_bars(rows))
     write_json(given.json, {"machine": machine(given.threads), "rows": rows})
     return 0
 

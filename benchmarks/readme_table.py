@@ -117,7 +117,10 @@ def decode_table(results: dict[str, Any]) -> str:
     cells: dict[tuple, dict[tuple, str]] = {}
     for row in rows:
         key = (row["dtype"], f"{row['group']}:1", DECODE_LAYOUTS[row["layout"]])
-        rate = f"{row['kernel_gb_s']:.0f} ({row['of_read']:.0%})"
+        shares = f"{row['of_read']:.0%}"
+        if "of_contiguous" in row:
+            shares += f", {row['of_contiguous']:.0%}"
+        rate = f"{row['kernel_gb_s']:.0f} ({shares})"
         cells.setdefault(key, {})[row["B"], row["N"]] = rate
     heads = [f"B {batch}, N {length}" for batch, length in sizes]
     lines = [
@@ -129,6 +132,8 @@ def decode_table(results: dict[str, Any]) -> str:
         lines.append("| " + " | ".join(shown) + " |")
     slow, fast = (f(row["read_gb_s"] for row in rows) for f in (min, max))
     note = f"{_where(results['machine'])}; the plain read ran at {slow:.0f} to {fast:.0f} GB/s."
+    if any("of_contiguous" in row for row in rows):
+        note += " The second share is that of contiguous keys in the same turns."
     return "\n".join([*lines, "", note])
 
 

@@ -383,15 +383,68 @@ def test_the_share_of_a_read_is_that_within_its_turn(module):
     summary = module("decode").summary
     # The machine slows down for three turns; one kernel is caught by the change.
     reads = [8, 8, 8, 16, 16, 16, 16]
-    got = summary(reads, [10, 10, 90, 20, 20, 20], 10**9)
+    around = list(itertools.pairwise(reads))
+    got = summary(list(zip(around, [10, 10, 90, 20, 20, 20], strict=True)), 10**9)
     assert got["of_read"] == 0.8
     assert got["of_read_quartiles"] == [0.8, 0.8]
     assert (got["samples"], got["steady"]) == (6, 5)
     assert got["kernel_ms"] == 20e3
     assert got["read_gb_s"] == 1 / 16
-    few = summary([8, 8, 16], [10, 24], 10**9)
+    few = summary([((8, 8), 10), ((8, 16), 24)], 10**9)
     assert (few["samples"], few["steady"]) == (2, 1)
     assert few["of_read"] == (0.8 + 0.5) / 2
+
+
+def test_layouts_take_turns_beside_contiguous_keys(module):
+    decode = module("decode")
+    names = ["heads", "unequal", "tokens", "pages", "token-pages"]
+    together = ["heads", "tokens", "pages", "token-pages"]
+    assert decode.rounds(names, 1, 4) == [together, ["unequal"]]
+    halves = [["heads", "tokens"], ["heads", "pages"], ["heads", "token-pages"]]
+    assert decode.rounds(names, 1, 2) == [*halves, ["unequal"]]
+    assert decode.rounds(names, 1, 1) == [[x] for x in [*together, "unequal"]]
+    assert decode.rounds(names, 2, 1) == []
+    assert decode.rounds(["heads"], 1, 3) == [["heads"]]
+    assert decode.rounds(["pages"], 1, 3) == [["pages"]]
+
+    log = []
+
+    class Reader:
+        def seconds(self, k, v, table=None, *, size=None):
+            log.append("read" if table is None else "read pages")
+            return 1.0 if table is None else 2.0
+
+    make = decode.Contestant
+    heads = make("heads", (1, 1), (1, 1), 8)
+    pages = make("pages", (1, 1), (1, 1), 8, table=np.zeros(1, np.int64))
+    decode.take_turns([heads, pages], lambda one: log.append(one.name), Reader(), 0)
+    turn = ["heads", "read", "pages", "read", "read pages", "read"]
+    assert log == ["heads", "pages", "read", *turn * 5]
+    assert [around for around, _ in heads.turns] == [(1.0, 1.0)] * 5
+    assert pages.of_pages == [0.5] * 5
+
+
+def test_shares_of_contiguous_keys_are_of_one_turn(module):
+    decode = module("decode")
+    heads = decode.Contestant("heads", (1, 1), (1, 1), 10**9)
+    pages = decode.Contestant("pages", (1, 1), (1, 1), 10**9)
+    # Memory is slower by half in the second and third turn.
+    heads.turns = [((8, 8), 10), ((16, 16), 20), ((16, 16), 20)]
+    pages.turns = [((8, 8), 12.5), ((16, 16), 25), ((8, 8), 12.5)]
+    row, of_pages = decode.rows_of([heads, pages])
+    assert row["of_read"] == 0.8 and "of_contiguous" not in row
+    assert of_pages["of_read"] == 0.64
+    assert of_pages["of_contiguous"] == pytest.approx(0.8)
+    about = {"dtype": "float32", "group": 8, "B": 1, "N": 65536}
+    bars = {
+        bar["bar"]: bar for bar in decode.find_bars([about | row, about | of_pages])
+    }
+    assert len(bars) == 18
+    assert bars["float32 8:1 of a read"]["least"] == 0.85
+    assert bars["bfloat16 8:1 of a read"]["least"] == 0.75
+    assert not bars["float32 8:1 of a read"]["holds"]
+    assert not bars["float32 8:1 pages of contiguous"]["holds"]
+    assert bars["float32 1:1 of a read"]["value"] is None
 
 
 def test_lengths_of_a_batch_grow_by_one_factor(module):
@@ -416,6 +469,10 @@ def test_runs_of_decode_are_merged_and_shown_side_by_side(module, tmp_path):
     assert "| B 1, N 8192 | B 16, N 8192 |" in table
     assert "| float32 | 4:1 | pages, head-major | 40 (80%) | 44 (80%) |" in table
     assert "2026-01-31, X, 2 threads; the plain read ran at 50 to 50 GB/s." in table
+    results["rows"][0]["of_contiguous"] = 0.97
+    table = readme_table.decode_table(results)
+    assert "| 40 (80%, 97%) | 44 (80%) |" in table
+    assert "contiguous keys in the same turns." in table
     other = {"machine": machine | {"cpu": "Y"}, "rows": []}
     files[1].write_text(json.dumps(other))
     with pytest.raises(ValueError, match="do not mix"):
