@@ -295,7 +295,8 @@ def main(argv: list[str] | None = None) -> int:
     )  # fmt: skip
     tuner.add_argument(
         "--output", metavar="FILE",
-        help="the measurements as JSON; FOVEA_TUNING=FILE takes them",
+        help="the measurements as JSON; FOVEA_TUNING names a file of fovea tune or a "
+        "folder of them (*.json)",
     )  # fmt: skip
     explain.add_argument("--block-size", default="128", metavar="Q[,KV]")
     explain.add_argument("--png", metavar="FILE", help="the mask's tiles as a picture")

@@ -191,7 +191,8 @@ def attention(
         Rows and keys that exist, within 0...M and 0...N.
     schedule : str or mapping, optional
         Overrides the cost model, e.g. ``"m=192,n=256"``. Without it what ``fovea tune``
-        measured, where FOVEA_TUNING names its files.
+        measured is taken: FOVEA_TUNING names a file of ``fovea tune`` or a folder of
+        them (``*.json``).
 
     Returns
     -------

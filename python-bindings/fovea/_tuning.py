@@ -1,7 +1,7 @@
 """Schedules that ``fovea tune`` found, for calls that ask for none.
 
-FOVEA_TUNING names a file that it wrote or a folder of such files (``*.json``); it
-is read at the first call that compiles. A schedule is taken where the file is of
+FOVEA_TUNING names a file of ``fovea tune`` or a folder of them (``*.json``). It is
+read at the first call that compiles. A schedule is taken where the file is of
 this processor and of the same variant, dtype, head dims and target. What cannot be
 read, or is refused by the compiler, is named once and not taken.
 """
@@ -13,6 +13,7 @@ import contextvars
 import functools
 import json
 import os
+import stat
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,6 +28,7 @@ __all__ = ["find", "fingerprint", "ignored"]
 #: What a schedule may depend on; names of captures and texts are no part of it.
 _PARTS = ("D", "E", "dtype", "mask", "normalizer", "params", "scale", "score")
 _LARGEST = 1 << 22  # bytes of a file
+_WHAT = "FOVEA_TUNING names a file of fovea tune or a folder of them (*.json)"
 _ignored = contextvars.ContextVar("fovea_tuning_ignored", default=False)
 
 
@@ -54,11 +56,18 @@ def fingerprint(program: Mapping[str, Any]) -> str:
 def _read(path: Path) -> dict[str, Any]:
     """What a file of ``fovea tune`` holds; ValueError says what is wrong."""
     try:
-        if path.stat().st_size > _LARGEST:
-            raise ValueError("is no file of fovea tune")
-        found = json.loads(path.read_text(encoding="utf-8"))
+        told = path.stat()
+        if not stat.S_ISREG(told.st_mode):
+            raise ValueError("is no regular file")
+        if told.st_size > _LARGEST:
+            raise ValueError(
+                f"has {told.st_size} bytes, files of fovea tune at most {_LARGEST}"
+            )
+        text = path.read_bytes()
     except OSError as error:
-        raise ValueError(error.strerror) from None
+        raise ValueError(f"{error.strerror}; {_WHAT}") from None
+    try:
+        found = json.loads(text.decode())
     except (ValueError, RecursionError):
         raise ValueError("is no file of fovea tune") from None
     if not isinstance(found, dict) or found.get("fovea_tuning") != 1:
@@ -91,7 +100,11 @@ def _entries() -> dict[tuple[str, str], _Entry]:
     if not place:
         return {}
     path = Path(place)
-    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    files = [path]
+    if os.path.isdir(path):
+        files = sorted(path.glob("*.json"))
+        if not files:
+            _warn(path, f"holds no *.json; {_WHAT}")
     known: dict[tuple[str, str], _Entry] = {}
     for file in files:
         try:

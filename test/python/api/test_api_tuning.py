@@ -1,7 +1,9 @@
 """FOVEA_TUNING: files of fovea tune, for calls that ask for no schedule."""
 
 import json
+import os
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -183,11 +185,52 @@ def test_a_schedule_that_the_compiler_refuses_is_named_once(tuned):
     assert "measured:" not in kernel.explain()
 
 
-def test_a_path_that_is_not_there_is_named(tmp_path, monkeypatch):
-    place = tmp_path / "none"
+RULE = "FOVEA_TUNING names a file of fovea tune or a folder of them (*.json)"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none", f"No such file or directory; {RULE}"),
+        ("a.json:b.json", f"No such file or directory; {RULE}"),
+        ("a" * 300, f"File name too long; {RULE}"),
+        ("empty", f"holds no *.json; {RULE}"),
+        ("/dev/zero", "is no regular file"),
+        ("pipe", "is no regular file"),
+        ("large", "has 4194305 bytes, files of fovea tune at most 4194304"),
+    ],
+)
+def test_a_place_without_tunings_is_named_once(tmp_path, monkeypatch, name, message):
+    """And not read: of a device or a pipe there need not be an end."""
+    for file in ("a.json", "b.json"):
+        (tmp_path / file).write_text("{")
+    (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    with open(tmp_path / "large", "wb") as file:
+        file.truncate((1 << 22) + 1)
+    place = tmp_path / name
     monkeypatch.setenv("FOVEA_TUNING", str(place))
-    with pytest.warns(fovea.PerformanceWarning, match="No such file or directory"):
+    with pytest.warns(fovea.PerformanceWarning) as caught:
         fovea.compile(D=16)
+        fovea.compile(D=32)
+    assert [str(w.message) for w in caught] == [f"FOVEA_TUNING: {place} {message}"]
+
+
+def test_one_sentence_says_what_the_variable_names():
+    texts = [_tuning.__doc__, fovea.attention.__doc__]
+    root = Path(__file__).resolve().parents[3]
+    texts += [
+        (root / name).read_text()
+        for name in (
+            "docs/architecture.md",
+            "docs/cpu-kernels.md",
+            "dialects/Online/Rationale.md",
+            "python-bindings/fovea/__main__.py",
+        )
+    ]
+    for text in texts:
+        plain = " ".join(text.replace("`", "").replace('"', "").split())
+        assert RULE in plain
 
 
 def test_the_file_of_the_command_is_taken(tuned, capsys, monkeypatch):
