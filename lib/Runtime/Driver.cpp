@@ -132,6 +132,21 @@ private:
   std::vector<std::optional<Scratch>> others;
 };
 
+/// Where the pieces of items end that threads have begun: the next one follows.
+class PiecesBegun {
+public:
+  void raise(int64_t last) {
+    int64_t before = end.load(std::memory_order_relaxed);
+    while (before < last &&
+           !end.compare_exchange_weak(before, last, std::memory_order_relaxed))
+      ;
+  }
+  int64_t highest() const { return end.load(std::memory_order_relaxed); }
+
+private:
+  std::atomic<int64_t> end{0};
+};
+
 struct Pass {
   KernelCode code;
   int64_t items = 0;
@@ -212,6 +227,7 @@ llvm::Error runItems(const LaunchView &view, KernelArguments &arguments,
   ParallelOptions options = chooseOptions(view, pass, pass.items);
   int64_t others = ThreadPool::numThreads() - 1;
   bool hasRuns = arguments.get().tile_runs != nullptr;
+  PiecesBegun begun;
   auto body = [&](int64_t first, int64_t last, unsigned worker) {
     void *memory = scratch.get(worker);
     if (!memory)
@@ -220,10 +236,12 @@ llvm::Error runItems(const LaunchView &view, KernelArguments &arguments,
       i = std::min(i, count - 1);
       return list.empty() ? i : list[static_cast<size_t>(i)];
     };
+    begun.raise(last);
     for (int64_t i = first; i < last; ++i) {
       int64_t item = itemAt(i);
-      // The threads take turns, more or less.
-      int64_t next = i + 1 < last ? i + 1 : last + others * (last - first);
+      int64_t next = i + 1;
+      if (next == last) // the threads take turns with single items
+        next = last - first > 1 ? begun.highest() : last + others;
       while (next < count &&
              !hasRows(view, pass.code, hasRuns, pass.items, itemAt(next)))
         ++next;

@@ -38,29 +38,43 @@ double fovea::orderItems(const LaunchView &view, const TileRuns &runs,
                          std::vector<int64_t> &order) {
   if (itemRows < 1)
     return estimateWork(view);
+  struct RowCost {
+    int64_t cost;
+    size_t bucket;
+  };
+  std::vector<RowCost> costs(static_cast<size_t>(runs.numRows()));
+  for (size_t row = 0; row < costs.size(); ++row) {
+    int64_t cost = costOf(runs.ofRow(static_cast<int64_t>(row)));
+    costs[row] = {cost, bucketOf(cost)};
+  }
+  const RowCost nothing = {0, bucketOf(0)};
   int64_t planes = view.batch * view.queryHeads, tiles = items / planes;
   int64_t perTile = (view.blockQ + itemRows - 1) / itemRows;
-  std::vector<int64_t> costs(static_cast<size_t>(runs.numRows()));
-  for (size_t row = 0; row < costs.size(); ++row)
-    costs[row] = costOf(runs.ofRow(static_cast<int64_t>(row)));
-
-  auto costOfItem = [&](int64_t item) -> int64_t {
-    int64_t plane = item / tiles, tile = item % tiles / perTile;
-    int64_t b = plane / view.queryHeads, h = plane % view.queryHeads;
-    // Past a length there may be no row of tiles.
-    if (tile * view.blockQ >= view.qLengths[static_cast<size_t>(b)])
-      return 0;
-    return costs[static_cast<size_t>(runs.row(b, h, tile))];
+  // All threads wait for this: nothing is divided for each item.
+  auto forItems = [&](auto visit) {
+    int64_t item = 0;
+    for (int64_t plane = 0; plane < planes; ++plane) {
+      int64_t b = plane / view.queryHeads, h = plane % view.queryHeads;
+      int64_t length = view.qLengths[static_cast<size_t>(b)];
+      int64_t end = item + tiles, row = runs.row(b, h, 0);
+      for (int64_t begin = 0; item < end; begin += view.blockQ, ++row) {
+        // Past a length there may be no row of tiles.
+        RowCost found =
+            begin < length ? costs[static_cast<size_t>(row)] : nothing;
+        for (int64_t endOfTile = std::min(item + perTile, end);
+             item < endOfTile; ++item)
+          visit(item, found);
+      }
+    }
   };
   std::vector<int64_t> starts(numBuckets + 1);
   double total = 0;
   int64_t dearest = 0;
-  for (int64_t item = 0; item < items; ++item) {
-    int64_t cost = costOfItem(item);
-    total += static_cast<double>(cost);
-    dearest = std::max(dearest, cost);
-    ++starts[bucketOf(cost) + 1];
-  }
+  forItems([&](int64_t, RowCost found) {
+    total += static_cast<double>(found.cost);
+    dearest = std::max(dearest, found.cost);
+    ++starts[found.bucket + 1];
+  });
   // Neighbours find each other's keys in the caches: they stay together where
   // waiting for the last one takes little.
   auto used = [](int64_t count) { return count != 0; };
@@ -70,8 +84,9 @@ double fovea::orderItems(const LaunchView &view, const TileRuns &runs,
     for (size_t bucket = 0; bucket < numBuckets; ++bucket)
       starts[bucket + 1] += starts[bucket];
     order.resize(static_cast<size_t>(items));
-    for (int64_t item = 0; item < items; ++item)
-      order[static_cast<size_t>(starts[bucketOf(costOfItem(item))]++)] = item;
+    forItems([&](int64_t item, RowCost found) {
+      order[static_cast<size_t>(starts[found.bucket]++)] = item;
+    });
   }
   double pairs = static_cast<double>(view.queryLength) *
                  static_cast<double>(view.kvLength) *

@@ -9,6 +9,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
 
 using namespace fovea;
 using namespace fovea::test;
@@ -301,6 +305,75 @@ TEST_F(Driver, TheNextItemHasRows) {
     auto next = std::upper_bound(withRows.begin(), withRows.end(), ran[i]);
     EXPECT_EQ(expected[i], next == withRows.end() ? 31 : *next) << i;
   }
+}
+
+/// Items of two threads: who ran them, and what each was told to come next.
+struct Turn {
+  int64_t item, next;
+  std::thread::id thread;
+};
+std::mutex turnMutex; // guards what follows
+std::condition_variable turned;
+std::vector<Turn> turns;
+
+std::vector<Turn> turnsOf(std::thread::id thread) {
+  std::vector<Turn> own;
+  llvm::copy_if(turns, std::back_inserter(own),
+                [&](const Turn &turn) { return turn.thread == thread; });
+  return own;
+}
+
+/// Item 0 waits for a second thread, which waits at its first item until the
+/// thread before it has gone on to another piece.
+int64_t takeTurns(const fovea_cpu_args *, int64_t first, int64_t, int64_t next,
+                  void *) {
+  constexpr std::chrono::seconds limit(10);
+  std::unique_lock<std::mutex> lock(turnMutex);
+  std::thread::id self = std::this_thread::get_id();
+  turns.push_back({first, next, self});
+  turned.notify_all();
+  auto ran = [&](int64_t item) {
+    return llvm::any_of(turns, [&](const Turn &t) { return t.item == item; });
+  };
+  if (first == 0)
+    turned.wait_for(lock, limit,
+                    [&] { return turnsOf(self).size() < turns.size(); });
+  else if (turnsOf(self).size() == 1)
+    turned.wait_for(lock, limit, [&] {
+      return ran(first - 1) && static_cast<int64_t>(turns.size()) > first + 1;
+    });
+  return 0;
+}
+
+TEST_F(Driver, TheNextPieceFollowsThoseThatWereBegun) {
+  std::vector<int64_t> starts{0, 1, 2, 3, 4};
+  std::vector<int32_t> entries(4, 4 * 1 + 2);
+  TileRuns runs;
+  runs.offsets = starts;
+  runs.runs = entries;
+  view.tileRuns = runs;
+  view.blockQ = view.blockKV = 1;
+  view.queryHeads = 40;
+  view.qLengths = {4, 4};
+  view.valueDim = 1 << 20;
+  turns.clear();
+  ThreadPool::setNumThreads(2);
+  llvm::Error error =
+      runKernel(view, {planItems, takeTurns, 1, true},
+                []() -> llvm::Expected<KernelCode> { return KernelCode(); });
+  ThreadPool::setNumThreads(0);
+  EXPECT_EQ(takeStatus(std::move(error)).first, FOVEA_OK);
+  ASSERT_EQ(turns.size(), 320u);
+  auto zero = llvm::find_if(turns, [](const Turn &t) { return t.item == 0; });
+  std::vector<Turn> own = turnsOf(zero->thread);
+  size_t last = 0; // of the first piece
+  while (last + 1 < own.size() &&
+         own[last + 1].item == static_cast<int64_t>(last + 1))
+    ++last;
+  ASSERT_GT(last, 0u);
+  ASSERT_LT(last + 1, own.size());
+  EXPECT_GT(own[last + 1].item, own[last].item + 2);
+  EXPECT_EQ(own[last].next, own[last + 1].item);
 }
 
 } // namespace
