@@ -132,7 +132,7 @@ class ForeignKernel:
         ir.write_bytes(run_tool(*translate, input=module))
         added = self.features.replace(",", "").replace("fullfp16", "fp16")
         name = "armv8-a" if self.cpu == "generic" else self.cpu
-        # As ObjectEmitter.cpp does with its own pipeline.
+        # Near what ObjectEmitter.cpp runs, which emits for this machine alone.
         plain = ("-fno-unroll-loops", "-fno-vectorize", "-fno-slp-vectorize")
         self._clang(f"-march={name}{added}", *plain, "-w", ir, "-o", kernel)
         called = run_tool(TOOLS["llvm-nm"], "-u", "-j", kernel).decode().split()
