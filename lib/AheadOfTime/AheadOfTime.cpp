@@ -127,7 +127,9 @@ fovea::compileAheadOfTime(const Program &program,
             addVersion(program, target, name, versions.back(), whole, keys))
       return std::move(error);
   }
-  auto object = emitForCPU(whole, baselineCPUTarget(), CodeKind::Object);
+  // The module has forms for few queries too.
+  auto object = emitForCPU(whole, baselineCPUTarget(), CodeKind::Object,
+                           Optimization::Full);
   if (!object)
     return object.takeError();
   return AheadOfTimeOutput{(*object)->getBuffer().str(),

@@ -33,6 +33,11 @@ CPUCompileOptions makeOptions(const CPUTarget &target, llvm::StringRef schedule,
   options.oneRow = form.oneRow;
   return options;
 }
+
+/// Loops over a lone row are short enough for all of O1 to be felt.
+Optimization optimizationOf(KernelForm form) {
+  return form.fewQueries ? Optimization::Full : Optimization::Short;
+}
 } // namespace
 
 llvm::Expected<std::unique_ptr<llvm::Module>> fovea::compileProgramToLLVM(
@@ -45,10 +50,7 @@ llvm::Expected<std::unique_ptr<llvm::Module>> fovea::compileProgramToLLVM(
   if (failed(lowerAttnToCPU(**module, makeOptions(target, schedule, form),
                             report)))
     return session.error("lowering to the CPU");
-  // Loops over a lone row are short enough for O1 to be felt.
-  return translateForCPU(**module, context, target,
-                         form.fewQueries ? Optimization::Full
-                                         : Optimization::Short);
+  return translateForCPU(**module, context, target, optimizationOf(form));
 }
 
 llvm::Expected<Artifact> fovea::compileProgram(const Program &program,
@@ -61,7 +63,8 @@ llvm::Expected<Artifact> fovea::compileProgram(const Program &program,
       compileProgramToLLVM(program, target, schedule, form, context, &report);
   if (!module)
     return module.takeError();
-  auto object = emitForCPU(**module, target, CodeKind::Object);
+  auto object =
+      emitForCPU(**module, target, CodeKind::Object, optimizationOf(form));
   if (!object)
     return object.takeError();
   return Artifact{(*object)->getBuffer().str(),

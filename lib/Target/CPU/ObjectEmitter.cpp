@@ -18,6 +18,7 @@
 #include "llvm/IR/Verifier.h"
 #include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
+#include "llvm/Pass.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/SmallVectorMemoryBuffer.h"
 #include "llvm/Support/TargetSelect.h"
@@ -164,6 +165,25 @@ llvm::Error runPasses(llvm::Module &module, llvm::TargetMachine &machine,
   passes.run(module, modules);
   return llvm::Error::success();
 }
+
+/// The code generator's passes, on x86 without the reduction of loops' strength
+/// for modules that are optimised shortly: a tenth of their time, and addresses
+/// there are as cheap as what it makes of them.
+class CodePasses final : public llvm::legacy::PassManager {
+public:
+  CodePasses(const llvm::TargetMachine &machine, Optimization level)
+      : reducesLoops(level == Optimization::Full ||
+                     !machine.getTargetTriple().isX86()) {}
+  void add(llvm::Pass *pass) override {
+    if (reducesLoops || pass->getPassName() != "Loop Strength Reduction")
+      llvm::legacy::PassManager::add(pass);
+    else
+      delete pass;
+  }
+
+private:
+  bool reducesLoops;
+};
 } // namespace
 
 llvm::Error fovea::optimizeForCPU(llvm::Module &module, const CPUTarget &target,
@@ -201,14 +221,14 @@ fovea::translateForCPU(mlir::ModuleOp module, llvm::LLVMContext &context,
 }
 
 llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>>
-fovea::emitForCPU(llvm::Module &module, const CPUTarget &target,
-                  CodeKind kind) {
+fovea::emitForCPU(llvm::Module &module, const CPUTarget &target, CodeKind kind,
+                  Optimization level) {
   auto machine = makeTargetMachine(target);
   if (!machine)
     return machine.takeError();
   llvm::SmallVector<char, 0> code;
   llvm::raw_svector_ostream os(code);
-  llvm::legacy::PassManager passes;
+  CodePasses passes(**machine, level);
   auto fileType = kind == CodeKind::Object
                       ? llvm::CodeGenFileType::ObjectFile
                       : llvm::CodeGenFileType::AssemblyFile;

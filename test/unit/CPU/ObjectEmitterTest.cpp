@@ -2,12 +2,14 @@
 
 #include "fovea/Target/CPU/ObjectEmitter.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/AsmParser/Parser.h"
 #include "llvm/IR/CFG.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/IntrinsicsX86.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
+#include "llvm/IR/OptBisect.h"
 #include "llvm/Support/SourceMgr.h"
 #include "gtest/gtest.h"
 
@@ -110,6 +112,37 @@ TEST(ObjectEmitter, TheShortPassesRotateLoopsAndJoinWhatIsEqual) {
   }
   EXPECT_EQ(loops, 1u); // body and question are one block
   EXPECT_EQ(sums, 2u);  // i + a and i + 1
+}
+
+/// Notes the passes that ask whether they may run.
+class NotePasses : public llvm::OptPassGate {
+public:
+  bool shouldRunPass(llvm::StringRef name, llvm::StringRef) const override {
+    names.insert(name);
+    return true;
+  }
+  bool isEnabled() const override { return true; }
+  mutable llvm::StringSet<> names;
+};
+
+TEST(ObjectEmitter, ShortCodeOfX86IsMadeWithoutStrengthReduction) {
+  for (auto [name, level, reduces] :
+       {std::tuple("x86-64-v3", Optimization::Short, false),
+        std::tuple("x86-64-v3", Optimization::Full, true)}) {
+    NotePasses gate;
+    llvm::LLVMContext context;
+    llvm::SMDiagnostic diagnostic;
+    auto module = llvm::parseAssemblyString(loopText, diagnostic, context);
+    ASSERT_TRUE(bool(module));
+    auto target = resolveCPUTarget(name, /*mustRun=*/false);
+    ASSERT_TRUE(bool(target));
+    ASSERT_EQ(llvm::toString(optimizeForCPU(*module, *target, level)), "");
+    context.setOptPassGate(gate);
+    auto code = emitForCPU(*module, *target, CodeKind::Assembly, level);
+    ASSERT_TRUE(bool(code));
+    EXPECT_FALSE(gate.names.empty());
+    EXPECT_EQ(gate.names.contains("Loop Strength Reduction"), reduces);
+  }
 }
 
 // Compiling a kernel is held below 150 ms by this list, which costs a tenth of

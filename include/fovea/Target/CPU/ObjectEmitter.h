@@ -22,10 +22,12 @@ class ModuleOp;
 
 namespace fovea {
 
-/// What of LLVM's optimiser a module takes. Kernels are emitted as they are to
-/// run: nothing is left to inline, to unroll or to vectorise.
+/// What of LLVM's optimiser and code generator a module takes. Kernels are
+/// emitted as they are to run: nothing is left to inline, to unroll or to
+/// vectorise.
 enum class Optimization {
-  Short, ///< `shortPasses`: kernels run as fast as after all of O1
+  Short, ///< `shortPasses`: kernels run as fast as after all of O1; on x86 no
+         ///< strength reduction of loops
   Full,  ///< O1, without unrolling and vectorisation
 };
 
@@ -47,7 +49,8 @@ enum class CodeKind { Object, Assembly };
 
 /// Emits the optimised module; consumes it.
 llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>>
-emitForCPU(llvm::Module &module, const CPUTarget &target, CodeKind kind);
+emitForCPU(llvm::Module &module, const CPUTarget &target, CodeKind kind,
+           Optimization level = Optimization::Short);
 
 } // namespace fovea
 
