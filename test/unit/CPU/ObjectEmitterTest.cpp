@@ -145,7 +145,7 @@ TEST(ObjectEmitter, ShortCodeOfX86IsMadeWithoutStrengthReduction) {
   }
 }
 
-// Compiling a kernel is held below 150 ms by this list, which costs a tenth of
+// Compiling a kernel is held below 150 ms by this list, which costs a fifth of
 // O1: a pass more needs a figure in docs/cpu-kernels.md.
 TEST(ObjectEmitter, TheShortPassesAreFive) {
   EXPECT_EQ(shortPasses.count(','), 4u);
