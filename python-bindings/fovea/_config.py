@@ -12,7 +12,23 @@ __all__ = ["CacheInfo", "cache_info", "clear_cache", "set_num_threads", "show_co
 
 
 class CacheInfo(NamedTuple):
-    """Counters since the start or the last clear_cache."""
+    """Counters since the start or the last clear_cache.
+
+    Attributes
+    ----------
+    compiles : int
+        Compilations: one for each form of a kernel that was called for, such as the
+        form for few queries.
+    memory_hits : int
+        Look-ups that found their kernel in memory: such as the first call with a
+        function whose operations, constants and kinds of captures are those of a
+        function defined elsewhere. Calls that repeat look nothing up and are
+        counted nowhere.
+    disk_hits : int
+        Look-ups that found it in the disk cache.
+    entries : int
+        Kernels held in memory.
+    """
 
     compiles: int
     memory_hits: int
@@ -21,7 +37,10 @@ class CacheInfo(NamedTuple):
 
 
 def cache_info() -> CacheInfo:
-    """How many kernels were compiled, found in memory, found on disk, and held."""
+    """How many kernels were compiled, found in memory, found on disk, and held.
+
+    Calls that repeat look nothing up: `CacheInfo` says what is counted.
+    """
     return CacheInfo(*native().cache_info())
 
 

@@ -269,6 +269,29 @@ def test_cache_info_and_clear_cache():
     np.testing.assert_array_equal(fovea.attention(q, k, v, mask_mod=causal), want)
 
 
+def test_only_look_ups_count_as_memory_hits(native_is_real):
+    """Calls that repeat look nothing up; another function of the same operations
+    does, once"""
+    if not native_is_real:
+        pytest.skip("the stand-in looks up at every call")
+
+    mods = (
+        lambda s, b, h, m, n: s + 1.5,
+        lambda s, b, h, m, n: s + 1.5,
+        lambda s, b, h, m, n: s + 1.5,
+    )
+    q, k, v = inputs()
+    fovea.clear_cache()
+    for hits, mod in enumerate(mods):
+        for _ in range(3):
+            fovea.attention(q, k, v, mod)
+            fovea.compile(mod, D=8)
+        info = fovea.cache_info()
+        assert (info.memory_hits, info.entries) == (hits, 1)
+        assert info.compiles + info.disk_hits == 1
+    assert "Calls that repeat look nothing up" in fovea._config.CacheInfo.__doc__
+
+
 def test_a_cached_call_costs_little(native_is_real):
     """a call that repeats takes at most 20 us, the computation of 8 x 8 included"""
     import time
