@@ -165,13 +165,17 @@ def without_empty(
     """
     result = []
     declared = traced.program["captures"]
-    for label, capture, known in zip(traced.labels, captures, declared, strict=True):
+    homes = traced.homes or ("",) * len(captures)
+    for label, home, capture, known in zip(
+        traced.labels, homes, captures, declared, strict=True
+    ):
         _, dtype, shape, _ = capture
         if 0 in shape:
             if pairs and (features or "E" not in known.get("dims", ())):
+                name = f"{home}: captured array {label!r}: must"
                 raise ValueError(
-                    f"{label}: a capture must have at least one element,"
-                    f" got shape {shape}"
+                    f"{name if home else f'{label}: a capture must'} have at least one"
+                    f" element, got shape {shape}"
                 )
             address = _tensors.address(_one_element)
             shape = tuple(max(extent, 1) for extent in shape)

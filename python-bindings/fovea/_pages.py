@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import _checks, _tensors
-from ._tensors import INTEGERS, Tensor, type_name
+from ._tensors import TILES, Tensor, type_name
 
 __all__ = ["Pages", "read"]
 
@@ -59,13 +59,9 @@ def _read_pool(given: Any, name: str, other: str) -> Tensor:
 
 
 def _read_table(k: Pages, v: Pages, batch: int) -> Tensor:
-    table = _tensors.read(k.table, "table", INTEGERS, grad_matters=False)
-    if table.dtype not in ("i32", "i64"):
-        raise TypeError(
-            f"table: dtype must be int32 or int64, got {_tensors.NAMES[table.dtype]}"
-        )
+    table = _tensors.read(k.table, "table", TILES, grad_matters=False)
     if k.table is not v.table:
-        other = _tensors.read(v.table, "table", INTEGERS, grad_matters=False)
+        other = _tensors.read(v.table, "table", TILES, grad_matters=False)
         if other.tuple != table.tuple:
             raise ValueError("table: must be one array for k and v, got another for v")
     if len(table.shape) != 2:

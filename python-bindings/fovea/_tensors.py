@@ -53,7 +53,7 @@ ITEMSIZE = {
 FLOATS = ("f16", "bf16", "f32", "f64")
 #: Of offsets and lengths, which are read at once: kernels know no uint64.
 INTEGERS = ("i8", "ui8", "i16", "ui16", "i32", "ui32", "i64", "ui64")
-#: Of lists of tiles.
+#: Of lists of tiles and tables of pages.
 TILES = ("i32", "i64")
 ANY = tuple(NAMES)
 SCORE = {"f16": "f32", "bf16": "f32", "f32": "f32", "f64": "f64"}

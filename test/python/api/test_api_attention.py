@@ -459,7 +459,8 @@ def test_a_capture_without_elements_is_a_value_error():
     with pytest.raises(ValueError) as caught:
         fovea.attention(q, k, v, biased)
     assert str(caught.value) == (
-        "table: a capture must have at least one element, got shape (0,)"
+        "score_mod 'biased': captured array 'table': must have at least one element, "
+        "got shape (0,)"
     )
     out = fovea.attention(q, k[:, :, :0], v[:, :, :0], biased)
     assert (out == 0).all()

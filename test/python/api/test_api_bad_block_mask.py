@@ -500,7 +500,8 @@ def test_an_empty_capture_is_refused_where_it_would_be_read():
         with pytest.raises(ValueError) as caught:
             function(document, 1, 1, 12, 12)
         assert str(caught.value) == (
-            "empty: a capture must have at least one element, got shape (0,)"
+            "mask_mod 'document': captured array 'empty': must have at least one "
+            "element, got shape (0,)"
         )
 
 

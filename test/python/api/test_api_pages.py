@@ -243,7 +243,7 @@ BAD = {
     ),
     "dtype of the table": (
         TypeError,
-        "table: dtype must be an integer type, got float32",
+        "table: dtype must be int32 or int64, got float32",
     ),
     "width of the table": (
         TypeError,
