@@ -382,7 +382,7 @@ def operand(region: Region, value: Any, name: str) -> int:
         )
     raise frame_error(
         region.where,
-        f"{name} takes numbers and traced values, not {type(value).__name__}",
+        f"{name} takes numbers and traced values, not {value.__class__.__name__}",
     )
 
 
@@ -408,13 +408,20 @@ _SIGNS = {
 }
 
 
+#: Of objects that are equal to themselves alone.
+_IDENTITY = (object.__eq__, object.__ne__)
+
+
 def _binary(name: str, x: Any, y: Any) -> Any:
     value, other = (x, y) if isinstance(x, Traced) else (y, x)
     region = check_live(value)
     if lift(region, other) is None:
         method = getattr(type(other), f"__{_SIGNS[name][1]}__", None)
         if value is x and method is not None and not _is_builtin(type(other)):
-            return NotImplemented
+            # Asked here, as Python's own error would not say where it is.
+            result = method(other, value)
+            if result is not NotImplemented or method in _IDENTITY:
+                return result
     sign = _SIGNS[name][0]
     a, b = operand(region, x, f"`{sign}`"), operand(region, y, f"`{sign}`")
     return Traced(region, BINARY[name](region, name, a, b))

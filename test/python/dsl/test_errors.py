@@ -5,6 +5,8 @@ import itertools
 import math
 import types
 import warnings
+from datetime import timedelta
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -154,6 +156,14 @@ def test_without_source_the_expression_still_shows():
     assert "<string>:2" in text and "q >= k" in text
 
 
+class Other:
+    """Of no use to operators, but for subtraction."""
+
+    def __rsub__(self, other):
+        return other * 2
+
+
+OTHER = Other()
 VALUES = [
     (lambda s, b, h, q, k: list(s), "cannot be iterated over"),
     (lambda s, b, h, q, k: [*s], "cannot be iterated over"),
@@ -179,6 +189,32 @@ VALUES = [
     (lambda s, b, h, q, k: s + None, "`+` takes numbers and traced values, not None"),
     (lambda s, b, h, q, k: s == None, "`==` takes numbers and traced values"),  # noqa: E711
     (lambda s, b, h, q, k: s + 1j, "`+` takes numbers and traced values, not complex"),
+    (
+        lambda s, b, h, q, k: s + Decimal(1),
+        "`+` takes numbers and traced values, not D",
+    ),
+    (
+        lambda s, b, h, q, k: Decimal(1) - s,
+        "`-` takes numbers and traced values, not D",
+    ),
+    (
+        lambda s, b, h, q, k: s < Decimal(1),
+        "`<` takes numbers and traced values, not D",
+    ),
+    (
+        lambda s, b, h, q, k: s == Decimal(1),
+        "`==` takes numbers and traced values, not",
+    ),
+    (
+        lambda s, b, h, q, k: s ** Decimal(2),
+        "`**` takes numbers and traced values, not D",
+    ),
+    (
+        lambda s, b, h, q, k: s * timedelta(1),
+        "takes numbers and traced values, not time",
+    ),
+    (lambda s, b, h, q, k: s + OTHER, "`+` takes numbers and traced values, not Other"),
+    (lambda s, b, h, q, k: s > OTHER, "`>` takes numbers and traced values, not Other"),
     (lambda s, b, h, q, k: pow(q, 2, 3), "pow() with a modulus"),
     (
         lambda s, b, h, q, k: ops.where(q, s, 0),
@@ -207,6 +243,18 @@ def test_misused_values(case):
     assert "score_mod '<lambda>'" in text and f"{__file__}:" in text + str(
         getattr(error, "__notes__", "")
     )
+
+
+def test_operators_of_other_classes_are_asked():
+    """What they give counts; without `==` of their own they are equal to nothing."""
+    values = []
+
+    def mod(s, b, h, q, k):
+        values[:] = s == OTHER, s != OTHER
+        return ops.where(q > 0, s - OTHER, s + Fraction(1, 2))
+
+    trace_variant(mod, None)
+    assert values == [False, True]
 
 
 CAPTURES = [
