@@ -8,6 +8,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Tools/mlir-translate/Translation.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/ManagedStatic.h"
 #include "llvm/Support/SourceMgr.h"
@@ -16,19 +17,60 @@ using namespace fovea;
 using namespace mlir;
 
 namespace {
+/// A feature size of at least so much.
+template <int64_t least> struct DimParser : llvm::cl::parser<long long> {
+  using parser::parser;
+
+  bool parse(llvm::cl::Option &option, StringRef, StringRef text,
+             long long &value) {
+    if (!text.getAsInteger(10, value) && value >= least &&
+        value <= ProgramLimits::headDim)
+      return false;
+    return option.error("must lie within " + Twine(least) + " and " +
+                        Twine(ProgramLimits::headDim) + ", got " + text);
+  }
+  StringRef getValueName() const override { return "int"; }
+};
+
+struct DTypeParser : llvm::cl::parser<std::string> {
+  using parser::parser;
+
+  bool parse(llvm::cl::Option &option, StringRef, StringRef text,
+             std::string &value) {
+    value = text.str();
+    return !parseDType(text) &&
+           option.error("must be f16, bf16, f32 or f64, got '" + text + "'");
+  }
+};
+
+/// Each name once.
+struct DefineParser : llvm::cl::parser<std::string> {
+  using parser::parser;
+
+  bool parse(llvm::cl::Option &option, StringRef, StringRef text,
+             std::string &value) {
+    value = text.str();
+    StringRef name = text.split('=').first;
+    return !names.insert(name).second &&
+           option.error("'" + name + "' is given twice");
+  }
+
+  llvm::StringSet<> names;
+};
+
 /// What a .attn file leaves to its caller.
 struct ImportOptions {
   llvm::cl::OptionCategory category{"Options of --import-attn"};
-  llvm::cl::opt<int64_t> headDim{
+  llvm::cl::opt<long long, false, DimParser<1>> headDim{
       "head-dim", llvm::cl::desc("Feature size of queries and keys"),
       llvm::cl::init(64), llvm::cl::cat(category)};
-  llvm::cl::opt<int64_t> valueDim{
+  llvm::cl::opt<long long, false, DimParser<0>> valueDim{
       "value-dim", llvm::cl::desc("Feature size of values (default: head-dim)"),
       llvm::cl::init(-1), llvm::cl::cat(category)};
-  llvm::cl::opt<std::string> dtype{
+  llvm::cl::opt<std::string, false, DTypeParser> dtype{
       "dtype", llvm::cl::desc("Element type: f32, f64, f16 or bf16"),
       llvm::cl::init("f32"), llvm::cl::cat(category)};
-  llvm::cl::list<std::string> defines{
+  llvm::cl::list<std::string, bool, DefineParser> defines{
       "D", llvm::cl::Prefix, llvm::cl::value_desc("name=value"),
       llvm::cl::desc("Value of a compile-time parameter"),
       llvm::cl::cat(category)};
@@ -51,25 +93,14 @@ OwningOpRef<ModuleOp> fovea::importAttn(const llvm::MemoryBuffer &source,
   std::vector<std::pair<std::string, std::string>> defines;
   for (const std::string &define : options->defines) {
     auto [name, value] = StringRef(define).split('=');
-    if (llvm::any_of(defines, [name = name](const auto &other) {
-          return other.first == name;
-        })) {
-      llvm::errs() << "error: -D: '" << name << "' is given twice\n";
-      return nullptr;
-    }
     defines.push_back({name.str(), value.str()});
   }
   llvm::FailureOr<std::vector<Program>> programs = parseAttn(
       source.getBuffer(), source.getBufferIdentifier(), defines, llvm::errs());
   if (failed(programs))
     return nullptr;
-  std::optional<DType> dtype = parseDType(options->dtype);
-  if (!dtype) {
-    llvm::errs() << "error: unknown dtype '" << options->dtype << "'\n";
-    return nullptr;
-  }
   for (Program &program : *programs) {
-    program.dtype = dtype;
+    program.dtype = parseDType(options->dtype);
     program.headDims = {options->headDim};
     program.valueDim =
         options->valueDim < 0 ? options->headDim : options->valueDim;
