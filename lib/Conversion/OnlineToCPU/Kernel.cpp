@@ -40,6 +40,9 @@ void KernelEmitter::layOutScratch() {
   if (isShort()) {
     layOutWords();
     layOutShort(firstOfPanel);
+  } else if (weavesWeights()) {
+    layOutWords();
+    layOutWoven(firstOfPanel);
   }
   for (const DotSpec &dot : spec.dots) {
     if (isShort())
@@ -63,9 +66,9 @@ void KernelEmitter::layOutScratch() {
   }
   if (spec.schedule.getExact())
     at_.visible = layout.reserve(keys * e.word.getIntOrFloatBitWidth() / 8);
-  if (!isShort())
+  if (!isShort() && !weavesWeights())
     layOutWords();
-  if (finishesRows())
+  if (finishesRows() && !weavesWeights())
     at_.rowFactors = layout.reserve(vector);
   at_.walk = layout.reserve(walkBytes());
   if (fetchesAhead())
@@ -386,18 +389,25 @@ LogicalResult KernelEmitter::emitBlock(Value n0, Value taken, Value known,
   for (auto [i, dot] : llvm::enumerate(spec.dots))
     keyRows.push_back(prepareKeys(dot, i, n0));
   valueRows = prepareValues(n0);
-  e.when(full, [&]() { emitFullRuns(); });
-  e.loop(e.c(0), e.ceilDiv(rows, e.lanes), 1, [&](Value panel) {
-    s->push();
-    if (failed(status) || failed(emitPanel(panel, full, known)))
+  if (weavesWeights()) {
+    if (failed(emitWovenPanels(full, known)))
       status = failure();
-    s->pop();
-  });
+  } else {
+    e.when(full, [&]() { emitFullRuns(); });
+    e.loop(e.c(0), e.ceilDiv(rows, e.lanes), 1, [&](Value panel) {
+      s->push();
+      if (failed(status) || failed(emitPanel(panel, full, known)))
+        status = failure();
+      s->pop();
+    });
+  }
   s->pop();
   return status;
 }
 
-LogicalResult KernelEmitter::emitPanel(Value panel, Value full, Value known) {
+/// Finds the runs of keys that a panel sees and binds what depends on its rows.
+LogicalResult KernelEmitter::emitPanelRuns(Value panel, Value full,
+                                           Value known) {
   bindRows(panel);
   if (failed(runTiles(OnBlock | OnRow)))
     return failure();
@@ -407,7 +417,7 @@ LogicalResult KernelEmitter::emitPanel(Value panel, Value full, Value known) {
       [&]() -> Values {
         if (hasHalves())
           for (int64_t kind = 0; kind < runKinds(); ++kind)
-            e.store(e.c(1), e.gep(at(at_.runCounts), e.c(kind), e.i64));
+            e.store(e.c(1), e.gep(ofPanel(at_.runCounts), e.c(kind), e.i64));
         return {e.c(1)};
       },
       [&]() -> Values {
@@ -416,6 +426,11 @@ LogicalResult KernelEmitter::emitPanel(Value panel, Value full, Value known) {
           status = failure();
         return {masked};
       })[0];
+  return status;
+}
+
+LogicalResult KernelEmitter::emitPanel(Value panel, Value full, Value known) {
+  LogicalResult status = emitPanelRuns(panel, full, known);
   e.when(e.icmp(P::ne, runCount, e.c(0)), [&]() {
     Value rowMax, alpha;
     if (failed(status) || failed(emitScores(panel, rowMax)) ||

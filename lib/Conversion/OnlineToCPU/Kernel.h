@@ -80,6 +80,10 @@ struct Fetch {
 /// that some row of a group of rows sees.
 enum RunKind : int64_t { LiveRuns, RowRuns };
 
+/// What a panel notes whose weights are yet to be computed: how many runs it
+/// has; whether no block has met it before; keys that are woven, from, to.
+enum PendingField : int64_t { PendingRuns, PendingFresh, WovenFrom, WovenTo };
+
 /// Lines that a loop fetches: one a step, so many bytes apart. It begins at a
 /// line of a column of the array in an entry; a cursor says which.
 struct LineFetch {
@@ -116,6 +120,7 @@ private:
   LogicalResult enterBlock(Value n0, Value taken);
   LogicalResult emitBlock(Value n0, Value count, Value known, Value following,
                           Value left);
+  LogicalResult emitPanelRuns(Value panel, Value full, Value known);
   LogicalResult emitPanel(Value panel, Value full, Value known);
   void layOutScratch();
   void useScratchState();
@@ -289,7 +294,8 @@ private:
   Values
   multiplyKeys(const DotSpec &dot, const BlockRows &keys, Value group,
                Value zero, llvm::function_ref<Value(Value)> read,
-               llvm::function_ref<Value(Value, Value, Value)> multiplyAdd);
+               llvm::function_ref<Value(Value, Value, Value)> multiplyAdd,
+               bool woven = false);
   Values emitScoreGroup(unsigned dot, const BlockRows &keys, Value panel,
                         Value group);
   void emitValues(const BlockRows &values, Value panel, Value alpha);
@@ -340,6 +346,16 @@ private:
   void emitHalfScores(unsigned dot, const BlockRows &keys, Value panel,
                       Value group, Value half);
 
+  // Woven.cpp
+  bool weavesWeights();
+  void layOutWoven(int64_t firstOfPanel);
+  Value pendingField(PendingField field);
+  LogicalResult emitWovenPanels(Value full, Value known);
+  LogicalResult emitWovenScores(Value panel, Value full, Value known);
+  LogicalResult finishPending(Value panel);
+  Values loopWithWeights(int64_t steps, ValueRange sums,
+                         llvm::function_ref<Values(Value, ValueRange)> body);
+
   // ValueRows.cpp
   bool accumulatesRows();
   /// Results are stored from rows, times their factors.
@@ -347,6 +363,7 @@ private:
   bool startsAtZero() { return accumulatesRows() && softmax(); }
   Value areFresh(Value rowMax);
   void emitValueRows(const BlockRows &values, Value panel, Value alpha);
+  void multiplyValueRows(const BlockRows &values, Value panel, bool rescaled);
   void emitRowPass(const BlockRows &values, Value panel, Value column,
                    Value group, VectorType type, bool rescaled);
   Value finishRows(Value panel, Value taken, Value l, Value factor);
@@ -357,6 +374,10 @@ private:
   LogicalResult emitMaskLoop(Value from, Value to, Value &rowMax);
   LogicalResult takeStat(Value score, Value &rowMax);
   LogicalResult emitWeights(Value panel, Value rowMax, Value &alpha);
+  Value finiteMaximum(Value rowMax);
+  Value rescaleState(Value panel, Value rowMax, Value t);
+  LogicalResult weighRuns(Value t, Value firstKey, Value factor, Values &sum);
+  LogicalResult weighStep(Value key, Value t, Value factor, Values &sum);
   LogicalResult takeWeight(Value key, Value t, Value &weight, Values &sum);
   LogicalResult emitWeight(Value key, Value score, Value t, Value &weight,
                            Value &denom);
@@ -463,7 +484,8 @@ private:
   // Offsets in scratch.
   struct {
     int64_t zeros, output, rowMax, rowSum, packedValues, words, visible, some,
-        every, runs, runCounts, walk, rowBuffer, rowFactors, tileConfig, ahead;
+        every, runs, runCounts, walk, rowBuffer, rowFactors, tileConfig, ahead,
+        pending;
     // Of the first of two passes: o, l, t; what the weights are multiplied by.
     int64_t firstOutput, firstSum, firstMax, factor;
     SmallVector<int64_t> queries, scores, packedKeys, keyTail;
@@ -517,6 +539,8 @@ private:
   // Per panel. Whether no block of the item has met it before, where that
   // matters.
   Value runCount, fresh;
+  /// The panel before, whose weights are woven into products, and its scratch.
+  Value pendingPanel, pendingScratch;
 };
 
 } // namespace fovea::cpu

@@ -39,7 +39,7 @@ std::pair<Value, Value> KernelEmitter::loadRun(Value run, Value kind) {
 
 /// How many runs of a kind the panel has.
 Value KernelEmitter::runCountOf(Value kind) {
-  return e.load(e.i64, e.gep(at(at_.runCounts), kind, e.i64));
+  return e.load(e.i64, e.gep(ofPanel(at_.runCounts), kind, e.i64));
 }
 
 Value KernelEmitter::wordAddress(int64_t array, Value index) {
@@ -149,7 +149,7 @@ LogicalResult KernelEmitter::emitMaskedRuns(Value panel, Value known,
     return status;
   }
   e.loop(e.c(0), e.c(runKinds()), 1, [&](Value kind) {
-    e.store(emitRunList(kind), e.gep(at(at_.runCounts), kind, e.i64));
+    e.store(emitRunList(kind), e.gep(ofPanel(at_.runCounts), kind, e.i64));
   });
   runs = runCountOf(e.c(LiveRuns));
   return status;

@@ -26,29 +26,29 @@ std::pair<Value, Value> KernelEmitter::locateKeys(const BlockRows &keys,
 Values KernelEmitter::multiplyKeys(
     const DotSpec &dot, const BlockRows &keys, Value group, Value zero,
     llvm::function_ref<Value(Value)> read,
-    llvm::function_ref<Value(Value, Value, Value)> multiplyAdd) {
+    llvm::function_ref<Value(Value, Value, Value)> multiplyAdd, bool woven) {
   std::pair<Value, Value> rows = locateKeys(keys, group);
   Values offsets;
   for (int64_t i = 0; i < e.group; ++i)
     offsets.push_back(e.mul(rows.second, e.c(i)));
   LineFetch fetch = fetchOfPass();
+  auto step = [&](Value d, ValueRange acc) -> Values {
+    Value q = read(d);
+    if (fetch.base)
+      fetchLine(fetch, d);
+    Value column = e.gep(rows.first, d, stepType());
+    Values next;
+    for (int64_t i = 0; i < e.group; ++i) {
+      Value k = e.load(stepType(), e.gep(column, offsets[i], packedType()),
+                       stepAlign());
+      next.push_back(multiplyAdd(k, q, acc[i]));
+    }
+    return next;
+  };
+  Values sums(e.group, zero);
   Value end = e.c(steps(dot.dim));
-  Values products =
-      e.loop(e.c(0), end, e.c(1), Values(e.group, zero),
-             [&](Value d, ValueRange acc) -> Values {
-               Value q = read(d);
-               if (fetch.base)
-                 fetchLine(fetch, d);
-               Value column = e.gep(rows.first, d, stepType());
-               Values next;
-               for (int64_t i = 0; i < e.group; ++i) {
-                 Value k =
-                     e.load(stepType(), e.gep(column, offsets[i], packedType()),
-                            stepAlign());
-                 next.push_back(multiplyAdd(k, q, acc[i]));
-               }
-               return next;
-             });
+  Values products = woven ? loopWithWeights(steps(dot.dim), sums, step)
+                          : e.loop(e.c(0), end, e.c(1), sums, step);
   endFetch(fetch, end);
   return products;
 }
@@ -65,7 +65,8 @@ Values KernelEmitter::emitScoreGroup(unsigned index, const BlockRows &keys,
       [&](Value d) { return e.loadRow(queries, d); },
       [&](Value k, Value q, Value sum) {
         return pairs() ? e.dotPairs(k, q, sum) : e.fma(e.splat(k), q, sum);
-      });
+      },
+      weavesWeights() && index == 0);
   // Folding the factor into Q would round it.
   if (Value factor = pairs() ? productFactor() : Value())
     for (Value &score : scores)

@@ -175,25 +175,36 @@ LogicalResult KernelEmitter::takeStat(Value score, Value &rowMax) {
   return success();
 }
 
+/// Before any visible key the maximum is −inf; any finite t serves.
+Value KernelEmitter::finiteMaximum(Value rowMax) {
+  return e.select(isNegInf(e, rowMax), e.vc(0.0), rowMax);
+}
+
+/// Stores a panel's new maximum. Returns alpha, which rescales what was
+/// accumulated before.
+Value KernelEmitter::rescaleState(Value panel, Value rowMax, Value t) {
+  Value before = e.loadRow(state.rowMax, panel);
+  fresh = startsAtZero() ? areFresh(before) : Value();
+  Value difference = e.fsub(before, t);
+  if (!log2Units())
+    difference = e.fmul(difference, e.vc(kLog2E));
+  Value alpha = e.math().exp2NonPositive(difference);
+  // A seed at an infinity stays what it is until a key takes its place.
+  if (isSeeded())
+    alpha = e.select(e.fcmp(arith::CmpFPredicate::UEQ, before, rowMax),
+                     e.vc(1.0), alpha);
+  e.storeRow(rowMax, state.rowMax, panel);
+  return alpha;
+}
+
 /// Scores become weights in place; l takes the denominators. alpha rescales
 /// what was accumulated before, and is null where there is no maximum.
 LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
                                          Value &alpha) {
   Value t = e.vc(0.0), sum;
   if (spec.hasStat()) {
-    Value before = e.loadRow(state.rowMax, panel);
-    fresh = startsAtZero() ? areFresh(before) : Value();
-    // Before any visible key the maximum is −inf; any finite t serves.
-    t = e.select(isNegInf(e, rowMax), t, rowMax);
-    Value difference = e.fsub(before, t);
-    if (!log2Units())
-      difference = e.fmul(difference, e.vc(kLog2E));
-    alpha = e.math().exp2NonPositive(difference);
-    // A seed at an infinity stays what it is until a key takes its place.
-    if (isSeeded())
-      alpha = e.select(e.fcmp(arith::CmpFPredicate::UEQ, before, rowMax),
-                       e.vc(1.0), alpha);
-    e.storeRow(rowMax, state.rowMax, panel);
+    t = finiteMaximum(rowMax);
+    alpha = rescaleState(panel, rowMax, t);
   }
   if (spec.hasDenom()) {
     sum = e.loadRow(state.rowSum, panel);
@@ -205,20 +216,32 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
     e.storeRow(sum, state.rowSum, panel);
     return success();
   }
-  LogicalResult status = success();
   s->push();
+  LogicalResult status = success();
   if (!softmax()) {
     if (failed(prepareRegion(spec.normalizer.getWeight(), 2, true, panel)) ||
         (spec.hasDenom() &&
          failed(prepareRegion(spec.normalizer.getDenom(), 2, true, panel))))
       status = failure();
   }
-  Values init;
+  Values sums;
   if (sum)
-    init.push_back(sum);
+    sums.push_back(sum);
   Value factor = hasTwoPasses() ? e.loadRow(at(at_.factor), panel) : Value();
-  Values result = e.loop(
-      e.c(0), runCount, e.c(1), init,
+  if (failed(weighRuns(t, Value(), factor, sums)))
+    status = failure();
+  s->pop();
+  if (sum)
+    e.storeRow(sums[0], state.rowSum, panel);
+  return status;
+}
+
+/// The weights of the panel's runs, or of what they have from a key on.
+LogicalResult KernelEmitter::weighRuns(Value t, Value firstKey, Value factor,
+                                       Values &sum) {
+  LogicalResult status = success();
+  sum = e.loop(
+      e.c(0), runCount, e.c(1), sum,
       [&](Value run, ValueRange outer) -> Values {
         std::pair<Value, Value> keys = loadRun(run);
         // The partner of the last key of an odd run is invisible.
@@ -228,33 +251,39 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
           e.when(e.icmp(P::ne, e.urem(keys.second, e.c(2)), e.c(0)), [&]() {
             e.storeRow(e.vc(-INFINITY), ofPanel(at_.scores[0]), keys.second);
           });
+        if (firstKey)
+          keys.first = e.max(keys.first, firstKey);
         return e.loop(keys.first, keys.second, e.c(stepElements()), outer,
                       [&](Value key, ValueRange carried) -> Values {
                         Values taken = llvm::to_vector(carried);
-                        Value row = key, weight, partner;
-                        if (failed(takeWeight(key, t, weight, taken)) ||
-                            (pairs() && failed(takeWeight(e.add(key, e.c(1)), t,
-                                                          partner, taken)))) {
+                        if (failed(weighStep(key, t, factor, taken))) {
                           status = failure();
                           return llvm::to_vector(carried);
                         }
-                        if (factor) {
-                          weight = e.fmul(weight, factor);
-                          if (pairs())
-                            partner = e.fmul(partner, factor);
-                        }
-                        if (pairs()) {
-                          row = e.udiv(key, e.c(2));
-                          weight = e.makePairs(weight, partner);
-                        }
-                        e.storeRow(weight, ofPanel(at_.scores[0]), row);
                         return taken;
                       });
       });
-  s->pop();
-  if (sum)
-    e.storeRow(result[0], state.rowSum, panel);
   return status;
+}
+
+/// The weight of a key, or of a pair of keys, takes the place of its scores.
+LogicalResult KernelEmitter::weighStep(Value key, Value t, Value factor,
+                                       Values &sum) {
+  Value row = key, weight, partner;
+  if (failed(takeWeight(key, t, weight, sum)) ||
+      (pairs() && failed(takeWeight(e.add(key, e.c(1)), t, partner, sum))))
+    return failure();
+  if (factor) {
+    weight = e.fmul(weight, factor);
+    if (pairs())
+      partner = e.fmul(partner, factor);
+  }
+  if (pairs()) {
+    row = e.udiv(key, e.c(2));
+    weight = e.makePairs(weight, partner);
+  }
+  e.storeRow(weight, ofPanel(at_.scores[0]), row);
+  return success();
 }
 
 /// The weight of one key; its denominator joins the sum, where there is one.
@@ -279,7 +308,8 @@ LogicalResult KernelEmitter::emitWeight(Value key, Value score, Value t,
     Value exponent = e.fsub(score, t);
     if (!log2Units())
       exponent = e.fmul(exponent, e.vc(kLog2E));
-    weight = denom = e.math().exp2NonPositive(exponent);
+    weight = denom = weavesWeights() ? e.math().exp2ByTable(exponent)
+                                     : e.math().exp2NonPositive(exponent);
     return success();
   }
   Value position = e.add(s->scalar(spec.step.getN0()), key);

@@ -33,11 +33,17 @@ Value KernelEmitter::areFresh(Value rowMax) {
 void KernelEmitter::emitValueRows(const BlockRows &values, Value panel,
                                   Value alpha) {
   if (alpha)
-    e.storeRow(alpha, at(at_.rowFactors), e.c(0));
+    e.storeRow(alpha, ofPanel(at_.rowFactors), e.c(0));
+  multiplyValueRows(values, panel, bool(alpha));
+}
+
+/// The same with factors that are stored.
+void KernelEmitter::multiplyValueRows(const BlockRows &values, Value panel,
+                                      bool rescaled) {
   int64_t whole = valuePadded() / e.lanes * e.lanes;
   auto forGroups = [&](Value column, VectorType type) {
     e.loop(e.c(0), e.c(e.lanes / passRows()), 1, [&](Value group) {
-      emitRowPass(values, panel, column, group, type, bool(alpha));
+      emitRowPass(values, panel, column, group, type, rescaled);
     });
   };
   if (whole > 0)
@@ -62,7 +68,7 @@ void KernelEmitter::emitRowPass(const BlockRows &values, Value panel,
   auto splat = [&](Value x) { return one ? e.nativeSplat(x) : e.splat(x); };
   auto load = [&]() -> Values {
     Values acc;
-    Value factors = e.gep(at(at_.rowFactors), first, e.f);
+    Value factors = e.gep(ofPanel(at_.rowFactors), first, e.f);
     for (int64_t i = 0; i < passRows(); ++i) {
       Value o = e.load(type, rowAt[i], e.registerBytes());
       if (rescaled) {

@@ -2,6 +2,7 @@
 
 #include "VectorMathImpl.h"
 
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -81,28 +82,55 @@ static Value slice(OpBuilder &b, Location loc, Value x, int64_t first,
   return LLVM::ShuffleVectorOp::create(b, loc, x, x, order);
 }
 
-/// x · 2^n by the instruction, one register at a time.
-static Value scalef(OpBuilder &b, Location loc, Value x, Value n) {
+/// Applies a function of two registers of f32 or f64 to halves of vectors until
+/// they are registers of 64 bytes.
+static Value
+byRegister(OpBuilder &b, Location loc, Value x, Value y,
+           llvm::function_ref<Value(VectorType, Value, Value)> apply) {
   auto type = cast<VectorType>(x.getType());
-  bool single = type.getElementType().isF32();
-  int64_t native = single ? 16 : 8, lanes = type.getNumElements();
-  if (lanes > native) {
-    Value low = scalef(b, loc, slice(b, loc, x, 0, lanes / 2),
-                       slice(b, loc, n, 0, lanes / 2));
-    Value high = scalef(b, loc, slice(b, loc, x, lanes / 2, lanes / 2),
-                        slice(b, loc, n, lanes / 2, lanes / 2));
-    SmallVector<int32_t> all;
-    for (int64_t i = 0; i < lanes; ++i)
-      all.push_back(int32_t(i));
-    return LLVM::ShuffleVectorOp::create(b, loc, low, high, all);
-  }
-  StringRef name = single ? "llvm.x86.avx512.mask.scalef.ps.512"
-                          : "llvm.x86.avx512.mask.scalef.pd.512";
-  Value all = arith::ConstantIntOp::create(b, loc, -1, single ? 16 : 8);
-  Value rounding = arith::ConstantIntOp::create(b, loc, 4, 32);
-  return LLVM::CallIntrinsicOp::create(b, loc, type, b.getStringAttr(name),
-                                       ValueRange{x, n, x, all, rounding})
-      .getResult(0);
+  int64_t lanes = type.getNumElements();
+  if (lanes * type.getElementType().getIntOrFloatBitWidth() <= 512)
+    return apply(type, x, y);
+  auto half = [&](int64_t first) {
+    return byRegister(b, loc, slice(b, loc, x, first, lanes / 2),
+                      slice(b, loc, y, first, lanes / 2), apply);
+  };
+  Value low = half(0), high = half(lanes / 2);
+  SmallVector<int32_t> all;
+  for (int64_t i = 0; i < lanes; ++i)
+    all.push_back(int32_t(i));
+  return LLVM::ShuffleVectorOp::create(b, loc, low, high, all);
+}
+
+/// x · 2^floor(n) by the instruction.
+static Value scalef(OpBuilder &b, Location loc, Value x, Value n) {
+  auto apply = [&](VectorType type, Value part, Value power) -> Value {
+    bool single = type.getElementType().isF32();
+    StringRef name = single ? "llvm.x86.avx512.mask.scalef.ps.512"
+                            : "llvm.x86.avx512.mask.scalef.pd.512";
+    Value all = arith::ConstantIntOp::create(b, loc, -1, single ? 16 : 8);
+    Value rounding = arith::ConstantIntOp::create(b, loc, 4, 32);
+    return LLVM::CallIntrinsicOp::create(
+               b, loc, type, b.getStringAttr(name),
+               ValueRange{part, power, part, all, rounding})
+        .getResult(0);
+  };
+  return byRegister(b, loc, x, n, apply);
+}
+
+/// Entries of a table of sixteen by the low four bits of each index.
+static Value lookUp(OpBuilder &b, Location loc, ArrayRef<float> table,
+                    Value index) {
+  auto apply = [&](VectorType, Value part, Value) -> Value {
+    auto type = VectorType::get({16}, b.getF32Type());
+    Value entries =
+        arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, table));
+    StringRef name = "llvm.x86.avx512.permvar.sf.512";
+    return LLVM::CallIntrinsicOp::create(b, loc, type, b.getStringAttr(name),
+                                         ValueRange{entries, part})
+        .getResult(0);
+  };
+  return byRegister(b, loc, index, index, apply);
 }
 
 /// x · 2^n for an integral n within ±2 · bias.
@@ -183,6 +211,29 @@ Value VectorMath::exp2NonPositive(Value x) {
                                integer(x.getType(), format.mantissa));
   Value factor = LLVM::BitcastOp::create(b, loc, x.getType(), bits);
   return arith::MulFOp::create(b, loc, exp2Polynomial(r), factor);
+}
+
+/// 2^x = 2^k · 2^(i/16) · 2^r: a table has the second, three terms the rest of
+/// the third. Below −2^18 the index means nothing, and the result is 0.
+Value VectorMath::exp2ByTable(Value x) {
+  Format format = formatOf(x.getType());
+  if (!avx512 || format.bits != 32)
+    return exp2NonPositive(x);
+  std::array<float, 16> powers;
+  for (size_t i = 0; i < powers.size(); ++i)
+    powers[i] = float(std::exp2(double(i) / powers.size()));
+  Value magic = constant(x.getType(), format.magic / powers.size());
+  Value shifted = arith::AddFOp::create(b, loc, x, magic);
+  Value n = arith::SubFOp::create(b, loc, shifted, magic);
+  Value r = arith::SubFOp::create(b, loc, x, n);
+  Value index =
+      LLVM::BitcastOp::create(b, loc, integersLike(x.getType()), shifted);
+  Value power = lookUp(b, loc, powers, index);
+  // Minimax on [−1/32, 1/32]: 1.3e-9.
+  Value p = polynomial(r, {0.693147182, 0.240233555, 0.0555041097});
+  Value scaled = arith::MulFOp::create(b, loc, r, power);
+  p = LLVM::FMAOp::create(b, loc, x.getType(), scaled, p, power);
+  return scaleByPowerOfTwo(p, n);
 }
 
 Value VectorMath::exp(Value x) {
