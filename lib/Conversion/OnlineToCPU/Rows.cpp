@@ -308,8 +308,7 @@ LogicalResult KernelEmitter::emitWeight(Value key, Value score, Value t,
     Value exponent = e.fsub(score, t);
     if (!log2Units())
       exponent = e.fmul(exponent, e.vc(kLog2E));
-    weight = denom = weavesWeights() ? e.math().exp2ByTable(exponent)
-                                     : e.math().exp2NonPositive(exponent);
+    weight = denom = e.math().exp2ByTable(exponent);
     return success();
   }
   Value position = e.add(s->scalar(spec.step.getN0()), key);

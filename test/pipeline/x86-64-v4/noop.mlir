@@ -13,9 +13,12 @@
 // CHECK-COUNT-16: vfmadd231ps %zmm{{.*}}, %zmm{{.*}}, %zmm
 // CHECK-NOT: Spill
 // CHECK: j{{[a-z]+}} .LBB
-// The exponential.
-// CHECK: vrndscaleps $8
-// CHECK: vscalefps
+// Between steps a key's weights of the panel before: a table and four products
+// a register; they wait for no products.
+// CHECK-NOT: Spill
+// CHECK-COUNT-2: vpermps
+// CHECK-NOT: Spill
+// CHECK-COUNT-2: vscalefps
 // One step of the values: two loads of a row of values, eight broadcasts of its
 // weights.
 // CHECK: vmovups 64(%r{{.*}}), %zmm
