@@ -17,11 +17,18 @@
 // CHECK: scf.for %{{.*}} = %arg1 to %arg2
 // CHECK: arith.select %{{.*}}, %c768_i64{{[_0-9]*}}, %c192_i64{{[_0-9]*}} : i64
 // CHECK-COUNT-2: arith.select %{{.*}}, %c1024_i64{{[_0-9]*}}, %c256_i64{{[_0-9]*}} : i64
-// CHECK: %{{.*}}:8 = scf.for %{{.*}} = %{{.*}} to %c64_i64{{.*}} iter_args(
+// Eight pieces, each before a key's weights of the panel before.
+// CHECK: %{{.*}}:10 = scf.for %{{.*}} = %{{.*}} to %c64_i64{{[_0-9]*}} step %c8_i64{{.*}} iter_args(
+// CHECK: %{{.*}}:8 = scf.for %{{.*}} iter_args(
 // CHECK: "llvm.intr.prefetch"(%{{.*}}) <{cache = 1 : i32, hint = 2 : i32, rw = 0 : i32}>
 // CHECK-COUNT-8: llvm.intr.fma(
 // CHECK-NOT: llvm.intr.fma(
 // CHECK: scf.yield
+// CHECK: loop_annotation
+// CHECK: scf.if
+// CHECK-COUNT-2: llvm.x86.avx512.permvar.sf.512
+// CHECK-COUNT-3: llvm.intr.fma(
+// CHECK-COUNT-2: llvm.x86.avx512.mask.scalef.ps.512
 // CHECK: loop_annotation
 // The next pass fetches on from where this one came to.
 // CHECK: %[[LINE:.*]] = arith.addi %{{.*}}, %c64_i64
@@ -47,10 +54,11 @@
 
 // Two micro-kernels and no third, though a key block has two kinds of element.
 // ONCE-LABEL: llvm.func @dense_run(
+// ONCE: :10 = scf.for
 // ONCE: :8 = scf.for
 // ONCE: :9 = scf.for
 // ONCE: :9 = scf.for
-// ONCE-NOT: {{:8|:9}} = scf.for
+// ONCE-NOT: {{:8|:9|:10}} = scf.for
 // ONCE-LABEL: llvm.func
 
 // Sixteen vector registers hold eight accumulators, four keys of two vectors;

@@ -85,6 +85,7 @@ func.func @quotient(%q: !t, %k: !t, %v: !t, %w: tensor<?xi64>, %c: f32) -> !t {
 // A table read at m − n: one load where the lanes' range is inside, a clamped
 // gather elsewhere.
 // CHECK-LABEL: llvm.func @table_run(
+// CHECK-COUNT-2: llvm.x86.avx512.permvar.sf.512
 // CHECK: scf.if %{{.*}} -> (vector<32xf32>) {
 // CHECK-NEXT: llvm.getelementptr
 // CHECK-NEXT: llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr -> vector<32xf32>
