@@ -14,10 +14,14 @@
 using namespace fovea::cpu;
 using P = arith::CmpIPredicate;
 
+/// Of wider heads the weights are too small a part of the time to pay for two
+/// arrays of scores.
+static constexpr int64_t widestWoven = 64;
+
 /// With registers of 32 bytes none is left for a chain between products.
 bool KernelEmitter::weavesWeights() {
   return accumulatesRows() && softmax() && e.registerBytes() == 64 &&
-         maxPanels() > 1;
+         maxPanels() > 1 && spec.dots[0].dim <= widestWoven;
 }
 
 /// Behind the arrays of a panel: what its weights need, then all for another.
