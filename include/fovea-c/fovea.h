@@ -30,7 +30,8 @@ typedef enum fovea_status {
   FOVEA_TYPE_ERROR = 2,       /* Python's TypeError */
   FOVEA_PARSE_ERROR = 3,      /* message: file:line:col: error: ... */
   FOVEA_COMPILE_ERROR = 4,    /* a defect of ours or a missing tool */
-  FOVEA_INDEX_ERROR = 5,      /* interpreter: a capture read out of range */
+  FOVEA_INDEX_ERROR = 5,      /* a constant index that a capture does not have;
+                                 of the interpreter any bad one */
   FOVEA_OUT_OF_MEMORY = 6,
   FOVEA_CANCELLED = 7, /* should_cancel returned non-zero */
   FOVEA_UNSUPPORTED = 8,
@@ -44,7 +45,7 @@ typedef struct fovea_message {
 } fovea_message;
 
 /* A text or byte string owned by the library; fovea_string_free releases it.
- */
+ * `data` is NUL-terminated behind its `size` bytes. */
 typedef struct fovea_string {
   size_t struct_size;
   const char *data;
@@ -73,6 +74,10 @@ typedef enum fovea_device {
   FOVEA_HIP = 10
 } fovea_device;
 
+/* A strided array: element (i, j, ...) lies i * strides[0] + j * strides[1] +
+ * ... elements behind `data`, which is aligned to an element. It is read, or
+ * written, in place and only during the call that it is given to; on a GPU
+ * until the stream has come past that call. */
 typedef struct fovea_tensor {
   size_t struct_size;
   void *data;
@@ -170,12 +175,14 @@ typedef struct fovea_launch {
   const fovea_tensor *queries; /* [B,Hq,M,D], one per pair */
   const fovea_tensor *keys;    /* [B or 1,Hk,N,D], one per pair */
   size_t num_pairs;
-  const fovea_tensor *value; /* [B or 1,Hk,N,E] */
-  const fovea_tensor *out;   /* [B,Hq,M,E] */
-  const fovea_tensor *lse;   /* [B,Hq,M], score type; may be null */
-  const fovea_tensor *captures;
+  const fovea_tensor *value;    /* [B or 1,Hk,N,E] */
+  const fovea_tensor *out;      /* [B,Hq,M,E] */
+  const fovea_tensor *lse;      /* [B,Hq,M], score type; may be null */
+  const fovea_tensor *captures; /* all of the Program, in its order, with their
+                                   dtypes and ranks */
   size_t num_captures;
-  const double *scales;              /* one per pair */
+  const double *scales;              /* one per pair, always given: 1 / sqrt(D)
+                                        too is the caller's to compute */
   const int64_t *q_offset;           /* [B] or null (zeros) */
   const int64_t *kv_offset;          /* [B] or null (zeros) */
   const int64_t *q_lengths;          /* [B] or null (M) */
@@ -190,17 +197,26 @@ typedef struct fovea_launch {
   const fovea_tensor *page_table;
   void *stream; /* CUstream of GPU targets, which do not
                    wait for it; null on the CPU */
-  /* Called on the calling thread at most every 50 ms; non-zero stops the
-   * launch, which then returns FOVEA_CANCELLED. May be null. */
+  /* Asked on the calling thread, at least every 50 ms while the CPU computes;
+   * non-zero stops the launch, which then returns FOVEA_CANCELLED with results
+   * that mean nothing. May be null. */
   int (*should_cancel)(void *context);
   void *cancel_context;
   const fovea_block_runs *block_runs; /* in place of block_classes, on the CPU;
                                          may be null */
 } fovea_launch;
 
+/* Everything is checked before anything is written; the text of an error is
+ * "argument: rule, got value". out and lse must not overlap what is read. On
+ * the CPU the results are there when it returns, on a GPU the launch is on its
+ * way. A form of the kernel that no call has needed before is compiled first.
+ */
 FOVEA_API fovea_status fovea_kernel_launch(fovea_kernel *kernel,
                                            const fovea_launch *launch,
                                            fovea_message *message);
+/* How many bytes beside the tensors such a launch takes, which the library
+ * allocates itself: of all threads on the CPU, of the stream on a GPU; 0 for
+ * the interpreter. Nothing is computed. */
 FOVEA_API fovea_status fovea_kernel_workspace(fovea_kernel *kernel,
                                               const fovea_launch *launch,
                                               size_t *bytes,
@@ -210,7 +226,9 @@ FOVEA_API fovea_status fovea_kernel_workspace(fovea_kernel *kernel,
 
 typedef struct fovea_mask_query {
   size_t struct_size;
-  const char *program; /* Program JSON with a mask (or a score, see mode) */
+  /* Program JSON. Where it has no mask its score is one: a position is visible
+   * where the modified score is not -inf at a dot product of 0. */
+  const char *program;
   size_t program_size;
   const fovea_tensor *captures;
   size_t num_captures;
@@ -271,8 +289,9 @@ FOVEA_API fovea_status fovea_mask_describe(const fovea_mask_query *query,
                                            int64_t batch, int64_t head,
                                            fovea_string *json,
                                            fovea_message *message);
-/* dense: bytes 0/1 [batch, heads, q, kv], contiguous. The Program's mask, or
- * where it has none, "score is not -inf" at a dot product of 0. */
+/* dense: bytes 0/1 [batch, heads, q, kv], contiguous; block sizes do not
+ * matter.
+ */
 FOVEA_API fovea_status fovea_mask_dense(const fovea_mask_query *query,
                                         uint8_t *dense, fovea_message *message);
 

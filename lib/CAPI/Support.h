@@ -1,5 +1,4 @@
-//===- Support.h - What every function of the C ABI does ---------*- C++
-//-*-===//
+//===- Support.h - What every function of the C ABI does --------*- C++ -*-===//
 #ifndef FOVEA_LIB_CAPI_SUPPORT_H
 #define FOVEA_LIB_CAPI_SUPPORT_H
 

@@ -1,5 +1,4 @@
-//===- AttnAST.h - Syntax trees of .attn -------------------------*- C++
-//-*-===//
+//===- AttnAST.h - Syntax trees of .attn ------------------------*- C++ -*-===//
 #ifndef FOVEA_LIB_FRONTEND_ATTNAST_H
 #define FOVEA_LIB_FRONTEND_ATTNAST_H
 

@@ -1,5 +1,4 @@
-//===- AttnExprPrinter.h - Nodes to expressions ------------------*- C++
-//-*-===//
+//===- AttnExprPrinter.h - Nodes to expressions -----------------*- C++ -*-===//
 #ifndef FOVEA_LIB_FRONTEND_ATTNEXPRPRINTER_H
 #define FOVEA_LIB_FRONTEND_ATTNEXPRPRINTER_H
 

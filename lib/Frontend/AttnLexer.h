@@ -1,5 +1,4 @@
-//===- AttnLexer.h - Tokens of .attn -----------------------------*- C++
-//-*-===//
+//===- AttnLexer.h - Tokens of .attn ----------------------------*- C++ -*-===//
 #ifndef FOVEA_LIB_FRONTEND_ATTNLEXER_H
 #define FOVEA_LIB_FRONTEND_ATTNLEXER_H
 

@@ -1,5 +1,4 @@
-//===- AttnLowering.h - Expressions to nodes ---------------------*- C++
-//-*-===//
+//===- AttnLowering.h - Expressions to nodes --------------------*- C++ -*-===//
 #ifndef FOVEA_LIB_FRONTEND_ATTNLOWERING_H
 #define FOVEA_LIB_FRONTEND_ATTNLOWERING_H
 

@@ -1,5 +1,4 @@
-//===- AttnNormalizers.h - Normaliser clauses to regions ---------*- C++
-//-*-===//
+//===- AttnNormalizers.h - Normaliser clauses to regions --------*- C++ -*-===//
 #ifndef FOVEA_LIB_FRONTEND_ATTNNORMALIZERS_H
 #define FOVEA_LIB_FRONTEND_ATTNNORMALIZERS_H
 

@@ -1,5 +1,4 @@
-//===- AttnScope.h - What names mean in .attn --------------------*- C++
-//-*-===//
+//===- AttnScope.h - What names mean in .attn -------------------*- C++ -*-===//
 #ifndef FOVEA_LIB_FRONTEND_ATTNSCOPE_H
 #define FOVEA_LIB_FRONTEND_ATTNSCOPE_H
 

@@ -1,5 +1,4 @@
-//===- Composites.h - Functions that level 1 spells out ----------*- C++
-//-*-===//
+//===- Composites.h - Functions that level 1 spells out ---------*- C++ -*-===//
 #ifndef FOVEA_LIB_FRONTEND_COMPOSITES_H
 #define FOVEA_LIB_FRONTEND_COMPOSITES_H
 

@@ -1,5 +1,4 @@
-//===- RegionBuilder.h - Building one region, sharing equal nodes -*- C++
-//-*-===//
+//===- RegionBuilder.h - One region, equal nodes shared ---------*- C++ -*-===//
 #ifndef FOVEA_LIB_FRONTEND_REGIONBUILDER_H
 #define FOVEA_LIB_FRONTEND_REGIONBUILDER_H
 

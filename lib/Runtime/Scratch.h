@@ -1,5 +1,4 @@
-//===- Scratch.h - Memory that kernels work in -------------------*- C++
-//-*-===//
+//===- Scratch.h - Memory that kernels work in ------------------*- C++ -*-===//
 #ifndef FOVEA_LIB_RUNTIME_SCRATCH_H
 #define FOVEA_LIB_RUNTIME_SCRATCH_H
 

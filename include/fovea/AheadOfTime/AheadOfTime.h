@@ -1,5 +1,4 @@
-//===- AheadOfTime.h - Objects and headers for other programs ----*- C++
-//-*-===//
+//===- AheadOfTime.h - Objects and headers for other programs ---*- C++ -*-===//
 #ifndef FOVEA_AHEADOFTIME_AHEADOFTIME_H
 #define FOVEA_AHEADOFTIME_AHEADOFTIME_H
 
@@ -39,8 +38,8 @@ struct ObjectVersion {
 };
 
 struct AheadOfTimeOutput {
-  std::string object; /// relocatable, all forms for all targets
-  std::string header; /// C; needs nothing of Fovea where it is used
+  std::string object; ///< relocatable, all forms for all targets
+  std::string header; ///< C; needs nothing of Fovea where it is used
   KeySearch keys;
 };
 

@@ -1,5 +1,4 @@
-//===- Command.h - The command foveac ----------------------------*- C++
-//-*-===//
+//===- Command.h - The command foveac ---------------------------*- C++ -*-===//
 #ifndef FOVEA_AHEADOFTIME_COMMAND_H
 #define FOVEA_AHEADOFTIME_COMMAND_H
 

@@ -29,7 +29,7 @@ struct MaskRectangle {
 
 /// Limits of the analysis; beyond them there is no AffineMask, or no answer.
 struct AffineLimits {
-  unsigned conjunctions = 256; /// of a condition or a value
+  unsigned conjunctions = 256; ///< of a condition or a value
   unsigned inequalities = 4096;
   unsigned divisions = 32;
   /// Counted, not timed: what an analysis finds depends on the mask alone.

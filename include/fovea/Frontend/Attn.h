@@ -1,5 +1,4 @@
-//===- Attn.h - The .attn language -------------------------------*- C++
-//-*-===//
+//===- Attn.h - The .attn language ------------------------------*- C++ -*-===//
 //
 // Text to Program and back. The language is docs/attn.md; there is one format,
 // and printing what was parsed is a fixed point after one round.

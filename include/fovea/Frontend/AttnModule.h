@@ -1,5 +1,4 @@
-//===- AttnModule.h - Program to level 1 and back ----------------*- C++
-//-*-===//
+//===- AttnModule.h - Program to level 1 and back ---------------*- C++ -*-===//
 #ifndef FOVEA_FRONTEND_ATTNMODULE_H
 #define FOVEA_FRONTEND_ATTNMODULE_H
 

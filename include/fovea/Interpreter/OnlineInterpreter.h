@@ -45,8 +45,9 @@ struct OnlineArgument {
   }
 };
 
-/// Which pairs the function has to take, once each. Positions are global: row m
-/// of batch b runs from rowBegin(b) to rowEnd(b), keys likewise.
+/// Which pairs the function has to take, once each. Positions are global: the
+/// rows of batch b are those from rows(b).first to below rows(b).second, the
+/// keys likewise.
 struct OnlineCoverage {
   int64_t batch = 0, heads = 0;
   std::function<std::pair<int64_t, int64_t>(int64_t b)> rows, keys;

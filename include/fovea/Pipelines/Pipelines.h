@@ -41,11 +41,11 @@ struct CPUCompileOptions {
 
 /// What a lowering chose, for people: filled where the caller passes one.
 struct CPUCompileReport {
-  std::string schedule;   /// in the form that CPUCompileOptions takes
-  std::string remarks;    /// one line a decision, for `explain`
-  int64_t itemRows = 0;   /// query rows of an item
-  bool scansKeys = false; /// no closed form and no block mask: KernelABI.h
-  std::string scanReason; /// why, in words
+  std::string schedule;   ///< in the form that CPUCompileOptions takes
+  std::string remarks;    ///< one line a decision, for `explain`
+  int64_t itemRows = 0;   ///< query rows of an item
+  bool scansKeys = false; ///< no closed form and no block mask: KernelABI.h
+  std::string scanReason; ///< why, in words
   /// Rows (queries times heads a key head) up to which calls take the form for
   /// few queries.
   int64_t shortRows = 0;

@@ -1,5 +1,4 @@
-//===- Registration.h - The dialects and passes of Fovea's tools -*- C++
-//-*-===//
+//===- Registration.h - Dialects and passes of the tools --------*- C++ -*-===//
 
 #ifndef FOVEA_REGISTRATION_REGISTRATION_H
 #define FOVEA_REGISTRATION_REGISTRATION_H

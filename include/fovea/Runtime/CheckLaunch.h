@@ -1,5 +1,4 @@
-//===- CheckLaunch.h - From the C ABI's launch to a LaunchView ---*- C++
-//-*-===//
+//===- CheckLaunch.h - From the C ABI's launch to a LaunchView --*- C++ -*-===//
 #ifndef FOVEA_RUNTIME_CHECKLAUNCH_H
 #define FOVEA_RUNTIME_CHECKLAUNCH_H
 

@@ -1,5 +1,4 @@
-//===- CompileProgram.h - One way through the compiler -----------*- C++
-//-*-===//
+//===- CompileProgram.h - One way through the compiler ----------*- C++ -*-===//
 #ifndef FOVEA_RUNTIME_COMPILEPROGRAM_H
 #define FOVEA_RUNTIME_COMPILEPROGRAM_H
 

@@ -1,5 +1,4 @@
-//===- CompileService.h - Programs to kernels, once --------------*- C++
-//-*-===//
+//===- CompileService.h - Programs to kernels, once -------------*- C++ -*-===//
 #ifndef FOVEA_RUNTIME_COMPILESERVICE_H
 #define FOVEA_RUNTIME_COMPILESERVICE_H
 

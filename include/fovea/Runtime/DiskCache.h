@@ -1,5 +1,4 @@
-//===- DiskCache.h - Compiled kernels between processes ----------*- C++
-//-*-===//
+//===- DiskCache.h - Compiled kernels between processes ---------*- C++ -*-===//
 //
 // One file an entry, named by its key; written beside and renamed, so that a
 // reader sees all of it or nothing. A file whose length, checksum or key does
@@ -25,7 +24,7 @@ public:
     bool enabled = true;
     std::string directory;
     int64_t maxBytes = int64_t(1) << 30;
-    std::string note; /// why something of the environment is not used
+    std::string note; ///< why something of the environment is not used
   };
   /// From FOVEA_CACHE, FOVEA_CACHE_DIR, XDG_CACHE_HOME, HOME, FOVEA_CACHE_SIZE.
   static Settings readEnvironment();

@@ -1,5 +1,4 @@
-//===- Driver.h - Runs a CPU kernel on the threads ---------------*- C++
-//-*-===//
+//===- Driver.h - Runs a CPU kernel on the threads --------------*- C++ -*-===//
 #ifndef FOVEA_RUNTIME_DRIVER_H
 #define FOVEA_RUNTIME_DRIVER_H
 

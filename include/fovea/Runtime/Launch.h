@@ -22,11 +22,11 @@ namespace fovea {
 struct LaunchView {
   int64_t batch = 0, queryHeads = 0, kvHeads = 0;
   int64_t queryLength = 0, kvLength = 0, valueDim = 0;
-  llvm::SmallVector<TensorView, 1> queries; /// [B,Hq,M,D], one per pair
-  llvm::SmallVector<TensorView, 1> keys;    /// [B,Hk,N,D]; stride 0 for 1 batch
-  TensorView value;                         /// [B,Hk,N,E]; stride 0 for 1 batch
-  TensorView out;                           /// [B,Hq,M,E]
-  std::optional<TensorView> lse;            /// [B,Hq,M], score type
+  llvm::SmallVector<TensorView, 1> queries; ///< [B,Hq,M,D], one per pair
+  llvm::SmallVector<TensorView, 1> keys; ///< [B,Hk,N,D]; stride 0 for 1 batch
+  TensorView value;                      ///< [B,Hk,N,E]; stride 0 for 1 batch
+  TensorView out;                        ///< [B,Hq,M,E]
+  std::optional<TensorView> lse;         ///< [B,Hq,M], score type
   llvm::SmallVector<TensorView, 4> captures;
   llvm::SmallVector<double, 1> scales;
   /// All of length B: lengths within 0…M and 0…N.
@@ -42,8 +42,8 @@ struct LaunchView {
   int64_t pageLength = 0, pageStride = 0;
   llvm::ArrayRef<int64_t> pageTable;
   std::shared_ptr<int64_t> pageMemory;
-  int deviceId = 0;       /// of all tensors, on a GPU
-  void *stream = nullptr; /// a GPU's
+  int deviceId = 0;       ///< of all tensors, on a GPU
+  void *stream = nullptr; ///< a GPU's
   int (*shouldCancel)(void *) = nullptr;
   void *cancelContext = nullptr;
 

@@ -1,5 +1,4 @@
-//===- TensorView.h - A strided array in memory ------------------*- C++
-//-*-===//
+//===- TensorView.h - A strided array in memory -----------------*- C++ -*-===//
 #ifndef FOVEA_RUNTIME_TENSORVIEW_H
 #define FOVEA_RUNTIME_TENSORVIEW_H
 

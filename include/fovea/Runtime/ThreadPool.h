@@ -30,7 +30,7 @@ private:
 };
 
 struct ParallelOptions {
-  int64_t chunk = 1; /// items handed out at a time, at least
+  int64_t chunk = 1; ///< items handed out at a time, at least
   /// Where larger than `chunk`: at most so many, as long as what is left is
   /// some pieces a thread. Neighbours then run on one thread.
   int64_t most = 1;

@@ -1,5 +1,4 @@
-//===- Prologue.h - Kernels that run before -----------------------*- C++
-//-*-===//
+//===- Prologue.h - Kernels that run before ---------------------*- C++ -*-===//
 #ifndef FOVEA_LIB_CONVERSION_ATTNGPUTONVVM_PROLOGUE_H
 #define FOVEA_LIB_CONVERSION_ATTNGPUTONVVM_PROLOGUE_H
 

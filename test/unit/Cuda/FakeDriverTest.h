@@ -1,5 +1,4 @@
-//===- FakeDriverTest.h - Tests with a driver that notes it down -*- C++
-//-*-===//
+//===- FakeDriverTest.h - A driver that takes notes -------------*- C++ -*-===//
 #ifndef FOVEA_TEST_UNIT_CUDA_FAKEDRIVERTEST_H
 #define FOVEA_TEST_UNIT_CUDA_FAKEDRIVERTEST_H
 

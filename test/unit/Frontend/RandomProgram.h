@@ -1,5 +1,4 @@
-//===- RandomProgram.h - Well-typed programs for fuzzing ---------*- C++
-//-*-===//
+//===- RandomProgram.h - Well-typed programs for fuzzing --------*- C++ -*-===//
 #ifndef FOVEA_TEST_UNIT_FRONTEND_RANDOMPROGRAM_H
 #define FOVEA_TEST_UNIT_FRONTEND_RANDOMPROGRAM_H
 

@@ -1,5 +1,4 @@
-//===- HostInfo.h - What this processor can run ------------------*- C++
-//-*-===//
+//===- HostInfo.h - What this processor can run -----------------*- C++ -*-===//
 #ifndef FOVEA_TARGET_CPU_HOSTINFO_H
 #define FOVEA_TARGET_CPU_HOSTINFO_H
 
@@ -15,10 +14,10 @@ namespace fovea {
 
 /// A CPU target in the spelling of users and in LLVM's.
 struct CPUTarget {
-  std::string name;     /// "x86-64-v4+avx512bf16"
-  std::string triple;   /// of this host
-  std::string cpu;      /// "x86-64-v4"
-  std::string features; /// "+avx512bf16,…", sorted
+  std::string name;     ///< "x86-64-v4+avx512bf16"
+  std::string triple;   ///< of this host
+  std::string cpu;      ///< "x86-64-v4"
+  std::string features; ///< "+avx512bf16,…", sorted
 };
 
 /// The processor as LLVM names it and the features that the system lets

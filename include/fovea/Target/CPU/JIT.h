@@ -1,5 +1,4 @@
-//===- JIT.h - Objects in memory made callable -------------------*- C++
-//-*-===//
+//===- JIT.h - Objects in memory made callable ------------------*- C++ -*-===//
 #ifndef FOVEA_TARGET_CPU_JIT_H
 #define FOVEA_TARGET_CPU_JIT_H
 

@@ -1,5 +1,4 @@
-//===- ObjectEmitter.h - LLVM dialect to machine code ------------*- C++
-//-*-===//
+//===- ObjectEmitter.h - LLVM dialect to machine code -----------*- C++ -*-===//
 #ifndef FOVEA_TARGET_CPU_OBJECTEMITTER_H
 #define FOVEA_TARGET_CPU_OBJECTEMITTER_H
 
