@@ -208,7 +208,8 @@ def attention(
     ValueError
         For a wrong value, such as head dims that differ.
     IndexError
-        For a constant index that a captured array does not have.
+        For a constant index that a captured array does not have, where it is read:
+        not without a pair, and not where the mod does without the array.
     """
     usual = block_mask is None and target is None and schedule is None
     if usual:

@@ -102,7 +102,8 @@ def create_block_mask(
     ValueError
         For a size or an offset out of range.
     IndexError
-        For a constant index that a captured array does not have.
+        For a constant index that a captured array does not have, where it is read:
+        not without a pair, and not where the mod does without the array.
     """
     if running_mods:
         refuse_in_mod("fovea.create_block_mask")

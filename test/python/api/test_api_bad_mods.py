@@ -205,6 +205,20 @@ def test_constant_indices_within_the_extent():
     np.testing.assert_allclose(fovea.attention(q, k, v, mod), want, atol=1e-5)
 
 
+def test_constant_indices_that_nothing_reads():
+    """IndexError where it is read: not where the mod does without the array"""
+    array = np.arange(10.0)
+    want = fovea.attention(q, k, v)
+    for score_mod, mask_mod in (
+        (lambda s, b, h, m, n: fovea.ops.where(True, s, s + array[99]), None),
+        (lambda s, b, h, m, n: (array[99], s)[1], None),
+        (None, lambda b, h, m, n: (array[99] > m) | True),
+    ):
+        np.testing.assert_array_equal(
+            fovea.attention(q, k, v, score_mod, mask_mod), want
+        )
+
+
 def test_arrays_that_shrink_between_calls():
     """Arrays are live: shape is read at each call"""
     holder = {"bias": np.zeros(5)}
