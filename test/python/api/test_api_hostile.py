@@ -162,7 +162,7 @@ def test_no_features_want_no_seed_value():
     assert np.isfinite(lse).all()
     assert fovea.attention(q, k, v[..., :0], normalizer=sink).shape == out.shape
     empty = np.zeros(0)
-    with pytest.raises(ValueError, match="empty: a capture must have at least one"):
+    with pytest.raises(ValueError, match="'empty': must have at least one"):
         fovea.attention(q, k, v[..., :0], lambda s, b, h, m, n: s + empty[h])
 
 
