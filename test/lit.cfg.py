@@ -22,7 +22,8 @@ with open(
     config.fovea_source_dir + "/include/fovea/Target/CPU/ObjectEmitter.h",
     encoding="utf-8",
 ) as header:
-    passes = re.search(r'shortPasses =\s*"([^"]+)"', header.read()).group(1)
+    passes = re.search(r"shortPasses =([^;]+);", header.read()).group(1)
+passes = "".join(re.findall(r'"([^"]+)"', passes))
 config.substitutions.append(("%cpu_passes", passes))
 config.substitutions.append(("%fovea_src", config.fovea_source_dir))
 config.substitutions.append(("%fovea_build", config.fovea_build_dir))

@@ -30,9 +30,11 @@ enum class Optimization {
   Full,  ///< O1, without unrolling and vectorisation
 };
 
-/// The passes of `Optimization::Short`, in the spelling of `opt`.
+/// The passes of `Optimization::Short`, in the spelling of `opt`. Where a
+/// second instcombine would find more it ends the process, unless told.
 constexpr llvm::StringLiteral shortPasses =
-    "function(simplifycfg,early-cse,loop(loop-rotate),instcombine,simplifycfg)";
+    "function(simplifycfg,early-cse,loop(loop-rotate),"
+    "instcombine<no-verify-fixpoint>,simplifycfg)";
 
 /// Translates a module in the LLVM dialect and optimises it for the target.
 llvm::Expected<std::unique_ptr<llvm::Module>>
