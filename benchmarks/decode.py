@@ -44,6 +44,8 @@ from common import (
     machine,
     median,
     numpy_dtype,
+    positive_int,
+    positive_seconds,
     write_json,
 )
 from rich.console import Console
@@ -53,28 +55,33 @@ import fovea
 
 D = 128
 PAGE = 16
+DTYPES = ("float32", "bfloat16", "float16", "float64")
 #: Bytes of keys and values together that a row reads at least, if it can.
 WANTED = 256 << 20
 
 
-def arguments() -> argparse.Namespace:
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_common_arguments(parser, "decode.json")
-    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
-    parser.add_argument("--groups", nargs="+", type=int, default=[1, 4, 8])
-    parser.add_argument("--batches", nargs="+", type=int, default=[1, 16])
-    parser.add_argument("--lengths", nargs="+", type=int, default=[8192, 65536])
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=list(DTYPES[:2]))
+    parser.add_argument("--groups", nargs="+", type=positive_int, default=[1, 4, 8])
+    parser.add_argument("--batches", nargs="+", type=positive_int)
+    parser.add_argument("--lengths", nargs="+", type=positive_int)
     parser.add_argument(
         "--layouts", nargs="+", default=list(LAYOUTS), choices=list(LAYOUTS)
     )
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each row")
+    parser.add_argument("--seconds", type=positive_seconds, help="of each row")
     parser.add_argument(
-        "--most-bytes", type=int, default=3 << 30, help="of the copies of a round"
+        "--most-bytes",
+        type=positive_int,
+        default=3 << 30,
+        help="of the copies of a round",
     )
     parser.add_argument("--merge", type=Path, nargs="+", help="results of runs")
-    given = parser.parse_args()
-    if given.quick:
-        given.lengths, given.batches, given.seconds = [65536], [1], 0.5
+    given = parser.parse_args(words)
+    given.lengths = given.lengths or ([65536] if given.quick else [8192, 65536])
+    given.batches = given.batches or ([1] if given.quick else [1, 16])
+    given.seconds = given.seconds or (0.5 if given.quick else 2.0)
     return given
 
 

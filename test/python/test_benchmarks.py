@@ -243,6 +243,38 @@ def test_options_that_mean_nothing_are_refused(module, capsys, words, message):
     assert f"error: argument {option}: {message}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("--groups 0", "must be an int of at least 1, got '0'"),
+        ("--batches -2", "must be an int of at least 1, got '-2'"),
+        ("--lengths 0", "must be an int of at least 1, got '0'"),
+        ("--threads 0", "must be an int of at least 1, got '0'"),
+        ("--most-bytes 0", "must be an int of at least 1, got '0'"),
+        ("--seconds nan", "must be a finite number of seconds above 0, got 'nan'"),
+        ("--dtypes int8", "invalid choice: 'int8' (choose from"),
+        ("--layouts rows", "invalid choice: 'rows' (choose from"),
+    ],
+)
+def test_options_of_decode_that_mean_nothing_are_refused(
+    module, capsys, words, message
+):
+    option, value = words.split()
+    with pytest.raises(SystemExit) as left:
+        module("decode").arguments([f"{option}={value}"])
+    assert left.value.code == 2
+    assert f"error: argument {option}: {message}" in capsys.readouterr().err
+
+
+def test_quick_leaves_what_is_given(module):
+    decode = module("decode")
+    quick = decode.arguments(["--quick", "--lengths", "256"])
+    assert (quick.lengths, quick.batches, quick.seconds) == ([256], [1], 0.5)
+    usual = decode.arguments(["--seconds", "1"])
+    assert (usual.lengths, usual.batches) == ([8192, 65536], [1, 16])
+    assert usual.seconds == 1
+
+
 def test_options_that_leave_no_case_are_refused(module, capsys):
     with pytest.raises(SystemExit) as left:
         module("cpu").arguments(["--grid", "bars", "--lengths", "513"])
