@@ -9,10 +9,8 @@ import weakref
 import numpy as np
 import pytest
 from api_common import causal, inputs, plain
-from repeat_world import forget
 
 import fovea
-from fovea import _attention
 
 SOURCE = """
 attention window(slope: f32[H], W: int = 4) {
@@ -26,23 +24,6 @@ attention warm(t: f32[]) {
   score = s * t
 }
 """
-
-
-@pytest.fixture
-def launches(monkeypatch, native_is_real) -> list:
-    """The calls that went the long way."""
-    if not native_is_real:
-        pytest.skip("the stand-in repeats nothing")
-    forget()
-    found = []
-    whole = _attention._launch
-
-    def counted(compiled, *arguments):
-        found.append(arguments)
-        return whole(compiled, *arguments)
-
-    monkeypatch.setattr(_attention, "_launch", counted)
-    return found
 
 
 @pytest.fixture

@@ -24,29 +24,11 @@ from api_common import Exporter, causal, inputs
 from repeat_world import CHANGES, World, answers, forget
 
 import fovea
-from fovea import _attention
 from fovea.errors import TraceError
 
 FIRST = int(os.environ.get("FOVEA_REPEAT_SEED", "1"))
 GAMES = int(os.environ.get("FOVEA_REPEAT_GAMES", "4"))
 STEPS = int(os.environ.get("FOVEA_REPEAT_STEPS", "60"))
-
-
-@pytest.fixture
-def launches(monkeypatch, native_is_real) -> list:
-    """The calls that went the long way."""
-    if not native_is_real:
-        pytest.skip("the stand-in repeats nothing")
-    forget()
-    found = []
-    whole = _attention._launch
-
-    def counted(compiled, *arguments):
-        found.append(arguments)
-        return whole(compiled, *arguments)
-
-    monkeypatch.setattr(_attention, "_launch", counted)
-    return found
 
 
 def differences(quick: list[tuple], whole: list[tuple]) -> list[str]:

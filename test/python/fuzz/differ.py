@@ -13,8 +13,9 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+from dtypes import NUMPY
 from judge import judge
-from programs import NUMPY, Call, Variant, random_call, random_variant
+from programs import Call, Variant, random_call, random_variant
 from reference import reference_attention
 
 from fovea import _native

@@ -5,27 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import ml_dtypes
 import numpy as np
+from dtypes import NUMPY
 from regions import RegionMaker, random_mask, random_score
 
 from fovea import normalizers
 from fovea.dsl import trace_variant
 
-NUMPY = {
-    "f64": np.dtype(np.float64),
-    "f32": np.dtype(np.float32),
-    "f16": np.dtype(np.float16),
-    "bf16": np.dtype(ml_dtypes.bfloat16),
-    "i1": np.dtype(np.bool_),
-    "i8": np.dtype(np.int8),
-    "ui8": np.dtype(np.uint8),
-    "i16": np.dtype(np.int16),
-    "ui16": np.dtype(np.uint16),
-    "i32": np.dtype(np.int32),
-    "ui32": np.dtype(np.uint32),
-    "i64": np.dtype(np.int64),
-}
 DIMS = [1, 2, 3, 7, 8, 16, 17, 31, 32, 33, 48, 64, 65, 80, 96, 128, 130, 192, 300]
 
 

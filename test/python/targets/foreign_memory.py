@@ -7,25 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import ml_dtypes
 import numpy as np
+from dtypes import NUMPY
 
 #: As in run_kernel.c.
 BASE, PAGE = 0x1000000000, 1 << 16
-DTYPES = {
-    "f64": np.dtype(np.float64),
-    "f32": np.dtype(np.float32),
-    "f16": np.dtype(np.float16),
-    "bf16": np.dtype(ml_dtypes.bfloat16),
-    "i1": np.dtype(np.bool_),
-    "i8": np.dtype(np.int8),
-    "ui8": np.dtype(np.uint8),
-    "i16": np.dtype(np.int16),
-    "ui16": np.dtype(np.uint16),
-    "i32": np.dtype(np.int32),
-    "ui32": np.dtype(np.uint32),
-    "i64": np.dtype(np.int64),
-}
 
 #: As the native module takes them: address, dtype, shape, strides in elements.
 Tensor = tuple[int, str, Sequence[int], Sequence[int]]
@@ -36,7 +22,7 @@ def extent(tensor: Tensor) -> tuple[int, int]:
     _, dtype, shape, strides = tensor
     if 0 in shape:
         return 0, 0
-    size = DTYPES[dtype].itemsize
+    size = NUMPY[dtype].itemsize
     reach = [(n - 1) * s * size for n, s in zip(shape, strides, strict=True)]
     return -sum(min(x, 0) for x in reach), sum(max(x, 0) for x in reach) + size
 
@@ -44,7 +30,7 @@ def extent(tensor: Tensor) -> tuple[int, int]:
 def view(tensor: Tensor) -> np.ndarray:
     """The tensor as an array, without a copy."""
     address, dtype, shape, strides = tensor
-    dtype = DTYPES[dtype]
+    dtype = NUMPY[dtype]
     if 0 in shape:
         return np.empty(shape, dtype)
     before, after = extent(tensor)
@@ -220,7 +206,7 @@ def gather(call: Call) -> None:
 
 def describe(array: np.ndarray) -> Tensor:
     """An array as the native module takes it."""
-    names = {dtype: name for name, dtype in DTYPES.items()}
+    names = {dtype: name for name, dtype in NUMPY.items()}
     strides = tuple(stride // array.itemsize for stride in array.strides)
     address = array.__array_interface__["data"][0]
     return address, names[array.dtype], array.shape, strides
