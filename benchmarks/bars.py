@@ -30,7 +30,10 @@ def print_bars(bars: Sequence[Row]) -> None:
         verdict = "holds" if bar["holds"] else "MISSED"
         rule = f"<= {bar['most']}" if "most" in bar else f">= {bar['least']}"
         ceiling = f"; memory's ceiling {bar['ceiling']:.3f}" if "ceiling" in bar else ""
-        print(f"{bar['bar']:{width}s} {bar['value']:.3f} ({rule}{ceiling}) {verdict}")
+        dots = f"; of dot products' {bar['of_dots']:.3f}" if "of_dots" in bar else ""
+        print(
+            f"{bar['bar']:{width}s} {bar['value']:.3f} ({rule}{ceiling}{dots}) {verdict}"
+        )
     for bar in bars:
         if bar["value"] is None and "note" in bar and bar["note"] != "not measured":
             print(f"{bar['bar']:{width}s} none ({bar['note']})")

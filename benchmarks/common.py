@@ -17,9 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,22 +27,28 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "local"
 
 __all__ = [
+    "KINDS",
     "Others",
     "Peak",
+    "Sample",
     "add_common_arguments",
     "aligned",
     "available_threads",
+    "describe",
     "head_pair",
     "import_torch",
     "in_fork",
     "machine",
+    "machine_for",
     "median",
     "numpy_dtype",
     "peak_growth",
     "positive_int",
     "positive_seconds",
     "random",
+    "refuse_mixing",
     "run_child",
+    "same_machine",
     "save_json",
     "timed",
     "to_torch",
@@ -254,52 +260,115 @@ class Others:
         return max(0.0, busy - own) / (wall * (os.cpu_count() or 1)) if wall else 0.0
 
 
+class Sample(NamedTuple):
+    """Seconds of a call, and the rates of the probes before and after it."""
+
+    seconds: float
+    before: float
+    after: float
+
+
+#: Kinds of multiply-adds, by what peak.c calls them: of f32 vectors, bf16 dot
+#: products, bf16 tiles (AMX).
+KINDS = ("f32", "bf16", "amx")
+
+
 class Peak:
-    """The multiply-add rate of some threads of this machine, when asked.
+    """The multiply-add rates of some threads of this machine, when asked.
 
     Compiles ``peak.c`` once. Without a C compiler there is no peak: every rate
     is 0 and shares of the peak are left out.
     """
 
     SECONDS = 2e-3  # of a probe
+    SHORT = 1e-4  # of one beside a short sample
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self.has_bf16 = False
-        self._call: Callable[[int, int, int], float] | None = None
-        self._counts = {False: 1_000_000, True: 1_000_000}
+        self._rate: Callable[[int, int, int], float] | None = None
+        self._sample: Any = None
+        self._steps = dict.fromkeys(KINDS, 0.0)  # a second
         compiler = next(filter(shutil.which, ("cc", "clang-22", "clang", "gcc")), None)
         if compiler is None:
             print("no C compiler: shares of the peak are left out", file=sys.stderr)
             return
         with tempfile.TemporaryDirectory(prefix="fovea-peak-") as folder:
             library = Path(folder) / "peak.so"
-            command = [compiler, "-O3", "-march=native", "-shared", "-fPIC"]
+            command = [compiler, "-O3", "-shared", "-fPIC"]
             command += [str(HERE / "peak.c"), "-o", str(library), "-lpthread"]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 print(f"peak.c does not compile here:\n{done.stderr}", file=sys.stderr)
                 return
-            self._call = ctypes.CDLL(str(library)).peak_rate
-        self._call.restype = ctypes.c_double
-        self._call.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long]
-        for bf16, count in self._counts.items():
-            start = time.perf_counter()
-            self.rate(bf16)
-            took = time.perf_counter() - start
-            self._counts[bf16] = max(1, int(count * self.SECONDS / took))
-        self.has_bf16 = self.rate(True) > 0
+            self._bind(library)
+        for kind in KINDS:
+            self._steps[kind] = self._steps_a_second(kind)
 
-    def rate(self, bf16: bool) -> float:
-        """GFLOP/s of f32 multiply-adds, or of bf16 dot products; 0 if unknown."""
-        if self._call is None:
+    def _bind(self, library: Path) -> None:
+        """Rates are taken by threads; a sample by this one, which holds the GIL."""
+        functions = ctypes.CDLL(str(library))
+        self._rate = functions.peak_rate
+        self._rate.restype = ctypes.c_double
+        self._rate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long]
+        self._seconds = functions.peak_seconds
+        self._seconds.restype = ctypes.c_double
+        self._seconds.argtypes = [ctypes.c_int, ctypes.c_long]
+        self._sample = ctypes.PyDLL(str(library)).peak_sample
+        self._sample.restype = ctypes.py_object
+        call, argument, doubles = ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p
+        self._sample.argtypes = [
+            ctypes.c_int, ctypes.c_long, call, argument, doubles,
+        ]  # fmt: skip
+
+    def _steps_a_second(self, kind: str) -> float:
+        """At best: others may disturb any one probe."""
+        steps, number = 10_000, KINDS.index(kind)
+        took = min(self._seconds(number, steps) for _ in range(20))
+        return steps / took if took else 0.0
+
+    def has(self, kind: str) -> bool:
+        """Whether this machine has such multiply-adds, and their rate is known."""
+        return self._steps[kind] > 0
+
+    def kind_of(self, dtype: str) -> str:
+        """The multiply-adds that a type is judged by: the fastest ones for it."""
+        of_type = KINDS[:0:-1] if dtype == "bfloat16" else ()
+        return next(filter(self.has, of_type), "f32")
+
+    def rate(self, kind: str) -> float:
+        """GFLOP/s of all threads at once; 0 if unknown."""
+        if self._rate is None:
             return 0.0
-        return self._call(int(bf16), self.threads, self._counts[bf16])
+        steps = max(1, int(self._steps[kind] * self.SECONDS))
+        return self._rate(KINDS.index(kind), self.threads, steps)
+
+    def ratio(self, kind: str, other: str, pairs: int = 5) -> float:
+        """How many times faster one is than the other, taken in turns."""
+        return median(self.rate(kind) / self.rate(other) for _ in range(pairs))
+
+    def sample(self, kind: str, call: Callable[[], Any]) -> Sample:
+        """A call on this thread by its processor time, a short probe on either
+        side; there has to be a peak."""
+        found = (ctypes.c_double * 3)()
+        self._sample(
+            KINDS.index(kind),
+            max(1, int(self._steps[kind] * self.SHORT)),
+            ctypes.cast(ctypes.pythonapi.PyObject_CallNoArgs, ctypes.c_void_p),
+            call,
+            ctypes.addressof(found),
+        )
+        return Sample(*found)
+
+
+def vector_bits(features: Sequence[str]) -> int:
+    """Width of the vectors that kernels use, from LLVM's names of features."""
+    return 512 if "avx512f" in features else 256 if "avx2" in features else 128
 
 
 def machine(threads: int) -> dict[str, Any]:
     """What a result was measured on."""
     import fovea
+    from fovea._lib import config
 
     name = platform.processor() or platform.machine()
     try:
@@ -309,14 +378,65 @@ def machine(threads: int) -> dict[str, Any]:
                 break
     except OSError:
         pass
+    known = config()
+    features = known["cpu_features"]
     return {
         "date": datetime.date.today().isoformat(),
         "cpu": name,
+        "microarchitecture": known["cpu"],
+        "vector_bits": vector_bits(features),
+        "bf16_dots": bool({"avx512bf16", "bf16"} & {*features}),
+        "amx": "amx-bf16" in features,
+        "processors": os.cpu_count(),
         "threads": threads,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "fovea": fovea.__version__,
     }
+
+
+#: What tells machines apart: guests of two generations share a processor's name.
+IDENTITY = (
+    "cpu", "microarchitecture", "vector_bits", "bf16_dots", "amx", "processors",
+)  # fmt: skip
+
+
+def same_machine(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether results of both may stand in one file.
+
+    They may not where the microarchitecture of either is not known; of the rest
+    counts what both know.
+    """
+    known = "microarchitecture" in one and "microarchitecture" in other
+    return known and all(
+        one[name] == other[name] for name in IDENTITY if name in one and name in other
+    )
+
+
+def describe(machine: dict[str, Any]) -> str:
+    """A machine in a few words."""
+    words = [machine.get("microarchitecture", "unknown microarchitecture")]
+    if "vector_bits" in machine:
+        words.append(f"{machine['vector_bits']}-bit vectors")
+    words += ["bf16 dot products"] * machine.get("bf16_dots", False)
+    words += ["AMX"] * machine.get("amx", False)
+    if "processors" in machine:
+        words.append(f"{machine['processors']} processors")
+    return f"{machine['cpu']} ({', '.join(words)})"
+
+
+def refuse_mixing(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """ValueError where results of two machines would stand in one file."""
+    if not same_machine(one, other):
+        raise ValueError(f"results of {describe(one)} and {describe(other)} do not mix")
+
+
+def machine_for(path: Path, threads: int) -> dict[str, Any]:
+    """The machine as a file names it; ValueError where the file is of another."""
+    found = machine(threads)
+    if path.exists():
+        refuse_mixing(json.loads(path.read_text())["machine"], found)
+    return found
 
 
 def run_child(script: str, *arguments: str, **environment: str) -> Any:

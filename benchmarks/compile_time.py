@@ -23,7 +23,7 @@ import numpy as np
 from common import (
     add_common_arguments,
     import_torch,
-    machine,
+    machine_for,
     median,
     run_child,
     timed,
@@ -178,8 +178,9 @@ def main() -> int:
     if given.child:
         print(json.dumps(compile_all() if given.child == "compile" else overheads()))
         return 0
+    about = machine_for(given.json, given.threads)
     results = {
-        "machine": machine(given.threads),
+        "machine": about,
         "D": D,
         "fovea": in_child(given.threads),
         "torch_compile_s": torch_compiles(given.threads, given.quick),

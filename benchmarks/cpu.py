@@ -10,6 +10,7 @@ torch is optional.
     python benchmarks/cpu.py [--grid bars|full] [--quick] [--budget SECONDS]
     python benchmarks/cpu.py --resume --budget SECONDS    goes on where a run ended
     python benchmarks/cpu.py --dtypes float32 --head-dims 64 --lengths 512 2048
+    python benchmarks/cpu.py --samples short              where others use the machine
     python benchmarks/cpu.py --show --json FILE           tables of a file
 
 The grid "bars" has the cases that a bar is set for, "full" has others beside them:
@@ -32,17 +33,20 @@ from typing import Any
 
 from bars import Row, print_bars
 from common import (
+    RESULTS,
+    Peak,
     add_common_arguments,
     available_threads,
     head_pair,
-    machine,
+    machine_for,
     positive_int,
     positive_seconds,
     save_json,
     whole,
 )
-from cpu_grid import GRIDS, Case, find_bars, merge, pending, row_key
-from cpu_measure import Options, build_id, serve
+from cpu_grid import GRIDS, METHODS, Case, find_bars, merge, method_of, pending, row_key
+from cpu_measure import Options, build_id
+from cpu_worker import serve
 from rich.console import Console
 from rich.table import Table
 from variants import HEADS, NAMES
@@ -78,9 +82,15 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         "--heads", nargs="+", type=head_pair, metavar="H[/HK]", help="such as 8 or 8/2"
     )
     parser.add_argument(
+        "--samples",
+        choices=METHODS,
+        default=METHODS[0],
+        help="short: of Fovea alone on one thread, where others use the processor too",
+    )
+    parser.add_argument(
         "--rounds", type=positive_int, help="steady ones wanted; default 7"
     )
-    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--peers", nargs="*", choices=PEERS, help="default: all")
     parser.add_argument("--no-torch", action="store_true")
     parser.add_argument(
         "--resume", action="store_true", help="keep what the file has, take the rest"
@@ -94,9 +104,21 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--show", action="store_true", help="measure nothing, print the file's tables"
     )
+    parser.set_defaults(threads=None, json=None)
     given = parser.parse_args(words)
+    short = given.samples == "short"
+    for name in ("threads", "rounds", "peers") if short else ():
+        if getattr(given, name) not in (None, [1]):
+            parser.error(
+                f"argument --{name}: short samples are of Fovea alone on one thread"
+            )
+    if given.peers is None:
+        given.peers = [] if short else list(PEERS)
+    given.json = given.json or RESULTS / ("cpu-short.json" if short else "cpu.json")
     given.rounds = given.rounds or (3 if given.quick else 7)
-    given.threads = list(dict.fromkeys(given.threads))
+    given.threads = list(
+        dict.fromkeys(given.threads or ([1] if short else [1, available_threads()]))
+    )
     if given.no_torch:
         given.peers = [name for name in given.peers if name == "numpy"]
     if not any(given.only in name for name in NAMES):
@@ -150,7 +172,8 @@ class Workers:
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ[name] = str(threads)
         here, there = self._context.Pipe()
-        options = Options(threads, self._given.rounds, tuple(self._given.peers))
+        given = self._given
+        options = Options(threads, given.rounds, tuple(given.peers), given.samples)
         process = self._context.Process(
             target=serve, args=(there, options), daemon=True
         )
@@ -182,19 +205,21 @@ class Workers:
             process.join()
 
 
-def load(given: argparse.Namespace) -> tuple[dict[str, Any], list[Row]]:
-    """The machine and the rows of the file."""
+def load(given: argparse.Namespace) -> list[Row]:
+    """The rows of the file; ValueError where they are measured in another way."""
     if not (given.json.exists() and (given.resume or given.show)):
-        return {}, []
-    found = json.loads(given.json.read_text())
-    return found["machine"], found["rows"]
+        return []
+    rows = json.loads(given.json.read_text())["rows"]
+    if given.resume and rows and (method := method_of(rows)) != given.samples:
+        raise ValueError(f"rows by {method} and {given.samples} do not mix")
+    return rows
 
 
-def about(threads: int, old: dict[str, Any]) -> dict[str, Any]:
-    """The machine as results name it; ValueError where others are of another."""
-    found = machine(threads)
-    if old and old["cpu"] != found["cpu"]:
-        raise ValueError(f"results of {old['cpu']} and {found['cpu']} do not mix")
+def about(given: argparse.Namespace) -> dict[str, Any]:
+    """The machine as results name it; ValueError where the file is of another."""
+    found = machine_for(given.json, max(given.threads))
+    if given.samples == "short":
+        return found
     try:
         found["torch"] = version("torch")
     except PackageNotFoundError:
@@ -241,9 +266,10 @@ def shown(rows: Sequence[Row]) -> Table:
     for row in rows:
         heads = str(row["H"]) + (f"/{row['Hk']}" if row["H"] != row["Hk"] else "")
         cells = [row["dtype"], str(row["D"]), str(row["N"]), heads, row["variant"]]
-        cells += [str(row["threads"]), f"{row['fovea_ms']:.2f}"]
+        cells.append(str(row["threads"]))
+        cells.append(f"{row['fovea_ms']:.2f}" if "fovea_ms" in row else "")
         cells.append(f"{row['fovea_of_peak']:.1%}" if "fovea_of_peak" in row else "")
-        memory = row["fovea_memory"]
+        memory = row.get("fovea_memory")
         cells.append("" if memory is None else f"{memory / 2**20:.1f}")
         for run in ("sdpa", "flex", "numpy"):
             if f"{run}_ms" in row:
@@ -280,9 +306,11 @@ def main() -> int:
     console = Console()
     if not console.is_terminal:
         console = Console(width=150)  # a file need not be as narrow as a terminal
-    old, rows = load(given)
+    told = {} if given.show else about(given)
+    rows = load(given)
     if not given.show:
-        told = about(max(given.threads), old)
+        if given.samples == "short" and not Peak(1).has("f32"):
+            sys.exit("--samples short needs the multiply-add peak, which is not known")
         todo = pending(rows, given.cases, given.threads, build_id())
         for row in measure(todo, given, console):
             rows = merge(rows, [row])

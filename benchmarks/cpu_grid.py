@@ -13,13 +13,20 @@ from variants import HEADS, NAMES
 __all__ = [
     "BARS",
     "GRIDS",
+    "METHODS",
     "Bar",
     "Case",
     "find_bars",
     "merge",
+    "method_of",
     "pending",
     "row_key",
 ]
+
+
+#: How a row is measured: rounds of all contestants, or short samples of Fovea alone
+#: on one thread. What one gives says nothing of the other.
+METHODS = ("rounds", "short")
 
 
 class Case(NamedTuple):
@@ -130,10 +137,23 @@ def row_key(row: Mapping[str, Any]) -> tuple:
     return (*(row[name] for name in Case._fields), row["threads"])
 
 
+def method_of(rows: Iterable[Row]) -> str:
+    """How all of some rows were measured; ValueError where not in one way.
+
+    Rows that do not say it are of rounds.
+    """
+    found = {row.get("method", METHODS[0]) for row in rows} or {METHODS[0]}
+    if len(found) > 1:
+        raise ValueError(f"rows by {' and '.join(sorted(found))} do not mix")
+    return found.pop()
+
+
 def merge(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
     """Rows of both; of two with the same key the later, unless it alone is void."""
+    both = [*old, *new]
+    method_of(both)
     rows: dict[tuple, Row] = {}
-    for row in chain(old, new):
+    for row in both:
         before = rows.get(row_key(row))
         if before is None or before["void"] or not row["void"]:
             rows[row_key(row)] = row
@@ -174,8 +194,10 @@ def why_none(measure: str, row: Row | None) -> str:
         return "not measured"
     if row["wrong"]:
         return f"wrong: {row['wrong']}"
-    if row["void"]:
+    if row["void"] and "others" in row:
         return f"void: others took {row['others']:.0%} of the processors"
+    if row["void"]:
+        return f"void: {row['fovea_samples']} samples at the best rate"
     peer = measure.removeprefix("over_")
     return row.get(f"{peer}_error") or f"no {peer} here"
 
@@ -193,32 +215,59 @@ def beside_products(rows: Iterable[Row]) -> float | None:
     return round(float(np.polyfit(DIMS, points, 1)[1]), 4)
 
 
+#: Whose peak a share is of, where it is not that of a type's own instructions.
+PEAKS = {"f32": "of f32's peak", "amx": "of the peak of tiles"}
+
+
+def _measure_name(measure: str, case: Case, row: Row | None, method: str) -> str:
+    """A measure, and what its figure rests on where that differs by machine."""
+    name = measure.replace("_", " ")
+    if measure == "of_peak":
+        if row is not None and case.dtype == "bfloat16":
+            name = PEAKS.get(row["peak_of"], name)
+        name += ", short samples" * (method == "short")
+    return name
+
+
 def find_bars(rows: Sequence[Row]) -> list[Row]:
-    """Every bar, on one core and on as many as the rows have most."""
+    """Every bar, on one core and on as many as the rows have most.
+
+    Short samples are of Fovea alone on one core: the other bars have no value.
+    """
+    method = method_of(rows)
     have = {row_key(row): row for row in rows}
     counts = sorted({1, *(row["threads"] for row in rows)})
     counts = list(dict.fromkeys((counts[0], counts[-1])))
     found = []
     for measure, case, least in BARS:
+        if method == "short" and measure != "of_peak":
+            continue
         values = []
         for count in counts:
             row = have.get((*case, count))
             values.append(row and value_of(measure, row))
-            name = f"{case} {measure.replace('_', ' ')}, threads {count}"
-            bar = at_least(name, values[-1], least)
+            what = _measure_name(measure, case, row, method)
+            bar = at_least(f"{case} {what}, threads {count}", values[-1], least)
             if values[-1] is None:
                 bar["note"] = why_none(measure, row)
+            elif measure == "of_peak" and "fovea_of_dots" in row:
+                bar["of_dots"] = row["fovea_of_dots"]
             found.append(bar)
         if measure == "of_peak" and len(values) == 2:
             loss = None if None in values else round(values[0] - values[1], 4)
             name = f"{case} of peak, lost from one core to all"
             found.append(at_most(name, loss, SCALING))
-    return found + _bars_of_all(rows)
+    return found + _bars_of_all(rows, method)
 
 
-def _bars_of_all(rows: Sequence[Row]) -> list[Row]:
+def _bars_of_all(rows: Sequence[Row], method: str) -> list[Row]:
     """Compilations, and the same result for any number of threads."""
     compiled = [row["fovea_compile_s"] for row in rows if not row["void"]]
+    longest = at_most(
+        "compilation, longest s", max(compiled) if compiled else None, COMPILE
+    )
+    if method == "short":
+        return [longest]
     digests: dict[tuple, list[str]] = {}
     for row in rows:
         digests.setdefault((*row_key(row)[:-1], row["build"]), []).append(row["digest"])
@@ -231,7 +280,7 @@ def _bars_of_all(rows: Sequence[Row]) -> list[Row]:
             beside_products(rows),
             BESIDE_PRODUCTS,
         ),
-        at_most("compilation, longest s", max(compiled) if compiled else None, COMPILE),
+        longest,
         at_most(
             "results that differ with the number of threads",
             differing if compared else None,

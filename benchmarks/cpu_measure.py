@@ -6,11 +6,9 @@ import datetime
 import gc
 import hashlib
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +17,7 @@ from bars import Row
 from common import (
     Others,
     Peak,
-    import_torch,
+    Sample,
     in_fork,
     median,
     numpy_dtype,
@@ -33,7 +31,17 @@ from variants import Data, Mods, fovea_mods, kept, numpy_mods, torch_mods
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "test" / "python"))
 from judge import judge
 
-__all__ = ["Options", "build_id", "serve", "summary"]
+__all__ = [
+    "Options",
+    "begin",
+    "build_id",
+    "compare",
+    "compiled",
+    "measure",
+    "rounded",
+    "shares_of_dots",
+    "summary",
+]
 
 Runs = dict[str, Callable[[], Any]]
 
@@ -52,23 +60,18 @@ JUDGED_ROWS = 16
 
 
 class Options(NamedTuple):
-    """What the parent tells a worker."""
+    """What the parent tells a worker: `method` is one of cpu_grid.METHODS."""
 
     threads: int
     rounds: int
     peers: tuple[str, ...]
+    method: str = "rounds"
 
 
-class Sample(NamedTuple):
-    """Seconds of a call, and the rates of the probes before and after it."""
-
-    seconds: float
-    before: float
-    after: float
-
-    def steady(self, best: float) -> bool:
-        low, high = sorted((self.before, self.after))
-        return low >= STEADY * best and low >= STEADY * high
+def is_steady(sample: Sample, best: float) -> bool:
+    """Whether both probes are near each other and near the best."""
+    low, high = sorted((sample.before, sample.after))
+    return low >= STEADY * best and low >= STEADY * high
 
 
 def build_id() -> str:
@@ -78,23 +81,24 @@ def build_id() -> str:
     return config()["build_id"]
 
 
-def serve(channel: Connection, options: Options) -> None:
-    """A worker: a case comes in, its row goes out, until None comes.
+def begin(case: Case, options: Options) -> Row:
+    """What a row is of."""
+    row: Row = {**case._asdict(), "threads": options.threads}
+    row |= {"method": options.method, "build": build_id()}
+    row["date"] = datetime.datetime.now().isoformat(timespec="seconds")
+    return row
 
-    A process a number of threads: FlexAttention's kernels hold it as a constant.
-    """
-    cpus = sorted(os.sched_getaffinity(0))[-options.threads :]
-    os.sched_setaffinity(0, cpus)
-    import fovea
 
-    fovea.set_num_threads(options.threads)
-    fovea.compile(D=16)  # loads the compiler: compile_time.py says what that takes
-    torch = None
-    if {"flex", "sdpa"} & {*options.peers}:
-        torch = import_torch(options.threads)
-    peak = Peak(options.threads)
-    while (case := channel.recv()) is not None:
-        channel.send(measure(Case(*case), options, torch, peak))
+def shares_of_dots(row: Row, peak: Peak) -> Row:
+    """Beside shares of the peak of tiles those of the peak of dot products."""
+    if row["peak_of"] != "amx" or not peak.has("bf16"):
+        return {}
+    ratio = peak.ratio("amx", "bf16")
+    shares = {name: row[name] for name in row if name.endswith("_of_peak")}
+    return {
+        name.removesuffix("peak") + "dots": share * ratio
+        for name, share in shares.items()
+    }
 
 
 def measure(case: Case, options: Options, torch: Any, peak: Peak) -> Row:
@@ -106,8 +110,7 @@ def measure(case: Case, options: Options, torch: Any, peak: Peak) -> Row:
         for heads in (case.H, case.Hk, case.Hk)
     ]
     data = Data.make(case.N, rng, case.H)
-    row: Row = {**case._asdict(), "threads": options.threads, "build": build_id()}
-    row["date"] = datetime.datetime.now().isoformat(timespec="seconds")
+    row = begin(case, options)
     runs = {"fovea": fovea_run(fovea_mods(data)[case.variant], case, qkv, row)}
     if torch is not None:
         mods = torch_mods(data, torch)[case.variant]
@@ -120,25 +123,28 @@ def measure(case: Case, options: Options, torch: Any, peak: Peak) -> Row:
     out = np.asarray(runs["fovea"]())
     row["digest"] = hashlib.sha256(out.tobytes()).hexdigest()[:16]
     row["wrong"] = compare(out, qkv, mods, row)
-    bf16 = case.dtype == "bfloat16" and peak.has_bf16
-    row["peak_of"] = "bf16" if bf16 else "f32"
+    kind = row["peak_of"] = peak.kind_of(case.dtype)
     wanted = {name: FEW if name == "numpy" else options.rounds for name in runs}
     others = Others()
-    samples = take_rounds(runs, wanted, lambda: peak.rate(bf16))
+    samples = take_rounds(runs, wanted, lambda: peak.rate(kind))
     row["others"] = others.share()
     operations = 4.0 * case.H * kept(case.variant, case.N) * case.D
     row |= summary(samples, operations, min(FEW, options.rounds))
+    row |= shares_of_dots(row, peak)
     row["void"] |= row["others"] > QUIET or bool(row["wrong"])
-    return {name: rounded(value) for name, value in row.items()}
+    return rounded(row)
 
 
-def rounded(value: Any) -> Any:
+def rounded(row: Row) -> Row:
     """Five digits of a figure: no more is measured."""
-    return float(f"{value:.5g}") if isinstance(value, float) else value
+    return {
+        name: float(f"{value:.5g}") if isinstance(value, float) else value
+        for name, value in row.items()
+    }
 
 
-def fovea_run(mods: Mods, case: Case, qkv: Sequence, row: Row) -> Callable[[], Any]:
-    """The kernel on these inputs, compiled anew."""
+def compiled(mods: Mods, case: Case, row: Row) -> Any:
+    """The kernel, compiled anew."""
     import fovea
 
     fovea.clear_cache()  # the cache on disk is off in a worker
@@ -146,6 +152,12 @@ def fovea_run(mods: Mods, case: Case, qkv: Sequence, row: Row) -> Callable[[], A
     start = time.perf_counter()
     kernel = fovea.compile(*mods, D=case.D, dtype=case.dtype)
     row["fovea_compile_s"] = time.perf_counter() - start
+    return kernel
+
+
+def fovea_run(mods: Mods, case: Case, qkv: Sequence, row: Row) -> Callable[[], Any]:
+    """The kernel on these inputs, and the memory that it takes."""
+    kernel = compiled(mods, case, row)
 
     def fresh() -> int:
         kernel(*(x[:, :, :1] for x in qkv))  # starts the threads
@@ -294,7 +306,7 @@ def take_rounds(
         left = [
             name
             for name, taken in samples.items()
-            if sum(sample.steady(best) for sample in taken) < wanted[name]
+            if sum(is_steady(sample, best) for sample in taken) < wanted[name]
         ]
         if not left:
             break
@@ -336,7 +348,7 @@ def summary(
     rates = [rate for taken in samples.values() for one in taken for rate in one[1:]]
     row["peak_spread"] = (max(rates) - min(rates)) / max(rates) if best else 0.0
     for name, taken in samples.items():
-        good = [sample for sample in taken if sample.steady(best)]
+        good = [sample for sample in taken if is_steady(sample, best)]
         row["void"] |= len(good) < fewest
         good = good if len(good) >= fewest else taken
         middle = median(sample.seconds for sample in good)

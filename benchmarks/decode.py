@@ -41,11 +41,12 @@ from common import (
     HERE,
     add_common_arguments,
     aligned,
-    machine,
+    machine_for,
     median,
     numpy_dtype,
     positive_int,
     positive_seconds,
+    refuse_mixing,
     write_json,
 )
 from rich.console import Console
@@ -360,8 +361,10 @@ def merge(files: Sequence[Path]) -> dict[str, Any]:
         rows[at] = row
     machines = [results["machine"] for results in found]
     for other in machines:
-        if any(other[name] != machines[0][name] for name in ("cpu", "threads")):
-            raise ValueError(f"results of {other} and {machines[0]} do not mix")
+        refuse_mixing(machines[0], other)
+        if other["threads"] != machines[0]["threads"]:
+            numbers = f"{machines[0]['threads']} and {other['threads']}"
+            raise ValueError(f"results of {numbers} threads do not mix")
     return {"machine": machines[-1], "rows": list(rows.values())}
 
 
@@ -393,6 +396,7 @@ def main() -> int:
     if given.merge:
         write_json(given.json, merge(given.merge))
         return 0
+    about = machine_for(given.json, given.threads)
     fovea.set_num_threads(given.threads)
     console = Console()
     if not console.is_terminal:
@@ -406,7 +410,7 @@ def main() -> int:
             rows += measure(case, given, reader)
     console.print(shown(rows))
     print_bars(find_bars(rows))
-    write_json(given.json, {"machine": machine(given.threads), "rows": rows})
+    write_json(given.json, {"machine": about, "rows": rows})
     return 0
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from common import (
     add_common_arguments,
     import_torch,
-    machine,
+    machine_for,
     peak_growth,
     run_child,
     write_json,
@@ -265,7 +265,7 @@ def main() -> int:
             result = attention_child(int(size))
         print(json.dumps(result))
         return 0
-    threads = str(given.threads)
+    about, threads = machine_for(given.json, given.threads), str(given.threads)
 
     def run(who: str, name: str, length: int) -> Any:
         return run_child(
@@ -287,7 +287,7 @@ def main() -> int:
         attention = run("attention", "window", MILLION)
     show(rows, attention, shares, given.length)
     results = {
-        "machine": machine(given.threads),
+        "machine": about,
         "rows": rows,
         "attention": attention,
         "shares": shares,

@@ -15,7 +15,7 @@ import json
 import sys
 
 import numpy as np
-from common import add_common_arguments, machine, peak_growth, run_child, write_json
+from common import add_common_arguments, machine_for, peak_growth, run_child, write_json
 
 D = 64
 NAMES = ("noop", "causal", "alibi_causal", "document_causal")
@@ -51,6 +51,7 @@ def main() -> int:
     from rich.console import Console
     from rich.table import Table
 
+    about = machine_for(given.json, given.threads)
     size = ("--length", str(given.length), "--heads", str(given.heads))
     names = NAMES[:2] if given.quick else NAMES
     rows = {
@@ -67,7 +68,6 @@ def main() -> int:
         cells = (row["tensors"], row["above"], matrix)
         table.add_row(name, *(f"{cell / 2**20:,.1f} MiB" for cell in cells))
     Console().print(table)
-    about = machine(given.threads)
     results = {"machine": about, "score_matrix_bytes": matrix, "rows": rows}
     write_json(given.json, results | {"length": given.length, "heads": given.heads})
     return 0

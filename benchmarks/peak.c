@@ -1,48 +1,199 @@
-// The multiply-add rate of this machine, all of some threads at once.
+// The multiply-add rates of this machine: of f32, of bf16 dot products, of bf16
+// tiles (AMX). What the processor has is found when asked, so that one build
+// serves every machine of an architecture. Elsewhere than on x86-64 and AArch64
+// every rate is 0.
 //
-//   cc -O3 -march=native -shared -fPIC peak.c -o peak.so -lpthread
+//   cc -O3 -shared -fPIC peak.c -o peak.so -lpthread
 #define _GNU_SOURCE
-#include <immintrin.h>
 #include <pthread.h>
 #include <sched.h>
 #include <time.h>
+
+enum { Most = 256 };
+enum Kind { F32, BF16, AMX, Kinds };
+
+static double now(clockid_t clock) {
+  struct timespec t;
+  clock_gettime(clock, &t);
+  return t.tv_sec + 1e-9 * t.tv_nsec;
+}
+
+// Independent chains in named registers, enough for the latency of what they
+// measure: twelve for four clocks at two or three instructions a clock.
+#define TWELVE(X)                                                              \
+  X(a0) X(a1) X(a2) X(a3) X(a4) X(a5) X(a6) X(a7) X(a8) X(a9) X(a10) X(a11)
+#define DECLARE(x) Vector x = one;
+
+// Seconds that so many steps take by a clock. USE: every chain is used, so that
+// none is optimised away.
+#define PROBE(NAME, ISA, VECTOR, ONE, CHAINS, STEP, USE)                       \
+  ISA static double NAME(long steps, clockid_t clock) {                        \
+    typedef VECTOR Vector;                                                     \
+    Vector one = ONE(1.0f), b = ONE(1e-7f), c = ONE(0.9999999f);               \
+    CHAINS(DECLARE)                                                            \
+    (void)c;                                                                   \
+    double start = now(clock);                                                 \
+    for (long i = 0; i < steps; i++) {                                         \
+      CHAINS(STEP)                                                             \
+    }                                                                          \
+    double seconds = now(clock) - start;                                       \
+    CHAINS(USE)                                                                \
+    return seconds;                                                            \
+  }
+
+typedef double Probe(long, clockid_t);
+// The probe of a kind and the operations of one of its steps; null without.
+typedef struct Found {
+  Probe *probe;
+  double operations;
+} Found;
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define FOR(ISA) __attribute__((target(ISA)))
+#define USE_X(x) __asm__ volatile("" ::"x"(x));
+#define USE_V(x) __asm__ volatile("" ::"v"(x));
+#define FMA_X(x)                                                               \
+  __asm__ volatile("vfmadd132ps %1, %2, %0" : "+x"(x) : "x"(c), "x"(b));
+#define FMA_V(x)                                                               \
+  __asm__ volatile("vfmadd132ps %1, %2, %0" : "+v"(x) : "v"(c), "v"(b));
+#define DOT_V(x) __asm__ volatile("vdpbf16ps %1, %1, %0" : "+v"(x) : "v"(b));
+
+PROBE(probeAVX2, FOR("avx2,fma"), __m256, _mm256_set1_ps, TWELVE, FMA_X, USE_X)
+PROBE(probeAVX512, FOR("avx512f"), __m512, _mm512_set1_ps, TWELVE, FMA_V, USE_V)
+PROBE(probeDots, FOR("avx512f,avx512bf16"), __m512, _mm512_set1_ps, TWELVE,
+      DOT_V, USE_V)
+
+// Six chains of tiles of 16 rows by 64 bytes, all of the same two factors.
+FOR("amx-tile,amx-bf16")
+static double probeTiles(long steps, clockid_t clock) {
+  struct {
+    unsigned char palette, start, reserved[14];
+    unsigned short bytes[16];
+    unsigned char rows[16];
+  } __attribute__((aligned(64))) shape = {1, 0, {0}, {0}, {0}};
+  unsigned factors[16 * 16]; // pairs of bf16
+  for (int i = 0; i < 8; i++) {
+    shape.bytes[i] = 64;
+    shape.rows[i] = 16;
+  }
+  for (int i = 0; i < 16 * 16; i++)
+    factors[i] = 0x3c003c00;
+  __asm__ volatile("ldtilecfg %0" ::"m"(shape));
+  __asm__ volatile("tileloadd (%0,%1,1), %%tmm6\n\t"
+                   "tileloadd (%0,%1,1), %%tmm7\n\t"
+                   "tilezero %%tmm0\n\ttilezero %%tmm1\n\ttilezero %%tmm2\n\t"
+                   "tilezero %%tmm3\n\ttilezero %%tmm4\n\ttilezero %%tmm5"
+                   :
+                   : "r"(factors), "r"(64L)
+                   : "memory");
+  double start = now(clock);
+  for (long i = 0; i < steps; i++)
+    __asm__ volatile("tdpbf16ps %%tmm7, %%tmm6, %%tmm0\n\t"
+                     "tdpbf16ps %%tmm7, %%tmm6, %%tmm1\n\t"
+                     "tdpbf16ps %%tmm7, %%tmm6, %%tmm2\n\t"
+                     "tdpbf16ps %%tmm7, %%tmm6, %%tmm3\n\t"
+                     "tdpbf16ps %%tmm7, %%tmm6, %%tmm4\n\t"
+                     "tdpbf16ps %%tmm7, %%tmm6, %%tmm5" ::);
+  // The tiles are on their way: their sum has to have come.
+  __asm__ volatile("tilestored %%tmm5, (%0,%1,1)"
+                   :
+                   : "r"(factors), "r"(64L)
+                   : "memory");
+  double seconds = now(clock) - start;
+  __asm__ volatile("tilerelease" ::);
+  return seconds;
+}
+
+static int hasDots(void) {
+  unsigned a, b, c, d;
+  return __builtin_cpu_supports("avx512f") &&
+         __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
+}
+
+// The system gives a process the state of tiles where it asks for it.
+static int hasTiles(void) {
+#ifdef SYS_arch_prctl
+  enum { RequestPermission = 0x1023, TileData = 18 };
+  unsigned a, b, c, d;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
+    return 0;
+  int bf16 = d >> 22 & 1, tiles = d >> 24 & 1;
+  return bf16 && tiles &&
+         syscall(SYS_arch_prctl, RequestPermission, TileData) == 0;
+#else
+  return 0;
+#endif
+}
+
+static Found find(enum Kind kind) {
+  __builtin_cpu_init();
+  if (kind == AMX && hasTiles())
+    return (Found){probeTiles, 6 * 2.0 * 16 * 16 * 32};
+  if (kind == BF16 && hasDots())
+    return (Found){probeDots, 12 * 4.0 * 16};
+  if (kind == F32 && __builtin_cpu_supports("avx512f"))
+    return (Found){probeAVX512, 12 * 2.0 * 16};
+  if (kind == F32 && __builtin_cpu_supports("avx2") &&
+      __builtin_cpu_supports("fma"))
+    return (Found){probeAVX2, 12 * 2.0 * 8};
+  return (Found){0, 0};
+}
+
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+
+// Twenty chains: four multiply-adds a clock, four clocks each, are sixteen.
+#define TWENTY(X)                                                              \
+  TWELVE(X) X(a12) X(a13) X(a14) X(a15) X(a16) X(a17) X(a18) X(a19)
+#define USE_W(x) __asm__ volatile("" ::"w"(x));
+#define FMLA(x)                                                                \
+  __asm__ volatile("fmla %0.4s, %1.4s, %2.4s" : "+w"(x) : "w"(c), "w"(b));
+
+PROBE(probeNEON, , float32x4_t, vdupq_n_f32, TWENTY, FMLA, USE_W)
+
+static Found find(enum Kind kind) {
+  return kind == F32 ? (Found){probeNEON, 20 * 2.0 * 4} : (Found){0, 0};
+}
+
+#else
+static Found find(enum Kind kind) {
+  (void)kind;
+  return (Found){0, 0};
+}
+#endif
+
+static const Found *found(int kind) {
+  static Found kinds[Kinds];
+  static int asked[Kinds];
+  static const Found none;
+  if (kind < 0 || kind >= Kinds)
+    return &none;
+  if (!asked[kind]) {
+    kinds[kind] = find(kind);
+    asked[kind] = 1;
+  }
+  return &kinds[kind];
+}
+
+static double rate(const Found *one, long steps, clockid_t clock) {
+  return one->operations * steps / one->probe(steps, clock) / 1e9;
+}
 
 // All threads measure at once: without this, one could finish before another
 // starts and the sum of their rates would mean nothing.
 static pthread_barrier_t gate;
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return t.tv_sec + 1e-9 * t.tv_nsec;
-}
-
-// Twelve independent chains in named registers: enough for a latency of four at
-// one or two instructions a clock.
-#define CHAINS(X)                                                              \
-  X(a0) X(a1) X(a2) X(a3) X(a4) X(a5) X(a6) X(a7) X(a8) X(a9) X(a10) X(a11)
-enum { Chains = 12, Most = 256 };
-static long steps;
-
-#if defined(__AVX512F__)
-typedef __m512 Vector;
-enum { Lanes = 16 };
-#define SET1 _mm512_set1_ps
-#define LOW(x) _mm_cvtss_f32(_mm512_castps512_ps128(x))
-#elif defined(__AVX2__) && defined(__FMA__)
-typedef __m256 Vector;
-enum { Lanes = 8 };
-#define SET1 _mm256_set1_ps
-#define LOW(x) _mm_cvtss_f32(_mm256_castps256_ps128(x))
-#else
-#error "peak.c needs a processor with fused multiply-add (x86-64-v3)"
-#endif
-
-typedef struct Result {
-  int index; // of the thread
+typedef struct Thread {
+  int index;
+  const Found *kind;
+  long steps;
   double rate;
-  double keep; // what was computed, so that it is not optimised away
-} Result;
+} Thread;
 
 // A thread a processor: two that begin on one would measure the scheduler. A
 // thread calls it for itself, as one that ended has no processors to set.
@@ -61,70 +212,56 @@ static void pin(int index) {
   }
 }
 
-#define DECLARE(x) Vector x = one;
-#define SUM(x) keep += LOW(x);
-
-static void *measureF32(void *argument) {
-  Result *result = argument;
-  Vector one = SET1(1), b = SET1(1e-7f), c = SET1(0.9999999f);
-  CHAINS(DECLARE)
-  pin(result->index);
+static void *measure(void *argument) {
+  Thread *thread = argument;
+  pin(thread->index);
   pthread_barrier_wait(&gate);
-  double start = now();
-#define FMA(x)                                                                 \
-  __asm__ volatile("vfmadd132ps %1, %2, %0" : "+v"(x) : "v"(c), "v"(b));
-  for (long i = 0; i < steps; i++) {
-    CHAINS(FMA)
-  }
-  double seconds = now() - start, keep = 0;
-  CHAINS(SUM)
-  result->rate = 2.0 * Lanes * Chains * steps / seconds / 1e9;
-  result->keep = keep;
+  thread->rate = rate(thread->kind, thread->steps, CLOCK_MONOTONIC);
   return 0;
 }
 
-#ifdef __AVX512BF16__
-static void *measureBF16(void *argument) {
-  Result *result = argument;
-  Vector one = SET1(1);
-  __m512i b = _mm512_set1_epi16(0x3c00);
-  CHAINS(DECLARE)
-  pin(result->index);
-  pthread_barrier_wait(&gate);
-  double start = now();
-#define DOT(x) __asm__ volatile("vdpbf16ps %1, %1, %0" : "+v"(x) : "v"(b));
-  for (long i = 0; i < steps; i++) {
-    CHAINS(DOT)
-  }
-  double seconds = now() - start, keep = 0;
-  CHAINS(SUM)
-  result->rate = 4.0 * Lanes * Chains * steps / seconds / 1e9;
-  result->keep = keep;
-  return 0;
-}
-#else
-static void *(*const measureBF16)(void *) = 0;
-#endif
-
-// GFLOP/s of f32 multiply-adds, or of bf16 dot products: 0 without them.
-double peak_rate(int bf16, int threads, long count) {
-  void *(*measure)(void *) = bf16 ? measureBF16 : measureF32;
+// GFLOP/s of a kind, all of some threads at once; 0 where there is none.
+double peak_rate(int kind, int threads, long steps) {
+  const Found *one = found(kind);
   pthread_t handles[Most];
-  Result results[Most];
+  Thread all[Most];
   double total = 0;
   threads = threads < 1 ? 1 : threads > Most ? Most : threads;
-  steps = count;
-  if (!measure)
+  if (!one->probe)
     return 0;
   pthread_barrier_init(&gate, 0, threads);
   for (int i = 0; i < threads; i++) {
-    results[i].index = i;
-    pthread_create(&handles[i], 0, measure, &results[i]);
+    all[i] = (Thread){i, one, steps, 0};
+    pthread_create(&handles[i], 0, measure, &all[i]);
   }
   for (int i = 0; i < threads; i++) {
     pthread_join(handles[i], 0);
-    total += results[i].rate;
+    total += all[i].rate;
   }
   pthread_barrier_destroy(&gate);
   return total;
+}
+
+// Seconds of processor time that so many steps take this thread; 0 without.
+double peak_seconds(int kind, long steps) {
+  const Found *one = found(kind);
+  return one->probe ? one->probe(steps, CLOCK_THREAD_CPUTIME_ID) : 0;
+}
+
+typedef struct Sample {
+  double seconds; // of the call, processor time of this thread
+  double before;  // GFLOP/s
+  double after;
+} Sample;
+
+// One call on this thread between two probes of the same; what the call gives.
+void *peak_sample(int kind, long steps, void *(*call)(void *), void *argument,
+                  Sample *sample) {
+  const Found *one = found(kind);
+  sample->before = one->probe ? rate(one, steps, CLOCK_THREAD_CPUTIME_ID) : 0;
+  double start = now(CLOCK_THREAD_CPUTIME_ID);
+  void *result = call(argument);
+  sample->seconds = now(CLOCK_THREAD_CPUTIME_ID) - start;
+  sample->after = one->probe ? rate(one, steps, CLOCK_THREAD_CPUTIME_ID) : 0;
+  return result;
 }

@@ -74,7 +74,7 @@ def main() -> None:
     axes[0, 0].legend(fontsize=8, ncols=3, loc="upper right")
     machine = results["machine"]
     figure.suptitle(
-        f"Forward, N {LENGTH}, {HEADS} heads, {machine['cpu']},"
+        f"Forward, N {LENGTH}, {HEADS} heads, {machine['microarchitecture']},"
         f" {machine['threads']} threads, torch {machine['torch']}, {machine['date']}",
         fontsize=10,
     )

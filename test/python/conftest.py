@@ -4,9 +4,12 @@ The real one, always; FOVEA_FAKE_NATIVE=1 asks for the NumPy stand-in
 instead, for work on the Python layer alone.
 """
 
+import importlib
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -34,3 +37,14 @@ def native_is_real() -> bool:
 def reads_attn() -> bool:
     """Whether `.attn` files can be read."""
     return not FAKE or fake_native.reads_attn
+
+
+@pytest.fixture(scope="module")
+def module() -> Iterator[Callable[[str], ModuleType]]:
+    """Modules of benchmarks/, by their names."""
+    folder = str(Path(__file__).resolve().parents[2] / "benchmarks")
+    sys.path.insert(0, folder)
+    try:
+        yield importlib.import_module
+    finally:
+        sys.path.remove(folder)

@@ -1,28 +1,15 @@
 """The benchmarks' bookkeeping; nothing is timed here."""
 
-import importlib
 import itertools
 import json
 import os
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmark_rows import MACHINE, row_of
 
 import fovea
-
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def module():
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        yield importlib.import_module
-    finally:
-        sys.path.remove(str(BENCHMARKS))
 
 
 @pytest.mark.parametrize("length", [1, 7, 64, 1500])
@@ -50,51 +37,6 @@ def test_peak_growth_sees_what_is_used_and_freed(module):
     grown = common.peak_growth(lambda: np.ones(1 << 23).sum())
     assert 62 << 20 <= grown <= 112 << 20
     assert common.peak_growth(lambda: None) < 4 << 20
-
-
-def row_of(case, threads=1, **values):
-    row = {"threads": threads, "void": False, "build": "a", "wrong": ""}
-    row |= {"digest": "x", "fovea_compile_s": 0.1, "fovea_ms": 2.0, "fovea_memory": 0}
-    row |= {"others": 0.0}
-    return case._asdict() | row | values
-
-
-def test_tables_go_to_their_places(module):
-    readme_table, grid = module("readme_table"), module("cpu_grid")
-    text = "a\n<!-- results: cpu -->\nearlier\n<!-- end -->\nb\n"
-    noop, causal = (grid.Case(name, "float32", 64, 2048) for name in ("noop", "causal"))
-    rows = [
-        row_of(noop, 2, sdpa_ms=3.0, fovea_of_peak=0.855),
-        row_of(noop, fovea_ms=4.0, fovea_of_peak=0.875),
-        row_of(causal, 2, void=True),
-        row_of(grid.Case("noop", "float32", 64, 8192), 2),
-    ]
-    machine = {"date": "2026-01-31", "cpu": "X", "threads": 2}
-    bars = grid.find_bars(rows)
-    results = {"machine": machine, "rows": rows, "bars": bars}
-    assert readme_table.kind_of(results) == "cpu"
-    new = readme_table.insert(text, "cpu", readme_table.cpu_table(results))
-    line = "| float32 | 64 | 2048 | noop | 2.00 ms | 86% | 88% | 3.00 ms (x 1.50) |  |"
-    assert [shown for shown in new.splitlines() if " ms |" in shown] == [line]
-    others = len(grid.GRIDS["bars"]) - 1
-    assert (
-        "2026-01-31, X, 2 threads; x = times faster than torch. "
-        f"5 of {len(bars)} bars of benchmarks/cpu_grid.py hold. "
-        f"Rows left out, as not measured or disturbed: {others}." in new
-    )
-    assert new.startswith("a\n")
-    assert new.endswith("<!-- end -->\nb\n")
-    assert "earlier" not in new
-    with pytest.raises(ValueError, match="no place for the results of memory"):
-        readme_table.insert(text, "memory", "")
-
-
-def test_the_peak_leaves_the_process_where_it_was(module):
-    peak = module("common").Peak(2)
-    before = os.sched_getaffinity(0)
-    for bf16 in (False, True, False):
-        assert (peak.rate(bf16) > 0) == (peak.has_bf16 or not bf16)
-    assert os.sched_getaffinity(0) == before
 
 
 def test_a_forked_child_answers_or_gives_none(module):
@@ -224,6 +166,7 @@ def test_options_choose_cases(module):
         ("--lengths 1e3", "must be an int of at least 1, got '1e3'"),
         ("--head-dims 600", "must be an int within 1 to 512, got '600'"),
         ("--dtypes int8", "invalid choice: 'int8' (choose from"),
+        ("--samples long", "invalid choice: 'long' (choose from"),
         ("--only zzz", "must be in the name of a variant (noop, causal,"),
     ]
     + [
@@ -380,37 +323,6 @@ def test_bars_are_printed_with_their_verdicts(module, capsys):
     ]
 
 
-def test_the_gpu_table_names_variants_and_ratios(module):
-    readme_table = module("readme_table")
-    row = {"variant": "causal", "dtype": "bf16", "D": 64, "N": 8, "H": 4, "Hk": 2}
-    rows = [row | {"impl": "fovea", "tflops": 300.0}]
-    rows.append(row | {"impl": "cudnn", "tflops": 200.0})
-    rows.append(row | {"impl": "flex", "tflops": 100.0})
-    rows.append(row | {"dtype": "f16", "impl": "fovea", "tflops": 1.0})
-    machine = {"date": "2026-01-31 10:00", "gpu": "G", "cudnn": 1, "torch": "2"}
-    results = {"machine": machine, "rows": rows, "bars": []}
-    assert readme_table.kind_of(results) == "gpu"
-    table = readme_table.gpu_table(results)
-    assert "| causal | 64 | 8 | 4/2 | 300 | 200 (× 1.50) | 100 (× 3.00) |" in table
-    assert "2026-01-31, G, cuDNN 1 through torch 2" in table
-    assert " 1 |" not in table
-
-
-def test_the_table_of_masks_on_the_gpu_has_a_row_a_mask(module):
-    readme_table = module("readme_table")
-    row = {"variant": "documents", "N": 64, "H": 2}
-    rows = [row | {"impl": "fovea", "kind": "check", "passed": True}]
-    rows.append(row | {"impl": "fovea mask", "ms": 0.0204})
-    rows.append(row | {"impl": "flex mask, eager", "ms": 5.1})
-    rows.append(row | {"impl": "flex attention", "error": "out of memory"})
-    machine = {"date": "2026-01-31 10:00", "gpu": "G", "torch": "2"}
-    results = {"machine": machine, "rows": rows}
-    assert readme_table.kind_of(results) == "gpu_masks"
-    table = readme_table.gpu_masks_table(results)
-    assert "| documents | 64 | 2 | 0.020 ms |  | 5.100 ms |  |  |" in table
-    assert "2026-01-31, G, torch 2." in table
-
-
 def test_the_share_of_a_read_is_that_within_its_turn(module):
     summary = module("decode").summary
     # The machine slows down for three turns; one kernel is caught by the change.
@@ -488,7 +400,7 @@ def test_lengths_of_a_batch_grow_by_one_factor(module):
 
 def test_runs_of_decode_are_merged_and_shown_side_by_side(module, tmp_path):
     decode, readme_table = module("decode"), module("readme_table")
-    machine = {"date": "2026-01-31", "cpu": "X", "threads": 2}
+    machine = MACHINE
     row = {"dtype": "float32", "group": 4, "layout": "pages", "B": 1, "N": 8192}
     row |= {"kernel_gb_s": 40.2, "read_gb_s": 50.0, "of_read": 0.804}
     runs = [[row | {"of_read": 0.1}, row | {"B": 16, "kernel_gb_s": 44.0}], [row]]
@@ -500,22 +412,21 @@ def test_runs_of_decode_are_merged_and_shown_side_by_side(module, tmp_path):
     table = readme_table.decode_table(results)
     assert "| B 1, N 8192 | B 16, N 8192 |" in table
     assert "| float32 | 4:1 | pages, head-major | 40 (80%) | 44 (80%) |" in table
-    assert "2026-01-31, X, 2 threads; the plain read ran at 50 to 50 GB/s." in table
+    assert (
+        "2026-01-31, X (x1), 2 threads; the plain read ran at 50 to 50 GB/s." in table
+    )
     results["rows"][0]["of_contiguous"] = 0.97
     table = readme_table.decode_table(results)
     assert "| 40 (80%, 97%) | 44 (80%) |" in table
     assert "contiguous keys in the same turns." in table
-    other = {"machine": machine | {"cpu": "Y"}, "rows": []}
+    results["rows"][0] |= {"N": 65536}
+    columns = readme_table.decode_columns([results, results])
+    assert "| keys and values | x1, 2 threads | x1, 2 threads |" in columns
+    assert "| pages, head-major | 40 (80%, 97%) | 40 (80%, 97%) |" in columns
+    other = {"machine": machine | {"threads": 1}, "rows": []}
     files[1].write_text(json.dumps(other))
-    with pytest.raises(ValueError, match="do not mix"):
+    with pytest.raises(ValueError, match="results of 2 and 1 threads do not mix"):
         decode.merge(files)
-
-
-def test_readme_has_a_place_for_every_table(module):
-    readme_table = module("readme_table")
-    text = readme_table.README.read_text()
-    for kind in readme_table.TABLES:
-        assert f"<!-- results: {kind} -->" in text
 
 
 def test_masks_are_the_same_for_both_libraries(module):
