@@ -235,20 +235,20 @@ class Others:
     """The time that other processes take, and that the host takes away.
 
     A short probe does not see them: what wakes up goes first, and what computes
-    for long is what waits.
+    for long is what waits. Without `steal`, other processes alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, steal: bool = True) -> None:
+        self._steal = steal
         self._start = self._now()
 
-    @staticmethod
-    def _now() -> tuple[float, float, float]:
+    def _now(self) -> tuple[float, float, float]:
         try:
             words = Path("/proc/stat").read_text().split("\n", 1)[0].split()
         except OSError:
             return 0.0, 0.0, 0.0
         user, nice, system, _, _, irq, softirq, steal = map(int, words[1:9])
-        ticks = user + nice + system + irq + softirq + steal
+        ticks = user + nice + system + irq + softirq + steal * self._steal
         busy = ticks / os.sysconf("SC_CLK_TCK")
         return time.perf_counter(), busy, time.process_time()
 
@@ -266,6 +266,7 @@ class Sample(NamedTuple):
     seconds: float
     before: float
     after: float
+    switches: int = 0  # to other threads of this system meanwhile, where counted
 
 
 #: Kinds of multiply-adds, by what peak.c calls them: of f32 vectors, bf16 dot
@@ -321,9 +322,9 @@ class Peak:
         ]  # fmt: skip
 
     def _steps_a_second(self, kind: str) -> float:
-        """At best: others may disturb any one probe."""
+        """By many probes, as others disturb some."""
         steps, number = 10_000, KINDS.index(kind)
-        took = min(self._seconds(number, steps) for _ in range(20))
+        took = median(self._seconds(number, steps) for _ in range(50))
         return steps / took if took else 0.0
 
     def has(self, kind: str) -> bool:
@@ -349,7 +350,7 @@ class Peak:
     def sample(self, kind: str, call: Callable[[], Any]) -> Sample:
         """A call on this thread by its processor time, a short probe on either
         side; there has to be a peak."""
-        found = (ctypes.c_double * 3)()
+        found = (ctypes.c_double * 4)()
         self._sample(
             KINDS.index(kind),
             max(1, int(self._steps[kind] * self.SHORT)),
@@ -357,7 +358,8 @@ class Peak:
             call,
             ctypes.addressof(found),
         )
-        return Sample(*found)
+        *figures, switches = found
+        return Sample(*figures, int(switches))
 
 
 def vector_bits(features: Sequence[str]) -> int:

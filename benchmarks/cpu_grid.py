@@ -157,7 +157,23 @@ def merge(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
         before = rows.get(row_key(row))
         if before is None or before["void"] or not row["void"]:
             rows[row_key(row)] = row
-    return list(rows.values())
+    return [
+        row | {"void": True} if _in_slow_spell(row, both) else row
+        for row in rows.values()
+    ]
+
+
+#: Rows of short samples whose best probes are below so much of others' are void.
+NEAR_OTHERS = 0.95
+
+
+def _in_slow_spell(row: Row, rows: Iterable[Row]) -> bool:
+    """Whether all that a row saw was slow: short samples are not judged beside
+    another contestant, who would have been as slow."""
+    if row.get("method") != "short":
+        return False
+    rates = [one["peak_gflops"] for one in rows if one["peak_of"] == row["peak_of"]]
+    return row["peak_gflops"] < NEAR_OTHERS * max(rates)
 
 
 def pending(
@@ -194,10 +210,11 @@ def why_none(measure: str, row: Row | None) -> str:
         return "not measured"
     if row["wrong"]:
         return f"wrong: {row['wrong']}"
-    if row["void"] and "others" in row:
-        return f"void: others took {row['others']:.0%} of the processors"
+    if row["void"] and row.get("method") == "short":
+        samples = f"{row['fovea_samples']} samples at {row['peak_gflops']:.0f} GFLOP/s"
+        return f"void: {samples}, others took {row['others']:.0%} of the processors"
     if row["void"]:
-        return f"void: {row['fovea_samples']} samples at the best rate"
+        return f"void: others took {row['others']:.0%} of the processors"
     peer = measure.removeprefix("over_")
     return row.get(f"{peer}_error") or f"no {peer} here"
 

@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "test" / "python"))
 from judge import judge
 
 __all__ = [
+    "QUIET",
     "Options",
     "begin",
     "build_id",
@@ -334,7 +335,7 @@ def best_probe(samples: dict[str, list[Sample]]) -> float:
     Not the highest: that of two threads is a sum, and one may come out long.
     """
     rates = sorted(
-        rate for taken in samples.values() for one in taken for rate in one[1:]
+        rate for taken in samples.values() for one in taken for rate in one[1:3]
     )
     return rates[-1 - len(rates) // 10] if rates else 0.0
 
@@ -345,7 +346,7 @@ def summary(
     """Medians over the steady samples; a row where one has too few is void."""
     best = best_probe(samples)
     row: Row = {"void": False, "peak_gflops": best}
-    rates = [rate for taken in samples.values() for one in taken for rate in one[1:]]
+    rates = [rate for taken in samples.values() for one in taken for rate in one[1:3]]
     row["peak_spread"] = (max(rates) - min(rates)) / max(rates) if best else 0.0
     for name, taken in samples.items():
         good = [sample for sample in taken if is_steady(sample, best)]

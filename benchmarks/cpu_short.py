@@ -4,7 +4,8 @@ On a machine whose processor others use too, the multiply-add rate swings within
 milliseconds: hardly a call of ten has the same peak before and after it. So a head's
 queries are cut into calls of about a millisecond, each between two probes of a
 tenth, all by the processor time of the thread. A sample counts where both probes
-are near the best that this process has seen. The figure is the share of the peak
+are near the best that this process has seen and no other thread of this system ran
+in between. The figure is the share of the peak
 of those calls: what a call costs beside its work is in it, and what the keys of a
 head cost is in it once a call.
 """
@@ -21,9 +22,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from bars import Row
-from common import Peak, Sample, median, numpy_dtype, random
+from common import Others, Peak, Sample, median, numpy_dtype, random
 from cpu_grid import Case
-from cpu_measure import Options, begin, compare, compiled, rounded, shares_of_dots
+from cpu_measure import (
+    QUIET,
+    Options,
+    begin,
+    compare,
+    compiled,
+    rounded,
+    shares_of_dots,
+)
 from variants import Data, fovea_mods, numpy_mods
 
 __all__ = ["Part", "Probes", "Shorts", "kept_by_row", "measure_short", "parts", "take"]
@@ -72,7 +81,9 @@ def parts(operations: np.ndarray, most: float) -> list[Part]:
 
 
 class Probes:
-    """The rates that probes of one kind gave lately, and the best of them."""
+    """The rates that probes of one kind gave lately, and the best so far."""
+
+    ENOUGH = 500  # to tell what one in a hundred exceeds
 
     def __init__(self, most: int = 20_000) -> None:
         self._rates: deque[float] = deque(maxlen=most)
@@ -81,30 +92,37 @@ class Probes:
     def add(self, samples: Sequence[Sample]) -> None:
         """Note the probes of some samples.
 
-        The best is what one in a hundred exceeds: a clock that is corrected lets
-        single probes come out too fast.
+        The best is the most that one in a hundred exceeded: a clock that is
+        corrected lets single probes come out too fast.
         """
-        self._rates += [rate for one in samples for rate in one[1:]]
-        self.best = float(np.quantile(np.fromiter(self._rates, float), 0.99))
+        self._rates += [rate for one in samples for rate in one[1:3]]
+        rate = float(np.quantile(np.fromiter(self._rates, float), 0.99))
+        enough = len(self._rates) >= self.ENOUGH
+        self.best = max(self.best, rate) if enough else rate
 
     def near(self, sample: Sample) -> bool:
-        """Whether the machine ran at its best on either side of a sample."""
-        return min(sample.before, sample.after) >= NEAR * self.best
+        """Whether the machine ran at its best on either side of a sample, and no
+        other thread ran in between and left its own in the caches."""
+        best = min(sample.before, sample.after) >= NEAR * self.best
+        return best and not sample.switches
 
 
 class Shorts:
     """The peak of one thread, and the probes of each kind so far."""
+
+    PAUSE = 0.05  # seconds: a slow spell may last longer than a burst of probes
 
     def __init__(self, peak: Peak) -> None:
         self.peak = peak
         self.probes: dict[str, Probes] = {}
 
     def probes_of(self, kind: str) -> Probes:
-        """At first, probes of a tenth of a second or so beside nothing."""
+        """At first, bursts of probes beside nothing."""
         if kind not in self.probes:
             self.probes[kind] = Probes()
-            idle = [self.peak.sample(kind, int) for _ in range(500)]
-            self.probes[kind].add(idle)
+            for _ in range(25):
+                self.probes[kind].add([self.peak.sample(kind, int) for _ in range(25)])
+                time.sleep(self.PAUSE)
         return self.probes[kind]
 
 
@@ -161,15 +179,17 @@ def measure_short(case: Case, options: Options, shorts: Shorts) -> Row:
     row["digest"] = hashlib.sha256(out.tobytes()).hexdigest()[:16]
     row["wrong"] = compare(out, qkv, numpy_mods(data)[case.variant], row)
 
+    others = Others(steal=False)
     samples = take(
         len(calls),
         lambda place: shorts.peak.sample(kind, calls[place]),
         probes,
         LONGEST,
     )
+    row["others"] = others.share()
     row |= summary(samples, work, whole * heads, probes.best)
     row |= shares_of_dots(row, shorts.peak)
-    row["void"] |= bool(row["wrong"])
+    row["void"] |= row["others"] > QUIET or bool(row["wrong"])
     return rounded(row)
 
 

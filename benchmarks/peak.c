@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <time.h>
 
 enum { Most = 256 };
@@ -252,16 +253,24 @@ typedef struct Sample {
   double seconds; // of the call, processor time of this thread
   double before;  // GFLOP/s
   double after;
+  double switches; // to other threads of this system meanwhile
 } Sample;
+
+static long switches(void) {
+  struct rusage used;
+  return getrusage(RUSAGE_THREAD, &used) ? 0 : used.ru_nivcsw;
+}
 
 // One call on this thread between two probes of the same; what the call gives.
 void *peak_sample(int kind, long steps, void *(*call)(void *), void *argument,
                   Sample *sample) {
   const Found *one = found(kind);
+  long already = switches();
   sample->before = one->probe ? rate(one, steps, CLOCK_THREAD_CPUTIME_ID) : 0;
   double start = now(CLOCK_THREAD_CPUTIME_ID);
   void *result = call(argument);
   sample->seconds = now(CLOCK_THREAD_CPUTIME_ID) - start;
   sample->after = one->probe ? rate(one, steps, CLOCK_THREAD_CPUTIME_ID) : 0;
+  sample->switches = switches() - already;
   return result;
 }

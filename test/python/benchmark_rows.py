@@ -17,6 +17,12 @@ def short_row(case: Any, **values: Any) -> dict[str, Any]:
     """A row of short samples."""
     row = case._asdict() | {"threads": 1, "method": "short", "void": False}
     row |= {"build": "a", "wrong": "", "digest": "x", "fovea_compile_s": 0.1}
-    row |= {"peak_of": "f32", "fovea_samples": 60, "fovea_of_peak": 0.87}
+    row |= {
+        "peak_of": "f32",
+        "peak_gflops": 100.0,
+        "others": 0.0,
+        "fovea_samples": 60,
+        "fovea_of_peak": 0.87,
+    }
     row |= {"fovea_of_peak_halves": [0.871, 0.868]}
     return row | {"calls": {"heads": 1, "queries": [832, 1216]}} | values

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from benchmark_rows import MACHINE
 
-import fovea
+from fovea._lib import config
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -26,7 +26,7 @@ def test_the_peak_leaves_the_process_where_it_was(module, peak):
     for kind in module("common").KINDS:
         assert (peak.rate(kind) > 0) == peak.has(kind)
     assert os.sched_getaffinity(0) == before
-    features = fovea._lib.config()["cpu_features"]
+    features = config()["cpu_features"]
     assert peak.has("f32")
     assert peak.has("bf16") == ("avx512bf16" in features)
     assert peak.has("amx") == ("amx-bf16" in features)
@@ -56,7 +56,8 @@ def test_a_sample_is_the_time_of_the_thread(peak):
         while until() - start < 5e-3:
             pass
 
-    assert 5e-3 <= peak.sample("f32", work).seconds < 50e-3
+    taken = [peak.sample("f32", work) for _ in range(3)]
+    assert all(5e-3 <= one.seconds < 50e-3 and one.switches >= 0 for one in taken)
 
 
 def test_what_a_sample_calls_may_fail_and_is_let_go(peak):
@@ -103,7 +104,7 @@ def test_the_probe_compiles_for_other_machines(tmp_path, machine, probes):
 def test_a_machine_says_which_it_is(module):
     common = module("common")
     about = common.machine(2)
-    known = fovea._lib.config()
+    known = config()
     assert about["microarchitecture"] == known["cpu"]
     assert about["vector_bits"] == common.vector_bits(known["cpu_features"])
     assert about["processors"] == os.cpu_count() and about["threads"] == 2

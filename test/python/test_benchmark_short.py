@@ -7,9 +7,22 @@ import pytest
 from benchmark_rows import row_of, short_row
 
 
-@pytest.fixture(scope="module")
-def short(module):
-    return module("cpu_short")
+@pytest.fixture
+def short(module, monkeypatch):
+    found = module("cpu_short")
+    monkeypatch.setattr(found.Shorts, "PAUSE", 0)
+    monkeypatch.setattr(found, "Others", Nobody)
+    return found
+
+
+class Nobody:
+    """No other process runs."""
+
+    def __init__(self, steal):
+        assert not steal
+
+    def share(self):
+        return 0.01
 
 
 @pytest.mark.parametrize("length", [1, 7, 300, 1500])
@@ -51,11 +64,16 @@ def test_the_best_is_no_single_probe(module, short):
     assert probes.best == 100
     assert probes.near(sample(module, 0.5, 96.5, 120.0))
     assert not probes.near(sample(module, 0.5, 100.0, 95.0))
-    # What the machine did long ago is forgotten.
-    few = short.Probes(most=100)
-    few.add([sample(module, 0.5)] * 50)
-    few.add([sample(module, 0.5, 80.0, 80.0)] * 50)
-    assert few.best == 80
+    assert not probes.near(sample(module, 0.5)._replace(switches=1))
+    # A spell of slow probes, however long, does not lower it; one of few is no spell.
+    probes.add([sample(module, 0.5, 60.0, 60.0)] * 20_000)
+    assert probes.best == 100
+    probes.add([sample(module, 0.5, 110.0, 110.0)] * 200)
+    assert probes.best == 110
+    few = short.Probes()
+    few.add([sample(module, 0.5, 130.0, 130.0)])
+    few.add([sample(module, 0.5)] * 240)
+    assert few.best == 100
 
 
 def test_samples_are_taken_until_each_call_has_enough(module, short):
@@ -148,6 +166,15 @@ def test_parts_of_a_head_are_judged_and_counted(module, short, variant, dtype):
     assert row["calls"] == {"heads": 4, "queries": [320]}
 
 
+def test_a_row_beside_other_processes_is_void(module, short, monkeypatch):
+    measure, grid = module("cpu_measure"), module("cpu_grid")
+    case = grid.Case("causal", "float32", 16, 64)
+    monkeypatch.setattr(Nobody, "share", lambda self: 0.06)
+    shorts = short.Shorts(FakePeak(module, {"f32"}, 100.0))
+    row = short.measure_short(case, measure.Options(1, 7, (), "short"), shorts)
+    assert row["void"] and row["others"] == 0.06
+
+
 def test_a_wrong_result_is_void(module, short, monkeypatch):
     measure, grid = module("cpu_measure"), module("cpu_grid")
     case = grid.Case("causal", "float32", 16, 64)
@@ -193,8 +220,29 @@ def test_bars_of_short_samples(module):
     bar = found["float32 D64 N2048 noop of peak, short samples, threads 1"]
     assert bar["value"] == 0.87 and bar["holds"]
     bar = found["float32 D64 N2048 causal of peak, short samples, threads 1"]
-    assert bar["value"] is None and bar["note"] == "void: 7 samples at the best rate"
+    assert bar["value"] is None and bar["note"] == (
+        "void: 7 samples at 100 GFLOP/s, others took 0% of the processors"
+    )
     assert found["compilation, longest s"]["value"] == 0.1
+
+
+def test_a_row_of_a_slow_spell_is_void(module):
+    grid = module("cpu_grid")
+    cases = [grid.Case(name, "float32", 64, 8) for name in "abc"]
+    rows = [
+        short_row(case, peak_gflops=rate)
+        for case, rate in zip(cases, (60.0, 96.0, 100.0), strict=True)
+    ]
+    rows.append(short_row(cases[0]._replace(dtype="x"), peak_of="amx", peak_gflops=9.0))
+    merged = grid.merge(rows, [])
+    assert [row["void"] for row in merged] == [True, False, False, False]
+    assert grid.pending(merged, cases, [1], "a") == [(cases[0], 1)]
+    # The peak of rounds is that of many threads, and of what stands beside it.
+    rows = [
+        row_of(case, peak_gflops=rate)
+        for case, rate in zip(cases, (1, 9, 9), strict=True)
+    ]
+    assert not any(row["void"] for row in grid.merge(rows, []))
 
 
 def test_methods_do_not_mix(module, tmp_path):

@@ -59,6 +59,10 @@ def test_others_are_seen_and_this_process_is_not(module, monkeypatch):
     # Two seconds later: 4 s of work, 1.5 s of it here, and 0.5 s taken by the host.
     clock |= {"wall": 7.0, "own": 3.5, "ticks": "cpu  310 0 110 900 9 0 0 130 0 0"}
     assert others.share() == pytest.approx((4.5 - 1.5) / 8)
+    clock |= {"wall": 5.0, "own": 2.0, "ticks": "cpu  10 0 10 700 9 0 0 80 0 0\ncpu0"}
+    others = common.Others(steal=False)
+    clock |= {"wall": 7.0, "own": 3.5, "ticks": "cpu  310 0 110 900 9 0 0 130 0 0"}
+    assert others.share() == pytest.approx((4.0 - 1.5) / 8)
 
 
 def test_a_row_is_void_where_the_probe_moved(module):
