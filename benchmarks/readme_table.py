@@ -372,9 +372,11 @@ def gpu_masks_table(results: Results) -> str:
 
 
 def kind_of(results: Results) -> str:
-    """Which script wrote the results."""
+    """Which script wrote the results; of those of masks.py no table is made."""
     if "gpu" in results.get("machine", {}):
         return "gpu" if "bars" in results else "gpu_masks"
+    if "shares" in results:
+        return "masks"
     if "score_matrix_bytes" in results:
         return "memory"
     if any("of_read" in row for row in results.get("rows", ())):

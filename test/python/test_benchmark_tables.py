@@ -1,5 +1,7 @@
 """Tables that the READMEs show of measured results."""
 
+import json
+
 import pytest
 from benchmark_rows import MACHINE, row_of, short_row
 
@@ -132,3 +134,20 @@ def test_readme_has_a_place_for_every_table(module):
         text = (readme_table.ROOT / page).read_text()
         for kind in tables:
             assert f"<!-- results: {kind} -->" in text
+
+
+def test_published_tables_are_of_the_published_results(module):
+    """What readme_table.py would write: each column's figures are a file's."""
+    readme_table = module("readme_table")
+    folder = readme_table.ROOT / "benchmarks" / "results"
+    for page, tables in readme_table.TABLES.items():
+        text = (readme_table.ROOT / page).read_text()
+        for file in sorted(folder.glob("*.json")):
+            results = json.loads(file.read_text())
+            kind = readme_table.kind_of(results)
+            if kind in tables and kind.startswith("gpu"):
+                assert tables[kind]([results]) in text
+            elif kind in tables:
+                # Other machines' columns may stand in between.
+                for line in tables[kind]([results]).splitlines()[-1:]:
+                    assert line.lstrip("- ") in text, (page, file.name)
