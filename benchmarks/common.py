@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -267,6 +268,7 @@ class Sample(NamedTuple):
     before: float
     after: float
     switches: int = 0  # to other threads of this system meanwhile, where counted
+    product: float = 0.0  # seconds of the slower of two products, where taken
 
 
 #: Kinds of multiply-adds, by what peak.c calls them: of f32 vectors, bf16 dot
@@ -289,6 +291,7 @@ class Peak:
         self._rate: Callable[[int, int, int], float] | None = None
         self._sample: Any = None
         self._steps = dict.fromkeys(KINDS, 0.0)  # a second
+        self._rounds = 0.0  # of the product, a second
         compiler = next(filter(shutil.which, ("cc", "clang-22", "clang", "gcc")), None)
         if compiler is None:
             print("no C compiler: shares of the peak are left out", file=sys.stderr)
@@ -302,8 +305,9 @@ class Peak:
                 print(f"peak.c does not compile here:\n{done.stderr}", file=sys.stderr)
                 return
             self._bind(library)
-        for kind in KINDS:
-            self._steps[kind] = self._steps_a_second(kind)
+        for number, kind in enumerate(KINDS):
+            self._steps[kind] = self._a_second(partial(self._seconds, number), 10_000)
+        self._rounds = self._a_second(self._product, 10)
 
     def _bind(self, library: Path) -> None:
         """Rates are taken by threads; a sample by this one, which holds the GIL."""
@@ -314,17 +318,18 @@ class Peak:
         self._seconds = functions.peak_seconds
         self._seconds.restype = ctypes.c_double
         self._seconds.argtypes = [ctypes.c_int, ctypes.c_long]
+        self._product = functions.product_seconds
+        self._product.restype = ctypes.c_double
+        self._product.argtypes = [ctypes.c_long]
         self._sample = ctypes.PyDLL(str(library)).peak_sample
         self._sample.restype = ctypes.py_object
-        call, argument, doubles = ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p
-        self._sample.argtypes = [
-            ctypes.c_int, ctypes.c_long, call, argument, doubles,
-        ]  # fmt: skip
+        self._sample.argtypes = [ctypes.c_int, ctypes.c_long, ctypes.c_long]
+        self._sample.argtypes += [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
 
-    def _steps_a_second(self, kind: str) -> float:
-        """By many probes, as others disturb some."""
-        steps, number = 10_000, KINDS.index(kind)
-        took = median(self._seconds(number, steps) for _ in range(50))
+    @staticmethod
+    def _a_second(seconds: Callable[[int], float], steps: int) -> float:
+        """Steps, by many probes, as others disturb some."""
+        took = median(seconds(steps) for _ in range(50))
         return steps / took if took else 0.0
 
     def has(self, kind: str) -> bool:
@@ -348,18 +353,19 @@ class Peak:
         return median(self.rate(kind) / self.rate(other) for _ in range(pairs))
 
     def sample(self, kind: str, call: Callable[[], Any]) -> Sample:
-        """A call on this thread by its processor time, a short probe on either
-        side; there has to be a peak."""
-        found = (ctypes.c_double * 4)()
+        """A call on this thread by its processor time; on either side a short probe
+        and a short product of arrays in the caches. There has to be a peak."""
+        found = (ctypes.c_double * 5)()
         self._sample(
             KINDS.index(kind),
             max(1, int(self._steps[kind] * self.SHORT)),
+            max(1, int(self._rounds * self.SHORT)),
             ctypes.cast(ctypes.pythonapi.PyObject_CallNoArgs, ctypes.c_void_p),
             call,
             ctypes.addressof(found),
         )
-        *figures, switches = found
-        return Sample(*figures, int(switches))
+        seconds, before, after, switches, product = found
+        return Sample(seconds, before, after, int(switches), product)
 
 
 def vector_bits(features: Sequence[str]) -> int:

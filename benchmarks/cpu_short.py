@@ -4,10 +4,11 @@ On a machine whose processor others use too, the multiply-add rate swings within
 milliseconds: hardly a call of ten has the same peak before and after it. So a head's
 queries are cut into calls of about a millisecond, each between two probes of a
 tenth, all by the processor time of the thread. A sample counts where both probes
-are near the best that this process has seen and no other thread of this system ran
-in between. The figure is the share of the peak
-of those calls: what a call costs beside its work is in it, and what the keys of a
-head cost is in it once a call.
+are near the best that this process has seen, and so is a product of arrays in the
+caches on either side: what shares the core slows loads by half where multiply-adds
+in registers keep their rate. Nothing else of this system may run beside it. The
+figure is the share of the peak of those calls: what a call costs beside its work is in
+it, and what the keys of a head cost is in it once a call.
 """
 
 from __future__ import annotations
@@ -41,10 +42,13 @@ __all__ = ["Part", "Probes", "Shorts", "kept_by_row", "measure_short", "parts", 
 WANTED = 1e-3
 #: Queries of a call are a multiple of it, but for the last.
 STEP = 64
-#: Both probes reach this share of the best.
-NEAR = 0.96
+#: Both probes reach this share of the best, both products that share of theirs.
+NEAR, NEAR_PRODUCT = 0.96, 0.9
 #: Samples that a row needs, in all and of each of its calls.
 LEAST, LEAST_OF_PART = 60, 10
+#: Seconds that the calls of a round take at least: the system counts processor time
+#: in hundredths.
+ROUND = 0.2
 #: Seconds after which a row that has not enough samples is void.
 LONGEST = 60.0
 
@@ -83,11 +87,12 @@ def parts(operations: np.ndarray, most: float) -> list[Part]:
 class Probes:
     """The rates that probes of one kind gave lately, and the best so far."""
 
-    ENOUGH = 500  # to tell what one in a hundred exceeds
+    ENOUGH = 500  # samples to tell what one in a hundred exceeds
 
-    def __init__(self, most: int = 20_000) -> None:
-        self._rates: deque[float] = deque(maxlen=most)
-        self.best = 0.0
+    def __init__(self, most: int = 10_000) -> None:
+        self._samples: deque[Sample] = deque(maxlen=most)
+        self.best = 0.0  # GFLOP/s
+        self.product = math.inf  # seconds
 
     def add(self, samples: Sequence[Sample]) -> None:
         """Note the probes of some samples.
@@ -95,16 +100,22 @@ class Probes:
         The best is the most that one in a hundred exceeded: a clock that is
         corrected lets single probes come out too fast.
         """
-        self._rates += [rate for one in samples for rate in one[1:3]]
-        rate = float(np.quantile(np.fromiter(self._rates, float), 0.99))
-        enough = len(self._rates) >= self.ENOUGH
-        self.best = max(self.best, rate) if enough else rate
+        self._samples += samples
+        seen = np.array(self._samples)
+        rate = float(np.quantile(seen[:, 1:3], 0.99))
+        product = float(np.quantile(seen[:, 4], 0.01))
+        if len(seen) >= self.ENOUGH:
+            rate, product = max(self.best, rate), min(self.product, product)
+        self.best, self.product = rate, product
 
     def near(self, sample: Sample) -> bool:
         """Whether the machine ran at its best on either side of a sample, and no
         other thread ran in between and left its own in the caches."""
-        best = min(sample.before, sample.after) >= NEAR * self.best
-        return best and not sample.switches
+        return (
+            min(sample.before, sample.after) >= NEAR * self.best
+            and sample.product * NEAR_PRODUCT <= self.product
+            and not sample.switches
+        )
 
 
 class Shorts:
@@ -131,7 +142,8 @@ def take(
 ) -> list[list[Sample]]:
     """Samples near the best of so many calls in turn, until there are enough.
 
-    After so many seconds, those that there are.
+    After so many seconds, those that there are. Rounds beside other processes do
+    not count: what these do to the caches no probe of multiply-adds sees.
     """
     wanted = max(LEAST_OF_PART, math.ceil(LEAST / number))
     taken: list[list[Sample]] = [[] for _ in range(number)]
@@ -141,10 +153,13 @@ def take(
         left = [place for place, found in enumerate(near) if len(found) < wanted]
         if not left or time.perf_counter() > until:
             return near
-        fresh = [(place, sample(place)) for place in left for _ in range(5)]
-        for place, one in fresh:
-            taken[place].append(one)
+        each = max(5, math.ceil(ROUND / WANTED / len(left)))
+        others = Others(steal=False)
+        fresh = [(place, sample(place)) for place in left for _ in range(each)]
+        alone = others.share() <= QUIET
         probes.add([one for _, one in fresh])
+        for place, one in fresh:
+            taken[place] += [one] * alone
 
 
 def of_peak(samples: Sequence[Sequence[Sample]], all_parts: Sequence[Part]) -> float:
@@ -189,7 +204,7 @@ def measure_short(case: Case, options: Options, shorts: Shorts) -> Row:
     row["others"] = others.share()
     row |= summary(samples, work, whole * heads, probes.best)
     row |= shares_of_dots(row, shorts.peak)
-    row["void"] |= row["others"] > QUIET or bool(row["wrong"])
+    row["void"] |= bool(row["wrong"])
     return rounded(row)
 
 

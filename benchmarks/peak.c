@@ -42,6 +42,33 @@ static double now(clockid_t clock) {
     return seconds;                                                            \
   }
 
+// A product of a few queries with 96 KiB of keys, as kernels compute it: its
+// rate tells whether loads and the caches are disturbed, which multiply-adds in
+// registers do not see.
+enum { Keys = 384, Depth = 64, MostLanes = 16 };
+static float keys[Keys * Depth], queries[Depth * 2 * MostLanes];
+
+#define STEP_OF(i)                                                             \
+  x = keys[(k + i) * Depth + d];                                               \
+  s[i][0] += x * b0;                                                           \
+  s[i][1] += x * b1;
+#define PRODUCT(NAME, ISA, LANES)                                              \
+  ISA static double NAME(long rounds, clockid_t clock) {                       \
+    typedef float V __attribute__((vector_size(4 * LANES), aligned(4)));       \
+    double start = now(clock);                                                 \
+    for (long k = 0, r = 0; r < rounds; k += 6, r += k == Keys, k %= Keys) {   \
+      V s[6][2] = {{{0}}};                                                     \
+      for (int d = 0; d < Depth; d++) {                                        \
+        V b0 = *(const V *)(queries + 2 * d * LANES);                          \
+        V b1 = *(const V *)(queries + (2 * d + 1) * LANES);                    \
+        float x;                                                               \
+        STEP_OF(0) STEP_OF(1) STEP_OF(2) STEP_OF(3) STEP_OF(4) STEP_OF(5)      \
+      }                                                                        \
+      __asm__ volatile("" ::"m"(s));                                           \
+    }                                                                          \
+    return now(clock) - start;                                                 \
+  }
+
 typedef double Probe(long, clockid_t);
 // The probe of a kind and the operations of one of its steps; null without.
 typedef struct Found {
@@ -68,6 +95,9 @@ PROBE(probeAVX2, FOR("avx2,fma"), __m256, _mm256_set1_ps, TWELVE, FMA_X, USE_X)
 PROBE(probeAVX512, FOR("avx512f"), __m512, _mm512_set1_ps, TWELVE, FMA_V, USE_V)
 PROBE(probeDots, FOR("avx512f,avx512bf16"), __m512, _mm512_set1_ps, TWELVE,
       DOT_V, USE_V)
+
+PRODUCT(productAVX2, FOR("avx2,fma"), 8)
+PRODUCT(productAVX512, FOR("avx512f"), 16)
 
 // Six chains of tiles of 16 rows by 64 bytes, all of the same two factors.
 FOR("amx-tile,amx-bf16")
@@ -145,6 +175,11 @@ static Found find(enum Kind kind) {
   return (Found){0, 0};
 }
 
+static Probe *findProduct(void) {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512f") ? productAVX512 : productAVX2;
+}
+
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 
@@ -156,16 +191,21 @@ static Found find(enum Kind kind) {
   __asm__ volatile("fmla %0.4s, %1.4s, %2.4s" : "+w"(x) : "w"(c), "w"(b));
 
 PROBE(probeNEON, , float32x4_t, vdupq_n_f32, TWENTY, FMLA, USE_W)
+PRODUCT(productNEON, , 4)
 
 static Found find(enum Kind kind) {
   return kind == F32 ? (Found){probeNEON, 20 * 2.0 * 4} : (Found){0, 0};
 }
+
+static Probe *findProduct(void) { return productNEON; }
 
 #else
 static Found find(enum Kind kind) {
   (void)kind;
   return (Found){0, 0};
 }
+
+static Probe *findProduct(void) { return 0; }
 #endif
 
 static const Found *found(int kind) {
@@ -249,11 +289,24 @@ double peak_seconds(int kind, long steps) {
   return one->probe ? one->probe(steps, CLOCK_THREAD_CPUTIME_ID) : 0;
 }
 
+// Seconds of processor time that so many rounds of the product take.
+double product_seconds(long rounds) {
+  static Probe *product;
+  if (!product) {
+    // What was never written is one page of zeros, wherever it is read.
+    for (int i = 0; i < Keys * Depth; i++)
+      keys[i] = queries[i % (Depth * 2 * MostLanes)] = 1e-3f;
+    product = findProduct();
+  }
+  return product ? product(rounds, CLOCK_THREAD_CPUTIME_ID) : 0;
+}
+
 typedef struct Sample {
   double seconds; // of the call, processor time of this thread
   double before;  // GFLOP/s
   double after;
   double switches; // to other threads of this system meanwhile
+  double product;  // seconds of the slower of two products
 } Sample;
 
 static long switches(void) {
@@ -261,16 +314,20 @@ static long switches(void) {
   return getrusage(RUSAGE_THREAD, &used) ? 0 : used.ru_nivcsw;
 }
 
-// One call on this thread between two probes of the same; what the call gives.
-void *peak_sample(int kind, long steps, void *(*call)(void *), void *argument,
-                  Sample *sample) {
+// One call on this thread between two probes of the same and two products; what
+// the call gives. There has to be such a probe.
+void *peak_sample(int kind, long steps, long rounds, void *(*call)(void *),
+                  void *argument, Sample *sample) {
   const Found *one = found(kind);
   long already = switches();
-  sample->before = one->probe ? rate(one, steps, CLOCK_THREAD_CPUTIME_ID) : 0;
+  double first = product_seconds(rounds);
+  sample->before = rate(one, steps, CLOCK_THREAD_CPUTIME_ID);
   double start = now(CLOCK_THREAD_CPUTIME_ID);
   void *result = call(argument);
   sample->seconds = now(CLOCK_THREAD_CPUTIME_ID) - start;
-  sample->after = one->probe ? rate(one, steps, CLOCK_THREAD_CPUTIME_ID) : 0;
+  sample->after = rate(one, steps, CLOCK_THREAD_CPUTIME_ID);
+  double last = product_seconds(rounds);
+  sample->product = first > last ? first : last;
   sample->switches = switches() - already;
   return result;
 }

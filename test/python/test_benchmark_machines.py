@@ -48,7 +48,7 @@ def test_bf16_is_judged_by_the_fastest_that_there_is(module, monkeypatch, has, k
 def test_a_sample_is_the_time_of_the_thread(peak):
     taken = peak.sample("f32", lambda: time.sleep(0.05))
     assert 0 < taken.seconds < 0.04
-    assert taken.before > 0 and taken.after > 0
+    assert taken.before > 0 and taken.after > 0 and taken.product > 0
     until = time.thread_time
 
     def work(start=None):
@@ -88,9 +88,12 @@ HEADERS = Path("/usr/include/x86_64-linux-gnu")
 @pytest.mark.skipif(
     not (shutil.which("clang-22") and HEADERS.is_dir()), reason="no clang or headers"
 )
-@pytest.mark.parametrize("machine, probes", [("aarch64", 20), ("riscv64", 0)])
-def test_the_probe_compiles_for_other_machines(tmp_path, machine, probes):
-    """To assembly with this machine's C library: its headers are nearly the same."""
+@pytest.mark.parametrize("machine", ["aarch64", "riscv64"])
+def test_the_probe_compiles_for_other_machines(tmp_path, machine):
+    """To assembly with this machine's C library: its headers are nearly the same.
+
+    The loop of AArch64 has its twenty chains and spills none.
+    """
     (tmp_path / "gnu").mkdir()
     (tmp_path / "gnu" / "stubs-32.h").touch()
     command = ["clang-22", f"--target={machine}-linux-gnu", "-O3", "-Wall", "-Werror"]
@@ -98,7 +101,10 @@ def test_the_probe_compiles_for_other_machines(tmp_path, machine, probes):
     command += ["-S", "-o", "-", BENCHMARKS / "peak.c"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("fmla\t") == probes
+    probe = done.stdout.partition("probeNEON:")[2].partition(".cfi_endproc")[0]
+    assert probe.count("fmla\t") == 20 * (machine == "aarch64")
+    loop = probe.partition("fmla\t")[2].rpartition("fmla\t")[0]
+    assert "ldr" not in loop and "str" not in loop
 
 
 def test_a_machine_says_which_it_is(module):

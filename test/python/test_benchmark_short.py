@@ -12,6 +12,7 @@ def short(module, monkeypatch):
     found = module("cpu_short")
     monkeypatch.setattr(found.Shorts, "PAUSE", 0)
     monkeypatch.setattr(found, "Others", Nobody)
+    monkeypatch.setattr(found, "ROUND", 0)
     return found
 
 
@@ -65,14 +66,23 @@ def test_the_best_is_no_single_probe(module, short):
     assert probes.near(sample(module, 0.5, 96.5, 120.0))
     assert not probes.near(sample(module, 0.5, 100.0, 95.0))
     assert not probes.near(sample(module, 0.5)._replace(switches=1))
+    # What slows loads does not show in multiply-adds.
+    probes.add([sample(module, 0.5)._replace(product=2.0)] * 10_000)
+    assert probes.best == 100 and probes.product == 0
+    loads = short.Probes()
+    loads.add([sample(module, 0.5)._replace(product=2.0)] * 600)
+    loads.add([sample(module, 0.5)._replace(product=1.0)] * 20)
+    assert loads.product == 1
+    assert loads.near(sample(module, 0.5)._replace(product=1.11))
+    assert not loads.near(sample(module, 0.5)._replace(product=1.12))
     # A spell of slow probes, however long, does not lower it; one of few is no spell.
-    probes.add([sample(module, 0.5, 60.0, 60.0)] * 20_000)
+    probes.add([sample(module, 0.5, 60.0, 60.0)] * 10_000)
     assert probes.best == 100
     probes.add([sample(module, 0.5, 110.0, 110.0)] * 200)
     assert probes.best == 110
     few = short.Probes()
     few.add([sample(module, 0.5, 130.0, 130.0)])
-    few.add([sample(module, 0.5)] * 240)
+    few.add([sample(module, 0.5)] * 490)
     assert few.best == 100
 
 
@@ -98,6 +108,24 @@ def test_samples_are_taken_until_each_call_has_enough(module, short):
         1, lambda place: sample(module, 0.8, next(rates), 5.0), short.Probes(), 0.05
     )
     assert near == [[]]
+
+
+def test_rounds_beside_other_processes_do_not_count(module, short, monkeypatch):
+    shares = iter([0.5, 0.04, 0.06, *[0.05] * 20])
+    monkeypatch.setattr(Nobody, "share", lambda self: next(shares))
+    disturbed, calm = sample(module, 0.4), sample(module, 0.8)
+    count = itertools.count()
+
+    def take(place):
+        return calm if next(count) // 5 not in (0, 2) else disturbed
+
+    (near,) = short.take(1, take, short.Probes(), 10.0)
+    assert near == [calm] * 60
+    # A round lasts long enough for the system's clock to tell.
+    monkeypatch.setattr(short, "ROUND", 0.2)
+    shares = iter([0.0])
+    (near,) = short.take(1, lambda place: calm, short.Probes(), 10.0)
+    assert len(near) == 200
 
 
 def test_a_share_is_that_of_all_calls(module, short):
@@ -164,15 +192,6 @@ def test_parts_of_a_head_are_judged_and_counted(module, short, variant, dtype):
     shorts = short.Shorts(FakePeak(module, kinds, 8 * rate))
     row = short.measure_short(case, measure.Options(1, 7, (), "short"), shorts)
     assert row["calls"] == {"heads": 4, "queries": [320]}
-
-
-def test_a_row_beside_other_processes_is_void(module, short, monkeypatch):
-    measure, grid = module("cpu_measure"), module("cpu_grid")
-    case = grid.Case("causal", "float32", 16, 64)
-    monkeypatch.setattr(Nobody, "share", lambda self: 0.06)
-    shorts = short.Shorts(FakePeak(module, {"f32"}, 100.0))
-    row = short.measure_short(case, measure.Options(1, 7, (), "short"), shorts)
-    assert row["void"] and row["others"] == 0.06
 
 
 def test_a_wrong_result_is_void(module, short, monkeypatch):
