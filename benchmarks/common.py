@@ -262,7 +262,8 @@ class Others:
 
 
 class Sample(NamedTuple):
-    """Seconds of a call, and the rates of the probes before and after it."""
+    """Seconds of a call, 0 where none was made, and the rates of the probes before
+    and after it."""
 
     seconds: float
     before: float
@@ -323,8 +324,9 @@ class Peak:
         self._product.argtypes = [ctypes.c_long]
         self._sample = ctypes.PyDLL(str(library)).peak_sample
         self._sample.restype = ctypes.py_object
-        self._sample.argtypes = [ctypes.c_int, ctypes.c_long, ctypes.c_long]
-        self._sample.argtypes += [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
+        number, pointer, double = ctypes.c_long, ctypes.c_void_p, ctypes.c_double
+        self._sample.argtypes = [ctypes.c_int, number, number, double, double]
+        self._sample.argtypes += [pointer, ctypes.py_object, ctypes.py_object, pointer]
 
     @staticmethod
     def _a_second(seconds: Callable[[int], float], steps: int) -> float:
@@ -352,16 +354,29 @@ class Peak:
         """How many times faster one is than the other, taken in turns."""
         return median(self.rate(kind) / self.rate(other) for _ in range(pairs))
 
-    def sample(self, kind: str, call: Callable[[], Any]) -> Sample:
+    def sample(
+        self,
+        kind: str,
+        call: Callable[[], Any],
+        least: float = 0.0,
+        most: float = math.inf,
+    ) -> Sample:
         """A call on this thread by its processor time; on either side a short probe
-        and a short product of arrays in the caches. There has to be a peak."""
+        and a short product of arrays in the caches. There has to be a peak.
+
+        No call is made where the first probe does not reach the least rate or the
+        first product takes more than the most seconds.
+        """
         found = (ctypes.c_double * 5)()
         self._sample(
             KINDS.index(kind),
             max(1, int(self._steps[kind] * self.SHORT)),
             max(1, int(self._rounds * self.SHORT)),
+            least,
+            most,
             ctypes.cast(ctypes.pythonapi.PyObject_CallNoArgs, ctypes.c_void_p),
             call,
+            int,
             ctypes.addressof(found),
         )
         seconds, before, after, switches, product = found

@@ -46,11 +46,10 @@ STEP = 64
 NEAR, NEAR_PRODUCT = 0.96, 0.9
 #: Samples that a row needs, in all and of each of its calls.
 LEAST, LEAST_OF_PART = 60, 10
-#: Seconds that the calls of a round take at least: the system counts processor time
-#: in hundredths.
+#: Seconds that a round takes at least: the system counts processor time in hundredths.
 ROUND = 0.2
 #: Seconds after which a row that has not enough samples is void.
-LONGEST = 60.0
+LONGEST = 40.0
 
 
 class Part(NamedTuple):
@@ -87,7 +86,7 @@ def parts(operations: np.ndarray, most: float) -> list[Part]:
 class Probes:
     """The rates that probes of one kind gave lately, and the best so far."""
 
-    ENOUGH = 500  # samples to tell what one in a hundred exceeds
+    ENOUGH = 500  # samples to tell what few exceed
 
     def __init__(self, most: int = 10_000) -> None:
         self._samples: deque[Sample] = deque(maxlen=most)
@@ -97,25 +96,29 @@ class Probes:
     def add(self, samples: Sequence[Sample]) -> None:
         """Note the probes of some samples.
 
-        The best is the most that one in a hundred exceeded: a clock that is
-        corrected lets single probes come out too fast.
+        The best is the most that one in twenty exceeded: a clock that is read to
+        a hundredth of a probe, and corrected, lets others come out too fast. Of
+        products, which are disturbed more often and judged less strictly, one in a
+        hundred.
         """
         self._samples += samples
         seen = np.array(self._samples)
-        rate = float(np.quantile(seen[:, 1:3], 0.99))
+        rate = float(np.quantile(seen[:, 1:3], 0.95))
         product = float(np.quantile(seen[:, 4], 0.01))
         if len(seen) >= self.ENOUGH:
             rate, product = max(self.best, rate), min(self.product, product)
         self.best, self.product = rate, product
 
+    def bounds(self) -> tuple[float, float]:
+        """The least rate of a probe and the most seconds of a product that count."""
+        return NEAR * self.best, self.product / NEAR_PRODUCT
+
     def near(self, sample: Sample) -> bool:
         """Whether the machine ran at its best on either side of a sample, and no
         other thread ran in between and left its own in the caches."""
-        return (
-            min(sample.before, sample.after) >= NEAR * self.best
-            and sample.product * NEAR_PRODUCT <= self.product
-            and not sample.switches
-        )
+        least, most = self.bounds()
+        calm = min(sample.before, sample.after) >= least and sample.product <= most
+        return calm and sample.seconds > 0 and not sample.switches
 
 
 class Shorts:
@@ -153,9 +156,10 @@ def take(
         left = [place for place, found in enumerate(near) if len(found) < wanted]
         if not left or time.perf_counter() > until:
             return near
-        each = max(5, math.ceil(ROUND / WANTED / len(left)))
-        others = Others(steal=False)
-        fresh = [(place, sample(place)) for place in left for _ in range(each)]
+        others, end = Others(steal=False), time.perf_counter() + ROUND
+        fresh = [(place, sample(place)) for place in left for _ in range(5)]
+        while time.perf_counter() < end:
+            fresh += [(place, sample(place)) for place in left for _ in range(5)]
         alone = others.share() <= QUIET
         probes.add([one for _, one in fresh])
         for place, one in fresh:
@@ -197,7 +201,7 @@ def measure_short(case: Case, options: Options, shorts: Shorts) -> Row:
     others = Others(steal=False)
     samples = take(
         len(calls),
-        lambda place: shorts.peak.sample(kind, calls[place]),
+        lambda place: shorts.peak.sample(kind, calls[place], *probes.bounds()),
         probes,
         LONGEST,
     )

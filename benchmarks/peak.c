@@ -315,13 +315,18 @@ static long switches(void) {
 }
 
 // One call on this thread between two probes of the same and two products; what
-// the call gives. There has to be such a probe.
-void *peak_sample(int kind, long steps, long rounds, void *(*call)(void *),
-                  void *argument, Sample *sample) {
+// the call gives. Where the first of them are slower than told, `idle` is
+// called instead and its time is 0. There has to be such a probe.
+void *peak_sample(int kind, long steps, long rounds, double least, double most,
+                  void *(*call)(void *), void *argument, void *idle,
+                  Sample *sample) {
   const Found *one = found(kind);
   long already = switches();
   double first = product_seconds(rounds);
-  sample->before = rate(one, steps, CLOCK_THREAD_CPUTIME_ID);
+  double before = rate(one, steps, CLOCK_THREAD_CPUTIME_ID);
+  *sample = (Sample){0, before, before, 0, first};
+  if (before < least || first > most)
+    return call(idle);
   double start = now(CLOCK_THREAD_CPUTIME_ID);
   void *result = call(argument);
   sample->seconds = now(CLOCK_THREAD_CPUTIME_ID) - start;

@@ -60,6 +60,14 @@ def test_a_sample_is_the_time_of_the_thread(peak):
     assert all(5e-3 <= one.seconds < 50e-3 and one.switches >= 0 for one in taken)
 
 
+@pytest.mark.parametrize("bounds", [(1e9, 10.0), (0.0, 1e-9)])
+def test_no_call_is_made_where_the_machine_is_slow(peak, bounds):
+    calls = []
+    taken = peak.sample("f32", lambda: calls.append(1), *bounds)
+    assert taken.seconds == 0 and not calls
+    assert taken.before == taken.after > 0 and taken.product > 0
+
+
 def test_what_a_sample_calls_may_fail_and_is_let_go(peak):
     def fail():
         raise KeyError("here")
