@@ -96,10 +96,9 @@ class Probes:
     def add(self, samples: Sequence[Sample]) -> None:
         """Note the probes of some samples.
 
-        The best is the most that one in twenty exceeded: a clock that is read to
-        a hundredth of a probe, and corrected, lets others come out too fast. Of
-        products, which are disturbed more often and judged less strictly, one in a
-        hundred.
+        The best is the most that one in twenty exceeded, as some come out too fast;
+        of products, which are disturbed more often and judged less strictly, what one
+        in a hundred undercut.
         """
         self._samples += samples
         seen = np.array(self._samples)
