@@ -79,7 +79,7 @@ typedef struct fovea_aot_call {
   fovea_aot_kernel kernel;
   unsigned char *flags; /* per item: it gave a non-finite value */
   int only_flagged, set_flags;
-  int64_t items;
+  int64_t items, tile; /* whole tiles of the kernel's items, and their size */
   char *scratch;
   int64_t scratch_bytes;
 } fovea_aot_call;
@@ -303,8 +303,9 @@ static inline void fovea_aot_item(void *context, int64_t item, int64_t worker) {
 #endif
   if (!call->only_flagged || call->flags[item]) {
     next = item + (options && options->workers > 1 ? options->workers : 1);
-    bad = call->kernel.run(&call->args, item, item + 1,
-                           next < call->items ? next : item,
+    bad = call->kernel.run(&call->args, item * call->tile,
+                           (item + 1) * call->tile,
+                           (next < call->items ? next : item) * call->tile,
                            call->scratch + worker * call->scratch_bytes);
     if (call->set_flags)
       call->flags[item] = bad != 0;
@@ -314,14 +315,16 @@ static inline void fovea_aot_item(void *context, int64_t item, int64_t worker) {
 #endif
 }
 
-static inline void fovea_aot_items(fovea_aot_call *call, int64_t items) {
+static inline void fovea_aot_items(fovea_aot_call *call,
+                                   const fovea_aot_needs *needs) {
   const fovea_aot_options *options = call->options;
   int64_t i;
-  call->items = items;
+  call->items = needs->items;
+  call->tile = needs->bytes.tile_items;
   if (options && options->parallel_for)
-    options->parallel_for(options->pool, items, fovea_aot_item, call);
+    options->parallel_for(options->pool, call->items, fovea_aot_item, call);
   else
-    for (i = 0; i < items; ++i)
+    for (i = 0; i < call->items; ++i)
       fovea_aot_item(call, i, 0);
 }
 
@@ -482,9 +485,11 @@ static inline int64_t fovea_aot_most(int64_t a, int64_t b) {
 static inline void fovea_aot_plan(const fovea_aot_call *call,
                                   const fovea_aot_kernel *kernel,
                                   fovea_aot_needs *needs) {
-  fovea_cpu_plan plan = {0, 0, 0};
+  fovea_cpu_plan plan = {0, 0, 0, 0};
   int64_t count = kernel->plan(&call->args, &plan);
   fovea_cpu_plan *most = &needs->bytes;
+  most->tile_items = fovea_aot_most(plan.tile_items, 1);
+  count /= most->tile_items;
   needs->items = fovea_aot_most(needs->items, count);
   most->scratch_bytes = fovea_aot_most(most->scratch_bytes, plan.scratch_bytes);
   most->workspace_bytes =
@@ -494,7 +499,7 @@ static inline void fovea_aot_plan(const fovea_aot_call *call,
 
 static inline void fovea_aot_passes(fovea_aot_call *call,
                                     const fovea_aot_forms *forms) {
-  fovea_aot_needs first = {0, {0, 0, 0}}, again = {0, {0, 0, 0}};
+  fovea_aot_needs first = {0, {0, 0, 0, 0}}, again = {0, {0, 0, 0, 0}};
   const fovea_aot_kernel *few = fovea_aot_takes_few(call, forms);
   int any = 0;
   int64_t i;
@@ -503,7 +508,7 @@ static inline void fovea_aot_passes(fovea_aot_call *call,
   if (first.bytes.cleared_bytes > 0)
     memset(call->args.workspace, 0, (size_t)first.bytes.cleared_bytes);
   call->set_flags = 1;
-  fovea_aot_items(call, first.items);
+  fovea_aot_items(call, &first);
   for (i = 0; i < first.items; ++i)
     any |= call->flags[i];
   if (!any)
@@ -514,7 +519,7 @@ static inline void fovea_aot_passes(fovea_aot_call *call,
   fovea_aot_plan(call, &call->kernel, &again);
   call->set_flags = 0;
   call->only_flagged = !few && first.items == again.items;
-  fovea_aot_items(call, again.items);
+  fovea_aot_items(call, &again);
 }
 
 /* Workspace: offsets and lengths, runs of tiles, a flag an item, what the
@@ -524,7 +529,7 @@ static inline int fovea_aot_run(fovea_aot_call *call,
                                 const char *versions, int64_t tile_multiple,
                                 void *workspace, size_t *workspace_bytes) {
   int64_t workers = 1, tile_rows, tile_columns;
-  fovea_aot_needs needs = {0, {0, 0, 0}};
+  fovea_aot_needs needs = {0, {0, 0, 0, 0}};
   size_t number_bytes = fovea_aot_round(4 * 8 * call->args.batch), needed,
          tile_bytes, shared_bytes;
   int wide, narrow;

@@ -150,10 +150,13 @@ private:
 struct Pass {
   KernelCode code;
   int64_t items = 0;
+  int64_t tile = 1; /// items that are faster together
   fovea_cpu_plan bytes = {};
   double work = 0; /// multiply-adds, roughly
-  /// Of a sparse call: the items from the dearest to the cheapest.
+  /// Of a sparse call: the tiles from the dearest to the cheapest.
   std::vector<int64_t> order;
+
+  int64_t tiles() const { return items / tile; }
 };
 
 llvm::Expected<Pass> plan(const LaunchView &view,
@@ -163,37 +166,86 @@ llvm::Expected<Pass> plan(const LaunchView &view,
   pass.work = estimateWork(view);
   FloatEnvironmentScope environment;
   pass.items = code.plan(&arguments.get(), &pass.bytes);
-  if (pass.items < 0 || pass.bytes.scratch_bytes < 0 ||
-      pass.bytes.cleared_bytes < 0 ||
+  pass.tile = std::max<int64_t>(pass.bytes.tile_items, 1);
+  if (pass.items < 0 || pass.items % pass.tile != 0 ||
+      pass.bytes.scratch_bytes < 0 || pass.bytes.cleared_bytes < 0 ||
       pass.bytes.workspace_bytes < pass.bytes.cleared_bytes)
     return makeError(FOVEA_COMPILE_ERROR,
-                     "the kernel's plan gave a negative count");
+                     "the kernel's plan gave a wrong count");
   return pass;
 }
 
 ParallelOptions chooseOptions(const LaunchView &view, const Pass &pass,
-                              int64_t items) {
+                              int64_t pieces, int64_t tile) {
   constexpr double slowRate = 8e9; // multiply-adds a second, low for today
   ParallelOptions options;
   options.shouldCancel = view.shouldCancel;
   options.cancelContext = view.cancelContext;
+  options.tile = tile;
   double work = pass.work;
-  double perItem = work / static_cast<double>(std::max<int64_t>(items, 1));
-  options.callerComputes = perItem / slowRate < 0.04;
+  double perPiece = work / static_cast<double>(std::max<int64_t>(pieces, 1));
+  double perTile = perPiece * static_cast<double>(tile);
+  options.callerComputes = perTile / slowRate < 0.04;
   // A call of some ten microseconds is over before a thread wakes up.
   if (work < 2e5)
-    options.chunk = items;
+    options.chunk = pieces;
   else // at least some 20 µs a piece
     options.chunk =
-        std::clamp<int64_t>(static_cast<int64_t>(2e5 / std::max(perItem, 1.0)),
-                            1, std::max<int64_t>(items / 16, 1));
+        std::clamp<int64_t>(static_cast<int64_t>(2e5 / std::max(perPiece, 1.0)),
+                            1, std::max<int64_t>(pieces / 16, 1));
   // Neighbours read the same keys: where items are small one thread takes some
   // in a row. A list has the dearest first, which are spread.
   constexpr double some = 8e7;
   if (pass.order.empty())
-    options.most = static_cast<int64_t>(some / std::max(perItem, 1.0));
+    options.most = static_cast<int64_t>(some / std::max(perPiece, 1.0));
   return options;
 }
+
+/// What threads take: items, or the tiles of a list.
+class ItemPieces {
+public:
+  ItemPieces(const LaunchView &view, const Pass &pass,
+             llvm::ArrayRef<int64_t> list, bool hasRuns)
+      : count(list.empty() ? pass.items : static_cast<int64_t>(list.size())),
+        tile(list.empty() ? pass.tile : 1), view(view), pass(pass), list(list),
+        hasRuns(hasRuns) {}
+
+  /// Where the tile of a piece ends, or the range if it does before.
+  int64_t endOfTile(int64_t piece, int64_t last) const {
+    return std::min((piece / tile + 1) * tile, last);
+  }
+  /// The items of a piece, of a tile those that have rows.
+  std::pair<int64_t, int64_t> items(int64_t first, int64_t last) const {
+    if (list.empty()) {
+      while (first < last && tile > 1 && rowsOf(first) == ItemRows::None)
+        ++first;
+      return {first, last};
+    }
+    return {firstItem(first), firstItem(first) + pass.tile};
+  }
+  /// The first item, of a piece or one that follows, that has rows within its
+  /// sequence.
+  int64_t withRows(int64_t piece) const {
+    while (piece < count && rowsOf(firstItem(piece)) != ItemRows::OfSequence)
+      ++piece;
+    return firstItem(std::min(piece, count - 1));
+  }
+
+  const int64_t count, tile;
+
+private:
+  int64_t firstItem(int64_t piece) const {
+    return list.empty() ? piece : list[static_cast<size_t>(piece)] * pass.tile;
+  }
+  ItemRows rowsOf(int64_t item) const {
+    return rowsOfItem(view, pass.code, hasRuns, pass.items, pass.tile, item);
+  }
+
+  const LaunchView &view;
+  const Pass &pass;
+  const llvm::ArrayRef<int64_t> list;
+  const bool hasRuns;
+};
 
 llvm::Error cancelledError() {
   return makeError(FOVEA_CANCELLED, "the call was cancelled");
@@ -207,8 +259,8 @@ llvm::Error memoryError(llvm::StringRef what, int64_t bytes,
                                             use);
 }
 
-/// Runs the items, or those of a list, and collects the ones that report
-/// non-finite values.
+/// Runs the items, or those of a list of tiles, and collects the tiles that
+/// report non-finite values.
 llvm::Error runItems(const LaunchView &view, KernelArguments &arguments,
                      const Pass &pass, llvm::ArrayRef<int64_t> list,
                      std::vector<int64_t> *nonFinite) {
@@ -223,37 +275,33 @@ llvm::Error runItems(const LaunchView &view, KernelArguments &arguments,
   }
   WorkerScratch scratch(pass.bytes.scratch_bytes);
   std::mutex mutex;
-  int64_t count = list.empty() ? pass.items : static_cast<int64_t>(list.size());
-  ParallelOptions options = chooseOptions(view, pass, pass.items);
-  int64_t others = ThreadPool::numThreads() - 1;
-  bool hasRuns = arguments.get().tile_runs != nullptr;
+  ItemPieces pieces(view, pass, list, arguments.get().tile_runs != nullptr);
   PiecesBegun begun;
+  int64_t others = ThreadPool::numThreads() - 1;
   auto body = [&](int64_t first, int64_t last, unsigned worker) {
     void *memory = scratch.get(worker);
     if (!memory)
       return;
-    auto itemAt = [&](int64_t i) {
-      i = std::min(i, count - 1);
-      return list.empty() ? i : list[static_cast<size_t>(i)];
-    };
     begun.raise(last);
-    for (int64_t i = first; i < last; ++i) {
-      int64_t item = itemAt(i);
-      int64_t next = i + 1;
-      if (next == last) // the threads take turns with single items
-        next = last - first > 1 ? begun.highest() : last + others;
-      while (next < count &&
-             !hasRows(view, pass.code, hasRuns, pass.items, itemAt(next)))
-        ++next;
-      if (pass.code.run(&arguments.get(), item, item + 1, itemAt(next),
+    for (int64_t i = first; i < last;) {
+      int64_t end = pieces.endOfTile(i, last), next = end;
+      if (next == last) // the threads take turns with single tiles
+        next = last - first > pieces.tile ? begun.highest()
+                                          : last + others * (last - first);
+      auto [from, to] = pieces.items(i, end);
+      if (from < to &&
+          pass.code.run(&arguments.get(), from, to, pieces.withRows(next),
                         memory) != 0 &&
           nonFinite) {
         std::lock_guard<std::mutex> lock(mutex);
-        nonFinite->push_back(item);
+        nonFinite->push_back(from / pass.tile);
       }
+      i = end;
     }
   };
-  bool finished = ThreadPool::get().parallelFor(count, options, body);
+  ParallelOptions options =
+      chooseOptions(view, pass, pass.tiles() * pieces.tile, pieces.tile);
+  bool finished = ThreadPool::get().parallelFor(pieces.count, options, body);
   if (scratch.failed)
     return memoryError("q", pass.bytes.scratch_bytes, "scratch a thread");
   return finished ? llvm::Error::success() : cancelledError();
@@ -275,7 +323,7 @@ fovea::runKernel(const LaunchView &view, KernelCode fast,
   std::vector<int64_t> nonFinite;
   if (arguments.get().tile_runs)
     pass->work = orderItems(view, arguments.getTileRuns(), fast.itemRows,
-                            pass->items, pass->order);
+                            pass->tiles(), pass->order);
   if (llvm::Error error =
           runItems(view, arguments, *pass, pass->order, &nonFinite))
     return error;
@@ -292,8 +340,10 @@ fovea::runKernel(const LaunchView &view, KernelCode fast,
   if (!again)
     return again.takeError();
   // Items that cut the work otherwise cannot be told apart: compute them all.
-  if (fast.otherItems || again->items != pass->items)
+  if (fast.otherItems || again->tiles() != pass->tiles())
     nonFinite.clear();
+  llvm::sort(nonFinite);
+  nonFinite.erase(llvm::unique(nonFinite), nonFinite.end());
   return runItems(view, arguments, *again, nonFinite, nullptr);
 }
 

@@ -96,18 +96,27 @@ double fovea::orderItems(const LaunchView &view, const TileRuns &runs,
          static_cast<double>(view.blockKV);
 }
 
-bool fovea::hasRows(const LaunchView &view, const KernelCode &code,
-                    bool hasRuns, int64_t items, int64_t item) {
-  int64_t tiles = items / (view.batch * view.queryHeads);
-  if (code.itemRows < 1 || tiles < 1)
-    return true;
-  int64_t plane = item / tiles, tile = item % tiles;
+ItemRows fovea::rowsOfItem(const LaunchView &view, const KernelCode &code,
+                           bool hasRuns, int64_t items, int64_t tileItems,
+                           int64_t item) {
+  int64_t inPlane = items / (view.batch * view.queryHeads);
+  if (code.itemRows < 1 || inPlane < 1)
+    return ItemRows::OfSequence;
+  int64_t length =
+      view.qLengths[static_cast<size_t>(item / inPlane / view.queryHeads)];
+  item %= inPlane;
   if (!hasRuns && !code.scansKeys) // these run backwards
-    tile = tiles - 1 - tile;
-  int64_t row = tile * code.itemRows;
-  if (hasRuns) {
-    int64_t perTile = (view.blockQ + code.itemRows - 1) / code.itemRows;
-    row = tile / perTile * view.blockQ + tile % perTile * code.itemRows;
-  }
-  return row < view.qLengths[static_cast<size_t>(plane / view.queryHeads)];
+    item = inPlane - 1 - item;
+  int64_t tile = item / tileItems;
+  int64_t row = item % tileItems * (code.itemRows / tileItems);
+  auto divided = [](int64_t n, int64_t by) { return (n + by - 1) / by; };
+  int64_t perTile = hasRuns ? divided(view.blockQ, code.itemRows) : 1;
+  int64_t tileRows = hasRuns ? view.blockQ : code.itemRows;
+  int64_t past = tile - divided(length, tileRows) * perTile;
+  if (past >= 0)
+    return past * code.itemRows + row < view.queryLength - length
+               ? ItemRows::PastLength
+               : ItemRows::None;
+  row += tile / perTile * tileRows + tile % perTile * code.itemRows;
+  return row < length ? ItemRows::OfSequence : ItemRows::None;
 }

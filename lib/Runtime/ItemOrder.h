@@ -14,10 +14,13 @@ namespace fovea {
 double orderItems(const LaunchView &view, const TileRuns &runs,
                   int64_t itemRows, int64_t items, std::vector<int64_t> &order);
 
-/// Whether an item has rows within its sequence: those of the tile that follows
-/// them are none but where a sequence is shorter than others.
-bool hasRows(const LaunchView &view, const KernelCode &code, bool hasRuns,
-             int64_t items, int64_t item);
+/// Whose rows an item has, of so many of which some are a tile: those of a
+/// sequence, rows past its length, which are a tile of their own, or none, as
+/// the last panels of a tile may.
+enum class ItemRows { OfSequence, PastLength, None };
+ItemRows rowsOfItem(const LaunchView &view, const KernelCode &code,
+                    bool hasRuns, int64_t items, int64_t tileItems,
+                    int64_t item);
 
 } // namespace fovea
 

@@ -34,6 +34,9 @@ struct ParallelOptions {
   /// Where larger than `chunk`: at most so many, as long as what is left is
   /// some pieces a thread. Neighbours then run on one thread.
   int64_t most = 1;
+  /// So many neighbours are best computed together: pieces are whole tiles, and
+  /// parts of one where few are left for each thread.
+  int64_t tile = 1;
   /// Asked on the calling thread at least every 50 ms; non-zero stops the call.
   int (*shouldCancel)(void *) = nullptr;
   void *cancelContext = nullptr;

@@ -163,7 +163,9 @@ void KernelEmitter::beginFetching(int64_t cursor, Value entry) {
 void KernelEmitter::aimOutput() {
   if (!fetchesAhead())
     return;
-  aim(blockArrays(), spec.out, spec.valueDim, firstRow, rows);
+  Value first = e.mul(firstPanel, e.c(e.lanes));
+  Value number = e.mul(e.sub(endPanel, firstPanel), e.c(e.lanes));
+  aim(blockArrays(), spec.out, spec.valueDim, e.add(firstRow, first), number);
   beginFetching(OfItem, fetchEntry(blockArrays()));
   beginFetching(OfNothing, fetchEntry(blockArrays() + itemArrays()));
 }

@@ -9,9 +9,9 @@ using P = arith::CmpIPredicate;
 
 static constexpr double kLn2 = 0.6931471805599453;
 
-LogicalResult KernelEmitter::emitFinish(Value panels, Value &nonFinite) {
+LogicalResult KernelEmitter::emitFinish(Value &nonFinite) {
   LogicalResult status = success();
-  nonFinite = e.loop(e.c(0), panels, e.c(1), {e.c(0)},
+  nonFinite = e.loop(firstPanel, endPanel, e.c(1), {e.c(0)},
                      [&](Value panel, ValueRange carried) -> Values {
                        Value bad = e.c(0);
                        Value first = e.mul(panel, e.c(e.lanes));

@@ -381,14 +381,14 @@ std::pair<Value, Value> KernelEmitter::rowsOfPanel(DotSpec &dot, Value first) {
 }
 
 /// Q^T of each panel, [d][lane], with the factor folded in; pairs as they are.
-void KernelEmitter::packQueries(Value panels) {
+void KernelEmitter::packQueries() {
   for (unsigned i = 0; i < spec.dots.size(); ++i) {
     DotSpec &dot = spec.dots[i];
     Value factor = pairs() ? Value() : productFactor();
     if (!factor)
       factor = e.cf(1.0);
     int64_t columns = packedSteps(dot.dim);
-    e.loop(e.c(0), panels, 1, [&](Value panel) {
+    forPanelsOfTile([&](Value panel) {
       auto [from, stride] = rowsOfPanel(dot, e.mul(panel, e.c(e.lanes)));
       Value to =
           e.gep(state.queries[i], e.mul(panel, e.c(columns * e.lanes)), e.f);

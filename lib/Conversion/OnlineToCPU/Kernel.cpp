@@ -2,8 +2,10 @@
 
 #include "Kernel.h"
 #include "fovea/Target/CPU/CPUModel.h"
+#include "fovea/Target/CPU/KernelABI.h"
 
 #include <cmath>
+#include <cstddef>
 
 using namespace fovea::cpu;
 using P = arith::CmpIPredicate;
@@ -137,10 +139,12 @@ LogicalResult KernelEmitter::emitPlan() {
     return failure();
   if (isShort())
     return emitShortPlan(entry->getArgument(1), *bounds);
-  Value items = e.c(1);
+  Value items = e.c(tileItems());
   for (Value bound : *bounds)
     items = e.mul(items, bound);
-  e.store(e.c(layout.bytes()), entry->getArgument(1));
+  Value plan = entry->getArgument(1);
+  e.store(e.c(layout.bytes()), plan);
+  e.store(e.c(tileItems()), e.gep(plan, offsetof(fovea_cpu_plan, tile_items)));
   LLVM::ReturnOp::create(e.b, e.loc, items);
   return failure(s->broken());
 }
@@ -171,17 +175,23 @@ LogicalResult KernelEmitter::emitRun() {
   } else {
     useScratchState();
   }
-  Value last = entry->getArgument(2);
+  Value firstItem = entry->getArgument(1), lastItem = entry->getArgument(2);
+  Value first = firstItem, last = lastItem, nextTile = entry->getArgument(3);
+  if (tileItems() > 1) {
+    first = e.udiv(first, e.c(tileItems()));
+    last = e.ceilDiv(last, tileItems());
+    nextTile = e.udiv(nextTile, e.c(tileItems()));
+  }
   Values counted =
-      e.loop(entry->getArgument(1), last, e.c(1), {e.c(0)},
-             [&](Value item, ValueRange carried) -> Values {
-               Value nonFinite = e.c(0), next = e.add(item, e.c(1));
-               next = e.select(e.icmp(P::slt, next, last), next,
-                               entry->getArgument(3));
-               if (isShort() ? failed(emitShortItem(item, nonFinite))
-                             : failed(aimAhead(item, next, *bounds)) ||
-                                   failed(bindItem(item, *bounds)) ||
-                                   failed(emitItem(item, nonFinite)))
+      e.loop(first, last, e.c(1), {e.c(0)},
+             [&](Value tile, ValueRange carried) -> Values {
+               Value nonFinite = e.c(0), next = e.add(tile, e.c(1));
+               choosePanels(firstItem, lastItem, next);
+               next = e.select(e.icmp(P::slt, next, last), next, nextTile);
+               if (isShort() ? failed(emitShortItem(tile, nonFinite))
+                             : failed(aimAhead(tile, next, *bounds)) ||
+                                   failed(bindItem(tile, *bounds)) ||
+                                   failed(emitItem(tile, nonFinite)))
                  status = failure();
                return {e.add(carried[0], nonFinite)};
              });
@@ -197,7 +207,25 @@ LogicalResult KernelEmitter::emitRun() {
 // Items
 //===----------------------------------------------------------------------===//
 
-/// Decodes an item: the last bound (query tiles) varies fastest. It runs
+/// Items of a tile of query rows: its panels, which share the tile's blocks,
+/// so that a row's result does not depend on who computes its neighbours.
+int64_t KernelEmitter::tileItems() {
+  return isShort() || readsTileRuns() ? 1 : maxPanels();
+}
+
+/// Which panels of the tile before `next` are among the items [first, last).
+void KernelEmitter::choosePanels(Value first, Value last, Value next) {
+  firstPanel = e.c(0);
+  endPanel = e.c(maxPanels());
+  if (tileItems() == 1)
+    return;
+  Value end = e.mul(next, endPanel);
+  // They run backwards as tiles do.
+  firstPanel = e.max(e.sub(end, last), firstPanel);
+  endPanel = e.min(e.sub(end, first), endPanel);
+}
+
+/// Decodes a tile: the last bound (query tiles) varies fastest. It runs
 /// backwards, so that the longest tiles of a causal mask start first, where the
 /// driver has no runs of tiles to order items by.
 LogicalResult KernelEmitter::bindItem(Value item, ArrayRef<Value> bounds) {
@@ -326,21 +354,26 @@ LogicalResult KernelEmitter::emitItem(Value, Value &nonFinite) {
     limit = e.min(limit, s->scalar(length));
   rows =
       e.max(e.min(e.sub(limit, firstRow), e.c(spec.schedule.getM())), e.c(0));
-  Value panels = e.ceilDiv(rows, e.lanes);
-  packQueries(panels);
+  endPanel = e.min(e.ceilDiv(rows, e.lanes), endPanel);
+  packQueries();
   aimOutput();
-  return hasTwoPasses() ? emitTwoPasses(panels) : emitPass(panels, nonFinite);
+  return hasTwoPasses() ? emitTwoPasses() : emitPass(nonFinite);
 }
 
-LogicalResult KernelEmitter::emitPass(Value panels, Value &nonFinite) {
-  if (failed(emitInit(panels)) || failed(emitWalk()))
+/// The panels of the tile that are computed.
+void KernelEmitter::forPanelsOfTile(llvm::function_ref<void(Value)> body) {
+  e.loop(firstPanel, endPanel, 1, body);
+}
+
+LogicalResult KernelEmitter::emitPass(Value &nonFinite) {
+  if (failed(emitInit()) || failed(emitWalk()))
     return failure();
-  return emitFinish(panels, nonFinite);
+  return emitFinish(nonFinite);
 }
 
 /// One pass as the fast kernel makes it and, where it ends non-finite, another.
-LogicalResult KernelEmitter::emitTwoPasses(Value panels) {
-  e.loop(e.c(0), panels, 1, [&](Value panel) {
+LogicalResult KernelEmitter::emitTwoPasses() {
+  forPanelsOfTile([&](Value panel) {
     e.storeRow(e.vc(-INFINITY), at(at_.firstMax), panel);
     e.storeRow(e.vc(1.0), at(at_.factor), panel);
   });
@@ -353,7 +386,7 @@ LogicalResult KernelEmitter::emitTwoPasses(Value panels) {
                [&]() -> Values {
                  Value nonFinite = e.c(0);
                  s->push();
-                 if (failed(emitPass(panels, nonFinite)))
+                 if (failed(emitPass(nonFinite)))
                    status = failure();
                  s->pop();
                  return {nonFinite};
@@ -394,7 +427,7 @@ LogicalResult KernelEmitter::emitBlock(Value n0, Value taken, Value known,
       status = failure();
   } else {
     e.when(full, [&]() { emitFullRuns(); });
-    e.loop(e.c(0), e.ceilDiv(rows, e.lanes), 1, [&](Value panel) {
+    forPanelsOfTile([&](Value panel) {
       s->push();
       if (failed(status) || failed(emitPanel(panel, full, known)))
         status = failure();

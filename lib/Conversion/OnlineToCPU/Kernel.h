@@ -107,9 +107,12 @@ private:
   // Kernel.cpp
   LogicalResult emitPlan();
   LogicalResult emitRun();
+  int64_t tileItems();
+  void choosePanels(Value first, Value last, Value next);
+  void forPanelsOfTile(llvm::function_ref<void(Value)> body);
   LogicalResult emitItem(Value item, Value &nonFinite);
-  LogicalResult emitPass(Value panels, Value &nonFinite);
-  LogicalResult emitTwoPasses(Value panels);
+  LogicalResult emitPass(Value &nonFinite);
+  LogicalResult emitTwoPasses();
   LogicalResult bindItem(Value item, ArrayRef<Value> bounds);
   FailureOr<Values> emitBounds();
   LogicalResult runTiles(unsigned available);
@@ -177,7 +180,7 @@ private:
                 Value destination, int64_t stride, Value paddedRows);
   int64_t packLanes();
   std::pair<Value, Value> rowsOfPanel(DotSpec &dot, Value first);
-  void packQueries(Value panels);
+  void packQueries();
   Value productFactor();
   BlockRows prepareKeys(const DotSpec &dot, unsigned index, Value n0);
   BlockRows prepareValues(Value n0);
@@ -388,12 +391,12 @@ private:
                               Value panel);
   LogicalResult callRegion(Region &region, ArrayRef<Value> floats,
                            bool positions, Value last, Values &results);
-  LogicalResult emitInit(Value panels);
+  LogicalResult emitInit();
   LogicalResult initPanel(Value panel);
   bool finishIsLinear();
 
   // Epilogue.cpp
-  LogicalResult emitFinish(Value panels, Value &nonFinite);
+  LogicalResult emitFinish(Value &nonFinite);
   LogicalResult finishPanel(Value panel, Value taken, Value &bad);
   Value finishPlain(Value o, Value inverse, Value again, Value half);
   LogicalResult finishCustom(Value o, Value l, Value t, Value d, Value again,
@@ -530,6 +533,7 @@ private:
 
   // Per item.
   Value firstRow, rows;
+  Value firstPanel, endPanel; ///< of the tile
   /// Whether the second of two passes runs.
   Value inSecondPass;
   // Per block.

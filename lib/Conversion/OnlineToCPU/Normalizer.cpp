@@ -69,9 +69,9 @@ LogicalResult KernelEmitter::callRegion(Region &region, ArrayRef<Value> floats,
 }
 
 /// The state before any key: the seed, or (−inf, 0, 0).
-LogicalResult KernelEmitter::emitInit(Value panels) {
+LogicalResult KernelEmitter::emitInit() {
   LogicalResult status = success();
-  e.loop(e.c(0), panels, 1, [&](Value panel) {
+  forPanelsOfTile([&](Value panel) {
     s->push();
     if (failed(initPanel(panel)))
       status = failure();

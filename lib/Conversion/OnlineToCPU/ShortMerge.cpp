@@ -158,7 +158,8 @@ LogicalResult KernelEmitter::emitMerge(Value &nonFinite) {
       [&]() -> Values {
         return e.loop(e.c(0), shape.heads, e.c(1), {e.c(0)},
                       [&](Value head, ValueRange carried) -> Values {
-                        Value panels = e.ceilDiv(rows, e.lanes), bad = e.c(0);
+                        Value bad = e.c(0);
+                        endPanel = e.ceilDiv(rows, e.lanes);
                         useMerged();
                         clearState();
                         e.loop(e.c(0), liveParts, 1,
@@ -168,11 +169,11 @@ LogicalResult KernelEmitter::emitMerge(Value &nonFinite) {
                           useMerged();
                         } else {
                           useScratchState();
-                          if (joinsSeed() && failed(emitInit(panels)))
+                          if (joinsSeed() && failed(emitInit()))
                             status = failure();
                           joinSeed();
                         }
-                        if (failed(emitFinish(panels, bad)))
+                        if (failed(emitFinish(bad)))
                           status = failure();
                         return {e.lor(carried[0], bad)};
                       });

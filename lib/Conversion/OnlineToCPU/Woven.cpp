@@ -49,12 +49,11 @@ LogicalResult KernelEmitter::emitWovenPanels(Value full, Value known) {
       e.store(e.c(0), pendingField(field));
     e.when(full, [&]() { emitFullRuns(); });
   });
-  Value panels = e.ceilDiv(rows, e.lanes);
-  e.loop(e.c(0), e.add(panels, e.c(1)), 1, [&](Value panel) {
+  e.loop(firstPanel, e.add(endPanel, e.c(1)), 1, [&](Value panel) {
     Value own = scratchOf(panel);
     pendingPanel = e.max(e.sub(panel, e.c(1)), e.c(0));
     pendingScratch = scratchOf(e.add(panel, e.c(1)));
-    e.when(e.icmp(P::slt, panel, panels), [&]() {
+    e.when(e.icmp(P::slt, panel, endPanel), [&]() {
       s->push();
       panelScratch = own;
       if (failed(status) || failed(emitWovenScores(panel, full, known)))

@@ -83,15 +83,22 @@ private:
     do {
       if (first >= count)
         return false;
-      last = std::min(first + pieceOf(count - first), count);
+      last = std::min(first + pieceOf(first), count);
     } while (
         !next.compare_exchange_weak(first, last, std::memory_order_relaxed));
     return true;
   }
-  int64_t pieceOf(int64_t left) const {
+  int64_t pieceOf(int64_t first) const {
     constexpr int64_t pieces = 4; // a thread
-    int64_t most = std::max(options.most, chunk);
-    return std::clamp(left / (pieces * width), chunk, most);
+    int64_t left = count - first, tile = options.tile;
+    int64_t most = std::max({options.most, chunk, tile});
+    int64_t piece = std::clamp(left / (pieces * width), chunk, most);
+    int64_t share = left / (2 * width);
+    if (tile == 1 || width == 1 || share >= tile)
+      return std::max(piece / tile, int64_t(1)) * tile;
+    int64_t rest = tile - first % tile;
+    auto divided = [](int64_t n, int64_t by) { return (n - 1) / by + 1; };
+    return divided(rest, divided(rest, std::max(share, chunk)));
   }
   bool exhausted() const {
     return stopped.load(std::memory_order_relaxed) ||

@@ -14,7 +14,17 @@
 // CHECK-SAME: !llvm.ptr, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: !llvm.ptr) -> i64
 // The next item's queries and its first block of keys and values, in lines or,
 // with gaps, in rows.
-// CHECK: scf.for %{{.*}} = %arg1 to %arg2
+// Items are panels, six a tile, which are computed together: those of the call,
+// backwards.
+// CHECK: %[[FIRST:.*]] = arith.divui %arg1, %c6_i64
+// CHECK: %[[LAST:.*]] = arith.divui %{{.*}}, %c6_i64
+// CHECK: scf.for %[[TILE:.*]] = %[[FIRST]] to %[[LAST]]
+// CHECK: %[[NEXT:.*]] = arith.addi %[[TILE]], %c1_i64
+// CHECK: %[[END:.*]] = arith.muli %[[NEXT]], %c6_i64
+// CHECK: arith.subi %[[END]], %arg2
+// CHECK: arith.maxsi
+// CHECK: arith.subi %[[END]], %arg1
+// CHECK: arith.minsi
 // CHECK: arith.select %{{.*}}, %c768_i64{{[_0-9]*}}, %c192_i64{{[_0-9]*}} : i64
 // CHECK-COUNT-2: arith.select %{{.*}}, %c1024_i64{{[_0-9]*}}, %c256_i64{{[_0-9]*}} : i64
 // Eight pieces, each before a key's weights of the panel before.

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from api_common import causal, inputs, plain
+from dtypes import NUMPY
 from test_api_package import run
 
 import fovea
@@ -173,17 +174,35 @@ print(os.waitpid(child, 0)[1])
     assert run(code).strip() == "0"
 
 
-def test_results_do_not_depend_on_threads():
-    """results do not depend on the number of threads"""
-    q, k, v = inputs(B=2, Hq=4, M=700, N=900, D=32)
+def window(b, h, q, kv):
+    return (q >= kv) & (q - kv < 100)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16", "bf16", "f64"])
+@pytest.mark.parametrize(
+    "mask", [None, causal, window], ids=["noop", "causal", "window"]
+)
+@pytest.mark.parametrize("special", [False, True])
+def test_results_do_not_depend_on_threads(dtype, mask, special):
+    """results do not depend on the number of threads (more of them cut the work
+    into smaller parts)"""
+    q, k, v = inputs(B=2, Hq=2, M=700, N=900, D=32, dtype=NUMPY[dtype])
+    if special:
+        k[1, 0, 690] = np.inf
+        v[0, 1, 250] = np.nan
+    q_lengths = np.array([700, 333])
     results = []
-    for n in (1, 2, 5):
+    for n in (1, 2, 5, 33):
         fovea.set_num_threads(n)
-        results.append(fovea.attention(q, k, v, mask_mod=causal, return_lse=True))
+        results.append(
+            fovea.attention(
+                q, k, v, mask_mod=mask, q_lengths=q_lengths, return_lse=True
+            )
+        )
     fovea.set_num_threads(0)
-    for out, lse in results[1:]:
-        np.testing.assert_array_equal(out, results[0][0])
-        np.testing.assert_array_equal(lse, results[0][1])
+    for got in results[1:]:
+        for some, one in zip(got, results[0], strict=True):
+            assert np.asarray(some).tobytes() == np.asarray(one).tobytes()
 
 
 @pytest.mark.parametrize("target", [None, "interpreter"])

@@ -61,7 +61,7 @@ void _start(void) {
     if (munmap((void *)request->holes[i], PAGE))
       _exit(72);
 
-  fovea_cpu_plan plan = {0, 0, 0};
+  fovea_cpu_plan plan = {0, 0, 0, 0};
   request->items = plan_function(&request->args, &plan);
   char *scratch = allocate(plan.scratch_bytes);
   if (plan.workspace_bytes) {

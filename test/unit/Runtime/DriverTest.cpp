@@ -136,7 +136,7 @@ TEST_F(Driver, RoomForPartsIsWhatTheirPlanSays) {
   ASSERT_FALSE(bool(none));
   EXPECT_EQ(takeStatus(none.takeError()),
             std::pair(FOVEA_COMPILE_ERROR,
-                      std::string("the kernel's plan gave a negative count")));
+                      std::string("the kernel's plan gave a wrong count")));
 }
 
 TEST_F(Driver, NoMemoryIsAStatus) {
@@ -305,6 +305,91 @@ TEST_F(Driver, TheNextItemHasRows) {
     auto next = std::upper_bound(withRows.begin(), withRows.end(), ran[i]);
     EXPECT_EQ(expected[i], next == withRows.end() ? 31 : *next) << i;
   }
+}
+
+/// Tiles of four items, each of one row, two a head.
+int64_t planTilesOfFour(const fovea_cpu_args *args, fovea_cpu_plan *plan) {
+  plan->tile_items = 4;
+  return args->batch * args->query_heads * 8;
+}
+std::mutex piecesMutex; // guards what follows
+std::vector<std::pair<int64_t, int64_t>> piecesRun;
+int64_t noteTiles(const fovea_cpu_args *, int64_t first, int64_t last,
+                  int64_t next, void *) {
+  EXPECT_TRUE(0 <= next && next < 64);
+  std::lock_guard<std::mutex> lock(piecesMutex);
+  piecesRun.emplace_back(first, last);
+  return 1;
+}
+std::vector<std::pair<int64_t, int64_t>> again;
+int64_t noteAgain(const fovea_cpu_args *, int64_t first, int64_t last, int64_t,
+                  void *) {
+  std::lock_guard<std::mutex> lock(piecesMutex);
+  again.emplace_back(first, last);
+  return 0;
+}
+
+/// One thread takes whole tiles, many take parts of them, from the first item
+/// with a row on; what is not finite is a matter of whole tiles.
+TEST_F(Driver, TilesMayBeCut) {
+  view.qLengths = {3, 2}; // rows past a length have a tile of their own
+  view.queryLength = 3;
+  view.kvLength = 1 << 22; // worth more than one piece
+  auto isUsed = [&](int64_t item) {
+    int64_t batch = item / 32, row = 7 - item % 8;
+    return row < view.qLengths[static_cast<size_t>(batch)] ||
+           (batch == 1 && row == 4);
+  };
+  for (int threads : {1, 2, 16}) {
+    piecesRun.clear();
+    again.clear();
+    ThreadPool::setNumThreads(threads);
+    llvm::Error error =
+        runKernel(view, {planTilesOfFour, noteTiles, 4},
+                  []() -> llvm::Expected<KernelCode> {
+                    return KernelCode{planTilesOfFour, noteAgain, 4};
+                  });
+    ThreadPool::setNumThreads(0);
+    EXPECT_EQ(takeStatus(std::move(error)).first, FOVEA_OK);
+    llvm::sort(piecesRun);
+    std::vector<int64_t> items, tiles;
+    for (auto [first, last] : piecesRun) {
+      EXPECT_EQ(first / 4, (last - 1) / 4);
+      EXPECT_TRUE(isUsed(first)) << first;
+      if (threads == 1)
+        EXPECT_EQ(last % 4, 0);
+      for (int64_t item = first; item < last; ++item)
+        items.push_back(item);
+    }
+    std::vector<int64_t> wanted;
+    for (int64_t item = 0; item < 64; ++item)
+      if (isUsed(item)) {
+        wanted.push_back(item);
+        if (tiles.empty() || tiles.back() != item / 4)
+          tiles.push_back(item / 4);
+      }
+    EXPECT_EQ(items, wanted);
+    if (threads == 16)
+      EXPECT_EQ(piecesRun.size(), wanted.size());
+    llvm::sort(again);
+    ASSERT_EQ(again.size(), tiles.size());
+    for (size_t i = 0; i < tiles.size(); ++i)
+      EXPECT_EQ(again[i], std::pair(4 * tiles[i], 4 * tiles[i] + 4));
+  }
+}
+
+int64_t planHalfTiles(const fovea_cpu_args *, fovea_cpu_plan *plan) {
+  plan->tile_items = 4;
+  return 18;
+}
+
+TEST_F(Driver, TilesAreWhole) {
+  llvm::Error error =
+      runKernel(view, {planHalfTiles, noteTiles, 4},
+                []() -> llvm::Expected<KernelCode> { return KernelCode(); });
+  EXPECT_EQ(takeStatus(std::move(error)),
+            std::pair(FOVEA_COMPILE_ERROR,
+                      std::string("the kernel's plan gave a wrong count")));
 }
 
 /// Items of two threads: who ran them, and what each was told to come next.

@@ -157,6 +157,44 @@ TEST_F(Threads, PiecesShrinkWithWhatIsLeft) {
   EXPECT_EQ(sizes[399], 1);
 }
 
+/// Whole tiles while two are left for each thread, then parts of one.
+TEST_F(Threads, TilesAreCutWhereFewAreLeft) {
+  for (int threads : {1, 2, 16})
+    for (int64_t tiles : {1, 3, 40, 400})
+      for (int64_t chunk : {1, 4, 100}) {
+        ThreadPool::setNumThreads(threads);
+        ParallelOptions options;
+        options.chunk = chunk;
+        options.tile = 6;
+        int64_t count = tiles * options.tile;
+        if (threads > 1 && count <= chunk)
+          continue; // all of it is one piece
+        std::mutex mutex;
+        std::vector<int64_t> sizes(static_cast<size_t>(count));
+        ThreadPool::get().parallelFor(
+            count, options, [&](int64_t first, int64_t last, unsigned) {
+              std::lock_guard<std::mutex> lock(mutex);
+              sizes[static_cast<size_t>(first)] = last - first;
+            });
+        for (int64_t at = 0; at < count;) {
+          int64_t size = sizes[static_cast<size_t>(at)];
+          bool whole = threads == 1 || count - at >= 12 * threads;
+          ASSERT_GE(size, 1) << at;
+          if (whole) {
+            EXPECT_EQ(size % 6, 0) << at;
+            EXPECT_EQ(at % 6, 0) << at;
+          } else {
+            EXPECT_LE(at % 6 + size, 6) << at;
+            EXPECT_GE(size, std::min(chunk, (6 - at % 6 + 1) / 2)) << at;
+          }
+          at += size;
+        }
+        if (threads > 1 && chunk == 1) {
+          EXPECT_EQ(sizes.back(), 1);
+        }
+      }
+}
+
 TEST_F(Threads, WorkersAreNeverTwiceAtOnce) {
   ThreadPool::setNumThreads(4);
   std::vector<std::atomic<int>> busy(ThreadPool::numWorkers());
