@@ -206,6 +206,10 @@ Value Emitter::loadLanes(Value base, Value index, Type element) {
 Value Emitter::loadRow(Value base, Value index) {
   return load(vf, row(base, index), registerBytes());
 }
+Value Emitter::loadChosenRow(Value base, Value index) {
+  return LLVM::LoadOp::create(b, loc, vf, row(base, index), registerBytes(),
+                              /*isVolatile=*/registerBytes() == 32);
+}
 void Emitter::storeRow(Value value, Value base, Value index) {
   store(value, row(base, index), registerBytes());
 }

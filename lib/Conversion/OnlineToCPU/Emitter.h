@@ -38,7 +38,7 @@ public:
 
   int64_t scoreBytes() const { return f.getIntOrFloatBitWidth() / 8; }
   int64_t registerBytes() const { return native * scoreBytes(); }
-  VectorMath math() { return VectorMath(b, loc, avx512); }
+  VectorMath math() { return VectorMath(b, loc, registerBytes()); }
   VectorType nativeVec(Type element) const {
     return VectorType::get({native}, element);
   }
@@ -112,6 +112,9 @@ public:
   /// A row of a lane-major scratch array: base + row · lanes.
   Value row(Value base, Value index) { return gep(base, index, vf); }
   Value loadRow(Value base, Value index);
+  /// A row that is stored again after a choice of lanes. AVX2's stores of
+  /// chosen lanes, which LLVM makes of the two, take dozens of steps.
+  Value loadChosenRow(Value base, Value index);
   void storeRow(Value value, Value base, Value index);
   /// One element widened to the score type.
   Value widen(Value value, Type target);

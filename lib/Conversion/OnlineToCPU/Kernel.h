@@ -471,7 +471,7 @@ private:
   /// Part of a register of which shuffles within are cheap.
   static constexpr int64_t kBlockBytes = 16;
   VectorMath wideMath() {
-    return VectorMath(e.b, e.loc, wide() * e.scoreBytes() == 64);
+    return VectorMath(e.b, e.loc, wide() * e.scoreBytes());
   }
   int64_t wideColumns(int64_t dim) { return padded(dim, wideElements()); }
   int64_t passVectors(int64_t rows);

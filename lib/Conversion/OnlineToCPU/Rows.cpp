@@ -143,7 +143,7 @@ LogicalResult KernelEmitter::emitMaskLoop(Value from, Value to, Value &rowMax) {
   Values result = e.loop(
       from, to, e.c(1), {rowMax}, [&](Value key, ValueRange carried) -> Values {
         Value word = loadWord(at_.words, key);
-        Value score = e.loadRow(ofPanel(at_.scores[0]), key);
+        Value score = e.loadChosenRow(ofPanel(at_.scores[0]), key);
         score = e.select(e.wordToMask(word), score, invisible);
         e.storeRow(score, ofPanel(at_.scores[0]), key);
         Value maximum = carried[0];

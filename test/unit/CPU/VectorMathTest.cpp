@@ -104,7 +104,7 @@ private:
                                           ArrayRef<LLVM::GEPArg>{int32_t(k)});
             in.push_back(LLVM::LoadOp::create(b, loc, type, address, 4));
           }
-          VectorMath math(b, loc, wide);
+          VectorMath math(b, loc, wide ? 64 : 32);
           Value out =
               LLVM::GEPOp::create(b, loc, ptr, type, entry->getArgument(4),
                                   ArrayRef<LLVM::GEPArg>{i});
@@ -232,6 +232,23 @@ TEST(VectorMath, Exp2ByTable) {
   checkFunction("exp2ByTable", UNARY(exp2ByTable), LIBM(exp2), 1.0,
                 [](float x) { return x <= 0 && x >= -126; });
   checkFlushes(UNARY(exp2ByTable));
+}
+
+/// Between the smallest normal number and the bound: none that is larger.
+TEST(VectorMath, Exp2ByTableStaysSubnormal) {
+  for (bool wide : {true, false}) {
+    Compiled function(UNARY(exp2ByTable), wide ? 16 : 8, wide, 1, false);
+    if (!function)
+      continue;
+    std::vector<float> in(4096), out(in.size());
+    for (size_t i = 0; i < in.size(); ++i)
+      in[i] = -126.0f - 2.0f * float(i + 1) / float(in.size());
+    function.run(in.data(), out.data(), in.size());
+    for (size_t i = 0; i < in.size(); ++i) {
+      EXPECT_GE(out[i], 0.0f) << in[i];
+      EXPECT_LT(out[i], std::ldexp(1.0f, -126)) << in[i];
+    }
+  }
 }
 
 /// Every pair of special and ordinary values against libm.

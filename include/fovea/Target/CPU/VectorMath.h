@@ -13,12 +13,15 @@
 
 namespace fovea::cpu {
 
-/// Emits functions of vectors of f32 or f64. With `avx512`, 64-byte vectors use
-/// scalef, which is exact at infinities, NaN and for subnormal results.
+/// Emits functions of vectors of f32 or f64 for registers of so many bytes: 64
+/// are AVX-512, with scalef, which is exact at infinities, NaN and for
+/// subnormal results; 32 are AVX2; 16 are those of any target.
 class VectorMath {
 public:
-  VectorMath(mlir::OpBuilder &builder, mlir::Location loc, bool avx512)
-      : b(builder), loc(loc), avx512(avx512) {}
+  VectorMath(mlir::OpBuilder &builder, mlir::Location loc,
+             int64_t registerBytes)
+      : b(builder), loc(loc), registerBytes(registerBytes),
+        avx512(registerBytes == 64) {}
 
   /// 2^x for all x: 0.8 ulp in f32, 1e-15 relative in f64.
   mlir::Value exp2(mlir::Value x);
@@ -26,7 +29,9 @@ public:
   /// machine has no scalef; 0 at −inf.
   mlir::Value exp2NonPositive(mlir::Value x);
   /// The same with as few products as can be, for chains that other products
-  /// wait for: 1 ulp in f32 with `avx512`, otherwise exp2NonPositive.
+  /// wait for: 1 ulp in f32 where registers have 64 or 32 bytes, otherwise
+  /// exp2NonPositive. With 32 bytes results below 2^-126 become others there,
+  /// those below 2^-127 zero.
   mlir::Value exp2ByTable(mlir::Value x);
   mlir::Value exp(mlir::Value x);
   mlir::Value log2(mlir::Value x);
@@ -45,6 +50,7 @@ private:
   mlir::Value polynomial(mlir::Value x, mlir::ArrayRef<double> coefficients);
   mlir::Value exp2MinusOneOverX(mlir::Value r);
   mlir::Value exp2Polynomial(mlir::Value r);
+  mlir::Value exp2ByFour(mlir::Value x);
   mlir::Value scaleByPowerOfTwo(mlir::Value x, mlir::Value n);
   /// 2^n for an integral n that gives a normal number.
   mlir::Value powerOfTwo(mlir::Value n);
@@ -55,6 +61,7 @@ private:
 
   mlir::OpBuilder &b;
   mlir::Location loc;
+  int64_t registerBytes;
   bool avx512;
 };
 

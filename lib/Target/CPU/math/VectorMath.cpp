@@ -2,6 +2,8 @@
 
 #include "VectorMathImpl.h"
 
+#include "llvm/ADT/bit.h"
+
 #include <array>
 #include <cmath>
 #include <limits>
@@ -83,16 +85,16 @@ static Value slice(OpBuilder &b, Location loc, Value x, int64_t first,
 }
 
 /// Applies a function of two registers of f32 or f64 to halves of vectors until
-/// they are registers of 64 bytes.
+/// they are registers of so many bytes.
 static Value
-byRegister(OpBuilder &b, Location loc, Value x, Value y,
+byRegister(OpBuilder &b, Location loc, int64_t bytes, Value x, Value y,
            llvm::function_ref<Value(VectorType, Value, Value)> apply) {
   auto type = cast<VectorType>(x.getType());
   int64_t lanes = type.getNumElements();
-  if (lanes * type.getElementType().getIntOrFloatBitWidth() <= 512)
+  if (lanes * type.getElementType().getIntOrFloatBitWidth() <= 8 * bytes)
     return apply(type, x, y);
   auto half = [&](int64_t first) {
-    return byRegister(b, loc, slice(b, loc, x, first, lanes / 2),
+    return byRegister(b, loc, bytes, slice(b, loc, x, first, lanes / 2),
                       slice(b, loc, y, first, lanes / 2), apply);
   };
   Value low = half(0), high = half(lanes / 2);
@@ -115,22 +117,28 @@ static Value scalef(OpBuilder &b, Location loc, Value x, Value n) {
                ValueRange{part, power, part, all, rounding})
         .getResult(0);
   };
-  return byRegister(b, loc, x, n, apply);
+  return byRegister(b, loc, 64, x, n, apply);
 }
 
-/// Entries of a table of sixteen by the low four bits of each index.
+/// Entries of a table by the low bits of each index: sixteen of them in a
+/// register of 64 bytes, four in one of 32.
 static Value lookUp(OpBuilder &b, Location loc, ArrayRef<float> table,
                     Value index) {
+  bool wide = table.size() == 16;
   auto apply = [&](VectorType, Value part, Value) -> Value {
-    auto type = VectorType::get({16}, b.getF32Type());
-    Value entries =
-        arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, table));
-    StringRef name = "llvm.x86.avx512.permvar.sf.512";
+    SmallVector<float> lanes(table);
+    if (!wide) // each half has its own
+      lanes.append(table.begin(), table.end());
+    auto type = VectorType::get({int64_t(lanes.size())}, b.getF32Type());
+    Value entries = arith::ConstantOp::create(
+        b, loc, DenseElementsAttr::get(type, ArrayRef<float>(lanes)));
+    StringRef name = wide ? "llvm.x86.avx512.permvar.sf.512"
+                          : "llvm.x86.avx.vpermilvar.ps.256";
     return LLVM::CallIntrinsicOp::create(b, loc, type, b.getStringAttr(name),
                                          ValueRange{entries, part})
         .getResult(0);
   };
-  return byRegister(b, loc, index, index, apply);
+  return byRegister(b, loc, wide ? 64 : 32, index, index, apply);
 }
 
 /// x · 2^n for an integral n within ±2 · bias.
@@ -217,6 +225,8 @@ Value VectorMath::exp2NonPositive(Value x) {
 /// the third. Below −2^18 the index means nothing, and the result is 0.
 Value VectorMath::exp2ByTable(Value x) {
   Format format = formatOf(x.getType());
+  if (format.bits == 32 && registerBytes == 32)
+    return exp2ByFour(x);
   if (!avx512 || format.bits != 32)
     return exp2NonPositive(x);
   std::array<float, 16> powers;
@@ -234,6 +244,44 @@ Value VectorMath::exp2ByTable(Value x) {
   Value scaled = arith::MulFOp::create(b, loc, r, power);
   p = LLVM::FMAOp::create(b, loc, x.getType(), scaled, p, power);
   return scaleByPowerOfTwo(p, n);
+}
+
+/// The same by a table of four, the most that a shuffle within halves finds,
+/// and four terms. Shifted into place the index is in the exponent and in the
+/// mantissa: the table has the bits of 2^(i/4) without i there, and a sum of
+/// integers is the power of two.
+Value VectorMath::exp2ByFour(Value x) {
+  constexpr unsigned fractionBits = 2, shift = 23 - fractionBits;
+  constexpr unsigned entries = 1 << fractionBits;
+  std::array<float, entries> powers;
+  for (unsigned i = 0; i < entries; ++i)
+    powers[i] = llvm::bit_cast<float>(
+        llvm::bit_cast<uint32_t>(float(std::exp2(double(i) / entries))) -
+        (i << shift));
+  Type type = x.getType(), ints = integersLike(type);
+  // At the bound the power is zero.
+  Value lo = constant(type, -127.0);
+  Value below = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT, x, lo);
+  x = arith::SelectOp::create(b, loc, below, lo, x);
+  Value magic = constant(type, formatOf(type).magic / entries);
+  Value shifted = arith::AddFOp::create(b, loc, x, magic);
+  // −n, which needs no constant of its own.
+  Value minusN = arith::SubFOp::create(b, loc, magic, shifted);
+  Value r = arith::AddFOp::create(b, loc, x, minusN);
+  Value index = LLVM::BitcastOp::create(b, loc, ints, shifted);
+  Value fraction =
+      LLVM::BitcastOp::create(b, loc, ints, lookUp(b, loc, powers, index));
+  Value placed = arith::ShLIOp::create(b, loc, index, integer(type, shift));
+  Value power = arith::AddIOp::create(b, loc, placed, fraction);
+  power = LLVM::BitcastOp::create(b, loc, type, power);
+  // Minimax on [−1/8, 1/8], in two halves side by side. The smallest powers
+  // times r would be subnormal and lose bits: p times r comes first.
+  Value low = polynomial(r, {0.693147182, 0.240226626});
+  Value high = polynomial(r, {0.05552103, 0.0096365381});
+  Value square = arith::MulFOp::create(b, loc, r, r);
+  Value p = LLVM::FMAOp::create(b, loc, type, high, square, low);
+  p = arith::MulFOp::create(b, loc, p, r);
+  return LLVM::FMAOp::create(b, loc, type, p, power, power);
 }
 
 Value VectorMath::exp(Value x) {

@@ -176,7 +176,7 @@ Value VectorMath::pow(Value x, Value y) {
   Ops o{b, loc};
   Type type = x.getType(), f64 = withF64(type);
   double infinity = std::numeric_limits<double>::infinity();
-  VectorMath wide(b, loc, /*avx512=*/false);
+  VectorMath wide(b, loc, /*registerBytes=*/16);
   Value magnitude = LLVM::FPExtOp::create(b, loc, f64, o.abs(x));
   Value exponent = LLVM::FPExtOp::create(b, loc, f64, y);
   Value power = wide.exp2(o.mul(exponent, wide.log2(magnitude)));
