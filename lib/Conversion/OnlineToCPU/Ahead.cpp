@@ -207,11 +207,9 @@ LineFetch KernelEmitter::fetchOfPass() {
   return fetch;
 }
 
-void KernelEmitter::fetchLine(const LineFetch &fetch, Value step) {
+void KernelEmitter::fetchLine(Value address) {
   constexpr uint32_t read = 0, toL2 = 2, data = 1;
-  LLVM::Prefetch::create(e.b, e.loc,
-                         e.gep(fetch.base, e.mul(step, fetch.stride), e.i8),
-                         read, toL2, data);
+  LLVM::Prefetch::create(e.b, e.loc, address, read, toL2, data);
 }
 
 /// Notes how far a pass of so many steps came. What it fetched beyond the end

@@ -17,8 +17,6 @@ Emitter::Emitter(MLIRContext *context, Location loc, Type scoreType,
       lanes(native * vectors), vf(VectorType::get({native * vectors}, f)),
       vmask(VectorType::get({native * vectors}, i1)) {
   avx512 = registerBytes() == 64;
-  // 16 accumulators cover the latency of two pipes; AVX2 has 16 registers, of
-  // which eight leave room for the operands.
   group = keys ? keys : fovea::keyGroup(registerBytes()) / vectors;
   word = b.getIntegerType(std::max<int64_t>(lanes, 8));
 }

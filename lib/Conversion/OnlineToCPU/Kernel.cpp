@@ -23,7 +23,8 @@ KernelEmitter::KernelEmitter(KernelSpec &spec, ModuleOp module)
 
 void KernelEmitter::layOutScratch() {
   int64_t bytes = e.scoreBytes(), vector = e.lanes * bytes;
-  int64_t keys = blockKeys(), groups = keys / e.group, panels = maxPanels();
+  int64_t groups = blockGroups(), panels = maxPanels();
+  int64_t keys = groups * e.group;
   int64_t widest = valuePadded();
   at_.zeros = layout.reserve(64);
   if (amx())

@@ -53,6 +53,20 @@ struct GroupRows {
   Value next, nextStride;
 };
 
+/// Rows that a loop reads in turn, `stride` elements apart; null: one.
+struct RowArray {
+  Value base, stride;
+  Type element;
+};
+
+/// A pass over the values: some rows of a panel, from the first on, by some
+/// columns of O, whose vectors follow each other at each row's address.
+struct RowPass {
+  Value first, column;
+  SmallVector<VectorType> columns;
+  Values output;
+};
+
 /// Of the short form: keys or values, and the table of a block's groups.
 struct ShortRows {
   online::ViewOp view;
@@ -146,7 +160,7 @@ private:
   void aimNextBlock(Value following);
   LineFetch fetchOfPass();
   void endFetch(const LineFetch &fetch, Value steps);
-  void fetchLine(const LineFetch &fetch, Value step);
+  void fetchLine(Value address);
 
   // Walks.cpp
   int64_t walkBytes();
@@ -293,10 +307,16 @@ private:
   void addOneRowSums(unsigned dot, Value group);
 
   // MicroKernels.cpp
+  /// The address of the current row of an array, by the array's number.
+  using RowAddress = llvm::function_ref<Value(unsigned)>;
+  Value rowOf(const RowArray &rows, Value number);
+  Values
+  loopOverRows(Value from, Value to, ArrayRef<RowArray> arrays, ValueRange init,
+               llvm::function_ref<Values(Value, ValueRange, RowAddress)> body);
   std::pair<Value, Value> locateKeys(const BlockRows &keys, Value group);
   Values
   multiplyKeys(const DotSpec &dot, const BlockRows &keys, Value group,
-               Value zero, llvm::function_ref<Value(Value)> read,
+               Value zero, Value queries, llvm::function_ref<Value(Value)> read,
                llvm::function_ref<Value(Value, Value, Value)> multiplyAdd,
                bool woven = false);
   Values emitScoreGroup(unsigned dot, const BlockRows &keys, Value panel,
@@ -339,7 +359,7 @@ private:
   /// Groups of a block, as many as fill vectors of words, and pages where there
   /// are several.
   int64_t maskGroups() {
-    int64_t groups = padded(blockKeys() / e.group, e.lanes);
+    int64_t groups = padded(blockGroups(), e.lanes);
     return groups > maskPage ? padded(groups, maskPage) : groups;
   }
   static constexpr int64_t maskPage = 64;
@@ -367,8 +387,16 @@ private:
   Value areFresh(Value rowMax);
   void emitValueRows(const BlockRows &values, Value panel, Value alpha);
   void multiplyValueRows(const BlockRows &values, Value panel, bool rescaled);
-  void emitRowPass(const BlockRows &values, Value panel, Value column,
-                   Value group, VectorType type, bool rescaled);
+  Value addRow(Value weight, Value v, Value sum);
+  SmallVector<VectorType> columnVectors(int64_t registers);
+  void emitRowPasses(const BlockRows &values, Value panel, Value column,
+                     int64_t registers, bool rescaled);
+  Value columnSplat(Value x, Type type);
+  Values loadRowSums(const RowPass &pass, bool rescaled);
+  Values multiplyRowSums(const RowPass &pass, ArrayRef<RowArray> arrays,
+                         Value kind, ValueRange sums);
+  void emitRowPass(const BlockRows &values, const RowPass &pass, Value kind,
+                   bool rescaled);
   Value finishRows(Value panel, Value taken, Value l, Value factor);
 
   // Rows.cpp
@@ -446,9 +474,25 @@ private:
     return hasHalves() ? RowRuns + e.lanes / passRows() : 1;
   }
   int64_t blockKeys() { return spec.schedule.getN(); }
+  /// Groups of a block, of which the last may be incomplete.
+  int64_t blockGroups() { return padded(blockKeys(), e.group) / e.group; }
+  /// Where a block goes on after keys that are known to be visible, a group may
+  /// have some of them.
+  bool groupsCrossTiles() { return !llvm::isPowerOf2_64(e.group); }
   /// Rows of O that a pass over the keys accumulates: as many as a group has
-  /// keys, of a panel that has fewer (one register of f64) all.
-  int64_t passRows() { return std::min(e.group, e.lanes); }
+  /// keys, of a panel that has fewer (one register of f64) all. With three
+  /// registers of columns four.
+  int64_t passRows() {
+    return std::min(isNarrow() ? int64_t(4) : e.group, e.lanes);
+  }
+  /// Registers of columns that such a pass meets.
+  int64_t passRegisters() { return isNarrow() ? 3 : e.lanes / e.native; }
+  /// Registers of 32 bytes, of which there are 16.
+  bool isNarrow() const { return e.registerBytes() == 32; }
+  /// Columns of O that a pass accumulates for a panel of lanes.
+  int64_t passColumns() const {
+    return isNarrow() ? 8 * e.native / e.lanes : e.group;
+  }
   int64_t maxPanels() { return (spec.schedule.getM() + e.lanes - 1) / e.lanes; }
   int64_t padded(int64_t n, int64_t unit) const {
     return (n + unit - 1) / unit * unit;
@@ -456,7 +500,7 @@ private:
   int64_t valuePadded() const {
     if (spec.schedule.getSplit() > 0)
       return padded(spec.valueDim, wideElements());
-    return padded(spec.valueDim, std::max(e.group, e.native));
+    return padded(spec.valueDim, std::max(passColumns(), e.native));
   }
   // Of the short form, whose micro-kernels have lanes along the features: those
   // of a register, what it holds of packed elements, and columns of values that

@@ -152,16 +152,16 @@ static LogicalResult checkSchedule(KernelSpec &spec) {
   if (spec.isShort() && lanes != 4)
     return spec.grid.emitOpError("schedule's lanes must be 4 with split, got ")
            << lanes;
-  int64_t group = spec.isShort() ? 16 : fovea::keyGroup(lanes * bytes);
+  int64_t unit = spec.isShort() ? 16 : fovea::keyUnit(lanes * bytes);
   if (spec.isOneRow() && failed(checkOneRow(spec)))
     return failure();
   if (!spec.isOneRow() &&
       (spec.schedule.getM() <= 0 || spec.schedule.getM() % lanes != 0))
     return spec.grid.emitOpError("schedule's m must be a positive multiple of ")
            << lanes << ", got " << spec.schedule.getM();
-  if (spec.schedule.getN() <= 0 || spec.schedule.getN() % group != 0)
+  if (spec.schedule.getN() <= 0 || spec.schedule.getN() % unit != 0)
     return spec.grid.emitOpError("schedule's n must be a positive multiple of ")
-           << group << ", got " << spec.schedule.getN();
+           << unit << ", got " << spec.schedule.getN();
   if (spec.schedule.getPairs() &&
       (!spec.elementType.isBF16() || !spec.scoreType.isF32() || wide != 16))
     return spec.grid.emitOpError("schedule's pairs need bf16 inputs, f32 "

@@ -28,7 +28,7 @@ static Value complement(Emitter &e, Value bits) {
 /// Where the runs of a kind begin; null: of live groups.
 Value KernelEmitter::runsOf(Value kind) {
   Value runs = ofPanel(at_.runs);
-  int64_t bytes = blockKeys() / e.group * runBytes;
+  int64_t bytes = blockGroups() * runBytes;
   return kind ? e.gep(runs, e.mul(kind, e.c(bytes)), e.i8) : runs;
 }
 
@@ -108,8 +108,8 @@ void KernelEmitter::emitFullRuns() {
 }
 
 /// The mask of a panel: a word of lanes per key, what some and what all keys of
-/// a group have, the runs. The first keys, whole groups, are known to be
-/// visible. Returns the number of live runs.
+/// a group have, the runs. The first keys are known to be visible. Returns the
+/// number of live runs.
 LogicalResult KernelEmitter::emitMaskedRuns(Value panel, Value known,
                                             Value &runs) {
   LogicalResult status = success();
@@ -135,6 +135,8 @@ LogicalResult KernelEmitter::emitMaskedRuns(Value panel, Value known,
                      word = e.maskToWord(
                          s->vector(body.getTerminator()->getOperand(0)));
                    s->pop();
+                   if (groupsCrossTiles())
+                     word = e.select(e.icmp(P::slt, key, known), all, word);
                  }
                  e.store(word, wordAddress(at_.words, key), wordBytes());
                  return {e.lor(carried[0], word), e.land(carried[1], word)};
@@ -159,8 +161,8 @@ LogicalResult KernelEmitter::emitMaskedRuns(Value panel, Value known,
 Value KernelEmitter::lanesOfKind(Value kind) {
   if (!kind)
     return allLanes(e);
-  Value rows = e.c((int64_t(1) << e.group) - 1);
-  Value shift = e.mul(e.sub(kind, e.c(RowRuns)), e.c(e.group));
+  Value rows = e.c((int64_t(1) << passRows()) - 1);
+  Value shift = e.mul(e.sub(kind, e.c(RowRuns)), e.c(passRows()));
   Value lanes = arith::ShLIOp::create(e.b, e.loc, rows, shift);
   lanes = e.select(e.icmp(P::eq, kind, e.c(LiveRuns)), e.c(-1), lanes);
   return arith::TruncIOp::create(e.b, e.loc, e.word, lanes);

@@ -21,34 +21,79 @@ std::pair<Value, Value> KernelEmitter::locateKeys(const BlockRows &keys,
   return {base, e.select(tail, keys.tailStride, keys.stride)};
 }
 
+Value KernelEmitter::rowOf(const RowArray &rows, Value number) {
+  if (rows.stride)
+    number = e.mul(number, rows.stride);
+  return e.gep(rows.base, number, rows.element);
+}
+
+/// A loop whose steps read the rows of their number. With registers of 32 bytes
+/// addresses move on by an addition: computed from the number, they would be a
+/// third of the instructions of a step.
+Values KernelEmitter::loopOverRows(
+    Value from, Value to, ArrayRef<RowArray> arrays, ValueRange init,
+    llvm::function_ref<Values(Value, ValueRange, RowAddress)> body) {
+  if (!isNarrow())
+    return e.loop(from, to, e.c(1), init,
+                  [&](Value number, ValueRange carried) -> Values {
+                    return body(number, carried, [&](unsigned i) {
+                      return rowOf(arrays[i], number);
+                    });
+                  });
+  Values all(init);
+  for (const RowArray &rows : arrays)
+    all.push_back(rowOf(rows, from));
+  Values results = e.loop(
+      from, to, e.c(1), all, [&](Value number, ValueRange carried) -> Values {
+        ValueRange at = carried.drop_front(init.size());
+        Values next = body(number, carried.take_front(init.size()),
+                           [&](unsigned i) { return at[i]; });
+        for (auto [address, rows] : llvm::zip(at, arrays))
+          next.push_back(rowOf({address, rows.stride, rows.element}, e.c(1)));
+        return next;
+      });
+  results.truncate(init.size());
+  return results;
+}
+
 /// Products of one group of keys from `group` on with the queries of which
-/// `read` gives a step.
+/// `read` gives a step, by its address.
 Values KernelEmitter::multiplyKeys(
     const DotSpec &dot, const BlockRows &keys, Value group, Value zero,
-    llvm::function_ref<Value(Value)> read,
+    Value queries, llvm::function_ref<Value(Value)> read,
     llvm::function_ref<Value(Value, Value, Value)> multiplyAdd, bool woven) {
   std::pair<Value, Value> rows = locateKeys(keys, group);
   Values offsets;
-  for (int64_t i = 0; i < e.group; ++i)
-    offsets.push_back(e.mul(rows.second, e.c(i)));
+  for (int64_t i = 0; i < e.group; ++i) {
+    Value offset = e.mul(rows.second, e.c(i));
+    offsets.push_back(isNarrow() ? e.gep(rows.first, offset, packedType())
+                                 : offset);
+  }
   LineFetch fetch = fetchOfPass();
-  auto step = [&](Value d, ValueRange acc) -> Values {
-    Value q = read(d);
+  SmallVector<RowArray> arrays = {{queries, {}, e.vf}};
+  if (fetch.base)
+    arrays.push_back({fetch.base, fetch.stride, e.i8});
+  auto step = [&](Value d, ValueRange acc, RowAddress rowAt) -> Values {
+    Value q = read(rowAt(0));
     if (fetch.base)
-      fetchLine(fetch, d);
-    Value column = e.gep(rows.first, d, stepType());
+      fetchLine(rowAt(1));
+    Value column = isNarrow() ? Value() : e.gep(rows.first, d, stepType());
     Values next;
     for (int64_t i = 0; i < e.group; ++i) {
-      Value k = e.load(stepType(), e.gep(column, offsets[i], packedType()),
-                       stepAlign());
-      next.push_back(multiplyAdd(k, q, acc[i]));
+      Value at = isNarrow() ? e.gep(offsets[i], d, stepType())
+                            : e.gep(column, offsets[i], packedType());
+      next.push_back(
+          multiplyAdd(e.load(stepType(), at, stepAlign()), q, acc[i]));
     }
     return next;
   };
   Values sums(e.group, zero);
   Value end = e.c(steps(dot.dim));
-  Values products = woven ? loopWithWeights(steps(dot.dim), sums, step)
-                          : e.loop(e.c(0), end, e.c(1), sums, step);
+  auto wovenStep = [&](Value d, ValueRange acc) {
+    return step(d, acc, [&](unsigned i) { return rowOf(arrays[i], d); });
+  };
+  Values products = woven ? loopWithWeights(steps(dot.dim), sums, wovenStep)
+                          : loopOverRows(e.c(0), end, arrays, sums, step);
   endFetch(fetch, end);
   return products;
 }
@@ -61,8 +106,8 @@ Values KernelEmitter::emitScoreGroup(unsigned index, const BlockRows &keys,
   Value queries =
       e.gep(state.queries[index], e.mul(panel, e.c(columns * e.lanes)), e.f);
   Values scores = multiplyKeys(
-      dot, keys, group, e.vc(0.0),
-      [&](Value d) { return e.loadRow(queries, d); },
+      dot, keys, group, e.vc(0.0), queries,
+      [&](Value at) { return e.load(e.vf, at, e.registerBytes()); },
       [&](Value k, Value q, Value sum) {
         return pairs() ? e.dotPairs(k, q, sum) : e.fma(e.splat(k), q, sum);
       },
@@ -109,9 +154,9 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
   Value output =
       e.gep(state.output, e.mul(panel, e.c(valuePadded() * e.lanes)), e.f);
   bool exact = spec.schedule.getExact();
-  e.loop(e.c(0), e.c(valuePadded()), e.group, [&](Value column) {
+  e.loop(e.c(0), e.c(valuePadded()), passColumns(), [&](Value column) {
     Values acc;
-    for (int64_t i = 0; i < e.group; ++i) {
+    for (int64_t i = 0; i < passColumns(); ++i) {
       Value o = e.loadRow(output, e.add(column, e.c(i)));
       acc.push_back(alpha ? e.fmul(o, alpha) : o);
     }
@@ -122,11 +167,11 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
     acc = forKeys(acc, Value(), [&](Value key, ValueRange inner) -> Values {
       Value p = e.loadRow(weights, key);
       if (fetch.base)
-        fetchLine(fetch, inner.back());
+        fetchLine(rowOf({fetch.base, fetch.stride, e.i8}, inner.back()));
       Value row = e.gep(base, e.mul(key, values.stride), e.f);
       Value visible = exact ? visibleLanes(key) : Value();
       Values next;
-      for (int64_t i = 0; i < e.group; ++i) {
+      for (int64_t i = 0; i < passColumns(); ++i) {
         Value v = e.load(stepType(), e.gep(row, i * e.scoreBytes()));
         next.push_back(addValue(v, p, visible, inner[i]));
       }
@@ -135,7 +180,7 @@ void KernelEmitter::emitValues(const BlockRows &values, Value panel,
       return next;
     });
     endFetch(fetch, acc.back());
-    for (int64_t i = 0; i < e.group; ++i)
+    for (int64_t i = 0; i < passColumns(); ++i)
       e.storeRow(acc[i], output, e.add(column, e.c(i)));
   });
 }

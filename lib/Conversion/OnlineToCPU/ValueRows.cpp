@@ -1,9 +1,9 @@
 //===- ValueRows.cpp - Results accumulated in rows ------------------------===//
 //
 // Fast kernels keep O as it is stored: a pass multiplies weights of passRows()
-// rows, each broadcast, by columns of V that fill a panel's registers. Nothing
-// is to be transposed at the end, and rows at a diagonal meet few keys that
-// they do not see.
+// rows, each broadcast, by columns of V that fill as many registers as a panel,
+// of 32 bytes three. Nothing is to be transposed at the end, and rows at a
+// diagonal meet few keys that they do not see.
 //
 //===----------------------------------------------------------------------===//
 
@@ -40,76 +40,162 @@ void KernelEmitter::emitValueRows(const BlockRows &values, Value panel,
 /// The same with factors that are stored.
 void KernelEmitter::multiplyValueRows(const BlockRows &values, Value panel,
                                       bool rescaled) {
-  int64_t whole = valuePadded() / e.lanes * e.lanes;
-  auto forGroups = [&](Value column, VectorType type) {
-    e.loop(e.c(0), e.c(e.lanes / passRows()), 1, [&](Value group) {
-      emitRowPass(values, panel, column, group, type, rescaled);
-    });
-  };
+  int64_t registers = valuePadded() / e.native;
+  int64_t wide = passRegisters(), rest = registers % wide;
+  // No lone register where two passes of two hold it.
+  if (isNarrow() && rest == 1 && registers > wide)
+    rest += wide;
+  int64_t whole = (registers - rest) * e.native, step = wide * e.native;
   if (whole > 0)
-    e.loop(e.c(0), e.c(whole), e.lanes,
-           [&](Value column) { forGroups(column, e.vf); });
-  if (whole < valuePadded())
-    forGroups(e.c(whole), e.nativeVec(e.f));
+    e.loop(e.c(0), e.c(whole), step, [&](Value column) {
+      emitRowPasses(values, panel, column, wide, rescaled);
+    });
+  if (rest > wide)
+    e.loop(e.c(whole), e.c(valuePadded()), 2 * e.native, [&](Value column) {
+      emitRowPasses(values, panel, column, 2, rescaled);
+    });
+  else if (rest > 0)
+    emitRowPasses(values, panel, e.c(whole), rest, rescaled);
 }
 
-/// One group of rows and as many columns as the type holds.
-void KernelEmitter::emitRowPass(const BlockRows &values, Value panel,
-                                Value column, Value group, VectorType type,
-                                bool rescaled) {
-  bool one = type != e.vf;
-  Value first = e.mul(group, e.c(passRows()));
-  Value row = e.add(e.mul(panel, e.c(e.lanes)), first);
-  Value output = e.gep(state.output, e.mul(row, e.c(valuePadded())), e.f);
-  output = e.gep(output, column, e.f);
-  Values rowAt;
-  for (int64_t i = 0; i < passRows(); ++i)
-    rowAt.push_back(e.gep(output, i * valuePadded() * e.scoreBytes()));
-  auto splat = [&](Value x) { return one ? e.nativeSplat(x) : e.splat(x); };
-  auto load = [&]() -> Values {
-    Values acc;
-    Value factors = e.gep(ofPanel(at_.rowFactors), first, e.f);
-    for (int64_t i = 0; i < passRows(); ++i) {
-      Value o = e.load(type, rowAt[i], e.registerBytes());
-      if (rescaled) {
-        Value factor = e.load(e.f, e.gep(factors, i * e.scoreBytes()));
-        o = e.fmul(o, splat(factor));
-      }
-      acc.push_back(o);
-    }
-    return acc;
-  };
-  Values acc;
-  if (fresh)
-    acc = e.branch(
-        fresh, SmallVector<Type>(passRows(), type),
-        [&]() { return Values(passRows(), splat(e.cf(0.0))); }, load);
-  else
-    acc = load();
+/// So many registers of columns, as vectors of a panel where they fill one.
+SmallVector<VectorType> KernelEmitter::columnVectors(int64_t registers) {
+  int64_t ofPanel = e.lanes / e.native;
+  SmallVector<VectorType> vectors(registers / ofPanel, e.vf);
+  vectors.append(registers % ofPanel, e.nativeVec(e.f));
+  return vectors;
+}
 
-  LineFetch fetch = fetchOfPass();
-  Value weights = e.gep(ofPanel(at_.scores[0]), first, e.f);
-  Value base = e.gep(values.base, column, e.f);
-  Value kind = hasHalves() ? e.add(group, e.c(RowRuns)) : Value();
-  acc.push_back(e.c(0));
-  acc = forKeys(acc, kind, [&](Value key, ValueRange inner) -> Values {
-    Value v = e.load(type, e.gep(base, e.mul(key, values.stride), e.f),
-                     e.scoreBytes());
-    Value p = e.row(weights, key);
-    fetchLine(fetch, inner.back());
-    Values next;
+/// The passes of all rows of a panel over so many registers of columns.
+void KernelEmitter::emitRowPasses(const BlockRows &values, Value panel,
+                                  Value column, int64_t registers,
+                                  bool rescaled) {
+  e.loop(e.c(0), e.c(e.lanes / passRows()), 1, [&](Value group) {
+    RowPass pass{e.mul(group, e.c(passRows())), column, {}, {}};
+    pass.columns = columnVectors(registers);
+    Value row = e.add(e.mul(panel, e.c(e.lanes)), pass.first);
+    Value output = e.gep(state.output, e.mul(row, e.c(valuePadded())), e.f);
+    output = e.gep(output, column, e.f);
+    for (int64_t i = 0; i < passRows(); ++i)
+      pass.output.push_back(e.gep(output, i * valuePadded() * e.scoreBytes()));
+    Value kind = hasHalves() ? e.add(group, e.c(RowRuns)) : Value();
+    emitRowPass(values, pass, kind, rescaled);
+  });
+}
+
+/// Calls a body with the type of each vector of columns and its offset.
+static void forColumns(ArrayRef<VectorType> columns,
+                       function_ref<void(VectorType, int64_t)> body) {
+  int64_t offset = 0;
+  for (VectorType type : columns) {
+    body(type, offset);
+    offset += type.getNumElements() * type.getElementTypeBitWidth() / 8;
+  }
+}
+
+Value KernelEmitter::columnSplat(Value x, Type type) {
+  return type == e.vf ? e.splat(x) : e.nativeSplat(x);
+}
+
+/// sum + weight · v for one row.
+Value KernelEmitter::addRow(Value weight, Value v, Value sum) {
+  if (v.getType() != e.vf)
+    return e.nativeStep(weight, v, sum);
+  return pairs() ? e.dotPairs(weight, v, sum) : e.fma(e.splat(weight), v, sum);
+}
+
+/// What a pass accumulates on: O, times its factors.
+Values KernelEmitter::loadRowSums(const RowPass &pass, bool rescaled) {
+  Values sums;
+  Value factors = e.gep(ofPanel(at_.rowFactors), pass.first, e.f);
+  for (int64_t i = 0; i < passRows(); ++i) {
+    Value factor;
+    forColumns(pass.columns, [&](VectorType type, int64_t offset) {
+      Value o = e.load(type, e.gep(pass.output[i], offset), e.registerBytes());
+      if (rescaled) {
+        if (!factor)
+          factor = e.load(e.f, e.gep(factors, i * e.scoreBytes()));
+        o = e.fmul(o, columnSplat(factor, type));
+      }
+      sums.push_back(o);
+    });
+  }
+  return sums;
+}
+
+/// sums + P · V over the runs of a kind, of values, weights and the lines that
+/// are fetched meanwhile; behind the sums how many keys they were.
+Values KernelEmitter::multiplyRowSums(const RowPass &pass,
+                                      ArrayRef<RowArray> arrays, Value kind,
+                                      ValueRange sums) {
+  auto step = [&](ValueRange inner, RowAddress rowAt) -> Values {
+    Values columns, next;
+    Value row = rowAt(0);
+    forColumns(pass.columns, [&](VectorType type, int64_t offset) {
+      columns.push_back(e.load(type, e.gep(row, offset), e.scoreBytes()));
+    });
+    Value p = rowAt(1);
+    fetchLine(rowAt(2));
     for (int64_t i = 0; i < passRows(); ++i) {
       Value weight = e.load(stepType(), e.gep(p, i * e.scoreBytes()));
-      next.push_back(one       ? e.nativeStep(weight, v, inner[i])
-                     : pairs() ? e.dotPairs(weight, v, inner[i])
-                               : e.fma(e.splat(weight), v, inner[i]));
+      for (Value v : columns)
+        next.push_back(addRow(weight, v, inner[next.size()]));
     }
-    next.push_back(e.add(inner.back(), e.c(1)));
     return next;
-  });
-  endFetch(fetch, acc.back());
+  };
+  Values init(sums);
+  init.push_back(e.c(0));
+  if (!isNarrow())
+    return forKeys(init, kind, [&](Value key, ValueRange inner) -> Values {
+      Values next = step(inner, [&](unsigned i) {
+        return rowOf(arrays[i], i == 2 ? inner.back() : key);
+      });
+      next.push_back(e.add(inner.back(), e.c(1)));
+      return next;
+    });
+  Value runs = kind ? runCountOf(kind) : runCount;
+  return e.loop(
+      e.c(0), runs, e.c(1), init, [&](Value run, ValueRange outer) -> Values {
+        auto keys = loadRun(run, kind);
+        Value done = outer.back();
+        // The line of the first key is the one after those of runs before.
+        RowArray lines = arrays[2];
+        lines.base = rowOf(lines, e.sub(done, keys.first));
+        Values next = loopOverRows(
+            keys.first, keys.second, {arrays[0], arrays[1], lines},
+            outer.drop_back(), [&](Value, ValueRange inner, RowAddress rowAt) {
+              return step(inner, rowAt);
+            });
+        next.push_back(e.add(done, e.sub(keys.second, keys.first)));
+        return next;
+      });
+}
+
+void KernelEmitter::emitRowPass(const BlockRows &values, const RowPass &pass,
+                                Value kind, bool rescaled) {
+  SmallVector<Type> types;
   for (int64_t i = 0; i < passRows(); ++i)
-    e.store(acc[i], rowAt[i], e.registerBytes());
+    llvm::append_range(types, pass.columns);
+  auto zeros = [&]() {
+    return llvm::map_to_vector<6>(
+        types, [&](Type type) { return columnSplat(e.cf(0.0), type); });
+  };
+  auto load = [&]() { return loadRowSums(pass, rescaled); };
+  Values sums = fresh ? e.branch(fresh, types, zeros, load) : load();
+  LineFetch fetch = fetchOfPass();
+  Value weights = e.gep(ofPanel(at_.scores[0]), pass.first, e.f);
+  Value base = e.gep(values.base, pass.column, e.f);
+  sums = multiplyRowSums(pass,
+                         {{base, values.stride, e.f},
+                          {weights, {}, e.vf},
+                          {fetch.base, fetch.stride, e.i8}},
+                         kind, sums);
+  endFetch(fetch, sums.back());
+  const Value *sum = sums.begin();
+  for (Value row : pass.output)
+    forColumns(pass.columns, [&](VectorType, int64_t offset) {
+      e.store(*sum++, e.gep(row, offset), e.registerBytes());
+    });
 }
 
 /// Stores the rows of a panel, each times its factor. Returns whether one of

@@ -63,7 +63,8 @@ void KernelEmitter::bindTileRuns() {
 }
 
 /// Runs the block body over [begin, end) of a walk that ends at lastKey. Keys
-/// before `known`, whole groups of them or all, are visible to all rows.
+/// before `known` are visible to all rows: whole groups of them or all, unless
+/// groups cross tiles.
 void KernelEmitter::emitBlocks(Value begin, Value known, Value end,
                                Value lastKey) {
   int64_t keys = blockKeys();
@@ -80,9 +81,11 @@ void KernelEmitter::emitBlocks(Value begin, Value known, Value end,
 /// Whether full keys [begin, end) may share blocks with partial ones that begin
 /// at `next`.
 Value KernelEmitter::mayShareBlocks(Value begin, Value end, Value next) {
-  Value whole = e.urem(e.sub(end, begin), e.c(e.group));
-  return e.land(e.icmp(P::slt, begin, end),
-                e.land(e.icmp(P::eq, end, next), e.icmp(P::eq, whole, e.c(0))));
+  Value follows = e.land(e.icmp(P::slt, begin, end), e.icmp(P::eq, end, next));
+  if (groupsCrossTiles())
+    return follows;
+  Value part = e.urem(e.sub(end, begin), e.c(e.group));
+  return e.land(follows, e.icmp(P::eq, part, e.c(0)));
 }
 
 LogicalResult KernelEmitter::emitWalk() {

@@ -31,9 +31,9 @@
 // KEY: error: schedule: a CPU schedule has m, n, short, split and block, got 'k=3'
 // NUMBER: error: schedule: m must be a number from 1 to 1048576, got 'm=zero'
 // LANES: error: schedule: m must be a multiple of 8 (the queries of a vector on x86-64-v3), got 20
-// GROUP: error: schedule: n must be a multiple of 8 (the keys of a group on x86-64-v3), got 20
+// GROUP: error: schedule: n must be a multiple of 8 (the least block of keys on x86-64-v3), got 20
 // TWICE: error: schedule: m must be given once, got 'm=8,m=16'
-// L2: error: schedule: m=4096,n=256 asks for {{[0-9]+}} of l2_bytes, the limit of 'x86-64-v3' is 524288
+// L2: error: schedule: m=4096,n=264 asks for {{[0-9]+}} of l2_bytes, the limit of 'x86-64-v3' is 524288
 // SPLIT: error: schedule: split must be a multiple of 32 (the keys of a block), got 100
 // BLOCK: error: schedule: block must be a multiple of 16 (the keys of a group), got 20
 // SHORT: error: schedule: short must be a number from 0 to 1048576, got 'short=-1'
@@ -54,7 +54,8 @@
 // FEW: schedule(#online.cpu_schedule<m = 32, n = 32, lanes = 4, exact = false, index_bits = 32 few(split = 2048, wide = 16)>)
 // FEW: schedule(#online.cpu_schedule<m = 32, n = 32, lanes = 4, exact = false, index_bits = 32, pairs = true few(split = 512, wide = 16)>)
 // V4: #online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>
-// V3: #online.cpu_schedule<m = 192, n = 256, lanes = 8, exact = false, index_bits = 32>
+// Whole groups of six keys, by two registers of queries, and of twelve.
+// V3: #online.cpu_schedule<m = 192, n = 264, lanes = 8, exact = false, index_bits = 32>
 // GIVEN: #online.cpu_schedule<m = 32, n = 64, lanes = 8, exact = true, index_bits = 64>
 !t = tensor<?x?x?x64xf32>
 func.func @f(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {

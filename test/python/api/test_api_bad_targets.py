@@ -9,7 +9,8 @@ from api_common import causal, inputs
 import fovea
 
 SCHEDULES = {
-    "n=1": r"n must be a multiple of (8|16) \(the keys of a group on x86-64-v\d\), got 1",
+    "n=1": r"n must be a multiple of (8|16) \(the least block of keys on x86-64-v\d\),"
+    " got 1",
     "m=7": r"m must be a multiple of (8|16) \(the queries of a vector on x86-64-v\d\),"
     " got 7",
     "m=0": "m must be a number from 1 to 1048576, got 'm=0'",

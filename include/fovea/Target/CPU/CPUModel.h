@@ -19,8 +19,16 @@ llvm::LogicalResult
 checkCPU(llvm::StringRef cpu, llvm::StringRef features,
          llvm::function_ref<mlir::InFlightDiagnostic()> emitError);
 
-/// Keys whose products a micro-kernel makes at once: a block has whole groups.
+/// Keys whose products with one register of queries a micro-kernel makes at
+/// once: 16 accumulators cover the latency of two pipes. x86 has 16 registers
+/// of 32 bytes, of which 12 leave room for two registers of queries and a key.
 inline int64_t keyGroup(int64_t vectorBytes) {
+  return vectorBytes == 32 ? 12 : 16;
+}
+
+/// What the keys of a block are a multiple of. Its last group may be
+/// incomplete.
+inline int64_t keyUnit(int64_t vectorBytes) {
   return vectorBytes == 32 ? 8 : 16;
 }
 

@@ -12,6 +12,8 @@
 #include "llvm/TargetParser/AArch64TargetParser.h"
 #include "llvm/TargetParser/X86TargetParser.h"
 
+#include <numeric>
+
 using namespace fovea;
 
 /// Whether a list such as "+avx512f,-avx512bf16" says something of a feature.
@@ -211,9 +213,15 @@ makeSchedule(mlir::MLIRContext *context, const TargetModel &model,
                                             (lanes * request.scoreBytes));
   if (request.elementBytes < request.scoreBytes) // widened blocks of K and V
     keys = std::min(keys, *model.getLimit("l2_bytes") / 4 / rowBytes);
+  int64_t unit = keyUnit(*model.getLimit("vector_bytes"));
   int64_t group = keyGroup(*model.getLimit("vector_bytes"));
-  int64_t step = std::max(lanes, group);
-  keys = std::max(step, keys / step * step);
+  if (unit == group) {
+    int64_t step = std::max(lanes, group);
+    keys = std::max(step, keys / step * step);
+  } else {
+    // Whole groups; as many blocks as without them.
+    keys = llvm::alignTo(keys, std::lcm(unit, group));
+  }
   bool pairs = request.bf16 && model.getLimit("bf16_dots");
   bool tiles = pairs && model.getLimit("bf16_tiles");
   // Whole groups of tiles; exact kernels have the same items.
@@ -225,9 +233,9 @@ makeSchedule(mlir::MLIRContext *context, const TargetModel &model,
     return emitError() << "schedule: m must be a multiple of " << lanes
                        << " (the queries of a vector on " << model.getName()
                        << "), got " << m;
-  if (n % group != 0)
-    return emitError() << "schedule: n must be a multiple of " << group
-                       << " (the keys of a group on " << model.getName()
+  if (n % unit != 0)
+    return emitError() << "schedule: n must be a multiple of " << unit
+                       << " (the least block of keys on " << model.getName()
                        << "), got " << n;
   bool amx =
       tiles && !request.exact && m % kTileGroup == 0 && n % kTileGroup == 0;
