@@ -71,10 +71,13 @@
 // ONCE-NOT: {{:8|:9|:10}} = scf.for
 // ONCE-LABEL: llvm.func
 
-// Sixteen vector registers hold eight accumulators, four keys of two vectors;
+// Sixteen vector registers hold twelve accumulators, six keys of two vectors;
 // exp2 takes no scalef.
 // V3-LABEL: llvm.func @dense_run(
-// V3: %{{.*}}:4 = scf.for
+// V3: %{{.*}}:8 = scf.for {{.*}} -> (vector<16xf32>, {{.*}}vector<16xf32>, !llvm.ptr, !llvm.ptr)
+// V3-COUNT-6: llvm.intr.fma(
+// V3-NOT: llvm.intr.fma(
+// V3: scf.yield
 // V3-NOT: avx512
 // V3: llvm.return
 func.func @dense(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {

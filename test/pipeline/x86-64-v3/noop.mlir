@@ -4,12 +4,27 @@
 // RUN: FileCheck %s < %t.s
 // RUN: FileCheck %s --check-prefix=NOT < %t.s
 
-// Eight accumulators, the queries and a broadcast stay in 16 registers.
+// Twelve accumulators, the queries and a broadcast stay in 16 registers; the
+// queries are loaded, and a line fetched, from pointers that move on.
 // CHECK-LABEL: dense_run:
+// CHECK: prefetcht1
+// CHECK-NOT: {{Spill|imul|shl}}
 // CHECK: vbroadcastss {{.*}}(%r{{[^i].*}}), %ymm
-// CHECK-NOT: Spill
+// CHECK-NOT: {{Spill|imul|shl}}
+// CHECK-COUNT-12: vfmadd231ps %ymm{{.*}}, %ymm{{.*}}, %ymm
+// CHECK-NOT: {{vfmadd|Spill|imul|shl}}
+// CHECK: j{{[a-z]+}} .LBB
+// So do those of four rows by three registers of columns, for as long as there are
+// three; then eight.
+// CHECK: prefetcht1
+// CHECK-NOT: {{Spill|imul|shl}}
+// CHECK-COUNT-12: vfmadd231ps %ymm{{.*}}, %ymm{{.*}}, %ymm
+// CHECK-NOT: {{vfmadd|Spill|imul|shl}}
+// CHECK: j{{[a-z]+}} .LBB
+// CHECK: prefetcht1
+// CHECK-NOT: {{Spill|imul|shl}}
 // CHECK-COUNT-8: vfmadd231ps %ymm{{.*}}, %ymm{{.*}}, %ymm
-// CHECK-NOT: Spill
+// CHECK-NOT: {{vfmadd|Spill|imul|shl}}
 // CHECK: j{{[a-z]+}} .LBB
 
 // NOT-NOT: zmm
