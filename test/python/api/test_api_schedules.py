@@ -59,3 +59,25 @@ def test_random_schedules():
         schedule = f"m={m},n={n}"
         got = fovea.attention(q, k, v, None, mask, target=target, schedule=schedule)
         close(got, plain(q, k, v, mask=mask), dtype)
+
+
+@pytest.mark.parametrize("width", [5, 16, 64, 100])
+@pytest.mark.parametrize("target", REGISTERS)
+def test_full_tiles_that_a_mask_would_hide(target, width):
+    """Groups of keys that begin in a full tile and end in a partial one."""
+    M, N, full = 70, 4 * width + 3, 3
+    tiles = -(-N // width)
+    mask = fovea.BlockMask.from_kv_blocks(
+        np.full((1, 1, 1), tiles - full, np.int32),
+        np.arange(full, full + tiles, dtype=np.int32).reshape(1, 1, 1, tiles) % tiles,
+        np.full((1, 1, 1), full, np.int32),
+        np.arange(tiles, dtype=np.int32).reshape(1, 1, 1, tiles),
+        (M, width), lambda b, h, q, kv: (q + kv) % 3 == 0, (M, N),
+    )  # fmt: skip
+    q, k, v = inputs(M=M, N=N, D=24, E=40)
+    got = fovea.attention(q, k, v, block_mask=mask, target=target)
+
+    def visible(b, h, q, kv):
+        return (kv < full * width) | ((q + kv) % 3 == 0)
+
+    close(got, plain(q, k, v, mask=visible))
