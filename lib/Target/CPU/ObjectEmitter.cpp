@@ -12,6 +12,7 @@
 #include "llvm/Analysis/LoopAnalysisManager.h"
 #include "llvm/IR/DiagnosticInfo.h"
 #include "llvm/IR/DiagnosticPrinter.h"
+#include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
@@ -139,6 +140,33 @@ llvm::Error checkIntrinsics(const llvm::Module &module, const CPUTarget &target,
   return llvm::Error::success();
 }
 
+/// Registers of 32 bytes look numbers up in a table of four by an instruction
+/// of AVX; processors without have two of 16 bytes in their place, and selects.
+void replaceLookups(llvm::Module &module, const llvm::TargetMachine &machine) {
+  llvm::Function *lookup = module.getFunction("llvm.x86.avx.vpermilvar.ps.256");
+  if (!lookup || machine.getMCSubtargetInfo()->checkFeatures("+avx"))
+    return;
+  for (llvm::User *user : llvm::make_early_inc_range(lookup->users())) {
+    auto *call = llvm::cast<llvm::CallInst>(user);
+    llvm::IRBuilder<> b(call);
+    llvm::Value *table = call->getArgOperand(0),
+                *index = call->getArgOperand(1);
+    auto entry = [&](int i) {
+      return b.CreateShuffleVector(table,
+                                   {i, i, i, i, 4 + i, 4 + i, 4 + i, 4 + i});
+    };
+    auto isSet = [&](int64_t bit) {
+      auto *mask = llvm::ConstantInt::getSigned(index->getType(), bit);
+      return b.CreateICmpEQ(b.CreateAnd(index, mask), mask);
+    };
+    llvm::Value *odd = isSet(1);
+    llvm::Value *lower = b.CreateSelect(odd, entry(1), entry(0));
+    llvm::Value *upper = b.CreateSelect(odd, entry(3), entry(2));
+    call->replaceAllUsesWith(b.CreateSelect(isSet(2), upper, lower));
+    call->eraseFromParent();
+  }
+}
+
 llvm::Error runPasses(llvm::Module &module, llvm::TargetMachine &machine,
                       Optimization level) {
   llvm::PipelineTuningOptions tuning;
@@ -200,6 +228,7 @@ llvm::Error fovea::optimizeForCPU(llvm::Module &module, const CPUTarget &target,
     return makeError(FOVEA_COMPILE_ERROR, "invalid LLVM IR: " + broken);
   if (llvm::Error error = checkIntrinsics(module, target, **machine))
     return error;
+  replaceLookups(module, **machine);
   DiagnosticScope scope(module.getContext());
   if (llvm::Error error = runPasses(module, **machine, level))
     return error;
