@@ -101,6 +101,11 @@ makeTargetMachine(const CPUTarget &target) {
   if (!machine->getMCSubtargetInfo()->isCPUStringValid(target.cpu))
     return makeError(FOVEA_INVALID_ARGUMENT,
                      "target: unknown processor '" + target.cpu + "'");
+  // Loops of few registers are as short as eight multiply-adds, four clocks:
+  // what they take then depends on how many lines of code they touch.
+  if (triple.isX86() &&
+      !machine->getMCSubtargetInfo()->checkFeatures("+avx512f"))
+    machine->Options.LoopAlignment = 64;
   return std::move(machine);
 }
 

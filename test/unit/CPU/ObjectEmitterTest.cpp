@@ -145,6 +145,22 @@ TEST(ObjectEmitter, ShortCodeOfX86IsMadeWithoutStrengthReduction) {
   }
 }
 
+TEST(ObjectEmitter, LoopsOfNarrowRegistersBeginALine) {
+  for (auto [name, aligned] :
+       {std::pair("x86-64-v3", true), std::pair("x86-64-v4", false)}) {
+    llvm::LLVMContext context;
+    llvm::SMDiagnostic diagnostic;
+    auto module = llvm::parseAssemblyString(loopText, diagnostic, context);
+    ASSERT_TRUE(bool(module));
+    auto target = resolveCPUTarget(name, /*mustRun=*/false);
+    ASSERT_TRUE(bool(target));
+    ASSERT_EQ(llvm::toString(optimizeForCPU(*module, *target)), "");
+    auto code = emitForCPU(*module, *target, CodeKind::Assembly);
+    ASSERT_TRUE(bool(code));
+    EXPECT_EQ((*code)->getBuffer().contains(".p2align\t6"), aligned) << name;
+  }
+}
+
 // Compiling a kernel is held below 150 ms by this list, which costs a fifth of
 // O1: a pass more needs a figure in docs/cpu-kernels.md.
 TEST(ObjectEmitter, TheShortPassesAreFive) {
