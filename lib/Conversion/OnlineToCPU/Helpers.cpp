@@ -74,6 +74,8 @@ void KernelEmitter::emitPackFunction() {
         columns = function.argument(4), destination = function.argument(5),
         stride = function.argument(6), paddedRows = function.argument(7);
   Type packed = packedType();
+  if (widens()) // Only bits are moved.
+    element = packed = e.b.getIntegerType(16);
   unsigned align = packed.getIntOrFloatBitWidth() / 8;
   Value unit = e.icmp(P::eq, columnStride, e.c(1));
   Value vectors =

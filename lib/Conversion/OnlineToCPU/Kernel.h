@@ -223,6 +223,7 @@ private:
   void enterHead(Value number);
   void useState(Value address);
   Value slotOf(Value part);
+  void leaveState(Value slot);
   Lane tableLane(int64_t table, Value origin, Value panel);
   Value tableEntry(int64_t table, Value row);
   int64_t panelRows() { return spec.isOneRow() ? 1 : e.lanes; }
@@ -250,6 +251,8 @@ private:
                    int64_t groupSteps, Value pass, int64_t passes, Value panel);
   Value lineOfRows(const Fetch &fetch, Value line);
   void fetchAhead(const Fetch &fetch, Value step);
+  bool fetchesAtOnce() { return wide() * e.scoreBytes() == 32; }
+  void fetchLines(const Fetch &fetch, Value number);
   int64_t keysOfLead(int64_t rowBytes);
   Fetch beginAgain(const GroupRows &rows, int64_t rowBytes, Value key);
   void fetchAgain(const Fetch &again, Value line, int64_t lines);
@@ -285,6 +288,12 @@ private:
   void sumWithinBlocks(Values &sums);
   void sumLanes(Values &sums);
   VectorType wideOperand();
+  Values loadOperand(Value address);
+  void multiplyTile(ArrayRef<Value> keys, Value queries, Value number,
+                    int64_t queryBytes, Values &sums);
+  int64_t stepRegisters(int64_t registers);
+  Value loadQuery(Value address);
+  bool splitsLanes() { return widens() && spec.elementType.isBF16(); }
   int64_t tileSums();
   void emitShortValues(Value panel);
   void emitShortPass(Value panel, Value row, Value column);
@@ -302,6 +311,7 @@ private:
   Value wideMultiply(Value x, Value y, Value z);
 
   // ShortOneRow.cpp
+  int64_t heldRegisters();
   void emitOneRowScores(Value group, Value number);
   void emitOneRowValues(Value group, Value number);
   void addOneRowSums(unsigned dot, Value group);
@@ -454,8 +464,17 @@ private:
   /// divided by 2 l first: what the normaliser then gives may well be finite.
   bool hasTwoPasses() { return spec.schedule.getExact() && spec.hasDenom(); }
   bool isShort() { return spec.isShort(); }
+  /// Of the short form: rows of 16 bits are read where they lie, registers of
+  /// 32 bytes, and widened in registers.
+  bool widens() const {
+    return spec.schedule.getSplit() > 0 && !spec.schedule.getPairs() &&
+           spec.schedule.getWide() * 4 == 32 && spec.scoreType.isF32() &&
+           spec.elementType.getIntOrFloatBitWidth() == 16;
+  }
   /// What queries and keys are packed in.
-  Type packedType() { return pairs() ? spec.elementType : e.f; }
+  Type packedType() { return pairs() || widens() ? spec.elementType : e.f; }
+  /// The queries of the short form, which are widened once.
+  Type queryType() { return widens() ? e.f : packedType(); }
   /// What a step of the micro-kernels broadcasts, of the size of a score.
   Type stepType() { return pairs() ? e.b.getI32Type() : e.f; }
   unsigned stepAlign() { return pairs() ? 2 : e.scoreBytes(); }
@@ -505,9 +524,18 @@ private:
   // Of the short form, whose micro-kernels have lanes along the features: those
   // of a register, what it holds of packed elements, and columns of values that
   // a pass accumulates.
-  int64_t wide() { return spec.schedule.getWide(); }
-  int64_t wideElements() const {
-    return spec.schedule.getWide() * (spec.schedule.getPairs() ? 2 : 1);
+  int64_t wide() const { return spec.schedule.getWide(); }
+  int64_t wideElements() const { return wide() * vectorUnit(); }
+  /// Registers of scores that a register of packed elements covers.
+  int64_t vectorUnit() const {
+    return spec.schedule.getPairs() || widens() ? 2 : 1;
+  }
+  /// Registers that it is multiplied as.
+  int64_t operandParts() const { return widens() ? 2 : 1; }
+  /// Bytes of some registers of columns in a row of values.
+  int64_t pieceBytes(int64_t vectors) const {
+    return vectors * wide() * spec.scoreType.getIntOrFloatBitWidth() / 8 /
+           vectorUnit();
   }
   VectorType wideVec(Type element) {
     return VectorType::get({wide()}, element);
@@ -570,8 +598,9 @@ private:
   Value headsAtOnce, firstAtOnce;
   /// Where rows of a block are copied to.
   Value packedRows;
-  /// Rows of a panel that meet a register of values at once.
-  static constexpr int64_t kValueRows = 2;
+  /// Rows of a panel that meet a register of values at once: all, where that is
+  /// widened for them.
+  int64_t rowsAtOnce() const { return widens() ? e.lanes : 2; }
   /// Logarithm of how many panels share what is fetched.
   Value fetchShift;
 

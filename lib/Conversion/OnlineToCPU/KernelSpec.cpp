@@ -119,17 +119,18 @@ static LogicalResult analyzeStores(KernelSpec &spec) {
   return success();
 }
 
-/// One row: its queries stay in registers.
+/// One row: each register of its queries is a step in code.
 static LogicalResult checkOneRow(KernelSpec &spec) {
   unsigned bytes = spec.scoreType.getIntOrFloatBitWidth() / 8;
-  bool whole = spec.schedule.getWide() * bytes == 64;
+  int64_t registerBytes = spec.schedule.getWide() * bytes;
+  bool whole = registerBytes == 32 || registerBytes == 64;
   unsigned packed = spec.schedule.getPairs() ? 2 : bytes;
   for (const DotSpec &dot : spec.dots)
     whole &= dot.dim * packed <= fovea::kOneRowBytes;
   if (whole)
     return success();
   return spec.grid.emitOpError("schedule's m may be 1 with split where wide "
-                               "fills 64 bytes and a query ")
+                               "fills 32 or 64 bytes and a query ")
          << fovea::kOneRowBytes << " at most";
 }
 

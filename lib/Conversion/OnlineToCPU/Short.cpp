@@ -96,7 +96,7 @@ void KernelEmitter::readShortShape(ArrayRef<Value> bounds) {
 
 /// Bytes of the packed queries of a head.
 Value KernelEmitter::shortQueryBytes(const DotSpec &dot) {
-  int64_t bytes = packedType().getIntOrFloatBitWidth() / 8;
+  int64_t bytes = queryType().getIntOrFloatBitWidth() / 8;
   return e.mul(shape.panels, e.c(panelRows() * wideColumns(dot.dim) * bytes));
 }
 
@@ -253,14 +253,37 @@ LogicalResult KernelEmitter::emitShortPart(Value &nonFinite) {
     return failure();
   e.loop(e.c(0), shape.heads, 1, [&](Value number) {
     enterHead(number);
-    Value slot = slotOf(part);
-    int64_t bytes = wide() * e.scoreBytes();
-    e.loop(e.c(0), shape.slotBytes, bytes, [&](Value i) {
-      Value x = e.load(wideVec(e.f), e.gep(headScratch, i, e.i8), bytes);
-      e.store(x, e.gep(slot, i, e.i8), bytes);
-    });
+    leaveState(slotOf(part));
   });
   return emitMerge(nonFinite);
+}
+
+/// Copies the current head's state to where it waits for the merge; columns
+/// that widening took apart are in order from here on.
+void KernelEmitter::leaveState(Value slot) {
+  int64_t bytes = wide() * e.scoreBytes();
+  auto load = [&](Value i) {
+    return e.load(wideVec(e.f), e.gep(headScratch, i, e.i8), bytes);
+  };
+  auto store = [&](Value x, Value i) {
+    e.store(x, e.gep(slot, i, e.i8), bytes);
+  };
+  Value from = e.c(0);
+  if (splitsLanes()) {
+    from =
+        e.mul(shape.panels, e.c(panelRows() * valuePadded() * e.scoreBytes()));
+    SmallVector<int32_t> low, high;
+    for (int64_t i = 0; i < wide(); ++i) {
+      low.push_back(i / 2 + i % 2 * wide());
+      high.push_back(low.back() + wide() / 2);
+    }
+    e.loop(e.c(0), from, 2 * bytes, [&](Value i) {
+      Value second = e.add(i, e.c(bytes)), even = load(i), odd = load(second);
+      store(e.shuffle(even, odd, low), i);
+      store(e.shuffle(even, odd, high), second);
+    });
+  }
+  e.loop(from, shape.slotBytes, bytes, [&](Value i) { store(load(i), i); });
 }
 
 //===----------------------------------------------------------------------===//

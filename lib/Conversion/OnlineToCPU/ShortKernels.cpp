@@ -34,6 +34,40 @@ VectorType KernelEmitter::wideOperand() {
   return VectorType::get({wideElements()}, packedType());
 }
 
+/// A register of rows of keys or values, widened where they are. Of bf16 even
+/// elements come first: two operations a register in place of two shuffles.
+Values KernelEmitter::loadOperand(Value address) {
+  if (!widens())
+    return {e.load(wideOperand(), address, stepAlign())};
+  Type i16 = e.b.getIntegerType(16), i32 = e.b.getI32Type();
+  Values parts;
+  if (!splitsLanes()) {
+    for (int64_t i = 0; i < operandParts(); ++i) {
+      Value bits = e.load(wideVec(i16), e.gep(address, i * 2 * wide()), 2);
+      bits =
+          LLVM::BitcastOp::create(e.b, e.loc, wideVec(spec.elementType), bits);
+      parts.push_back(e.widen(bits, e.f));
+    }
+    return parts;
+  }
+  Value bits = e.load(wideVec(i32), address, 2);
+  auto splat = [&](int64_t x) {
+    return wideSplat(arith::ConstantIntOp::create(e.b, e.loc, x, 32));
+  };
+  Value even = arith::ShLIOp::create(e.b, e.loc, bits, splat(16));
+  Value odd = e.land(bits, splat(-0x10000));
+  for (Value part : {even, odd})
+    parts.push_back(LLVM::BitcastOp::create(e.b, e.loc, wideVec(e.f), part));
+  return parts;
+}
+
+/// A register of packed queries.
+Value KernelEmitter::loadQuery(Value address) {
+  if (!widens())
+    return e.load(wideOperand(), address, stepAlign());
+  return e.load(wideVec(e.f), address, e.scoreBytes());
+}
+
 /// Registers of sums that a loop over products keeps: they cover the latency of
 /// two units, and leave registers for operands.
 int64_t KernelEmitter::tileSums() {
@@ -85,49 +119,79 @@ void KernelEmitter::emitShortGroups(Value panel) {
   });
 }
 
+/// Adds products of a register of some keys with one of each row; rows of
+/// queries take so many bytes.
+void KernelEmitter::multiplyTile(ArrayRef<Value> keys, Value queries,
+                                 Value number, int64_t queryBytes,
+                                 Values &sums) {
+  int64_t bytes = wide() * e.scoreBytes(), parts = operandParts();
+  Value offset = e.mul(number, e.c(bytes));
+  SmallVector<Values> k;
+  for (Value at : keys)
+    k.push_back(loadOperand(e.gep(at, offset, e.i8)));
+  if (parts > 1)
+    offset = e.mul(offset, e.c(parts));
+  Value own = e.gep(queries, offset, e.i8);
+  for (int64_t part = 0; part < parts; ++part) {
+    Values q;
+    for (int64_t r = 0; r < e.lanes; ++r)
+      q.push_back(loadQuery(e.gep(own, r * queryBytes + part * bytes)));
+    for (int64_t i = 0; i < tileSums(); ++i)
+      sums[i] = wideMultiply(k[i / e.lanes][part], q[i % e.lanes], sums[i]);
+  }
+}
+
+/// Registers of a row that a step of a loop over columns multiplies.
+int64_t KernelEmitter::stepRegisters(int64_t registers) {
+  int64_t most = wide() * e.scoreBytes() == 32 ? 4 : 1;
+  while (registers % most != 0)
+    most /= 2;
+  return most;
+}
+
 /// Some keys at once meet the rows of a panel, register by register.
 void KernelEmitter::emitShortTiles(unsigned index, Value panel, Value group) {
   int64_t columns = wideColumns(spec.dots[index].dim);
   int64_t bytes = wide() * e.scoreBytes(), keys = tileSums() / e.lanes;
   int64_t rowBytes = columns * bytes / wideElements();
   Value queries = e.gep(state.queries[index],
-                        e.mul(panel, e.c(e.lanes * columns)), packedType());
-  int64_t steps = rowBytes / bytes;
+                        e.mul(panel, e.c(e.lanes * columns)), queryType());
+  int64_t parts = operandParts(), registers = rowBytes / bytes;
+  int64_t perStep = stepRegisters(registers * parts) / parts;
+  int64_t steps = registers / perStep;
   bool toValues = index == 0 && spec.valueDim > 0;
   GroupRows rows = locateGroup(keyRows[index], e.udiv(group, e.c(e.group)));
-  Fetch fetch = beginFetch(keyRows[index], toValues ? valuePadded() : columns,
-                           group, e.group / keys * steps, e.c(0), 1, panel);
+  Fetch fetch = beginFetch(
+      keyRows[index], toValues ? valuePadded() : columns, group,
+      e.group / keys * (fetchesAtOnce() ? 1 : steps), e.c(0), 1, panel);
   fetch.first = e.icmp(P::eq, panel, e.c(0));
   Value factor = pairs() ? productFactor() : Value();
   e.loop(e.c(0), e.c(e.group), keys, [&](Value key) {
     Values base{e.gep(rows.base, e.mul(key, rows.stride), packedType())};
     while (int64_t(base.size()) < keys)
       base.push_back(e.gep(base.back(), rows.stride, packedType()));
-    Value before = e.mul(e.udiv(key, e.c(keys)), e.c(steps));
-    Fetch again = fetch.base ? beginAgain(rows, rowBytes, key) : Fetch();
-    int64_t linesAgain = (keys * again.rowLines + steps - 1) / steps;
+    Value tile = e.udiv(key, e.c(keys)), before = e.mul(tile, e.c(steps));
+    bool again = fetch.base && !fetchesAtOnce();
+    Fetch second = again ? beginAgain(rows, rowBytes, key) : Fetch();
+    int64_t linesAgain = (keys * second.rowLines + steps - 1) / steps;
+    if (fetchesAtOnce())
+      fetchLines(fetch, tile);
     Values zeros(tileSums(), wideSplat(e.cf(0.0)));
     Values sums =
         e.loop(e.c(0), e.c(steps), e.c(1), zeros,
                [&](Value step, ValueRange sum) -> Values {
-                 fetchAhead(fetch, e.add(before, step));
-                 if (fetch.base)
+                 if (!fetchesAtOnce())
+                   fetchAhead(fetch, e.add(before, step));
+                 if (again)
                    e.when(fetch.first, [&]() {
                      Value line = e.mul(step, e.c(linesAgain));
-                     fetchAgain(again, line, linesAgain);
+                     fetchAgain(second, line, linesAgain);
                    });
-                 Value offset = e.mul(step, e.c(bytes));
-                 Values k, q, next;
-                 for (Value at : base)
-                   k.push_back(e.load(wideOperand(), e.gep(at, offset, e.i8),
-                                      stepAlign()));
-                 Value own = e.gep(queries, offset, e.i8);
-                 for (int64_t r = 0; r < e.lanes; ++r)
-                   q.push_back(e.load(wideOperand(), e.gep(own, r * rowBytes),
-                                      stepAlign()));
-                 for (int64_t i = 0; i < tileSums(); ++i)
-                   next.push_back(
-                       wideMultiply(k[i / e.lanes], q[i % e.lanes], sum[i]));
+                 Values next = llvm::to_vector(sum);
+                 for (int64_t i = 0; i < perStep; ++i)
+                   multiplyTile(base, queries,
+                                e.add(e.mul(step, e.c(perStep)), e.c(i)),
+                                rowBytes * parts, next);
                  return next;
                });
     sumLanes(sums);
@@ -232,8 +296,7 @@ int64_t KernelEmitter::passVectors(int64_t rows) {
     return limit;
   };
   int64_t all = valuePadded() / wide(), limit = tileSums() / rows;
-  return pairs() ? 2 * divisorUpTo(all / 2, limit / 2)
-                 : divisorUpTo(all, limit);
+  return vectorUnit() * divisorUpTo(all / vectorUnit(), limit / vectorUnit());
 }
 
 /// Adds keys [group, end) of a group to the accumulators of a pass, whose first
@@ -241,19 +304,21 @@ int64_t KernelEmitter::passVectors(int64_t rows) {
 Values KernelEmitter::emitShortKeys(const Fetch &fetch, Value row, Value column,
                                     Value group, Value end, ValueRange init) {
   GroupRows rows = locateGroup(valueRows, e.udiv(group, e.c(e.group)));
-  int64_t vectors = passVectors(kValueRows), bytes = wide() * e.scoreBytes();
-  int64_t rowBytes = vectors * bytes / stepElements();
+  int64_t vectors = passVectors(rowsAtOnce()), rowBytes = pieceBytes(vectors);
   Value keys = e.sub(end, group);
   Value steps = pairs() ? e.ceilDiv(keys, 2) : keys;
   Value base = e.gep(rows.base, column, packedType());
   Value first = pairs() ? e.udiv(group, e.c(2)) : group;
   Value weights = e.gep(e.row(ofPanel(at_.scores[0]), first), row, stepType());
+  if (fetchesAtOnce())
+    fetchLines(fetch, e.c(0));
   return e.loop(
       e.c(0), steps, e.c(1), init,
       [&](Value step, ValueRange carried) -> Values {
-        fetchAhead(fetch, step);
+        if (!fetchesAtOnce())
+          fetchAhead(fetch, step);
         Value key = e.mul(step, e.c(stepElements()));
-        if (fetch.base)
+        if (fetch.base && !fetchesAtOnce())
           e.when(fetch.first, [&]() {
             Fetch again = beginAgain(rows, rowBytes, key);
             again.base = e.gep(again.base, column, packedType());
@@ -262,7 +327,7 @@ Values KernelEmitter::emitShortKeys(const Fetch &fetch, Value row, Value column,
           });
         Value from = e.gep(base, e.mul(key, rows.stride), packedType());
         return multiplyValues(from, rows.stride, e.sub(keys, key),
-                              e.row(weights, step), kValueRows, vectors,
+                              e.row(weights, step), rowsAtOnce(), vectors,
                               carried);
       });
 }
@@ -272,10 +337,9 @@ Values KernelEmitter::emitShortKeys(const Fetch &fetch, Value row, Value column,
 Values KernelEmitter::multiplyValues(Value from, Value stride, Value left,
                                      Value weights, int64_t passRows,
                                      int64_t vectors, ValueRange sums) {
-  int64_t bytes = wide() * e.scoreBytes();
   Values v = pairs() ? loadValuePairs(from, stride, left, vectors) : Values();
-  for (int64_t i = 0; i < vectors && !pairs(); ++i)
-    v.push_back(e.load(wideOperand(), e.gep(from, i * bytes), stepAlign()));
+  for (int64_t i = 0; i < vectors && !pairs(); i += operandParts())
+    llvm::append_range(v, loadOperand(e.gep(from, pieceBytes(i))));
   Values next;
   for (int64_t r = 0; r < passRows; ++r) {
     Value p = wideSplat(e.load(stepType(), e.gep(weights, r * e.scoreBytes())));
@@ -314,23 +378,23 @@ Values KernelEmitter::loadValuePairs(Value row, Value stride, Value left,
 /// O ← O + P · V over the runs of live keys, some columns at once.
 void KernelEmitter::emitShortValues(Value panel) {
   if (valuePadded() > 0)
-    e.loop(e.c(0), e.c(valuePadded()), passVectors(kValueRows) * wide(),
+    e.loop(e.c(0), e.c(valuePadded()), passVectors(rowsAtOnce()) * wide(),
            [&](Value column) {
-             e.loop(e.c(0), e.c(e.lanes), kValueRows,
+             e.loop(e.c(0), e.c(e.lanes), rowsAtOnce(),
                     [&](Value row) { emitShortPass(panel, row, column); });
            });
 }
 
 /// Some columns of some rows.
 void KernelEmitter::emitShortPass(Value panel, Value row, Value column) {
-  int64_t vectors = passVectors(kValueRows), columns = valuePadded();
-  int64_t rowPasses = e.lanes / kValueRows;
+  int64_t vectors = passVectors(rowsAtOnce()), columns = valuePadded();
+  int64_t rowPasses = e.lanes / rowsAtOnce();
   Value pass = e.mul(e.udiv(column, e.c(vectors * wide())), e.c(rowPasses));
-  pass = e.add(pass, e.udiv(row, e.c(kValueRows)));
+  pass = e.add(pass, e.udiv(row, e.c(rowsAtOnce())));
   int64_t passes = columns / wide() / vectors * rowPasses;
   Value output = e.add(e.mul(panel, e.c(e.lanes)), row);
   output = e.gep(state.output, e.add(e.mul(output, e.c(columns)), column), e.f);
-  overOutput(output, kValueRows, vectors, [&](ValueRange acc) {
+  overOutput(output, rowsAtOnce(), vectors, [&](ValueRange acc) {
     return e.loop(
         e.c(0), runCount, e.c(1), acc,
         [&](Value run, ValueRange outer) -> Values {
@@ -341,7 +405,8 @@ void KernelEmitter::emitShortPass(Value panel, Value row, Value column) {
                 Value end = e.min(e.add(group, e.c(e.group)), keys.second);
                 Fetch fetch =
                     beginFetch(valueRows, wideColumns(spec.dots[0].dim), group,
-                               e.group / stepElements(), pass, passes, panel);
+                               fetchesAtOnce() ? 1 : e.group / stepElements(),
+                               pass, passes, panel);
                 fetch.first = e.land(e.icmp(P::eq, row, e.c(0)),
                                      e.icmp(P::eq, panel, e.c(0)));
                 return emitShortKeys(fetch, row, column, group, end, inner);

@@ -12,28 +12,42 @@ using namespace fovea::cpu;
 using P = arith::CmpIPredicate;
 using Lanes = SmallVector<int32_t>;
 
+/// Registers of the query that stay in registers, half of all; the rest is
+/// read again for each key.
+int64_t KernelEmitter::heldRegisters() {
+  return wide() * e.scoreBytes() == 32 ? 8 : 16;
+}
+
 /// Scores of one group of keys for a lone row. Sums are kept, then added up.
 void KernelEmitter::emitOneRowScores(Value group, Value number) {
   int64_t bytes = wide() * e.scoreBytes();
   for (auto [index, dot] : llvm::enumerate(spec.dots)) {
     int64_t steps = wideColumns(dot.dim) / wideElements();
+    int64_t parts = operandParts();
+    Value queries = state.queries[index];
+    auto query = [&](int64_t i) {
+      return loadQuery(e.gep(queries, i * bytes));
+    };
     Values q;
-    for (int64_t i = 0; i < steps; ++i)
-      q.push_back(e.load(wideOperand(), e.gep(state.queries[index], i * bytes),
-                         stepAlign()));
-    forRowsAhead(
-        locateGroup(keyRows[index], number), steps * bytes, e.c(e.group), 1, {},
-        [&](Value key, Value row, ValueRange) -> Values {
-          Values sums(2, wideSplat(e.cf(0.0)));
-          for (int64_t i = 0; i < steps; ++i) {
-            Value k = e.load(wideOperand(), e.gep(row, i * bytes), stepAlign());
-            sums[i % 2] = wideMultiply(k, q[i], sums[i % 2]);
-          }
-          e.store(e.fadd(sums[0], sums[1]),
-                  e.gep(at(at_.sums), e.mul(key, e.c(bytes)), e.i8),
-                  e.registerBytes());
-          return {};
-        });
+    for (int64_t i = 0; i < std::min(steps * parts, heldRegisters()); ++i)
+      q.push_back(query(i));
+    forRowsAhead(locateGroup(keyRows[index], number), steps * bytes,
+                 e.c(e.group), 1, {},
+                 [&](Value key, Value row, ValueRange) -> Values {
+                   Values sums(2, wideSplat(e.cf(0.0)));
+                   for (int64_t i = 0; i < steps; ++i) {
+                     Values k = loadOperand(e.gep(row, i * bytes));
+                     for (int64_t part = 0; part < parts; ++part) {
+                       int64_t at = i * parts + part;
+                       Value own = at < int64_t(q.size()) ? q[at] : query(at);
+                       sums[at % 2] = wideMultiply(k[part], own, sums[at % 2]);
+                     }
+                   }
+                   e.store(e.fadd(sums[0], sums[1]),
+                           e.gep(at(at_.sums), e.mul(key, e.c(bytes)), e.i8),
+                           e.registerBytes());
+                   return {};
+                 });
     addOneRowSums(index, group);
   }
 }
@@ -42,7 +56,7 @@ void KernelEmitter::emitOneRowScores(Value group, Value number) {
 void KernelEmitter::emitOneRowValues(Value group, Value number) {
   if (valuePadded() == 0)
     return;
-  int64_t vectors = passVectors(1), bytes = wide() * e.scoreBytes();
+  int64_t vectors = passVectors(1);
   e.loop(e.c(0), e.c(valuePadded()), vectors * wide(), [&](Value column) {
     GroupRows rows = locateGroup(valueRows, number);
     rows.base = e.gep(rows.base, column, packedType());
@@ -55,7 +69,7 @@ void KernelEmitter::emitOneRowValues(Value group, Value number) {
       keys = e.select(e.icmp(P::sle, range.first, group),
                       e.min(keys, e.c(e.group)), e.c(0));
       return forRowsAhead(
-          rows, vectors * bytes / stepElements(), keys, stepElements(), sums,
+          rows, pieceBytes(vectors), keys, stepElements(), sums,
           [&](Value key, Value row, ValueRange inner) -> Values {
             Value own = e.add(group, key);
             own = pairs() ? e.udiv(own, e.c(2)) : own;
@@ -90,13 +104,16 @@ void KernelEmitter::addOneRowSums(unsigned index, Value group) {
         other.push_back(i ^ span);
       x[0] = e.fadd(x[0], e.shuffle(x[0], x[0], other));
     }
-    Lanes spread;
-    for (int64_t i = 0; i < wide(); ++i)
-      spread.push_back(i / e.lanes);
-    Value scores = e.shuffle(x[0], x[0], spread);
-    if (factor)
-      scores = e.fmul(scores, wideSplat(factor));
-    e.store(scores, e.row(ofPanel(at_.scores[index]), e.add(group, key)),
-            e.registerBytes());
+    for (int64_t first = 0; first < keys * e.lanes; first += wide()) {
+      Lanes spread;
+      for (int64_t i = 0; i < wide(); ++i)
+        spread.push_back((first + i) / e.lanes);
+      Value scores = e.shuffle(x[0], x[0], spread);
+      if (factor)
+        scores = e.fmul(scores, wideSplat(factor));
+      Value to = e.row(ofPanel(at_.scores[index]), e.add(group, key));
+      e.store(scores, first ? e.gep(to, first * e.scoreBytes()) : to,
+              e.registerBytes());
+    }
   });
 }

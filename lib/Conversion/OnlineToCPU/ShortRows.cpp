@@ -59,21 +59,28 @@ void KernelEmitter::packShortQueries() {
   for (unsigned i = 0; i < spec.dots.size(); ++i) {
     DotSpec &dot = spec.dots[i];
     int64_t columns = wideColumns(dot.dim);
+    int64_t halfBytes = columns * 2;
     Value factor = pairs() ? Value() : productFactor();
     Value padded = e.mul(e.ceilDiv(rows, panelRows()), e.c(panelRows()));
     e.loop(e.c(0), padded, 1, [&](Value row) {
       Value head = e.add(firstHead, tableEntry(at_.rowHeads, row));
       Value query = e.add(firstRow, tableEntry(at_.rowQueries, row));
-      Value to =
-          e.gep(state.queries[i], e.mul(row, e.c(columns)), packedType());
+      Value to = e.gep(state.queries[i], e.mul(row, e.c(columns)), queryType());
+      // What is widened fills the second half of its row before.
+      Value packed = widens() ? e.gep(to, halfBytes) : to;
       callPack(shortRow(dot.query, head, {batch, query}), bufferOf(dot.query),
-               e.c(1), dot.dim, to, columns, e.c(1));
-      if (!factor)
+               e.c(1), dot.dim, packed, columns, e.c(1));
+      if (!factor && !widens())
         return;
-      e.loop(e.c(0), e.c(columns), wide(), [&](Value d) {
+      e.loop(e.c(0), e.c(columns), wide() * operandParts(), [&](Value d) {
+        Values parts = loadOperand(e.gep(packed, d, packedType()));
         Value address = e.gep(to, d, e.f);
-        Value q = e.load(wideVec(e.f), address, e.scoreBytes());
-        e.store(e.fmul(q, wideSplat(factor)), address, e.scoreBytes());
+        for (auto [part, q] : llvm::enumerate(parts)) {
+          if (factor)
+            q = e.fmul(q, wideSplat(factor));
+          e.store(q, part ? e.gep(address, wide() * e.scoreBytes()) : address,
+                  e.scoreBytes());
+        }
       });
     });
   }
@@ -265,6 +272,25 @@ void KernelEmitter::fetchAhead(const Fetch &fetch, Value step) {
   Value address = lineOfRows(fetch, line);
   for (int64_t i = 0; i < fetch.lines; ++i)
     e.prefetch(e.gep(address, 64 * i));
+}
+
+/// The lines of a pass whose steps are too short to fetch some each: what that
+/// takes is as much as two registers of 32 bytes.
+void KernelEmitter::fetchLines(const Fetch &fetch, Value number) {
+  if (!fetch.base)
+    return;
+  auto start = [&](Value of) {
+    return LLVM::LShrOp::create(e.b, e.loc, e.mul(of, e.c(fetch.lines)),
+                                fetchShift);
+  };
+  int64_t most = 4;
+  while (fetch.rowLines % most != 0)
+    most /= 2;
+  e.loop(start(number), start(e.add(number, e.c(1))), most, [&](Value line) {
+    Value address = lineOfRows(fetch, line);
+    for (int64_t i = 0; i < most; ++i)
+      e.prefetch(e.gep(address, 64 * i));
+  });
 }
 
 /// How many keys before it is read a line is asked for again: enough for it to

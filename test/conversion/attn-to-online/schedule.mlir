@@ -48,7 +48,7 @@
 // V4: online.few_queries = #online.cpu_schedule<m = 32, n = 32, lanes = 4, exact = false, index_bits = 32 few(split = 2048, wide = 16)>
 // V4-SAME: online.one_row = #online.cpu_schedule<m = 1, n = 32, lanes = 4, exact = false, index_bits = 32 few(split = 2048, wide = 16)>
 // V3: online.few_queries
-// V3-NOT: one_row
+// V3-SAME: online.one_row = #online.cpu_schedule<m = 1, n = 32, lanes = 4, exact = false, index_bits = 32 few(split = 2048, wide = 8)>
 // NEVER-NOT: few_queries
 // FEW-NOT: few_queries
 // FEW: schedule(#online.cpu_schedule<m = 32, n = 32, lanes = 4, exact = false, index_bits = 32 few(split = 2048, wide = 16)>)

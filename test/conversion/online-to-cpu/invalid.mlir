@@ -696,8 +696,8 @@ func.func @one_row(%q: !t, %k: !t, %v: !t, %c: f32, %qo: !p, %ko: !p, %ql: !p, %
   %c32 = arith.constant 32 : index
   %n = memref.dim %k, %c0 : !t
   %B = memref.dim %q, %c0 : !t
-  // expected-error @below {{schedule's m may be 1 with split where wide fills 64 bytes and a query 1024 at most}}
-  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 1, n = 64, lanes = 4, exact = false, index_bits = 32 few(split = 1024, wide = 8)>) {
+  // expected-error @below {{schedule's m may be 1 with split where wide fills 32 or 64 bytes and a query 1024 at most}}
+  online.grid (%b, %h, %mt) in (%B, %B, %B) schedule(#online.cpu_schedule<m = 1, n = 64, lanes = 4, exact = false, index_bits = 32 few(split = 1024, wide = 4)>) {
     %bi = arith.index_cast %b : index to i64
     %m0 = arith.muli %mt, %c32 : index
     %Q = online.view %q[%b, %h] : !t -> <?x64xf32>

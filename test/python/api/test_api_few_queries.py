@@ -48,7 +48,9 @@ def test_the_layout_does_not_change_the_result(tokens):
     np.testing.assert_allclose(got, plain(q, k, v), atol=3e-6)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize(
+    "dtype", [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
+)
 @pytest.mark.parametrize("layout", ["heads", "tokens", "pages"])
 def test_one_row_a_key_head(dtype, layout):
     """Mods, masks, seeds and lengths of a lone query of each head"""
@@ -83,7 +85,7 @@ def test_one_row_a_key_head(dtype, layout):
     got = fovea.attention(
         q, k, v, score, mask, q_offset=500, kv_lengths=lengths, schedule="split=128"
     )
-    error = 2e-5 if dtype == np.float32 else 2e-2
+    error = 2e-5 if dtype in (np.float32, np.float64) else 2e-2
     np.testing.assert_allclose(got.astype(np.float32), want, atol=error)
 
 
@@ -186,3 +188,18 @@ def test_the_choice_is_visible():
     assert LINE not in fovea.compile(D=8, schedule="short=0").explain()
     assert LINE not in fovea.compile(D=8, block_mask=True).explain()
     assert "at most 8 rows" in fovea.compile(D=8, schedule={"short": 5}).explain()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("group", [1, 3, 8])
+@pytest.mark.parametrize("D, E", [(16, 16), (24, 40), (128, 64)])
+@pytest.mark.parametrize("strided", [False, True])
+def test_rows_of_two_bytes(dtype, group, D, E, strided):
+    """Read where they lie or copied, in whole registers or not; ends of keys"""
+    q, k, v = inputs(B=2, Hq=2 * group, Hk=2, M=1, N=301, D=D, E=E, dtype=dtype)
+    want, want_lse = plain(q, k, v, lse=True)
+    if strided:
+        k, v = (np.repeat(x, 2, -1)[..., ::2] for x in (k, v))
+    got, lse = fovea.attention(q, k, v, return_lse=True, schedule="split=128")
+    np.testing.assert_allclose(got.astype(np.float64), want, atol=1e-2)
+    np.testing.assert_allclose(lse, want_lse, atol=1e-4)

@@ -36,8 +36,8 @@ inline int64_t keyUnit(int64_t vectorBytes) {
 /// multiplies at once: two tiles each way.
 inline constexpr int64_t kTileGroup = 32;
 
-/// Of a row of queries that the form for one row keeps in registers, which are
-/// of 64 bytes.
+/// Of a row of queries in the form for one row, whose code has a step for each
+/// of its registers.
 inline constexpr int64_t kOneRowBytes = 1024;
 
 /// What a schedule is chosen for.

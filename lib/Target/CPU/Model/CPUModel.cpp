@@ -279,7 +279,7 @@ bool fovea::hasOneRowForm(const TargetModel &model,
                           const CPUScheduleRequest &request) {
   bool pairs = request.bf16 && model.getLimit("bf16_dots");
   int64_t bytes = pairs ? request.elementBytes : request.scoreBytes;
-  return *model.getLimit("vector_bytes") >= 64 &&
+  return *model.getLimit("vector_bytes") >= 32 &&
          request.longestHeadDim * bytes <= kOneRowBytes;
 }
 
