@@ -72,6 +72,35 @@ def run_tool(*command: object, **options) -> bytes:
     return done.stdout
 
 
+LOOKUP = b"@llvm.x86.avx.vpermilvar.ps.256"
+#: What the library makes of it where there is no AVX (ObjectEmitter).
+SELECTS = b"""
+define internal <8 x float> @lookup(<8 x float> %t, <8 x i32> %i) alwaysinline {
+  %e0 = shufflevector <8 x float> %t, <8 x float> poison, <8 x i32> zeroinitializer
+  %e1 = shufflevector <8 x float> %t, <8 x float> poison, <8 x i32> splat (i32 1)
+  %e2 = shufflevector <8 x float> %t, <8 x float> poison, <8 x i32> splat (i32 2)
+  %e3 = shufflevector <8 x float> %t, <8 x float> poison, <8 x i32> splat (i32 3)
+  %odd = trunc <8 x i32> %i to <8 x i1>
+  %half = lshr <8 x i32> %i, splat (i32 1)
+  %high = trunc <8 x i32> %half to <8 x i1>
+  %lower = select <8 x i1> %odd, <8 x float> %e1, <8 x float> %e0
+  %upper = select <8 x i1> %odd, <8 x float> %e3, <8 x float> %e2
+  %result = select <8 x i1> %high, <8 x float> %upper, <8 x float> %lower
+  ret <8 x float> %result
+}
+"""
+
+
+def without_avx_lookups(ir: bytes) -> bytes:
+    """The same IR for any level of x86-64."""
+    if LOOKUP not in ir:
+        return ir
+    lines = (
+        x for x in ir.splitlines() if not (x.startswith(b"declare") and LOOKUP in x)
+    )
+    return b"\n".join(lines).replace(LOOKUP, b"@lookup") + SELECTS
+
+
 class ForeignKernel:
     """A variant in the forms that calls ask for.
 
@@ -129,7 +158,7 @@ class ForeignKernel:
         module = run_tool(TOOLS["fovea-opt"], self.folder / "attn.mlir", pipeline)
         ir, kernel = stem.with_suffix(".ll"), stem.with_suffix(".o")
         translate = (TOOLS["mlir-translate"], "--mlir-to-llvmir")
-        ir.write_bytes(run_tool(*translate, input=module))
+        ir.write_bytes(without_avx_lookups(run_tool(*translate, input=module)))
         added = self.features.replace(",", "").replace("fullfp16", "fp16")
         name = "armv8-a" if self.cpu == "generic" else self.cpu
         # Near what ObjectEmitter.cpp runs, which emits for this machine alone.
