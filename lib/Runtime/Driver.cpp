@@ -194,9 +194,10 @@ ParallelOptions chooseOptions(const LaunchView &view, const Pass &pass,
         std::clamp<int64_t>(static_cast<int64_t>(2e5 / std::max(perPiece, 1.0)),
                             1, std::max<int64_t>(pieces / 16, 1));
   // Neighbours read the same keys: where items are small one thread takes some
-  // in a row. A list has the dearest first, which are spread.
+  // in a row. A list has the dearest first, which are spread; parts of the keys
+  // have none in common, and the last in a row may be past a sequence's end.
   constexpr double some = 8e7;
-  if (pass.order.empty())
+  if (pass.order.empty() && !pass.code.otherItems)
     options.most = static_cast<int64_t>(some / std::max(perPiece, 1.0));
   return options;
 }

@@ -60,7 +60,9 @@ void KernelEmitter::readShortShape(ArrayRef<Value> bounds) {
   int64_t vector = e.lanes * e.scoreBytes();
   shape.group = spec.isOneRow() ? e.c(1) : e.max(s->scalar(spec.group), e.c(1));
   shape.keyHeads = e.udiv(bounds[1], shape.group);
-  shape.tiles = bounds[2];
+  // The tile more than rows need is for rows past a length beside others.
+  Value queries = bufferOf(spec.out).sizes[2];
+  shape.tiles = e.min(bounds[2], e.max(queries, e.c(1)));
   shape.keys = arguments->loadLongest();
   shape.parts = e.max(e.ceilDiv(shape.keys, spec.schedule.getSplit()), e.c(1));
   // Heads nearer to each other than tokens: read a token's heads together.
@@ -75,7 +77,7 @@ void KernelEmitter::readShortShape(ArrayRef<Value> bounds) {
       e.select(all, e.min(shape.keyHeads, e.c(1)), shape.keyHeads);
   shape.panels = e.c(1);
   if (!spec.isOneRow()) {
-    Value rows = e.min(bufferOf(spec.out).sizes[2], e.c(spec.schedule.getM()));
+    Value rows = e.min(queries, e.c(spec.schedule.getM()));
     shape.panels =
         e.min(e.ceilDiv(e.mul(rows, shape.group), e.lanes), e.c(maxPanels()));
   }

@@ -461,4 +461,24 @@ TEST_F(Driver, TheNextPieceFollowsThoseThatWereBegun) {
   EXPECT_EQ(own[last].next, own[last + 1].item);
 }
 
+int64_t planParts(const fovea_cpu_args *, fovea_cpu_plan *) { return 160; }
+
+/// Neighbours that read other keys are not kept together: of those that are
+/// left one thread would have some while the others wait.
+TEST_F(Driver, ThreadsTakePartsOfTheKeysOneByOne) {
+  view.valueDim = 1 << 20;
+  turns.clear();
+  ThreadPool::setNumThreads(2);
+  llvm::Error error =
+      runKernel(view, {planParts, takeTurns, 0, false, /*otherItems=*/true},
+                []() -> llvm::Expected<KernelCode> { return KernelCode(); });
+  ThreadPool::setNumThreads(0);
+  EXPECT_EQ(takeStatus(std::move(error)).first, FOVEA_OK);
+  ASSERT_EQ(turns.size(), 160u);
+  auto zero = llvm::find_if(turns, [](const Turn &t) { return t.item == 0; });
+  std::vector<Turn> own = turnsOf(zero->thread);
+  ASSERT_GT(own.size(), 1u);
+  EXPECT_EQ(own[1].item, 2);
+}
+
 } // namespace

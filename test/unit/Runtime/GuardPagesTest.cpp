@@ -215,6 +215,20 @@ public:
     judge();
   }
 
+  /// Items of the form that the call takes.
+  int64_t items() {
+    auto compiled = CompileService::get().compile(program, "cpu", "");
+    if (!compiled)
+      return takeStatus(compiled.takeError()).first;
+    auto code = compiled->first->getCode(
+        llvm::cantFail(compiled->first->chooseForm(view)));
+    if (!code)
+      return takeStatus(code.takeError()).first;
+    KernelArguments arguments(view);
+    fovea_cpu_plan plan = {};
+    return code->plan(&arguments.get(), &plan);
+  }
+
 private:
   TensorView tensor(llvm::ArrayRef<int64_t> sizes, DType dtype) {
     TensorView made = contiguous(sizes, dtype);
@@ -344,6 +358,18 @@ TEST_P(GuardPages, FewQueries) {
         call.view.qOffset = {1200, 90};
         call.view.kvLengths = {1301, 17};
       });
+}
+
+/// The rows past a length are a tile of their own only beside other rows.
+TEST_P(GuardPages, ALoneQueryHasOneTile) {
+  for (int64_t heads : {1, 4}) {
+    each({2, 2 * heads, 2, 1, 333, 16, 24},
+         [](Call &call) { call.view.qLengths = {0, 1}; });
+    Call one(plain, GetParam(), {2, 2 * heads, 2, 1, 333, 16, 24}, Side::End);
+    EXPECT_EQ(one.items(), 4);
+    Call two(plain, GetParam(), {2, 2 * heads, 2, 2, 333, 16, 24}, Side::End);
+    EXPECT_EQ(two.items(), 8);
+  }
 }
 
 TEST_P(GuardPages, Pages) {
