@@ -325,14 +325,17 @@ void KernelEmitter::fetchAgain(const Fetch &again, Value line, int64_t lines) {
 
 /// Runs a body for rows of a group, some a step; meanwhile those a lead later
 /// are fetched. The fewer instructions a line takes, the more lines a core asks
-/// for at once.
+/// for at once: with registers of 32 bytes a load and a fetch of each line ask
+/// for fewer than the loads alone, unless elements are widened.
 Values KernelEmitter::forRowsAhead(const GroupRows &rows, int64_t rowBytes,
                                    Value keys, int64_t step, ValueRange init,
                                    RowBody body) {
   int64_t bytes = packedType().getIntOrFloatBitWidth() / 8;
-  int64_t lead = llvm::bit_floor(uint64_t(keysOfLead(rowBytes)));
+  bool fetches = rows.next && (wide() * e.scoreBytes() > 32 || widens());
+  int64_t lead = fetches ? llvm::bit_floor(uint64_t(keysOfLead(rowBytes)))
+                         : int64_t(e.group);
   Value stride = e.mul(rows.stride, e.c(bytes)), nextStride = stride;
-  if (rows.next)
+  if (fetches)
     nextStride = e.mul(rows.nextStride, e.c(bytes));
   return e.loop(e.c(0), keys, e.c(lead), init,
                 [&](Value start, ValueRange outer) -> Values {
@@ -342,7 +345,7 @@ Values KernelEmitter::forRowsAhead(const GroupRows &rows, int64_t rowBytes,
                     return e.gep(rows.base, e.mul(row, stride), e.i8);
                   };
                   Value again = rowAt(after), againStride = stride;
-                  if (rows.next) {
+                  if (fetches) {
                     again = e.select(own, again, rows.next);
                     againStride = e.select(own, stride, nextStride);
                   }
@@ -355,7 +358,7 @@ Values KernelEmitter::forRowsAhead(const GroupRows &rows, int64_t rowBytes,
                                      ahead = inner.back();
                                for (int64_t i = 0; i < step; ++i) {
                                  for (int64_t line = 0;
-                                      rows.next && line < rowBytes; line += 64)
+                                      fetches && line < rowBytes; line += 64)
                                    e.prefetch(e.gep(ahead, line));
                                  ahead = e.gep(ahead, againStride, e.i8);
                                }
