@@ -160,7 +160,8 @@ private:
                    int64_t groupSteps, Value pass, int64_t passes, Value panel);
   Value lineOfRows(const Fetch &fetch, Value line);
   void fetchAhead(const Fetch &fetch, Value step);
-  bool fetchesAtOnce() { return wide() * e.scoreBytes() == 32; }
+  bool fetchesAtOnce() { return !asksAgain() && widens(); }
+  bool asksAgain() { return wide() * e.scoreBytes() != 32; }
   void fetchLines(const Fetch &fetch, Value number);
   int64_t keysOfLead(int64_t rowBytes);
   Fetch beginAgain(const GroupRows &rows, int64_t rowBytes, Value key);

@@ -171,7 +171,7 @@ void KernelEmitter::emitShortTiles(unsigned index, Value panel, Value group) {
     while (int64_t(base.size()) < keys)
       base.push_back(e.gep(base.back(), rows.stride, packedType()));
     Value tile = e.udiv(key, e.c(keys)), before = e.mul(tile, e.c(steps));
-    bool again = fetch.base && !fetchesAtOnce();
+    bool again = fetch.base && asksAgain();
     Fetch second = again ? beginAgain(rows, rowBytes, key) : Fetch();
     int64_t linesAgain = (keys * second.rowLines + steps - 1) / steps;
     if (fetchesAtOnce())
@@ -318,7 +318,7 @@ Values KernelEmitter::emitShortKeys(const Fetch &fetch, Value row, Value column,
         if (!fetchesAtOnce())
           fetchAhead(fetch, step);
         Value key = e.mul(step, e.c(stepElements()));
-        if (fetch.base && !fetchesAtOnce())
+        if (fetch.base && asksAgain())
           e.when(fetch.first, [&]() {
             Fetch again = beginAgain(rows, rowBytes, key);
             again.base = e.gep(again.base, column, packedType());

@@ -18,16 +18,18 @@
 // RUN: FileCheck %s --check-prefix=F16 < %t.f16.s
 
 // Two keys meet four rows: eight sums stay in registers, four registers of
-// columns are a step, in which nothing is fetched.
+// columns are a step, in which some lines are fetched, once.
 // CHECK-LABEL: decode_run:
 // CHECK: vfmadd231ps {{.*}}%ymm
 // CHECK-NOT: {{Spill|prefetch}}
 // CHECK-COUNT-31: vfmadd231ps {{.*}}%ymm
+// CHECK-NOT: Spill
+// CHECK-COUNT-4: prefetchnta
 // CHECK-NOT: {{Spill|prefetch}}
 // CHECK: j{{[a-z]+}} .LBB
 // A value meets two rows, in eight sums as well.
 // CHECK: vbroadcastss (%{{r[a-z0-9]+,%r[a-z0-9]+}}), %ymm
-// CHECK-NOT: {{Spill|prefetch}}
+// CHECK-NOT: Spill
 // CHECK-COUNT-4: vfmadd231ps {{.*}}%ymm
 // CHECK-NOT: {{Spill|prefetch}}
 // CHECK: j{{[a-z]+}} .LBB
