@@ -35,7 +35,7 @@ void KernelEmitter::emitHalfScores(unsigned index, const BlockRows &keys,
       dot, keys, group, e.nativeSplat(e.cf(0.0)), queries,
       [&](Value at) { return e.load(native, at, e.registerBytes()); },
       [&](Value k, Value q, Value sum) { return e.nativeStep(k, q, sum); });
-  if (Value factor = pairs() ? productFactor() : Value())
+  if (Value factor = pairs() ? productFactor(dot) : Value())
     for (Value &score : scores)
       score = e.fmul(score, e.nativeSplat(factor));
   Value to = ofPanel(at_.scores[index]);

@@ -346,9 +346,26 @@ void KernelEmitter::callPack(Value source, const Buffer &buffer, Value rows,
                        e.c(columns), destination, e.c(stride), paddedRows});
 }
 
-/// The scale (and log2 e) that multiplies every product where no mod sees the
-/// plain scores; null elsewhere.
-Value KernelEmitter::productFactor() {
+/// Whether what a mod begins by multiplying with is folded into the queries.
+/// Kernels for other registers hide these products behind multiply-adds.
+bool KernelEmitter::foldsFactors(const DotSpec &dot) {
+  return isNarrow() && !isShort() && dot.scaled;
+}
+
+/// Whether the product is then the argument of tanh, in its own units.
+bool KernelEmitter::endsInTanh(const DotSpec &dot) {
+  return e.f.isF32() && dot.scaled.hasOneUse() &&
+         isa<math::TanhOp>(*dot.scaled.user_begin());
+}
+
+/// What multiplies every product before a mod sees it, or where none does the
+/// scale (and log2 e); null elsewhere.
+Value KernelEmitter::productFactor(const DotSpec &dot) {
+  if (foldsFactors(dot)) {
+    double unit = endsInTanh(dot) ? VectorMath::tanhUnit : 1.0;
+    Value constant = e.cf(dot.constant * unit);
+    return dot.scale ? e.fmul(s->scalar(dot.scale), constant) : constant;
+  }
   if (!plainScores())
     return {};
   Value scale = spec.step.getScale();
@@ -386,7 +403,7 @@ std::pair<Value, Value> KernelEmitter::rowsOfPanel(DotSpec &dot, Value first) {
 void KernelEmitter::packQueries() {
   for (unsigned i = 0; i < spec.dots.size(); ++i) {
     DotSpec &dot = spec.dots[i];
-    Value factor = pairs() ? Value() : productFactor();
+    Value factor = pairs() ? Value() : productFactor(dot);
     if (!factor)
       factor = e.cf(1.0);
     int64_t columns = packedSteps(dot.dim);

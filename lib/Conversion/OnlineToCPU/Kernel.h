@@ -104,7 +104,9 @@ private:
   int64_t packLanes();
   std::pair<Value, Value> rowsOfPanel(DotSpec &dot, Value first);
   void packQueries();
-  Value productFactor();
+  Value productFactor(const DotSpec &dot);
+  bool foldsFactors(const DotSpec &dot);
+  bool endsInTanh(const DotSpec &dot);
   BlockRows prepareKeys(const DotSpec &dot, unsigned index, Value n0);
   BlockRows prepareValues(Value n0);
   Value readsInPlace(const Buffer &buffer);
@@ -319,9 +321,19 @@ private:
                    bool rescaled);
   Value finishRows(Value panel, Value taken, Value l, Value factor);
 
+  // Mods.cpp
+  Lane productLane(const DotSpec &dot, Value product);
+  LogicalResult emitScore(ArrayRef<Value> products, Value &score);
+  LogicalResult emitScoreLoop(Value from, Value to, Value &rowMax);
+  bool hasEarlyMods();
+  bool isShortMod(Operation &op, unsigned &laneOps);
+  std::optional<int> stepOfKey(Value index);
+  Value readsNeighbours(Value group);
+  LogicalResult emitEarlyMods(Value group, ArrayRef<Value> products,
+                              Value &rowMax);
+
   // Rows.cpp
   LogicalResult emitScores(Value panel, Value &rowMax);
-  LogicalResult emitScoreLoop(Value from, Value to, Value &rowMax);
   LogicalResult emitMaskLoop(Value from, Value to, Value &rowMax);
   LogicalResult takeStat(Value score, Value &rowMax);
   LogicalResult emitWeights(Value panel, Value rowMax, Value &alpha);

@@ -1,6 +1,7 @@
 //===- KernelSpec.cpp -----------------------------------------------------===//
 
 #include "KernelSpec.h"
+#include "Scalars.h"
 #include "fovea/Analysis/BlockFacts.h"
 
 #include "fovea/Target/CPU/CPUModel.h"
@@ -11,6 +12,35 @@
 #include <cmath>
 
 using namespace fovea::cpu;
+
+static Operation *onlyUser(Value value) {
+  return value.hasOneUse() ? *value.user_begin() : nullptr;
+}
+
+/// Finds the factors that can be folded into the queries.
+static void findFactors(DotSpec &dot) {
+  Value product = dot.op.getResult();
+  auto map = dyn_cast_or_null<online::MapOp>(onlyUser(product));
+  if (!map)
+    return;
+  size_t input = llvm::find(map.getInputs(), product) - map.getInputs().begin();
+  Region &region = map.getBody();
+  Value x = region.getArgument(map.getOrigins().size() + input);
+  while (Operation *op = onlyUser(x)) {
+    if (std::optional<double> factor = ordinaryFactor(op)) {
+      dot.constant *= *factor;
+    } else {
+      auto product = dyn_cast<arith::MulFOp>(op);
+      if (!product || dot.scaled || !staysContinuous(op))
+        return;
+      Value other = product.getLhs() == x ? product.getRhs() : product.getLhs();
+      if (region.isAncestor(other.getParentRegion()))
+        return;
+      dot.scale = other;
+    }
+    dot.scaled = x = op->getResult(0);
+  }
+}
 
 /// What the mask analysis proves of the regions of the step.
 static void findFacts(KernelSpec &spec) {
@@ -88,6 +118,7 @@ static LogicalResult analyzeDots(KernelSpec &spec) {
       return dot.emitOpError("queries, keys and values must have one element "
                              "type on the CPU target");
     d.dim = queries.getDimSize(1);
+    findFactors(d);
     spec.dots.push_back(d);
   }
   if (spec.dots.empty())

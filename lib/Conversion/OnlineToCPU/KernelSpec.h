@@ -13,6 +13,12 @@ struct DotSpec {
   online::LoadOp queryLoad, keyLoad;
   online::ViewOp query, key;
   int64_t dim;
+
+  /// What a mod multiplies the product by before anything else: a scalar that
+  /// is known outside of it (null: none) and constants. `scaled` is the result,
+  /// null where there is no such factor.
+  Value scale, scaled;
+  double constant = 1.0;
 };
 
 /// The parts of a forward kernel at level 2, found and checked.

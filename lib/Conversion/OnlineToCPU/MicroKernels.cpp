@@ -113,7 +113,7 @@ Values KernelEmitter::emitScoreGroup(unsigned index, const BlockRows &keys,
       },
       weavesWeights() && index == 0);
   // Folding the factor into Q would round it.
-  if (Value factor = pairs() ? productFactor() : Value())
+  if (Value factor = pairs() ? productFactor(dot) : Value())
     for (Value &score : scores)
       score = e.fmul(score, e.splat(factor));
   return scores;

@@ -25,10 +25,11 @@ LogicalResult KernelEmitter::emitScores(Value panel, Value &rowMax) {
   // A second pass knows the row's maximum: no weight is larger than at the end.
   if (hasTwoPasses() && spec.hasStat())
     before = e.fmaxDropNaN(e.loadRow(at(at_.firstMax), panel), before);
+  bool plain = plainScores() && softmax(), early = hasEarlyMods();
   auto emitProducts = [&](Value g, Value maximum) -> Value {
     Value plainMax = maximum;
     if (isShort())
-      return plainScores() && softmax() ? largestOfGroup(g, maximum) : maximum;
+      return plain ? largestOfGroup(g, maximum) : maximum;
     for (auto [i, dot] : llvm::enumerate(spec.dots)) {
       if (amx()) {
         emitTileScores(i, keyRows[i], panel, g);
@@ -36,9 +37,14 @@ LogicalResult KernelEmitter::emitScores(Value panel, Value &rowMax) {
         continue;
       }
       Values scores = emitScoreGroup(i, keyRows[i], panel, g);
+      if (early) {
+        if (failed(emitEarlyMods(g, scores, plainMax)))
+          status = failure();
+        continue;
+      }
       for (auto [j, score] : llvm::enumerate(scores)) {
         e.storeRow(score, ofPanel(at_.scores[i]), e.add(g, e.c(j)));
-        if (plainScores() && softmax())
+        if (plain)
           plainMax = e.fmaxDropNaN(score, plainMax);
       }
     }
@@ -61,8 +67,7 @@ LogicalResult KernelEmitter::emitScores(Value panel, Value &rowMax) {
       plainMax = products()[0];
     }
     Value end = e.min(e.add(g, e.c(e.group)), count);
-    if (!(plainScores() && softmax()) &&
-        failed(emitScoreLoop(g, end, plainMax)))
+    if (!plain && !early && failed(emitScoreLoop(g, end, plainMax)))
       status = failure();
     return e.branch(
         isWholeGroup(g), {e.vf}, [&]() -> Values { return {plainMax}; },
@@ -89,51 +94,6 @@ LogicalResult KernelEmitter::emitScores(Value panel, Value &rowMax) {
   s->pop();
   rowMax = result[0];
   return status;
-}
-
-/// Score mods of one group: reads the products, writes the scores.
-LogicalResult KernelEmitter::emitScoreLoop(Value from, Value to,
-                                           Value &rowMax) {
-  LogicalResult status = success();
-  Values result = e.loop(
-      from, to, e.c(1), {rowMax}, [&](Value key, ValueRange carried) -> Values {
-        s->push();
-        bindKey(key);
-        for (auto [i, dot] : llvm::enumerate(spec.dots)) {
-          Value product = e.loadRow(ofPanel(at_.scores[i]), key);
-          s->bind(dot.op.getResult(), Lane{product, {}, {}, 0},
-                  OnRow | OnKey | OnScore);
-        }
-        Value maximum = carried[0];
-        if (failed(runTiles(OnBlock | OnRow | OnKey | OnScore)) ||
-            !s->has(spec.step.getScores())) {
-          status = failure();
-        } else {
-          Value scores = spec.step.getScores();
-          Value score = log2Units() && !plainScores()
-                            ? s->vectorTimes(scores, kLog2E)
-                            : s->vector(scores);
-          if (!plainScores()) {
-            if (Value scale = spec.step.getScale())
-              score = e.fmul(score, s->vector(scale));
-            if (Value row = spec.step.getRow())
-              score = e.fadd(score, s->vector(row));
-            if (Value col = spec.step.getCol())
-              score = e.fadd(score, s->vector(col));
-            e.storeRow(score, ofPanel(at_.scores[0]), key);
-          }
-          if (failed(takeStat(score, maximum)))
-            status = failure();
-        }
-        s->pop();
-        return {maximum};
-      });
-  rowMax = result[0];
-  if (failed(status))
-    return spec.step.emitOpError(
-        "scores must be computed from the dots of the sweep by online.map and "
-        "elementwise arith");
-  return success();
 }
 
 /// −inf where a lane does not see the key; the maximum over what is left.

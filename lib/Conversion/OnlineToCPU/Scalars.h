@@ -52,6 +52,13 @@ struct Lane {
   bool isVector() const { return isa<VectorType>(v.getType()); }
 };
 
+/// Whether a result reaches nothing that could turn a rounding error into
+/// another integer or truth value.
+bool staysContinuous(Operation *root);
+/// The constant that a continuous op multiplies its other operand by, if it
+/// neither over- nor underflows with others.
+std::optional<double> ordinaryFactor(Operation *op);
+
 class ScalarEmitter {
 public:
   ScalarEmitter(Emitter &e, const Arguments &arguments, bool index32)
@@ -88,6 +95,12 @@ public:
   /// loops, a diagnostic is emitted and `broken` set.
   Lane get(Value value);
   bool broken() const { return isBroken; }
+  /// How reads of elements that follow each other by lanes that follow each
+  /// other are emitted: each asks whether they are one load; they are one; they
+  /// are not emitted, and `neighbours` becomes whether they would be one.
+  enum class Reads { Ask, Load, Collect };
+  Reads reads = Reads::Ask;
+  Value neighbours;
   bool has(Value value) const {
     return values.count(value) || arguments.lookupScalar(value);
   }

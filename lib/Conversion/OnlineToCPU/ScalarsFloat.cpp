@@ -77,9 +77,7 @@ Lane ScalarEmitter::toInt(Lane x) {
   return Lane{v, {}, {}, 0};
 }
 
-/// Whether a result reaches nothing that could turn a rounding error into
-/// another integer or truth value.
-static bool staysContinuous(Operation *root) {
+bool fovea::cpu::staysContinuous(Operation *root) {
   SmallVector<Operation *> todo{root};
   DenseSet<Operation *> seen;
   while (!todo.empty()) {
@@ -106,14 +104,24 @@ static std::optional<double> reciprocal(arith::DivFOp div) {
   return 1.0 / c;
 }
 
-/// Whether a factor is a constant that neither over- nor underflows with
-/// others.
-static bool isOrdinary(Value factor) {
+/// A constant that neither over- nor underflows with others.
+static std::optional<double> ordinary(Value factor) {
   FloatAttr value;
   if (!matchPattern(factor, m_Constant(&value)))
-    return false;
-  double magnitude = std::fabs(value.getValueAsDouble());
-  return magnitude > 1e-6 && magnitude < 1e6;
+    return std::nullopt;
+  double number = value.getValueAsDouble(), magnitude = std::fabs(number);
+  if (magnitude > 1e-6 && magnitude < 1e6)
+    return number;
+  return std::nullopt;
+}
+
+std::optional<double> fovea::cpu::ordinaryFactor(Operation *op) {
+  if (!isa<arith::MulFOp, arith::DivFOp>(op) || !staysContinuous(op))
+    return std::nullopt;
+  std::optional<double> factor = ordinary(op->getOperand(1));
+  if (isa<arith::DivFOp>(op))
+    return factor ? std::optional(1.0 / *factor) : std::nullopt;
+  return factor ? factor : ordinary(op->getOperand(0));
 }
 
 /// Lanes times a scalar keep the scalar aside: a chain of constants is then one
@@ -144,7 +152,7 @@ bool ScalarEmitter::emitScaled(Operation *op) {
   if (!x.isVector() || y.isVector())
     return false;
   if (x.factor) {
-    bool merged = staysContinuous(op) && isOrdinary(y.v);
+    bool merged = staysContinuous(op) && ordinary(y.v);
     if (merged)
       y.v = e.fmul(x.factor, y.v);
     else

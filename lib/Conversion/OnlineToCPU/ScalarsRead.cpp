@@ -191,13 +191,21 @@ LogicalResult ScalarEmitter::emitRead(attn::ReadOp op) {
         e.land(e.icmp(P::sge, first, e.c(0)),
                e.icmp(P::slt, e.add(first, e.c(span)), buffer->sizes[dim]));
     Value unit = e.icmp(P::eq, buffer->strides[dim], e.c(1));
-    raw = e.branch(
-        e.land(inside, unit), e.vec(storage),
-        [&]() -> Values {
-          Value v = e.loadLanes(base, first, storage);
-          return {lane.step > 0 ? v : reverseLanes(e, v)};
-        },
-        [&]() -> Values { return {gathered()}; })[0];
+    Value together = e.land(inside, unit);
+    auto loaded = [&]() -> Values {
+      Value v = e.loadLanes(base, first, storage);
+      return {lane.step > 0 ? v : reverseLanes(e, v)};
+    };
+    if (reads == Reads::Load) {
+      raw = loaded()[0];
+    } else if (reads == Reads::Collect) {
+      neighbours = e.land(neighbours, together);
+      raw = arith::ConstantOp::create(e.b, e.loc,
+                                      e.b.getZeroAttr(e.vec(storage)));
+    } else {
+      raw = e.branch(together, e.vec(storage), loaded,
+                     [&]() -> Values { return {gathered()}; })[0];
+    }
   } else {
     raw = gathered();
   }

@@ -165,7 +165,7 @@ void KernelEmitter::emitShortTiles(unsigned index, Value panel, Value group) {
       keyRows[index], toValues ? valuePadded() : columns, group,
       e.group / keys * (fetchesAtOnce() ? 1 : steps), e.c(0), 1, panel);
   fetch.first = e.icmp(P::eq, panel, e.c(0));
-  Value factor = pairs() ? productFactor() : Value();
+  Value factor = pairs() ? productFactor(spec.dots[index]) : Value();
   e.loop(e.c(0), e.c(e.group), keys, [&](Value key) {
     Values base{e.gep(rows.base, e.mul(key, rows.stride), packedType())};
     while (int64_t(base.size()) < keys)

@@ -89,7 +89,7 @@ void KernelEmitter::emitOneRowValues(Value group, Value number) {
 /// panel are the lone one.
 void KernelEmitter::addOneRowSums(unsigned index, Value group) {
   int64_t bytes = wide() * e.scoreBytes(), keys = kBlockBytes / e.scoreBytes();
-  Value factor = pairs() ? productFactor() : Value();
+  Value factor = pairs() ? productFactor(spec.dots[index]) : Value();
   e.loop(e.c(0), e.c(e.group), keys, [&](Value key) {
     Value from = e.gep(at(at_.sums), e.mul(key, e.c(bytes)), e.i8);
     Values x;

@@ -60,7 +60,7 @@ void KernelEmitter::packShortQueries() {
     DotSpec &dot = spec.dots[i];
     int64_t columns = wideColumns(dot.dim);
     int64_t halfBytes = columns * 2;
-    Value factor = pairs() ? Value() : productFactor();
+    Value factor = pairs() ? Value() : productFactor(dot);
     Value padded = e.mul(e.ceilDiv(rows, panelRows()), e.c(panelRows()));
     e.loop(e.c(0), padded, 1, [&](Value row) {
       Value head = e.add(firstHead, tableEntry(at_.rowHeads, row));

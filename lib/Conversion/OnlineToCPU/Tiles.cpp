@@ -87,7 +87,7 @@ Value KernelEmitter::scaleTileScores(unsigned index, Value group,
                                      Value largest) {
   if (!plainScores())
     return largest;
-  Value factor = e.splat(productFactor());
+  Value factor = e.splat(productFactor(spec.dots[index]));
   Value scores = e.row(at(at_.scores[index]), group);
   return e.loop(e.c(0), e.c(kTileGroup), e.c(1), {largest},
                 [&](Value key, ValueRange carried) -> Values {

@@ -37,8 +37,10 @@ public:
   mlir::Value log2(mlir::Value x);
   mlir::Value log(mlir::Value x);
   mlir::Value log1p(mlir::Value x);
-  /// tanh(factor · x), or tanh(x) without a factor: 3.5 ulp; of −0: +0.
+  /// tanh(factor · x), or tanh(x) without a factor: 3.5 ulp; of −0: +0. The
+  /// first it does is multiply by tanhUnit, 2 / ln 2.
   mlir::Value tanh(mlir::Value x, mlir::Value factor = {});
+  static constexpr double tanhUnit = 2.8853900817779268;
   mlir::Value sin(mlir::Value x);
   mlir::Value cos(mlir::Value x);
   mlir::Value erf(mlir::Value x);

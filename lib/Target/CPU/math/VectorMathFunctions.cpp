@@ -71,7 +71,7 @@ Value VectorMath::log1p(Value x) {
 Value VectorMath::tanh(Value x, Value factor) {
   Ops o{b, loc};
   Type type = x.getType();
-  Value unit = constant(type, 2.8853900817779268);
+  Value unit = constant(type, tanhUnit);
   Value y = o.mul(x, factor ? o.mul(factor, unit) : unit);
   // Beyond 9.01 the result rounds to 1. NaN stays.
   y = clampKeepNaN(b, loc, y, constant(type, -26.0), constant(type, 26.0));
