@@ -210,6 +210,16 @@ void VariantEmitter::fillRegion(RegionKind kind, mlir::Region &target,
   emitRegion(builder, program, scoreType, *region, block, captures);
 }
 
+/// Where there is no stat, t is 0.
+static void replaceT(Region &region) {
+  for (Node &node : region.nodes) {
+    if (node.kind != NodeKind::Arg || node.symbol != "t")
+      continue;
+    node.kind = NodeKind::Const;
+    node.symbol.clear();
+  }
+}
+
 Attribute VariantEmitter::emitNormalizer(ArrayRef<unsigned> captures) {
   if (!program.normalizer)
     return attn::SoftmaxAttr::get(builder.getContext());
@@ -234,6 +244,11 @@ Attribute VariantEmitter::emitNormalizer(ArrayRef<unsigned> captures) {
     output.symbol = "o";
     spec.finish.nodes = {output};
     spec.finish.results = {0};
+  }
+  if (!spec.stat) {
+    replaceT(spec.weight);
+    if (spec.denom)
+      replaceT(*spec.denom);
   }
   for (auto [kind, region] : llvm::zip(normalizerRegions, op->getRegions()))
     fillRegion(kind, region, captures);

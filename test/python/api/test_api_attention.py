@@ -549,6 +549,25 @@ def test_a_mod_is_called_by_hand():
     assert alibi(1.0, 0, 3, 10, 7) == -11.0
 
 
+@pytest.mark.parametrize("target", ["cpu", "interpreter"])
+def test_without_a_stat_t_is_zero(target):
+    """t is the running max of stat, 0 without stat"""
+    q, k, v = inputs()
+    s = np.einsum("bhmd,bhnd->bhmn", q, k).astype(float) / np.sqrt(8)
+    made = fovea.Normalizer(
+        weight=lambda s, t, b, h, q_idx, kv_idx: s + 2 * t + t * t,
+        denom=lambda s, t, b, h, q_idx, kv_idx: fovea.ops.exp(s - t) + t,
+        finish=lambda o, l, t, b, h, q_idx, e_idx: o / l + t,
+    )
+    out, lse = fovea.attention(
+        q, k, v, normalizer=made, return_lse=True, target=target
+    )
+    total = np.exp(s).sum(-1)
+    want = np.einsum("bhmn,bhne->bhme", s, v) / total[..., None]
+    np.testing.assert_allclose(out, want, atol=2e-6)
+    np.testing.assert_allclose(lse, np.log(total), atol=2e-6)
+
+
 def test_normalizers_by_name_and_object():
     """normalizer is a name or a Normalizer"""
     q, k, v = inputs()
