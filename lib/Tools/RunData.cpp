@@ -107,6 +107,8 @@ private:
   llvm::Expected<TensorView> input(StringRef name, DType dtype,
                                    llvm::ArrayRef<int64_t> wanted);
   llvm::Expected<TensorView> capture(const Capture &capture);
+  llvm::Expected<TensorView> givenCapture(const Capture &capture);
+  llvm::Error addCaptures();
   llvm::Expected<TensorView> given(StringRef name, DType dtype, size_t rank);
   llvm::Expected<TensorView> make(StringRef name, DType dtype,
                                   llvm::ArrayRef<int64_t> wanted);
@@ -129,6 +131,7 @@ private:
   const RunOptions &options;
   const RunShape &shape;
   llvm::StringMap<int64_t> sizes;
+  llvm::StringMap<std::string> binders; // of sizes: the capture that has it
   llvm::StringMap<bool> used;
   RunData data;
   uint64_t stream = 0;
@@ -193,16 +196,32 @@ llvm::Expected<TensorView> DataBuilder::input(StringRef name, DType dtype,
   return view;
 }
 
-llvm::Expected<TensorView> DataBuilder::capture(const Capture &capture) {
-  if (fileOf(capture.name)) {
-    auto view = given(capture.name, capture.dtype, capture.rank);
-    // The first capture of a named size binds it.
-    if (view)
-      for (auto [dim, size] : llvm::zip(capture.dims, view->sizes))
-        if (!dim.size.empty())
-          sizes.insert({dim.size, size});
+/// Its first use binds a size that nothing else says.
+llvm::Expected<TensorView> DataBuilder::givenCapture(const Capture &capture) {
+  auto view = given(capture.name, capture.dtype, capture.rank);
+  if (!view)
     return view;
+  for (auto [at, dim] : llvm::enumerate(capture.dims)) {
+    int64_t got = view->sizes[at];
+    if (!dim.isKnown())
+      continue;
+    std::string rule = std::to_string(dim.value);
+    if (!dim.size.empty()) {
+      if (sizes.insert({dim.size, got}).second)
+        binders[dim.size] = capture.name;
+      rule = (dim.size + " (" + Twine(sizes[dim.size])).str();
+      if (auto binder = binders.find(dim.size); binder != binders.end())
+        rule += ", that of " + binder->second;
+      rule += ")";
+    }
+    if (got != sizeOf(dim))
+      return invalid(capture.name + ": dim " + Twine(at) + " must be " + rule +
+                     ", got " + Twine(got));
   }
+  return view;
+}
+
+llvm::Expected<TensorView> DataBuilder::capture(const Capture &capture) {
   llvm::SmallVector<int64_t, 4> wanted;
   for (unsigned i = 0; i < capture.rank; ++i)
     wanted.push_back(sizeOf(i < capture.dims.size() ? capture.dims[i] : Dim()));
@@ -210,6 +229,21 @@ llvm::Expected<TensorView> DataBuilder::capture(const Capture &capture) {
   if (view)
     fill(*view, &capture);
   return view;
+}
+
+/// Those that are given come first: the others have their sizes.
+llvm::Error DataBuilder::addCaptures() {
+  data.view.captures.resize(program.captures.size());
+  for (bool isGiven : {true, false})
+    for (auto [entry, view] : llvm::zip(program.captures, data.view.captures)) {
+      if ((fileOf(entry.name) != nullptr) != isGiven)
+        continue;
+      auto tensor = isGiven ? givenCapture(entry) : capture(entry);
+      if (!tensor)
+        return tensor.takeError();
+      view = std::move(*tensor);
+    }
+  return llvm::Error::success();
 }
 
 void DataBuilder::fill(const TensorView &view, const Capture *capture) {
@@ -295,9 +329,8 @@ llvm::Expected<RunData> DataBuilder::run() {
   if (!value)
     return value.takeError();
   view.value = *value;
-  for (const Capture &entry : program.captures)
-    if (auto error = addTo(view.captures, capture(entry)))
-      return std::move(error);
+  if (llvm::Error error = addCaptures())
+    return std::move(error);
   for (const auto &[name, file] : options.arrays)
     if (!used.count(name))
       return invalid("--set " + name + ": neither an input nor a capture of '" +
