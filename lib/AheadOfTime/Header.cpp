@@ -7,7 +7,10 @@
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/raw_ostream.h"
+
+#include <array>
 
 using namespace fovea;
 
@@ -72,6 +75,9 @@ private:
   void writeParameters();
   void writeFunction();
   void writeCapture(size_t index);
+  std::array<std::string, 3> describeDim(const Dim &dim) const;
+  void writeDims(size_t index);
+  void writeApart();
 
   const Program &program;
   std::vector<ConstantIndex> constantIndices;
@@ -267,11 +273,72 @@ void HeaderWriter::writeCapture(size_t index) {
      << "->data;\n  fovea_aot_captures[" << index
      << "].sizes = " << captures[index] << "->sizes;\n  fovea_aot_captures["
      << index << "].strides = " << captures[index] << "->strides;\n";
+  writeDims(index);
   for (const ConstantIndex &at : constantIndices)
     if (at.capture == index)
       os << "  if (!fovea_aot_index(&call, " << captures[index] << ", \""
          << captures[index] << "\", " << at.dim << ", " << at.index
          << "))\n    return call.status;\n";
+}
+
+/// Name, binding capture and value of a known dimension, as C.
+std::array<std::string, 3> HeaderWriter::describeDim(const Dim &dim) const {
+  if (dim.size.empty())
+    return {"NULL", "NULL", std::to_string(dim.value)};
+  std::string size = dim.size;
+  for (char &c : size) // of MLIR text, which may hold any
+    if (!llvm::isAlnum(c))
+      c = '_';
+  size = "\"" + size + "\"";
+  if (isSizeName(dim.size))
+    return {size, "NULL",
+            llvm::StringSwitch<std::string>(dim.size)
+                .Case("B", "call.args.batch")
+                .Case("H", "call.args.query_heads")
+                .Case("Hk", "call.args.kv_heads")
+                .Case("M", "call.args.query_length")
+                .Case("N", "call.args.kv_length")
+                .Case("D", std::to_string(program.headDims.front()))
+                .Default(std::to_string(program.valueDim.value_or(0)))};
+  for (auto [capture, name] : llvm::zip(program.captures, captures))
+    for (auto [at, other] : llvm::enumerate(capture.dims))
+      if (other.size == dim.size)
+        return {size, "\"" + name + "\"",
+                name + "->sizes[" + std::to_string(at) + "]"};
+  llvm_unreachable("the capture itself has the size");
+}
+
+/// Checks of the sizes that the variant declares for a capture.
+void HeaderWriter::writeDims(size_t index) {
+  const Capture &capture = program.captures[index];
+  for (auto [at, dim] : llvm::enumerate(capture.dims)) {
+    if (!dim.isKnown())
+      continue;
+    auto [size, first, wanted] = describeDim(dim);
+    os << "  if (!fovea_aot_dim(&call, " << captures[index] << ", \""
+       << captures[index] << "\", " << at << ", " << size << ", " << first
+       << ", " << wanted << "))\n    return call.status;\n";
+  }
+}
+
+/// No result lies where another or an input does.
+void HeaderWriter::writeApart() {
+  llvm::SmallVector<llvm::StringRef> others(queries.begin(), queries.end());
+  llvm::append_range(others, keys);
+  others.push_back(value);
+  llvm::append_range(others, captures);
+  auto check = [&](llvm::StringRef written, llvm::StringRef other) {
+    os << "  if (!fovea_aot_apart(&call, " << written << ", \"" << written
+       << "\", " << other << ", \"must not lie where " << other
+       << " does\"))\n    return call.status;\n";
+  };
+  for (llvm::StringRef other : others)
+    check("out", other);
+  if (!program.returnLse)
+    return;
+  check("lse", "out");
+  for (llvm::StringRef other : others)
+    check("lse", other);
 }
 
 void HeaderWriter::writeFunction() {
@@ -301,13 +368,6 @@ void HeaderWriter::writeFunction() {
      << dtype << ", " << e << ", &call.args.value, 1) ||\n"
      << "      !fovea_aot_out(&call, out, \"out\", " << dtype << ", 4, " << e
      << ", &call.args.out))\n    return call.status;\n";
-  llvm::SmallVector<llvm::StringRef> inputs(queries.begin(), queries.end());
-  inputs.append(keys.begin(), keys.end());
-  inputs.push_back(value);
-  for (llvm::StringRef input : inputs)
-    os << "  if (!fovea_aot_apart(&call, out, " << input
-       << ", \"must not lie where " << input
-       << " does\"))\n    return call.status;\n";
   if (program.returnLse)
     os << "  if (lse && !fovea_aot_out(&call, lse, \"lse\", "
        << static_cast<int>(score)
@@ -318,12 +378,13 @@ void HeaderWriter::writeFunction() {
           "call.status;\n  }\n";
   for (size_t i = 0; i < captures.size(); ++i)
     writeCapture(i);
+  writeApart();
   os << "  call.args.queries = fovea_aot_queries;\n"
         "  call.args.keys = fovea_aot_keys;\n"
         "  call.args.captures = fovea_aot_captures;\n"
         "  if (!fovea_aot_scales(&call, "
      << (pairs == 1 ? "\"scale\", &scale, " : "\"scales\", scales, ") << pairs
-     << "))\n    return call.status;\n"
+     << ", " << (score == DType::F64) << "))\n    return call.status;\n"
      << "  return fovea_aot_run(&call, " << name
      << "_kernels(), \"this object has ";
   llvm::interleave(

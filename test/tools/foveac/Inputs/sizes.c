@@ -1,0 +1,92 @@
+/* Declared sizes of captures, scales and overlaps, checked at each call. */
+#include "sized.h"
+
+enum { H = 2, M = 3, N = 5, D = 8 };
+
+static float q[H * M * D], k[H * N * D], out[2 * H * M * D], lse[H * M];
+static float few[128];
+
+static fovea_tensor make(float *data, int32_t rank, const int64_t *sizes,
+                         const int64_t *strides) {
+  fovea_tensor tensor;
+  memset(&tensor, 0, sizeof tensor);
+  tensor.struct_size = sizeof tensor;
+  tensor.data = data;
+  tensor.dtype = 10;
+  tensor.rank = rank;
+  tensor.sizes = sizes;
+  tensor.strides = strides;
+  tensor.device_type = 1;
+  return tensor;
+}
+
+typedef struct {
+  int64_t x, y, slope, columns;
+  double scale;
+  float *lse, *table, *out;
+  int64_t row; /* of out: elements to the next */
+} Case;
+
+static void try(Case c) {
+  static double workspace[1 << 17];
+  const int64_t qs[4] = {1, H, M, D}, qt[4] = {H * M * D, M * D, D, 1};
+  const int64_t ks[4] = {1, H, N, D}, kt[4] = {H * N * D, N * D, D, 1};
+  const int64_t ot[4] = {H * M * c.row, M * c.row, c.row, 1};
+  const int64_t ls[3] = {1, H, M}, lt[3] = {H * M, M, 1}, one[1] = {1};
+  const int64_t ts[2] = {N, c.columns}, tt[2] = {4, 1};
+  fovea_tensor tq = make(q, 4, qs, qt), tk = make(k, 4, ks, kt);
+  fovea_tensor to = make(c.out, 4, qs, ot), tl = make(c.lse, 3, ls, lt);
+  fovea_tensor x = make(few, 1, &c.x, one), y = make(few, 1, &c.y, one);
+  fovea_tensor slope = make(few, 1, &c.slope, one);
+  fovea_tensor table = make(c.table, 2, ts, tt);
+  fovea_aot_options options;
+  char message[256] = "right";
+  size_t bytes = sizeof workspace;
+  memset(&options, 0, sizeof options);
+  options.message = message;
+  options.message_size = sizeof message;
+  printf("%d ", sized(&tq, &tk, &tk, &x, &y, &slope, &table, &to, &tl, c.scale,
+                      workspace, &bytes, &options));
+  printf("%s\n", message);
+}
+
+int main(void) {
+  const Case good = {4, 4, H, 4, 0.5, lse, few, out, D};
+  Case c = good;
+  try(c);
+  c.y = 3;
+  try(c);
+  c = good;
+  c.slope = 3;
+  try(c);
+  c = good;
+  c.columns = 3;
+  try(c);
+  c = good;
+  c.scale = -1e300;
+  try(c);
+  c = good;
+  c.lse = out + 9;
+  try(c);
+  c.lse = q + H * M * D - 1;
+  try(c);
+  c.lse = k + 1;
+  try(c);
+  c.lse = few + 100; /* beyond all captures */
+  try(c);
+  c.lse = few + 1;
+  try(c);
+  c = good;
+  c.table = out + 3;
+  try(c);
+  c = good;
+  c.out = few + 4; /* behind x, in table */
+  try(c);
+  c = good;
+  c.row = 2 * D; /* lse lies between the rows of out, in none of them */
+  c.lse = out + D;
+  try(c);
+  c.lse = out + 2 * D;
+  try(c);
+  return 0;
+}
