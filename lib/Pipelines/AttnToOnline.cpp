@@ -46,6 +46,18 @@ static std::string describeChoice(StringRef given, bool scansKeys) {
   return (rows + "; " + keys).str();
 }
 
+/// The chosen rows and keys, then what else was given.
+static std::string describeSchedule(online::CPUScheduleAttr schedule,
+                                    StringRef given) {
+  std::string text = printCPUSchedule(schedule);
+  for (StringRef setting : llvm::split(given, ','))
+    if (setting = setting.trim(); !setting.empty() &&
+                                  !setting.starts_with("m=") &&
+                                  !setting.starts_with("n="))
+      text += ("," + setting).str();
+  return text;
+}
+
 static void fillReport(ModuleOp module, StringRef givenSchedule,
                        CPUCompileReport &report) {
   module.walk([&](online::GridOp grid) {
@@ -53,7 +65,7 @@ static void fillReport(ModuleOp module, StringRef givenSchedule,
         dyn_cast_if_present<online::CPUScheduleAttr>(grid.getScheduleAttr());
     if (!schedule)
       return;
-    report.schedule = printCPUSchedule(schedule);
+    report.schedule = describeSchedule(schedule, givenSchedule);
     report.itemRows = schedule.getM();
     grid.walk([&](online::WalkScanOp scan) {
       report.scansKeys = true;

@@ -22,6 +22,18 @@ def panel(target: str, dtype: type) -> int:
     return REGISTERS[target] // max(4, np.dtype(dtype).itemsize)
 
 
+@pytest.mark.parametrize("given", ["split=64", "short=0", "m=64,split=128,block=32"])
+def test_the_schedule_has_what_was_given(given):
+    """.schedule: chosen or given"""
+    shown = fovea.compile(None, None, D=8, schedule=given).schedule.split(",")
+    assert set(given.split(",")) <= set(shown)
+    assert sorted(s.partition("=")[0] for s in shown) == sorted(
+        {s.partition("=")[0] for s in given.split(",")} | {"m", "n"}
+    )
+    again = fovea.compile(None, None, D=8, schedule=",".join(shown))
+    assert again.schedule.split(",") == shown
+
+
 @pytest.mark.parametrize("dims", HEAD_DIMS, ids=str)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_cost_models_schedules(dtype, dims):
