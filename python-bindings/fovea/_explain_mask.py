@@ -32,6 +32,7 @@ _METHODS = {
     " a time",
 }
 _HEADS = 64
+_MOST_TILES = (2**31 - 1) // 4  # of a row: runs are 32-bit numbers
 #: Bytes of an element of q, k and v.
 ITEMSIZE = {"f16": 2, "bf16": 2, "f32": 4, "f64": 8}
 
@@ -45,6 +46,20 @@ def _machine(info: Mapping[str, Any]) -> tuple[str, float]:
     wide = info.get("cpu") == "x86-64-v4" or "+avx512f" in features
     peak = 2 * 2 * (64 if wide else 32) // size
     return f"{peak} operations and about 4 bytes a cycle and core", peak / 4
+
+
+def _check_sizes(sizes: Mapping[str, int], keys: int) -> None:
+    """Refuse what the analysis cannot count, naming the sizes of `explain`."""
+    pairs = math.prod(sizes[name] for name in ("B", "Hq", "M", "N"))
+    if pairs >= 2**63:
+        raise ValueError(
+            f"M: must give fewer than 2^63 (query, key) pairs, got {pairs}"
+        )
+    if tiles_of(sizes["N"], keys) >= _MOST_TILES:
+        raise ValueError(
+            f"N: must give fewer than {_MOST_TILES} tiles of {keys} keys,"
+            f" got {tiles_of(sizes['N'], keys)}"
+        )
 
 
 class MaskReport:
@@ -70,6 +85,7 @@ class MaskReport:
         itemsize: int,
     ):
         self.sizes, self.block_size, self.itemsize = sizes, block_size, itemsize
+        _check_sizes(sizes, block_size[1])
         self.cost = PairCost(traced.program, sizes["D"], sizes["E"])
         B, H, M, N = (sizes[name] for name in ("B", "Hq", "M", "N"))
         self._query = trace_for_mask(traced, M * N, sizes["E"])

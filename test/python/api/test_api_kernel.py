@@ -126,6 +126,14 @@ def test_explain_without_a_shape():
     [
         ({"B": 2, "Hq": 2}, "M: must be given beside B, Hq, or N, got None"),
         ({"M": 4, "Hq": 3, "Hk": 2}, "Hq: must be a multiple of Hk (2), got 3"),
+        (
+            {"M": 2**40, "N": 2**40},
+            f"M: must give fewer than 2^63 (query, key) pairs, got {2**80}",
+        ),
+        (
+            {"M": 1, "N": 2**50},
+            f"N: must give fewer than 536870911 tiles of 128 keys, got {2**43}",
+        ),
         ({"M": -1}, "M: must be at least 0, got -1"),
         ({"M": 4, "B": 0}, "B: must be at least 1, got 0"),
     ],
