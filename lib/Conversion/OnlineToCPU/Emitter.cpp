@@ -137,6 +137,30 @@ Value Emitter::makePairs(Value x, Value y) {
   return join(parts);
 }
 
+Value Emitter::makePairsByIntegers(Value x, Value y) {
+  auto ints = VectorType::get({native}, b.getI32Type());
+  auto constant = [&](int64_t c) -> Value {
+    return arith::ConstantOp::create(
+        b, loc, DenseElementsAttr::get(ints, llvm::APInt(32, c, true)));
+  };
+  auto rounded = [&](Value v) -> Value {
+    Value bits = LLVM::BitcastOp::create(b, loc, ints, v);
+    return arith::AddIOp::create(b, loc, bits, constant(0x8000));
+  };
+  // Of a shift and an or LLVM makes a shuffle of two registers.
+  constexpr int64_t orOfAnd = 0xf8;
+  Values parts;
+  for (int64_t i = 0; i < lanes / native; ++i) {
+    Value low =
+        arith::ShRUIOp::create(b, loc, rounded(part(x, i)), constant(16));
+    Value both = intrinsic("llvm.x86.avx512.pternlog.d.512", ints,
+                           {low, rounded(part(y, i)), constant(-0x10000),
+                            arith::ConstantIntOp::create(b, loc, orOfAnd, 32)});
+    parts.push_back(LLVM::BitcastOp::create(b, loc, nativeVec(f), both));
+  }
+  return join(parts);
+}
+
 Value Emitter::fmaxDropNaN(Value x, Value y) {
   return select(fcmp(arith::CmpFPredicate::OGT, x, y), x, y);
 }

@@ -82,6 +82,9 @@ public:
   Value nativeStep(Value x, Value y, Value z);
   /// Rounds x and y to bf16: the pair (x, y) of every lane.
   Value makePairs(Value x, Value y);
+  /// The same by integers, in registers of 64 bytes, of numbers that no
+  /// rounding makes infinite. Halves are rounded up.
+  Value makePairsByIntegers(Value x, Value y);
   /// The larger; y where x is NaN: one vmaxps.
   Value fmaxDropNaN(Value x, Value y);
   Value select(Value cond, Value x, Value y) {

@@ -423,6 +423,7 @@ LogicalResult KernelEmitter::emitBlock(Value n0, Value taken, Value known,
   for (auto [i, dot] : llvm::enumerate(spec.dots))
     keyRows.push_back(prepareKeys(dot, i, n0));
   valueRows = prepareValues(n0);
+  chooseScoreFactor();
   if (weavesWeights()) {
     if (failed(emitWovenPanels(full, known)))
       status = failure();

@@ -254,6 +254,8 @@ private:
   void releaseTiles();
   void emitTileScores(unsigned dot, const BlockRows &keys, Value panel,
                       Value group);
+  void chooseScoreFactor();
+  Value scaledScore(Value score);
   Value scaleTileScores(unsigned dot, Value group, Value largest);
   void multiplyTiles(Value rows, Value rowBytes, Value lanes);
   void emitTileValues(const BlockRows &values, Value panel, Value alpha);
@@ -533,6 +535,9 @@ private:
   Value inSecondPass;
   // Per block.
   Value blockStart, count, nearEnd;
+  /// Of scores in tiles: what they are yet to be multiplied by, null if
+  /// nothing; whether that is their factor.
+  Value scoreFactor, isScoreFactor;
   SmallVector<BlockRows> keyRows;
   BlockRows valueRows;
   // Per panel. Whether no block of the item has met it before, where that

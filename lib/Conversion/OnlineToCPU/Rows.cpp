@@ -107,7 +107,7 @@ LogicalResult KernelEmitter::emitMaskLoop(Value from, Value to, Value &rowMax) {
         score = e.select(e.wordToMask(word), score, invisible);
         e.storeRow(score, ofPanel(at_.scores[0]), key);
         Value maximum = carried[0];
-        if (failed(takeStat(score, maximum)))
+        if (failed(takeStat(scaledScore(score), maximum)))
           status = failure();
         return {maximum};
       });
@@ -240,7 +240,8 @@ LogicalResult KernelEmitter::weighStep(Value key, Value t, Value factor,
   }
   if (pairs()) {
     row = e.udiv(key, e.c(2));
-    weight = e.makePairs(weight, partner);
+    weight = amx() && softmax() ? e.makePairsByIntegers(weight, partner)
+                                : e.makePairs(weight, partner);
   }
   e.storeRow(weight, ofPanel(at_.scores[0]), row);
   return success();
@@ -249,7 +250,7 @@ LogicalResult KernelEmitter::weighStep(Value key, Value t, Value factor,
 /// The weight of one key; its denominator joins the sum, where there is one.
 LogicalResult KernelEmitter::takeWeight(Value key, Value t, Value &weight,
                                         Values &sum) {
-  Value score = e.loadRow(ofPanel(at_.scores[0]), key), denom;
+  Value score = scaledScore(e.loadRow(ofPanel(at_.scores[0]), key)), denom;
   if (failed(emitWeight(key, score, t, weight, denom)))
     return failure();
   if (spec.schedule.getExact())
@@ -268,7 +269,8 @@ LogicalResult KernelEmitter::emitWeight(Value key, Value score, Value t,
     Value exponent = e.fsub(score, t);
     if (!log2Units())
       exponent = e.fmul(exponent, e.vc(kLog2E));
-    weight = denom = e.math().exp2ByTable(exponent);
+    weight = denom = amx() ? e.math().exp2ForPairs(exponent)
+                           : e.math().exp2ByTable(exponent);
     return success();
   }
   Value position = e.add(s->scalar(spec.step.getN0()), key);

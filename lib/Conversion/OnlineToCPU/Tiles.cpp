@@ -82,20 +82,55 @@ void KernelEmitter::emitTileScores(unsigned index, const BlockRows &keys,
   moveTiles("tilestored64", e.row(at(at_.scores[index]), group));
 }
 
+/// What rows of scores are multiplied by where they are read, so that they need
+/// not be stored again. Only a positive factor leaves −inf what it is: with
+/// another one scores are multiplied when they are made.
+void KernelEmitter::chooseScoreFactor() {
+  scoreFactor = Value();
+  if (!amx() || !plainScores() || !softmax())
+    return;
+  Value factor = productFactor(spec.dots[0]);
+  isScoreFactor = e.fcmp(arith::CmpFPredicate::OGT, factor, e.cf(0.0));
+  scoreFactor = e.splat(e.select(isScoreFactor, factor, e.cf(1.0)));
+}
+
+Value KernelEmitter::scaledScore(Value score) {
+  return scoreFactor ? e.fmul(score, scoreFactor) : score;
+}
+
 /// Multiplies plain scores by their factor; the maximum with them.
 Value KernelEmitter::scaleTileScores(unsigned index, Value group,
                                      Value largest) {
   if (!plainScores())
     return largest;
-  Value factor = e.splat(productFactor(spec.dots[index]));
   Value scores = e.row(at(at_.scores[index]), group);
-  return e.loop(e.c(0), e.c(kTileGroup), e.c(1), {largest},
-                [&](Value key, ValueRange carried) -> Values {
-                  Value score = e.fmul(e.loadRow(scores, key), factor);
-                  e.storeRow(score, scores, key);
-                  return {softmax() ? e.fmaxDropNaN(score, carried[0])
-                                    : carried[0]};
-                })[0];
+  auto multiply = [&]() -> Values {
+    Value factor = e.splat(productFactor(spec.dots[index]));
+    return e.loop(e.c(0), e.c(kTileGroup), e.c(1), {largest},
+                  [&](Value key, ValueRange carried) -> Values {
+                    Value score = e.fmul(e.loadRow(scores, key), factor);
+                    e.storeRow(score, scores, key);
+                    return {softmax() ? e.fmaxDropNaN(score, carried[0])
+                                      : carried[0]};
+                  });
+  };
+  if (!scoreFactor)
+    return multiply()[0];
+  // A chain of maxima has a step for so many keys.
+  constexpr int64_t keys = 4;
+  auto findLargest = [&]() -> Values {
+    return e.loop(e.c(0), e.c(kTileGroup), e.c(keys), {largest},
+                  [&](Value key, ValueRange carried) -> Values {
+                    Values found;
+                    for (int64_t i = 0; i < keys; ++i)
+                      found.push_back(
+                          scaledScore(e.loadRow(scores, e.add(key, e.c(i)))));
+                    for (; found.size() > 1; found.erase(found.begin()))
+                      found[1] = e.fmaxDropNaN(found[0], found[1]);
+                    return {e.fmaxDropNaN(found[0], carried[0])};
+                  });
+  };
+  return e.branch(isScoreFactor, {e.vf}, findLargest, multiply)[0];
 }
 
 /// The end of a run as tiles see it: keys from `end` on become invisible.

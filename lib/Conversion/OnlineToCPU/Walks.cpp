@@ -107,6 +107,15 @@ LogicalResult KernelEmitter::emitWalk() {
 
 void KernelEmitter::emitSegments(online::WalkSegmentsOp segments) {
   unsigned number = segments.getBegins().size();
+  auto isFull = [&](unsigned i) {
+    return segments.getSegmentClass(i) == online::ClassKind::Full;
+  };
+  if (number == 1) {
+    Value begin = s->scalar(segments.getBegins()[0]);
+    Value end = s->scalar(segments.getEnds()[0]);
+    emitBlocks(begin, isFull(0) ? end : begin, end, end);
+    return;
+  }
   Value table = at(at_.walk), lastKey = e.c(0);
   for (unsigned i = 0; i < number; ++i) {
     int64_t entry = segmentBytes * i;
@@ -115,8 +124,7 @@ void KernelEmitter::emitSegments(online::WalkSegmentsOp segments) {
     e.store(begin, e.gep(table, entry));
     e.store(end, e.gep(table, entry + 8));
     lastKey = e.select(e.icmp(P::slt, begin, end), end, lastKey);
-    bool full = segments.getSegmentClass(i) == online::ClassKind::Full;
-    e.store(e.c(full), e.gep(table, entry + 16));
+    e.store(e.c(isFull(i)), e.gep(table, entry + 16));
   }
   // One more that is empty.
   for (int64_t field = 0; field < segmentBytes; field += 8)

@@ -26,11 +26,22 @@
 // CHECK-NOT: tdpbf16ps
 // CHECK-COUNT-4: llvm.x86.tilestored64
 // CHECK-NOT: tilestored64
-// The scale multiplies what the tiles gave.
+// A positive scale multiplies what the tiles gave where it is read: the maximum
+// of four keys a step, no store.
+// CHECK: scf.if {{.*}} -> (vector<32xf32>)
+// CHECK: scf.for %{{.*}} = %{{.*}} to %c32_i64{{.*}} step %c4_i64
+// CHECK-COUNT-4: arith.mulf {{.*}} vector<32xf32>
+// CHECK-NOT: llvm.store
+// CHECK: else
+// CHECK: scf.for %{{.*}} = %{{.*}} to %c32_i64{{.*}} step %c1_i64
 // CHECK: arith.mulf {{.*}} vector<32xf32>
-// Weights of two keys, rounded.
-// CHECK-COUNT-2: llvm.x86.avx512bf16.cvtne2ps2bf16.512
-// CHECK-NOT: cvtne2ps2bf16
+// CHECK: llvm.store
+// Weights of two keys: 2^x without a table, rounded and joined by integers.
+// CHECK-COUNT-4: llvm.x86.avx512.mask.reduce.ps.512
+// CHECK-NOT: {{reduce.ps|permvar|cvtne2ps2bf16}}
+// CHECK: arith.addi {{.*}} vector<16xi32>
+// CHECK-COUNT-2: llvm.x86.avx512.pternlog.d.512
+// CHECK-NOT: {{reduce.ps|permvar|cvtne2ps2bf16|pternlog}}
 // Values: 32 features and 32 queries, a step takes 32 keys.
 // CHECK-COUNT-4: llvm.x86.tileloadd64
 // CHECK: scf.for

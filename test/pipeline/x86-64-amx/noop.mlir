@@ -20,9 +20,13 @@
 // CHECK-NEXT: tileloadd (%r{{.*}},%[[STRIDE]]), %tmm5
 // CHECK-NEXT: tdpbf16ps %tmm6, %tmm5, %tmm2
 // CHECK-NEXT: tdpbf16ps %tmm7, %tmm5, %tmm3
-// The exponential, and the weights in pairs.
-// CHECK: vrndscaleps $8
-// CHECK: vcvtne2ps2bf16
+// The exponential of a pair of keys, of what is too small zero, and the weights
+// in pairs.
+// CHECK-COUNT-4: vreduceps $1
+// CHECK: vscalefps {{.*}} {%k{{[0-9]}}} {z}
+// CHECK: vpsrld $16
+// CHECK: vpternlogd
+// CHECK-NOT: {{vpermps|vcvtne2ps2bf16}}
 // Results go to tiles and back, with every key of the block between.
 // CHECK: tileloadd {{.*}}, %tmm0
 // CHECK: tileloadd {{.*}}, %tmm3

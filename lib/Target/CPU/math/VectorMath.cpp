@@ -84,18 +84,20 @@ static Value slice(OpBuilder &b, Location loc, Value x, int64_t first,
   return LLVM::ShuffleVectorOp::create(b, loc, x, x, order);
 }
 
-/// Applies a function of two registers of f32 or f64 to halves of vectors until
+/// Applies a function of registers of f32 or f64 to halves of vectors until
 /// they are registers of so many bytes.
 static Value
-byRegister(OpBuilder &b, Location loc, int64_t bytes, Value x, Value y,
-           llvm::function_ref<Value(VectorType, Value, Value)> apply) {
-  auto type = cast<VectorType>(x.getType());
+byRegister(OpBuilder &b, Location loc, int64_t bytes, ValueRange operands,
+           llvm::function_ref<Value(VectorType, ValueRange)> apply) {
+  auto type = cast<VectorType>(operands.front().getType());
   int64_t lanes = type.getNumElements();
   if (lanes * type.getElementType().getIntOrFloatBitWidth() <= 8 * bytes)
-    return apply(type, x, y);
+    return apply(type, operands);
   auto half = [&](int64_t first) {
-    return byRegister(b, loc, bytes, slice(b, loc, x, first, lanes / 2),
-                      slice(b, loc, y, first, lanes / 2), apply);
+    SmallVector<Value> parts;
+    for (Value operand : operands)
+      parts.push_back(slice(b, loc, operand, first, lanes / 2));
+    return byRegister(b, loc, bytes, parts, apply);
   };
   Value low = half(0), high = half(lanes / 2);
   SmallVector<int32_t> all;
@@ -104,20 +106,38 @@ byRegister(OpBuilder &b, Location loc, int64_t bytes, Value x, Value y,
   return LLVM::ShuffleVectorOp::create(b, loc, low, high, all);
 }
 
+/// What scalef makes of results that are subnormal or too small even for that.
+/// Intel's processors take hundreds of clocks for them, and none for lanes that
+/// the instruction leaves out.
+enum class TooSmall { Rounded, Zero };
+
 /// x · 2^floor(n) by the instruction.
-static Value scalef(OpBuilder &b, Location loc, Value x, Value n) {
-  auto apply = [&](VectorType type, Value part, Value power) -> Value {
+static Value scalef(OpBuilder &b, Location loc, Value x, Value n,
+                    TooSmall tooSmall = TooSmall::Rounded) {
+  auto apply = [&](VectorType type, ValueRange parts) -> Value {
     bool single = type.getElementType().isF32();
     StringRef name = single ? "llvm.x86.avx512.mask.scalef.ps.512"
                             : "llvm.x86.avx512.mask.scalef.pd.512";
-    Value all = arith::ConstantIntOp::create(b, loc, -1, single ? 16 : 8);
+    Value lanes = arith::ConstantIntOp::create(b, loc, -1, single ? 16 : 8);
+    Value others = parts[0];
+    if (tooSmall == TooSmall::Zero) {
+      others = arith::ConstantOp::create(b, loc, b.getZeroAttr(type));
+      double least = 1 - formatOf(type).bias;
+      Attribute element = b.getFloatAttr(type.getElementType(), least);
+      Value bound = arith::ConstantOp::create(
+          b, loc, DenseElementsAttr::get(type, element));
+      // NaN is not below.
+      Value normal = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UGE,
+                                           parts[1], bound);
+      lanes = LLVM::BitcastOp::create(b, loc, lanes.getType(), normal);
+    }
     Value rounding = arith::ConstantIntOp::create(b, loc, 4, 32);
     return LLVM::CallIntrinsicOp::create(
                b, loc, type, b.getStringAttr(name),
-               ValueRange{part, power, part, all, rounding})
+               ValueRange{parts[0], parts[1], others, lanes, rounding})
         .getResult(0);
   };
-  return byRegister(b, loc, 64, x, n, apply);
+  return byRegister(b, loc, 64, {x, n}, apply);
 }
 
 /// Entries of a table by the low bits of each index: sixteen of them in a
@@ -125,7 +145,7 @@ static Value scalef(OpBuilder &b, Location loc, Value x, Value n) {
 static Value lookUp(OpBuilder &b, Location loc, ArrayRef<float> table,
                     Value index) {
   bool wide = table.size() == 16;
-  auto apply = [&](VectorType, Value part, Value) -> Value {
+  auto apply = [&](VectorType, ValueRange parts) -> Value {
     SmallVector<float> lanes(table);
     if (!wide) // each half has its own
       lanes.append(table.begin(), table.end());
@@ -135,10 +155,10 @@ static Value lookUp(OpBuilder &b, Location loc, ArrayRef<float> table,
     StringRef name = wide ? "llvm.x86.avx512.permvar.sf.512"
                           : "llvm.x86.avx.vpermilvar.ps.256";
     return LLVM::CallIntrinsicOp::create(b, loc, type, b.getStringAttr(name),
-                                         ValueRange{entries, part})
+                                         ValueRange{entries, parts[0]})
         .getResult(0);
   };
-  return byRegister(b, loc, wide ? 64 : 32, index, index, apply);
+  return byRegister(b, loc, wide ? 64 : 32, index, apply);
 }
 
 /// x · 2^n for an integral n within ±2 · bias.
@@ -202,8 +222,11 @@ Value VectorMath::exp2(Value x) {
 }
 
 Value VectorMath::exp2NonPositive(Value x) {
-  if (avx512)
-    return exp2(x);
+  if (avx512) {
+    Value n = LLVM::RoundEvenOp::create(b, loc, x);
+    Value r = arith::SubFOp::create(b, loc, x, n);
+    return scalef(b, loc, exp2Polynomial(r), n, TooSmall::Zero);
+  }
   // n + bias lands in the exponent field; below the smallest normal it is 0.
   Format format = formatOf(x.getType());
   Value lo = constant(x.getType(), -double(format.bias));
@@ -243,7 +266,28 @@ Value VectorMath::exp2ByTable(Value x) {
   Value p = polynomial(r, {0.693147182, 0.240233555, 0.0555041097});
   Value scaled = arith::MulFOp::create(b, loc, r, power);
   p = LLVM::FMAOp::create(b, loc, x.getType(), scaled, p, power);
-  return scaleByPowerOfTwo(p, n);
+  return scalef(b, loc, p, n, TooSmall::Zero);
+}
+
+/// 2^x = 2^floor(x) · 2^r, where the scaling takes floor(x) by itself.
+Value VectorMath::exp2ForPairs(Value x) {
+  if (!avx512 || formatOf(x.getType()).bits != 32)
+    return exp2ByTable(x);
+  auto fraction = [&](VectorType type, ValueRange parts) -> Value {
+    constexpr int64_t down = 1; // of the places behind the point none
+    SmallVector<Value> operands = {
+        parts[0], arith::ConstantIntOp::create(b, loc, down, 32), parts[0],
+        arith::ConstantIntOp::create(b, loc, -1, 16),
+        arith::ConstantIntOp::create(b, loc, 4, 32)};
+    return LLVM::CallIntrinsicOp::create(
+               b, loc, type,
+               b.getStringAttr("llvm.x86.avx512.mask.reduce.ps.512"), operands)
+        .getResult(0);
+  };
+  Value r = byRegister(b, loc, 64, x, fraction);
+  // Minimax in the relative error on [0, 1], 1 at 0.
+  Value p = polynomial(r, {1.0, 0.695116631, 0.227644978, 0.0770672403});
+  return scalef(b, loc, p, x, TooSmall::Zero);
 }
 
 /// The same by a table of four, the most that a shuffle within halves finds,
