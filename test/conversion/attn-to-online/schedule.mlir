@@ -69,7 +69,8 @@ func.func @f(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
 // PAIRS: #online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>
 // PAIRS: #online.cpu_schedule<m = 128, n = 64, lanes = 16, exact = false, index_bits = 32, pairs = true>
 // AMX: lanes = 16, exact = false, index_bits = 32>
-// AMX: #online.cpu_schedule<m = 128, n = 64, lanes = 16, exact = false, index_bits = 32, pairs = true, amx = true>
+// Tiles gain by longer blocks.
+// AMX: #online.cpu_schedule<m = 128, n = 128, lanes = 16, exact = false, index_bits = 32, pairs = true, amx = true>
 // Tiles are whole: 32 queries by 32 keys.
 // PART: #online.cpu_schedule<m = 128, n = 48, lanes = 16, exact = false, index_bits = 32, pairs = true>
 // EXACT: exact = true, index_bits = 32>

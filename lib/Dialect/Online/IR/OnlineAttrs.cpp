@@ -70,12 +70,13 @@ int64_t CPUScheduleAttr::footprint(StringRef resource, int64_t headDim,
   if (resource != "l2_bytes")
     return 0;
   // Per item: packed queries, outputs, t and l per row; one panel's scores; a
-  // key block in the score type where the inputs are narrower.
+  // key block where the inputs are narrower, in the score type but for pairs.
   int64_t rows = getM() * (headDim + valueDim + 2);
   int64_t scores = getN() * getLanes();
-  int64_t widened =
+  int64_t copied =
       elementBytes < scoreBytes ? getN() * (headDim + valueDim) : 0;
-  return (rows + scores + widened) * scoreBytes;
+  return (rows + scores) * scoreBytes +
+         copied * (getPairs() ? elementBytes : scoreBytes);
 }
 
 LogicalResult CPUScheduleAttr::verifySchedule(

@@ -198,7 +198,8 @@ makeSchedule(mlir::MLIRContext *context, const TargetModel &model,
              llvm::function_ref<mlir::InFlightDiagnostic()> emitError) {
   int64_t lanes = *model.getLimit("vector_bytes") / request.scoreBytes;
   // Packed queries and accumulators of an item stay in half of L2, the scores
-  // of one panel in half of L1; beyond 192 rows and 256 keys nothing is gained.
+  // of one panel in half of L1; beyond 192 rows and 256 keys nothing is gained
+  // but with tiles.
   int64_t rowBytes = std::max<int64_t>(1, (request.headDim + request.valueDim) *
                                               request.scoreBytes);
   int64_t rows = *model.getLimit("l2_bytes") / 2 / rowBytes;
@@ -209,10 +210,17 @@ makeSchedule(mlir::MLIRContext *context, const TargetModel &model,
   constexpr int64_t scanRows = 64;
   if (request.scansKeys)
     rows = std::min<int64_t>(rows, llvm::alignTo(scanRows, lanes));
+  bool pairs = request.bf16 && model.getLimit("bf16_dots");
+  bool tiles = pairs && model.getLimit("bf16_tiles");
   int64_t keys = std::min<int64_t>(256, *model.getLimit("l1_bytes") / 2 /
                                             (lanes * request.scoreBytes));
   if (request.elementBytes < request.scoreBytes) // widened blocks of K and V
     keys = std::min(keys, *model.getLimit("l2_bytes") / 4 / rowBytes);
+  // Each block loads and stores the tiles of results, which wait for each
+  // other. Of K and V it has what lies in memory.
+  if (tiles && !request.exact)
+    keys = std::clamp<int64_t>(*model.getLimit("l2_bytes") / 2 / rowBytes, keys,
+                               std::max<int64_t>(keys, 512));
   int64_t unit = keyUnit(*model.getLimit("vector_bytes"));
   int64_t group = keyGroup(*model.getLimit("vector_bytes"));
   if (unit == group) {
@@ -222,8 +230,6 @@ makeSchedule(mlir::MLIRContext *context, const TargetModel &model,
     // Whole groups; as many blocks as without them.
     keys = llvm::alignTo(keys, std::lcm(unit, group));
   }
-  bool pairs = request.bf16 && model.getLimit("bf16_dots");
-  bool tiles = pairs && model.getLimit("bf16_tiles");
   // Whole groups of tiles; exact kernels have the same items.
   for (int64_t *size : {&rows, &keys})
     if (tiles && *size > kTileGroup)
