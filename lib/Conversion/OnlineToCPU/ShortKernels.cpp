@@ -250,7 +250,7 @@ void KernelEmitter::emitShortWeights(Value t, Value &sum) {
     x = e.fsub(x, wideT);
     if (!log2Units())
       x = e.fmul(x, wideSplat(e.cf(1.4426950408889634)));
-    return wideMath().exp2NonPositive(x);
+    return wideMath().exp2Flushed(x);
   };
   Value total = e.loop(
       e.c(0), runCount, e.c(1), {wideSplat(e.cf(0.0))},

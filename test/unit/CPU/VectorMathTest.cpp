@@ -228,16 +228,29 @@ TEST(VectorMath, Exp2NonPositiveFlushes) {
   checkFlushes(UNARY(exp2NonPositive));
 }
 
+TEST(VectorMath, Exp2Flushed) {
+  checkFunction("exp2Flushed", UNARY(exp2Flushed), LIBM(exp2), 1.0,
+                [](float x) { return x <= 0 && x >= -126; });
+  checkFlushes(UNARY(exp2Flushed));
+}
+
 TEST(VectorMath, Exp2ByTable) {
   checkFunction("exp2ByTable", UNARY(exp2ByTable), LIBM(exp2), 1.0,
                 [](float x) { return x <= 0 && x >= -126; });
   checkFlushes(UNARY(exp2ByTable));
 }
 
+/// 8.7e-5 relative are 1460 units.
+TEST(VectorMath, Exp2ForPairs) {
+  checkFunction("exp2ForPairs", UNARY(exp2ForPairs), LIBM(exp2), 1460,
+                [](float x) { return x <= 0 && x >= -126; });
+  checkFlushes(UNARY(exp2ForPairs));
+}
+
 /// Between the smallest normal number and the bound: none that is larger.
-TEST(VectorMath, Exp2ByTableStaysSubnormal) {
+void checkBelowNormal(const Build &build) {
   for (bool wide : {true, false}) {
-    Compiled function(UNARY(exp2ByTable), wide ? 16 : 8, wide, 1, false);
+    Compiled function(build, wide ? 16 : 8, wide, 1, false);
     if (!function)
       continue;
     std::vector<float> in(4096), out(in.size());
@@ -247,8 +260,16 @@ TEST(VectorMath, Exp2ByTableStaysSubnormal) {
     for (size_t i = 0; i < in.size(); ++i) {
       EXPECT_GE(out[i], 0.0f) << in[i];
       EXPECT_LT(out[i], std::ldexp(1.0f, -126)) << in[i];
+      if (wide && in[i] < -126.5f)
+        EXPECT_EQ(out[i], 0.0f) << in[i];
     }
   }
+}
+
+TEST(VectorMath, WeightsStayBelowNormal) {
+  checkBelowNormal(UNARY(exp2ByTable));
+  checkBelowNormal(UNARY(exp2ForPairs));
+  checkBelowNormal(UNARY(exp2Flushed));
 }
 
 /// Every pair of special and ordinary values against libm.

@@ -177,6 +177,18 @@ TEST_F(Tiles, ScoreMods) {
           {1, 2, 1, 100, 100, 64, 64});
 }
 
+/// Only a positive scale waits until scores are read.
+TEST_F(Tiles, ScalesOfEverySign) {
+  for (double scale : {-0.3, 0.0, 3.0})
+    for (const char *text : {kPlain, kCausal}) {
+      TestLaunch launch(text, {1, 2, 1, 50, 75, 64, 64});
+      narrow(launch);
+      launch.view.scales = {scale};
+      check(launch);
+    }
+  EXPECT_EQ(exactCalls, 0);
+}
+
 TEST_F(Tiles, Normalizers) {
   for (const char *normalizer :
        {"sink(0.5)", "softmax_plus_one", "signed", "sigmoid(-1.0)", "relu"})

@@ -25,9 +25,11 @@ public:
 
   /// 2^x for all x: 0.8 ulp in f32, 1e-15 relative in f64.
   mlir::Value exp2(mlir::Value x);
-  /// 2^x for x ≤ 0, flushing results below 2^-126.5 (2^-1022.5) to zero; 0 at
-  /// −inf.
+  /// 2^x for x ≤ 0, flushing results below 2^-126.5 (2^-1022.5) to zero where
+  /// the machine has no scalef; 0 at −inf.
   mlir::Value exp2NonPositive(mlir::Value x);
+  /// The same, flushing them on every machine.
+  mlir::Value exp2Flushed(mlir::Value x);
   /// The same with as few products as can be, for chains that other products
   /// wait for: 1 ulp in f32 where registers have 64 or 32 bytes, otherwise
   /// exp2NonPositive. With 32 bytes results below 2^-126 become others there;

@@ -221,12 +221,17 @@ Value VectorMath::exp2(Value x) {
   return scaleByPowerOfTwo(exp2Polynomial(r), n);
 }
 
+Value VectorMath::exp2Flushed(Value x) {
+  if (!avx512)
+    return exp2NonPositive(x);
+  Value n = LLVM::RoundEvenOp::create(b, loc, x);
+  Value r = arith::SubFOp::create(b, loc, x, n);
+  return scalef(b, loc, exp2Polynomial(r), n, TooSmall::Zero);
+}
+
 Value VectorMath::exp2NonPositive(Value x) {
-  if (avx512) {
-    Value n = LLVM::RoundEvenOp::create(b, loc, x);
-    Value r = arith::SubFOp::create(b, loc, x, n);
-    return scalef(b, loc, exp2Polynomial(r), n, TooSmall::Zero);
-  }
+  if (avx512)
+    return exp2(x);
   // n + bias lands in the exponent field; below the smallest normal it is 0.
   Format format = formatOf(x.getType());
   Value lo = constant(x.getType(), -double(format.bias));
