@@ -3,6 +3,8 @@
    positions below 2^30 to the counters below. */
 #include "decode.h"
 
+#include "tensor.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -43,20 +45,6 @@ int64_t __wrap_decode_v0_i32_exact_run(const fovea_cpu_args *args,
                                        int64_t next, void *scratch) {
   ++exact_items;
   return __real_decode_v0_i32_exact_run(args, first, last, next, scratch);
-}
-
-static fovea_tensor make(const void *data, int32_t rank, const int64_t *sizes,
-                         const int64_t *strides) {
-  fovea_tensor tensor;
-  memset(&tensor, 0, sizeof tensor);
-  tensor.struct_size = sizeof tensor;
-  tensor.data = (void *)data;
-  tensor.dtype = 10;
-  tensor.rank = rank;
-  tensor.sizes = sizes;
-  tensor.strides = strides;
-  tensor.device_type = 1;
-  return tensor;
 }
 
 static void backwards(void *pool, int64_t count,

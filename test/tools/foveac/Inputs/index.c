@@ -1,23 +1,11 @@
 /* Constant indices of a capture, checked at each call. */
 #include "fixed.h"
 
+#include "tensor.h"
+
 #include <stdlib.h>
 
 static float q[8], out[8], table[20];
-
-static fovea_tensor make(float *data, int32_t rank, const int64_t *sizes,
-                         const int64_t *strides) {
-  fovea_tensor tensor;
-  memset(&tensor, 0, sizeof tensor);
-  tensor.struct_size = sizeof tensor;
-  tensor.data = data;
-  tensor.dtype = 10;
-  tensor.rank = rank;
-  tensor.sizes = sizes;
-  tensor.strides = strides;
-  tensor.device_type = 1;
-  return tensor;
-}
 
 static void try(int64_t length, int64_t rows, int64_t columns) {
   const int64_t qs[4] = {1, 1, 1, 8}, ks[4] = {1, 1, length, 8};

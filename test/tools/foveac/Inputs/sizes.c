@@ -1,24 +1,12 @@
 /* Declared sizes of captures, scales and overlaps, checked at each call. */
 #include "sized.h"
 
+#include "tensor.h"
+
 enum { H = 2, M = 3, N = 5, D = 8 };
 
 static float q[H * M * D], k[H * N * D], out[2 * H * M * D], lse[H * M];
 static float few[128];
-
-static fovea_tensor make(float *data, int32_t rank, const int64_t *sizes,
-                         const int64_t *strides) {
-  fovea_tensor tensor;
-  memset(&tensor, 0, sizeof tensor);
-  tensor.struct_size = sizeof tensor;
-  tensor.data = data;
-  tensor.dtype = 10;
-  tensor.rank = rank;
-  tensor.sizes = sizes;
-  tensor.strides = strides;
-  tensor.device_type = 1;
-  return tensor;
-}
 
 typedef struct {
   int64_t x, y, slope, columns;

@@ -2,6 +2,8 @@
  */
 #include "packed.h"
 
+#include "tensor.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -13,28 +15,15 @@ static int32_t doc[M];
 static char message[256];
 static int64_t rows = M; /* of each head that are asked for */
 
-static fovea_tensor make(void *data, int32_t dtype, int32_t rank,
-                         const int64_t *sizes, const int64_t *strides) {
-  fovea_tensor tensor;
-  memset(&tensor, 0, sizeof tensor);
-  tensor.struct_size = sizeof tensor;
-  tensor.data = data;
-  tensor.dtype = dtype;
-  tensor.rank = rank;
-  tensor.sizes = sizes;
-  tensor.strides = strides;
-  tensor.device_type = 1;
-  return tensor;
-}
-
 static int run(float *result, const fovea_aot_tiles *tiles) {
   const int64_t qs[4] = {B, H, rows, D}, ks[4] = {B, H, N, D}, ds[1] = {M};
   const int64_t qt[4] = {H * M * D, M * D, D, 1},
                 kt[4] = {H * N * D, N * D, D, 1};
   const int64_t dt[1] = {1};
-  fovea_tensor tq = make(q, 10, 4, qs, qt), tk = make(k, 10, 4, ks, kt),
-               tv = make(v, 10, 4, ks, kt), to = make(result, 10, 4, qs, qt),
-               td = make(doc, 5, 1, ds, dt);
+  fovea_tensor tq = make_of(q, 10, 4, qs, qt), tk = make_of(k, 10, 4, ks, kt),
+               tv = make_of(v, 10, 4, ks, kt),
+               to = make_of(result, 10, 4, qs, qt),
+               td = make_of(doc, 5, 1, ds, dt);
   fovea_aot_options options;
   size_t bytes = 0;
   void *workspace;

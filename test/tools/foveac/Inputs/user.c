@@ -1,6 +1,8 @@
 /* A program that knows nothing of Fovea but the object and its header. */
 #include "window.h"
 
+#include "tensor.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,20 +11,6 @@ enum { B = 1, H = 4, HK = 2, M = 75, N = 90, D = 16, W = 5 };
 
 static float q[H * M * D], k[HK * N * D], v[HK * N * D], out[H * M * D],
     again[H * M * D], lse[H * M];
-
-static fovea_tensor make(float *data, int32_t rank, const int64_t *sizes,
-                         const int64_t *strides) {
-  fovea_tensor tensor;
-  memset(&tensor, 0, sizeof tensor);
-  tensor.struct_size = sizeof tensor;
-  tensor.data = data;
-  tensor.dtype = 10;
-  tensor.rank = rank;
-  tensor.sizes = sizes;
-  tensor.strides = strides;
-  tensor.device_type = 1;
-  return tensor;
-}
 
 static double worst(const float *slope, int offset) {
   double error = 0;
