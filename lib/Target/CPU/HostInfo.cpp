@@ -70,6 +70,16 @@ bool hostHasAll(llvm::StringRef list) {
   return llvm::all_of(features, hostHas);
 }
 
+/// The name of an architecture with features added, sorted here.
+std::string nameOf(const Architecture &arch, std::vector<std::string> &added) {
+  llvm::sort(added);
+  added.erase(llvm::unique(added), added.end());
+  std::string name = arch.name;
+  for (const std::string &feature : added)
+    name += "+" + feature;
+  return name;
+}
+
 std::vector<std::string> findHostTargets() {
   std::vector<std::string> targets;
   for (const Architecture &arch : architectures) {
@@ -77,12 +87,12 @@ std::vector<std::string> findHostTargets() {
       continue;
     // Only the widest architecture is worth listing with its extensions.
     if (targets.empty()) {
-      std::string best = arch.name;
+      std::vector<std::string> added;
       for (const char *extension : extensions)
         if (hostHas(extension) && llvm::StringRef(extension) != "avxvnni")
-          best += std::string("+") + extension;
-      if (best != arch.name)
-        targets.push_back(best);
+          added.push_back(extension);
+      if (!added.empty())
+        targets.push_back(nameOf(arch, added));
     }
     targets.push_back(arch.name);
   }
@@ -172,16 +182,12 @@ llvm::Expected<CPUTarget> fovea::resolveCPUTarget(llvm::StringRef name,
       return unknownTarget(name, "this machine does not run", mustRun);
     added.push_back(feature.str());
   }
-  llvm::sort(added);
-  added.erase(llvm::unique(added), added.end());
 
   CPUTarget target;
-  target.name = arch->name;
+  target.name = nameOf(*arch, added);
   target.triple = llvm::sys::getProcessTriple();
   target.cpu = arch->cpu;
-  for (const std::string &feature : added) {
-    target.name += "+" + feature;
+  for (const std::string &feature : added)
     target.features += (target.features.empty() ? "+" : ",+") + feature;
-  }
   return target;
 }
