@@ -62,7 +62,7 @@ void KernelEmitter::readShortShape(ArrayRef<Value> bounds) {
   shape.keyHeads = e.udiv(bounds[1], shape.group);
   // The tile more than rows need is for rows past a length beside others.
   Value queries = bufferOf(spec.out).sizes[2];
-  shape.tiles = e.min(bounds[2], e.max(queries, e.c(1)));
+  shape.tiles = e.min(bounds[2], queries);
   shape.keys = arguments->loadLongest();
   shape.parts = e.max(e.ceilDiv(shape.keys, spec.schedule.getSplit()), e.c(1));
   // Heads nearer to each other than tokens: read a token's heads together.
@@ -116,8 +116,8 @@ LogicalResult KernelEmitter::emitShortPlan(Value report,
           e.gep(report, offsetof(fovea_cpu_plan, workspace_bytes)));
   e.store(shape.counterBytes,
           e.gep(report, offsetof(fovea_cpu_plan, cleared_bytes)));
-  Value items = e.mul(e.mul(bounds[0], shape.headBlocks),
-                      e.mul(shape.tiles, shape.parts));
+  Value items = e.mul(e.mul(bounds[0], shape.headBlocks), shape.tiles);
+  items = e.mul(items, shape.parts);
   LLVM::ReturnOp::create(e.b, e.loc, items);
   return failure(s->broken());
 }

@@ -32,7 +32,7 @@ public:
   mlir::Value exp2Flushed(mlir::Value x);
   /// The same with as few products as can be, for chains that other products
   /// wait for: 1 ulp in f32 where registers have 64 or 32 bytes, otherwise
-  /// exp2NonPositive. With 32 bytes results below 2^-126 become others there;
+  /// exp2Flushed. With 32 bytes results below 2^-126 become others there;
   /// those below 2^-127 are zero.
   mlir::Value exp2ByTable(mlir::Value x);
   /// The same for a result that becomes bf16: 8.7e-5 relative in f32 where

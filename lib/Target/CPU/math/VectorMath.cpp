@@ -256,7 +256,7 @@ Value VectorMath::exp2ByTable(Value x) {
   if (format.bits == 32 && registerBytes == 32)
     return exp2ByFour(x);
   if (!avx512 || format.bits != 32)
-    return exp2NonPositive(x);
+    return exp2Flushed(x);
   std::array<float, 16> powers;
   for (size_t i = 0; i < powers.size(); ++i)
     powers[i] = float(std::exp2(double(i) / powers.size()));
