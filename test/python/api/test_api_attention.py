@@ -557,7 +557,7 @@ def test_without_a_stat_t_is_zero(target):
     made = fovea.Normalizer(
         weight=lambda s, t, b, h, q_idx, kv_idx: s + 2 * t + t * t,
         denom=lambda s, t, b, h, q_idx, kv_idx: fovea.ops.exp(s - t) + t,
-        finish=lambda o, l, t, b, h, q_idx, e_idx: o / l + t,
+        finish=lambda o, den, t, b, h, q_idx, e_idx: o / den + t,
     )
     out, lse = fovea.attention(
         q, k, v, normalizer=made, return_lse=True, target=target

@@ -19,6 +19,11 @@ struct Format {
   /// 1.5 · 2^mantissa: adding it leaves the rounded integer in the low bits.
   double magic;
 };
+
+/// What scalef makes of results that are subnormal or too small even for that.
+/// Intel's processors take hundreds of clocks for them, and none for lanes that
+/// the instruction leaves out.
+enum class TooSmall { Rounded, Zero };
 } // namespace
 
 static Format formatOf(Type type) {
@@ -105,11 +110,6 @@ byRegister(OpBuilder &b, Location loc, int64_t bytes, ValueRange operands,
     all.push_back(int32_t(i));
   return LLVM::ShuffleVectorOp::create(b, loc, low, high, all);
 }
-
-/// What scalef makes of results that are subnormal or too small even for that.
-/// Intel's processors take hundreds of clocks for them, and none for lanes that
-/// the instruction leaves out.
-enum class TooSmall { Rounded, Zero };
 
 /// x · 2^floor(n) by the instruction.
 static Value scalef(OpBuilder &b, Location loc, Value x, Value n,
