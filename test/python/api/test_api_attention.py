@@ -559,9 +559,7 @@ def test_without_a_stat_t_is_zero(target):
         denom=lambda s, t, b, h, q_idx, kv_idx: fovea.ops.exp(s - t) + t,
         finish=lambda o, den, t, b, h, q_idx, e_idx: o / den + t,
     )
-    out, lse = fovea.attention(
-        q, k, v, normalizer=made, return_lse=True, target=target
-    )
+    out, lse = fovea.attention(q, k, v, normalizer=made, return_lse=True, target=target)
     total = np.exp(s).sum(-1)
     want = np.einsum("bhmn,bhne->bhme", s, v) / total[..., None]
     np.testing.assert_allclose(out, want, atol=2e-6)
