@@ -18,7 +18,6 @@ from .dsl.diagnose import refuse_in_mod, running_mods
 
 __all__ = ["Variant", "load"]
 
-_RESERVED = ("q", "k", "v", "target", "return_lse")
 _MAX_BYTES = 1 << 20
 
 
@@ -120,12 +119,6 @@ class Variant:
         self = object.__new__(cls)
         self._text, self._filename, self.name = text, filename, name
         program = programs[names.index(name)]
-        for parameter in (*program["captures"], *(program.get("params") or ())):
-            if parameter["name"] in _RESERVED:
-                raise ValueError(
-                    f"{filename}: a parameter must not be named"
-                    f" {', '.join(_RESERVED)}, got {parameter['name']}"
-                )
         self._defaults = {p["name"]: p for p in program.get("params") or ()}
         self._sources = {(): ProgramSource(program, {})}
         self._functions = None

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from . import ops
-from .dsl.captures import array_dtype, array_rank, is_array
+from .dsl.captures import array_rank, is_array
 from .dsl.environment import Size
-from .dsl.normalizer import Normalizer, named
+from .dsl.normalizer import Normalizer, check_array, named
 
 __all__ = [
     "mean",
@@ -54,16 +54,7 @@ def _check(argument: str, value: Any, ranks: tuple[int, ...], shape: str) -> Non
     number = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
     if 0 in ranks and number:
         return
-    if not is_array(value):
-        raise TypeError(f"{argument}: must be {shape}, got {type(value).__name__}")
-    try:
-        array_dtype(value)
-    except TypeError as error:
-        raise TypeError(f"{argument}: the array {error}") from None
-    if array_rank(value) not in ranks:
-        raise ValueError(
-            f"{argument}: must be {shape}, got {array_rank(value)} dimension(s)"
-        )
+    check_array(argument, value, ranks, shape)
 
 
 def softmax() -> Normalizer:

@@ -16,23 +16,19 @@ from ..errors import TraceError
 from . import recheck
 from .diagnose import code_place, is_library_file, plain_error, running
 from .environment import Environment
-from .graph import Region
+from .graph import REGION_ARGS, Region
 from .kinds import is_partial
 from .values import ArrayLike, Traced, operand
 
 __all__ = ["check_mask_mod", "check_mod", "mod_kind", "mod_name", "trace_mod"]
 
+_USER_NAMES = {"q": "q_idx", "kv": "kv_idx", "e": "e_idx"}
 #: What users call the arguments of each region.
 SIGNATURES = {
-    "score": ("score", "b", "h", "q_idx", "kv_idx"),
-    "mask": ("b", "h", "q_idx", "kv_idx"),
-    "stat": ("s",),
-    "weight": ("s", "t", "b", "h", "q_idx", "kv_idx"),
-    "denom": ("s", "t", "b", "h", "q_idx", "kv_idx"),
-    "seed": ("b", "h", "q_idx"),
-    "seed_value": ("b", "h", "q_idx", "e_idx"),
-    "finish": ("o", "l", "t", "b", "h", "q_idx", "e_idx"),
+    role: tuple(_USER_NAMES.get(name, name) for name in names)
+    for role, names in REGION_ARGS.items()
 }
+SIGNATURES["score"] = ("score", *SIGNATURES["score"][1:])
 _POSITIONAL = (
     inspect.Parameter.POSITIONAL_ONLY,
     inspect.Parameter.POSITIONAL_OR_KEYWORD,

@@ -15,6 +15,7 @@ from .mods import ModTrace, check_mod, trace_mod
 
 __all__ = [
     "Normalizer",
+    "check_array",
     "named",
     "plain_name",
     "resolve_normalizer",
@@ -147,21 +148,26 @@ def _from_fields(fields: dict) -> Normalizer:
     return Normalizer(**fields)
 
 
-def _check_seed_value(value: Any) -> None:
-    if callable(value):
-        check_mod("seed_value", value)
-        return
+def check_array(argument: str, value: Any, ranks: tuple[int, ...], shape: str) -> None:
+    """Refuse what is no array of one of these ranks; messages call it `shape`."""
     if not is_array(value):
-        raise TypeError(f"seed_value: must be an array, got {type(value).__name__}")
+        raise TypeError(f"{argument}: must be {shape}, got {type(value).__name__}")
     try:
         array_dtype(value)
     except TypeError as error:
-        raise TypeError(f"seed_value: the array {error}") from None
-    if array_rank(value) not in (2, 3, 4):
+        raise TypeError(f"{argument}: the array {error}") from None
+    if array_rank(value) not in ranks:
         raise ValueError(
-            "seed_value: must be [H,E], [B,H,E] or [B,H,M,E], got "
-            f"{array_rank(value)} dimension(s)"
+            f"{argument}: must be {shape}, got {array_rank(value)} dimension(s)"
         )
+
+
+def _check_seed_value(value: Any) -> None:
+    if callable(value):
+        check_mod("seed_value", value)
+    else:
+        shape = "an array [H,E], [B,H,E] or [B,H,M,E]"
+        check_array("seed_value", value, (2, 3, 4), shape)
 
 
 def _from_recipe(name: str, arguments: dict) -> Normalizer:

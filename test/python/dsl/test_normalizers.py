@@ -315,9 +315,9 @@ def made(**parts):
         (TypeError, "denom: must be a function", lambda: made(denom=1)),
         (TypeError, "stat: must be a function", lambda: made(stat="s")),
         (TypeError, "seed: must be a function", lambda: made(seed=(0, 1))),
-        (TypeError, "seed_value: must be an array, got list", lambda: made(seed_value=[1])),
+        (TypeError, r"must be an array \[H,E\], .*, got list", lambda: made(seed_value=[1])),
         (TypeError, "seed_value: the array has dtype complex", lambda: made(seed_value=V * 1j)),
-        (ValueError, r"seed_value: must be \[H,E\]", lambda: made(seed_value=np.ones(3))),
+        (ValueError, r"seed_value: must be an array \[H,E\]", lambda: made(seed_value=np.ones(3))),
         (ValueError, 'finish: must be "o/l", "o" or a function', lambda: made(finish="l")),
         (ValueError, 'finish: "o/l" divides by l, but', lambda: made(finish="o/l")),
         (TypeError, "finish: must be .*o.l.* or a function, got int", lambda: made(finish=3)),
@@ -359,7 +359,7 @@ def test_arrays_that_are_resized_afterwards_are_refused_by_the_rule():
     for make, rule in (
         (
             lambda: made(seed_value=start),
-            r"seed_value: must be \[H,E\], \[B,H,E\] or .*",
+            r"seed_value: must be an array \[H,E\], \[B,H,E\] or .*",
         ),
         (lambda: normalizers.sink(sigma, start), r"value: must be an array \[H,E\]"),
     ):
