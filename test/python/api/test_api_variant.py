@@ -128,7 +128,7 @@ def test_an_unused_parameter_is_a_warning(path):
 def test_parameters_may_not_be_named_like_arguments(path, name):
     """whose parameters may not be named q, k, v, target, return_lse"""
     path.write_text(f"attention a({name}: f32[S]) {{ score = s + {name}[kv] }}\n")
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ValueError, match=f":1:13: error: .*'{name}'"):
         fovea.load(path)
 
 
@@ -370,6 +370,30 @@ def test_the_command_line_refuses(path, tmp_path, capsys):
     assert main(["explain", f"{path}:window_sink", "--shape", "D=8", "-D", "W"]) == 2
     assert main(["explain", f"{path}:two", "--shape", "D=8", "-D", "W=3"]) == 1
     sized = ["explain", f"{path}:two", "--shape", "D=8,M=64"]
+    for options, message in (
+        (["--shape", "D=8,M"], "--shape: must look like B=1,Hq=8,...,D=64, got 'M'"),
+        (["--shape", "M=8"], "--shape: must name D, got 'M=8'"),
+        (["--shape", "D=8", "-D", "W"], "-D: must look like W=64, got 'W'"),
+        (
+            ["--shape", "D=8", "-D", "W=x"],
+            "-D: W must be a number, true or false, got 'x'",
+        ),
+        (
+            ["--shape", "D=8,M=8", "--block-size", "x"],
+            "--block-size: must be Q or Q,KV, got 'x'",
+        ),
+        (
+            ["--shape", "D=8,M=8", "--set", "doc"],
+            "--set: must look like slope=slope.npy, got 'doc'",
+        ),
+        (
+            ["--shape", "D=8", "--set", "doc=x.npy"],
+            "--png, --set: --shape must name M or N",
+        ),
+    ):
+        capsys.readouterr()
+        assert main(["explain", f"{path}:two", *options]) == 2
+        assert capsys.readouterr().err == f"fovea: error: {message}\n"
     assert main([*sized, "--block-size", "0"]) == 2
     assert main([*sized, "--set", "doc"]) == 2
     assert main([*sized, "--set", "doc=no.npy"]) == 1

@@ -60,6 +60,8 @@ CAPTURES = [
     (lambda s, b, h, q, k: slope @ slope, "'slope': whole-array arithmetic"),
     (lambda s, b, h, q, k: slope == 1, "'slope': whole-array arithmetic"),
     (lambda s, b, h, q, k: slope.__setitem__(0, s), "'slope': assignment"),
+    (lambda s, b, h, q, k: slope.__delitem__(0), "'slope': assignment"),
+    (lambda s, b, h, q, k: np.asarray(slope), "'slope': a NumPy function of the whole"),
     (lambda s, b, h, q, k: number[q], "'number': more indices than its 0"),
     (lambda s, b, h, q, k: s if number > 1 else 0, "`if`"),
     (lambda s, b, h, q, k: items[number], "indexing a Python sequence"),

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+import pickle
 import types
 from datetime import timedelta
 from decimal import Decimal
@@ -161,6 +162,8 @@ VALUES = [
     (lambda s, b, h, q, k: 3 in s, "`in` does not apply"),
     (lambda s, b, h, q, k: s[0], "cannot be indexed"),
     (lambda s, b, h, q, k: s(1), "cannot be called"),
+    (lambda s, b, h, q, k: s.__setitem__(0, 1), "cannot be assigned to"),
+    (lambda s, b, h, q, k: pickle.dumps(s), "cannot be pickled"),
     (lambda s, b, h, q, k: {q: 1}[0], "hashing"),
     (lambda s, b, h, q, k: hash(q), "hashing"),
     (lambda s, b, h, q, k: {1: 2.0}[q], "hashing"),
