@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import ml_dtypes
 import numpy as np
 
@@ -43,6 +45,15 @@ def plain(q, k, v, score=None, mask=None, scale=None, lse=False):
 
 def causal(b, h, q_idx, kv_idx):
     return q_idx >= kv_idx
+
+
+def in_threads(work, count=4):
+    """Call work(0), work(1), ... at once, and wait for all."""
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 class Exporter:

@@ -2,12 +2,11 @@
 
 import copy
 import pickle
-import threading
 
 import ml_dtypes
 import numpy as np
 import pytest
-from api_common import causal, close, inputs, plain
+from api_common import causal, close, in_threads, inputs, plain
 
 import fovea
 
@@ -232,11 +231,7 @@ def test_every_function_may_be_called_from_several_threads():
         except Exception as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(work)
     assert not failures
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
+from api_common import in_threads
 
 import fovea
 from fovea import _attention
@@ -271,9 +270,5 @@ def test_threads():
             if not torch.allclose(out, first[:, :, :length], atol=1e-6):
                 wrong.append((number, i))
 
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(work)
     assert not wrong

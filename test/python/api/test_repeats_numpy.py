@@ -14,13 +14,12 @@ import os
 import pickle
 import subprocess
 import sys
-import threading
 import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
-from api_common import Exporter, causal, inputs
+from api_common import Exporter, causal, in_threads, inputs
 from repeat_world import CHANGES, World, answers, forget
 
 import fovea
@@ -345,11 +344,7 @@ def test_threads(launches):
             if not np.array_equal(out, want):
                 wrong.append((number, i))
 
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(work)
     assert not wrong
 
 

@@ -10,6 +10,7 @@ import weakref
 
 import numpy as np
 import pytest
+from model import Model
 
 from fovea import TraceError, ops
 from fovea.dsl import and_masks, trace_variant
@@ -133,19 +134,6 @@ def test_dlpack_without_dtype():
     assert variant.program["captures"] == [{"name": "bare", "dtype": "f32", "rank": 2}]
     bare = Bare(np.ones((2, 2), np.float64))
     assert trace_variant(mod).program["captures"][0]["dtype"] == "f64"
-
-
-class Model:
-    def __init__(self):
-        self.bias = np.ones((2, 4))
-        self.parts = [np.ones(4), {"x": (np.ones(2), 5)}]
-        self.scale = 2.0
-
-    def score(self, s, b, h, q, k):
-        return self.helper(s, h, q) * self.scale
-
-    def helper(self, s, h, q):
-        return s + self.bias[h, q] + self.parts[0][q] + self.parts[1]["x"][0][h]
 
 
 def test_labels_say_how_the_user_reaches_them():

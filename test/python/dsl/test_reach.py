@@ -12,6 +12,7 @@ import warnings
 
 import numpy as np
 import pytest
+from model import Model
 
 from fovea.dsl import and_masks, mod_kind, trace_variant
 
@@ -27,19 +28,6 @@ def look_twice(mod):
     variant = trace_variant(mod)
     assert trace_variant(mod).core is variant.core
     return variant
-
-
-class Model:
-    def __init__(self):
-        self.bias = np.ones((2, 4))
-        self.parts = [np.ones(4), {"x": (np.ones(2), 5)}]
-        self.scale = 2.0
-
-    def score(self, s, b, h, q, k):
-        return self.helper(s, h, q) * self.scale
-
-    def helper(self, s, h, q):
-        return s + self.bias[h, q] + self.parts[0][q] + self.parts[1]["x"][0][h]
 
 
 # -- forms ------------------------------------------------------------------------------
