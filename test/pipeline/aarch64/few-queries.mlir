@@ -11,7 +11,7 @@
 // CHECK-NOT: Spill
 // CHECK-COUNT-16: fmla v{{[0-9]+}}.4s
 // CHECK-NOT: Spill
-// CHECK: prfm pldl1strm
+// CHECK: prfm pldl1keep
 // CHECK-NEXT: cbnz {{.*}}, .LBB
 // A weight times registers of values; the next keys are fetched, then values.
 // CHECK: // in Loop: Header={{.*}} Depth=9
@@ -20,7 +20,7 @@
 // CHECK-NOT: Spill
 // CHECK-COUNT-8: fmla v{{[0-9]+}}.4s, v{{[0-9]+}}.4s, v{{[0-9]+}}.s[0]
 // CHECK-NOT: Spill
-// CHECK: prfm pldl1strm
+// CHECK: prfm pldl1keep
 // CHECK-NEXT: cbnz {{.*}}, .LBB
 
 // CALLS-NOT: {{bl +(exp|mem|fma)}}

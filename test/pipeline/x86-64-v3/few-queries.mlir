@@ -24,7 +24,7 @@
 // CHECK-NOT: {{Spill|prefetch}}
 // CHECK-COUNT-31: vfmadd231ps {{.*}}%ymm
 // CHECK-NOT: Spill
-// CHECK-COUNT-4: prefetchnta
+// CHECK-COUNT-4: prefetcht0
 // CHECK-NOT: {{Spill|prefetch}}
 // CHECK: j{{[a-z]+}} .LBB
 // A value meets two rows, in eight sums as well.
@@ -36,7 +36,7 @@
 
 // Of bf16 a register of keys becomes two, by a shift and a mask.
 // BF16-LABEL: decode_run:
-// BF16: prefetchnta
+// BF16: prefetcht0
 // BF16: vpslld $16, {{.*}}%ymm
 // BF16-NOT: Spill
 // BF16-COUNT-31: vfmadd231ps {{.*}}%ymm
@@ -50,7 +50,7 @@
 
 // Of f16 each half by a conversion that reads memory.
 // F16-LABEL: decode_run:
-// F16: prefetchnta
+// F16: prefetcht0
 // F16-COUNT-4: vcvtph2ps {{.*}}(%r{{.*}}), %ymm
 // F16-COUNT-16: vfmadd231ps {{.*}}%ymm
 // F16: j{{[a-z]+}} .LBB

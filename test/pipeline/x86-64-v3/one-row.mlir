@@ -24,7 +24,7 @@
 // CHECK: j{{[a-z]+}} .LBB
 
 // BF16-LABEL: decode_run:
-// BF16: prefetchnta
+// BF16: prefetcht0
 // BF16-NOT: Spill
 // BF16-COUNT-14: vfmadd{{[0-9]+}}ps {{.*}}%ymm
 // BF16-NOT: Spill
@@ -37,7 +37,7 @@
 // Where elements are widened the lines sixteen keys later are fetched, of values
 // half a row at a time.
 // AHEAD-LABEL: define {{.*}}@decode_run
-// AHEAD-COUNT-4: call void @llvm.prefetch.p0(ptr %{{.*}}, i32 0, i32 0, i32 1)
+// AHEAD-COUNT-4: call void @llvm.prefetch.p0(ptr %{{.*}}, i32 0, i32 3, i32 1)
 // AHEAD-NOT: br
 // AHEAD-COUNT-16: call <8 x float> @llvm.fma
 // AHEAD-COUNT-2: call void @llvm.prefetch.p0

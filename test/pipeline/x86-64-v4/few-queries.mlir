@@ -39,9 +39,9 @@
 // first pass over rows, the lines of these keys that are read eight keys later,
 // again. The same of a value.
 // AGAIN-LABEL: define {{.*}}@decode_run
-// AGAIN-COUNT-4: call void @llvm.prefetch.p0(ptr %{{.*}}, i32 0, i32 0, i32 1)
+// AGAIN-COUNT-4: call void @llvm.prefetch.p0(ptr %{{.*}}, i32 0, i32 3, i32 1)
 // AGAIN-NEXT: br i1
-// AGAIN-COUNT-4: call void @llvm.prefetch.p0(ptr %{{.*}}, i32 0, i32 0, i32 1)
+// AGAIN-COUNT-4: call void @llvm.prefetch.p0(ptr %{{.*}}, i32 0, i32 3, i32 1)
 // AGAIN-NEXT: br label
 // AGAIN-NOT: prefetch
 // AGAIN-COUNT-16: call <16 x float> @llvm.fma

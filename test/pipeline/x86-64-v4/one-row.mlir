@@ -15,7 +15,7 @@
 
 // A key is read in one go, its products with queries in registers.
 // CHECK-LABEL: decode_run:
-// CHECK: prefetchnta
+// CHECK: prefetcht0
 // CHECK-NOT: Spill
 // CHECK-COUNT-7: vfmadd231ps {{.*}}(%r{{.*}}), %zmm
 // CHECK-NOT: Spill
@@ -24,7 +24,7 @@
 
 // Meanwhile the one eight keys later is fetched; the same of a value.
 // AHEAD-LABEL: define {{.*}}@decode_run
-// AHEAD-COUNT-8: call void @llvm.prefetch.p0(ptr %{{.*}}, i32 0, i32 0, i32 1)
+// AHEAD-COUNT-8: call void @llvm.prefetch.p0(ptr %{{.*}}, i32 0, i32 3, i32 1)
 // AHEAD-NOT: br
 // AHEAD-COUNT-8: call <16 x float> @llvm.fma
 // AHEAD: llvm.x86.avx512.mask.scalef
