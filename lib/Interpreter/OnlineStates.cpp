@@ -227,7 +227,7 @@ LogicalResult OnlineEngine::runStep(StepOp op) {
     double factor = run.hasT() ? rescale(state->t[i], t) : 1;
     state->t[i] = t;
     state->l[i] *= factor;
-    double *out = &state->o[i * columns];
+    double *out = state->o.data() + i * columns;
     for (int64_t e = 0; e < columns; ++e)
       out[e] *= factor;
     for (auto [j, s] : taken) {

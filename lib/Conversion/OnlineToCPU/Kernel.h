@@ -388,11 +388,11 @@ private:
   /// divided by 2 l first: what the normaliser then gives may well be finite.
   bool hasTwoPasses() { return spec.schedule.getExact() && spec.hasDenom(); }
   bool isShort() { return spec.isShort(); }
-  /// Of the short form: rows of 16 bits are read where they lie, registers of
-  /// 32 bytes, and widened in registers.
+  /// Of the short form: rows of 16 bits are read where they lie and widened in
+  /// registers of 32 bytes and more.
   bool widens() const {
     return spec.schedule.getSplit() > 0 && !spec.schedule.getPairs() &&
-           spec.schedule.getWide() * 4 == 32 && spec.scoreType.isF32() &&
+           spec.schedule.getWide() * 4 >= 32 && spec.scoreType.isF32() &&
            spec.elementType.getIntOrFloatBitWidth() == 16;
   }
   /// What queries and keys are packed in.

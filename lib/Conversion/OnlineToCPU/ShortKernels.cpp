@@ -143,7 +143,7 @@ void KernelEmitter::multiplyTile(ArrayRef<Value> keys, Value queries,
 
 /// Registers of a row that a step of a loop over columns multiplies.
 int64_t KernelEmitter::stepRegisters(int64_t registers) {
-  int64_t most = wide() * e.scoreBytes() == 32 ? 4 : 1;
+  int64_t most = wide() * e.scoreBytes() == 32 ? 4 : operandParts();
   while (registers % most != 0)
     most /= 2;
   return most;

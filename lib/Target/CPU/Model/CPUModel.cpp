@@ -185,7 +185,10 @@ makeShortSchedule(mlir::MLIRContext *context, const TargetModel &model,
   int64_t m = request.oneRow ? 1 : llvm::alignTo(rows, lanes), n = block;
   int64_t wide =
       std::max(lanes, *model.getLimit("vector_bytes") / request.scoreBytes);
-  bool pairs = request.bf16 && model.getLimit("bf16_dots");
+  // Processors with tiles take two clocks for a dot product of pairs where they
+  // multiply and add twice in one.
+  bool pairs = request.bf16 && model.getLimit("bf16_dots") &&
+               !model.getLimit("bf16_tiles");
   return mlir::online::CPUScheduleAttr::getChecked(
       emitError, context, m, n, lanes, /*exact=*/false, request.indexBits,
       pairs, /*amx=*/false, split, wide);
