@@ -160,6 +160,14 @@ parseSchedule(llvm::StringRef text,
 /// as fast.
 static constexpr int64_t kShortRows = 32;
 
+/// Whether few queries meet keys in pairs. Processors with tiles take two clocks
+/// for a dot product of pairs where they multiply and add twice in one.
+static bool multipliesPairs(const TargetModel &model,
+                            const CPUScheduleRequest &request) {
+  return request.bf16 && model.getLimit("bf16_dots") &&
+         !model.getLimit("bf16_tiles");
+}
+
 /// The form for few queries: panels of four rows, so that a register of
 /// features is loaded for four multiply-adds and few lanes are idle.
 static llvm::FailureOr<mlir::online::CPUScheduleAttr>
@@ -185,10 +193,7 @@ makeShortSchedule(mlir::MLIRContext *context, const TargetModel &model,
   int64_t m = request.oneRow ? 1 : llvm::alignTo(rows, lanes), n = block;
   int64_t wide =
       std::max(lanes, *model.getLimit("vector_bytes") / request.scoreBytes);
-  // Processors with tiles take two clocks for a dot product of pairs where they
-  // multiply and add twice in one.
-  bool pairs = request.bf16 && model.getLimit("bf16_dots") &&
-               !model.getLimit("bf16_tiles");
+  bool pairs = multipliesPairs(model, request);
   return mlir::online::CPUScheduleAttr::getChecked(
       emitError, context, m, n, lanes, /*exact=*/false, request.indexBits,
       pairs, /*amx=*/false, split, wide);
@@ -286,8 +291,8 @@ llvm::FailureOr<int64_t> fovea::chooseShortRows(
 
 bool fovea::hasOneRowForm(const TargetModel &model,
                           const CPUScheduleRequest &request) {
-  bool pairs = request.bf16 && model.getLimit("bf16_dots");
-  int64_t bytes = pairs ? request.elementBytes : request.scoreBytes;
+  int64_t bytes = multipliesPairs(model, request) ? request.elementBytes
+                                                  : request.scoreBytes;
   return *model.getLimit("vector_bytes") >= 32 &&
          request.longestHeadDim * bytes <= kOneRowBytes;
 }
