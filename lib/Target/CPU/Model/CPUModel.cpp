@@ -160,8 +160,8 @@ parseSchedule(llvm::StringRef text,
 /// as fast.
 static constexpr int64_t kShortRows = 32;
 
-/// Whether few queries meet keys in pairs. Processors with tiles take two clocks
-/// for a dot product of pairs where they multiply and add twice in one.
+/// Whether few queries meet keys in pairs. Processors with tiles take two
+/// clocks for a dot product of pairs where they multiply and add twice in one.
 static bool multipliesPairs(const TargetModel &model,
                             const CPUScheduleRequest &request) {
   return request.bf16 && model.getLimit("bf16_dots") &&
