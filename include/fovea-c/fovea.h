@@ -179,10 +179,10 @@ typedef struct fovea_launch {
   const fovea_tensor *out;      /* [B,Hq,M,E] */
   const fovea_tensor *lse;      /* [B,Hq,M], score type; may be null */
   const fovea_tensor *captures; /* all of the Program, in its order, with their
-                                   dtypes and ranks */
+                                   dtypes, ranks and declared sizes */
   size_t num_captures;
-  const double *scales;              /* one per pair, always given: 1 / sqrt(D)
-                                        too is the caller's to compute */
+  const double *scales;              /* one per pair, finite in the score type,
+                                        always given: 1 / sqrt(D) too */
   const int64_t *q_offset;           /* [B] or null (zeros) */
   const int64_t *kv_offset;          /* [B] or null (zeros) */
   const int64_t *q_lengths;          /* [B] or null (M) */

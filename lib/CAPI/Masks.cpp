@@ -46,7 +46,10 @@ llvm::Error checkSizes(const fovea_mask_query &query, int64_t rowSize,
       __builtin_mul_overflow(query.batch, query.heads, &bytes) ||
       __builtin_mul_overflow(bytes, tiles(query.q_length, rowSize), &bytes) ||
       __builtin_mul_overflow(bytes, tiles(query.kv_length, columnSize), &bytes))
-    return invalid("Q_LEN: the result has more than 2^63 entries");
+    return invalid(
+        "result: must have fewer than 2^63 entries, got (B, H, "
+        "Q_LEN, KV_LEN) of " +
+        dims({query.batch, query.heads, query.q_length, query.kv_length}));
   out.domain = {query.batch,     query.heads,    query.q_length,
                 query.kv_length, query.q_offset, query.kv_offset};
   return llvm::Error::success();

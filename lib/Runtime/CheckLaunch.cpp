@@ -2,10 +2,14 @@
 #include "fovea/Runtime/CheckLaunch.h"
 #include "fovea/Runtime/Driver.h"
 #include "fovea/Runtime/Error.h"
+#include "fovea/Runtime/Overlap.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
 
+#include <cfloat>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <tuple>
 
@@ -25,7 +29,7 @@ public:
          {&Checker::checkStruct, &Checker::checkPairs, &Checker::checkValue,
           &Checker::checkOut, &Checker::checkLse, &Checker::checkTheCaptures,
           &Checker::checkScales, &Checker::checkPositions, &Checker::checkPages,
-          &Checker::checkBlocks, &Checker::checkDevice})
+          &Checker::checkBlocks, &Checker::checkApart, &Checker::checkDevice})
       if (llvm::Error error = (this->*step)())
         return std::move(error);
     view.shouldCancel = launch.should_cancel;
@@ -49,7 +53,11 @@ private:
   llvm::Error checkBlocks();
   llvm::Error checkClasses(llvm::ArrayRef<int64_t> wanted);
   llvm::Error checkRuns(llvm::ArrayRef<int64_t> wanted);
+  llvm::Error checkApart();
   llvm::Error checkDevice();
+  using Visitor =
+      llvm::function_ref<llvm::Error(const fovea_tensor &, llvm::StringRef)>;
+  llvm::Error forEachInput(Visitor visit);
   llvm::Expected<TensorView> tensor(const fovea_tensor *given,
                                     llvm::StringRef name, int64_t rank,
                                     DType dtype);
@@ -248,8 +256,56 @@ llvm::Error Checker::checkLse() {
 
 llvm::Error Checker::checkTheCaptures() {
   bool read = view.batch > 0 && view.queryLength > 0;
-  return checkCaptures(program, launch.captures, launch.num_captures, read,
-                       view.captures, device);
+  if (llvm::Error error =
+          checkCaptures(program, launch.captures, launch.num_captures, read,
+                        view.captures, device))
+    return error;
+  return checkDeclaredSizes(program, view.captures, view.sizes());
+}
+
+/// All tensors that are read but the page table, by the names of messages.
+llvm::Error Checker::forEachInput(Visitor visit) {
+  for (size_t i = 0; i < launch.num_pairs; ++i) {
+    std::string number = i ? std::to_string(i + 1) : "";
+    if (llvm::Error error = visit(launch.queries[i], "q" + number))
+      return error;
+    if (llvm::Error error = visit(launch.keys[i], "k" + number))
+      return error;
+  }
+  if (llvm::Error error = visit(*launch.value, "v"))
+    return error;
+  if (launch.block_classes)
+    if (llvm::Error error = visit(*launch.block_classes, "block_mask"))
+      return error;
+  for (size_t i = 0; i < launch.num_captures; ++i)
+    if (llvm::Error error = visit(launch.captures[i], program.captures[i].name))
+      return error;
+  return llvm::Error::success();
+}
+
+/// Inputs are read after the first results are written.
+llvm::Error Checker::checkApart() {
+  const fovea_tensor *results[] = {launch.out, launch.lse};
+  fovea_extent extents[2] = {};
+  for (size_t i = 0; i < 2; ++i)
+    if (results[i])
+      extents[i] = fovea_extent_of(results[i]);
+  auto check = [&](size_t result, const fovea_tensor &other, fovea_extent place,
+                   llvm::StringRef name) -> llvm::Error {
+    if (!fovea_extents_meet(extents[result], place) ||
+        !fovea_overlap(results[result], &other))
+      return llvm::Error::success();
+    return invalid(Twine(result ? "lse" : "out") + ": must not lie where " +
+                   name + " does");
+  };
+  if (llvm::Error error = check(1, *launch.out, extents[0], "out"))
+    return error;
+  return forEachInput([&](const fovea_tensor &other, llvm::StringRef name) {
+    fovea_extent place = fovea_extent_of(&other);
+    if (llvm::Error error = check(0, other, place, name))
+      return error;
+    return check(1, other, place, name);
+  });
 }
 
 /// All tensors lie on the device of q.
@@ -266,34 +322,27 @@ llvm::Error Checker::checkDevice() {
         name + ": must be on the device of q (cuda:" + Twine(view.deviceId) +
         "), got cuda:" + Twine(tensor.device_id));
   };
-  for (size_t i = 0; i < launch.num_pairs; ++i) {
-    std::string number = i ? std::to_string(i + 1) : "";
-    if (llvm::Error error = check(launch.queries[i], "q" + number))
-      return error;
-    if (llvm::Error error = check(launch.keys[i], "k" + number))
-      return error;
-  }
-  for (auto [tensor, name] :
-       {std::pair(launch.value, "v"), std::pair(launch.out, "out"),
-        std::pair(launch.lse, "lse"),
-        std::pair(launch.block_classes, "block_mask")})
-    if (tensor)
-      if (llvm::Error error = check(*tensor, name))
-        return error;
-  for (size_t i = 0; i < launch.num_captures; ++i)
-    if (llvm::Error error = check(launch.captures[i], program.captures[i].name))
-      return error;
-  return llvm::Error::success();
+  if (llvm::Error error = forEachInput(check))
+    return error;
+  if (llvm::Error error = check(*launch.out, "out"))
+    return error;
+  return launch.lse ? check(*launch.lse, "lse") : llvm::Error::success();
 }
 
 llvm::Error Checker::checkScales() {
   if (!launch.scales)
     return invalid("scale: must not be null");
+  double largest = scoreType(program) == DType::F64 ? DBL_MAX : FLT_MAX;
   for (size_t i = 0; i < program.headDims.size(); ++i) {
-    if (!std::isfinite(launch.scales[i]))
-      return invalid("scale: must be finite, got " +
-                     Twine(std::isnan(launch.scales[i]) ? "nan" : "inf"));
-    view.scales.push_back(launch.scales[i]);
+    double scale = launch.scales[i];
+    if (!(std::fabs(scale) <= largest)) {
+      char given[32];
+      std::snprintf(given, sizeof given, "%g", scale);
+      return invalid(Twine("scale: must be finite") +
+                     (std::isfinite(scale) ? " in float32" : "") + ", got " +
+                     given);
+    }
+    view.scales.push_back(scale);
   }
   return llvm::Error::success();
 }

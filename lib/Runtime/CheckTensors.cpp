@@ -3,6 +3,9 @@
 #include "fovea/Runtime/Error.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringMap.h"
+
+#include <tuple>
 
 using namespace fovea;
 using llvm::Twine;
@@ -99,6 +102,34 @@ llvm::Error fovea::checkCaptures(const Program &program,
                      dims(view->sizes));
     out.push_back(std::move(*view));
   }
+  return llvm::Error::success();
+}
+
+llvm::Error fovea::checkDeclaredSizes(const Program &program,
+                                      llvm::ArrayRef<TensorView> captures,
+                                      const RegionSizes &sizes) {
+  llvm::StringMap<std::pair<int64_t, llvm::StringRef>> bound;
+  for (auto [capture, view] : llvm::zip(program.captures, captures))
+    for (auto [at, dim] : llvm::enumerate(capture.dims)) {
+      int64_t wanted = dim.value, got = view.sizes[at];
+      llvm::StringRef first;
+      if (!dim.isKnown())
+        continue;
+      if (isSizeName(dim.size))
+        wanted = sizes.get(dim.size);
+      else if (!dim.size.empty())
+        std::tie(wanted, first) =
+            bound.try_emplace(dim.size, got, capture.name).first->second;
+      if (got == wanted || (wanted == 0 && got == 1))
+        continue;
+      std::string rule = std::to_string(wanted);
+      if (!first.empty())
+        rule += (", that of " + first).str();
+      if (!dim.size.empty())
+        rule = dim.size + " (" + rule + ")";
+      return invalid(capture.name + ": dim " + Twine(at) + " must be " + rule +
+                     ", got " + Twine(got));
+    }
   return llvm::Error::success();
 }
 

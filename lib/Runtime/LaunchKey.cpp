@@ -1,6 +1,8 @@
 //===- LaunchKey.cpp - What a launch on a GPU depends on ------------------===//
 #include "fovea/Runtime/LaunchKey.h"
+#include "fovea/Runtime/Overlap.h"
 
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/xxhash.h"
 
 #include <cstring>
@@ -28,7 +30,8 @@ bool LaunchKey::add(const fovea_tensor *tensor, unsigned place) {
   addresses[place] = 0;
   if (!tensor)
     return add(0);
-  if (tensor->struct_size != sizeof(fovea_tensor) || tensor->rank < 0 ||
+  if (tensor->struct_size != sizeof(fovea_tensor) || tensor->dtype < FOVEA_I1 ||
+      tensor->dtype > FOVEA_F64 || tensor->rank < 0 ||
       tensor->rank > static_cast<int64_t>(maxRank) ||
       (tensor->rank > 0 && (!tensor->sizes || !tensor->strides)))
     return false;
@@ -45,6 +48,23 @@ bool LaunchKey::add(const fovea_tensor *tensor, unsigned place) {
   std::memcpy(numbers + count + rank, tensor->strides, rank * sizeof *numbers);
   count += 2 * rank;
   return true;
+}
+
+/// Whether the results may lie in other tensors. Addresses are not in the key,
+/// so only a launch of which extents show that they do not is known by it.
+static bool mayOverlap(const fovea_launch &launch) {
+  fovea_extent out = fovea_extent_of(launch.out), lse = {};
+  if (launch.lse)
+    lse = fovea_extent_of(launch.lse);
+  auto meets = [&](const fovea_tensor &other) {
+    fovea_extent extent = fovea_extent_of(&other);
+    return fovea_extents_meet(out, extent) || fovea_extents_meet(lse, extent);
+  };
+  return fovea_extents_meet(out, lse) || meets(*launch.queries) ||
+         meets(*launch.keys) || meets(*launch.value) ||
+         (launch.block_classes && meets(*launch.block_classes)) ||
+         llvm::any_of(llvm::ArrayRef(launch.captures, launch.num_captures),
+                      meets);
 }
 
 bool LaunchKey::read(const fovea_launch &launch) {
@@ -67,6 +87,8 @@ bool LaunchKey::read(const fovea_launch &launch) {
   for (unsigned i = 0; i < launch.num_captures; ++i)
     if (!add(&launch.captures[i], FirstCapture + i))
       return false;
+  if (mayOverlap(launch))
+    return false;
   for (const int64_t *given :
        {launch.q_offset, launch.kv_offset, launch.q_lengths, launch.kv_lengths})
     if (!add(given, launch.queries->sizes[0]))

@@ -99,12 +99,17 @@ static int test_null_arguments(void) {
   fovea_mask_runs_free(NULL);
   CHECK(fovea_parse_attn(NULL, 0, NULL, NULL, 0, &string, &message) ==
         FOVEA_INVALID_ARGUMENT);
+  CHECK(SAYS("text: must not be null"));
   CHECK(fovea_parse_attn("", 0, NULL, NULL, 0, NULL, &message) ==
         FOVEA_INVALID_ARGUMENT);
   CHECK(fovea_cache_info(NULL, &message) == FOVEA_INVALID_ARGUMENT);
   CHECK(fovea_config(NULL, &message) == FOVEA_INVALID_ARGUMENT);
   CHECK(fovea_set_num_threads(-1, &message) == FOVEA_INVALID_ARGUMENT);
+  CHECK(SAYS("threads: must lie within 0 and "));
   CHECK(fovea_set_num_threads(1 << 20, &message) == FOVEA_INVALID_ARGUMENT);
+  CHECK(SAYS(", got 1048576"));
+  CHECK(fovea_add_site_packages(NULL, &message) == FOVEA_INVALID_ARGUMENT);
+  CHECK(SAYS("folder: must not be null"));
   /* Nothing to say it to. */
   CHECK(fovea_compile(NULL, NULL, NULL, NULL) == FOVEA_INVALID_ARGUMENT);
   fovea_kernel_free(NULL);
@@ -274,6 +279,7 @@ static int test_masks(void) {
   query.q_length = 5;
   query.kv_length = 6;
   CHECK(fovea_mask_dense(&query, NULL, &message) == FOVEA_INVALID_ARGUMENT);
+  CHECK(SAYS("result: must not be null"));
   CHECK(fovea_mask_dense(&query, dense, &message) == FOVEA_OK);
   for (int i = 0; i < 30; ++i)
     CHECK(dense[i] == (i / 6 >= i % 6));
@@ -290,6 +296,12 @@ static int test_masks(void) {
   CHECK(SAYS("B: must be at least 1, got 0"));
   query.batch = query.heads = query.q_length = INT64_MAX / 4;
   CHECK(fovea_mask_dense(&query, dense, &message) == FOVEA_INVALID_ARGUMENT);
+  CHECK(SAYS("result: must have fewer than 2^63 entries, got (B, H, Q_LEN, "
+             "KV_LEN) of (2305843009213693951, 2305843009213693951, "
+             "2305843009213693951, 6)"));
+  query.program = NULL;
+  CHECK(fovea_mask_dense(&query, dense, &message) == FOVEA_INVALID_ARGUMENT);
+  CHECK(SAYS("program: must not be null"));
   return 0;
 }
 
@@ -403,6 +415,12 @@ static int run_target(const char *target) {
   CHECK(string.data == NULL);
   CHECK(fovea_kernel_ir(kernel, "nonsense", &string, &message) ==
         FOVEA_INVALID_ARGUMENT);
+  CHECK(fovea_kernel_ir(kernel, NULL, &string, &message) ==
+        FOVEA_INVALID_ARGUMENT);
+  CHECK(SAYS("level: must not be null"));
+  CHECK(fovea_kernel_workspace(kernel, &p->launch, NULL, &message) ==
+        FOVEA_INVALID_ARGUMENT);
+  CHECK(SAYS("bytes: must not be null"));
   CHECK(fovea_kernel_ir(kernel, "attn", &string, &message) == FOVEA_OK);
   CHECK(strstr(string.data, "attn.attention") != NULL);
   fovea_string_free(&string);
@@ -491,6 +509,78 @@ static int test_levels(void) {
   CHECK(string.size > 64 && memcmp(string.data, "\177ELF", 4) == 0);
   fovea_string_free(&string);
   fovea_kernel_free(kernel);
+  return 0;
+}
+
+/* What a variant declares of its captures, scales beyond the score type, and
+   results that lie in other tensors are refused before anything is written. */
+static int test_refused_launches(void) {
+  static const char sized[] = "attention sized(x: f32[S], y: f32[S], slope: "
+                              "f32[H], table: f32[N, 4]) { score = s + x[q] + "
+                              "y[kv] + slope[h] * table[kv, q] }";
+  fovea_message message = make_message();
+  fovea_compile_options options = make_options();
+  fovea_kernel *kernel = NULL;
+  struct problem *p = make_problem();
+  float few[4 * N] = {0};
+  int64_t sizes[4][2] = {{5}, {5}, {H}, {N, 4}};
+  const int64_t strides[2][2] = {{1}, {4, 1}};
+  fovea_tensor captures[4];
+  size_t bytes;
+  CHECK(p != NULL);
+  for (int i = 0; i < 4; ++i)
+    set_tensor(&captures[i], few, i == 3 ? 2 : 1, sizes[i], strides[i == 3]);
+  p->launch.captures = captures;
+  p->launch.num_captures = 4;
+  options.source_kind = FOVEA_SOURCE_ATTN;
+  options.source = sized;
+  options.source_size = sizeof sized - 1;
+  options.dtype = "f32";
+  options.head_dim = D;
+  options.want_lse = 1;
+  CHECK(fovea_compile(&options, &kernel, NULL, &message) == FOVEA_OK);
+  CHECK(fovea_kernel_launch(kernel, &p->launch, &message) == FOVEA_OK);
+  memset(p->out, 0, sizeof p->out);
+
+#define REFUSED(what, wrong, words)                                            \
+  do {                                                                         \
+    struct problem before = *p;                                                \
+    int64_t sizes_before[4][2];                                                \
+    memcpy(sizes_before, sizes, sizeof sizes);                                 \
+    what = (wrong);                                                            \
+    CHECK(fovea_kernel_launch(kernel, &p->launch, &message) ==                 \
+          FOVEA_INVALID_ARGUMENT);                                             \
+    CHECK(strcmp(message.text, (words)) == 0 && p->out[0] == 0);               \
+    CHECK(fovea_kernel_workspace(kernel, &p->launch, &bytes, &message) ==      \
+          FOVEA_INVALID_ARGUMENT);                                             \
+    *p = before;                                                               \
+    memcpy(sizes, sizes_before, sizeof sizes);                                 \
+  } while (0)
+
+  REFUSED(sizes[1][0], 6, "y: dim 0 must be S (5, that of x), got 6");
+  REFUSED(sizes[2][0], 1, "slope: dim 0 must be H (2), got 1");
+  REFUSED(sizes[3][0], 52, "table: dim 0 must be N (53), got 52");
+  REFUSED(sizes[3][1], 3, "table: dim 1 must be 4, got 3");
+  REFUSED(p->scale, 1e39, "scale: must be finite in float32, got 1e+39");
+  REFUSED(p->tensors[3].data, p->q, "out: must not lie where q does");
+  REFUSED(p->tensors[3].data, p->v, "out: must not lie where v does");
+  REFUSED(p->tensors[4].data, p->out + 3, "lse: must not lie where out does");
+  REFUSED(p->tensors[4].data, few, "lse: must not lie where x does");
+#undef REFUSED
+  fovea_kernel_free(kernel);
+
+  /* Of float64 the score type is float64. */
+  options = make_options();
+  options.dtype = "f64";
+  CHECK(fovea_compile(&options, &kernel, NULL, &message) == FOVEA_OK);
+  p->launch.num_captures = 0;
+  p->scale = 1e39;
+  p->q_sizes[2] = p->lse_sizes[2] = 0;
+  for (int i = 0; i < 5; ++i)
+    p->tensors[i].dtype = FOVEA_F64;
+  CHECK(fovea_kernel_launch(kernel, &p->launch, &message) == FOVEA_OK);
+  fovea_kernel_free(kernel);
+  free(p);
   return 0;
 }
 
@@ -613,17 +703,19 @@ static int test_warnings(void) {
   return 0;
 }
 
-const struct capi_test capi_tests[] = {{"null arguments", test_null_arguments},
-                                       {"struct sizes", test_struct_sizes},
-                                       {"wrong options", test_wrong_options},
-                                       {"masks", test_masks},
-                                       {"mask analysis", test_mask_analysis},
-                                       {"configuration", test_config},
-                                       {"warnings", test_warnings},
-                                       {"the interpreter", test_interpreter},
-                                       {"the CPU", test_cpu},
-                                       {"handles", test_handles},
-                                       {"levels", test_levels},
-                                       {"two threads", test_two_threads},
-                                       {"cancelling", test_cancel},
-                                       {NULL, NULL}};
+const struct capi_test capi_tests[] = {
+    {"null arguments", test_null_arguments},
+    {"struct sizes", test_struct_sizes},
+    {"wrong options", test_wrong_options},
+    {"masks", test_masks},
+    {"mask analysis", test_mask_analysis},
+    {"configuration", test_config},
+    {"warnings", test_warnings},
+    {"the interpreter", test_interpreter},
+    {"the CPU", test_cpu},
+    {"handles", test_handles},
+    {"levels", test_levels},
+    {"refused launches", test_refused_launches},
+    {"two threads", test_two_threads},
+    {"cancelling", test_cancel},
+    {NULL, NULL}};

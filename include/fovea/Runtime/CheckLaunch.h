@@ -32,6 +32,13 @@ llvm::Error checkCaptures(const Program &program, const fovea_tensor *captures,
                           llvm::SmallVectorImpl<TensorView> &out,
                           fovea_device device = FOVEA_CPU);
 
+/// Checks captures against the sizes that the program declares for them. One
+/// that is not of q, k or v is bound by the first capture that has it. For a
+/// size of 0 there may be one element, which takes no part.
+llvm::Error checkDeclaredSizes(const Program &program,
+                               llvm::ArrayRef<TensorView> captures,
+                               const RegionSizes &sizes);
+
 /// An error of FOVEA_INDEX_ERROR where a capture has no element at a constant
 /// index.
 llvm::Error checkConstantIndices(const Program &program,

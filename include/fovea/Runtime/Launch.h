@@ -47,6 +47,10 @@ struct LaunchView {
   int (*shouldCancel)(void *) = nullptr;
   void *cancelContext = nullptr;
 
+  RegionSizes sizes() const {
+    return {batch,    queryHeads,          kvHeads, queryLength,
+            kvLength, queries[0].sizes[3], valueDim};
+  }
   bool cancelled() const { return shouldCancel && shouldCancel(cancelContext); }
 };
 

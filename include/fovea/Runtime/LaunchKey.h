@@ -20,7 +20,7 @@ namespace fovea {
 class LaunchKey {
 public:
   /// False where there is none: host memory, pages, several pairs, more numbers
-  /// than fit, pointers that the checks will refuse.
+  /// than fit, results woven into other tensors, what the checks will refuse.
   bool read(const fovea_launch &launch);
 
   llvm::ArrayRef<uint64_t> words() const { return {numbers, count}; }

@@ -46,11 +46,11 @@ struct Call {
         strides[i][dim] = step;
     }
     q = make(0, base, FOVEA_BF16);
-    k = make(1, base + 0x1000, FOVEA_BF16);
-    v = make(1, base + 0x2000, FOVEA_BF16);
-    out = make(0, base + 0x3000, FOVEA_BF16);
-    lse = make(2, base + 0x4000, FOVEA_F32);
-    slope = make(3, base + 0x5000, FOVEA_F32);
+    k = make(1, base + 0x1000000, FOVEA_BF16);
+    v = make(1, base + 0x2000000, FOVEA_BF16);
+    out = make(0, base + 0x3000000, FOVEA_BF16);
+    lse = make(2, base + 0x4000000, FOVEA_F32);
+    slope = make(3, base + 0x5000000, FOVEA_F32);
   }
   Call(const Call &) = delete;
 
@@ -215,6 +215,13 @@ TEST_F(LaunchPlans, ThereAreCallsWithoutKeys) {
   EXPECT_FALSE(reads([](Call &c, fovea_launch &) { c.k.rank = -1; }));
   EXPECT_FALSE(reads([](Call &c, fovea_launch &) { c.k.rank = 1 << 20; }));
   EXPECT_FALSE(reads([](Call &c, fovea_launch &) { c.v.struct_size = 8; }));
+  EXPECT_FALSE(reads([](Call &c, fovea_launch &) { c.v.dtype = 99; }));
+  EXPECT_FALSE(reads([](Call &c, fovea_launch &) { c.out.data = c.q.data; }));
+  EXPECT_FALSE(reads([](Call &c, fovea_launch &) { c.v.data = c.out.data; }));
+  EXPECT_FALSE(reads([](Call &c, fovea_launch &) { c.lse.data = c.k.data; }));
+  EXPECT_FALSE(reads([](Call &c, fovea_launch &) { c.lse.data = c.out.data; }));
+  EXPECT_FALSE(
+      reads([](Call &c, fovea_launch &) { c.out.data = c.slope.data; }));
   EXPECT_FALSE(reads([](Call &, fovea_launch &l) { l.queries = nullptr; }));
   EXPECT_FALSE(reads([](Call &, fovea_launch &l) { l.keys = nullptr; }));
   EXPECT_FALSE(reads([](Call &, fovea_launch &l) { l.value = nullptr; }));
@@ -225,6 +232,7 @@ TEST_F(LaunchPlans, ThereAreCallsWithoutKeys) {
   EXPECT_FALSE(reads([](Call &, fovea_launch &l) { l.num_pairs = 2; }));
   EXPECT_FALSE(reads([](Call &c, fovea_launch &l) {
     c.sizes[0][0] = int64_t(1) << 40; // more offsets than a key holds
+    c.strides[0][0] = 0;
     l.q_offset = &c.sizes[0][0];
   }));
 }
@@ -357,7 +365,7 @@ TEST_F(LaunchPlans, ThreadsAtOnce) {
   for (uintptr_t i = 0; i < 8; ++i)
     threads.emplace_back([&, i] {
       for (uintptr_t j = 0; j < 500; ++j) {
-        Call call(300, (i + 1) << 24 | (j % 5) << 16);
+        Call call(300, (i + 1) << 28 | (j % 5) << 16);
         call.stream = reinterpret_cast<void *>(i << 20 | 0x100);
         if (!kernel.relaunch(call.key())) {
           ++missed;

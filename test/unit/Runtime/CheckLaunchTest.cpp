@@ -51,6 +51,43 @@ const Case cases[] = {
      [](RightLaunch &l) { l.scale = std::nan(""); }},
     {"scale: must be finite, got inf",
      [](RightLaunch &l) { l.scale = HUGE_VAL; }},
+    {"scale: must be finite, got -inf",
+     [](RightLaunch &l) { l.scale = -HUGE_VAL; }},
+    {"scale: must be finite in float32, got -1e+300",
+     [](RightLaunch &l) { l.scale = -1e300; }},
+    {"table: dim 0 must be 6, got 7",
+     [](RightLaunch &l) { l.declare({6, ""}); }},
+    {"table: dim 0 must be H (4), got 7",
+     [](RightLaunch &l) { l.declare({-1, "H"}); }},
+    {"table: dim 0 must be N (0), got 7",
+     [](RightLaunch &l) {
+       l.declare({-1, "N"});
+       resize<2>(l.k, 0);
+       resize<2>(l.v, 0);
+     }},
+    {"second: dim 0 must be S (7, that of table), got 8",
+     [](RightLaunch &l) {
+       l.declare({-1, "S"});
+       l.addCapture("second", 8);
+     }},
+    {"out: must not lie where q does",
+     [](RightLaunch &l) { l.out.data = l.memory + 64; }},
+    {"out: must not lie where table does",
+     [](RightLaunch &l) { l.capture.data = l.results; }},
+    {"lse: must not lie where out does",
+     [](RightLaunch &l) { l.lse.data = l.results + 500; }},
+    {"lse: must not lie where k does",
+     [](RightLaunch &l) {
+       l.k.data = l.results + 6000;
+       l.lse.data = l.results + 6400;
+     }},
+    {"out: must not lie where block_mask does",
+     [](RightLaunch &l) {
+       l.program.blockMask = true;
+       l.launch.block_classes = &l.classes;
+       l.launch.block_q = l.launch.block_kv = 64;
+       l.classes.data = l.results + 33;
+     }},
     {"q: struct_size of the tensor must be",
      [](RightLaunch &l) { l.q.struct_size = 0; }},
     {"q: data must not be null", [](RightLaunch &l) { l.q.data = nullptr; }},
@@ -274,6 +311,55 @@ TEST(CheckLaunch, EveryWrongFieldIsNamed) {
     EXPECT_NE(launch.check().find(c.text), std::string::npos)
         << "wanted " << c.text << ", got " << launch.check();
   }
+}
+
+/// As captures of [N] have it where there are no keys.
+TEST(CheckLaunch, OneElementStandsForADeclaredSizeOfZero) {
+  RightLaunch launch;
+  launch.declare({-1, "N"});
+  resize<2>(launch.k, 0);
+  resize<2>(launch.v, 0);
+  resize<0>(launch.capture, 1);
+  EXPECT_EQ(launch.check(), "");
+}
+
+TEST(CheckLaunch, ASizeThatNothingDeclaresMayBeAny) {
+  RightLaunch launch;
+  launch.declare({});
+  EXPECT_EQ(launch.check(), "");
+}
+
+/// As the parts of one array of [batch, row, what, head, feature] do.
+TEST(CheckLaunch, ResultsMayBeWovenIntoOtherTensors) {
+  RightLaunch launch;
+  int64_t B = launch.B, H = launch.H, M = launch.M, D = launch.D;
+  launch.q = launch.tensor({B, H, M, D});
+  for (fovea_tensor *tensor : {&launch.q, &launch.out}) {
+    auto *strides = const_cast<int64_t *>(tensor->strides);
+    strides[0] = M * 2 * H * D;
+    strides[1] = D;
+    strides[2] = 2 * H * D;
+  }
+  launch.q.data = launch.results + 2048;
+  launch.out.data = launch.results + 2048 + H * D * 4;
+  launch.lse.data = launch.memory + 4096;
+  EXPECT_EQ(launch.check(), "");
+  launch.out.data = launch.results + 2048 + H * D * 4 - 4;
+  EXPECT_EQ(launch.check(), "out: must not lie where q does");
+  // From above as from below.
+  std::swap(launch.q.data, launch.out.data);
+  EXPECT_EQ(launch.check(), "");
+  launch.q.data = launch.results + 2048 + H * D * 4 - 28;
+  EXPECT_EQ(launch.check(), "out: must not lie where q does");
+}
+
+TEST(CheckLaunch, ResultsWithoutElementsLieNowhere) {
+  RightLaunch launch;
+  resize<2>(launch.q, 0);
+  resize<2>(launch.out, 0);
+  resize<2>(launch.lse, 0);
+  launch.out.data = launch.lse.data = launch.memory;
+  EXPECT_EQ(launch.check(), "");
 }
 
 TEST(CheckLaunch, PagesMakeTheLengthOfASequence) {

@@ -27,6 +27,8 @@ struct RightLaunch {
     v = tensor({B, Hk, N, E});
     out = tensor({B, H, M, E});
     lse = tensor({B, H, M});
+    out.data = results;
+    lse.data = results + sizeof results / 2;
     capture = tensor({7});
     capture.dtype = FOVEA_I32;
     classes = tensor({B, H, 1, 1});
@@ -62,6 +64,19 @@ struct RightLaunch {
     return t;
   }
 
+  /// The size that the program declares for the table.
+  void declare(Dim dim) { program.captures[0].dims = {std::move(dim)}; }
+
+  /// One more capture, of the size that is declared for the table.
+  void addCapture(const char *name, int64_t size) {
+    program.captures.push_back(program.captures[0]);
+    program.captures.back().name = name;
+    captures = {capture, tensor({size})};
+    captures[1].dtype = FOVEA_I32;
+    launch.captures = captures.data();
+    launch.num_captures = captures.size();
+  }
+
   /// Tiles of 2 x 2: one plane for both batches, rows of two runs and of one.
   void useRuns() {
     program.blockMask = true;
@@ -91,12 +106,13 @@ struct RightLaunch {
     return takeStatus(view.takeError()).second;
   }
 
-  alignas(64) char memory[8192] = {};
+  alignas(64) char memory[8192] = {}, results[8192] = {};
   std::deque<std::vector<int64_t>> arrays;
   Program program;
   fovea_launch launch = {};
   fovea_tensor q, k, v, out, lse, capture, classes, pages;
   double scale = 0.5;
+  std::vector<fovea_tensor> captures;
   std::vector<int64_t> numbers;
   fovea_block_runs runs = {};
   std::vector<int64_t> starts;

@@ -27,7 +27,7 @@ char fakeWideBytes[40];
 /// Timings and threads want neither the log nor its growth.
 int fakeQuiet = 0;
 /// Launches of threads: the address in the map, the capture and the lse are
-/// 2^24 times one more than the stream's number, and its offset.
+/// 2^28 times one more than the stream's number, and its offset.
 int fakeThreads = 0;
 atomic_int fakeMismatches = 0;
 
@@ -185,8 +185,9 @@ int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz,
     uint64_t slope = *(uint64_t *)parameters[1],
              lse = *(uint64_t *)parameters[2];
     int fresh = map == 0x5a5a5a5a5a5a5a5au;
-    if (slope != lse + 0x1000 || (lse >> 24) != ((uint64_t)stream >> 20) + 1 ||
-        (!fresh && map != lse - 0x4000))
+    if (slope != lse + 0x1000000 ||
+        (lse >> 28) != ((uint64_t)stream >> 20) + 1 ||
+        (!fresh && map != lse - 0x4000000))
       ++fakeMismatches;
   }
   for (int i = 0; i < fakeParameterCount; ++i)
