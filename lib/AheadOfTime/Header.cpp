@@ -266,13 +266,10 @@ void HeaderWriter::writeParameters() {
 
 void HeaderWriter::writeCapture(size_t index) {
   const Capture &capture = program.captures[index];
-  os << "  if (!fovea_aot_tensor(&call, " << captures[index] << ", \""
+  os << "  if (!fovea_aot_capture(&call, " << captures[index] << ", \""
      << captures[index] << "\", " << static_cast<int>(capture.dtype) << ", "
-     << capture.rank << "))\n    return call.status;\n"
-     << "  fovea_aot_captures[" << index << "].data = " << captures[index]
-     << "->data;\n  fovea_aot_captures[" << index
-     << "].sizes = " << captures[index] << "->sizes;\n  fovea_aot_captures["
-     << index << "].strides = " << captures[index] << "->strides;\n";
+     << capture.rank << ", &fovea_aot_captures[" << index
+     << "]))\n    return call.status;\n";
   writeDims(index);
   for (const ConstantIndex &at : constantIndices)
     if (at.capture == index)
@@ -374,8 +371,7 @@ void HeaderWriter::writeFunction() {
        << ", 3, 0, &call.args.lse))\n    return call.status;\n";
   else
     os << "  if (lse) {\n    fovea_aot_fail(&call, 1, \"lse\", \"the "
-          "normalizer has no denominator\", 0, 0);\n    return "
-          "call.status;\n  }\n";
+          "normalizer has no denominator\");\n    return call.status;\n  }\n";
   for (size_t i = 0; i < captures.size(); ++i)
     writeCapture(i);
   writeApart();

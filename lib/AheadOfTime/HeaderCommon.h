@@ -91,18 +91,28 @@ typedef struct fovea_aot_needs {
   fovea_cpu_plan bytes;
 } fovea_aot_needs;
 
-static inline int fovea_aot_fail(fovea_aot_call *call, int status,
-                                 const char *name, const char *rule,
-                                 int64_t wanted, int64_t got) {
+/* Fails the call; whether there is room for a text that says why. */
+static inline int fovea_aot_refuse(fovea_aot_call *call, int status) {
   const fovea_aot_options *options = call->options;
   call->status = status;
-  if (!options || !options->message || options->message_size == 0)
-    return 0;
-  if (wanted == got)
-    snprintf(options->message, options->message_size, "%s: %s", name, rule);
-  else
-    snprintf(options->message, options->message_size, "%s: %s %lld, got %lld",
-             name, rule, (long long)wanted, (long long)got);
+  return options && options->message && options->message_size > 0;
+}
+
+static inline int fovea_aot_fail(fovea_aot_call *call, int status,
+                                 const char *name, const char *rule) {
+  if (fovea_aot_refuse(call, status))
+    snprintf(call->options->message, call->options->message_size, "%s: %s",
+             name, rule);
+  return 0;
+}
+
+static inline int fovea_aot_number(fovea_aot_call *call, const char *name,
+                                   const char *rule, int64_t wanted,
+                                   int64_t got) {
+  if (fovea_aot_refuse(call, 1))
+    snprintf(call->options->message, call->options->message_size,
+             "%s: %s %lld, got %lld", name, rule, (long long)wanted,
+             (long long)got);
   return 0;
 }
 
@@ -112,26 +122,25 @@ static inline void fovea_aot_begin(fovea_aot_call *call,
   call->options = options;
 }
 
+#include "fovea/Runtime/Overlap.h"
+
 #include "HeaderTensors.h"
 
 static inline int fovea_aot_scales(fovea_aot_call *call, const char *name,
                                    const double *scales, int count,
                                    int is_double) {
   const double largest = is_double ? DBL_MAX : FLT_MAX;
-  const fovea_aot_options *options = call->options;
   int i;
   call->args.scales = scales;
   if (!scales)
-    return fovea_aot_fail(call, 1, name, "must not be null", 0, 0);
+    return fovea_aot_fail(call, 1, name, "must not be null");
   for (i = 0; i < count; ++i)
-    if (!(scales[i] - scales[i] == 0))
-      return fovea_aot_fail(call, 1, name, "must be finite", 0, 0);
-  for (i = 0; i < count; ++i)
-    if (scales[i] > largest || scales[i] < -largest) {
-      call->status = 1;
-      if (options && options->message && options->message_size > 0)
-        snprintf(options->message, options->message_size,
-                 "%s: must be finite in float32, got %g", name, scales[i]);
+    if (!(scales[i] >= -largest && scales[i] <= largest)) {
+      int is_finite = scales[i] - scales[i] == 0;
+      if (fovea_aot_refuse(call, 1))
+        snprintf(call->options->message, call->options->message_size,
+                 "%s: must be finite%s, got %g", name,
+                 is_finite ? " in float32" : "", scales[i]);
       return 0;
     }
   return 1;
@@ -177,11 +186,23 @@ static inline size_t fovea_aot_round(int64_t bytes) {
   return ((size_t)bytes + 63) / 64 * 64;
 }
 
+static inline int fovea_aot_offset(fovea_aot_call *call, const char *name,
+                                   int64_t offset) {
+  const int64_t far = (int64_t)1 << 56;
+  if (offset >= -far && offset <= far)
+    return 1;
+  if (fovea_aot_refuse(call, 1))
+    snprintf(call->options->message, call->options->message_size,
+             "%s: must lie within -2^56 and 2^56, got %lld", name,
+             (long long)offset);
+  return 0;
+}
+
 /* Fills in offsets and lengths; says whether positions are below 2^30. */
 static inline int fovea_aot_positions(fovea_aot_call *call, int64_t *numbers,
                                       int *narrow) {
   const fovea_aot_options *o = call->options;
-  const int64_t limit = (int64_t)1 << 30, far = (int64_t)1 << 56;
+  const int64_t limit = (int64_t)1 << 30;
   int64_t b, batch = call->args.batch;
   *narrow = call->args.query_length <= limit && call->args.kv_length <= limit;
   for (b = 0; b < batch; ++b) {
@@ -189,14 +210,15 @@ static inline int fovea_aot_positions(fovea_aot_call *call, int64_t *numbers,
     int64_t ko = o && o->kv_offset ? o->kv_offset[b] : 0;
     int64_t ql = o && o->q_lengths ? o->q_lengths[b] : call->args.query_length;
     int64_t kl = o && o->kv_lengths ? o->kv_lengths[b] : call->args.kv_length;
-    if (qo < -far || qo > far || ko < -far || ko > far)
-      return fovea_aot_fail(call, 1, "offset", "must lie within 2^56", 0, 0);
+    if (!fovea_aot_offset(call, "q_offset", qo) ||
+        !fovea_aot_offset(call, "kv_offset", ko))
+      return 0;
     if (ql < 0 || ql > call->args.query_length)
-      return fovea_aot_fail(call, 1, "q_lengths", "must lie within 0 and",
-                            call->args.query_length, ql);
+      return fovea_aot_number(call, "q_lengths", "must lie within 0 and",
+                              call->args.query_length, ql);
     if (kl < 0 || kl > call->args.kv_length)
-      return fovea_aot_fail(call, 1, "kv_lengths", "must lie within 0 and",
-                            call->args.kv_length, kl);
+      return fovea_aot_number(call, "kv_lengths", "must lie within 0 and",
+                              call->args.kv_length, kl);
     if (qo < 0 || qo > limit - call->args.query_length || ko < 0 ||
         ko > limit - call->args.kv_length)
       *narrow = 0;
@@ -220,33 +242,36 @@ static inline int64_t fovea_aot_ceil(int64_t length, int64_t tile) {
 static inline int fovea_aot_tile_counts(fovea_aot_call *call, int64_t multiple,
                                         int64_t *rows, int64_t *columns) {
   const fovea_aot_tiles *tiles = call->options ? call->options->tiles : NULL;
+  const int64_t most_columns = ((int64_t)1 << 29) - 1;
   *rows = *columns = 0;
   if (!tiles)
     return 1;
   if (multiple == 0)
     return fovea_aot_fail(call, 1, "tiles",
-                          "must be null, as the variant has a closed form", 0,
-                          0);
+                          "must be null, as the variant has a closed form");
   if (tiles->query_tile < 1 || tiles->query_tile % multiple != 0)
-    return fovea_aot_fail(call, 1, "tiles", "query_tile must be a multiple of",
-                          multiple, tiles->query_tile);
+    return fovea_aot_number(call, "tiles", "query_tile must be a multiple of",
+                            multiple, tiles->query_tile);
   if (tiles->key_tile < 1)
-    return fovea_aot_fail(call, 1, "tiles", "key_tile must be at least", 1,
-                          tiles->key_tile);
+    return fovea_aot_number(call, "tiles", "key_tile must be at least", 1,
+                            tiles->key_tile);
   if (tiles->batches != 1 && tiles->batches != call->args.batch)
-    return fovea_aot_fail(call, 1, "tiles", "batches must be 1 or",
-                          call->args.batch, tiles->batches);
+    return fovea_aot_number(call, "tiles", "batches must be 1 or",
+                            call->args.batch, tiles->batches);
   if (tiles->heads != 1 && tiles->heads != call->args.query_heads)
-    return fovea_aot_fail(call, 1, "tiles", "heads must be 1 or",
-                          call->args.query_heads, tiles->heads);
+    return fovea_aot_number(call, "tiles", "heads must be 1 or",
+                            call->args.query_heads, tiles->heads);
   *columns = fovea_aot_ceil(call->args.kv_length, tiles->key_tile);
   *rows = fovea_aot_ceil(call->args.query_length, tiles->query_tile) *
           tiles->batches * tiles->heads;
-  if (*columns > ((int64_t)1 << 29) - 1 ||
-      *rows > ((int64_t)1 << 56) / (*columns + 1))
-    return fovea_aot_fail(call, 1, "tiles", "are too many", 0, 0);
+  if (*columns > most_columns)
+    return fovea_aot_number(call, "tiles", "key tiles must be at most",
+                            most_columns, *columns);
+  if (*rows > ((int64_t)1 << 56) / (*columns + 1))
+    return fovea_aot_number(call, "tiles", "rows of tiles must be at most",
+                            ((int64_t)1 << 56) / (*columns + 1), *rows);
   if (!tiles->classes && *rows != 0 && *columns != 0)
-    return fovea_aot_fail(call, 1, "tiles", "classes must not be null", 0, 0);
+    return fovea_aot_fail(call, 1, "tiles", "classes must not be null");
   return 1;
 }
 
@@ -270,8 +295,8 @@ static inline int fovea_aot_collect(fovea_aot_call *call, int64_t rows,
     for (column = 0; column < columns; ++column) {
       int32_t kind = classes[column];
       if (kind < 0 || kind > 2)
-        return fovea_aot_fail(call, 1, "tiles", "classes must be at most", 2,
-                              kind);
+        return fovea_aot_number(call, "tiles", "classes must lie within 0 and",
+                                2, kind);
       if (column > 0 && classes[column - 1] == kind)
         --count;
       runs[count++] = (int32_t)(column + 1) * 4 + kind;
@@ -380,12 +405,11 @@ static inline int fovea_aot_run(fovea_aot_call *call,
   int wide, narrow;
   char *memory = (char *)(((uintptr_t)workspace + 63) / 64 * 64);
   if (!forms) {
-    fovea_aot_fail(call, 8, "no version runs on this processor", versions, 0,
-                   0);
+    fovea_aot_fail(call, 8, "no version runs on this processor", versions);
     return call->status;
   }
   if (!workspace_bytes) {
-    fovea_aot_fail(call, 1, "workspace_bytes", "must not be null", 0, 0);
+    fovea_aot_fail(call, 1, "workspace_bytes", "must not be null");
     return call->status;
   }
   if (!fovea_aot_tile_counts(call, tile_multiple, &tile_rows, &tile_columns))
@@ -403,8 +427,8 @@ static inline int fovea_aot_run(fovea_aot_call *call,
   shared_bytes = fovea_aot_round(needs.bytes.workspace_bytes);
   if (call->scratch_bytes > 0 &&
       workers > ((int64_t)1 << 60) / call->scratch_bytes) {
-    fovea_aot_fail(call, 1, "workers", "number must be at most",
-                   ((int64_t)1 << 60) / call->scratch_bytes, workers);
+    fovea_aot_number(call, "workers", "number must be at most",
+                     ((int64_t)1 << 60) / call->scratch_bytes, workers);
     return call->status;
   }
   needed = 64 + number_bytes + tile_bytes + fovea_aot_round(needs.items) +
@@ -414,8 +438,8 @@ static inline int fovea_aot_run(fovea_aot_call *call,
     return 0;
   }
   if (*workspace_bytes < needed) {
-    fovea_aot_fail(call, 1, "workspace", "bytes must be at least",
-                   (int64_t)needed, (int64_t)*workspace_bytes);
+    fovea_aot_number(call, "workspace", "bytes must be at least",
+                     (int64_t)needed, (int64_t)*workspace_bytes);
     return call->status;
   }
   if (!fovea_aot_positions(call, (int64_t *)(void *)memory, &narrow))

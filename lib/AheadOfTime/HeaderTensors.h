@@ -18,11 +18,6 @@ static inline int fovea_aot_fits(const fovea_tensor *tensor) {
   return 1;
 }
 
-static inline int64_t fovea_aot_bytes(int32_t dtype) {
-  static const unsigned char bytes[] = {1, 1, 1, 2, 2, 4, 4, 8, 2, 2, 4, 8};
-  return bytes[dtype];
-}
-
 static inline int fovea_aot_is_empty(const fovea_tensor *tensor) {
   int32_t i;
   for (i = 0; i < tensor->rank; ++i)
@@ -31,52 +26,37 @@ static inline int fovea_aot_is_empty(const fovea_tensor *tensor) {
   return 0;
 }
 
-/* Where the element with the lowest address is. */
-static inline const char *fovea_aot_lowest(const fovea_tensor *tensor) {
-  int64_t offset = 0;
-  int32_t i;
-  for (i = 0; i < tensor->rank; ++i)
-    if (tensor->strides[i] < 0)
-      offset += (tensor->sizes[i] - 1) * tensor->strides[i];
-  return (const char *)tensor->data + offset * fovea_aot_bytes(tensor->dtype);
-}
-
 static inline int fovea_aot_tensor(fovea_aot_call *call,
                                    const fovea_tensor *tensor, const char *name,
                                    int32_t dtype, int32_t rank) {
   int32_t i;
-  int empty;
   if (!tensor)
-    return fovea_aot_fail(call, 1, name, "must not be null", 0, 0);
+    return fovea_aot_fail(call, 1, name, "must not be null");
   if (tensor->struct_size != sizeof(fovea_tensor))
-    return fovea_aot_fail(call, 1, name, "struct_size must be",
-                          (int64_t)sizeof(fovea_tensor),
-                          (int64_t)tensor->struct_size);
+    return fovea_aot_number(call, name, "struct_size must be",
+                            (int64_t)sizeof(fovea_tensor),
+                            (int64_t)tensor->struct_size);
   if (tensor->device_type != 1)
-    return fovea_aot_fail(call, 1, name, "device type must be", 1,
-                          tensor->device_type);
+    return fovea_aot_number(call, name, "device type must be", 1,
+                            tensor->device_type);
   if (tensor->dtype != dtype)
-    return fovea_aot_fail(call, 1, name, "dtype must be", dtype, tensor->dtype);
+    return fovea_aot_number(call, name, "dtype must be", dtype, tensor->dtype);
   if (tensor->rank != rank)
-    return fovea_aot_fail(call, 1, name, "rank must be", rank, tensor->rank);
+    return fovea_aot_number(call, name, "rank must be", rank, tensor->rank);
   if (rank > 0 && (!tensor->sizes || !tensor->strides))
-    return fovea_aot_fail(call, 1, name, "sizes and strides must not be null",
-                          0, 0);
+    return fovea_aot_fail(call, 1, name, "sizes and strides must not be null");
   for (i = 0; i < rank; ++i)
     if (tensor->sizes[i] < 0)
-      return fovea_aot_fail(call, 1, name, "sizes must not be negative", 0, 0);
-  empty = fovea_aot_is_empty(tensor);
-  if (!tensor->data && !empty)
-    return fovea_aot_fail(call, 1, name, "data must not be null", 0, 0);
-  if ((uintptr_t)tensor->data % (uintptr_t)fovea_aot_bytes(dtype) != 0)
-    return fovea_aot_fail(call, 1, name, "data must be aligned to its elements",
-                          0, 0);
+      return fovea_aot_number(call, name, "sizes must be at least", 0,
+                              tensor->sizes[i]);
+  if (!tensor->data && !fovea_aot_is_empty(tensor))
+    return fovea_aot_fail(call, 1, name, "data must not be null");
+  if ((uintptr_t)tensor->data % (uintptr_t)fovea_element_bytes(dtype) != 0)
+    return fovea_aot_fail(call, 1, name,
+                          "data must be aligned to its elements");
   if (!fovea_aot_fits(tensor))
     return fovea_aot_fail(call, 1, name,
-                          "sizes and strides reach beyond 2^56 elements", 0, 0);
-  if (rank != 4 && empty && call->args.batch > 0 && call->args.query_length > 0)
-    return fovea_aot_fail(call, 1, name, "must have at least one element", 0,
-                          0);
+                          "sizes and strides reach beyond 2^56 elements");
   return 1;
 }
 
@@ -88,14 +68,14 @@ static inline int fovea_aot_index(fovea_aot_call *call,
   if (!call->args.batch || !call->args.query_length || !call->args.kv_length ||
       (index < 0 ? index >= -extent : index < extent))
     return 1;
-  return fovea_aot_fail(call, 1, name, "a constant index must be within extent",
-                        extent, index);
+  return fovea_aot_number(call, name, "a constant index must be within extent",
+                          extent, index);
 }
 
 static inline int fovea_aot_size(fovea_aot_call *call, const char *name,
                                  const char *what, int64_t wanted,
                                  int64_t got) {
-  return wanted == got ? 1 : fovea_aot_fail(call, 1, name, what, wanted, got);
+  return wanted == got ? 1 : fovea_aot_number(call, name, what, wanted, got);
 }
 
 static inline void fovea_aot_strides(const fovea_tensor *tensor,
@@ -116,7 +96,7 @@ static inline int fovea_aot_query(fovea_aot_call *call, const fovea_tensor *q,
     call->args.query_heads = q->sizes[1];
     call->args.query_length = q->sizes[2];
     if (q->sizes[1] < 1)
-      return fovea_aot_fail(call, 1, name, "must have at least one head", 0, 0);
+      return fovea_aot_fail(call, 1, name, "must have at least one head");
   }
   fovea_aot_strides(q, out);
   return fovea_aot_size(call, name, "batch must be", call->args.batch,
@@ -137,9 +117,9 @@ static inline int fovea_aot_key(fovea_aot_call *call, const fovea_tensor *k,
     call->args.kv_heads = k->sizes[1];
     call->args.kv_length = call->args.longest_kv_length = k->sizes[2];
     if (k->sizes[1] < 1 || call->args.query_heads % k->sizes[1] != 0)
-      return fovea_aot_fail(call, 1, name,
-                            "number of heads must divide that of q:",
-                            call->args.query_heads, k->sizes[1]);
+      return fovea_aot_number(call, name,
+                              "number of heads must divide that of q:",
+                              call->args.query_heads, k->sizes[1]);
   }
   fovea_aot_strides(k, out);
   if (k->sizes[0] == 1)
@@ -157,18 +137,13 @@ static inline int fovea_aot_key(fovea_aot_call *call, const fovea_tensor *k,
 static inline int fovea_aot_out(fovea_aot_call *call, const fovea_tensor *out,
                                 const char *name, int32_t dtype, int32_t rank,
                                 int64_t dim, fovea_cpu_tensor *described) {
-  int32_t i, some = 1;
-  if (!out)
-    return fovea_aot_fail(call, 1, name, "must not be null", 0, 0);
+  int32_t i;
   if (!fovea_aot_tensor(call, out, name, dtype, rank))
     return 0;
-  for (i = 0; i < rank; ++i)
-    some = some && out->sizes[i] > 0;
-  for (i = 0; i < rank; ++i)
-    if (some && out->sizes[i] > 1 && out->strides[i] == 0)
+  for (i = 0; i < rank && !fovea_aot_is_empty(out); ++i)
+    if (out->sizes[i] > 1 && out->strides[i] == 0)
       return fovea_aot_fail(call, 1, name,
-                            "strides must not be 0: its elements are written",
-                            0, 0);
+                            "strides must not be 0: its elements are written");
   fovea_aot_strides(out, described);
   return fovea_aot_size(call, name, "batch must be", call->args.batch,
                         out->sizes[0]) &&
@@ -180,61 +155,42 @@ static inline int fovea_aot_out(fovea_aot_call *call, const fovea_tensor *out,
           fovea_aot_size(call, name, "head dim must be", dim, out->sizes[3]));
 }
 
-/* Whether the first element of a lies in one of b. Sizes and strides of both
-   have passed fovea_aot_tensor. */
-static inline int fovea_aot_starts_in(const fovea_tensor *a,
-                                      const fovea_tensor *b) {
-  const int64_t bytes = fovea_aot_bytes(b->dtype);
-  uintptr_t from = (uintptr_t)fovea_aot_lowest(a);
-  uintptr_t to = (uintptr_t)fovea_aot_lowest(b);
-  int64_t rest, above = INT64_MAX;
-  int32_t i;
-  if (from < to || from - to > (uintptr_t)INT64_MAX)
-    return 0;
-  rest = (int64_t)(from - to);
-  while (rest >= bytes) { /* down the strides, the largest first */
-    int64_t stride = 0, reach = 0, steps;
-    for (i = 0; i < b->rank; ++i) {
-      int64_t each = b->strides[i] < 0 ? -b->strides[i] : b->strides[i];
-      if (each >= above || each < stride || b->sizes[i] < 2)
-        continue;
-      reach = (each == stride ? reach : 0) + b->sizes[i] - 1;
-      stride = each;
-    }
-    if (stride == 0)
-      return 0;
-    above = stride;
-    steps = rest / bytes / stride;
-    rest -= (steps < reach ? steps : reach) * stride * bytes;
-  }
-  return 1;
-}
-
 /* Inputs are read after the first results are written. */
 static inline int fovea_aot_apart(fovea_aot_call *call,
                                   const fovea_tensor *written, const char *name,
                                   const fovea_tensor *other, const char *what) {
-  if (!written || fovea_aot_is_empty(written) || fovea_aot_is_empty(other))
-    return 1;
-  return !fovea_aot_starts_in(written, other) &&
-                 !fovea_aot_starts_in(other, written)
+  return !written || !fovea_overlap(written, other)
              ? 1
-             : fovea_aot_fail(call, 1, name, what, 0, 0);
+             : fovea_aot_fail(call, 1, name, what);
+}
+
+static inline int fovea_aot_capture(fovea_aot_call *call,
+                                    const fovea_tensor *tensor,
+                                    const char *name, int32_t dtype,
+                                    int32_t rank, fovea_cpu_capture *out) {
+  if (!fovea_aot_tensor(call, tensor, name, dtype, rank))
+    return 0;
+  if (fovea_aot_is_empty(tensor) && call->args.batch > 0 &&
+      call->args.query_length > 0)
+    return fovea_aot_fail(call, 1, name, "must have at least one element");
+  out->data = tensor->data;
+  out->sizes = tensor->sizes;
+  out->strides = tensor->strides;
+  return 1;
 }
 
 /* A dimension of a capture that the variant declares: `size` is its name, null
    for a number, `first` the capture that binds it, null for sizes of q, k, v.
- */
+   For a size of 0 there may be one element, which takes no part. */
 static inline int fovea_aot_dim(fovea_aot_call *call,
                                 const fovea_tensor *tensor, const char *name,
                                 int32_t dim, const char *size,
                                 const char *first, int64_t wanted) {
   const fovea_aot_options *o = call->options;
   int64_t got = tensor->sizes[dim];
-  if (got == wanted)
+  if (got == wanted || (wanted == 0 && got == 1))
     return 1;
-  call->status = 1;
-  if (!o || !o->message || o->message_size == 0)
+  if (!fovea_aot_refuse(call, 1))
     return 0;
   if (!size)
     snprintf(o->message, o->message_size, "%s: dim %d must be %lld, got %lld",

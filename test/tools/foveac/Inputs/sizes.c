@@ -3,9 +3,12 @@
 
 #include "tensor.h"
 
-enum { H = 2, M = 3, N = 5, D = 8 };
+#include <math.h>
 
-static float q[H * M * D], k[H * N * D], out[2 * H * M * D], lse[H * M];
+enum { H = 2, M = 3, D = 8 };
+static int64_t N = 5, offset; /* of queries */
+
+static float q[H * M * D], k[H * 5 * D], out[2 * H * M * D], lse[H * M];
 static float few[128];
 
 typedef struct {
@@ -21,18 +24,19 @@ static void try(Case c) {
   const int64_t ks[4] = {1, H, N, D}, kt[4] = {H * N * D, N * D, D, 1};
   const int64_t ot[4] = {H * M * c.row, M * c.row, c.row, 1};
   const int64_t ls[3] = {1, H, M}, lt[3] = {H * M, M, 1}, one[1] = {1};
-  const int64_t ts[2] = {N, c.columns}, tt[2] = {4, 1};
+  const int64_t ts[4] = {N ? N : 1, c.columns, 1, 1}, tt[4] = {4, 1, 1, 1};
   fovea_tensor tq = make(q, 4, qs, qt), tk = make(k, 4, ks, kt);
   fovea_tensor to = make(c.out, 4, qs, ot), tl = make(c.lse, 3, ls, lt);
   fovea_tensor x = make(few, 1, &c.x, one), y = make(few, 1, &c.y, one);
   fovea_tensor slope = make(few, 1, &c.slope, one);
-  fovea_tensor table = make(c.table, 2, ts, tt);
+  fovea_tensor table = make(c.table, 4, ts, tt);
   fovea_aot_options options;
   char message[256] = "right";
   size_t bytes = sizeof workspace;
   memset(&options, 0, sizeof options);
   options.message = message;
   options.message_size = sizeof message;
+  options.q_offset = &offset;
   printf("%d ", sized(&tq, &tk, &tk, &x, &y, &slope, &table, &to, &tl, c.scale,
                       workspace, &bytes, &options));
   printf("%s\n", message);
@@ -76,5 +80,18 @@ int main(void) {
   try(c);
   c.lse = out + 2 * D;
   try(c);
+  c = good;
+  c.scale = (double)INFINITY;
+  try(c);
+  c = good;
+  c.columns = 0;
+  try(c);
+  c.columns = -3;
+  try(c);
+  offset = -((int64_t)1 << 56) - 1;
+  try(good);
+  offset = 0;
+  N = 0; /* table has one row, which nothing reads */
+  try(good);
   return 0;
 }
