@@ -34,27 +34,40 @@ static std::string describeWalk(Operation *walk) {
       .str();
 }
 
+/// Whether a text such as "m=64,split=128" fixes a setting.
+static bool fixes(StringRef given, StringRef setting) {
+  return llvm::any_of(llvm::split(given, ','), [&](StringRef entry) {
+    return entry.trim().split('=').first == setting;
+  });
+}
+
 /// Why an item has its rows and a block its keys.
 static std::string describeChoice(StringRef given, bool scansKeys) {
-  StringRef rows = given.contains("m=") ? "rows as given"
+  StringRef rows = fixes(given, "m") ? "rows as given"
                    : scansKeys
                        ? "few rows, as their tiles are skipped"
                        : "packed queries and results of an item in half of L2";
-  StringRef keys = given.contains("n=")
+  StringRef keys = fixes(given, "n")
                        ? "keys as given"
                        : "a vector's scores of a block in half of L1";
   return (rows + "; " + keys).str();
 }
 
-/// The chosen rows and keys, then what else was given.
+/// The rows and keys, then what else was given, as the kernel has it: `few` is
+/// the schedule of its form for few queries, null where it has none.
 static std::string describeSchedule(online::CPUScheduleAttr schedule,
+                                    online::CPUScheduleAttr few,
                                     StringRef given) {
   std::string text = printCPUSchedule(schedule);
-  for (StringRef setting : llvm::split(given, ','))
-    if (setting = setting.trim(); !setting.empty() &&
-                                  !setting.starts_with("m=") &&
-                                  !setting.starts_with("n="))
-      text += ("," + setting).str();
+  auto add = [&](StringRef setting, int64_t value) {
+    if (fixes(given, setting))
+      text += ("," + setting + "=" + Twine(value)).str();
+  };
+  add("short", few ? few.getM() : 0);
+  if (!few)
+    return text;
+  add("split", few.getSplit());
+  add("block", few.getN());
   return text;
 }
 
@@ -65,7 +78,9 @@ static void fillReport(ModuleOp module, StringRef givenSchedule,
         dyn_cast_if_present<online::CPUScheduleAttr>(grid.getScheduleAttr());
     if (!schedule)
       return;
-    report.schedule = describeSchedule(schedule, givenSchedule);
+    auto few = grid->getParentOp()->getAttrOfType<online::CPUScheduleAttr>(
+        "online.few_queries");
+    report.schedule = describeSchedule(schedule, few, givenSchedule);
     report.itemRows = schedule.getM();
     grid.walk([&](online::WalkScanOp scan) {
       report.scansKeys = true;
@@ -82,8 +97,7 @@ static void fillReport(ModuleOp module, StringRef givenSchedule,
                         "scores or results each\n";
     else if (schedule.getPairs())
       report.remarks += "products: dot products of pairs (AVX512-BF16)\n";
-    if (auto few = grid->getParentOp()->getAttrOfType<online::CPUScheduleAttr>(
-            "online.few_queries")) {
+    if (few) {
       report.shortRows = few.getM();
       report.remarks +=
           llvm::formatv("few queries: calls of at most {0} rows a key head "

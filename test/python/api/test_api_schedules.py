@@ -34,6 +34,35 @@ def test_the_schedule_has_what_was_given(given):
     assert again.schedule.split(",") == shown
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("short=30", "short=32"),
+        (" block=32 , short=5,split=64", "short=8,split=64,block=32"),
+    ],
+)
+def test_the_schedule_is_the_one_in_use(given, shown):
+    """.schedule"""
+    kernel = fovea.compile(None, None, D=8, schedule=given)
+    assert kernel.schedule.partition(",n=")[2].partition(",")[2] == shown
+    assert f"schedule: {kernel.schedule}\n" in kernel.explain()
+    rows = shown.partition(",")[0].removeprefix("short=")
+    assert f"few queries: calls of at most {rows} rows a key head" in kernel.explain()
+    assert fovea.compile(None, None, D=8, schedule=kernel.schedule).schedule == (
+        kernel.schedule
+    )
+
+
+def test_settings_of_a_form_that_a_kernel_does_not_have():
+    """.schedule"""
+    default = fovea.compile(None, None, D=8).schedule
+    kernel = fovea.compile(
+        None, None, D=8, block_mask=True, schedule="short=16,split=64,block=32"
+    )
+    assert kernel.schedule == f"{default},short=0"
+    assert "few queries" not in kernel.explain()
+
+
 @pytest.mark.parametrize("dims", HEAD_DIMS, ids=str)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_cost_models_schedules(dtype, dims):
