@@ -43,8 +43,11 @@ fovea::cpu::classifyArguments(func::FuncOp func) {
   for (int64_t i = 0; i <= 2 * pairs; ++i)
     if (rankOf(i) != 4)
       return fail("argument " + Twine(i) + " is not a memref of rank 4");
-  for (int64_t i = 2 * pairs + 1; i < scaleBegin; ++i)
+  for (int64_t i = 2 * pairs + 1; i < scaleBegin; ++i) {
+    if (rankOf(i) < 0)
+      return fail("argument " + Twine(i) + " is not a memref");
     infos[i] = {ArgKind::Capture, unsigned(i - 2 * pairs - 1)};
+  }
 
   int64_t next = scaleBegin + pairs;
   for (ArgKind kind : {ArgKind::QOffset, ArgKind::KVOffset, ArgKind::QLengths,
@@ -63,12 +66,13 @@ fovea::cpu::classifyArguments(func::FuncOp func) {
         infos[next++] = {kind};
   }
   if (rankOf(next) != 4)
-    return fail("out is not a memref of rank 4");
+    return fail("argument " + Twine(next) +
+                " is not a memref of rank 4, which out is");
   infos[next++] = {ArgKind::Out};
   if (rankOf(next) == 3)
     infos[next++] = {ArgKind::Lse};
   if (next != count)
-    return fail("unexpected argument " + Twine(next));
+    return fail("argument " + Twine(next) + " is one too many");
   return infos;
 }
 

@@ -350,10 +350,7 @@ FailureOr<KernelSpec> fovea::cpu::analyzeKernel(func::FuncOp func) {
   if (failed(step))
     return failure();
   spec.step = *step;
-  spec.walk = spec.sweep.getWalk().getDefiningOp();
-  if (!spec.walk)
-    return spec.sweep.emitOpError(
-        "walk must be made in the grid on the CPU target");
+  spec.walk = spec.sweep.getWalk().getDefiningOp(); // no argument is one
   if (spec.finish.getState() != spec.sweep.getResult(0) ||
       spec.sweep.getNumResults() != 1)
     return spec.sweep.emitOpError("must carry one state and end in "
@@ -381,12 +378,9 @@ FailureOr<KernelSpec> fovea::cpu::analyzeKernel(func::FuncOp func) {
     if (!spec.mask)
       return spec.step.emitOpError("visible() must be an online.mask");
   }
-  if (auto symbol = dyn_cast<FlatSymbolRefAttr>(spec.step.getNormalizer())) {
+  if (auto symbol = dyn_cast<FlatSymbolRefAttr>(spec.step.getNormalizer()))
     spec.normalizer = SymbolTable::lookupNearestSymbolFrom<attn::NormalizerOp>(
         spec.step, symbol);
-    if (!spec.normalizer)
-      return spec.step.emitOpError("has no normalizer ") << symbol;
-  }
   findFacts(spec);
   return spec;
 }
