@@ -31,18 +31,16 @@ Expr *AttnParser::parseExpr() {
   return expr;
 }
 
-Expr *AttnParser::parseLogic(StringRef word) {
-  auto parseOperand = [&] {
-    return word == "or" ? parseLogic("and") : parseNot();
-  };
-  Expr *first = parseOperand();
-  bool isOr = word == "or";
-  if (!first ||
-      !atOperator({isOr ? StringLiteral("or") : StringLiteral("and")}))
+/// What follows the first operand of operators of one rank; that operand where
+/// there is none.
+Expr *AttnParser::parseOperands(Expr::Kind kind,
+                                ArrayRef<StringLiteral> operators, Expr *first,
+                                function_ref<Expr *()> parseOperand) {
+  if (!first || !atOperator(operators))
     return first;
-  Expr *expr = make(Expr::Logic, peek());
+  Expr *expr = make(kind, peek());
   expr->operands.push_back(first);
-  while (atOperator({isOr ? StringLiteral("or") : StringLiteral("and")})) {
+  while (atOperator(operators)) {
     expr->operators.push_back(take());
     Expr *operand = parseOperand();
     if (!operand)
@@ -50,6 +48,15 @@ Expr *AttnParser::parseLogic(StringRef word) {
     expr->operands.push_back(operand);
   }
   return expr;
+}
+
+Expr *AttnParser::parseLogic(StringRef word) {
+  auto parseOperand = [&] {
+    return word == "or" ? parseLogic("and") : parseNot();
+  };
+  StringLiteral operators[] = {word == "or" ? StringLiteral("or")
+                                            : StringLiteral("and")};
+  return parseOperands(Expr::Logic, operators, parseOperand(), parseOperand);
 }
 
 Expr *AttnParser::parseNot() {
@@ -70,23 +77,10 @@ Expr *AttnParser::parseComparison() {
   static constexpr StringLiteral comparisons[] = {"<",  "<=", ">",
                                                   ">=", "==", "!="};
   Expr *first = parseChain(0);
-  if (!first)
-    return nullptr;
-  if (!atOperator(comparisons)) {
-    if (atOperator({"="}) && brackets > 0)
-      return fail(peek(), "unexpected '='; write '==' to compare");
-    return first;
-  }
-  Expr *expr = make(Expr::Compare, peek());
-  expr->operands.push_back(first);
-  while (atOperator(comparisons)) {
-    expr->operators.push_back(take());
-    Expr *operand = parseChain(0);
-    if (!operand)
-      return nullptr;
-    expr->operands.push_back(operand);
-  }
-  return expr;
+  if (first && atOperator({"="}) && brackets > 0)
+    return fail(peek(), "unexpected '='; write '==' to compare");
+  return parseOperands(Expr::Compare, comparisons, first,
+                       [&] { return parseChain(0); });
 }
 
 Expr *AttnParser::parseChain(unsigned level) {
@@ -95,19 +89,8 @@ Expr *AttnParser::parseChain(unsigned level) {
   auto parseOperand = [&] {
     return level + 1 < levels.size() ? parseChain(level + 1) : parseUnary();
   };
-  Expr *first = parseOperand();
-  if (!first || !atOperator(levels[level]))
-    return first;
-  Expr *expr = make(Expr::Chain, peek());
-  expr->operands.push_back(first);
-  while (atOperator(levels[level])) {
-    expr->operators.push_back(take());
-    Expr *operand = parseOperand();
-    if (!operand)
-      return nullptr;
-    expr->operands.push_back(operand);
-  }
-  return expr;
+  return parseOperands(Expr::Chain, levels[level], parseOperand(),
+                       parseOperand);
 }
 
 Expr *AttnParser::parseUnary() {

@@ -102,6 +102,9 @@ private:
 
   // Expressions, loosest first. Each returns null after an error.
   Expr *parseExpr();
+  Expr *parseOperands(Expr::Kind kind,
+                      llvm::ArrayRef<llvm::StringLiteral> operators,
+                      Expr *first, llvm::function_ref<Expr *()> parseOperand);
   Expr *parseLogic(llvm::StringRef word);
   Expr *parseNot();
   Expr *parseComparison();

@@ -4,8 +4,6 @@
 #include "fovea/Interpreter/AttnModuleInterpreter.h"
 #include "fovea/Interpreter/Passes.h"
 
-#include "llvm/Support/Format.h"
-
 namespace fovea {
 #define GEN_PASS_DEF_INTERPRETATTN
 #include "fovea/Interpreter/Passes.h.inc"
@@ -23,12 +21,7 @@ struct InterpretAttn : public fovea::impl::InterpretAttnBase<InterpretAttn> {
       SmallVector<AttnValue> results;
       if (failed(interpretAttn(function, {}, results)))
         return signalPassFailure();
-      for (auto [index, result] : llvm::enumerate(results)) {
-        llvm::outs() << function.getName() << '#' << index << " = ";
-        printValue(llvm::outs(), result.tensor, result.scalar,
-                   function.getResultTypes()[index]);
-        llvm::outs() << '\n';
-      }
+      printResults(llvm::outs(), function, results);
     }
   }
 };

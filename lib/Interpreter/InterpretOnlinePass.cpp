@@ -4,8 +4,6 @@
 #include "fovea/Interpreter/OnlineInterpreter.h"
 #include "fovea/Interpreter/Passes.h"
 
-#include "llvm/Support/raw_ostream.h"
-
 namespace fovea {
 #define GEN_PASS_DEF_INTERPRETONLINE
 #include "fovea/Interpreter/Passes.h.inc"
@@ -25,12 +23,7 @@ struct InterpretOnline
       SmallVector<OnlineArgument> results;
       if (failed(interpreter.run(function, {}, results)))
         return signalPassFailure();
-      for (auto [index, result] : llvm::enumerate(results)) {
-        llvm::outs() << function.getName() << '#' << index << " = ";
-        printValue(llvm::outs(), result.tensor, result.scalar,
-                   function.getResultTypes()[index]);
-        llvm::outs() << '\n';
-      }
+      printResults(llvm::outs(), function, results);
     }
   }
 };

@@ -28,15 +28,7 @@ static MaskDomain makeDomain(const LaunchView &view, const Region &region) {
   domain.keys = *llvm::max_element(view.kvLengths);
   domain.queryOffsets = view.qOffset;
   domain.keyOffsets = view.kvOffset;
-  RegionSizes sizes;
-  sizes.B = view.batch;
-  sizes.H = view.queryHeads;
-  sizes.Hk = view.kvHeads;
-  sizes.M = view.queryLength;
-  sizes.N = view.kvLength;
-  sizes.D = view.queries.front().sizes[3];
-  sizes.E = view.valueDim;
-  domain.sizes = sizes;
+  domain.sizes = view.sizes();
   domain.score = FloatBounds(); // whatever the products are
   return domain;
 }

@@ -21,15 +21,8 @@ static constexpr int64_t cachedValues = int64_t(1) << 22;
 CompiledVariant::CompiledVariant(const Program &program,
                                  const LaunchView &launch,
                                  Arithmetic arithmetic)
-    : program(program), launch(launch),
+    : program(program), launch(launch), sizes(launch.sizes()),
       isSoftmax(!program.normalizer.has_value()) {
-  sizes.B = launch.batch;
-  sizes.H = launch.queryHeads;
-  sizes.Hk = launch.kvHeads;
-  sizes.M = launch.queryLength;
-  sizes.N = launch.kvLength;
-  sizes.D = launch.queries[0].sizes[3];
-  sizes.E = launch.valueDim;
   using Names = llvm::ArrayRef<llvm::StringRef>;
   auto compile = [&](const Region &region, Names varying) {
     return RegionProgram::compile(program, region, varying);

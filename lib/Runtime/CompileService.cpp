@@ -355,18 +355,21 @@ Kernel::~Kernel() {
     delete slot.load(std::memory_order_acquire);
 }
 
+/// Makes it where there is none yet.
+llvm::Expected<Kernel::Loaded *> Kernel::getLoaded(KernelForm form) {
+  if (Loaded *found = loaded[form.index()].load(std::memory_order_acquire))
+    return found;
+  return CompileService::get().load(*this, form, nullptr);
+}
+
 llvm::Expected<KernelCode> Kernel::getCode(KernelForm form) {
   if (!target)
     return makeError(FOVEA_UNSUPPORTED, "the interpreter has no machine code");
-  Loaded *found = loaded[form.index()].load(std::memory_order_acquire);
-  if (!found) {
-    auto made = CompileService::get().load(*this, form, nullptr);
-    if (!made)
-      return made.takeError();
-    found = *made;
-  }
-  return KernelCode{found->code->plan, found->code->run,
-                    found->artifact.itemRows, found->artifact.scansKeys,
+  auto found = getLoaded(form);
+  if (!found)
+    return found.takeError();
+  return KernelCode{(*found)->code->plan, (*found)->code->run,
+                    (*found)->artifact.itemRows, (*found)->artifact.scansKeys,
                     form.fewQueries};
 }
 
@@ -400,14 +403,10 @@ llvm::Expected<KernelForm> Kernel::chooseForm(const LaunchView &view) {
 }
 
 llvm::Expected<CudaKernel *> Kernel::getCudaKernel(KernelForm form) {
-  Loaded *found = loaded[form.index()].load(std::memory_order_acquire);
-  if (!found) {
-    auto made = CompileService::get().load(*this, form, nullptr);
-    if (!made)
-      return made.takeError();
-    found = *made;
-  }
-  return found->cuda.get();
+  auto found = getLoaded(form);
+  if (!found)
+    return found.takeError();
+  return (*found)->cuda.get();
 }
 
 /// Kernels of lists of tiles have one form, which says what it does not take.

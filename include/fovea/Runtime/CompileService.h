@@ -106,6 +106,7 @@ private:
   void identify(llvm::StringRef where);
   llvm::Expected<Artifact> makeArtifact(KernelForm form) const;
   llvm::Error loadArtifact(Loaded &into) const;
+  llvm::Expected<Loaded *> getLoaded(KernelForm form);
 
   Program program;
   std::vector<ConstantIndex> constantIndices;

@@ -7,6 +7,7 @@
 #ifndef FOVEA_LIB_CONVERSION_ATTNGPUTONVVM_SCALAR_H
 #define FOVEA_LIB_CONVERSION_ATTNGPUTONVVM_SCALAR_H
 
+#include "../Interval.h"
 #include "Emitter.h"
 #include "fovea/Dialect/AttnGpu/IR/AttnGpu.h"
 
@@ -20,16 +21,7 @@ inline constexpr int64_t kMaxPosition = (int64_t(1) << 24) - 1;
 /// that sums of two fit 32 bits.
 inline constexpr int64_t kMaxIndex = (int64_t(1) << 30) - 1;
 
-/// A closed interval of i64; everything where a bound would overflow.
-struct Interval {
-  int64_t lo = INT64_MIN, hi = INT64_MAX;
-  static Interval of(__int128 lo, __int128 hi) {
-    if (lo < INT64_MIN || hi > INT64_MAX)
-      return {};
-    return {int64_t(lo), int64_t(hi)};
-  }
-  bool fits32() const { return lo >= INT32_MIN && hi <= INT32_MAX; }
-};
+using lowering::Interval;
 
 /// An evaluated scalar: integers with their interval, held in i32 or i64.
 struct Scalar {

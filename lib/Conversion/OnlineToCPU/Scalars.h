@@ -9,6 +9,7 @@
 #ifndef FOVEA_LIB_CONVERSION_ONLINETOCPU_SCALARS_H
 #define FOVEA_LIB_CONVERSION_ONLINETOCPU_SCALARS_H
 
+#include "../Interval.h"
 #include "Arguments.h"
 #include "fovea/Dialect/Attn/IR/Attn.h"
 #include "llvm/ADT/StringMap.h"
@@ -17,19 +18,7 @@
 
 namespace fovea::cpu {
 
-/// A closed interval of i64; everything where a bound would overflow.
-struct Interval {
-  int64_t lo = INT64_MIN, hi = INT64_MAX;
-  static Interval of(__int128 lo, __int128 hi) {
-    if (lo < INT64_MIN || hi > INT64_MAX)
-      return {};
-    return {int64_t(lo), int64_t(hi)};
-  }
-  static Interval join(Interval a, Interval b) {
-    return {std::min(a.lo, b.lo), std::max(a.hi, b.hi)};
-  }
-  bool fits32() const { return lo >= INT32_MIN && hi <= INT32_MAX; }
-};
+using lowering::Interval;
 
 /// What a value depends on, beyond the work item.
 enum Dependence : unsigned {

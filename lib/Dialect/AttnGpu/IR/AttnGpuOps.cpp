@@ -1,5 +1,6 @@
 //===- AttnGpuOps.cpp - Assembly and folders of attn_gpu ------------------===//
 
+#include "../../PrintNames.h"
 #include "fovea/Dialect/AttnGpu/IR/AttnGpu.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Matchers.h"
@@ -9,13 +10,6 @@ using namespace mlir::attn_gpu;
 
 #define GET_OP_CLASSES
 #include "fovea/Dialect/AttnGpu/IR/AttnGpuOps.cpp.inc"
-
-/// Prints `(%a, %b)` without types.
-static void printNames(OpAsmPrinter &printer, ValueRange values) {
-  printer << '(';
-  printer.printOperands(values);
-  printer << ')';
-}
 
 //===----------------------------------------------------------------------===//
 // for_tiles (%b, %h, %mt) in (%B, %H, %MT) schedule(#…) { … }
@@ -46,9 +40,9 @@ ParseResult ForTilesOp::parse(OpAsmParser &parser, OperationState &result) {
 
 void ForTilesOp::print(OpAsmPrinter &printer) {
   printer << ' ';
-  printNames(printer, getBody().getArguments());
+  fovea::printNames(printer, getBody().getArguments());
   printer << " in ";
-  printNames(printer, getBounds());
+  fovea::printNames(printer, getBounds());
   printer << " schedule(" << getSchedule() << ')';
   printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(),
                                            {getScheduleAttrName()});
@@ -166,7 +160,7 @@ ParseResult ForBlocksOp::parse(OpAsmParser &parser, OperationState &result) {
 void ForBlocksOp::print(OpAsmPrinter &printer) {
   auto arguments = getBody().getArguments();
   printer << ' ';
-  printNames(printer, arguments.take_front(3));
+  fovea::printNames(printer, arguments.take_front(3));
   printer << " in ";
   for (auto [index, begin, end] : llvm::enumerate(getBegins(), getEnds()))
     printer << (index ? ", [" : "[") << begin << ", " << end << ") "
@@ -182,16 +176,8 @@ void ForBlocksOp::print(OpAsmPrinter &printer) {
             << ") : " << getList().getType();
   }
   printer << " step " << getStep();
-  if (!getInits().empty()) {
-    printer << " iter(";
-    llvm::interleaveComma(llvm::zip(arguments.drop_front(3), getInits()),
-                          printer, [&](auto pair) {
-                            printer << std::get<0>(pair) << " = "
-                                    << std::get<1>(pair);
-                          });
-    printer << ')';
-    printer.printArrowTypeList(getResultTypes());
-  }
+  fovea::printIter(printer, arguments.drop_front(3), getInits(),
+                   getResultTypes());
   printer.printOptionalAttrDictWithKeyword(
       (*this)->getAttrs(),
       {getClassesAttrName(), getStepAttrName(), "operandSegmentSizes"});

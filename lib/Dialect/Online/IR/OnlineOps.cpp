@@ -1,5 +1,6 @@
 //===- OnlineOps.cpp - Assembly and folders of online ---------------------===//
 
+#include "../../PrintNames.h"
 #include "fovea/Dialect/Online/IR/Online.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Matchers.h"
@@ -54,18 +55,11 @@ ParseResult GridOp::parse(OpAsmParser &parser, OperationState &result) {
   return success();
 }
 
-/// Prints `(%a, %b)` without types.
-static void printNames(OpAsmPrinter &printer, ValueRange values) {
-  printer << '(';
-  printer.printOperands(values);
-  printer << ')';
-}
-
 void GridOp::print(OpAsmPrinter &printer) {
   printer << ' ';
-  printNames(printer, getBody().getArguments());
+  fovea::printNames(printer, getBody().getArguments());
   printer << " in ";
-  printNames(printer, getBounds());
+  fovea::printNames(printer, getBounds());
   if (Attribute schedule = getScheduleAttr())
     printer << " schedule(" << schedule << ')';
   printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(),
@@ -193,18 +187,10 @@ ParseResult SweepOp::parse(OpAsmParser &parser, OperationState &result) {
 void SweepOp::print(OpAsmPrinter &printer) {
   auto arguments = getBody().getArguments();
   printer << ' ';
-  printNames(printer, arguments.take_front(2));
+  fovea::printNames(printer, arguments.take_front(2));
   printer << " in " << getWalk();
-  if (!getInits().empty()) {
-    printer << " iter(";
-    llvm::interleaveComma(llvm::zip(arguments.drop_front(2), getInits()),
-                          printer, [&](auto pair) {
-                            printer << std::get<0>(pair) << " = "
-                                    << std::get<1>(pair);
-                          });
-    printer << ')';
-    printer.printArrowTypeList(getResultTypes());
-  }
+  fovea::printIter(printer, arguments.drop_front(2), getInits(),
+                   getResultTypes());
   printer.printOptionalAttrDictWithKeyword((*this)->getAttrs());
   printer << ' ';
   printer.printRegion(getBody(), /*printEntryBlockArgs=*/false);
