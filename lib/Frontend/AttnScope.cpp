@@ -270,7 +270,8 @@ public:
     if (scope.decl.params.size() > ProgramLimits::captures)
       return diagnostics.error(scope.decl.name.offset,
                                "at most " + Twine(ProgramLimits::captures) +
-                                   " parameters are supported");
+                                   " parameters are supported, got " +
+                                   Twine(scope.decl.params.size()));
     for (const ParamDecl &param : scope.decl.params)
       ok &= succeeded(declareParam(param));
     for (const ParamDecl &param : scope.decl.params)
@@ -323,7 +324,8 @@ private:
     if (param.dims.size() > ProgramLimits::rank)
       return diagnostics.error(param.name.offset,
                                "at most " + Twine(ProgramLimits::rank) +
-                                   " dimensions are supported");
+                                   " dimensions are supported, got " +
+                                   Twine(param.dims.size()));
     Capture capture;
     capture.name = param.name.text.str();
     capture.dtype = *dtype;

@@ -245,6 +245,22 @@ TEST(ParseAttnHostile, Bytes) {
   expectMessage(repeat(" ", (1 << 20) + 1), "at most 1048576 are read");
 }
 
+TEST(ParseAttnHostile, Counts) {
+  std::string names = "a0", captures = "a0: f32[]";
+  for (size_t i = 1; i <= ProgramLimits::captures; ++i) {
+    captures += ", a" + std::to_string(i) + ": f32[]";
+    if (i <= AttnLimits::fnParams)
+      names += ", a" + std::to_string(i);
+  }
+  expectMessage("fn f(" + names + ") = a0",
+                ": error: a function has at most 256 parameters");
+  expectMessage(
+      "attention x(" + captures + ") {}",
+      ":1:11: error: at most 4096 parameters are supported, got 4097");
+  expectMessage("attention x(a: f32[_" + repeat(", _", 64) + "]) {}",
+                ":1:13: error: at most 64 dimensions are supported, got 65");
+}
+
 TEST(ParseAttnHostile, Nesting) {
   for (const char *open : {"(", "-(", "not ", "-", "~", "exp(", "s ** ",
                            "where(", "1 if q else ", "a[", "2 ** -"})
