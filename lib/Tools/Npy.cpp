@@ -116,14 +116,15 @@ llvm::Expected<OwnedArray> fovea::readNpy(StringRef path) {
     length |= size_t(static_cast<unsigned char>(data[2 + i])) << (8 * i);
   data = data.drop_front(2 + lengthBytes);
   if (data.size() < length)
-    return fail("ends within its header");
+    return fail("must have a header of " + Twine(length) + " bytes, got " +
+                Twine(data.size()));
   std::optional<Header> header = parseHeader(data.take_front(length));
   if (!header)
     return fail("has a header that cannot be read");
   data = data.drop_front(length);
   StringRef code = header->descr;
   if (code.starts_with(">"))
-    return fail("is big-endian, dtype " + header->descr);
+    return fail("must be little-endian, got dtype " + header->descr);
   const TypeCode *type = llvm::find_if(typeCodes, [&](const TypeCode &entry) {
     return entry.code == code.drop_front(code.empty() ? 0 : 1);
   });
@@ -134,7 +135,8 @@ llvm::Expected<OwnedArray> fovea::readNpy(StringRef path) {
     return array.takeError();
   size_t bytes = array->view.numElements() * getBytes(type->dtype);
   if (data.size() < bytes)
-    return fail("ends within its data");
+    return fail("must have " + Twine(bytes) + " bytes of data, got " +
+                Twine(data.size()));
   std::memcpy(array->view.data, data.data(), bytes);
   if (header->fortran) {
     int64_t stride = 1;
