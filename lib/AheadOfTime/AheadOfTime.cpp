@@ -104,11 +104,11 @@ fovea::compileAheadOfTime(const Program &program,
                           llvm::StringRef name) {
   if (llvm::Error error = checkObjectName(name))
     return std::move(error);
-  if (targets.empty())
-    return makeError(FOVEA_INVALID_ARGUMENT, "target: must name at least one");
+  assert(!targets.empty() && "an object has a version");
   if (program.blockMask)
-    return makeError(FOVEA_UNSUPPORTED,
-                     "block_mask: not available ahead of time");
+    return invalid("'" + program.name +
+                   "' takes a block mask, which calls of objects have none "
+                   "for");
   // The version that asks for most is tried first.
   std::vector<CPUTarget> sorted(targets.begin(), targets.end());
   llvm::sort(sorted, [](const CPUTarget &a, const CPUTarget &b) {

@@ -125,7 +125,6 @@ llvm::Expected<Program> readProgram(const Options &options) {
     return program.takeError();
   // Whether the log-sum-exp is wanted shows at the call.
   program->returnLse = !program->normalizer || program->normalizer->denom;
-  program->blockMask = false;
   if (llvm::Error error = verifyProgram(*program))
     return std::move(error);
   return program;
