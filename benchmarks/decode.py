@@ -57,8 +57,20 @@ import fovea
 D = 128
 PAGE = 16
 DTYPES = ("float32", "bfloat16", "float16", "float64")
-#: Bytes of keys and values together that a row reads at least, if it can.
+#: Bytes of keys and values together that a row reads at least, if it can with
+#: so many heads; more where the last cache holds half of them.
 WANTED = 256 << 20
+MOST_HEADS = 8
+LAST_CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index3/size")
+
+
+def scale_of_cache(size: Path = LAST_CACHE) -> int:
+    """How many times as much it takes for twice the last cache."""
+    try:
+        last = int(size.read_text().removesuffix("K\n")) << 10
+    except (OSError, ValueError):
+        return 1
+    return max(1, -(-2 * last // WANTED))
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -298,7 +310,8 @@ def measure(case: tuple, given: argparse.Namespace, reader: Reader) -> list[Row]
     dtype, group, batch, length = case
     item = numpy_dtype(dtype).itemsize
     per_head = 2 * batch * length * D * item
-    heads = min(8, max(2, -(-WANTED // per_head)))
+    scale = scale_of_cache()
+    heads = min(MOST_HEADS * scale, max(2, -(-WANTED * scale // per_head)))
     layouts = list(given.layouts)
     if "unequal" in layouts and (batch == 1 or length < SHORTEST * batch):
         layouts.remove("unequal")

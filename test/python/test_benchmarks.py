@@ -213,6 +213,19 @@ def test_options_of_decode_that_mean_nothing_are_refused(
     assert f"error: argument {option}: {message}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "scale"),
+    [("32768K\n", 1), ("131072K\n", 1), ("307200K\n", 3), ("a cache\n", 1), (None, 1)],
+)
+def test_decode_reads_more_than_the_last_cache_holds(
+    text: str | None, scale: int, tmp_path: Path
+) -> None:
+    size = tmp_path / "size"
+    if text is not None:
+        size.write_text(text)
+    assert module("decode").scale_of_cache(size) == scale
+
+
 def test_quick_leaves_what_is_given(module):
     decode = module("decode")
     quick = decode.arguments(["--quick", "--lengths", "256"])
