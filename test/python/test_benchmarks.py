@@ -217,9 +217,7 @@ def test_options_of_decode_that_mean_nothing_are_refused(
     ("text", "scale"),
     [("32768K\n", 1), ("131072K\n", 1), ("307200K\n", 3), ("a cache\n", 1), (None, 1)],
 )
-def test_decode_reads_more_than_the_last_cache_holds(
-    text: str | None, scale: int, tmp_path: Path
-) -> None:
+def test_decode_reads_more_than_the_last_cache_holds(module, tmp_path, text, scale):
     size = tmp_path / "size"
     if text is not None:
         size.write_text(text)
