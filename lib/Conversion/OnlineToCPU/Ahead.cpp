@@ -1,10 +1,10 @@
 //===- Ahead.cpp - What comes next is fetched while products run ----------===//
 //
-// The steps of both products ask for one line each: of the keys and values of
-// the next block; in the last blocks of an item also of the rows that it is
-// about to store, then of the queries and the new keys and values of the item
-// that comes next. A pass goes on where the one before ended, so that a step
-// does no more than move a pointer.
+// The steps of both products, with tiles those of weights, ask for lines: of
+// the keys and values of the next block; in the last blocks of an item also of
+// the rows that it is about to store, then of the queries and the new keys and
+// values of the item that comes next. A pass goes on where the one before
+// ended, so that a step does no more than move a pointer.
 //
 //===----------------------------------------------------------------------===//
 
@@ -24,9 +24,20 @@ static constexpr int64_t entryBytes = 32;
 /// Which array is being fetched, and how many lines of the column are.
 static constexpr int64_t cursorBytes = 16;
 
-/// Exact kernels run where speed does not matter; AMX has no such passes.
+/// Exact kernels run where speed does not matter.
 bool KernelEmitter::fetchesAhead() {
-  return !isShort() && !amx() && !spec.schedule.getExact();
+  return !isShort() && !spec.schedule.getExact();
+}
+
+/// Lines that a pair of weights asks for, so that the panels of an item, if
+/// they are not few, have asked for a block.
+int64_t KernelEmitter::linesOfWeights() {
+  int64_t elements = stepElements() * spec.valueDim;
+  for (const DotSpec &dot : spec.dots)
+    elements += stepElements() * dot.dim;
+  int64_t bytes = elements * spec.elementType.getIntOrFloatBitWidth() / 8;
+  int64_t unit = lineBytes * maxPanels();
+  return std::min<int64_t>((bytes + unit - 1) / unit, 4);
 }
 
 /// Arrays of the next block: keys of each product, values.

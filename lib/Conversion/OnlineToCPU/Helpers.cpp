@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Kernel.h"
+#include "fovea/Target/CPU/CPUModel.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace fovea::cpu;
@@ -266,6 +267,63 @@ void KernelEmitter::emitUnpackFunction() {
   Value none = arith::ConstantIntOp::create(e.b, e.loc, 0, int(e.native));
   Value bad = e.lor(e.icmp(P::ne, bits, none), isNaN(sums[1]));
   function.result = arith::ExtUIOp::create(e.b, e.loc, e.i64, bad);
+}
+
+/// band(source, row stride in bytes, destination, columns): 32 rows of 16 bits
+/// to rows of 32, one a column; eight columns at a time.
+void KernelEmitter::emitBandFunction() {
+  HelperFunction function(e, name + "_band", {e.ptr, e.i64, e.ptr, e.i64});
+  Value stride = function.argument(1);
+  constexpr int64_t side = 8, parts = 4, bits = 16;
+  static_assert(side * parts == fovea::kTileGroup);
+  Type element = e.b.getIntegerType(bits);
+  VectorType piece = VectorType::get({side}, element);
+  auto shuffle = [&](Value x, Value y, ArrayRef<int32_t> order) -> Value {
+    return LLVM::ShuffleVectorOp::create(e.b, e.loc, x, y, order);
+  };
+  // Rows i, i + 8, i + 16 and i + 24 are the parts of a register.
+  auto loadParts = [&](MutableArrayRef<Value> rows) {
+    Value joined;
+    for (auto [part, row] : llvm::enumerate(rows)) {
+      SmallVector<int32_t> widened, inserted;
+      for (int32_t j = 0; j < side * parts; ++j) {
+        bool here = j / side == int64_t(part);
+        widened.push_back(here ? j % side : -1);
+        inserted.push_back(here ? j + side * parts : j);
+      }
+      Value loaded = e.load(piece, row, bits / 8);
+      loaded = shuffle(loaded, loaded, widened);
+      joined = joined ? shuffle(joined, loaded, inserted) : loaded;
+      row = e.gep(row, stride, e.i8);
+    }
+    return joined;
+  };
+  // What the first or second halves of the parts have, in turns.
+  SmallVector<int32_t> halves[2];
+  for (int32_t j = 0; j < side * parts; ++j)
+    for (int32_t half = 0; half < 2; ++half)
+      halves[half].push_back(j / side * side + half * side / 2 + j % side / 2 +
+                             j % 2 * side * parts);
+  e.loop(e.c(0), function.argument(3), side, [&](Value column) {
+    Value rows[parts];
+    for (int64_t part = 0; part < parts; ++part)
+      rows[part] = e.gep(e.gep(function.argument(0), column, element),
+                         e.mul(stride, e.c(part * side)), e.i8);
+    Values a;
+    for (int64_t i = 0; i < side; ++i)
+      a.push_back(loadParts(rows));
+    // A bit of the number of a row becomes one of a place in it, and back.
+    for (int64_t bit = 1; bit < side; bit *= 2) {
+      Values next;
+      for (int64_t i = 0; i < side / 2; ++i)
+        for (ArrayRef<int32_t> half : halves)
+          next.push_back(shuffle(a[i], a[i + side / 2], half));
+      a = next;
+    }
+    Value to = e.gep(function.argument(2), e.mul(column, e.c(64)), e.i8);
+    for (int64_t i = 0; i < side; ++i)
+      e.store(a[i], e.gep(to, i * 64), 64);
+  });
 }
 
 /// transpose(source, source stride, destination, destination stride, columns,

@@ -90,7 +90,9 @@ LogicalResult KernelEmitter::run() {
   emitPackFunction();
   if (spec.pageTable)
     emitPackPagesFunction();
-  if (pairs() && !isShort())
+  if (amx())
+    emitBandFunction();
+  else if (pairs() && !isShort())
     emitInterleaveFunction();
   emitUnpackFunction();
   if (!(isShort() && finishesRows()))

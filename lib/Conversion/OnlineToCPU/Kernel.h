@@ -53,6 +53,7 @@ private:
 
   // Ahead.cpp
   bool fetchesAhead();
+  int64_t linesOfWeights();
   int64_t blockArrays();
   int64_t itemArrays();
   int64_t fetchCursors();
@@ -94,6 +95,7 @@ private:
   void emitPackFunction();
   void emitPackPagesFunction();
   void emitInterleaveFunction();
+  void emitBandFunction();
   void emitUnpackFunction();
   void emitTransposeFunction();
   Value tensorRows(online::ViewOp view, Value row);

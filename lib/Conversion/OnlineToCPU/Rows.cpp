@@ -200,8 +200,27 @@ LogicalResult KernelEmitter::emitWeights(Value panel, Value rowMax,
 LogicalResult KernelEmitter::weighRuns(Value t, Value firstKey, Value factor,
                                        Values &sum) {
   LogicalResult status = success();
-  sum = e.loop(
-      e.c(0), runCount, e.c(1), sum,
+  // Products by tiles leave no place for what comes next.
+  LineFetch fetch = amx() ? fetchOfPass() : LineFetch();
+  Values init = sum;
+  if (fetch.base)
+    init.append({fetch.base, e.c(0)});
+  auto step = [&](Value key, ValueRange carried) -> Values {
+    Values taken(carried.take_front(sum.size()));
+    if (failed(weighStep(key, t, factor, taken)))
+      status = failure();
+    if (fetch.base) {
+      Value line = carried[sum.size()];
+      for (int64_t i = 0; i < linesOfWeights(); ++i) {
+        fetchLine(line);
+        line = e.gep(line, fetch.stride, e.i8);
+      }
+      taken.append({line, e.add(carried.back(), e.c(linesOfWeights()))});
+    }
+    return status.succeeded() ? taken : llvm::to_vector(carried);
+  };
+  Values results = e.loop(
+      e.c(0), runCount, e.c(1), init,
       [&](Value run, ValueRange outer) -> Values {
         std::pair<Value, Value> keys = loadRun(run);
         // The partner of the last key of an odd run is invisible.
@@ -214,15 +233,11 @@ LogicalResult KernelEmitter::weighRuns(Value t, Value firstKey, Value factor,
         if (firstKey)
           keys.first = e.max(keys.first, firstKey);
         return e.loop(keys.first, keys.second, e.c(stepElements()), outer,
-                      [&](Value key, ValueRange carried) -> Values {
-                        Values taken = llvm::to_vector(carried);
-                        if (failed(weighStep(key, t, factor, taken))) {
-                          status = failure();
-                          return llvm::to_vector(carried);
-                        }
-                        return taken;
-                      });
+                      step);
       });
+  if (fetch.base)
+    endFetch(fetch, results.back());
+  sum.assign(results.begin(), results.begin() + sum.size());
   return status;
 }
 

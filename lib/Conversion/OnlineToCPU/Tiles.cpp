@@ -146,24 +146,28 @@ Value KernelEmitter::padTileRun(Value end) {
 /// keys and features are none.
 void KernelEmitter::transposeValues(Value source, const Buffer &buffer) {
   int64_t columns = valuePadded();
-  Value pairRows = at(at_.rowBuffer), packed = at(at_.packedValues);
-  Value zeros =
-      arith::ConstantOp::create(e.b, e.loc, e.b.getZeroAttr(e.nativeVec(e.f)));
+  unsigned bytes = spec.elementType.getIntOrFloatBitWidth() / 8;
+  Value packed = at(at_.packedValues), unit = e.cbool(false);
+  if (spec.valueDim == columns)
+    unit = e.icmp(arith::CmpIPredicate::eq, buffer.strides[3], e.c(1));
   e.loop(e.c(0), count, kTileGroup, [&](Value key) {
     Value taken = e.min(e.sub(count, key), e.c(kTileGroup));
-    callHelper("_interleave",
-               {e.gep(source, e.mul(key, buffer.strides[2]), spec.elementType),
-                buffer.strides[2], buffer.strides[3], taken, e.c(spec.valueDim),
-                pairRows, e.c(columns)});
-    e.loop(e.mul(e.ceilDiv(taken, 2), e.c(columns)), e.c(kTileRows * columns),
-           e.native, [&](Value i) {
-             e.store(zeros, e.gep(pairRows, i, e.f), e.scoreBytes());
-           });
-    callHelper("_transpose",
-               {pairRows, e.c(columns), e.c(e.native),
+    Value first =
+        e.gep(source, e.mul(key, buffer.strides[2]), spec.elementType);
+    Value whole = e.icmp(arith::CmpIPredicate::eq, taken, e.c(kTileGroup));
+    Values rows = e.branch(
+        e.land(unit, whole), {e.ptr, e.i64},
+        [&]() -> Values { return {first, buffer.strides[2]}; },
+        [&]() -> Values {
+          Value copy = at(at_.rowBuffer);
+          callPack(first, buffer, taken, spec.valueDim, copy, columns,
+                   e.c(kTileGroup));
+          return {copy, e.c(columns)};
+        });
+    callHelper("_band",
+               {rows[0], e.mul(rows[1], e.c(bytes)),
                 e.gep(packed, e.mul(key, e.c(columns)), spec.elementType),
-                e.c(e.native), e.c(e.native * e.native),
-                e.c(columns / e.native), e.cf(1.0)});
+                e.c(columns)});
   });
 }
 

@@ -7,8 +7,14 @@
 
 !t = tensor<?x?x?x64xbf16>
 
-// Values: rows become pairs, and squares of these lie across.
-// CHECK-LABEL: llvm.func internal @dense_interleave(
+// Values: 32 keys, eight features at a time, lie across after three exchanges
+// within parts of registers: eight features of four keys at first.
+// CHECK-LABEL: llvm.func internal @dense_band(
+// CHECK-COUNT-32: llvm.load {{.*}} -> vector<8xi16>
+// CHECK-NOT: llvm.load
+// CHECK-COUNT-24: llvm.shufflevector {{.*}} [{{0|4}}, {{32|36}},
+// CHECK-NOT: llvm.shufflevector
+// CHECK-COUNT-8: llvm.store {{.*}} : vector<32xi16>
 // CHECK-LABEL: llvm.func @dense_run(
 // Once a call, whatever its items.
 // CHECK: llvm.x86.ldtilecfg
@@ -17,8 +23,11 @@
 // group is copied.
 // CHECK: llvm.call @dense_pack
 // CHECK: scf.if {{.*}} -> (!llvm.ptr, i64, !llvm.ptr)
-// CHECK: llvm.call @dense_interleave
-// CHECK: llvm.call @dense_transpose
+// So are rows of values.
+// CHECK: scf.if {{.*}} -> (!llvm.ptr, i64)
+// CHECK-NEXT: scf.yield
+// CHECK: llvm.call @dense_pack
+// CHECK: llvm.call @dense_band
 // Scores: 32 keys and 32 queries, a step takes 32 features.
 // CHECK-COUNT-4: llvm.x86.tilezero
 // CHECK: scf.for %{{.*}} = %{{.*}} to %c32_i64
@@ -42,6 +51,10 @@
 // CHECK: arith.addi {{.*}} vector<16xi32>
 // CHECK-COUNT-2: llvm.x86.avx512.pternlog.d.512
 // CHECK-NOT: {{reduce.ps|permvar|cvtne2ps2bf16|pternlog}}
+// Meanwhile two lines of the next block's keys and values are fetched: six
+// panels ask for all of them.
+// CHECK-COUNT-2: "llvm.intr.prefetch"({{.*}}hint = 2
+// CHECK-NOT: llvm.intr.prefetch
 // Values: 32 features and 32 queries, a step takes 32 keys.
 // CHECK-COUNT-4: llvm.x86.tileloadd64
 // CHECK: scf.for
@@ -60,6 +73,9 @@ func.func @dense(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
 // CHECK-LABEL: llvm.func @part_run(
 // CHECK: llvm.call @part_pack
 // CHECK-NOT: -> (!llvm.ptr, i64, !llvm.ptr)
+// CHECK: llvm.call @part_pack
+// So are values, to rows that are whole tiles.
+// CHECK-NOT: -> (!llvm.ptr, i64)
 // CHECK: llvm.call @part_pack
 // CHECK-NOT: llvm.call @part_pack
 // CHECK: llvm.x86.tilezero

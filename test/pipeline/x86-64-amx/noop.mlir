@@ -4,6 +4,7 @@
 // RUN: FileCheck %s < %t.s
 // RUN: FileCheck %s --check-prefix=CALLS < %t.s
 // RUN: FileCheck %s --check-prefix=TILES < %t.s
+// RUN: FileCheck %s --check-prefix=BAND < %t.s
 
 // One step of the scores: two tiles of keys, read in place by the stride of
 // their rows, and two of queries; four products, none of which waits for the
@@ -27,6 +28,9 @@
 // CHECK: vpsrld $16
 // CHECK: vpternlogd
 // CHECK-NOT: {{vpermps|vcvtne2ps2bf16}}
+// Lines of the next block.
+// CHECK: prefetcht1
+// CHECK-NEXT: prefetcht1
 // Results go to tiles and back, with every key of the block between.
 // CHECK: tileloadd {{.*}}, %tmm0
 // CHECK: tileloadd {{.*}}, %tmm3
@@ -34,6 +38,13 @@
 // CHECK-NOT: {{tilezero|tilestored}}
 // CHECK: tdpbf16ps %tmm7, %tmm5, %tmm3
 // CHECK: tilerelease
+
+// Values lie across after three exchanges within parts of registers, which are
+// loaded one by one: no shuffle of two registers by a third.
+// BAND-LABEL: dense_band:
+// BAND-COUNT-8: vpunpck
+// BAND-NOT: {{vpermt2|vpermi2|vpinsr}}
+// BAND: retq
 
 // No other configuration, which would clear the tiles.
 // TILES: ldtilecfg
