@@ -102,8 +102,8 @@ static void fillReport(ModuleOp module, StringRef givenSchedule,
       report.remarks +=
           llvm::formatv("few queries: calls of at most {0} rows a key head "
                         "(queries times heads a key head) take its heads "
-                        "together, {1} queries a vector, contiguous keys in "
-                        "parts of {2}, and pages where they lie\n",
+                        "together, {1} queries a vector, the keys in parts of "
+                        "{2}, and pages where they lie\n",
                         few.getM(), few.getLanes(), few.getSplit())
               .str();
     }

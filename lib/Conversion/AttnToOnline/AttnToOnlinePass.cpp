@@ -136,7 +136,6 @@ makeRequest(attn::AttentionOp op, const ConvertAttnToOnlineOptions &options) {
   request.scansKeys = needsScan(op, makeWalkRequest("cpu", options));
   request.fewQueries = options.fewQueries;
   request.oneRow = options.oneRow;
-  request.paged = options.paged;
   return request;
 }
 

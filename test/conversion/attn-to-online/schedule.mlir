@@ -11,8 +11,6 @@
 // RUN: fovea-opt %s -convert-attn-to-online='schedule=m=32,n=64 exact=true index-bits=64' | FileCheck %s --check-prefix=GIVEN
 // RUN: not fovea-opt %s -convert-attn-to-online=schedule=k=3 2>&1 | FileCheck %s --check-prefix=KEY
 // RUN: fovea-opt %s -convert-attn-to-online='cpu=x86-64-v4 features=+avx512bf16 few-queries=true' | FileCheck %s --check-prefix=FEW
-// RUN: fovea-opt %s -convert-attn-to-online='cpu=x86-64-v4 few-queries=true paged=true' | FileCheck %s --check-prefix=PAGED
-// RUN: fovea-opt %s -convert-attn-to-online='cpu=x86-64-v4 few-queries=true paged=true schedule=split=4096' | FileCheck %s --check-prefix=LONGER
 // RUN: fovea-opt %s -convert-attn-to-online='schedule=short=0' | FileCheck %s --check-prefix=NEVER
 // RUN: not fovea-opt %s -convert-attn-to-online=schedule=split=100 2>&1 | FileCheck %s --check-prefix=SPLIT
 // RUN: not fovea-opt %s -convert-attn-to-online=schedule=block=20 2>&1 | FileCheck %s --check-prefix=BLOCK
@@ -55,9 +53,6 @@
 // FEW-NOT: few_queries
 // FEW: schedule(#online.cpu_schedule<m = 32, n = 32, lanes = 4, exact = false, index_bits = 32 few(split = 2048, wide = 16)>)
 // FEW: schedule(#online.cpu_schedule<m = 32, n = 32, lanes = 4, exact = false, index_bits = 32, pairs = true few(split = 512, wide = 16)>)
-// Parts of pages, which have all heads, are no longer than 1024 keys by default.
-// PAGED: few(split = 1024, wide = 16)
-// LONGER: few(split = 4096, wide = 16)
 // V4: #online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>
 // Whole groups of six keys, by two registers of queries, and of twelve.
 // V3: #online.cpu_schedule<m = 192, n = 264, lanes = 8, exact = false, index_bits = 32>

@@ -57,8 +57,6 @@ struct CPUScheduleRequest {
   bool fewQueries = false;
   /// That for one row.
   bool oneRow = false;
-  /// Keys and values lie in pages.
-  bool paged = false;
   int64_t longestHeadDim = 0; ///< of a (query, key) pair
 };
 

@@ -176,8 +176,7 @@ makeShortSchedule(mlir::MLIRContext *context, const TargetModel &model,
                   llvm::function_ref<mlir::InFlightDiagnostic()> emitError) {
   constexpr int64_t lanes = 4;
   int64_t rows = std::max<int64_t>(choice.rows.value_or(kShortRows), 1);
-  // The keys and values of a head of a part fill 1 MiB. Those of pages have all
-  // heads, and many threads need more of them. Blocks are short: while one is
+  // The keys and values of a part fill 1 MiB. Blocks are short: while one is
   // multiplied, the next is on its way.
   int64_t keyBytes = std::max<int64_t>(1, (request.headDim + request.valueDim) *
                                               request.elementBytes);
@@ -186,9 +185,8 @@ makeShortSchedule(mlir::MLIRContext *context, const TargetModel &model,
     return emitError() << "schedule: block must be a multiple of 16 (the keys "
                           "of a group), got "
                        << block;
-  int64_t most = request.paged ? 1024 : 16384;
   int64_t split = choice.split.value_or(std::clamp<int64_t>(
-      int64_t(1) << llvm::Log2_64((1 << 20) / keyBytes), 256, most));
+      int64_t(1) << llvm::Log2_64((1 << 20) / keyBytes), 256, 16384));
   if (split % block != 0)
     return emitError() << "schedule: split must be a multiple of " << block
                        << " (the keys of a block), got " << split;
