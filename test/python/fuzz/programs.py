@@ -188,6 +188,15 @@ def random_length(rng: np.random.Generator) -> int:
     return int(rng.integers(1, 60)) if roll < 0.85 else int(rng.integers(60, 400))
 
 
+def of_declared_sizes(
+    array: np.ndarray, capture: dict, sizes: dict[str, int]
+) -> np.ndarray:
+    """The array, cut or repeated where the capture declares sizes of the call."""
+    declared = capture.get("dims") or [None] * array.ndim
+    wanted = [sizes.get(d, n) for d, n in zip(declared, array.shape, strict=True)]
+    return array if wanted == list(array.shape) else np.resize(array, wanted)
+
+
 def random_call(variant: Variant, seed: int) -> Call:
     """A call of the variant: shapes, layouts, captures, offsets, lengths."""
     rng = np.random.default_rng(seed)
@@ -201,8 +210,9 @@ def random_call(variant: Variant, seed: int) -> Call:
         rows, keys = int(rng.integers(1, 6)), int(rng.integers(1, 1500))
     kv_batch = 1 if rng.random() < 0.2 else batch
     dim, width = program["D"][0], program["E"]
+    sizes = {"H": heads, "E": width}
     captures = [
-        variant.fixed.get(index)
+        of_declared_sizes(variant.fixed[index], capture, sizes)
         if index in variant.fixed
         else random_array(rng, NUMPY[capture["dtype"]], capture["rank"])
         for index, capture in enumerate(variant.captures)
