@@ -36,34 +36,35 @@ source = "attention alibi(slope: f32[H]) { score = s - slope[h] * (q - kv) }"
 kernel, origin, _ = native().compile(
     source, kind="attn", dtype="bf16", head_dim=128, want_lse=1, target="cuda"
 )
-q = (4096, "bf16", (2, 4, 300, 128), (153600, 38400, 128, 1))
-k = (8192, "bf16", (1, 2, 77, 128), (19712, 9856, 128, 1))
-lse = (12288, "f32", (2, 4, 300), (1200, 300, 1))
-slope = (16384, "f32", (4,), (1,))
+rows = ("bf16", (2, 4, 300, 128), (153600, 38400, 128, 1))
+q, out = (1 << 32, *rows), (2 << 32, *rows)
+k = (3 << 32, "bf16", (1, 2, 77, 128), (19712, 9856, 128, 1))
+lse = (4 << 32, "f32", (2, 4, 300), (1200, 300, 1))
+slope = (5 << 32, "f32", (4,), (1,))
 none = (None,) * 6
 for stream in (7, 7, 8):
-    kernel.launch([q], [k], k, q, lse, [slope], [0.1], *none, 0, stream)
+    kernel.launch([q], [k], k, out, lse, [slope], [0.1], *none, 0, stream)
 # Another form of the kernel, compiled and loaded at the first such call.
 for lengths in ([5, 77], [5, 77], [9, 77]):
-    kernel.launch([q], [k], k, q, lse, [slope], [0.1], None, None, None, lengths,
+    kernel.launch([q], [k], k, out, lse, [slope], [0.1], None, None, None, lengths,
                   None, None, 0, 7)
 errors = []
 for change in (
     {"q_offset": [0, 1 << 24]},
     {"device": 3},
-    {"slope": (16384, "f32", (4, 1), (1, 1))},
+    {"slope": (5 << 32, "f32", (4, 1), (1, 1))},
 ):
     given = [change.get("q_offset"), None, None, None, None, None]
     try:
         kernel.launch(
-            [q], [k], k, q, lse, [change.get("slope", slope)],
+            [q], [k], k, out, lse, [change.get("slope", slope)],
             [change.get("scale", 0.1)], *given, change.get("device", 0), 7,
         )
     except Exception as error:
         errors.append(f"{type(error).__name__}: {error}")
 driver = ctypes.CDLL(os.environ["FOVEA_LIBCUDA"])
 registers = ctypes.c_int.in_dll(driver, "fakeRegisters")
-classes = [(20480, "i8", (1, 1, 5, 2), (10, 10, 2, 1)), (64, 64)]
+classes = [(6 << 32, "i8", (1, 1, 5, 2), (10, 10, 2, 1)), (64, 64)]
 blocks = {}
 for schedule in ("block_q=64,block_kv=64,own_rows=0", None):
     listed, _, _ = native().compile(
@@ -73,9 +74,9 @@ for schedule in ("block_q=64,block_kv=64,own_rows=0", None):
     blocks[schedule or "default"] = json.loads(listed.info())["manifest"]
     registers.value = blocks[schedule or "default"]["registers"]
     try:
-        listed.launch([q], [k], k, q, None, [], [0.1], *none[:4], *classes, 0, 7)
+        listed.launch([q], [k], k, out, None, [], [0.1], *none[:4], *classes, 0, 7)
         listed.launch(
-            [q], [k], k, q, None, [], [0.1], *none[:3], [5, 5], *classes, 0, 7
+            [q], [k], k, out, None, [], [0.1], *none[:3], [5, 5], *classes, 0, 7
         )
     except Exception as error:
         errors.append(f"{type(error).__name__}: {error}")
@@ -193,9 +194,10 @@ log = []
 def launch(kernel, batch, heads, key_heads, rows, lengths=None):
     def tensor(number, h):
         strides = (h * rows * 128, rows * 128, 128, 1)
-        return (4096 * number, "bf16", (batch, h, rows, 128), strides)
-    q, k, v = tensor(1, heads), tensor(2, key_heads), tensor(3, key_heads)
-    kernel.launch([q], [k], v, q, None, [], [0.1], None, None, None,
+        return (number << 32, "bf16", (batch, h, rows, 128), strides)
+    q, out = tensor(1, heads), tensor(2, heads)
+    k, v = tensor(3, key_heads), tensor(4, key_heads)
+    kernel.launch([q], [k], v, out, None, [], [0.1], None, None, None,
                   lengths and [lengths] * batch, None, None, 0, 7)
 
 def compile(schedule):
