@@ -451,8 +451,9 @@ def test_a_mask_without_a_closed_form_needs_no_block_mask() -> None:
 
 def test_a_compiled_kernel_is_launched_on_a_device_alone() -> None:
     kernel = compile_attn(VARIANTS["noop"].source, 128)
-    q = (4096, "bf16", (1, 1, 4, 128), (512, 512, 128, 1))
-    arguments = ([q], [q], q, q, None, [], [0.1], None, None, None, None, None, None)
+    rows = ("bf16", (1, 1, 4, 128), (512, 512, 128, 1))
+    q, out = (1 << 16, *rows), (2 << 16, *rows)
+    arguments = ([q], [q], q, out, None, [], [0.1], None, None, None, None, None, None)
     with pytest.raises(ValueError, match="^q: must be in CUDA memory"):
         kernel.launch(*arguments)
     if not config()["gpus"]:
