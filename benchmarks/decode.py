@@ -10,7 +10,8 @@ keys ("heads") within each turn; of pages there is one more share: what reading 
 in the order of their table takes of a plain read. Layouts whose copies do not fit
 beside each other take their turns in several rounds. The sequences of the layout
 "unequal" have lengths from 64 to the whole cache; as many bytes as they hold are
-read beside them.
+read beside them. Long sequences have as many heads as fill twice the last cache of
+the processor.
 
     python benchmarks/decode.py [--threads N] [--quick] [--seconds S]
     python benchmarks/decode.py --merge A.json B.json --json ALL.json

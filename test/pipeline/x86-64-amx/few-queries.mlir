@@ -1,29 +1,23 @@
 // Few queries of bf16 where there are tiles: what is read is widened, since dot
-// products of pairs are slower there. The same of f16.
+// products of pairs are slower there.
 // RUN: fovea-opt %s -convert-attn-to-online="cpu=sapphirerapids few-queries=true" -canonicalize -cse -convert-online-to-cpu -fovea-cpu-to-llvm | mlir-translate --mlir-to-llvmir -o %t.ll
 // RUN: %python %S/../Inputs/count_instructions.py 1680 < %t.ll
 // RUN: opt %t.ll -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids -passes="default<O1>" -disable-loop-unrolling -S | llc -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids -o %t.s
-// RUN: FileCheck %s --check-prefixes=CHECK,BF16 < %t.s
+// RUN: FileCheck %s < %t.s
 // RUN: FileCheck %s --check-prefix=NOT < %t.s
 // RUN: fovea-opt %s -convert-attn-to-online="cpu=sapphirerapids few-queries=true one-row=true" -canonicalize -cse -convert-online-to-cpu -fovea-cpu-to-llvm | mlir-translate --mlir-to-llvmir -o %t.one.ll
 // RUN: %python %S/../Inputs/count_instructions.py 1400 < %t.one.ll
 // RUN: FileCheck %s --check-prefix=ONE < %t.one.ll
-// RUN: sed 's/x128xbf16>/x128xf16>/g' %s > %t.f16.mlir
-// RUN: fovea-opt %t.f16.mlir -convert-attn-to-online="cpu=x86-64-v4 few-queries=true" -canonicalize -cse -convert-online-to-cpu -fovea-cpu-to-llvm | mlir-translate --mlir-to-llvmir -o %t.f16.ll
-// RUN: opt %t.f16.ll -mtriple=x86_64-linux-gnu -mcpu=x86-64-v4 -passes="default<O1>" -disable-loop-unrolling -S | llc -mtriple=x86_64-linux-gnu -mcpu=x86-64-v4 -o %t.f16.s
-// RUN: FileCheck %s --check-prefixes=CHECK,F16 < %t.f16.s
 
 // Four keys meet four rows, each register of keys as two.
 // CHECK-LABEL: decode_run:
-// BF16-COUNT-4: vpslld $16, {{.*}}%zmm
-// F16-COUNT-8: vcvtph2ps {{.*}}(%r{{.*}}), %zmm
+// CHECK-COUNT-4: vpslld $16, {{.*}}%zmm
 // CHECK-NOT: Spill
 // CHECK-COUNT-31: vfmadd231ps {{.*}}%zmm
 // CHECK-NOT: Spill
 // CHECK: j{{[a-z]+}} .LBB
 // A value meets four rows.
-// BF16: vpslld $16, {{.*}}%zmm
-// F16: vcvtph2ps {{.*}}(%r{{.*}}), %zmm
+// CHECK: vpslld $16, {{.*}}%zmm
 // CHECK-NOT: Spill
 // CHECK-COUNT-15: vfmadd231ps {{.*}}%zmm
 // CHECK-NOT: Spill

@@ -6,6 +6,11 @@
 // RUN: FileCheck %s --check-prefix=AGAIN < %t.ll
 // RUN: FileCheck %s --check-prefix=CALLS < %t.s
 // RUN: FileCheck %s --check-prefix=MERGE < %t.s
+// RUN: sed 's/x128xf32>/x128xf16>/g' %s > %t.f16.mlir
+// RUN: fovea-opt %t.f16.mlir -convert-attn-to-online="cpu=x86-64-v4 few-queries=true" -canonicalize -cse -convert-online-to-cpu -fovea-cpu-to-llvm | mlir-translate --mlir-to-llvmir -o %t.f16.ll
+// RUN: %python %S/../Inputs/count_instructions.py 1680 < %t.f16.ll
+// RUN: opt %t.f16.ll -mtriple=x86_64-linux-gnu -mcpu=x86-64-v4 -passes="default<O1>" -disable-loop-unrolling -S | llc -mtriple=x86_64-linux-gnu -mcpu=x86-64-v4 -o %t.f16.s
+// RUN: FileCheck %s --check-prefix=F16 < %t.f16.s
 
 // Four keys meet four rows: eight loads, sixteen multiply-adds, sums in
 // registers, whose lanes shuffles within and then across blocks add up.
@@ -53,6 +58,20 @@
 // AGAIN-NEXT: br label
 
 // CALLS-NOT: PLT
+
+// f16 is read where it lies, a register of keys or values as two; a value meets
+// all four rows at once.
+// F16-LABEL: decode_run:
+// F16-COUNT-8: vcvtph2ps {{.*}}(%r{{.*}}), %zmm
+// F16-NOT: Spill
+// F16-COUNT-31: vfmadd231ps {{.*}}%zmm
+// F16-NOT: Spill
+// F16: j{{[a-z]+}} .LBB
+// F16: vcvtph2ps {{.*}}(%r{{.*}}), %zmm
+// F16-NOT: Spill
+// F16-COUNT-15: vfmadd231ps {{.*}}%zmm
+// F16-NOT: Spill
+// F16: j{{[a-z]+}} .LBB
 
 !t = tensor<?x?x?x128xf32>
 func.func @decode(%q: !t, %k: !t, %v: !t, %c: f32) -> (!t, tensor<?x?x?xf32>) {
