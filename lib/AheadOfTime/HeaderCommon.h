@@ -146,9 +146,18 @@ static inline int fovea_aot_scales(fovea_aot_call *call, const char *name,
   return 1;
 }
 
+static inline int64_t fovea_aot_most(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
+
+static inline int64_t fovea_aot_workers(const fovea_aot_call *call) {
+  const fovea_aot_options *options = call->options;
+  return options && options->parallel_for ? fovea_aot_most(options->workers, 1)
+                                          : 1;
+}
+
 static inline void fovea_aot_item(void *context, int64_t item, int64_t worker) {
   fovea_aot_call *call = (fovea_aot_call *)context;
-  const fovea_aot_options *options = call->options;
   int64_t bad, next;
 #if defined(__x86_64__)
   /* What the caller set, flush to zero say, must not change results. */
@@ -156,7 +165,7 @@ static inline void fovea_aot_item(void *context, int64_t item, int64_t worker) {
   __builtin_ia32_ldmxcsr(0x1f80);
 #endif
   if (!call->only_flagged || call->flags[item]) {
-    next = item + (options && options->workers > 1 ? options->workers : 1);
+    next = item + fovea_aot_workers(call);
     bad = call->kernel.run(&call->args, item * call->tile,
                            (item + 1) * call->tile,
                            (next < call->items ? next : item) * call->tile,
@@ -347,8 +356,16 @@ fovea_aot_takes_few(const fovea_aot_call *call, const fovea_aot_forms *forms) {
              : &forms->few;
 }
 
-static inline int64_t fovea_aot_most(int64_t a, int64_t b) {
-  return a > b ? a : b;
+/* How many neighbours are one item: all of a tile, or an equal share where
+   threads would take few turns each. */
+static inline int64_t fovea_aot_neighbours(int64_t count, int64_t tile,
+                                           int64_t workers) {
+  int64_t neighbours = tile;
+  if (workers > 1)
+    while (neighbours > 1 &&
+           (tile % neighbours != 0 || count / neighbours / 4 < workers))
+      --neighbours;
+  return neighbours;
 }
 
 /* The plan of a kernel reads sizes only. */
@@ -358,7 +375,9 @@ static inline void fovea_aot_plan(const fovea_aot_call *call,
   fovea_cpu_plan plan = {0, 0, 0, 0};
   int64_t count = kernel->plan(&call->args, &plan);
   fovea_cpu_plan *most = &needs->bytes;
-  most->tile_items = fovea_aot_most(plan.tile_items, 1);
+  most->tile_items =
+      fovea_aot_neighbours(count, fovea_aot_most(plan.tile_items, 1),
+                           fovea_aot_workers(call));
   count /= most->tile_items;
   needs->items = fovea_aot_most(needs->items, count);
   most->scratch_bytes = fovea_aot_most(most->scratch_bytes, plan.scratch_bytes);
@@ -398,7 +417,7 @@ static inline int fovea_aot_run(fovea_aot_call *call,
                                 const fovea_aot_forms *forms,
                                 const char *versions, int64_t tile_multiple,
                                 void *workspace, size_t *workspace_bytes) {
-  int64_t workers = 1, tile_rows, tile_columns;
+  int64_t workers = fovea_aot_workers(call), tile_rows, tile_columns;
   fovea_aot_needs needs = {0, {0, 0, 0, 0}};
   size_t number_bytes = fovea_aot_round(4 * 8 * call->args.batch), needed,
          tile_bytes, shared_bytes;
@@ -415,9 +434,6 @@ static inline int fovea_aot_run(fovea_aot_call *call,
   if (!fovea_aot_tile_counts(call, tile_multiple, &tile_rows, &tile_columns))
     return call->status;
   tile_bytes = fovea_aot_tile_bytes(tile_rows, tile_columns);
-  if (call->options && call->options->parallel_for &&
-      call->options->workers > 1)
-    workers = call->options->workers;
   for (wide = 0; wide < 2; ++wide) {
     const fovea_aot_kernel *few = fovea_aot_takes_few(call, &forms[wide]);
     fovea_aot_plan(call, few ? few : &forms[wide].fast, &needs);

@@ -100,7 +100,7 @@ ItemRows fovea::rowsOfItem(const LaunchView &view, const KernelCode &code,
                            bool hasRuns, int64_t items, int64_t tileItems,
                            int64_t item) {
   int64_t inPlane = items / (view.batch * view.queryHeads);
-  if (code.itemRows < 1 || inPlane < 1)
+  if (code.itemRows < 1 || code.otherItems || inPlane < 1)
     return ItemRows::OfSequence;
   int64_t length =
       view.qLengths[static_cast<size_t>(item / inPlane / view.queryHeads)];

@@ -165,8 +165,8 @@ Value Emitter::fmaxDropNaN(Value x, Value y) {
   return select(fcmp(arith::CmpFPredicate::OGT, x, y), x, y);
 }
 
-Value Emitter::ceilDiv(Value x, int64_t y) {
-  return udiv(add(x, c(y - 1)), c(y));
+Value Emitter::ceilDiv(Value x, Value y) {
+  return udiv(add(x, sub(y, c(1))), y);
 }
 
 Value Emitter::lanesBelow(Value count) {

@@ -96,8 +96,9 @@ public:
   Value fcmp(arith::CmpFPredicate pred, Value x, Value y) {
     return b.createOrFold<arith::CmpFOp>(loc, pred, x, y);
   }
-  /// ceil(x / y) for x ≥ 0 and a constant y > 0.
-  Value ceilDiv(Value x, int64_t y);
+  /// ceil(x / y) for x ≥ 0 and y > 0.
+  Value ceilDiv(Value x, Value y);
+  Value ceilDiv(Value x, int64_t y) { return ceilDiv(x, c(y)); }
   /// Lanes below `count`, which may lie outside 0…lanes.
   Value lanesBelow(Value count);
   /// Bits of a mask as an integer of at least 8 bits, and back.

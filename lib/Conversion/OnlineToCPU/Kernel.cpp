@@ -180,7 +180,10 @@ LogicalResult KernelEmitter::emitRun() {
   }
   Value firstItem = entry->getArgument(1), lastItem = entry->getArgument(2);
   Value first = firstItem, last = lastItem, nextTile = entry->getArgument(3);
-  if (tileItems() > 1) {
+  if (isShort()) {
+    first = e.udiv(first, shape.heads);
+    last = e.ceilDiv(last, shape.heads);
+  } else if (tileItems() > 1) {
     first = e.udiv(first, e.c(tileItems()));
     last = e.ceilDiv(last, tileItems());
     nextTile = e.udiv(nextTile, e.c(tileItems()));
@@ -189,12 +192,17 @@ LogicalResult KernelEmitter::emitRun() {
       e.loop(first, last, e.c(1), {e.c(0)},
              [&](Value tile, ValueRange carried) -> Values {
                Value nonFinite = e.c(0), next = e.add(tile, e.c(1));
+               if (isShort()) {
+                 chooseHeads(firstItem, lastItem, tile);
+                 if (failed(emitShortItem(tile, nonFinite)))
+                   status = failure();
+                 return {e.add(carried[0], nonFinite)};
+               }
                choosePanels(firstItem, lastItem, next);
                next = e.select(e.icmp(P::slt, next, last), next, nextTile);
-               if (isShort() ? failed(emitShortItem(tile, nonFinite))
-                             : failed(aimAhead(tile, next, *bounds)) ||
-                                   failed(bindItem(tile, *bounds)) ||
-                                   failed(emitItem(tile, nonFinite)))
+               if (failed(aimAhead(tile, next, *bounds)) ||
+                   failed(bindItem(tile, *bounds)) ||
+                   failed(emitItem(tile, nonFinite)))
                  status = failure();
                return {e.add(carried[0], nonFinite)};
              });

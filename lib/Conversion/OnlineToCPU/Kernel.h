@@ -32,6 +32,7 @@ private:
   LogicalResult emitRun();
   int64_t tileItems();
   void choosePanels(Value first, Value last, Value next);
+  void chooseHeads(Value first, Value last, Value neighbours);
   void forPanelsOfTile(llvm::function_ref<void(Value)> body);
   LogicalResult emitItem(Value item, Value &nonFinite);
   LogicalResult emitPass(Value &nonFinite);
@@ -118,7 +119,7 @@ private:
   void readShortShape(ArrayRef<Value> bounds);
   Value shortQueryBytes(const DotSpec &dot);
   LogicalResult emitShortPlan(Value report, ArrayRef<Value> bounds);
-  LogicalResult emitShortItem(Value item, Value &nonFinite);
+  LogicalResult emitShortItem(Value neighbours, Value &nonFinite);
   LogicalResult emitShortPart(Value &nonFinite);
   LogicalResult emitShortWalk();
   LogicalResult joinHeadBounds(ArrayRef<Value> begins, ArrayRef<Value> ends,
@@ -192,7 +193,7 @@ private:
   std::pair<Value, Value> mergeFactors(Value own, Value other, Value &t);
   void mergePart(Value head, Value part);
   void joinSeed();
-  LogicalResult emitMerge(Value &nonFinite);
+  LogicalResult emitMerge(Value head, Value &nonFinite);
 
   // ShortKernels.cpp
   void emitShortGroups(Value panel);
@@ -512,11 +513,12 @@ private:
 
   // Of the short form, per function: sizes.
   struct {
-    Value group, keys, keyHeads, heads, headBlocks, tiles, parts, panels;
+    Value group, keys, keyHeads, heads, tiles, parts, panels;
     Value slotBytes, headBytes, tableBytes, counterBytes, workspace;
   } shape;
   // Of the short form, per item.
-  Value batch, firstKeyHead, tile, part, liveKeys, liveParts, partEnd;
+  Value batch, firstKeyHead, itemHeads, tile, part, liveKeys, liveParts,
+      partEnd;
   Value keyHead, firstHead, headScratch;
   /// Bytes of a group in a block's table.
   static constexpr int64_t kGroupBytes = 16;

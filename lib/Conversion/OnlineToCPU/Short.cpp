@@ -2,11 +2,12 @@
 //
 // The short form of a kernel (a schedule with `split`). Row r of an item is the
 // query r / G of head r % G, of the G heads of a key head; lanes are rows. The
-// keys are cut into parts of `split`, each an item; the last part of a (batch,
-// key head, tile) to be ready merges them all, in order. Where a token's or a
-// page's heads lie together in memory an item takes all key heads, and of a
-// block first the keys of all, then the values, so that memory is read in
-// order.
+// keys are cut into parts of `split`, each an item of a key head; the last part
+// of a (batch, key head, tile) to be ready merges them all, in order. Where a
+// token's or a page's heads lie together in memory the items of all key heads
+// are neighbours, best computed at once: of a block first the keys of all, then
+// the values, so that memory is read in order. Who computes which heads changes
+// no result.
 //
 // Workspace: a counter for each merge, then a row state for each part.
 //
@@ -72,9 +73,7 @@ void KernelEmitter::readShortShape(ArrayRef<Value> bounds) {
       e.land(e.icmp(P::ne, head, e.c(0)), e.icmp(P::slt, head, token));
   // Pages hold all heads.
   Value all = spec.pageTable ? e.cbool(true) : together;
-  shape.heads = e.select(all, shape.keyHeads, e.c(1));
-  shape.headBlocks =
-      e.select(all, e.min(shape.keyHeads, e.c(1)), shape.keyHeads);
+  shape.heads = e.select(all, e.max(shape.keyHeads, e.c(1)), e.c(1));
   shape.panels = e.c(1);
   if (!spec.isOneRow()) {
     Value rows = e.min(queries, e.c(spec.schedule.getM()));
@@ -92,7 +91,7 @@ void KernelEmitter::readShortShape(ArrayRef<Value> bounds) {
   int64_t groups = blockKeys() / e.group;
   shape.tableBytes = e.mul(e.add(shape.heads, e.c(1)), e.c(groups));
   shape.tableBytes = e.mul(e.ceilDiv(shape.tableBytes, 4), e.c(64));
-  Value counters = e.mul(e.mul(bounds[0], shape.headBlocks), shape.tiles);
+  Value counters = e.mul(e.mul(bounds[0], shape.keyHeads), shape.tiles);
   shape.counterBytes = e.mul(e.ceilDiv(counters, 8), e.c(64));
 }
 
@@ -116,9 +115,8 @@ LogicalResult KernelEmitter::emitShortPlan(Value report,
           e.gep(report, offsetof(fovea_cpu_plan, workspace_bytes)));
   e.store(shape.counterBytes,
           e.gep(report, offsetof(fovea_cpu_plan, cleared_bytes)));
-  Value items = e.mul(e.mul(bounds[0], shape.headBlocks), shape.tiles);
-  items = e.mul(items, shape.parts);
-  LLVM::ReturnOp::create(e.b, e.loc, items);
+  e.store(shape.heads, e.gep(report, offsetof(fovea_cpu_plan, tile_items)));
+  LLVM::ReturnOp::create(e.b, e.loc, e.mul(merges, shape.parts));
   return failure(s->broken());
 }
 
@@ -194,14 +192,25 @@ Value KernelEmitter::slotOf(Value ofPart) {
 // Items
 //===----------------------------------------------------------------------===//
 
-LogicalResult KernelEmitter::emitShortItem(Value item, Value &nonFinite) {
+/// Which heads of neighbours are among the items [first, last).
+void KernelEmitter::chooseHeads(Value first, Value last, Value neighbours) {
+  Value begin = e.mul(neighbours, shape.heads);
+  firstKeyHead = e.max(e.sub(first, begin), e.c(0));
+  Value end = e.min(e.sub(last, begin), shape.heads);
+  itemHeads = e.sub(end, firstKeyHead);
+}
+
+/// Neighbours, of which some heads are chosen.
+LogicalResult KernelEmitter::emitShortItem(Value neighbours, Value &nonFinite) {
   Block &body = spec.grid.getBody().front();
-  part = e.urem(item, shape.parts);
-  Value rest = e.udiv(item, shape.parts);
+  part = e.urem(neighbours, shape.parts);
+  Value rest = e.udiv(neighbours, shape.parts);
   tile = e.urem(rest, shape.tiles);
   rest = e.udiv(rest, shape.tiles);
-  firstKeyHead = e.urem(rest, shape.headBlocks);
-  batch = e.udiv(rest, shape.headBlocks);
+  // Of heads that are computed one by one, or of all.
+  Value blocks = e.udiv(shape.keyHeads, shape.heads);
+  firstKeyHead = e.add(firstKeyHead, e.urem(rest, blocks));
+  batch = e.udiv(rest, blocks);
   declareTiles();
   s->bindScalar(body.getArgument(0), batch, OnItem, s->positions());
   s->declare(body.getArgument(1), OnRow);
@@ -246,18 +255,24 @@ LogicalResult KernelEmitter::emitShortItem(Value item, Value &nonFinite) {
 LogicalResult KernelEmitter::emitShortPart(Value &nonFinite) {
   if (!spec.isOneRow())
     fillRowTable();
-  e.loop(e.c(0), shape.heads, 1, [&](Value number) {
+  e.loop(e.c(0), itemHeads, 1, [&](Value number) {
     enterHead(number);
     packShortQueries();
     clearState();
   });
   if (failed(emitShortWalk()))
     return failure();
-  e.loop(e.c(0), shape.heads, 1, [&](Value number) {
-    enterHead(number);
-    leaveState(slotOf(part));
-  });
-  return emitMerge(nonFinite);
+  LogicalResult status = success();
+  nonFinite = e.loop(e.c(0), itemHeads, e.c(1), {e.c(0)},
+                     [&](Value number, ValueRange carried) -> Values {
+                       Value bad = e.c(0);
+                       enterHead(number);
+                       leaveState(slotOf(part));
+                       if (failed(emitMerge(number, bad)))
+                         status = failure();
+                       return {e.lor(carried[0], bad)};
+                     })[0];
+  return status;
 }
 
 /// Copies the current head's state to where it waits for the merge; columns
@@ -314,7 +329,7 @@ LogicalResult KernelEmitter::joinHeadBounds(ArrayRef<Value> begins,
   LogicalResult status = success();
   Value first = e.mul(firstKeyHead, shape.group);
   Values joined = e.loop(
-      first, e.add(first, e.mul(shape.heads, shape.group)), e.c(1),
+      first, e.add(first, e.mul(itemHeads, shape.group)), e.c(1),
       {e.c(INT64_MAX), e.c(0)}, [&](Value h, ValueRange carried) -> Values {
         Value low = carried[0], high = carried[1];
         s->push();
@@ -363,7 +378,8 @@ LogicalResult KernelEmitter::emitShortWalk() {
     Value begin, end;
     if (failed(joinHeadBounds(begins, ends, begin, end)))
       return failure();
-    begins = {begin};
+    // Blocks begin where they do for any choice of heads.
+    begins = {e.sub(begin, e.urem(begin, e.c(blockKeys())))};
     ends = {end};
     full = {false};
   } else {
@@ -470,9 +486,9 @@ LogicalResult KernelEmitter::emitShortBlock(Value n0, Value taken, Value full) {
       status = failure();
   };
   if (spec.isOneRow())
-    emit(e.c(0), shape.heads);
+    emit(e.c(0), itemHeads);
   else
-    e.loop(e.c(0), shape.heads, 1, [&](Value head) { emit(head, e.c(1)); });
+    e.loop(e.c(0), itemHeads, 1, [&](Value head) { emit(head, e.c(1)); });
   s->pop();
   return status;
 }

@@ -143,9 +143,10 @@ void KernelEmitter::joinSeed() {
   });
 }
 
-/// The part that is ready last joins all of them and stores the results.
-LogicalResult KernelEmitter::emitMerge(Value &nonFinite) {
-  Value number = e.add(e.mul(batch, shape.headBlocks), firstKeyHead);
+/// The part that is ready last joins all of the current head and stores the
+/// results.
+LogicalResult KernelEmitter::emitMerge(Value head, Value &nonFinite) {
+  Value number = e.add(e.mul(batch, shape.keyHeads), keyHead);
   number = e.add(e.mul(number, shape.tiles), tile);
   Value counter = e.gep(shape.workspace, number, e.i64);
   Value before =
@@ -156,27 +157,25 @@ LogicalResult KernelEmitter::emitMerge(Value &nonFinite) {
   nonFinite = e.branch(
       isLast, {e.i64},
       [&]() -> Values {
-        return e.loop(e.c(0), shape.heads, e.c(1), {e.c(0)},
-                      [&](Value head, ValueRange carried) -> Values {
-                        Value bad = e.c(0);
-                        endPanel = e.ceilDiv(rows, e.lanes);
-                        useMerged();
-                        clearState();
-                        e.loop(e.c(0), liveParts, 1,
-                               [&](Value ofPart) { mergePart(head, ofPart); });
-                        enterHead(head);
-                        if (finishesRows()) {
-                          useMerged();
-                        } else {
-                          useScratchState();
-                          if (joinsSeed() && failed(emitInit()))
-                            status = failure();
-                          joinSeed();
-                        }
-                        if (failed(emitFinish(bad)))
-                          status = failure();
-                        return {e.lor(carried[0], bad)};
-                      });
+        Value bad = e.c(0);
+        firstPanel = e.c(0);
+        endPanel = e.ceilDiv(rows, e.lanes);
+        useMerged();
+        clearState();
+        e.loop(e.c(0), liveParts, 1,
+               [&](Value ofPart) { mergePart(head, ofPart); });
+        enterHead(head);
+        if (finishesRows()) {
+          useMerged();
+        } else {
+          useScratchState();
+          if (joinsSeed() && failed(emitInit()))
+            status = failure();
+          joinSeed();
+        }
+        if (failed(emitFinish(bad)))
+          status = failure();
+        return {bad};
       },
       [&]() -> Values { return {e.c(0)}; })[0];
   return status;

@@ -174,7 +174,7 @@ void KernelEmitter::enterRowsAhead(ArrayRef<ShortRows> all,
   Value head = firstKeyHead, block = e.add(blockStart, e.c(blockKeys()));
   if (!spec.isOneRow()) {
     Value next = e.add(firstAtOnce, e.c(1));
-    Value last = e.icmp(P::eq, next, shape.heads);
+    Value last = e.icmp(P::eq, next, itemHeads);
     head = e.add(head, e.select(last, e.c(0), next));
     block = e.select(last, block, blockStart);
   }

@@ -7,6 +7,8 @@ import threading
 import ml_dtypes
 import numpy as np
 
+import fovea
+
 
 def inputs(B=1, Hq=2, Hk=None, M=12, N=12, D=8, E=None, dtype=np.float32, seed=0):
     """Random q, k, v."""
@@ -90,3 +92,30 @@ def close(got, want, dtype=np.float32):
 def transposed(x):
     """The same array as a [B, H, M, D] view of [B, M, H, D] memory."""
     return np.ascontiguousarray(x.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
+
+
+def paged(k, v, page, lengths=None, tokens=False, seed=0):
+    """k and v as Pages; unused rows are NaN and unused entries of the table -1."""
+    batch, heads, keys, _ = k.shape
+    lengths = np.full(batch, keys) if lengths is None else np.asarray(lengths)
+    count = -(-keys // page)
+    rng = np.random.default_rng(seed)
+    table = rng.permutation(batch * count + 2)[: batch * count].reshape(batch, count)
+    pools = []
+    for x in (k, v):
+        shape = (batch * count + 2, page, heads, x.shape[3])
+        pool = np.full(shape, np.nan, x.dtype).transpose(0, 2, 1, 3)
+        if not tokens:
+            pool = np.ascontiguousarray(pool)
+        for b, n in np.ndindex(batch, keys):
+            if n < lengths[b]:
+                pool[table[b, n // page], :, n % page] = x[b, :, n]
+        pools.append(pool)
+    table[np.arange(count)[None] * page >= lengths[:, None]] = -1
+    return tuple(fovea.Pages(pool, table) for pool in pools)
+
+
+def shared(k, v, page, **options):
+    """Pages with one table for both."""
+    a, b = paged(k, v, page, **options)
+    return a, fovea.Pages(b.pages, a.table)

@@ -3,7 +3,7 @@
 import ml_dtypes
 import numpy as np
 import pytest
-from api_common import inputs, plain
+from api_common import inputs, plain, shared
 
 import fovea
 
@@ -16,24 +16,45 @@ def threads():
     fovea.set_num_threads(0)
 
 
+def laid_out(k, v, layout):
+    """Keys and values as [B, Hk, N, D], with a token's heads together, in pages."""
+    if layout == "heads":
+        return k, v
+    tokens = (np.ascontiguousarray(x.transpose(0, 2, 1, 3)) for x in (k, v))
+    tokens = tuple(x.transpose(0, 2, 1, 3) for x in tokens)
+    return tokens if layout == "tokens" else shared(k, v, 20)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
-@pytest.mark.parametrize("tokens", [False, True])
-def test_results_do_not_depend_on_threads(dtype, tokens, threads):
-    q, k, v = inputs(B=2, Hq=8, Hk=2, M=1, N=3000, D=64, dtype=dtype)
-    if tokens:
-        k, v = (
-            np.ascontiguousarray(x.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
-            for x in (k, v)
-        )
-    results = []
-    for number in (1, 2, 5):
-        threads(number)
-        out, lse = fovea.attention(
-            q, k, v, return_lse=True, schedule="split=64",
-            kv_lengths=np.array([3000, 65]),
+@pytest.mark.parametrize("layout", ["heads", "tokens", "pages"])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_results_do_not_depend_on_threads(dtype, layout, rows, threads):
+    """Nor on which heads a thread takes together: each has a window of its own"""
+    heads, n = 6, 3000
+    q, k, v = inputs(B=2, Hq=heads, Hk=heads, M=rows, N=n, D=64, dtype=dtype)
+    window = np.array([3000, 20, 1111, 64, 2001, 5])
+
+    def attention(q, k, v, window):
+        return fovea.attention(
+            q, k, v, mask_mod=lambda b, h, m, n: m + 2997 - n <= window[h],
+            return_lse=True, schedule="split=64,block=32",
+            kv_lengths=np.array([n, 65]),
         )  # fmt: skip
+
+    keys = laid_out(k, v, layout)
+    results = []
+    for number in (1, 2, 5, 16):
+        threads(number)
+        out, lse = attention(q, *keys, window)
         results.append(out.tobytes() + lse.tobytes())
-    assert results[0] == results[1] == results[2]
+    assert len(set(results)) == 1
+    if rows == 1:  # heads that lie together have a form of their own
+        return
+    for h in range(heads):
+        own = slice(h, h + 1)
+        one, one_lse = attention(q[:, own], k[:, own], v[:, own], window[own])
+        assert out[:, own].tobytes() == one.tobytes()
+        assert lse[:, own].tobytes() == one_lse.tobytes()
 
 
 @pytest.mark.parametrize("tokens", [False, True])

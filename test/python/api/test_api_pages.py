@@ -5,7 +5,7 @@ import re
 import ml_dtypes
 import numpy as np
 import pytest
-from api_common import causal, inputs, plain
+from api_common import causal, inputs, plain, shared
 from judge import judge_attention
 from test_api_package import run
 
@@ -13,33 +13,6 @@ import fovea
 
 PROGRAM = {"score": None, "mask": None, "normalizer": "softmax"}
 DTYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
-
-
-def paged(k, v, page, lengths=None, tokens=False, seed=0):
-    """k and v as Pages; unused rows are NaN and unused entries of the table -1."""
-    batch, heads, keys, _ = k.shape
-    lengths = np.full(batch, keys) if lengths is None else np.asarray(lengths)
-    count = -(-keys // page)
-    rng = np.random.default_rng(seed)
-    table = rng.permutation(batch * count + 2)[: batch * count].reshape(batch, count)
-    pools = []
-    for x in (k, v):
-        shape = (batch * count + 2, page, heads, x.shape[3])
-        pool = np.full(shape, np.nan, x.dtype).transpose(0, 2, 1, 3)
-        if not tokens:
-            pool = np.ascontiguousarray(pool)
-        for b, n in np.ndindex(batch, keys):
-            if n < lengths[b]:
-                pool[table[b, n // page], :, n % page] = x[b, :, n]
-        pools.append(pool)
-    table[np.arange(count)[None] * page >= lengths[:, None]] = -1
-    return tuple(fovea.Pages(pool, table) for pool in pools)
-
-
-def shared(k, v, page, **options):
-    """Pages with one table for both."""
-    a, b = paged(k, v, page, **options)
-    return a, fovea.Pages(b.pages, a.table)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -66,14 +66,16 @@ typedef struct fovea_cpu_args {
 typedef struct fovea_cpu_plan {
   int64_t scratch_bytes, workspace_bytes, cleared_bytes;
   /* So many neighbours, from a multiple of their number on, are computed faster
-   * together than each by itself: they read the same keys. 0 counts as 1. */
+   * together than each by itself: they read the same keys, or what lies together
+   * in memory. Results are the same. 0 counts as 1. */
   int64_t tile_items;
 } fovea_cpu_plan;
 
 /* Items are (batch, head, rows of queries), the last varying fastest, and
  * running backwards in kernels that read no tile_runs; of the form for few
- * queries (batch, key heads, tile, part
- * of the keys). A query tile of a block mask is cut into tiles of rows.
+ * queries (batch, key head, tile, part of the keys), or with key heads last
+ * where those are neighbours. A query tile of a block mask is cut into tiles of
+ * rows.
  *
  * Returns the number of work items. Reads the sizes and strides of the
  * arguments only. */
