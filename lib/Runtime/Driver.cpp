@@ -182,6 +182,9 @@ ParallelOptions chooseOptions(const LaunchView &view, const Pass &pass,
   options.shouldCancel = view.shouldCancel;
   options.cancelContext = view.cancelContext;
   options.tile = tile;
+  // Heads of a part are read in a worse order by themselves.
+  if (pass.code.otherItems)
+    options.wholeTiles = 1;
   double work = pass.work;
   double perPiece = work / static_cast<double>(std::max<int64_t>(pieces, 1));
   double perTile = perPiece * static_cast<double>(tile);

@@ -35,8 +35,9 @@ struct ParallelOptions {
   /// some pieces a thread. Neighbours then run on one thread.
   int64_t most = 1;
   /// So many neighbours are best computed together: pieces are whole tiles, and
-  /// parts of one where few are left for each thread.
+  /// parts of one where fewer than `wholeTiles` are left for each thread.
   int64_t tile = 1;
+  int64_t wholeTiles = 2;
   /// Asked on the calling thread at least every 50 ms; non-zero stops the call.
   int (*shouldCancel)(void *) = nullptr;
   void *cancelContext = nullptr;

@@ -93,7 +93,7 @@ private:
     int64_t left = count - first, tile = options.tile;
     int64_t most = std::max({options.most, chunk, tile});
     int64_t piece = std::clamp(left / (pieces * width), chunk, most);
-    int64_t share = left / (2 * width);
+    int64_t share = left / (options.wholeTiles * width);
     if (tile == 1 || width == 1 || share >= tile)
       return std::max(piece / tile, int64_t(1)) * tile;
     int64_t rest = tile - first % tile;

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <numeric>
 #include <thread>
 
 using namespace fovea;
@@ -375,6 +376,45 @@ TEST_F(Driver, TilesMayBeCut) {
     ASSERT_EQ(again.size(), tiles.size());
     for (size_t i = 0; i < tiles.size(); ++i)
       EXPECT_EQ(again[i], std::pair(4 * tiles[i], 4 * tiles[i] + 4));
+  }
+}
+
+/// Items that are parts of keys have no rows of their own: all are computed,
+/// and all again where one is not finite.
+TEST_F(Driver, TilesOfPartsMayBeCut) {
+  view.qLengths = {3, 2};
+  view.queryLength = 3;
+  view.kvLength = 1 << 22;
+  std::vector<int64_t> all(64);
+  std::iota(all.begin(), all.end(), 0);
+  auto itemsOf = [](std::vector<std::pair<int64_t, int64_t>> &pieces) {
+    llvm::sort(pieces);
+    std::vector<int64_t> items;
+    for (auto [first, last] : pieces)
+      for (int64_t item = first; item < last; ++item)
+        items.push_back(item);
+    return items;
+  };
+  for (int threads : {1, 2, 16}) {
+    piecesRun.clear();
+    again.clear();
+    ThreadPool::setNumThreads(threads);
+    llvm::Error error = runKernel(
+        view, {planTilesOfFour, noteTiles, 4, false, /*otherItems=*/true},
+        []() -> llvm::Expected<KernelCode> {
+          return KernelCode{planTilesOfFour, noteAgain, 0};
+        });
+    ThreadPool::setNumThreads(0);
+    EXPECT_EQ(takeStatus(std::move(error)).first, FOVEA_OK);
+    EXPECT_EQ(itemsOf(piecesRun), all);
+    for (auto [first, last] : piecesRun)
+      EXPECT_EQ(first / 4, (last - 1) / 4);
+    // Sixteen tiles: two threads cut the last one alone.
+    if (threads == 2)
+      EXPECT_EQ(llvm::count(piecesRun, std::pair<int64_t, int64_t>(52, 56)), 1);
+    if (threads == 16)
+      EXPECT_GT(piecesRun.size(), 16u);
+    EXPECT_EQ(itemsOf(again), all);
   }
 }
 
