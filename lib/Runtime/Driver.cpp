@@ -29,7 +29,7 @@ static int64_t longestKeys(const LaunchView &view) {
   return view.kvLengths.empty() ? 0 : *llvm::max_element(view.kvLengths);
 }
 
-KernelArguments::KernelArguments(const LaunchView &view) {
+KernelArguments::KernelArguments(const LaunchView &view) : view(view) {
   for (const TensorView &query : view.queries)
     queries.push_back(describe(query));
   for (const TensorView &key : view.keys)
@@ -55,6 +55,8 @@ KernelArguments::KernelArguments(const LaunchView &view) {
   args.q_lengths = view.qLengths.data();
   args.kv_lengths = view.kvLengths.data();
   args.longest_kv_length = longestKeys(view);
+  static_assert(sizeof cancelled == sizeof(int32_t));
+  args.cancelled = reinterpret_cast<const int32_t *>(&cancelled);
   if (view.pageLength) {
     args.page_table = view.pageTable.data();
     args.page_table_stride = view.pageStride;
@@ -72,6 +74,14 @@ KernelArguments::KernelArguments(const LaunchView &view) {
                view.blockQ,
                view.blockKV};
   args.tile_runs = &runHeader;
+}
+
+int KernelArguments::askWhetherCancelled(void *self) {
+  auto &arguments = *static_cast<KernelArguments *>(self);
+  if (!arguments.view.cancelled())
+    return 0;
+  arguments.cancelled.store(1, std::memory_order_relaxed);
+  return 1;
 }
 
 bool fovea::isEmptyLaunch(const LaunchView &view) {
@@ -175,12 +185,15 @@ llvm::Expected<Pass> plan(const LaunchView &view,
   return pass;
 }
 
-ParallelOptions chooseOptions(const LaunchView &view, const Pass &pass,
+ParallelOptions chooseOptions(const LaunchView &view,
+                              KernelArguments &arguments, const Pass &pass,
                               int64_t pieces, int64_t tile) {
   constexpr double slowRate = 8e9; // multiply-adds a second, low for today
   ParallelOptions options;
-  options.shouldCancel = view.shouldCancel;
-  options.cancelContext = view.cancelContext;
+  if (view.shouldCancel) {
+    options.shouldCancel = KernelArguments::askWhetherCancelled;
+    options.cancelContext = &arguments;
+  }
   options.tile = tile;
   // Heads of a part are read in a worse order by themselves.
   if (pass.code.otherItems)
@@ -303,8 +316,8 @@ llvm::Error runItems(const LaunchView &view, KernelArguments &arguments,
       i = end;
     }
   };
-  ParallelOptions options =
-      chooseOptions(view, pass, pass.tiles() * pieces.tile, pieces.tile);
+  ParallelOptions options = chooseOptions(
+      view, arguments, pass, pass.tiles() * pieces.tile, pieces.tile);
   bool finished = ThreadPool::get().parallelFor(pieces.count, options, body);
   if (scratch.failed)
     return memoryError("q", pass.bytes.scratch_bytes, "scratch a thread");

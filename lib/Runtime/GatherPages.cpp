@@ -25,9 +25,13 @@ static llvm::Error gather(const LaunchView &view, TensorView &tensor,
                                               llvm::Twine(total) +
                                               " bytes of keys in one piece");
   const char *from = static_cast<const char *>(tensor.data);
+  constexpr int64_t rowsBetweenChecks = 1 << 14;
+  int64_t copied = 0;
   for (int64_t b = 0; b < view.batch; ++b)
     for (int64_t h = 0; h < view.kvHeads; ++h)
       for (int64_t n = 0; n < view.kvLengths[b]; ++n) {
+        if (++copied % rowsBetweenChecks == 0 && view.cancelled())
+          return makeError(FOVEA_CANCELLED, "the call was cancelled");
         int64_t page =
             view.pageTable[b * view.pageStride + n / view.pageLength];
         int64_t source = page * tensor.strides[0] + h * tensor.strides[1] +

@@ -9,6 +9,7 @@
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/Support/Error.h"
 
+#include <atomic>
 #include <vector>
 
 namespace fovea {
@@ -34,8 +35,13 @@ public:
   /// Where the arguments have some.
   const TileRuns &getTileRuns() const { return tileRuns; }
   void setWorkspace(void *workspace) { args.workspace = workspace; }
+  /// Asks whether the call is cancelled, and tells the items that are running.
+  static int askWhetherCancelled(void *self);
 
 private:
+  const LaunchView &view;
+  /// What kernels read meanwhile.
+  std::atomic<int32_t> cancelled{0};
   fovea_cpu_args args = {};
   llvm::SmallVector<fovea_cpu_tensor, 2> queries, keys;
   llvm::SmallVector<fovea_cpu_capture, 4> captures;

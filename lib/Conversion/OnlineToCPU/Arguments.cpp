@@ -82,6 +82,14 @@ Value Arguments::loadWorkspace() {
   return e.load(e.ptr, field(offsetof(fovea_cpu_args, workspace)));
 }
 
+Value Arguments::loadCancelled() {
+  Value given = e.load(e.ptr, field(offsetof(fovea_cpu_args, cancelled)));
+  Value none = LLVM::ZeroOp::create(e.b, e.loc, e.ptr);
+  Value isNone =
+      LLVM::ICmpOp::create(e.b, e.loc, LLVM::ICmpPredicate::eq, given, none);
+  return LLVM::SelectOp::create(e.b, e.loc, isNone, zeros, given);
+}
+
 Value Arguments::loadLongest() {
   return e.load(e.i64, field(offsetof(fovea_cpu_args, longest_kv_length)));
 }
@@ -125,7 +133,7 @@ Buffer Arguments::capture(Value array, unsigned index, unsigned rank,
 
 Arguments::Arguments(Emitter &e, func::FuncOp func, ArrayRef<ArgInfo> kinds,
                      Value args, Value zeros)
-    : e(e), args(args) {
+    : e(e), args(args), zeros(zeros) {
 #define FIELD(name) field(offsetof(fovea_cpu_args, name))
   Value batch = e.load(e.i64, FIELD(batch));
   Value queryHeads = e.load(e.i64, FIELD(query_heads));

@@ -59,6 +59,8 @@ public:
   mlir::Value getTileRuns() { return tileRuns; }
   /// The memory that all items of a call share.
   mlir::Value loadWorkspace();
+  /// The address of a word that is not zero once the call is cancelled.
+  mlir::Value loadCancelled();
   /// Keys that no sequence of the call is longer than.
   mlir::Value loadLongest();
   /// Scalar arguments: scales, tile sizes.
@@ -72,7 +74,7 @@ private:
   Buffer capture(Value array, unsigned index, unsigned rank, Value zeros);
 
   Emitter &e;
-  Value args, tileRuns;
+  Value args, zeros, tileRuns;
   DenseMap<mlir::Value, Buffer> buffers;
   DenseMap<mlir::Value, mlir::Value> scalars;
 };

@@ -169,6 +169,8 @@ LogicalResult KernelEmitter::emitRun() {
   if (failed(bounds))
     return failure();
   bindTileRuns();
+  if (!isShort())
+    cancelled = arguments->loadCancelled();
   LogicalResult status = success();
   if (amx())
     configureTiles();

@@ -90,6 +90,7 @@ private:
   Value endOfTileRun(Value run);
   Value tileRunField(Type type, size_t offset);
   void emitBlocks(Value begin, Value known, Value end, Value lastKey);
+  Value isCancelled();
   Value mayShareBlocks(Value begin, Value end, Value next);
 
   // Helpers.cpp
@@ -501,7 +502,7 @@ private:
   // While emitting a function.
   std::optional<Arguments> arguments;
   std::optional<ScalarEmitter> s;
-  Value scratch, panelScratch, tileRuns;
+  Value scratch, panelScratch, tileRuns, cancelled;
   LogicalResult walked = success();
   llvm::StringMap<unsigned> libm;
 

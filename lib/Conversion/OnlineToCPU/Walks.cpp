@@ -64,18 +64,31 @@ void KernelEmitter::bindTileRuns() {
 
 /// Runs the block body over [begin, end) of a walk that ends at lastKey. Keys
 /// before `known` are visible to all rows: whole groups of them or all, unless
-/// groups cross tiles.
+/// groups cross tiles. A cancelled call is left after so many keys.
 void KernelEmitter::emitBlocks(Value begin, Value known, Value end,
                                Value lastKey) {
-  int64_t keys = blockKeys();
-  e.loop(begin, end, keys, [&](Value n0) {
-    Value taken = e.min(e.sub(end, n0), e.c(keys));
-    Value next = e.add(n0, taken);
-    Value visible = e.max(e.sub(known, n0), e.c(0));
-    if (failed(emitBlock(n0, taken, visible, e.sub(end, next),
-                         e.sub(lastKey, next))))
-      walked = failure();
+  int64_t keys = blockKeys(), some = llvm::alignTo(int64_t(1) << 15, keys);
+  e.loop(begin, end, some, [&](Value first) {
+    Value last = e.min(e.add(first, e.c(some)), end);
+    last = e.select(isCancelled(), first, last);
+    e.loop(first, last, keys, [&](Value n0) {
+      Value taken = e.min(e.sub(end, n0), e.c(keys));
+      Value next = e.add(n0, taken);
+      Value visible = e.max(e.sub(known, n0), e.c(0));
+      if (failed(emitBlock(n0, taken, visible, e.sub(end, next),
+                           e.sub(lastKey, next))))
+        walked = failure();
+    });
   });
+}
+
+/// Other threads write it meanwhile.
+Value KernelEmitter::isCancelled() {
+  auto word = LLVM::LoadOp::create(e.b, e.loc, e.b.getI32Type(), cancelled,
+                                   /*alignment=*/4);
+  word.setOrdering(LLVM::AtomicOrdering::monotonic);
+  Value zero = arith::ConstantIntOp::create(e.b, e.loc, 0, 32);
+  return e.icmp(P::ne, word, zero);
 }
 
 /// Whether full keys [begin, end) may share blocks with partial ones that begin

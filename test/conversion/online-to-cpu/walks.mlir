@@ -35,7 +35,12 @@
 // CHECK: %[[KNOWN:.*]] = arith.select %[[FULL]], %[[END]], %[[BEGIN]] : i64
 // A partial run after a full one shares its blocks.
 // CHECK: %[[LAST:.*]] = arith.select %{{.*}}, %{{.*}}, %[[END]] : i64
-// CHECK: scf.for %[[N0:.*]] = %[[BEGIN]] to %[[LAST]] step %c256_i64
+// Nothing of a call that is over is computed.
+// CHECK: scf.for %[[FIRST:.*]] = %[[BEGIN]] to %[[LAST]] step %c32768_i64
+// CHECK: %[[OVER:.*]] = llvm.load %{{.*}} atomic monotonic
+// CHECK: %[[CANCELLED:.*]] = arith.cmpi ne, %[[OVER]], %c0_i32
+// CHECK: %[[UNTIL:.*]] = arith.select %[[CANCELLED]], %[[FIRST]], %{{.*}} : i64
+// CHECK: scf.for %[[N0:.*]] = %[[FIRST]] to %[[UNTIL]] step %c256_i64
 // CHECK: arith.subi %[[KNOWN]], %[[N0]] : i64
 // The reads of the mask lie behind the class, once.
 // CHECK: %[[WHOLE:.*]] = arith.cmpi sge, %{{.*}}, %{{.*}} : i64

@@ -4,6 +4,7 @@
 // RUN: FileCheck %s < %t.s
 // RUN: FileCheck %s --check-prefix=FETCH < %t.s
 // RUN: FileCheck %s --check-prefix=CALLS < %t.s
+// RUN: FileCheck %s --check-prefix=CANCEL < %t.ll
 
 // One step of the scores: two loads of queries, eight broadcasts of a key's
 // element that two multiply-adds share each, no spill.
@@ -32,6 +33,12 @@
 // FETCH-LABEL: dense_run:
 // FETCH-COUNT-2: prefetcht1
 // FETCH-NOT: prefetcht1
+
+// Before each 32,768 keys a call that is over is left.
+// CANCEL: define {{.*}}@dense_run(
+// CANCEL: load atomic i32, ptr %{{.*}} monotonic
+// CANCEL-NEXT: icmp ne i32
+// CANCEL-NEXT: select i1
 
 // Kernels call their own helpers and nothing else.
 // CALLS-NOT: PLT

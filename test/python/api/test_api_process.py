@@ -20,10 +20,19 @@ def compiled_only(native_is_real):
         pytest.skip("the stand-in computes in Python")
 
 
-def long_inputs():
-    """Work for several seconds on a few cores."""
-    q = np.ones((1, 16, 16384, 128), np.float32)
-    return q, q, q
+def long_inputs(kind="many items"):
+    """Work for several seconds on a few cores: many items; few, which visit
+    millions of keys each; pages that are copied first"""
+    if kind == "many items":
+        q = np.ones((1, 16, 16384, 128), np.float32)
+        return q, q, q
+    q = np.ones((1, 1, 8192, 16), np.float32)
+    if kind == "long items":
+        k = np.broadcast_to(q[:, :, :1], (1, 1, 1 << 24, 16))
+        return q, k, k
+    table = np.zeros((1, 1 << 17), np.int64)
+    pages = fovea.Pages(np.ones((1, 1, 16, 16), np.float32), table)
+    return q, pages, pages
 
 
 @pytest.fixture
@@ -34,10 +43,12 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
-def test_ctrl_c_ends_a_long_call(interruptible):
+@pytest.mark.filterwarnings("ignore:.* copies the keys of pages")
+@pytest.mark.parametrize("kind", ["many items", "long items", "pages"])
+def test_ctrl_c_ends_a_long_call(interruptible, kind):
     """Ctrl-C ends a long call with KeyboardInterrupt within a second."""
-    q, k, v = long_inputs()
-    kernel = fovea.compile(D=128)
+    q, k, v = long_inputs(kind)
+    kernel = fovea.compile(D=q.shape[3])
     sent = []
 
     def interrupt():

@@ -418,6 +418,29 @@ TEST_F(Driver, TilesOfPartsMayBeCut) {
   }
 }
 
+/// An item that lasts until it is told to end.
+int64_t runUntilCancelled(const fovea_cpu_args *args, int64_t, int64_t, int64_t,
+                          void *) {
+  auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (__atomic_load_n(args->cancelled, __ATOMIC_RELAXED) == 0 &&
+         std::chrono::steady_clock::now() < end)
+    std::this_thread::yield();
+  EXPECT_NE(*args->cancelled, 0);
+  return 0;
+}
+
+TEST_F(Driver, ItemsThatRunAreCancelled) {
+  view.kvLength = int64_t(1) << 40; // the caller asks and does not compute
+  view.shouldCancel = [](void *) { return 1; };
+  ThreadPool::setNumThreads(2);
+  llvm::Error error =
+      runKernel(view, {planTwenty, runUntilCancelled},
+                []() -> llvm::Expected<KernelCode> { return KernelCode(); });
+  ThreadPool::setNumThreads(0);
+  EXPECT_EQ(takeStatus(std::move(error)),
+            std::pair(FOVEA_CANCELLED, std::string("the call was cancelled")));
+}
+
 int64_t planHalfTiles(const fovea_cpu_args *, fovea_cpu_plan *plan) {
   plan->tile_items = 4;
   return 18;

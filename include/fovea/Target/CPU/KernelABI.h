@@ -58,6 +58,9 @@ typedef struct fovea_cpu_args {
   int64_t page_table_stride, page_length;
   void *workspace; /* shared by all items of a call; null where none is asked
                       for */
+  /* Null, or not zero once the call is over: items then leave out keys, and
+   * results are not looked at. */
+  const int32_t *cancelled;
 } fovea_cpu_args;
 
 /* What a call needs: scratch of each concurrent call of the run function, and
