@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from . import recheck
-from .objects import ObjectProxy, TypeOfProxies, super_of
+from .objects import ObjectProxy, TypeOfProxies, real_of, super_of
 
 if TYPE_CHECKING:
     from .environment import Environment
@@ -41,8 +41,10 @@ class LazyGlobals(dict):
     def __getitem__(self, name: str) -> Any:
         if dict.__contains__(self, name):
             value = dict.__getitem__(self, name)
-            if _is_special(name) and self._real.get(name, _NOTHING) is value:
-                self._note_special(name, value)
+            env = self._env
+            is_users = self._known.get(name, _NOTHING) is value
+            if env is not None and (is_users or type(value) is LazyBuiltins):
+                return env.reach(self.slot, recheck.get_item, name, name)
             return value
         if name not in self._real:
             self._note_absence(name)
@@ -88,12 +90,6 @@ class LazyGlobals(dict):
             env.record_once(path, recheck.is_absent, None)
             raise
 
-    def _note_special(self, name: str, value: Any) -> None:
-        if self._env is not None:
-            path = (self.slot, recheck.get_item, name)
-            test = recheck.constant_test(value) or (recheck.is_same, value)
-            self._env.record_once(path, *test)
-
     def close(self) -> None:
         """Hand on what the mod itself assigned to globals."""
         self._env = None
@@ -122,6 +118,8 @@ class LazyBuiltins(dict):
         self._own["__import__"] = _importer(space, real, genuine)
         if dict.get(self, "super") is super:
             self._own["super"] = _traced_super
+        if dict.get(self, "isinstance") is isinstance:
+            self._own["isinstance"] = _isinstance
         if dict.get(self, "type") is type:
             self._own["type"] = TypeOfProxies
         self.update(self._own)
@@ -150,6 +148,11 @@ def _imported(roots: tuple, name: str) -> Any:
     return sys.modules[name]
 
 
+def _isinstance(obj: Any, kinds: Any, /) -> bool:
+    """What asks stand-ins for their class from here, where they name the real one."""
+    return isinstance(obj, kinds)
+
+
 def _traced_super(*args: Any) -> Any:
     """super() whose methods are rebound where the object is a stand-in."""
     if not args:
@@ -164,4 +167,4 @@ def _traced_super(*args: Any) -> Any:
         args = owner, names[code.co_varnames[0]]
     if len(args) == 2 and isinstance(args[1], ObjectProxy):
         return super_of(*args)
-    return super(*args)
+    return super(*map(real_of, args))

@@ -10,10 +10,13 @@ call sees in microseconds whether the same trace holds.
 from __future__ import annotations
 
 import collections
+import contextlib
 import functools
+import sys
 from collections.abc import Callable
 from types import (
     CellType,
+    CodeType,
     FunctionType,
     MethodType,
     ModuleType,
@@ -39,17 +42,23 @@ from .library import is_rebound, stand_in_for
 from .numpy_api import foreign_function
 from .objects import (
     ClassProxy,
+    LibraryModule,
     ObjectProxy,
     class_member,
     class_member_of,
     members_of,
     proxy_class,
 )
+from .purity import is_pure, stays
 from .values import ArrayLike, Traced
 
 __all__ = ["Environment"]
 
 _DEEPEST = 100
+
+#: What a function says of itself, which no step compares unless a mod may read it.
+_SAID = ("__name__", "__qualname__", "__doc__", "__module__", "__annotations__")
+_READING = ("getattr", "attrgetter", "getmembers")
 
 
 class Size:
@@ -98,6 +107,7 @@ class Environment:
         self._holders: dict[int, tuple[int, Any]] = {}
         self._globals: dict[int, LazyGlobals] = {}
         self._cells: dict[int, tuple[int, CellType]] = {}
+        self._functions: list[tuple[int, FunctionType]] = []
         self._todo: collections.deque[Callable[[], None]] = collections.deque()
         self._busy = False
         self._depth = 0
@@ -160,6 +170,25 @@ class Environment:
             self._paths[path] = None
             self.record(path, None, test, expected)
 
+    def distrust(self) -> None:
+        """The mod came by something that nothing compares: every call traces again."""
+        self.record_once((0, recheck.get_length, None), recheck.is_never, None)
+
+    def note_what_functions_say(self) -> None:
+        """Names, docs and the like, where a mod may read them: no steps elsewhere."""
+        codes = [function.__code__ for _, function in self._functions]
+        is_any_read = any(_mentions(code, _READING) for code in codes)
+        for name in _SAID:
+            is_read = any(_mentions(code, (name,)) for code in codes)
+            if not is_read and not is_any_read:
+                continue
+            for slot, function in self._functions:
+                frozen = recheck.freeze(getattr(function, name))
+                if frozen is not None:
+                    self.record_once((slot, getattr, name), recheck.is_frozen, frozen)
+                elif is_read:
+                    self.distrust()
+
     def _drain(self) -> None:
         # Functions are filled here and not where they are met: chains of
         # closures may be as deep as Python's own stack.
@@ -178,6 +207,11 @@ class Environment:
         """Where an object that was reached before is found."""
         held = self._holders.get(id(holder))
         return held[0] if held is not None else None
+
+    def stand_in(self, holder: Any) -> Any:
+        """What stands for an object that was reached before."""
+        held = self._holders.get(id(holder))
+        return held[1] if held is not None else None
 
     # -- kinds of objects --------------------------------------------------------
 
@@ -218,6 +252,8 @@ class Environment:
             slot = self.record(path, value, recheck.has_type, kind)
             return self.reach(slot, getattr, "__wrapped__", label)
         if passes_as_it_is(value):
+            if isinstance(value, ModuleType):
+                return self._object(value, path, label)
             if is_immutable(value):
                 self.record(path, value, recheck.is_same, value)
             else:
@@ -252,7 +288,8 @@ class Environment:
     def _function(self, function: FunctionType, path: tuple, label: str) -> Any:
         code = function.__code__
         if is_library_file(code.co_filename) and not is_rebound(function):
-            self.record(path, function, recheck.is_same, function)
+            test = recheck.is_same if is_pure(function) else recheck.is_never
+            self.record(path, function, test, function)
             return function
         expected = (
             code,
@@ -271,6 +308,10 @@ class Environment:
         )
         copy.__qualname__ = function.__qualname__
         copy.__module__ = function.__module__
+        copy.__doc__ = function.__doc__
+        with contextlib.suppress(Exception):  # evaluated when they are read
+            copy.__annotations__ = function.__annotations__
+        self._functions.append((slot, function))
         self._holders[id(function)] = slot, copy
         self._todo.append(
             functools.partial(self._fill, function, copy, slot, label, todo)
@@ -291,9 +332,7 @@ class Environment:
         except ValueError:  # not bound yet; the mod will say NameError itself
             self._cells[id(cell)] = here, cell
             return cell
-        if name == "__class__":
-            copy = cell
-        elif recheck.constant_test(value) is not None:
+        if recheck.constant_test(value) is not None:
             # The original cell, so that `nonlocal` counters count.
             copy = cell
             self.reach(here, recheck.get_contents, None, name)
@@ -385,8 +424,9 @@ class Environment:
         if frozen is not None:
             self.record(path, value, recheck.is_frozen, frozen)
             return value
-        if isinstance(value, (set, frozenset)):
-            self.record(path, value, recheck.is_same, value)
+        if isinstance(value, (set, frozenset)) or value is sys.modules:
+            # The elements come as they are, and what is behind them changes.
+            self.record(path, value, recheck.is_never, None)
             return value
         if isinstance(value, tuple):
             return self._tuple(value, path, label)
@@ -442,13 +482,17 @@ class Environment:
         """Compare what the class of a container gives: its copy has the real one."""
         for name in members_of(kind):
             value = class_member_of(kind, name)
-            test = recheck.constant_test(value) or (recheck.is_same, value)
+            test = recheck.constant_test(value)
+            if test is None:
+                test = (recheck.is_same if stays(value) else recheck.is_never), value
             self.record((slot, class_member, name), value, *test)
 
     def _object(self, value: Any, path: tuple, label: str) -> Any:
         if isinstance(value, ModuleType):
             slot = self.record(path, value, recheck.is_same, value)
-            proxy: Any = ObjectProxy(self, value, slot, label)
+            is_library = passes_as_it_is(value)
+            kind = LibraryModule if is_library else ObjectProxy
+            proxy: Any = kind(self, value, slot, label)
         elif isinstance(value, type):
             slot = self.record(path, value, recheck.is_same, value)
             proxy = ClassProxy(self, value, slot, label)
@@ -457,6 +501,13 @@ class Environment:
             proxy = proxy_class(type(value))(self, value, slot, label)
         self._holders[id(value)] = slot, proxy
         return proxy
+
+
+def _mentions(code: CodeType, names: tuple[str, ...]) -> bool:
+    """Whether code reads attributes of these names, or has a name as a string."""
+    return any(name in code.co_names or name in code.co_consts for name in names) or (
+        any(_mentions(part, names) for part in code.co_consts if type(part) is CodeType)
+    )
 
 
 def _looks_like(value: Any, expected: tuple[Any, str, int]) -> bool:

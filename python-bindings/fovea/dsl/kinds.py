@@ -13,38 +13,62 @@ from typing import Any
 import numpy as np
 
 from .diagnose import is_library_file
+from .purity import is_plain_class, is_plain_member, is_pure
 
-__all__ = ["empty_like", "is_immutable", "is_partial", "passes_as_it_is", "put_item"]
+__all__ = [
+    "empty_like",
+    "is_fixed",
+    "is_immutable",
+    "is_partial",
+    "passes_as_it_is",
+    "put_item",
+]
 
 _VIEWS = (collections.deque, MappingProxyType)
 _IMMUTABLE = (
-    type,
-    BuiltinFunctionType,
-    ModuleType,
-    BaseException,
-    np.ufunc,
     np.dtype,
     slice,
     re.Pattern,
-    types.FunctionType,
     types.CodeType,
     types.WrapperDescriptorType,
-    types.MethodWrapperType,
     types.MethodDescriptorType,
     types.ClassMethodDescriptorType,
     types.GetSetDescriptorType,
     types.MemberDescriptorType,
     type(NotImplemented),
-    type(np.where),
 )
+_CALLED = (BuiltinFunctionType, types.MethodWrapperType, np.ufunc, type(np.where))
 
 # Modules of which library.py replaces a part, or that hold what the user sets.
 _FOLLOWED = frozenset(("copy", "dataclasses", "functools", "os"))
 
 
 def is_immutable(value: Any) -> bool:
-    """Whether an object that passes as it is stays what it is."""
-    return isinstance(value, _IMMUTABLE) or hasattr(type(value), "__members__")
+    """Whether an object that passes as it is stays what it is.
+
+    So that it leads a mod to nothing that changes unseen: a function that answers
+    from elsewhere than its arguments does not.
+    """
+    if isinstance(value, _CALLED):
+        return is_pure(value)
+    if isinstance(value, type):
+        return _is_library_class(value) or is_plain_class(value)
+    if hasattr(type(value), "__members__"):
+        return is_plain_class(type(value)) and is_plain_member(value)
+    return isinstance(value, _IMMUTABLE)
+
+
+def is_fixed(value: Any) -> bool:
+    """Whether what a library's module offers is the library's own and compares itself.
+
+    Functions and classes, which a mod gets without anything being recorded.
+    """
+    if type(value) is types.FunctionType:
+        is_own = is_library_file(value.__code__.co_filename) and is_pure(value)
+        return is_own and value.__closure__ is None and not vars(value)
+    if isinstance(value, ModuleType):
+        return False
+    return passes_as_it_is(value) and is_immutable(value)
 
 
 def is_partial(value: Any) -> bool:
@@ -82,10 +106,11 @@ def _is_root(module: str | None, name: str) -> bool:
 def _is_library_module(name: object, module: object) -> bool:
     # Read past a __getattr__ of the module, which may answer with anything.
     file = vars(module).get("__file__") if isinstance(module, ModuleType) else None
-    if not isinstance(name, str):
+    if not isinstance(name, str) or name == "__main__":
         return False
     if not isinstance(file, str):
-        return name.partition(".")[0] in sys.stdlib_module_names
+        is_listed = name.partition(".")[0] in sys.stdlib_module_names
+        return is_listed and sys.modules.get(name) is module
     return is_library_file(file) or name == "fovea" or _is_root(name, "ml_dtypes")
 
 

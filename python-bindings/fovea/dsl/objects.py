@@ -10,13 +10,17 @@ import collections
 import contextlib
 import copy
 import functools
+import sys
 import weakref
 from collections.abc import Callable
+from dis import opname
 from types import FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from . import recheck
 from .diagnose import frame_error, is_library_file
+from .kinds import is_fixed
+from .purity import constructs_plainly
 from .values import ArrayLike, Traced
 
 if TYPE_CHECKING:
@@ -24,12 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ClassProxy",
+    "LibraryModule",
     "ObjectProxy",
     "TypeOfProxies",
     "class_member",
     "class_member_of",
     "members_of",
     "proxy_class",
+    "real_of",
     "super_of",
 ]
 
@@ -37,9 +43,13 @@ _set = object.__setattr__
 _get = object.__getattribute__
 
 
-class ObjectProxy:
-    """Stands for a module or an instance; ``isinstance`` sees the real class."""
+_doc = property(lambda self: ObjectProxy.__getattr__(self, "__doc__"))
 
+
+class ObjectProxy:
+    # Stands for a module or an instance; ``isinstance`` sees the real class.
+
+    __doc__ = _doc  # type: ignore[assignment]
     __slots__ = ("__weakref__", "_fv_env", "_fv_label", "_fv_real", "_fv_slot")
 
     def __init__(self, env: Environment, real: Any, slot: int | None, label: str):
@@ -49,8 +59,18 @@ class ObjectProxy:
         _set(self, "_fv_label", label)
 
     @property
-    def __class__(self) -> type:
-        return type(_get(self, "_fv_real"))
+    def __class__(self) -> Any:
+        kind = type(_get(self, "_fv_real"))
+        frame = sys._getframe(1)
+        # Rebound functions have globals of their own class.
+        if _get(self, "_fv_env").region is None or type(frame.f_globals) is dict:
+            return kind
+        opcode = opname[frame.f_code.co_code[frame.f_lasti]]
+        if opcode in ("LOAD_ATTR", "LOAD_METHOD"):
+            return class_of(self)
+        if "CALL" in opcode:  # getattr, or what wants the real one
+            _get(self, "_fv_env").distrust()
+        return kind
 
     def __getattr__(self, name: str) -> Any:
         env, real = _get(self, "_fv_env"), _get(self, "_fv_real")
@@ -63,7 +83,7 @@ class ObjectProxy:
             if bound is not _NOTHING:
                 return bound
         if slot is None:
-            return getattr(real, name)
+            return _of_made(env, real, name, static)
         try:
             inner = label if name == "__dict__" else f"{label}.{name}"
             return env.reach(slot, getattr, name, inner)
@@ -147,9 +167,23 @@ class ObjectProxy:
         return made
 
 
-class ClassProxy(ObjectProxy):
-    """Stands for a class of the user's."""
+class LibraryModule(ObjectProxy):
+    # Stands for a library's module: what it has beside the library's own is compared.
 
+    __doc__ = _doc  # type: ignore[assignment]
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(_get(self, "_fv_real"), name, _NOTHING)
+        if value is not _NOTHING and is_fixed(value):
+            return value
+        return ObjectProxy.__getattr__(self, name)
+
+
+class ClassProxy(ObjectProxy):
+    # Stands for a class of the user's.
+
+    __doc__ = _doc  # type: ignore[assignment]
     __slots__ = ()
 
     def __instancecheck__(self, instance: Any) -> bool:
@@ -164,6 +198,8 @@ class ClassProxy(ObjectProxy):
         """An instance made inside the mod, its methods rebound."""
         env, real = _get(self, "_fv_env"), _get(self, "_fv_real")
         made = real(*args, **kwargs)
+        if not constructs_plainly(real):
+            env.distrust()
         if type(made) is not real or isinstance(
             made, (tuple, list, dict, str, int, float)
         ):
@@ -225,6 +261,17 @@ def _copied(proxy: ObjectProxy, convert: Callable[[Any], Any]) -> Any:
                     own = ObjectProxy.__getattr__(proxy, name)
                     _set(made, name, convert(own))
     return stand_in_of(proxy, made)
+
+
+def _of_made(env: Environment, made: Any, name: str, static: Any) -> Any:
+    """An attribute of an object that the mod made: its class may have changed since."""
+    if static is not _NOTHING and name not in getattr(made, "__dict__", ()):
+        home = env.slot_of(type(made))
+        if home is not None and not hasattr(type(static), "__get__"):
+            return env.reach(home, getattr, name, f"{type(made).__name__}.{name}")
+        if not isinstance(static, MemberDescriptorType):
+            env.distrust()
+    return getattr(made, name)
 
 
 def _class_attribute(kind: type, name: str) -> Any:
@@ -321,23 +368,32 @@ class _Super:
         self._after = after
         self._proxy = proxy
 
-    def __getattr__(self, name: str) -> Any:
-        proxy, after = self._proxy, self._after
+    def __getattribute__(self, name: str) -> Any:
+        proxy, after = _get(self, "_proxy"), _get(self, "_after")
         env, real = _get(proxy, "_fv_env"), _get(proxy, "_fv_real")
         slot = _get(proxy, "_fv_slot")
+        if slot is None:
+            env.distrust()
+            return getattr(super(after, real), name)
+        if isinstance(real, type):
+            return env.reach(slot, _super_member, (weakref.ref(after), name), name)
         order = type(real).__mro__
         for base in order[order.index(after) + 1 :]:
             found = base.__dict__.get(name, _NOTHING)
             if found is _NOTHING:
                 continue
-            if slot is not None and _is_user_function(found):
+            if _is_user_function(found):
                 path = (slot, _super_function, (weakref.ref(after), name, None))
                 return MethodType(env.reach(*path, name), proxy)
-            if slot is not None and isinstance(found, property):
+            if isinstance(found, property):
                 path = (slot, _super_function, (weakref.ref(after), name, "fget"))
                 return env.reach(*path, name)(proxy)
             break
-        return getattr(super(after, real), name)
+        return env.reach(slot, _super_member, (weakref.ref(after), name), name)
+
+
+def _super_member(real: Any, key: tuple[weakref.ref, str]) -> Any:
+    return getattr(super(key[0](), real), key[1])
 
 
 def _super_function(real: Any, key: tuple[weakref.ref, str, str | None]) -> Any:
@@ -352,12 +408,14 @@ def _super_function(real: Any, key: tuple[weakref.ref, str, str | None]) -> Any:
 
 def super_of(after: Any, proxy: ObjectProxy) -> Any:
     """What super(after, proxy) stands for."""
-    if isinstance(after, ClassProxy):
-        after = _get(after, "_fv_real")
-    real = _get(proxy, "_fv_real")
-    if isinstance(real, type) or after not in type(real).__mro__:
-        return super(after, real)
-    return _Super(after, proxy)
+    after, real = real_of(after), _get(proxy, "_fv_real")
+    order = (real if isinstance(real, type) else type(real)).__mro__
+    return _Super(after, proxy) if after in order else super(after, real)
+
+
+def real_of(value: Any) -> Any:
+    """A class, whether a stand-in for it or the class itself is given."""
+    return _get(value, "_fv_real") if isinstance(value, ClassProxy) else value
 
 
 _SKIPPED = frozenset(
@@ -410,8 +468,13 @@ def class_of(value: Any) -> Any:
         return type(value)
     env, slot = _get(value, "_fv_env"), _get(value, "_fv_slot")
     kind = type(_get(value, "_fv_real"))
-    if slot is None or env.region is None:
+    if env.region is None:
         return kind
+    if slot is None:
+        known = env.stand_in(kind)
+        if known is None:
+            env.distrust()
+        return known or kind
     return env.reach(slot, recheck.get_class, None, kind.__name__)
 
 
@@ -427,7 +490,7 @@ def proxy_class(kind: type) -> type[ObjectProxy]:
 
 
 def _make_proxy_class(kind: type) -> type[ObjectProxy]:
-    special: dict[str, Any] = {"__slots__": ()}
+    special: dict[str, Any] = {"__slots__": (), "__doc__": _doc}
     for base in reversed(kind.__mro__):
         for name, value in base.__dict__.items():
             if not (name.startswith("__") and name.endswith("__")) or name in _SKIPPED:

@@ -292,6 +292,7 @@ def _assemble(env: Environment, roots: tuple, normalizer: Normalizer, dtype: str
         "block_mask": False,
         "locations": _locations(score_mod, mask_mod),
     }
+    env.note_what_functions_say()
     core = VariantCore(program, order, normalizer.denom is not None, dtype, env.plan)
     return core, [env.objects[slot] for slot in core._slots]
 
