@@ -152,10 +152,13 @@ def attention(
 
     The first call of a variant compiles it, later ones look it up. Captured
     arrays are live: their values, shapes and strides are read at each call.
-    Whatever else a mod reaches, names in builtins included, is compared at each
-    call, and a change makes another variant. Only attributes of modules of the
-    standard library, NumPy and Fovea (``math.pi``, ``np.e``) are constants, taken
-    as they are at the first call.
+    Whatever else a mod reaches is compared at each call, and a change makes another
+    variant: names in builtins and modules, and what classes have, however it comes
+    by them (``type(self)``, ``self.__class__``, ``super()``, ``import``). Functions
+    and classes of the standard library, NumPy and Fovea are taken as they are. A mod
+    that uses what cannot be compared (``sys.modules``, ``random.random``, a method of
+    a dict) is traced anew at each call, which takes a millisecond or more, and arrays
+    that it finds there are refused.
 
     Parameters
     ----------
@@ -327,24 +330,24 @@ class Kernel:
     """
 
     __slots__ = (
-        "D",
-        "E",
+        "_D",
+        "_E",
         "__weakref__",
         "_calls",
         "_dtype",
+        "_scale",
         "_schedule",
         "_source",
         "_state",
+        "_target",
         "_want_lse",
         "_want_mask",
-        "scale",
-        "target",
     )  # fmt: skip
 
-    D: int
-    E: int
-    scale: float | None
-    target: str | None
+    _D: int
+    _E: int
+    _scale: float | None
+    _target: str | None
     _dtype: str
     _schedule: str | None
     _source: Source
@@ -365,9 +368,9 @@ class Kernel:
         cls, source, dtype, D, E, scale, want_mask, want_lse, target, schedule
     ) -> Kernel:
         self = object.__new__(cls)
-        self._source, self._dtype, self.D, self.E = source, dtype, D, E
-        self.scale, self._want_mask, self._want_lse = scale, want_mask, want_lse
-        self.target, self._schedule = target, schedule
+        self._source, self._dtype, self._D, self._E = source, dtype, D, E
+        self._scale, self._want_mask, self._want_lse = scale, want_mask, want_lse
+        self._target, self._schedule = target, schedule
         self._calls = _repeat.follower()
         traced = source.first(dtype)
         if want_lse:
@@ -377,8 +380,8 @@ class Kernel:
 
     def _lookup(self, traced: Any, schedule: str | None = None) -> Compiled:
         return _compiler.lookup(
-            traced, self._dtype, self.D, self.E, self._want_lse, self._want_mask,
-            self.target, schedule or self._schedule,
+            traced, self._dtype, self._D, self._E, self._want_lse, self._want_mask,
+            self._target, schedule or self._schedule,
         )  # fmt: skip
 
     def _current(
@@ -426,7 +429,7 @@ class Kernel:
             refuse_in_mod("a fovea.Kernel")
         inputs = read_inputs(q, k, v)
         g = inputs.geometry
-        if g.dtype != self._dtype or g.D != self.D or g.E != self.E:
+        if g.dtype != self._dtype or g.D != self._D or g.E != self._E:
             self._refuse(g)
         if self._want_mask is not (block_mask is not None):
             raise ValueError(
@@ -449,7 +452,7 @@ class Kernel:
         keep: list = []
         arrays = read_captures(traced, g, keep)
         out = _launch(
-            compiled, inputs, traced, arrays, self.scale, block_mask, positions,
+            compiled, inputs, traced, arrays, self._scale, block_mask, positions,
             self._want_lse,
         )  # fmt: skip
         roots = None if block_mask is not None else self._source.roots(captures)
@@ -458,7 +461,7 @@ class Kernel:
             compiled, traced, inputs, out, self._want_lse
         ):
             self._calls.follow(
-                compiled.native, plan, roots, captures is not None, self.scale
+                compiled.native, plan, roots, captures is not None, self._scale
             )
         return out
 
@@ -469,13 +472,33 @@ class Kernel:
                 f"q: dtype must be that of the kernel ({names[self._dtype]}),"
                 f" got {names[g.dtype]}"
             )
-        if g.D != self.D:
+        if g.D != self._D:
             raise ValueError(
-                f"q: head dim must be that of the kernel ({self.D}), got {g.D}"
+                f"q: head dim must be that of the kernel ({self._D}), got {g.D}"
             )
         raise ValueError(
-            f"v: head dim must be that of the kernel ({self.E}), got {g.E}"
+            f"v: head dim must be that of the kernel ({self._E}), got {g.E}"
         )
+
+    @property
+    def D(self) -> int:
+        """Head dim of q and k."""
+        return self._D
+
+    @property
+    def E(self) -> int:
+        """Head dim of v."""
+        return self._E
+
+    @property
+    def scale(self) -> float | None:
+        """The factor of q.k; None is 1/sqrt(D)."""
+        return self._scale
+
+    @property
+    def target(self) -> str | None:
+        """The target that was asked for; None is where q lives."""
+        return self._target
 
     @property
     def dtype(self) -> str:
@@ -559,7 +582,7 @@ class Kernel:
         """The recipe as JSON values, and the live captures by name."""
         traced, arrays = self._source.live(self._dtype)
         text = traced.program_json(
-            D=self.D, E=self.E, dtype=self._dtype,
+            D=self._D, E=self._E, dtype=self._dtype,
             return_lse=self._want_lse, block_mask=self._want_mask,
         )  # fmt: skip
         recipe = {
@@ -567,11 +590,20 @@ class Kernel:
             "program": json.loads(text),
             "labels": list(traced.labels),
             "given": list(arrays),
-            "scale": self.scale,
-            "target": self.target,
+            "scale": self._scale,
+            "target": self._target,
             "schedule": self._schedule,
         }
         return recipe, arrays
+
+    def __copy__(self) -> Kernel:
+        """A kernel that follows the same mods and reads the same live arrays."""
+        made = object.__new__(type(self))
+        for name in Kernel.__slots__:
+            if name not in ("__weakref__", "_calls"):
+                setattr(made, name, getattr(self, name))
+        made._calls = _repeat.follower()
+        return made
 
     def __reduce__(self):
         from . import _recipe
@@ -585,6 +617,6 @@ class Kernel:
         mask = ", block_mask" if self._want_mask else ""
         lse = ", lse" if self._want_lse else ""
         return (
-            f"<fovea.Kernel {name}: D={self.D}, E={self.E}, {self.dtype}{mask}{lse},"
+            f"<fovea.Kernel {name}: D={self._D}, E={self._E}, {self.dtype}{mask}{lse},"
             f" target={self._state[1].target}, schedule={self._state[1].schedule!r}>"
         )

@@ -477,7 +477,21 @@ class BlockMask:
             self._launch = self.tile_runs.for_launch()
         return self._launch
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_") and name not in ("mask_mod", "seq_lengths"):
+            raise AttributeError(
+                "BlockMask: mask_mod and seq_lengths can be set and nothing else,"
+                f" got {name!r}"
+            )
+        object.__setattr__(self, name, value)
+
     # ---- Pickling -------------------------------------------------------------
+
+    def __copy__(self) -> BlockMask:
+        """A mask whose mask_mod reads the same live arrays."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__, _lists=dict(self._lists))
+        return made
 
     def __reduce__(self):
         from . import _recipe

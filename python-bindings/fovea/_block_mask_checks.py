@@ -44,6 +44,8 @@ def expect_cpu(device: object) -> None:
     """Accept what means the host; a BlockMask elsewhere needs a GPU target."""
     if device is None or str(device) == "cpu":
         return
+    if getattr(device, "platform", None) == "cpu":  # jax's
+        return
     if not isinstance(device, str) and not hasattr(device, "type"):
         raise TypeError(f"device: must be a str or None, got {type_name(device)}")
     known = [t for t in _checks.targets() if t in ("cpu", "cuda", "hip")]

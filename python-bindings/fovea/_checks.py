@@ -46,18 +46,33 @@ def integer(value: object, name: str, low: int, high: int | None = None) -> int:
     return number
 
 
+def _is_real(value: object) -> bool:
+    """Whether a value is a real number, a 0-d array of one included."""
+    if isinstance(value, numbers.Real):
+        return True
+    if isinstance(value, (np.generic, np.ndarray)):
+        # ml_dtypes' bfloat16 is no numbers.Real.
+        is_real = value.dtype.kind in "fiu" or _tensors.numpy_dtype(value.dtype)
+        return value.ndim == 0 and is_real not in (False, None, "i1")
+    if not _tensors.is_tensor(value):
+        return False
+    tensor = _tensors.read(value, "scale", _tensors.ANY, grad_matters=False)
+    return tensor.shape == () and tensor.dtype != "i1"
+
+
 def scale(value: object, dtype: str) -> float | None:
     """Accept None or a real number that is finite in the score type."""
     if value is None:
         return None
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+    if isinstance(value, (bool, np.bool_)) or not _is_real(value):
         raise TypeError(f"scale: must be a real number, got {type_name(value)}")
     try:
-        number = float(value)
+        number = float(value)  # type: ignore[arg-type]
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        given = value if isinstance(value, float) else "a number beyond float64"
+        is_beyond = isinstance(value, numbers.Real) and not isinstance(value, float)
+        given = "a number beyond float64" if is_beyond else number
         raise ValueError(f"scale: must be finite, got {given}")
     if dtype != "f64" and abs(number) > _F32_MAX:
         raise ValueError(f"scale: must be finite in float32, got {number}")

@@ -69,6 +69,7 @@ _DTYPES = {
     (4, 16): "bf16",
     (6, 8): "i1",
 }
+_USED = (b"used_dltensor", b"used_dltensor_versioned")
 _CODES = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex", 6: "bool"}
 _MAX_RANK = 64
 _MAX_OFFSET = 1 << 62
@@ -86,9 +87,24 @@ def _export(obj: Any, name: str, library: str) -> object:
         except TypeError:
             return obj.__dlpack__(**options)
     except Exception as error:
+        _refuse_deleted(obj, name, error)
         raise TypeError(
             f"{name}: __dlpack__ must give a capsule, got"
             f" {type(error).__name__} from {type_name(obj)}: {error}"
+        ) from error
+
+
+def _is_deleted(obj: Any) -> bool:
+    """Whether a jax array says that its memory is gone."""
+    asked = getattr(obj, "is_deleted", None)
+    return callable(asked) and asked() is True
+
+
+def _refuse_deleted(obj: Any, name: str, error: Exception) -> None:
+    if _is_deleted(obj):
+        raise TypeError(
+            f"{name}: must have data, got a {type_name(obj)} that was deleted"
+            " (donated, or by .delete())"
         ) from error
 
 
@@ -104,6 +120,11 @@ def _tensor_of(capsule: object, name: str) -> _DLTensor:
             return versioned.dl_tensor
         if _is_valid(capsule, b"dltensor"):
             return _DLTensor.from_address(_pointer(capsule, b"dltensor"))
+        if any(_is_valid(capsule, used) for used in _USED):
+            raise TypeError(
+                f"{name}: __dlpack__ must give an unused capsule, got one that was"
+                " consumed already (it can be read once: make a new one)"
+            )
     raise TypeError(
         f"{name}: __dlpack__ must give an unused capsule, got {type_name(capsule)}"
     )
@@ -114,6 +135,7 @@ def _device_of(obj: Any, name: str) -> tuple[str, int]:
         kind, index = obj.__dlpack_device__()
         kind, index = int(kind), int(index)
     except Exception as error:
+        _refuse_deleted(obj, name, error)
         raise TypeError(
             f"{name}: __dlpack_device__ must give (type, id), got"
             f" {type(error).__name__} from {type_name(obj)}: {error}"
@@ -144,7 +166,7 @@ def read(obj: Any, name: str, dtypes: tuple[str, ...], library: str) -> Tensor:
     """Read `obj` through DLPack; see `fovea._tensors.read`."""
     device, index = _device_of(obj, name)
     ready = getattr(obj, "block_until_ready", None)
-    if callable(ready):
+    if callable(ready) and not _is_deleted(obj):
         ready()
     capsule = _export(obj, name, library)
     tensor = _tensor_of(capsule, name)

@@ -160,7 +160,10 @@ def _check_recipe(recipe: Any) -> None:
 def _path(path: object) -> str:
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path: must be a str or a path, got {type_name(path)}")
-    return os.fspath(path)  # type: ignore[return-value]
+    place = os.fspath(path)
+    if not place:
+        raise ValueError("path: must name a file, got an empty one")
+    return place  # type: ignore[return-value]
 
 
 def _shown(place: str) -> str:

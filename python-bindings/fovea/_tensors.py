@@ -223,6 +223,11 @@ def _read_torch(
     short = torch_dtype(obj.dtype)
     if short is None or short not in dtypes:
         raise _dtype_rule(name, dtypes, str(obj.dtype).removeprefix("torch."))
+    if _torch.is_batched(obj, torch):
+        raise TypeError(
+            f"{name}: must have data, got a tensor inside torch.vmap (call fovea"
+            " outside it, with the mapped dimension as B)"
+        )
     keep = obj
     if obj.requires_grad:
         if grad_matters and torch.is_grad_enabled():

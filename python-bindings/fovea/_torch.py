@@ -102,6 +102,13 @@ def _tracer(obj: Any, torch: Any) -> str | None:
     return None
 
 
+def is_batched(obj: Any, torch: Any) -> bool:
+    """Whether torch.vmap or torch.func wraps a tensor."""
+    functorch = getattr(getattr(torch, "_C", None), "_functorch", None)
+    asked = getattr(functorch, "is_batchedtensor", None)
+    return asked is not None and asked(obj)
+
+
 def _traced(obj: object, name: str, tracer: str) -> TypeError:
     kind = type(obj)
     return TypeError(

@@ -93,12 +93,12 @@ class Variant:
         "_defaults",
         "_filename",
         "_functions",
+        "_name",
         "_sources",
         "_text",
-        "name",
     )  # fmt: skip
 
-    name: str
+    _name: str
     _defaults: dict[str, dict]
     _filename: str
     _functions: dict[str, Any] | None
@@ -117,7 +117,7 @@ class Variant:
         if name not in names:
             raise UnknownVariant(names, name)
         self = object.__new__(cls)
-        self._text, self._filename, self.name = text, filename, name
+        self._text, self._filename, self._name = text, filename, name
         program = programs[names.index(name)]
         self._defaults = {p["name"]: p for p in program.get("params") or ()}
         self._sources = {(): ProgramSource(program, {})}
@@ -150,6 +150,11 @@ class Variant:
         params = {n: given[n] for n in given if n in self._defaults}
         arrays = {n: given[n] for n in given if n in known}
         return self._source(params), arrays
+
+    @property
+    def name(self) -> str:
+        """The name that the file gives it."""
+        return self._name
 
     @property
     def program(self) -> dict:

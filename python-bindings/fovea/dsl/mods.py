@@ -36,6 +36,11 @@ _POSITIONAL = (
 _GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
+def _has(mod: Any, name: str) -> bool:
+    """Whether a mod has an attribute; a __getattr__ of the user's is not asked."""
+    return inspect.getattr_static(mod, name, None) is not None
+
+
 def _function_of(mod: Any) -> FunctionType | None:
     """The Python function behind a callable, None for compiled ones."""
     for _ in range(32):
@@ -45,7 +50,7 @@ def _function_of(mod: Any) -> FunctionType | None:
             mod = mod.__func__
         elif type(mod) is FunctionType:
             return mod
-        elif hasattr(mod, "cache_clear") and hasattr(mod, "__wrapped__"):
+        elif _has(mod, "cache_clear") and _has(mod, "__wrapped__"):
             mod = mod.__wrapped__
         elif not isinstance(mod, type) and type(type(mod).__call__) is FunctionType:
             mod = type(mod).__call__
@@ -58,7 +63,7 @@ def mod_name(mod: Any) -> str:
     """A short name of a mod for messages and kernels."""
     while is_partial(mod):
         mod = mod.func
-    name = getattr(mod, "__name__", None)
+    name = getattr(mod, "__name__", None) if _has(mod, "__name__") else None
     return name if isinstance(name, str) else type(mod).__name__
 
 
@@ -70,7 +75,7 @@ def check_mod(argument: str, mod: Any) -> FunctionType:
     TypeError
         Where `mod` is of a kind that cannot be traced; names `argument`.
     """
-    if hasattr(mod, "kv_num_blocks") and hasattr(mod, "mask_mod"):
+    if all(_has(mod, name) for name in ("kv_num_blocks", "mask_mod")):
         raise TypeError(
             f"{argument}: got a BlockMask; pass it as block_mask= (its mask_mod is "
             "the function)"
@@ -104,6 +109,8 @@ def _called_as(mod: Any) -> inspect.Signature:
         return inspect.signature(mod, follow_wrapped=False)
     except ValueError:
         return inspect.signature(mod)
+    except (AttributeError, LookupError):  # of a __getattr__ of its own
+        return inspect.signature(type(mod).__call__.__get__(mod))
 
 
 def check_mask_mod(argument: str, mod: Any, keywords: bool = False) -> None:

@@ -133,8 +133,10 @@ def foreign_function(value: Any) -> Any:
     if module == "builtins" and not isinstance(value, FunctionType):
         return None
     home = getattr(value, "__module__", None) if callable(value) else None
-    name = getattr(value, "__name__", None) if isinstance(home, str) else None
-    if not isinstance(name, str) or home.partition(".")[0] != "jax":
+    if not isinstance(home, str) or home.partition(".")[0] != "jax":
+        return None
+    name = getattr(value, "__name__", None)
+    if not isinstance(name, str):
         return None
 
     def function(*args: Any, **kwargs: Any) -> Any:
