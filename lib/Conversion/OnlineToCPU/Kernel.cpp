@@ -90,7 +90,7 @@ LogicalResult KernelEmitter::run() {
   emitPackFunction();
   if (spec.pageTable)
     emitPackPagesFunction();
-  if (amx())
+  if (amx() && !isShort())
     emitBandFunction();
   else if (pairs() && !isShort())
     emitInterleaveFunction();

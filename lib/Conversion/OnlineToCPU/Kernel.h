@@ -209,7 +209,9 @@ private:
                     int64_t queryBytes, Values &sums);
   int64_t stepRegisters(int64_t registers);
   Value loadQuery(Value address);
-  bool splitsLanes() { return widens() && spec.elementType.isBF16(); }
+  bool splitsLanes() {
+    return shortTiles() || (widens() && spec.elementType.isBF16());
+  }
   int64_t tileSums();
   void emitShortValues(Value panel);
   void emitShortPass(Value panel, Value row, Value column);
@@ -231,6 +233,16 @@ private:
   void emitOneRowScores(Value group, Value number);
   void emitOneRowValues(Value group, Value number);
   void addOneRowSums(unsigned dot, Value group);
+
+  // ShortTiles.cpp
+  void packTileQueries();
+  void emitShortTileScores(unsigned dot, Value panel, Value group);
+  void finishTileScores(unsigned dot, Value group, bool inTwoTiles);
+  void packTileWeights();
+  void packWeightsOfGroup(Value group);
+  void emitShortTileValues(Value panel);
+  void emitShortTilePass(Value panel, Value column, int64_t blocks);
+  void fetchFollowing(const Fetch &fetch, const GroupRows &rows, Value byte);
 
   // MicroKernels.cpp
   /// The address of the current row of an array, by the array's number.
@@ -266,7 +278,7 @@ private:
   void transposeValues(Value source, const Buffer &buffer);
   void moveTiles(StringRef name, Value base);
   void tileOp(StringRef name, ArrayRef<int64_t> tiles, ValueRange operands);
-  Value padTileRun(Value end);
+  Value padRun(Value end);
 
   // Masks.cpp
   Values forPieces(int64_t end, int64_t piece, ValueRange init,
@@ -385,8 +397,12 @@ private:
   bool plainScores() {
     return spec.scoresAreDot() && !spec.step.getRow() && !spec.step.getCol();
   }
-  bool pairs() { return spec.schedule.getPairs(); }
-  /// Products by AMX tiles, of what is packed in pairs.
+  /// Products by dot products of pairs; of the form for many queries also by
+  /// tiles of the same operands.
+  bool pairs() { return spec.schedule.getPairs() && !shortTiles(); }
+  /// Of the short form: products by tiles, of keys and values as they lie.
+  bool shortTiles() const { return spec.hasShortTiles(); }
+  /// Products by AMX tiles.
   bool amx() { return spec.schedule.getAmx(); }
   /// Exact kernels sum a row that overflowed again, with weights that are
   /// divided by 2 l first: what the normaliser then gives may well be finite.
@@ -400,7 +416,9 @@ private:
            spec.elementType.getIntOrFloatBitWidth() == 16;
   }
   /// What queries and keys are packed in.
-  Type packedType() { return pairs() || widens() ? spec.elementType : e.f; }
+  Type packedType() {
+    return pairs() || shortTiles() || widens() ? spec.elementType : e.f;
+  }
   /// The queries of the short form, which are widened once.
   Type queryType() { return widens() ? e.f : packedType(); }
   /// What a step of the micro-kernels broadcasts, of the size of a score.
@@ -494,8 +512,8 @@ private:
     SmallVector<int64_t> queries, scores, packedKeys, keyTail;
     // Of the short form.
     int64_t partSegments, rowHeads, rowQueries, factors, merged, mergedMax,
-        mergedSum, joined, runCount, live, alpha, sums, firstOfPanel,
-        panelBytes, packedBytes = 0;
+        mergedSum, joined, runCount, live, alpha, sums, oddWeights, queryRow,
+        firstOfPanel, panelBytes, packedBytes = 0;
   } at_;
   ScratchLayout layout;
 

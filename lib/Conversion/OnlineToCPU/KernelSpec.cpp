@@ -181,9 +181,11 @@ static LogicalResult checkSchedule(KernelSpec &spec) {
            << name << " must " << (spec.isShort() ? "be at least 4 and " : "")
            << "fill 16, 32 or 64 bytes with scores of " << bytes
            << " bytes, got " << wide;
-  if (spec.isShort() && lanes != 4)
-    return spec.grid.emitOpError("schedule's lanes must be 4 with split, got ")
-           << lanes;
+  int64_t rows = spec.hasShortTiles() ? fovea::kTileRows : 4;
+  if (spec.isShort() && lanes != rows)
+    return spec.grid.emitOpError("schedule's lanes must be ")
+           << rows << " with split" << (spec.hasShortTiles() ? " and amx" : "")
+           << ", got " << lanes;
   int64_t unit = spec.isShort() ? 16 : fovea::keyUnit(lanes * bytes);
   if (spec.isOneRow() && failed(checkOneRow(spec)))
     return failure();
@@ -199,12 +201,12 @@ static LogicalResult checkSchedule(KernelSpec &spec) {
     return spec.grid.emitOpError("schedule's pairs need bf16 inputs, f32 "
                                  "scores and 16 ")
            << name;
+  int64_t tiles = spec.isShort() ? fovea::kTileRows : fovea::kTileGroup;
   if (spec.schedule.getAmx() &&
-      (spec.schedule.getM() % fovea::kTileGroup != 0 ||
-       spec.schedule.getN() % fovea::kTileGroup != 0))
+      (spec.schedule.getM() % tiles != 0 || spec.schedule.getN() % tiles != 0))
     return spec.grid.emitOpError("schedule's amx needs m and n to be multiples "
                                  "of ")
-           << fovea::kTileGroup << ", got " << spec.schedule.getM() << " and "
+           << tiles << ", got " << spec.schedule.getM() << " and "
            << spec.schedule.getN();
   if (spec.isShort() && spec.schedule.getSplit() % spec.schedule.getN() != 0)
     return spec.grid.emitOpError("schedule's split must be a multiple of n (")

@@ -57,6 +57,10 @@ struct KernelSpec {
 
   /// Rows are the queries of all heads of a key head, keys are cut into parts.
   bool isShort() { return schedule.getSplit() > 0; }
+  /// That form where AMX tiles multiply: sixteen rows a panel.
+  bool hasShortTiles() const {
+    return schedule.getSplit() > 0 && schedule.getAmx();
+  }
   /// That form for a lone query of a head of its own.
   bool isOneRow() { return isShort() && schedule.getM() == 1; }
   /// Registers of queries in a panel: two share each broadcast of a key, where

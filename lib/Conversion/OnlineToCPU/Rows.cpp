@@ -225,7 +225,7 @@ LogicalResult KernelEmitter::weighRuns(Value t, Value firstKey, Value factor,
         std::pair<Value, Value> keys = loadRun(run);
         // The partner of the last key of an odd run is invisible.
         if (amx())
-          keys.second = padTileRun(keys.second);
+          keys.second = padRun(keys.second);
         else if (pairs())
           e.when(e.icmp(P::ne, e.urem(keys.second, e.c(2)), e.c(0)), [&]() {
             e.storeRow(e.vc(-INFINITY), ofPanel(at_.scores[0]), keys.second);

@@ -29,10 +29,18 @@ void KernelEmitter::layOutShort(int64_t firstOfPanel) {
   int64_t vector = e.lanes * e.scoreBytes();
   int64_t rowBytes = valuePadded() * e.scoreBytes();
   at_.runCount = layout.reserve(8);
+  if (shortTiles())
+    at_.oddWeights = layout.reserve(blockKeys() * vector);
   at_.firstOfPanel = firstOfPanel;
   at_.panelBytes = layout.bytes() - firstOfPanel;
   at_.live = layout.reserve(8);
   at_.alpha = layout.reserve(vector);
+  if (shortTiles()) {
+    int64_t longest = 0;
+    for (const DotSpec &dot : spec.dots)
+      longest = std::max(longest, wideColumns(dot.dim));
+    at_.queryRow = layout.reserve(longest * 2);
+  }
   at_.partSegments = layout.reserve(64 * 24);
   if (spec.isOneRow()) {
     at_.sums = layout.reserve(e.group * wide() * e.scoreBytes());
@@ -520,7 +528,9 @@ LogicalResult KernelEmitter::emitShortHeads(Value full) {
       });
     });
     forProducts(
-        [&](Value panel) { emitShortValues(panel); },
+        [&](Value panel) {
+          shortTiles() ? emitShortTileValues(panel) : emitShortValues(panel);
+        },
         [&](Value group, Value number) { emitOneRowValues(group, number); });
   });
   return status;
@@ -564,6 +574,8 @@ LogicalResult KernelEmitter::emitShortScores(Value panel) {
   if (failed(emitScores(panel, rowMax)) ||
       failed(emitWeights(panel, rowMax, alpha)))
     return failure();
+  if (shortTiles())
+    packTileWeights();
   if (!alpha || valuePadded() == 0)
     return success();
   e.storeRow(alpha, at(at_.alpha), e.c(0));

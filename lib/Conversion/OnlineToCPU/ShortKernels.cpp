@@ -115,7 +115,8 @@ void KernelEmitter::sumLanes(Values &x) {
 void KernelEmitter::emitShortGroups(Value panel) {
   e.loop(e.c(0), count, e.group, [&](Value group) {
     for (unsigned i = 0; i < spec.dots.size(); ++i)
-      emitShortTiles(i, panel, group);
+      shortTiles() ? emitShortTileScores(i, panel, group)
+                   : emitShortTiles(i, panel, group);
   });
 }
 
@@ -257,7 +258,9 @@ void KernelEmitter::emitShortWeights(Value t, Value &sum) {
       [&](Value run, ValueRange outer) -> Values {
         std::pair<Value, Value> range = loadRun(run);
         // What fills the last register is invisible.
-        Value end = e.mul(e.ceilDiv(range.second, step), e.c(step));
+        Value end = shortTiles()
+                        ? padRun(range.second)
+                        : e.mul(e.ceilDiv(range.second, step), e.c(step));
         if (step > 1)
           e.loop(range.second, end, 1,
                  [&](Value key) { e.storeRow(e.vc(-INFINITY), scores, key); });

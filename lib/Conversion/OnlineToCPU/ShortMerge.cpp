@@ -70,7 +70,10 @@ void KernelEmitter::mergePart(Value head, Value ofPart) {
     Value sum = e.fadd(scaled(e.loadRow(state.rowSum, panel), factors.first),
                        scaled(e.loadRow(from.rowSum, panel), factors.second));
     e.storeRow(sum, state.rowSum, panel);
-    forRows(e.c(e.lanes), [&](Value lane) {
+    Value taken = e.c(e.lanes);
+    if (shortTiles())
+      taken = e.min(e.sub(rows, e.mul(panel, taken)), taken);
+    forRows(taken, [&](Value lane) {
       Value row = e.add(e.mul(panel, e.c(panelRows())), lane), own, other;
       if (spec.hasStat()) {
         Value address = e.gep(at(at_.factors), lane, e.f);

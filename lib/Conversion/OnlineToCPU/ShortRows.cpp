@@ -56,6 +56,8 @@ void KernelEmitter::callPackPages(online::ViewOp view, Value head, Value key,
 /// The queries of the current head's rows, row after row, padded with zeros;
 /// the factor of all products is folded in, where that does not round.
 void KernelEmitter::packShortQueries() {
+  if (shortTiles())
+    return packTileQueries();
   for (unsigned i = 0; i < spec.dots.size(); ++i) {
     DotSpec &dot = spec.dots[i];
     int64_t columns = wideColumns(dot.dim);
@@ -109,24 +111,26 @@ void KernelEmitter::enterRows(const BlockRows &rows, Value number, Value base,
 
 /// The rows of a group. They stay in place where they have the packed type,
 /// whole registers and unit columns; a group of keys that is not whole is
-/// padded with zeros, since its products take all of it.
+/// padded with zeros, since its products take all of it. So is one of values
+/// where tiles multiply.
 Values KernelEmitter::locateRows(const ShortRows &rows, const ShortGroup &group,
                                  Value source) {
   const Buffer &buffer = bufferOf(rows.view);
   int64_t stride = wideColumns(rows.dim);
+  bool takesAll = rows.isKeys || shortTiles();
   auto pack = [&]() -> Values {
     Value to = e.gep(packedRows, e.mul(group.head, e.c(at_.packedBytes)), e.i8);
     to = e.gep(e.gep(to, rows.packed), e.mul(group.start, e.c(stride)),
                packedType());
     callPackPages(rows.view, e.add(firstKeyHead, group.head), group.key,
                   group.taken, rows.dim, to, stride,
-                  rows.isKeys ? e.c(e.group) : group.taken);
+                  takesAll ? e.c(e.group) : group.taken);
     return {to, e.c(stride)};
   };
   if (!rows.table.mayStay)
     return pack();
   Value stays = e.icmp(P::eq, buffer.strides[3], e.c(1));
-  if (rows.isKeys)
+  if (takesAll)
     stays = e.land(stays, e.icmp(P::eq, group.taken, e.c(e.group)));
   if (spec.pageTable)
     stays =

@@ -13,7 +13,7 @@
 
 using namespace fovea::cpu;
 
-static constexpr int64_t kTileRows = 16, kTileBytes = 64;
+static constexpr int64_t kTileBytes = 64;
 /// The sums of rows i and lanes j are tile 2 i + j.
 static constexpr int64_t kRowTiles = 4, kLaneTiles = 6;
 
@@ -134,10 +134,10 @@ Value KernelEmitter::scaleTileScores(unsigned index, Value group,
 }
 
 /// The end of a run as tiles see it: keys from `end` on become invisible.
-Value KernelEmitter::padTileRun(Value end) {
-  Value padded = e.mul(e.ceilDiv(end, kTileGroup), e.c(kTileGroup));
+Value KernelEmitter::padRun(Value end) {
+  Value padded = e.mul(e.ceilDiv(end, e.group), e.c(e.group));
   e.loop(end, padded, 1, [&](Value key) {
-    e.storeRow(e.vc(-INFINITY), at(at_.scores[0]), key);
+    e.storeRow(e.vc(-INFINITY), ofPanel(at_.scores[0]), key);
   });
   return padded;
 }

@@ -1,6 +1,6 @@
 // RUN: fovea-opt %s -convert-attn-to-online=cpu=sapphirerapids -canonicalize -cse -convert-online-to-cpu | FileCheck %s
 // RUN: fovea-opt %s -convert-attn-to-online='cpu=sapphirerapids exact=true' -canonicalize -cse -convert-online-to-cpu | FileCheck %s --check-prefix=NONE
-// RUN: fovea-opt %s -convert-attn-to-online='cpu=sapphirerapids few-queries=true' -canonicalize -cse -convert-online-to-cpu | FileCheck %s --check-prefix=NONE
+// RUN: fovea-opt %s -convert-attn-to-online='cpu=sapphirerapids few-queries=true one-row=true' -canonicalize -cse -convert-online-to-cpu | FileCheck %s --check-prefix=NONE
 // RUN: fovea-opt %s -convert-attn-to-online='cpu=sapphirerapids schedule=m=48' -canonicalize -cse -convert-online-to-cpu | FileCheck %s --check-prefix=NONE
 
 // NONE-NOT: {{tileload|tdpbf16ps|ldtilecfg}}

@@ -985,7 +985,7 @@ func.func private @attribute() attributes {s = #online.cpu_schedule<m = 8, n = 6
 // -----
 
 // attribute: cpu_schedule
-// expected-error@+1 {{amx needs pairs, and has neither an exact form nor one with split}}
+// expected-error@+1 {{amx needs pairs, and has no exact form}}
 func.func private @attribute() attributes {s = #online.cpu_schedule<m = 32, n = 64, lanes = 16, exact = true, index_bits = 32, pairs = true, amx = true>}
 
 // -----

@@ -1,137 +1,16 @@
 //===- TilesTest.cpp - Kernels of AMX tiles, on any processor -------------===//
-//
-// Objects of the usual path, loaded and run. Where the processor has no AMX its
-// instructions are emulated one by one.
-//
-//===----------------------------------------------------------------------===//
 #if defined(__x86_64__) && defined(__linux__)
 
-#include "../Interpreter/TestLaunch.h"
-#include "TileEmulator.h"
-#include "fovea/Interpreter/Judge.h"
-#include "fovea/Runtime/CompileProgram.h"
-#include "fovea/Runtime/Driver.h"
-#include "fovea/Target/CPU/JIT.h"
+#include "TilesFixture.h"
 
 #include <limits>
-#include <map>
-#include <memory>
 
 using namespace fovea;
 using namespace fovea::test;
 
 namespace {
 
-constexpr const char *kTarget = "x86-64-v4+avx512bf16+amx-tile+amx-bf16";
-
-constexpr const char *kPlain = "attention plain {\n}";
-constexpr const char *kCausal = "attention causal {\n  mask = q >= kv\n}";
-
-class Tiles : public ::testing::Test {
-protected:
-  void SetUp() override {
-    auto target = resolveCPUTarget(kTarget, /*mustRun=*/true);
-    if (target)
-      return;
-    llvm::consumeError(target.takeError());
-    auto rest = resolveCPUTarget("x86-64-v4+avx512bf16", /*mustRun=*/true);
-    if (!rest) {
-      llvm::consumeError(rest.takeError());
-      GTEST_SKIP() << "AMX kernels need AVX512-BF16 beside it";
-    }
-    emulator.emplace();
-  }
-
-  static void poison(const TensorView &tensor) {
-    for (int64_t i = 0; i < tensor.numElements(); ++i)
-      tensor.storeFloat(i, NAN);
-  }
-
-  /// The launch in bf16; results are NaN before they are computed.
-  static void narrow(TestLaunch &launch) {
-    const Shape &s = launch.shape;
-    launch.program.dtype = DType::BF16;
-    auto &normalizer = launch.program.normalizer;
-    launch.program.returnLse = !normalizer || normalizer->denom;
-    LaunchView &view = launch.view;
-    view.queries = {launch.random({s.B, s.H, s.M, s.D}, DType::BF16)};
-    view.keys = {launch.random({s.B, s.Hk, s.N, s.D}, DType::BF16)};
-    view.value = launch.random({s.B, s.Hk, s.N, s.E}, DType::BF16);
-    view.out = launch.tensor({s.B, s.H, s.M, s.E}, DType::BF16);
-    view.lse.reset();
-    if (launch.program.returnLse)
-      view.lse = launch.tensor({s.B, s.H, s.M}, DType::F32);
-    poison(view.out);
-    if (view.lse)
-      poison(*view.lse);
-  }
-
-  llvm::Expected<KernelCode>
-  makeCode(const Program &program, llvm::StringRef schedule, KernelForm form) {
-    std::string key =
-        canonicalKey(program) + schedule.str() + (form.exact ? " exact" : "");
-    if (auto it = known.find(key); it != known.end())
-      return it->second;
-    auto target = resolveCPUTarget(kTarget, /*mustRun=*/false);
-    if (!target)
-      return target.takeError();
-    auto artifact = compileProgram(program, *target, schedule, form);
-    if (!artifact)
-      return artifact.takeError();
-    remarks = artifact->remarks;
-    auto code = loadObject({artifact->object, "tiles"}, program.name);
-    if (!code)
-      return code.takeError();
-    KernelCode &made = known[key];
-    made.plan = (*code)->plan;
-    made.run = (*code)->run;
-    made.itemRows = artifact->itemRows;
-    made.scansKeys = artifact->scansKeys;
-    loaded.push_back(std::move(*code));
-    return made;
-  }
-
-  void check(TestLaunch &launch, llvm::StringRef schedule = "") {
-    auto code = makeCode(launch.program, schedule, {});
-    ASSERT_TRUE(bool(code)) << llvm::toString(code.takeError());
-    llvm::Error error = runKernel(launch.view, *code, [&]() {
-      ++exactCalls;
-      KernelForm exact;
-      exact.exact = true;
-      return makeCode(launch.program, schedule, exact);
-    });
-    ASSERT_FALSE(bool(error)) << llvm::toString(std::move(error));
-    EXPECT_FALSE(TileEmulator::isConfigured());
-    expectRight(launch);
-  }
-
-  static void expectRight(TestLaunch &launch) {
-    auto judged = judgeLaunch(launch.program, launch.view);
-    ASSERT_TRUE(bool(judged)) << llvm::toString(judged.takeError());
-    EXPECT_TRUE(judged->out.passed) << judged->out.reason;
-    if (launch.view.lse)
-      EXPECT_TRUE(judged->lse.passed) << judged->lse.reason;
-  }
-
-  void check(const char *text, Shape shape, llvm::StringRef schedule = "") {
-    SCOPED_TRACE(::testing::Message()
-                 << text << " M " << shape.M << " N " << shape.N << " D "
-                 << shape.D << " E " << shape.E << " " << schedule.str());
-    TestLaunch launch(text, shape);
-    narrow(launch);
-    int64_t before = TileEmulator::countProducts();
-    check(launch, schedule);
-    if (emulator)
-      EXPECT_GT(TileEmulator::countProducts(), before);
-    EXPECT_EQ(exactCalls, 0);
-  }
-
-  std::optional<TileEmulator> emulator;
-  std::vector<std::unique_ptr<LoadedCode>> loaded;
-  std::map<std::string, KernelCode> known;
-  std::string remarks; // of the kernel compiled last
-  int exactCalls = 0;
-};
+class Tiles : public TilesFixture {};
 
 TEST_F(Tiles, PlainAttentionOfAllSizes) {
   check(kPlain, {1, 2, 1, 64, 64, 64, 64});

@@ -32,6 +32,9 @@ inline int64_t keyUnit(int64_t vectorBytes) {
   return vectorBytes == 32 ? 8 : 16;
 }
 
+/// Rows of a tile, of 64 bytes each.
+inline constexpr int64_t kTileRows = 16;
+
 /// Keys and queries, or features and queries, that a micro-kernel of AMX tiles
 /// multiplies at once: two tiles each way.
 inline constexpr int64_t kTileGroup = 32;

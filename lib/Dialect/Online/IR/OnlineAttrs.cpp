@@ -43,9 +43,8 @@ CPUScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t m,
   if (split < 0 || split > kMaxTile)
     return emitError() << "split must be within 0 and " << kMaxTile << ", got "
                        << split;
-  if (amx && (!pairs || exact || split > 0))
-    return emitError() << "amx needs pairs, and has neither an exact form nor "
-                          "one with split";
+  if (amx && (!pairs || exact))
+    return emitError() << "amx needs pairs, and has no exact form";
   if (split > 0 && exact)
     return emitError() << "split has no exact form";
   if ((split > 0) != (wide > 0))

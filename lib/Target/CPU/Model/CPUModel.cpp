@@ -160,6 +160,12 @@ parseSchedule(llvm::StringRef text,
 /// as fast.
 static constexpr int64_t kShortRows = 32;
 
+/// Whether few queries meet keys by tiles; one row would be one of sixteen.
+static bool multipliesTiles(const TargetModel &model,
+                            const CPUScheduleRequest &request) {
+  return request.bf16 && model.getLimit("bf16_tiles") && !request.oneRow;
+}
+
 /// Whether few queries meet keys in pairs. Processors with tiles take two
 /// clocks for a dot product of pairs where they multiply and add twice in one.
 static bool multipliesPairs(const TargetModel &model,
@@ -169,12 +175,14 @@ static bool multipliesPairs(const TargetModel &model,
 }
 
 /// The form for few queries: panels of four rows, so that a register of
-/// features is loaded for four multiply-adds and few lanes are idle.
+/// features is loaded for four multiply-adds and few lanes are idle, or of the
+/// rows of a tile.
 static llvm::FailureOr<mlir::online::CPUScheduleAttr>
 makeShortSchedule(mlir::MLIRContext *context, const TargetModel &model,
                   const CPUScheduleRequest &request, const Choice &choice,
                   llvm::function_ref<mlir::InFlightDiagnostic()> emitError) {
-  constexpr int64_t lanes = 4;
+  bool tiles = multipliesTiles(model, request);
+  int64_t lanes = tiles ? kTileRows : 4;
   int64_t rows = std::max<int64_t>(choice.rows.value_or(kShortRows), 1);
   // The keys and values of a part fill 1 MiB. Blocks are short: while one is
   // multiplied, the next is on its way.
@@ -193,10 +201,10 @@ makeShortSchedule(mlir::MLIRContext *context, const TargetModel &model,
   int64_t m = request.oneRow ? 1 : llvm::alignTo(rows, lanes), n = block;
   int64_t wide =
       std::max(lanes, *model.getLimit("vector_bytes") / request.scoreBytes);
-  bool pairs = multipliesPairs(model, request);
+  bool pairs = tiles || multipliesPairs(model, request);
   return mlir::online::CPUScheduleAttr::getChecked(
       emitError, context, m, n, lanes, /*exact=*/false, request.indexBits,
-      pairs, /*amx=*/false, split, wide);
+      pairs, tiles, split, wide);
 }
 
 /// Wide items, for many queries.

@@ -127,6 +127,13 @@ TILE_CASES = [
      "  online.grid", []),
 ]  # fmt: skip
 
+FEW_TILE_CASES = [
+    ("few_tile_lanes", "schedule's lanes must be 16 with split and amx, got 4",
+     "  online.grid", [("lanes = 16", "lanes = 4")]),
+    ("few_tile_rows", "schedule's amx needs m and n to be multiples of 16, got 1 and 64",
+     "  online.grid", [("<m = 32", "<m = 1")]),
+]  # fmt: skip
+
 ARGUMENT_CASES = [
     ("no_scale", "found no scale", "%a: index"),
     ("few_tensors", "too few tensors before the scales", "%q: !t, %k: !t, %c: f32"),
@@ -183,10 +190,12 @@ def kernel(name: str, rows: int, keys: int, schedule: str, element: str = "f32")
 def modules() -> list[str]:
     texts = []
     tiles = WIDE.replace("192", "48") + ", pairs = true, amx = true"
+    few_tiles = FEW.replace("lanes = 4", "lanes = 16").replace(" few", ", pairs = true, amx = true few")
     for cases, *shape in (
         (WIDE_CASES, 192, 256, WIDE),
         (FEW_CASES, 32, 64, FEW),
         (TILE_CASES, 48, 256, tiles, "bf16"),
+        (FEW_TILE_CASES, 32, 64, few_tiles, "bf16"),
     ):
         for name, message, line, edits in cases:
             texts.append(at(edited(kernel(name, *shape), edits), line, message))
