@@ -12,7 +12,6 @@
 // RUN: not fovea-opt %s -convert-attn-to-online=schedule=k=3 2>&1 | FileCheck %s --check-prefix=KEY
 // RUN: fovea-opt %s -convert-attn-to-online='cpu=x86-64-v4 features=+avx512bf16 few-queries=true' | FileCheck %s --check-prefix=FEW
 // RUN: fovea-opt %s -convert-attn-to-online='cpu=sapphirerapids few-queries=true' | FileCheck %s --check-prefix=FEWAMX
-// RUN: fovea-opt %s -convert-attn-to-online='cpu=sapphirerapids few-queries=true one-row=true' | FileCheck %s --check-prefix=ONEAMX
 // RUN: fovea-opt %s -convert-attn-to-online='cpu=sapphirerapids few-queries=true schedule=short=20,block=48,split=480' | FileCheck %s --check-prefix=GIVENAMX
 // RUN: not fovea-opt %s -convert-attn-to-online='cpu=sapphirerapids few-queries=true schedule=block=24' 2>&1 | FileCheck %s --check-prefix=BLOCKAMX
 // RUN: fovea-opt %s -convert-attn-to-online='schedule=short=0' | FileCheck %s --check-prefix=NEVER
@@ -57,10 +56,9 @@
 // FEW-NOT: few_queries
 // FEW: schedule(#online.cpu_schedule<m = 32, n = 32, lanes = 4, exact = false, index_bits = 32 few(split = 2048, wide = 16)>)
 // FEW: schedule(#online.cpu_schedule<m = 32, n = 32, lanes = 4, exact = false, index_bits = 32, pairs = true few(split = 512, wide = 16)>)
-// Tiles have sixteen rows, and are for bf16 alone; one row has none.
+// Tiles have sixteen rows, and are for bf16 alone.
 // FEWAMX: schedule(#online.cpu_schedule<m = 32, n = 32, lanes = 4, exact = false, index_bits = 32 few(split = 2048, wide = 16)>)
 // FEWAMX: schedule(#online.cpu_schedule<m = 32, n = 32, lanes = 16, exact = false, index_bits = 32, pairs = true, amx = true few(split = 512, wide = 16)>)
-// ONEAMX-NOT: amx
 // GIVENAMX: lanes = 4
 // GIVENAMX: #online.cpu_schedule<m = 32, n = 48, lanes = 16, exact = false, index_bits = 32, pairs = true, amx = true few(split = 480, wide = 16)>
 // BLOCKAMX: error: schedule: block must be a multiple of 16 (the keys of a group), got 24

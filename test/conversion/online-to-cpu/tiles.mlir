@@ -3,6 +3,8 @@
 // RUN: fovea-opt %s -convert-attn-to-online='cpu=sapphirerapids few-queries=true one-row=true' -canonicalize -cse -convert-online-to-cpu | FileCheck %s --check-prefix=NONE
 // RUN: fovea-opt %s -convert-attn-to-online='cpu=sapphirerapids schedule=m=48' -canonicalize -cse -convert-online-to-cpu | FileCheck %s --check-prefix=NONE
 
+// RUN: fovea-opt %s -convert-attn-to-online='cpu=sapphirerapids few-queries=true' -canonicalize -cse -convert-online-to-cpu | FileCheck %s --check-prefix=FEW
+
 // NONE-NOT: {{tileload|tdpbf16ps|ldtilecfg}}
 
 !t = tensor<?x?x?x64xbf16>
@@ -64,6 +66,22 @@
 // CHECK-NOT: tilestored64
 // CHECK: llvm.x86.tilerelease
 // CHECK-NEXT: llvm.return
+
+// Few queries: groups of keys and of values are read in place where they can
+// be, else copied with zeros up to sixteen.
+// FEW-LABEL: llvm.func @dense_run(
+// FEW: llvm.x86.ldtilecfg
+// FEW-NOT: ldtilecfg
+// FEW: scf.if {{.*}} -> (!llvm.ptr, i64)
+// FEW-NEXT: scf.yield
+// FEW: llvm.call @dense_pack(%{{.*}}, %c16_i64{{[_0-9]*}}) :
+// FEW: scf.if {{.*}} -> (!llvm.ptr, i64)
+// FEW-NEXT: scf.yield
+// FEW: llvm.call @dense_pack(%{{.*}}, %c16_i64{{[_0-9]*}}) :
+// FEW-NOT: llvm.call @dense_pack
+// FEW: llvm.x86.tilezero
+// FEW: llvm.x86.tilerelease
+// FEW-NEXT: llvm.return
 func.func @dense(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
   %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c) : (!t, !t, !t, f32) -> !t
   return %o : !t
@@ -79,6 +97,9 @@ func.func @dense(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
 // CHECK: llvm.call @part_pack
 // CHECK-NOT: llvm.call @part_pack
 // CHECK: llvm.x86.tilezero
+// FEW-LABEL: llvm.func @part_run(
+// FEW-NOT: -> (!llvm.ptr, i64)
+// FEW: llvm.x86.tilezero
 !d = tensor<?x?x?x40xbf16>
 func.func @part(%q: !d, %k: !d, %v: !d, %c: f32) -> !d {
   %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%c) : (!d, !d, !d, f32) -> !d

@@ -1,7 +1,7 @@
-// Few queries of bf16 where there are tiles: what is read is widened, since dot
-// products of pairs are slower there.
+// Few queries of bf16 where there are tiles: they multiply keys and values as
+// these lie. One row is widened: dot products of pairs are slow there.
 // RUN: fovea-opt %s -convert-attn-to-online="cpu=sapphirerapids few-queries=true" -canonicalize -cse -convert-online-to-cpu -fovea-cpu-to-llvm | mlir-translate --mlir-to-llvmir -o %t.ll
-// RUN: %python %S/../Inputs/count_instructions.py 1680 < %t.ll
+// RUN: %python %S/../Inputs/count_instructions.py 1720 < %t.ll
 // RUN: opt %t.ll -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids -passes="default<O1>" -disable-loop-unrolling -S | llc -mtriple=x86_64-linux-gnu -mcpu=sapphirerapids -o %t.s
 // RUN: FileCheck %s < %t.s
 // RUN: FileCheck %s --check-prefix=NOT < %t.s
@@ -9,19 +9,45 @@
 // RUN: %python %S/../Inputs/count_instructions.py 1400 < %t.one.ll
 // RUN: FileCheck %s --check-prefix=ONE < %t.one.ll
 
-// Four keys meet four rows, each register of keys as two.
+// Sixteen keys meet sixteen rows in two chains; nothing is done with a register
+// of keys. Meanwhile four lines a step are fetched, and four again.
 // CHECK-LABEL: decode_run:
-// CHECK-COUNT-4: vpslld $16, {{.*}}%zmm
-// CHECK-NOT: Spill
-// CHECK-COUNT-31: vfmadd231ps {{.*}}%zmm
-// CHECK-NOT: Spill
+// CHECK: tilezero %tmm0
+// CHECK-NEXT: tilezero %tmm1
+// CHECK-NOT: zmm
+// CHECK: tileloadd {{.*}}, %tmm4
+// CHECK-NOT: zmm
+// CHECK: tileloadd {{.*}}, %tmm6
+// CHECK-NEXT: tdpbf16ps %tmm6, %tmm4, %tmm0
+// CHECK-NOT: {{zmm|tdpbf16ps}}
+// CHECK-COUNT-8: prefetcht0
+// CHECK-NOT: {{zmm|prefetch}}
+// CHECK: tdpbf16ps %tmm7, %tmm5, %tmm1
+// CHECK-NOT: {{zmm|tdpbf16ps}}
+// CHECK: tilestored %tmm0
+// CHECK-NEXT: tilestored %tmm1
+// The scale multiplies their sums.
+// CHECK-COUNT-4: vmulps {{.*}}%zmm
+// CHECK-NOT: vmulps
 // CHECK: j{{[a-z]+}} .LBB
-// A value meets four rows.
-// CHECK: vpslld $16, {{.*}}%zmm
-// CHECK-NOT: Spill
-// CHECK-COUNT-15: vfmadd231ps {{.*}}%zmm
-// CHECK-NOT: Spill
+// Weights of sixteen keys lie across after three exchanges of eight registers,
+// and are stored beside zeros, on either side.
+// CHECK-COUNT-8: vcvtne2ps2bf16
+// CHECK-NOT: {{Spill|vperm}}
+// CHECK-COUNT-8: vshuf{{[if]}}64x2
+// CHECK-NOT: {{Spill|vperm|vshuf}}
 // CHECK: j{{[a-z]+}} .LBB
+// Sixteen values meet them: of two tiles of columns the even and the odd ones.
+// CHECK: tileloadd 192{{.*}}, %tmm3
+// CHECK: tileloadd {{.*}}, %tmm4
+// CHECK-NOT: {{zmm|tdpbf16ps}}
+// CHECK: tdpbf16ps %tmm6, %tmm4, %tmm0
+// CHECK-NEXT: tdpbf16ps %tmm6, %tmm5, %tmm1
+// CHECK-NOT: {{zmm|tdpbf16ps}}
+// CHECK: tdpbf16ps %tmm7, %tmm4, %tmm2
+// CHECK-NEXT: tdpbf16ps %tmm7, %tmm5, %tmm3
+// CHECK-NOT: tdpbf16ps
+// CHECK: tilerelease
 // NOT-NOT: vdpbf16ps
 
 // Of the form for one row a line is read, widened and multiplied twice.
