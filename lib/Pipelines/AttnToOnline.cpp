@@ -102,9 +102,10 @@ static void fillReport(ModuleOp module, StringRef givenSchedule,
       report.remarks +=
           llvm::formatv("few queries: calls of at most {0} rows a key head "
                         "(queries times heads a key head) take its heads "
-                        "together, {1} queries a vector, the keys in parts of "
-                        "{2}, and pages where they lie\n",
-                        few.getM(), few.getLanes(), few.getSplit())
+                        "together, {1} queries a {2}, the keys in parts of "
+                        "{3}, and pages where they lie\n",
+                        few.getM(), few.getLanes(),
+                        few.getAmx() ? "tile" : "vector", few.getSplit())
               .str();
     }
     if (auto one = grid->getParentOp()->getAttrOfType<online::CPUScheduleAttr>(

@@ -134,6 +134,7 @@ private:
                    function_ref<void(Value, Value)> ofGroup);
   LogicalResult emitShortRuns(Value panel, Value full);
   LogicalResult emitShortScores(Value panel);
+  void rescaleRows(Value panel, Value alpha);
   void fillRowTable();
   void enterHead(Value number);
   void useState(Value address);
@@ -236,8 +237,9 @@ private:
 
   // ShortTiles.cpp
   void packTileQueries();
+  void emitShortTileGroups(Value panel);
   void emitShortTileScores(unsigned dot, Value panel, Value group);
-  void finishTileScores(unsigned dot, Value group, bool inTwoTiles);
+  void finishTileScores(unsigned dot, Value group);
   void packTileWeights();
   void packWeightsOfGroup(Value group);
   void emitShortTileValues(Value panel);

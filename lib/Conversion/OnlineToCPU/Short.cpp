@@ -578,6 +578,21 @@ LogicalResult KernelEmitter::emitShortScores(Value panel) {
     packTileWeights();
   if (!alpha || valuePadded() == 0)
     return success();
+  if (!shortTiles()) {
+    rescaleRows(panel, alpha);
+    return success();
+  }
+  // Tiles would wait for what is stored. Most maxima stay.
+  Value changes = e.fcmp(arith::CmpFPredicate::UNE, alpha, e.vc(1.0));
+  Value none =
+      arith::ConstantOp::create(e.b, e.loc, e.b.getIntegerAttr(e.word, 0));
+  e.when(e.icmp(P::ne, e.maskToWord(changes), none),
+         [&]() { rescaleRows(panel, alpha); });
+  return success();
+}
+
+/// Multiplies what the values of a panel's rows are so far by their factors.
+void KernelEmitter::rescaleRows(Value panel, Value alpha) {
   e.storeRow(alpha, at(at_.alpha), e.c(0));
   Value first = e.mul(panel, e.c(e.lanes));
   forRows(e.min(e.sub(rows, first), e.c(e.lanes)), [&](Value lane) {
@@ -590,5 +605,4 @@ LogicalResult KernelEmitter::emitShortScores(Value panel) {
       e.store(e.fmul(o, factor), address, e.scoreBytes());
     });
   });
-  return success();
 }

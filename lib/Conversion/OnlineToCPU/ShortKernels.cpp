@@ -113,10 +113,11 @@ void KernelEmitter::sumLanes(Values &x) {
 
 /// Products of the block's keys with the rows of a panel.
 void KernelEmitter::emitShortGroups(Value panel) {
+  if (shortTiles())
+    return emitShortTileGroups(panel);
   e.loop(e.c(0), count, e.group, [&](Value group) {
     for (unsigned i = 0; i < spec.dots.size(); ++i)
-      shortTiles() ? emitShortTileScores(i, panel, group)
-                   : emitShortTiles(i, panel, group);
+      emitShortTiles(i, panel, group);
   });
 }
 

@@ -72,12 +72,26 @@ void KernelEmitter::fetchFollowing(const Fetch &fetch, const GroupRows &rows,
 // Scores
 //===----------------------------------------------------------------------===//
 
-/// S^T of a group of keys and a panel, in two chains where steps are even:
-/// a product has a latency of three.
+/// Sums are in two tiles where steps are even: a product has the latency of
+/// three.
+static int64_t chainsOf(int64_t steps) { return steps % 2 == 0 ? 2 : 1; }
+
+/// Products of the block's keys with a panel. They are finished when all are
+/// made: what tiles have just stored is slow to be loaded.
+void KernelEmitter::emitShortTileGroups(Value panel) {
+  for (unsigned i = 0; i < spec.dots.size(); ++i) {
+    e.loop(e.c(0), count, e.group,
+           [&](Value group) { emitShortTileScores(i, panel, group); });
+    e.loop(e.c(0), count, e.group,
+           [&](Value group) { finishTileScores(i, group); });
+  }
+}
+
+/// S^T of a group of keys and a panel.
 void KernelEmitter::emitShortTileScores(unsigned index, Value panel,
                                         Value group) {
   int64_t columns = wideColumns(spec.dots[index].dim);
-  int64_t steps = columns / kTileColumns, chains = steps % 2 == 0 ? 2 : 1;
+  int64_t steps = columns / kTileColumns, chains = chainsOf(steps);
   bool toValues = index == 0 && spec.valueDim > 0;
   GroupRows rows = locateGroup(keyRows[index], e.udiv(group, e.c(e.group)));
   Fetch fetch = beginFetch(keyRows[index], toValues ? valuePadded() : columns,
@@ -102,27 +116,26 @@ void KernelEmitter::emitShortTileScores(unsigned index, Value panel,
       fetchFollowing(fetch, rows, byte);
     }
   });
-  finishTileScores(index, group, chains == 2);
+  for (int64_t i = 0; i < chains; ++i)
+    tileOp("tilestored64", i,
+           {e.row(ofPanel(i ? at_.oddWeights : at_.scores[index]), group),
+            e.c(kTileBytes)});
 }
 
-/// Stores the scores of a group, which may be the sum of two tiles, times their
-/// factor: folded into the queries it would be rounded.
-void KernelEmitter::finishTileScores(unsigned index, Value group,
-                                     bool inTwoTiles) {
+/// The scores of a group from its tiles, of which the second lies where weights
+/// come later, times their factor: folded into the queries it would be rounded.
+void KernelEmitter::finishTileScores(unsigned index, Value group) {
   Value scores = e.row(ofPanel(at_.scores[index]), group);
-  // Weights come later.
   Value others = e.row(ofPanel(at_.oddWeights), group);
-  tileOp("tilestored64", 0, {scores, e.c(kTileBytes)});
-  if (inTwoTiles)
-    tileOp("tilestored64", 1, {others, e.c(kTileBytes)});
   Value factor = productFactor(spec.dots[index]);
-  if (!factor && !inTwoTiles)
+  int64_t steps = wideColumns(spec.dots[index].dim) / kTileColumns;
+  if (!factor && chainsOf(steps) == 1)
     return;
-  constexpr int64_t step = 4;
-  e.loop(e.c(0), e.c(e.group), step, [&](Value first) {
-    for (int64_t i = 0; i < step; ++i) {
+  constexpr int64_t some = 4;
+  e.loop(e.c(0), e.c(e.group), some, [&](Value first) {
+    for (int64_t i = 0; i < some; ++i) {
       Value key = e.add(first, e.c(i)), score = e.loadRow(scores, key);
-      if (inTwoTiles)
+      if (chainsOf(steps) == 2)
         score = e.fadd(score, e.loadRow(others, key));
       if (factor)
         score = e.fmul(score, e.splat(factor));

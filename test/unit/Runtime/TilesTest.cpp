@@ -25,6 +25,9 @@ TEST_F(Tiles, RemarksSayWhatMultiplies) {
   EXPECT_NE(remarks.find("products: multiplications of AMX tiles"),
             std::string::npos)
       << remarks;
+  EXPECT_NE(remarks.find("take its heads together, 16 queries a tile, "),
+            std::string::npos)
+      << remarks;
 }
 
 TEST_F(Tiles, DimensionsThatFillNoTile) {
