@@ -190,7 +190,9 @@ def kernel(name: str, rows: int, keys: int, schedule: str, element: str = "f32")
 def modules() -> list[str]:
     texts = []
     tiles = WIDE.replace("192", "48") + ", pairs = true, amx = true"
-    few_tiles = FEW.replace("lanes = 4", "lanes = 16").replace(" few", ", pairs = true, amx = true few")
+    few_tiles = FEW.replace("lanes = 4", "lanes = 16").replace(
+        " few", ", pairs = true, amx = true few"
+    )
     for cases, *shape in (
         (WIDE_CASES, 192, 256, WIDE),
         (FEW_CASES, 32, 64, FEW),
