@@ -172,10 +172,12 @@ LogicalResult KernelEmitter::emitRun() {
   if (!isShort())
     cancelled = arguments->loadCancelled();
   LogicalResult status = success();
-  if (amx())
+  if (amx() && !isShort())
     configureTiles();
   if (isShort()) {
     readShortShape(*bounds);
+    if (shortTiles())
+      configureShortTiles();
     shape.workspace = arguments->loadWorkspace();
   } else {
     useScratchState();

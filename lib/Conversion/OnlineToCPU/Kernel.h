@@ -135,6 +135,7 @@ private:
   LogicalResult emitShortRuns(Value panel, Value full);
   LogicalResult emitShortScores(Value panel);
   void rescaleRows(Value panel, Value alpha);
+  std::pair<Value, Value> joinLanes(Value even, Value odd);
   void fillRowTable();
   void enterHead(Value number);
   void useState(Value address);
@@ -210,9 +211,7 @@ private:
                     int64_t queryBytes, Values &sums);
   int64_t stepRegisters(int64_t registers);
   Value loadQuery(Value address);
-  bool splitsLanes() {
-    return shortTiles() || (widens() && spec.elementType.isBF16());
-  }
+  bool splitsLanes() { return widens() && spec.elementType.isBF16(); }
   int64_t tileSums();
   void emitShortValues(Value panel);
   void emitShortPass(Value panel, Value row, Value column);
@@ -236,14 +235,19 @@ private:
   void addOneRowSums(unsigned dot, Value group);
 
   // ShortTiles.cpp
+  void configureShortTiles();
   void packTileQueries();
   void emitShortTileGroups(Value panel);
   void emitShortTileScores(unsigned dot, Value panel, Value group);
   void finishTileScores(unsigned dot, Value group);
+  Value loadWide(Value rows, Value key);
   void packTileWeights();
   void packWeightsOfGroup(Value group);
   void emitShortTileValues(Value panel);
   void emitShortTilePass(Value panel, Value column, int64_t blocks);
+  Value tileOutput(Value panel, Value column);
+  void rescaleTiles(Value panel, Value alpha);
+  Value leaveTiles(Value slot);
   void fetchFollowing(const Fetch &fetch, const GroupRows &rows, Value byte);
 
   // MicroKernels.cpp
@@ -269,6 +273,7 @@ private:
 
   // Tiles.cpp
   void configureTiles();
+  void loadTileConfig(ArrayRef<Value> words);
   void releaseTiles();
   void emitTileScores(unsigned dot, const BlockRows &keys, Value panel,
                       Value group);
@@ -514,7 +519,7 @@ private:
     SmallVector<int64_t> queries, scores, packedKeys, keyTail;
     // Of the short form.
     int64_t partSegments, rowHeads, rowQueries, factors, merged, mergedMax,
-        mergedSum, joined, runCount, live, alpha, sums, oddWeights, queryRow,
+        mergedSum, joined, runCount, live, alpha, sums, tileWeights, queryRow,
         firstOfPanel, panelBytes, packedBytes = 0;
   } at_;
   ScratchLayout layout;

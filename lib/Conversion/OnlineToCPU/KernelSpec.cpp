@@ -181,7 +181,7 @@ static LogicalResult checkSchedule(KernelSpec &spec) {
            << name << " must " << (spec.isShort() ? "be at least 4 and " : "")
            << "fill 16, 32 or 64 bytes with scores of " << bytes
            << " bytes, got " << wide;
-  int64_t rows = spec.hasShortTiles() ? fovea::kTileRows : 4;
+  int64_t rows = spec.hasShortTiles() ? fovea::kTileRows / 2 : 4;
   if (spec.isShort() && lanes != rows)
     return spec.grid.emitOpError("schedule's lanes must be ")
            << rows << " with split" << (spec.hasShortTiles() ? " and amx" : "")
@@ -201,8 +201,10 @@ static LogicalResult checkSchedule(KernelSpec &spec) {
     return spec.grid.emitOpError("schedule's pairs need bf16 inputs, f32 "
                                  "scores and 16 ")
            << name;
-  int64_t tiles = spec.isShort() ? fovea::kTileRows : fovea::kTileGroup;
-  if (spec.schedule.getAmx() &&
+  if (spec.hasShortTiles() && spec.isOneRow())
+    return spec.grid.emitOpError("schedule's m may not be 1 with amx");
+  constexpr int64_t tiles = fovea::kTileGroup;
+  if (spec.schedule.getAmx() && !spec.isShort() &&
       (spec.schedule.getM() % tiles != 0 || spec.schedule.getN() % tiles != 0))
     return spec.grid.emitOpError("schedule's amx needs m and n to be multiples "
                                  "of ")

@@ -57,7 +57,7 @@ struct KernelSpec {
 
   /// Rows are the queries of all heads of a key head, keys are cut into parts.
   bool isShort() { return schedule.getSplit() > 0; }
-  /// That form where AMX tiles multiply: sixteen rows a panel.
+  /// That form where AMX tiles multiply: eight rows a panel.
   bool hasShortTiles() const {
     return schedule.getSplit() > 0 && schedule.getAmx();
   }

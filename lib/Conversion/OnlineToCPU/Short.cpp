@@ -30,7 +30,7 @@ void KernelEmitter::layOutShort(int64_t firstOfPanel) {
   int64_t rowBytes = valuePadded() * e.scoreBytes();
   at_.runCount = layout.reserve(8);
   if (shortTiles())
-    at_.oddWeights = layout.reserve(blockKeys() * vector);
+    at_.tileWeights = layout.reserve(blockKeys() * 2 * vector);
   at_.firstOfPanel = firstOfPanel;
   at_.panelBytes = layout.bytes() - firstOfPanel;
   at_.live = layout.reserve(8);
@@ -283,6 +283,16 @@ LogicalResult KernelEmitter::emitShortPart(Value &nonFinite) {
   return status;
 }
 
+/// Two registers of columns from one of even ones and one of odd ones.
+std::pair<Value, Value> KernelEmitter::joinLanes(Value even, Value odd) {
+  SmallVector<int32_t> low, high;
+  for (int64_t i = 0; i < wide(); ++i) {
+    low.push_back(i / 2 + i % 2 * wide());
+    high.push_back(low.back() + wide() / 2);
+  }
+  return {e.shuffle(even, odd, low), e.shuffle(even, odd, high)};
+}
+
 /// Copies the current head's state to where it waits for the merge; columns
 /// that widening took apart are in order from here on.
 void KernelEmitter::leaveState(Value slot) {
@@ -294,18 +304,16 @@ void KernelEmitter::leaveState(Value slot) {
     e.store(x, e.gep(slot, i, e.i8), bytes);
   };
   Value from = e.c(0);
-  if (splitsLanes()) {
+  if (shortTiles()) {
+    from = leaveTiles(slot);
+  } else if (splitsLanes()) {
     from =
         e.mul(shape.panels, e.c(panelRows() * valuePadded() * e.scoreBytes()));
-    SmallVector<int32_t> low, high;
-    for (int64_t i = 0; i < wide(); ++i) {
-      low.push_back(i / 2 + i % 2 * wide());
-      high.push_back(low.back() + wide() / 2);
-    }
     e.loop(e.c(0), from, 2 * bytes, [&](Value i) {
-      Value second = e.add(i, e.c(bytes)), even = load(i), odd = load(second);
-      store(e.shuffle(even, odd, low), i);
-      store(e.shuffle(even, odd, high), second);
+      Value second = e.add(i, e.c(bytes));
+      std::pair<Value, Value> joined = joinLanes(load(i), load(second));
+      store(joined.first, i);
+      store(joined.second, second);
     });
   }
   e.loop(from, shape.slotBytes, bytes, [&](Value i) { store(load(i), i); });
@@ -587,7 +595,7 @@ LogicalResult KernelEmitter::emitShortScores(Value panel) {
   Value none =
       arith::ConstantOp::create(e.b, e.loc, e.b.getIntegerAttr(e.word, 0));
   e.when(e.icmp(P::ne, e.maskToWord(changes), none),
-         [&]() { rescaleRows(panel, alpha); });
+         [&]() { rescaleTiles(panel, alpha); });
   return success();
 }
 

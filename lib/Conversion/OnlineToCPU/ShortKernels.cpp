@@ -262,7 +262,7 @@ void KernelEmitter::emitShortWeights(Value t, Value &sum) {
         Value end = shortTiles()
                         ? padRun(range.second)
                         : e.mul(e.ceilDiv(range.second, step), e.c(step));
-        if (step > 1)
+        if (step > 1 && !shortTiles())
           e.loop(range.second, end, 1,
                  [&](Value key) { e.storeRow(e.vc(-INFINITY), scores, key); });
         return e.loop(

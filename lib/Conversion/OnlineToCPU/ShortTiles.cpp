@@ -1,10 +1,10 @@
 //===- ShortTiles.cpp - Products of the short form by AMX tiles -----------===//
 //
-// A panel is the sixteen rows of a tile, and a group of keys is another tile.
-// Scores lie as [key][row]. Keys and values are read where they lie: a pair of
-// keys' elements is two features, a pair of values' two columns of one key. So
-// weights exist twice, each beside a zero: in the first place of a pair they
-// meet even columns, in the second odd ones.
+// A panel is eight rows, and a group of keys is a tile. Scores lie as
+// [key][row]. Keys and values are read where they lie: a pair of keys' elements
+// is two features, a pair of values' two columns of one key. So weights exist
+// twice, each beside a zero: in the first place of a pair they meet even
+// columns, in the second odd ones, and both are rows of one tile.
 //
 //===----------------------------------------------------------------------===//
 
@@ -16,8 +16,25 @@ using P = arith::CmpIPredicate;
 using Lanes = SmallVector<int32_t>;
 
 static constexpr int64_t kTileBytes = 64, kTileColumns = 32;
-/// Sums are the tiles before; of each operand there are two.
-static constexpr int64_t kLeftTiles = 4, kRightTiles = 6;
+/// Tiles of eight columns: two of scores, one of queries. Whole ones: two of
+/// keys or values. Those with two rows for each of a panel: weights, and two of
+/// results.
+static constexpr int64_t kQueryTile = 2, kRowTiles = 3, kWeightTile = 5,
+                         kSumTiles = 6;
+/// Lines that a core can ask for before it drops some.
+static constexpr int64_t kLinesAhead = 64;
+
+/// A product takes as many clocks as its left tile has rows: weights have no
+/// more than a call has.
+void KernelEmitter::configureShortTiles() {
+  Value most = e.mul(bufferOf(spec.out).sizes[2], shape.group);
+  most = e.max(e.min(most, e.c(e.lanes)), e.c(1));
+  Value taken = e.mul(most, e.c(2 * 0x0101010000000000));
+  // The palette; bytes a row of each tile; rows of each tile.
+  loadTileConfig({e.c(1), e.c(0), e.c(0x0040002000200020),
+                  e.c(0x0040004000400040), e.c(0), e.c(0),
+                  e.lor(e.c(0x0000001010101010), taken), e.c(0)});
+}
 
 /// The queries of the current head's rows as [pair of features][row], zeros
 /// where there are none.
@@ -92,6 +109,7 @@ void KernelEmitter::emitShortTileScores(unsigned index, Value panel,
                                         Value group) {
   int64_t columns = wideColumns(spec.dots[index].dim);
   int64_t steps = columns / kTileColumns, chains = chainsOf(steps);
+  int64_t laneBytes = e.lanes * e.scoreBytes();
   bool toValues = index == 0 && spec.valueDim > 0;
   GroupRows rows = locateGroup(keyRows[index], e.udiv(group, e.c(e.group)));
   Fetch fetch = beginFetch(keyRows[index], toValues ? valuePadded() : columns,
@@ -106,50 +124,56 @@ void KernelEmitter::emitShortTileScores(unsigned index, Value panel,
     for (int64_t i = 0; i < chains; ++i) {
       Value step = e.add(first, e.c(i));
       Value byte = e.mul(step, e.c(kTileBytes));
-      tileOp("tileloadd64", kLeftTiles + i,
+      tileOp("tileloadd64", kRowTiles + i,
              {e.gep(rows.base, byte, e.i8), rowBytes});
-      tileOp("tileloadd64", kRightTiles + i,
-             {e.gep(queries, e.mul(step, e.c(kTileBytes * e.lanes)), e.i8),
-              e.c(kTileBytes)});
-      tileOp("tdpbf16ps", {i, kLeftTiles + i, kRightTiles + i}, {});
+      tileOp("tileloadd64", kQueryTile,
+             {e.gep(queries, e.mul(step, e.c(kTileRows * laneBytes)), e.i8),
+              e.c(laneBytes)});
+      tileOp("tdpbf16ps", {i, kRowTiles + i, kQueryTile}, {});
       fetchLines(fetch, step);
-      fetchFollowing(fetch, rows, byte);
+      if (blockKeys() * columns * 2 > kLinesAhead * 64)
+        fetchFollowing(fetch, rows, byte);
     }
   });
   for (int64_t i = 0; i < chains; ++i)
     tileOp("tilestored64", i,
-           {e.row(ofPanel(i ? at_.oddWeights : at_.scores[index]), group),
-            e.c(kTileBytes)});
+           {e.row(ofPanel(i ? at_.tileWeights : at_.scores[index]), group),
+            e.c(laneBytes)});
 }
 
 /// The scores of a group from its tiles, of which the second lies where weights
 /// come later, times their factor: folded into the queries it would be rounded.
 void KernelEmitter::finishTileScores(unsigned index, Value group) {
   Value scores = e.row(ofPanel(at_.scores[index]), group);
-  Value others = e.row(ofPanel(at_.oddWeights), group);
+  Value others = e.row(ofPanel(at_.tileWeights), group);
   Value factor = productFactor(spec.dots[index]);
   int64_t steps = wideColumns(spec.dots[index].dim) / kTileColumns;
   if (!factor && chainsOf(steps) == 1)
     return;
+  int64_t keys = wide() / e.lanes;
   constexpr int64_t some = 4;
-  e.loop(e.c(0), e.c(e.group), some, [&](Value first) {
+  e.loop(e.c(0), e.c(e.group), some * keys, [&](Value first) {
     for (int64_t i = 0; i < some; ++i) {
-      Value key = e.add(first, e.c(i)), score = e.loadRow(scores, key);
+      Value key = e.add(first, e.c(i * keys)), score = loadWide(scores, key);
       if (chainsOf(steps) == 2)
-        score = e.fadd(score, e.loadRow(others, key));
+        score = e.fadd(score, loadWide(others, key));
       if (factor)
-        score = e.fmul(score, e.splat(factor));
-      e.storeRow(score, scores, key);
+        score = e.fmul(score, wideSplat(factor));
+      e.store(score, e.row(scores, key), e.registerBytes());
     }
   });
+}
+
+/// A register of rows of a few keys.
+Value KernelEmitter::loadWide(Value rows, Value key) {
+  return e.load(wideVec(e.f), e.row(rows, key), e.registerBytes());
 }
 
 //===----------------------------------------------------------------------===//
 // Weights
 //===----------------------------------------------------------------------===//
 
-/// Weights of the panel's runs, [key][row], become two arrays of pairs of
-/// [row][key], the first in place.
+/// Weights of the panel's runs, [key][row], become pairs: [row][place][key].
 void KernelEmitter::packTileWeights() {
   e.loop(e.c(0), runCount, 1, [&](Value run) {
     std::pair<Value, Value> keys = loadRun(run);
@@ -159,22 +183,21 @@ void KernelEmitter::packTileWeights() {
 }
 
 void KernelEmitter::packWeightsOfGroup(Value group) {
-  Value even = e.row(ofPanel(at_.scores[0]), group);
-  Value odd = e.row(ofPanel(at_.oddWeights), group);
-  auto pairs = VectorType::get({2 * e.lanes}, spec.elementType);
-  VectorType words = e.vec(e.b.getI32Type());
-  // Two keys a register, each in half of it; words of two rows.
+  Value scores = e.row(ofPanel(at_.scores[0]), group);
+  Value weights =
+      e.gep(ofPanel(at_.tileWeights), e.mul(group, e.c(kTileBytes)), e.i8);
+  auto pairs = VectorType::get({wideElements()}, spec.elementType);
+  VectorType words = wideVec(e.b.getI32Type());
+  // Four keys a register, each in a block of it; words of two rows.
   Values x;
-  for (int64_t i = 0; i < e.group / 2; ++i) {
-    int64_t key = i / 4 * 8 + i % 4;
+  for (int64_t i = 0; i < e.group; i += 4) {
     // The second operand fills the lower half.
-    Value both =
-        e.intrinsic("llvm.x86.avx512bf16.cvtne2ps2bf16.512", pairs,
-                    {e.loadRow(even, e.c(key + 4)), e.loadRow(even, e.c(key))});
-    x.push_back(LLVM::BitcastOp::create(e.b, e.loc, words, both));
+    Value all = e.intrinsic(
+        "llvm.x86.avx512bf16.cvtne2ps2bf16.512", pairs,
+        {loadWide(scores, e.c(i / 2 + 8)), loadWide(scores, e.c(i / 2))});
+    x.push_back(LLVM::BitcastOp::create(e.b, e.loc, words, all));
   }
-  // Words of four keys lie across within blocks after two exchanges, those of
-  // sixteen after blocks have found each other.
+  // Words of four keys lie across within blocks after two exchanges.
   auto exchange = [&](Value a, Value b, ArrayRef<int32_t> block) {
     Lanes order;
     for (int32_t from = 0; from < 16; from += 4)
@@ -182,33 +205,31 @@ void KernelEmitter::packWeightsOfGroup(Value group) {
         order.push_back(lane % 4 + from + (lane < 4 ? 0 : 16));
     return e.shuffle(a, b, order);
   };
+  Value low[] = {exchange(x[0], x[1], {0, 4, 1, 5}),
+                 exchange(x[2], x[3], {0, 4, 1, 5})};
+  Value high[] = {exchange(x[0], x[1], {2, 6, 3, 7}),
+                  exchange(x[2], x[3], {2, 6, 3, 7})};
   Values across;
-  for (int64_t i = 0; i < 8; i += 4) {
-    Value low[] = {exchange(x[i], x[i + 1], {0, 4, 1, 5}),
-                   exchange(x[i + 2], x[i + 3], {0, 4, 1, 5})};
-    Value high[] = {exchange(x[i], x[i + 1], {2, 6, 3, 7}),
-                    exchange(x[i + 2], x[i + 3], {2, 6, 3, 7})};
-    for (auto &half : {low, high})
-      across.append({exchange(half[0], half[1], {0, 1, 4, 5}),
-                     exchange(half[0], half[1], {2, 3, 6, 7})});
-  }
+  for (auto &half : {low, high})
+    across.append({exchange(half[0], half[1], {0, 1, 4, 5}),
+                   exchange(half[0], half[1], {2, 3, 6, 7})});
+  Lanes inOrder;
+  for (int32_t key = 0; key < 16; ++key)
+    inOrder.push_back(key / 8 * 8 + key % 2 * 4 + key % 8 / 2);
   auto constant = [&](int64_t value) {
-    return e.splat(arith::ConstantIntOp::create(e.b, e.loc, value, 32));
+    return wideSplat(arith::ConstantIntOp::create(e.b, e.loc, value, 32));
   };
-  for (int64_t word = 0; word < 8; ++word) {
-    Lanes order;
-    for (int32_t from : {0, 8, 16, 24})
-      for (int32_t i = 0; i < 4; ++i)
-        order.push_back(from + word / 4 * 4 + i);
-    Value both = e.shuffle(across[word % 4], across[4 + word % 4], order);
-    auto store = [&](Value weights, Value to, int64_t row) {
-      e.store(weights, e.row(to, e.c(row)), kTileBytes);
+  for (auto [word, both] : llvm::enumerate(across)) {
+    both = e.shuffle(both, both, inOrder);
+    Value places[] = {
+        e.land(both, constant(0xffff)),
+        arith::ShLIOp::create(e.b, e.loc, both, constant(16)),
+        arith::ShRUIOp::create(e.b, e.loc, both, constant(16)),
+        e.land(both, constant(-0x10000)),
     };
-    store(e.land(both, constant(0xffff)), even, 2 * word);
-    store(arith::ShLIOp::create(e.b, e.loc, both, constant(16)), odd, 2 * word);
-    store(arith::ShRUIOp::create(e.b, e.loc, both, constant(16)), even,
-          2 * word + 1);
-    store(e.land(both, constant(-0x10000)), odd, 2 * word + 1);
+    for (auto [i, place] : llvm::enumerate(places))
+      e.store(place, e.gep(weights, int64_t(4 * word + i) * kTileBytes),
+              kTileBytes);
   }
 }
 
@@ -226,15 +247,22 @@ void KernelEmitter::emitShortTileValues(Value panel) {
          [&](Value column) { emitShortTilePass(panel, column, blocks); });
 }
 
-/// Some columns: of each block of 32 the even ones, then the odd ones.
+/// Where the sums of 32 columns of a panel are: of each row the even ones, then
+/// the odd ones.
+Value KernelEmitter::tileOutput(Value panel, Value column) {
+  Value first = e.add(e.mul(panel, e.c(valuePadded())), column);
+  return e.gep(state.output, e.mul(first, e.c(e.lanes)), e.f);
+}
+
 void KernelEmitter::emitShortTilePass(Value panel, Value column,
                                       int64_t blocks) {
   int64_t columns = valuePadded(), passColumns = blocks * kTileColumns;
-  Value output = e.mul(panel, e.c(e.lanes * columns));
-  output = e.gep(state.output, e.add(output, column), e.f);
+  Value output = tileOutput(panel, column);
+  int64_t outputBytes = kTileColumns * e.lanes * e.scoreBytes();
   auto moveSums = [&](StringRef op) {
-    for (int64_t i = 0; i < 2 * blocks; ++i)
-      tileOp(op, i, {e.gep(output, i * kTileBytes), e.c(columns * 4)});
+    for (int64_t i = 0; i < blocks; ++i)
+      tileOp(op, kSumTiles + i,
+             {e.gep(output, i * outputBytes), e.c(kTileBytes)});
   };
   moveSums("tileloadd64");
   Value pass = e.udiv(column, e.c(passColumns));
@@ -243,21 +271,19 @@ void KernelEmitter::emitShortTilePass(Value panel, Value column,
     Fetch fetch = beginFetch(valueRows, wideColumns(spec.dots[0].dim), group,
                              blocks, pass, columns / passColumns, panel);
     fetch.first = e.icmp(P::eq, panel, e.c(0));
-    for (int64_t odd = 0; odd < 2; ++odd) {
-      Value weights = ofPanel(odd ? at_.oddWeights : at_.scores[0]);
-      tileOp("tileloadd64", kLeftTiles + odd,
-             {e.row(weights, group), e.c(kTileBytes)});
-    }
+    tileOp(
+        "tileloadd64", kWeightTile,
+        {e.gep(ofPanel(at_.tileWeights), e.mul(group, e.c(kTileBytes)), e.i8),
+         e.c(kTileBytes)});
     for (int64_t i = 0; i < blocks; ++i) {
       Value first = e.add(column, e.c(i * kTileColumns));
-      tileOp("tileloadd64", kRightTiles + i,
+      tileOp("tileloadd64", kRowTiles + i,
              {e.gep(rows.base, first, spec.elementType),
               e.mul(rows.stride, e.c(2))});
-      for (int64_t odd = 0; odd < 2; ++odd)
-        tileOp("tdpbf16ps", {2 * i + odd, kLeftTiles + odd, kRightTiles + i},
-               {});
+      tileOp("tdpbf16ps", {kSumTiles + i, kWeightTile, kRowTiles + i}, {});
       fetchLines(fetch, e.c(i));
-      fetchFollowing(fetch, rows, e.mul(first, e.c(2)));
+      if (blockKeys() * columns * 2 > kLinesAhead * 64)
+        fetchFollowing(fetch, rows, e.mul(first, e.c(2)));
     }
   };
   e.loop(e.c(0), runCount, 1, [&](Value run) {
@@ -265,4 +291,45 @@ void KernelEmitter::emitShortTilePass(Value panel, Value column,
     e.loop(keys.first, keys.second, e.group, multiplyGroup);
   });
   moveSums("tilestored64");
+}
+
+/// Multiplies the sums of a panel's rows by their factors.
+void KernelEmitter::rescaleTiles(Value panel, Value alpha) {
+  e.storeRow(alpha, at(at_.alpha), e.c(0));
+  Value first = e.mul(panel, e.c(e.lanes));
+  forRows(e.min(e.sub(rows, first), e.c(e.lanes)), [&](Value lane) {
+    Value factor = wideSplat(e.load(e.f, e.gep(at(at_.alpha), lane, e.f)));
+    e.loop(e.c(0), e.c(valuePadded()), kTileColumns, [&](Value column) {
+      Value both =
+          e.gep(tileOutput(panel, column), e.mul(lane, e.c(kTileColumns)), e.f);
+      for (int64_t odd = 0; odd < 2; ++odd) {
+        Value address = e.gep(both, odd * kTileBytes);
+        Value o = e.load(wideVec(e.f), address, kTileBytes);
+        e.store(e.fmul(o, factor), address, kTileBytes);
+      }
+    });
+  });
+}
+
+/// Copies sums row by row, their columns in order. Returns the bytes of all.
+Value KernelEmitter::leaveTiles(Value slot) {
+  int64_t columns = valuePadded();
+  Value panels = shape.panels;
+  e.loop(e.c(0), panels, 1, [&](Value panel) {
+    e.loop(e.c(0), e.c(columns), kTileColumns, [&](Value column) {
+      Value from = tileOutput(panel, column);
+      Value to = e.add(e.mul(panel, e.c(e.lanes * columns)), column);
+      to = e.gep(slot, to, e.f);
+      e.loop(e.c(0), e.c(e.lanes), 1, [&](Value row) {
+        Value both = e.gep(from, e.mul(row, e.c(kTileColumns)), e.f);
+        Value even = e.load(wideVec(e.f), both, kTileBytes);
+        Value odd = e.load(wideVec(e.f), e.gep(both, kTileBytes), kTileBytes);
+        auto [low, high] = joinLanes(even, odd);
+        Value address = e.gep(to, e.mul(row, e.c(columns)), e.f);
+        e.store(low, address, kTileBytes);
+        e.store(high, e.gep(address, kTileBytes), kTileBytes);
+      });
+    });
+  });
+  return e.mul(panels, e.c(e.lanes * columns * e.scoreBytes()));
 }

@@ -32,9 +32,16 @@ void KernelEmitter::configureTiles() {
   // The palette; bytes a row of each tile; rows of each tile.
   constexpr int64_t words[] = {1, 0, 0x0040004000400040, 0x0040004000400040,
                                0, 0, 0x1010101010101010, 0};
+  Values values;
+  for (int64_t word : words)
+    values.push_back(e.c(word));
+  loadTileConfig(values);
+}
+
+void KernelEmitter::loadTileConfig(ArrayRef<Value> words) {
   Value config = at(at_.tileConfig);
   for (auto [i, word] : llvm::enumerate(words))
-    e.store(e.c(word), e.gep(config, 8 * int64_t(i)));
+    e.store(word, e.gep(config, 8 * int64_t(i)));
   tileOp("ldtilecfg", {}, config);
 }
 

@@ -174,21 +174,29 @@ static bool multipliesPairs(const TargetModel &model,
          !model.getLimit("bf16_tiles");
 }
 
+/// Keys of a block that tiles multiply: 64 lines, which a core can ask for at
+/// once.
+static int64_t tileBlock(int64_t rowBytes) {
+  int64_t keys = 64 * 64 / std::max<int64_t>(rowBytes, 1);
+  return std::clamp<int64_t>(llvm::bit_floor(uint64_t(keys)), kTileRows, 32);
+}
+
 /// The form for few queries: panels of four rows, so that a register of
-/// features is loaded for four multiply-adds and few lanes are idle, or of the
-/// rows of a tile.
+/// features is loaded for four multiply-adds and few lanes are idle; by tiles
+/// of eight, which are half of a product.
 static llvm::FailureOr<mlir::online::CPUScheduleAttr>
 makeShortSchedule(mlir::MLIRContext *context, const TargetModel &model,
                   const CPUScheduleRequest &request, const Choice &choice,
                   llvm::function_ref<mlir::InFlightDiagnostic()> emitError) {
   bool tiles = multipliesTiles(model, request);
-  int64_t lanes = tiles ? kTileRows : 4;
+  int64_t lanes = tiles ? kTileRows / 2 : 4;
   int64_t rows = std::max<int64_t>(choice.rows.value_or(kShortRows), 1);
   // The keys and values of a part fill 1 MiB. Blocks are short: while one is
   // multiplied, the next is on its way.
   int64_t keyBytes = std::max<int64_t>(1, (request.headDim + request.valueDim) *
                                               request.elementBytes);
-  int64_t block = choice.block.value_or(32);
+  int64_t block = choice.block.value_or(
+      tiles ? tileBlock(request.headDim * request.elementBytes) : 32);
   if (block % 16 != 0)
     return emitError() << "schedule: block must be a multiple of 16 (the keys "
                           "of a group), got "

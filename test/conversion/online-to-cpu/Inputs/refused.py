@@ -128,9 +128,9 @@ TILE_CASES = [
 ]  # fmt: skip
 
 FEW_TILE_CASES = [
-    ("few_tile_lanes", "schedule's lanes must be 16 with split and amx, got 4",
-     "  online.grid", [("lanes = 16", "lanes = 4")]),
-    ("few_tile_rows", "schedule's amx needs m and n to be multiples of 16, got 1 and 64",
+    ("few_tile_lanes", "schedule's lanes must be 8 with split and amx, got 4",
+     "  online.grid", [("lanes = 8", "lanes = 4")]),
+    ("few_tile_rows", "schedule's m may not be 1 with amx",
      "  online.grid", [("<m = 32", "<m = 1")]),
 ]  # fmt: skip
 
@@ -190,7 +190,7 @@ def kernel(name: str, rows: int, keys: int, schedule: str, element: str = "f32")
 def modules() -> list[str]:
     texts = []
     tiles = WIDE.replace("192", "48") + ", pairs = true, amx = true"
-    few_tiles = FEW.replace("lanes = 4", "lanes = 16").replace(
+    few_tiles = FEW.replace("lanes = 4", "lanes = 8").replace(
         " few", ", pairs = true, amx = true few"
     )
     for cases, *shape in (
