@@ -92,8 +92,9 @@ def Online_CPUScheduleAttr : Online_Attr<"CPUSchedule", "cpu_schedule", [
     `split` makes the form for few queries: an item holds the queries of all
     heads of a key head, at most `m` rows, against one part of `split` keys;
     parts are merged in order. Its products have lanes along the features, `wide`
-    in a register; `lanes` are the rows that share a key's mods and weights. With
-    `m` 1 an item holds the one query of a key head that has one query head.
+    in a register; `lanes` are the rows that share a key's mods and weights: four,
+    or with `amx` eight, half of a tile. With `m` 1 an item holds the one query of
+    a key head that has one query head.
 
     Example: `#online.cpu_schedule<m = 192, n = 256, lanes = 16, exact = false, index_bits = 32>`,
     `#online.cpu_schedule<m = 32, n = 64, lanes = 4, exact = false, index_bits = 32 few(split = 1024, wide = 16)>`
