@@ -25,7 +25,7 @@ TEST_F(Tiles, RemarksSayWhatMultiplies) {
   EXPECT_NE(remarks.find("products: multiplications of AMX tiles"),
             std::string::npos)
       << remarks;
-  EXPECT_NE(remarks.find("take its heads together, 16 queries a tile, "),
+  EXPECT_NE(remarks.find("take its heads together, 8 queries a tile, "),
             std::string::npos)
       << remarks;
 }
