@@ -88,9 +88,9 @@ llvm::Error fovea::checkObjectName(llvm::StringRef name) {
   if (!isIdentifier(name))
     return makeError(FOVEA_INVALID_ARGUMENT,
                      "-o: NAME must be a C identifier, got '" + name + "'");
-  if (isTakenInC(name))
+  if (llvm::StringRef rule = findRuleOfC(name); !rule.empty())
     return makeError(FOVEA_INVALID_ARGUMENT,
-                     "-o: NAME must be free in C and C++, got '" + name + "'");
+                     "-o: NAME " + rule + ", got '" + name + "'");
   if (isFunctionOfC(name))
     return makeError(FOVEA_INVALID_ARGUMENT,
                      "-o: NAME must not be a function of the C library, got '" +

@@ -20,6 +20,21 @@ const char commonText[] =
 #include "HeaderCommon.inc"
     ;
 
+/// A name as it stands in a string or a comment of C: MLIR text may hold any.
+std::string spell(llvm::StringRef name) {
+  std::string spelled;
+  for (unsigned char c : name) {
+    if (llvm::isAlnum(c) || llvm::StringRef("_-. ").contains(c)) {
+      spelled += c;
+      continue;
+    }
+    spelled += '\\';
+    for (int shift : {6, 3, 0})
+      spelled += static_cast<char>('0' + (c >> shift & 7));
+  }
+  return spelled;
+}
+
 /// Writes one header.
 class HeaderWriter {
 public:
@@ -28,21 +43,19 @@ public:
       : program(program), constantIndices(findConstantIndices(program)),
         versions(versions), name(name), search(search), os(text) {
     for (size_t i = 0; i < program.headDims.size(); ++i) {
-      queries.push_back(unique(i ? "q" + std::to_string(i + 1) : "q"));
-      keys.push_back(unique(i ? "k" + std::to_string(i + 1) : "k"));
+      queries.push_back(i ? "q" + std::to_string(i + 1) : "q");
+      keys.push_back(i ? "k" + std::to_string(i + 1) : "k");
     }
-    value = unique("v");
-    for (const char *taken : {"out", "lse", "scale", "scales", "workspace",
-                              "workspace_bytes", "options", "call"})
-      used.insert(taken);
-    for (const Capture &capture : program.captures)
-      captures.push_back(unique(capture.name));
+    for (const Capture &capture : program.captures) {
+      captures.push_back(nameParameter(capture.name));
+      spellings.push_back(spell(capture.name));
+    }
   }
 
   std::string write() {
     std::string guard = "FOVEA_KERNEL_" + name.upper() + "_H";
     os << "/* " << name << ".h - written by foveac: the attention variant '"
-       << program.name << "', D = " << program.headDims.front()
+       << spell(program.name) << "', D = " << program.headDims.front()
        << ", E = " << program.valueDim.value_or(0) << ", "
        << stringify(*program.dtype) << ".\n * Link " << name
        << ".o and the mathematical library (-lm). Include fovea.h, where both "
@@ -57,16 +70,7 @@ public:
   }
 
 private:
-  std::string unique(std::string wanted) {
-    for (char &c : wanted)
-      if (!llvm::isAlnum(c))
-        c = '_';
-    while (used.contains(wanted) || isTakenInC(wanted))
-      wanted += "_";
-    used.insert(wanted);
-    return wanted;
-  }
-
+  std::string nameParameter(llvm::StringRef capture);
   void writeVersions();
   void writeTest(const CPUTarget &target);
   std::string describeScale() const;
@@ -86,11 +90,30 @@ private:
   const KeySearch &search;
   llvm::StringSet<> used;
   llvm::SmallVector<std::string, 2> queries, keys;
-  llvm::SmallVector<std::string, 4> captures;
-  std::string value, text;
+  llvm::SmallVector<std::string, 4> captures;  // their parameters
+  llvm::SmallVector<std::string, 4> spellings; // of their names in C's strings
+  std::string text;
   llvm::raw_string_ostream os;
 };
 } // namespace
+
+/// Of a form that no word or macro has, whatever the capture is called:
+/// capture_ and the name's letters and digits.
+std::string HeaderWriter::nameParameter(llvm::StringRef capture) {
+  std::string wanted = "capture";
+  bool joined = false;
+  for (char c : capture) {
+    if (llvm::isAlnum(c) && !joined)
+      wanted += '_';
+    joined = llvm::isAlnum(c);
+    if (joined)
+      wanted += c;
+  }
+  std::string name = wanted;
+  for (unsigned number = 2; !used.insert(name).second; ++number)
+    name = wanted + "_" + std::to_string(number);
+  return name;
+}
 
 /// The processor test of a version, in the spelling of GCC and Clang.
 void HeaderWriter::writeTest(const CPUTarget &target) {
@@ -247,10 +270,11 @@ void HeaderWriter::writeParameters() {
     tensor(keys[i],
            dtype + " [B or 1,Hk,N," + llvm::Twine(program.headDims[i]) + "]");
   }
-  tensor(value, dtype + " [B or 1,Hk,N," +
-                    llvm::Twine(program.valueDim.value_or(0)) + "]");
+  tensor("v", dtype + " [B or 1,Hk,N," +
+                  llvm::Twine(program.valueDim.value_or(0)) + "]");
   for (size_t i = 0; i < captures.size(); ++i)
-    tensor(captures[i], stringify(program.captures[i].dtype) + ", rank " +
+    tensor(captures[i], spellings[i] + ": " +
+                            stringify(program.captures[i].dtype) + ", rank " +
                             llvm::Twine(program.captures[i].rank));
   tensor("out",
          dtype + " [B,Hq,M," + llvm::Twine(program.valueDim.value_or(0)) + "]");
@@ -267,14 +291,14 @@ void HeaderWriter::writeParameters() {
 void HeaderWriter::writeCapture(size_t index) {
   const Capture &capture = program.captures[index];
   os << "  if (!fovea_aot_capture(&call, " << captures[index] << ", \""
-     << captures[index] << "\", " << static_cast<int>(capture.dtype) << ", "
+     << spellings[index] << "\", " << static_cast<int>(capture.dtype) << ", "
      << capture.rank << ", &fovea_aot_captures[" << index
      << "]))\n    return call.status;\n";
   writeDims(index);
   for (const ConstantIndex &at : constantIndices)
     if (at.capture == index)
       os << "  if (!fovea_aot_index(&call, " << captures[index] << ", \""
-         << captures[index] << "\", " << at.dim << ", " << at.index
+         << spellings[index] << "\", " << at.dim << ", " << at.index
          << "))\n    return call.status;\n";
 }
 
@@ -282,11 +306,7 @@ void HeaderWriter::writeCapture(size_t index) {
 std::array<std::string, 3> HeaderWriter::describeDim(const Dim &dim) const {
   if (dim.size.empty())
     return {"NULL", "NULL", std::to_string(dim.value)};
-  std::string size = dim.size;
-  for (char &c : size) // of MLIR text, which may hold any
-    if (!llvm::isAlnum(c))
-      c = '_';
-  size = "\"" + size + "\"";
+  std::string size = "\"" + spell(dim.size) + "\"";
   if (isSizeName(dim.size))
     return {size, "NULL",
             llvm::StringSwitch<std::string>(dim.size)
@@ -297,10 +317,11 @@ std::array<std::string, 3> HeaderWriter::describeDim(const Dim &dim) const {
                 .Case("N", "call.args.kv_length")
                 .Case("D", std::to_string(program.headDims.front()))
                 .Default(std::to_string(program.valueDim.value_or(0)))};
-  for (auto [capture, name] : llvm::zip(program.captures, captures))
+  for (auto [capture, name, spelling] :
+       llvm::zip(program.captures, captures, spellings))
     for (auto [at, other] : llvm::enumerate(capture.dims))
       if (other.size == dim.size)
-        return {size, "\"" + name + "\"",
+        return {size, "\"" + spelling + "\"",
                 name + "->sizes[" + std::to_string(at) + "]"};
   llvm_unreachable("the capture itself has the size");
 }
@@ -313,28 +334,31 @@ void HeaderWriter::writeDims(size_t index) {
       continue;
     auto [size, first, wanted] = describeDim(dim);
     os << "  if (!fovea_aot_dim(&call, " << captures[index] << ", \""
-       << captures[index] << "\", " << at << ", " << size << ", " << first
+       << spellings[index] << "\", " << at << ", " << size << ", " << first
        << ", " << wanted << "))\n    return call.status;\n";
   }
 }
 
 /// No result lies where another or an input does.
 void HeaderWriter::writeApart() {
-  llvm::SmallVector<llvm::StringRef> others(queries.begin(), queries.end());
-  llvm::append_range(others, keys);
-  others.push_back(value);
-  llvm::append_range(others, captures);
-  auto check = [&](llvm::StringRef written, llvm::StringRef other) {
+  using Entry = std::pair<llvm::StringRef, llvm::StringRef>; // with spelling
+  llvm::SmallVector<Entry> others;
+  for (llvm::StringRef input : llvm::concat<std::string>(queries, keys))
+    others.push_back({input, input});
+  others.push_back({"v", "v"});
+  for (auto [capture, spelling] : llvm::zip(captures, spellings))
+    others.push_back({capture, spelling});
+  auto check = [&](llvm::StringRef written, Entry other) {
     os << "  if (!fovea_aot_apart(&call, " << written << ", \"" << written
-       << "\", " << other << ", \"must not lie where " << other
+       << "\", " << other.first << ", \"must not lie where " << other.second
        << " does\"))\n    return call.status;\n";
   };
-  for (llvm::StringRef other : others)
+  for (Entry other : others)
     check("out", other);
   if (!program.returnLse)
     return;
-  check("lse", "out");
-  for (llvm::StringRef other : others)
+  check("lse", {"out", "out"});
+  for (Entry other : others)
     check("lse", other);
 }
 
@@ -361,8 +385,8 @@ void HeaderWriter::writeFunction() {
        << "\", " << dtype << ", " << program.headDims[i] << ", &fovea_aot_keys["
        << i << "], " << i << "))\n    return call.status;\n";
   int64_t e = program.valueDim.value_or(0);
-  os << "  if (!fovea_aot_key(&call, " << value << ", \"" << value << "\", "
-     << dtype << ", " << e << ", &call.args.value, 1) ||\n"
+  os << "  if (!fovea_aot_key(&call, v, \"v\", " << dtype << ", " << e
+     << ", &call.args.value, 1) ||\n"
      << "      !fovea_aot_out(&call, out, \"out\", " << dtype << ", 4, " << e
      << ", &call.args.out))\n    return call.status;\n";
   if (program.returnLse)

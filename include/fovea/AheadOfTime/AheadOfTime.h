@@ -43,8 +43,9 @@ struct AheadOfTimeOutput {
   KeySearch keys;
 };
 
-/// Whether C or C++, or a header that these headers include, takes the name.
-bool isTakenInC(llvm::StringRef name);
+/// What C and C++ ask of a name that the name is not, in words: it is one of
+/// theirs, or may be a macro of their headers. Empty: it is free.
+llvm::StringRef findRuleOfC(llvm::StringRef name);
 
 /// Whether the C library has a function of this name, or the header's includes
 /// declare one: no kernel may take it.

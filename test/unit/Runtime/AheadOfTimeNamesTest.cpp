@@ -44,6 +44,10 @@ std::set<std::string> identifiersOf(llvm::StringRef text) {
   }
   return found;
 }
+
+bool isTaken(llvm::StringRef name) {
+  return !findRuleOfC(name).empty() || isFunctionOfC(name);
+}
 } // namespace
 
 TEST(AheadOfTimeNames, WhatTheIncludesDeclareIsTaken) {
@@ -55,7 +59,7 @@ TEST(AheadOfTimeNames, WhatTheIncludesDeclareIsTaken) {
         identifiersOf(outputOf((includes + extensions).c_str()));
     ASSERT_TRUE(names.count("printf") && names.count("memcpy"));
     for (const std::string &name : names)
-      EXPECT_TRUE(isTakenInC(name) || isFunctionOfC(name)) << name;
+      EXPECT_TRUE(isTaken(name)) << name;
   }
 }
 
@@ -63,5 +67,26 @@ TEST(AheadOfTimeNames, TheLibraryIsTaken) {
   for (const char *name : {"printf", "malloc", "free", "exp2f", "index"})
     EXPECT_TRUE(isFunctionOfC(name)) << name;
   for (const char *name : {"alibi", "window", "attention", "softmax"})
-    EXPECT_FALSE(isFunctionOfC(name) || isTakenInC(name)) << name;
+    EXPECT_FALSE(isTaken(name)) << name;
+}
+
+TEST(AheadOfTimeNames, MacrosOfTheHeadersOfCAreTaken) {
+  const std::string command =
+      "printf '#include <%s.h>\\n' assert complex ctype errno fenv float "
+      "inttypes iso646 limits locale math setjmp signal stdalign stdarg "
+      "stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath "
+      "threads time uchar wchar wctype | clang-22 -dM -E -x c - -std=";
+  for (const char *standard : {"c99", "gnu17", "gnu23"}) {
+    std::string text = outputOf((command + standard).c_str());
+    std::set<std::string> names;
+    llvm::SmallVector<llvm::StringRef> lines;
+    llvm::StringRef(text).split(lines, '\n', -1, /*KeepEmpty=*/false);
+    for (llvm::StringRef line : lines)
+      if (line.consume_front("#define "))
+        names.insert(
+            line.take_until([](char c) { return c == ' ' || c == '('; }).str());
+    ASSERT_TRUE(names.count("NAN") && names.count("FLT_EPSILON"));
+    for (const std::string &name : names)
+      EXPECT_TRUE(isTaken(name) || name[0] == '_') << name;
+  }
 }
