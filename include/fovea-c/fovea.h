@@ -107,7 +107,7 @@ typedef struct fovea_compile_options {
   const char *source_name; /* for diagnostics; may be null */
   const char *variant;     /* which variant of a .attn file; null: the only */
   const char *dtype;       /* "f32" ...; null: as the source says */
-  int64_t head_dim;        /* 0: as the source says */
+  int64_t head_dim;        /* 0: as the source says; MLIR says it */
   int64_t value_dim;       /* -1: as the source says or head_dim */
   const char *target;      /* "cpu" (null), "interpreter", "x86-64-v3",
                               "cuda", "sm_90a", ... */
@@ -257,7 +257,7 @@ typedef struct fovea_mask_statistics {
   int64_t by_points, by_polyhedra, by_evaluation, undecided;
   int64_t rectangles; /* whose bounds were taken */
 } fovea_mask_statistics;
-/* The counts without a list or array of tiles. */
+/* The counts, without a list, of at most 2^40 tiles over B and H. */
 FOVEA_API fovea_status fovea_mask_counts(const fovea_mask_query *query,
                                          fovea_mask_statistics *statistics,
                                          fovea_message *message);

@@ -20,6 +20,10 @@ struct MaskRequest {
   ParallelOptions options;
 };
 
+int64_t tiles(int64_t length, int64_t block) {
+  return length / block + (length % block != 0);
+}
+
 llvm::Error checkSizes(const fovea_mask_query &query, int64_t rowSize,
                        int64_t columnSize, MaskRequest &out) {
   for (auto [name, value, least] :
@@ -38,9 +42,6 @@ llvm::Error checkSizes(const fovea_mask_query &query, int64_t rowSize,
     if (value > limit || value < -limit)
       return invalid(Twine(name) + ": must lie within -2^56 and 2^56, got " +
                      Twine(value));
-  auto tiles = [](int64_t length, int64_t block) {
-    return length / block + (length % block != 0);
-  };
   int64_t bytes = 0;
   if (query.q_length > limit || query.kv_length > limit ||
       __builtin_mul_overflow(query.batch, query.heads, &bytes) ||
@@ -89,6 +90,18 @@ llvm::Expected<MaskRequest> checkQuery(const fovea_mask_query *query,
   return std::move(request);
 }
 
+/// Counts have no array that bounds their work.
+llvm::Error checkTileCount(const fovea_mask_query &query) {
+  int64_t count = query.batch * query.heads *
+                  tiles(query.q_length, query.block_q) *
+                  tiles(query.kv_length, query.block_kv);
+  if (count > int64_t(1) << 40)
+    return invalid("Q_LEN * KV_LEN: must be at most 2^40 tiles over B and H, "
+                   "got " +
+                   Twine(count));
+  return llvm::Error::success();
+}
+
 MaskEffort effortOf(const fovea_mask_query &query) {
   return query.approximate == 0 ? MaskEffort::Exact : MaskEffort::Analysis;
 }
@@ -128,6 +141,8 @@ extern "C" fovea_status fovea_mask_counts(const fovea_mask_query *query,
     auto request = checkQuery(query, /*tiled=*/true, statistics);
     if (!request)
       return request.takeError();
+    if (llvm::Error error = checkTileCount(*query))
+      return error;
     MaskEvaluator evaluator(request->program, request->captures,
                             request->domain);
     MaskStatistics found;

@@ -194,10 +194,10 @@ LogicalResult AttnParser::parseBound(BoundDecl &bound) {
   if (bound.token.kind != Token::Integer)
     return error(bound.token,
                  "expected an integer or a size, got " + describe(bound.token));
-  if (bound.token.integer >= uint64_t(1) << 63)
+  uint64_t value = bound.token.integer;
+  if (value > (uint64_t(1) << 63) - !negative)
     return error(bound.token, "integer does not fit 64 bits");
-  int64_t value = static_cast<int64_t>(bound.token.integer);
-  bound.bound.value = negative ? -value : value;
+  bound.bound.value = static_cast<int64_t>(negative ? -value : value);
   return success();
 }
 

@@ -1,6 +1,7 @@
 //===- AttnScope.cpp - Declarations of .attn files -----------------------===//
 
 #include "AttnScope.h"
+#include "CaptureRange.h"
 
 #include "fovea/Frontend/Attn.h"
 
@@ -494,6 +495,13 @@ private:
       return diagnostics.error(low.token.offset,
                                "empty range: the low end is included, the high "
                                "end is not");
+    auto capture = scope.captures.find(decl.name.text);
+    if (capture == scope.captures.end())
+      return success();
+    std::string fault = findRangeFault(scope.program.captures[capture->second]);
+    if (!fault.empty())
+      return diagnostics.error(low.token.offset,
+                               "'" + decl.name.text + "': " + fault);
     return success();
   }
 

@@ -1,5 +1,6 @@
 //===- ProgramVerifier.cpp - What every program must satisfy -------------===//
 
+#include "CaptureRange.h"
 #include "fovea/Frontend/Program.h"
 
 #include "llvm/ADT/StringSet.h"
@@ -226,7 +227,53 @@ static Error verifyDims(const Program &program) {
   return Error::success();
 }
 
-/// Ranges are not empty and name sizes that captures or calls have.
+/// The first number that the type holds and the one behind the last.
+static std::pair<int64_t, int64_t> getLimits(DType dtype) {
+  switch (dtype) {
+  case DType::I1:
+    return {0, 2};
+  case DType::I8:
+    return {INT8_MIN, int64_t(INT8_MAX) + 1};
+  case DType::UI8:
+    return {0, int64_t(UINT8_MAX) + 1};
+  case DType::I16:
+    return {INT16_MIN, int64_t(INT16_MAX) + 1};
+  case DType::UI16:
+    return {0, int64_t(UINT16_MAX) + 1};
+  case DType::I32:
+    return {INT32_MIN, int64_t(INT32_MAX) + 1};
+  case DType::UI32:
+    return {0, int64_t(UINT32_MAX) + 1};
+  case DType::F16:
+    return {-65504, 65504 + 1};
+  case DType::I64:
+  case DType::BF16:
+  case DType::F32:
+  case DType::F64:
+    return {INT64_MIN, INT64_MAX};
+  }
+  llvm_unreachable("all types are handled");
+}
+
+std::string findRangeFault(const Capture &capture) {
+  const auto &[low, high] = *capture.range;
+  auto [least, end] = getLimits(capture.dtype);
+  bool isLowRight =
+      !low.size.empty() || (low.value >= least && low.value < end);
+  bool isHighRight =
+      !high.size.empty() || (high.value > least && high.value <= end);
+  if (isLowRight && isHighRight)
+    return "";
+  auto print = [](const Bound &bound) {
+    return bound.size.empty() ? std::to_string(bound.value) : bound.size;
+  };
+  return formatv(
+      "range must lie within {0}..{1}, which {2} holds, got {3}..{4}", least,
+      end, stringify(capture.dtype), print(low), print(high));
+}
+
+/// Ranges are not empty, name sizes that captures or calls have and hold what
+/// their types do.
 static Error verifyRange(const StringSet<> &sizes, const Capture &capture) {
   if (!capture.range)
     return Error::success();
@@ -238,6 +285,8 @@ static Error verifyRange(const StringSet<> &sizes, const Capture &capture) {
   if (low.size.empty() && high.size.empty() && low.value >= high.value)
     return fail("capture '{0}': range must not be empty, got {1} to {2}",
                 capture.name, low.value, high.value);
+  if (std::string fault = findRangeFault(capture); !fault.empty())
+    return fail("capture '{0}': {1}", capture.name, fault);
   return Error::success();
 }
 

@@ -137,7 +137,11 @@ llvm::Error fovea::checkConstantIndices(const Program &program,
                                         llvm::ArrayRef<ConstantIndex> indices,
                                         llvm::ArrayRef<TensorView> captures) {
   for (const ConstantIndex &at : indices) {
-    int64_t extent = captures[at.capture].sizes[at.dim];
+    llvm::ArrayRef<int64_t> sizes = captures[at.capture].sizes;
+    int64_t extent = sizes[at.dim];
+    if (llvm::is_contained(sizes, 0))
+      return invalid(program.captures[at.capture].name +
+                     ": must have at least one element, got " + dims(sizes));
     if (at.index < 0 ? at.index < -extent : at.index >= extent)
       return makeError(FOVEA_INDEX_ERROR,
                        program.captures[at.capture].name +

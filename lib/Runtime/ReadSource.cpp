@@ -115,9 +115,30 @@ llvm::Error fovea::checkDims(const ReadOptions &options) {
   return llvm::Error::success();
 }
 
+/// The dims that MLIR has, in the types of its tensors, are those given.
+static llvm::Error checkDimsOfSource(const Program &program,
+                                     const ReadOptions &options) {
+  auto check = [](llvm::StringRef option, std::optional<int64_t> given,
+                  int64_t dim) -> llvm::Error {
+    if (!given || *given == dim)
+      return llvm::Error::success();
+    return invalid(option + " must be " + Twine(dim) +
+                   ", as the source says, got " + Twine(*given));
+  };
+  for (int64_t dim : program.headDims)
+    if (llvm::Error error = check(options.headDimOption, options.headDim, dim))
+      return error;
+  if (program.valueDim)
+    return check(options.valueDimOption, options.valueDim, *program.valueDim);
+  return llvm::Error::success();
+}
+
 static llvm::Error applyDims(Program &program, const ReadOptions &options) {
   if (llvm::Error error = checkDims(options))
     return error;
+  if (options.kind == SourceKind::MLIR)
+    if (llvm::Error error = checkDimsOfSource(program, options))
+      return error;
   if (options.headDim)
     program.headDims.assign(std::max<size_t>(program.headDims.size(), 1),
                             *options.headDim);

@@ -36,15 +36,18 @@ struct Header {
 
 llvm::Expected<OwnedArray> OwnedArray::make(StringRef name, DType dtype,
                                             llvm::ArrayRef<int64_t> sizes) {
-  int64_t bytes = getBytes(dtype);
-  bool isEmpty = false;
+  uint64_t bytes = getBytes(dtype);
+  bool isEmpty = false, overflows = false;
   for (int64_t size : sizes) {
     isEmpty |= size == 0;
-    if (__builtin_mul_overflow(bytes, std::max<int64_t>(size, 1), &bytes) ||
-        bytes > (int64_t(1) << 36))
-      return makeError(FOVEA_INVALID_ARGUMENT,
-                       name + ": is larger than 64 GiB");
+    overflows |=
+        __builtin_mul_overflow(bytes, std::max<int64_t>(size, 1), &bytes);
   }
+  if (overflows || bytes > uint64_t(1) << 36)
+    return makeError(FOVEA_INVALID_ARGUMENT,
+                     name + ": must have at most 64 GiB, got " +
+                         (overflows ? "2^64 bytes or more"
+                                    : std::to_string(bytes) + " bytes"));
   OwnedArray array;
   array.view.dtype = dtype;
   array.view.sizes.assign(sizes.begin(), sizes.end());

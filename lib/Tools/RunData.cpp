@@ -15,9 +15,13 @@ using llvm::Twine;
 llvm::Expected<RunShape> RunShape::parse(StringRef text) {
   RunShape shape;
   llvm::SmallVector<StringRef> entries;
-  text.split(entries, ',', -1, /*KeepEmpty=*/false);
+  if (!text.empty())
+    text.split(entries, ',');
   llvm::StringSet<> given;
   for (StringRef entry : entries) {
+    if (entry.trim().empty())
+      return invalid("--shape: must be sizes separated by commas, got '" +
+                     text + "'");
     auto assignment = splitAssignment(entry, "--shape");
     if (!assignment)
       return assignment.takeError();
@@ -260,8 +264,8 @@ void DataBuilder::fill(const TensorView &view, const Capture *capture) {
     if (!isFloat(view.dtype))
       view.storeInt(i, random.between(low, high));
     else if (hasRange)
-      view.storeFloat(i, double(low) +
-                             double(high - low) * (1 - random.uniform()));
+      view.storeFloat(i, double(low) + (double(high) - double(low)) *
+                                           (1 - random.uniform()));
     else
       view.storeFloat(i, random.normal());
   }

@@ -236,6 +236,10 @@ def _tune(arguments: argparse.Namespace) -> None:
         raise _Usage(
             f"--seconds: must be above 0 and at most 3600, got {arguments.seconds:g}"
         )
+    if arguments.target == "interpreter":
+        raise _Usage(
+            "--target: must be a CPU, whose schedules are measured, got 'interpreter'"
+        )
     _expect_writable(arguments.output)
     defines = dict(_define(text) for text in arguments.define)
     found = tune(

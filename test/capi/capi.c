@@ -232,6 +232,12 @@ static int test_mask_analysis(void) {
   CHECK(statistics.full == 0);
   CHECK(statistics.partial == 6 * 3);
   CHECK(statistics.empty == 6);
+  query.q_length = (int64_t)1 << 56;
+  CHECK(fovea_mask_counts(&query, &statistics, &message) ==
+        FOVEA_INVALID_ARGUMENT);
+  CHECK(SAYS("Q_LEN * KV_LEN: must be at most 2^40 tiles over B and H, got "
+             "288230376151711752"));
+  query.q_length = 5;
   CHECK(fovea_mask_find_runs(&query, &runs, &message) ==
         FOVEA_INVALID_ARGUMENT);
   runs.struct_size = sizeof runs;

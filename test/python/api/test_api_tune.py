@@ -178,6 +178,10 @@ def test_the_cost_model_stays_where_nothing_is_faster(path, monkeypatch):
         (["--shape", "M=4,N=0,D=16"], "--shape: N must be at least 1, got 0"),
         (["--shape", "M=0,N=4,D=16"], "--shape: M must be at least 1, got 0"),
         (["--shape", "M=4,D=16,E=0"], "--shape: E must be at least 1, got 0"),
+        (
+            ["--shape", SHAPE, "--target", "interpreter"],
+            "--target: must be a CPU, whose schedules are measured, got 'interpreter'",
+        ),
     ],
 )
 def test_wrong_options(path, capsys, options, message):

@@ -6,6 +6,11 @@
 
 using namespace fovea;
 
+static bool isUnsigned(DType type) {
+  return type == DType::I1 || type == DType::UI8 || type == DType::UI16 ||
+         type == DType::UI32;
+}
+
 unsigned RandomProgram::addNode(Region &region, Node node) {
   region.nodes.push_back(std::move(node));
   return region.nodes.size() - 1;
@@ -189,7 +194,8 @@ Program RandomProgram::make() {
       for (unsigned d = 0; d < capture.rank; ++d)
         capture.dims.push_back(Dim{-1, names[pick(4)]});
     if (flip())
-      capture.range = {Bound{-3, ""}, Bound{0, "N"}};
+      capture.range = {Bound{isUnsigned(capture.dtype) ? 0 : -3, ""},
+                       Bound{0, "N"}};
     program.captures.push_back(capture);
   }
   for (unsigned i = 0; i < pick(3); ++i) {
