@@ -14,7 +14,7 @@
 
 using namespace fovea;
 
-static bool isIdentifier(llvm::StringRef name) {
+bool fovea::isIdentifier(llvm::StringRef name) {
   return !name.empty() && !llvm::isDigit(name.front()) &&
          llvm::all_of(name,
                       [](char c) { return llvm::isAlnum(c) || c == '_'; });

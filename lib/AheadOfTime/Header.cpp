@@ -97,9 +97,21 @@ private:
 };
 } // namespace
 
-/// Of a form that no word or macro has, whatever the capture is called:
-/// capture_ and the name's letters and digits.
+/// The capture's name. Where C may have a meaning for that, or the header has,
+/// it is capture_ and the name's letters and digits: no word and no macro is of
+/// that form.
 std::string HeaderWriter::nameParameter(llvm::StringRef capture) {
+  static const llvm::StringSet<> own = {
+      "v",      "out",  "lse",       "scale",
+      "scales", "call", "workspace", "workspace_bytes",
+      "options"};
+  auto isTensor = [&](llvm::StringRef name) {
+    return llvm::is_contained(queries, name) || llvm::is_contained(keys, name);
+  };
+  if (isIdentifier(capture) && findRuleOfC(capture).empty() &&
+      !isFunctionOfC(capture) && !capture.starts_with("capture") &&
+      !own.contains(capture) && !isTensor(capture))
+    return capture.str();
   std::string wanted = "capture";
   bool joined = false;
   for (char c : capture) {

@@ -43,8 +43,11 @@ struct AheadOfTimeOutput {
   KeySearch keys;
 };
 
-/// What C and C++ ask of a name that the name is not, in words: it is one of
-/// theirs, or may be a macro of their headers. Empty: it is free.
+/// Letters, digits and underscores, of which a digit is not the first.
+bool isIdentifier(llvm::StringRef name);
+
+/// What C and C++ ask of an identifier that the name is not, in words: it is
+/// one of theirs, or may be a macro of their headers. Empty: it is free.
 llvm::StringRef findRuleOfC(llvm::StringRef name);
 
 /// Whether the C library has a function of this name, or the header's includes
