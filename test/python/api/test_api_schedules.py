@@ -63,6 +63,22 @@ def test_settings_of_a_form_that_a_kernel_does_not_have():
     assert "few queries" not in kernel.explain()
 
 
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (
+            "short=99999",
+            r"schedule: short=99999,block=32 asks for \d+ of l2_bytes, the",
+        ),
+        ("short=8,block=65536,split=65536", r"schedule: short=8,block=65536 asks for"),
+    ],
+)
+def test_a_form_for_few_queries_that_is_too_large(given, text):
+    with pytest.raises(ValueError, match=text) as caught:
+        fovea.compile(D=8, schedule=given)
+    assert "m=" not in str(caught.value)
+
+
 @pytest.mark.parametrize("dims", HEAD_DIMS, ids=str)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_cost_models_schedules(dtype, dims):

@@ -210,9 +210,21 @@ makeShortSchedule(mlir::MLIRContext *context, const TargetModel &model,
   int64_t wide =
       std::max(lanes, *model.getLimit("vector_bytes") / request.scoreBytes);
   bool pairs = tiles || multipliesPairs(model, request);
-  return mlir::online::CPUScheduleAttr::getChecked(
+  auto schedule = mlir::online::CPUScheduleAttr::getChecked(
       emitError, context, m, n, lanes, /*exact=*/false, request.indexBits,
       pairs, tiles, split, wide);
+  if (!schedule)
+    return llvm::failure();
+  // Said here by the names that users give.
+  int64_t limit = *model.getLimit("l2_bytes");
+  int64_t asked = schedule.footprint("l2_bytes", request.headDim,
+                                     request.valueDim, request.elementBytes);
+  if (asked > limit)
+    return emitError() << "schedule: short=" << rows << ",block=" << block
+                       << " asks for " << asked
+                       << " of l2_bytes, the limit of '" << model.getName()
+                       << "' is " << limit;
+  return schedule;
 }
 
 /// Wide items, for many queries.
