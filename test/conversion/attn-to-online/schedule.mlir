@@ -58,7 +58,7 @@
 // FEW: schedule(#online.cpu_schedule<m = 32, n = 32, lanes = 4, exact = false, index_bits = 32, pairs = true few(split = 512, wide = 16)>)
 // Tiles multiply eight rows, and are for bf16 alone.
 // FEWAMX: schedule(#online.cpu_schedule<m = 32, n = 32, lanes = 4, exact = false, index_bits = 32 few(split = 2048, wide = 16)>)
-// FEWAMX: schedule(#online.cpu_schedule<m = 32, n = 16, lanes = 8, exact = false, index_bits = 32, pairs = true, amx = true few(split = 512, wide = 16)>)
+// FEWAMX: schedule(#online.cpu_schedule<m = 32, n = 32, lanes = 8, exact = false, index_bits = 32, pairs = true, amx = true few(split = 512, wide = 16)>)
 // GIVENAMX: lanes = 4
 // GIVENAMX: #online.cpu_schedule<m = 24, n = 48, lanes = 8, exact = false, index_bits = 32, pairs = true, amx = true few(split = 480, wide = 16)>
 // BLOCKAMX: error: schedule: block must be a multiple of 16 (the keys of a group), got 24

@@ -174,13 +174,6 @@ static bool multipliesPairs(const TargetModel &model,
          !model.getLimit("bf16_tiles");
 }
 
-/// Keys of a block that tiles multiply: 64 lines, which a core can ask for at
-/// once.
-static int64_t tileBlock(int64_t rowBytes) {
-  int64_t keys = 64 * 64 / std::max<int64_t>(rowBytes, 1);
-  return std::clamp<int64_t>(llvm::bit_floor(uint64_t(keys)), kTileRows, 32);
-}
-
 /// The form for few queries: panels of four rows, so that a register of
 /// features is loaded for four multiply-adds and few lanes are idle; by tiles
 /// of eight, which are half of a product.
@@ -195,8 +188,7 @@ makeShortSchedule(mlir::MLIRContext *context, const TargetModel &model,
   // multiplied, the next is on its way.
   int64_t keyBytes = std::max<int64_t>(1, (request.headDim + request.valueDim) *
                                               request.elementBytes);
-  int64_t block = choice.block.value_or(
-      tiles ? tileBlock(request.headDim * request.elementBytes) : 32);
+  int64_t block = choice.block.value_or(32);
   if (block % 16 != 0)
     return emitError() << "schedule: block must be a multiple of 16 (the keys "
                           "of a group), got "
