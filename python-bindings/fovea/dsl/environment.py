@@ -476,6 +476,8 @@ class Environment:
             for number in range(len(value))
         ]
         self._members(slot, kind)
+        if hasattr(kind, "n_sequence_fields"):  # sys.version_info and its like
+            return value
         return tuple.__new__(kind, items)
 
     def _members(self, slot: int, kind: type) -> None:

@@ -53,6 +53,8 @@ _PURE = frozenset(
         "hashlib",
         "heapq",
         "itertools",
+        "jax",
+        "jaxlib",
         "json",
         "math",
         "ml_dtypes",
@@ -64,6 +66,7 @@ _PURE = frozenset(
         "string",
         "struct",
         "textwrap",
+        "torch",
         "types",
         "typing",
         "zlib",
@@ -94,7 +97,32 @@ _READING = frozenset(
         "open_memmap",
     ]
 )
-_NOT_PURE = ("numpy.random",)
+_NOT_PURE = ("numpy.random", "torch.random", "torch.cuda", "jax.config")
+#: Functions of torch that look at its generators or settings begin like this, or
+#: give memory as it is.
+_OF_TORCH_STATE = (
+    "alpha_dropout",
+    "are_",
+    "bernoulli",
+    "dropout",
+    "empty",
+    "feature_",
+    "get_",
+    "gumbel",
+    "initial_seed",
+    "is_anomaly",
+    "is_autocast",
+    "is_deterministic",
+    "is_grad",
+    "is_inference_mode",
+    "is_warn",
+    "multinomial",
+    "normal",
+    "poisson",
+    "rand",
+    "rrelu",
+    "seed",
+)
 
 
 def _is_pure_module(name: Any) -> bool:
@@ -103,12 +131,20 @@ def _is_pure_module(name: Any) -> bool:
     return name.partition(".")[0] in _PURE
 
 
+def _is_of_torch(function: Any) -> bool:
+    name = getattr(function, "__module__", None)
+    return isinstance(name, str) and name.partition(".")[0] == "torch"
+
+
 def is_pure(function: Any) -> bool:
     """Whether what a library's function gives depends on its arguments alone."""
     if isinstance(function, np.ufunc):
         # One of np.frompyfunc calls a function of the user's.
         return getattr(np, function.__name__, None) is function
-    if getattr(function, "__name__", None) in _READING:
+    name = getattr(function, "__name__", None)
+    if name in _READING or (
+        _is_of_torch(function) and name.startswith(_OF_TORCH_STATE)
+    ):
         return False
     owner = getattr(function, "__self__", None)
     if isinstance(function, FunctionType):

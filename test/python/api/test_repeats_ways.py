@@ -19,6 +19,7 @@ import __main__
 import fovea
 from fovea import ops
 from fovea.dsl import trace_variant
+from fovea.dsl.purity import is_pure
 
 weight = 1.0
 __gain__ = 1.0
@@ -392,3 +393,36 @@ def test_the_common_ways_are_remembered():
 
     for way in (mod, holder.by_class, holder.by_super, holder.by_cell):
         assert trace_variant(way).core is trace_variant(way).core
+
+
+def library_function(name, module="torch.functional"):
+    scope = {"__name__": module}
+    exec(f"def {name}(x): return x", scope)
+    return scope[name]
+
+
+def test_functions_of_torch_answer_from_their_arguments():
+    """But for those that ask its generators and settings"""
+    assert is_pure(library_function("tanh"))
+    assert is_pure(library_function("where", "torch"))
+    for name in ("rand", "randn_like", "normal", "dropout", "get_default_dtype"):
+        assert not is_pure(library_function(name)), name
+    assert not is_pure(library_function("tanh", "torches"))
+
+
+def test_torch_in_mods_is_remembered():
+    torch = pytest.importorskip("torch")
+
+    def mod(s, b, h, m, n):
+        return torch.where(m >= n, torch.tanh(s), torch.sigmoid(s))
+
+    assert trace_variant(mod).core is trace_variant(mod).core
+
+
+def test_struct_sequences():
+    def mod(s, b, h, m, n):
+        newer = sys.version_info >= (3, 8) and sys.flags.optimize >= 0
+        return s * 0 + n * (2.0 if newer and sys.float_info.dig == 15 else 1.0)
+
+    assert answer(mod) == answer(lambda s, b, h, m, n: s * 0 + n * 2.0)
+    assert trace_variant(mod).core is trace_variant(mod).core
