@@ -69,8 +69,8 @@ typedef struct fovea_cpu_args {
 typedef struct fovea_cpu_plan {
   int64_t scratch_bytes, workspace_bytes, cleared_bytes;
   /* So many neighbours, from a multiple of their number on, are computed faster
-   * together than each by itself: they read the same keys, or what lies together
-   * in memory. Results are the same. 0 counts as 1. */
+   * together than each by itself: they read the same keys, or what lies
+   * together in memory. Results are the same. 0 counts as 1. */
   int64_t tile_items;
 } fovea_cpu_plan;
 
