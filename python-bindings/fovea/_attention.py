@@ -155,7 +155,8 @@ def attention(
     Whatever else a mod reaches is compared at each call, and a change makes another
     variant: names in builtins and modules, and what classes have, however it comes
     by them (``type(self)``, ``self.__class__``, ``super()``, ``import``). Functions
-    and classes of the standard library, NumPy and Fovea are taken as they are. A mod
+    of the standard library, NumPy, torch, JAX and Fovea that answer from their
+    arguments alone are taken as they are. A mod
     that uses what cannot be compared (``sys.modules``, ``random.random``, a method of
     a dict) is traced anew at each call, which takes a millisecond or more, and arrays
     that it finds there are refused.

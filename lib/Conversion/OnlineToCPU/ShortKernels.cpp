@@ -434,3 +434,19 @@ void KernelEmitter::overOutput(Value output, int64_t passRows, int64_t vectors,
     for (int64_t i = 0; i < vectors; ++i)
       e.store(acc[r * vectors + i], place(r, i), e.scoreBytes());
 }
+
+/// Multiplies what the values of a panel's rows are so far by their factors.
+void KernelEmitter::rescaleRows(Value panel, Value alpha) {
+  e.storeRow(alpha, at(at_.alpha), e.c(0));
+  Value first = e.mul(panel, e.c(e.lanes));
+  forRows(e.min(e.sub(rows, first), e.c(e.lanes)), [&](Value lane) {
+    Value factor = e.load(e.f, e.gep(at(at_.alpha), lane, e.f));
+    factor = wideSplat(factor);
+    Value from = e.mul(e.add(first, lane), e.c(valuePadded()));
+    e.loop(from, e.add(from, e.c(valuePadded())), wide(), [&](Value i) {
+      Value address = e.gep(state.output, i, e.f);
+      Value o = e.load(wideVec(e.f), address, e.scoreBytes());
+      e.store(e.fmul(o, factor), address, e.scoreBytes());
+    });
+  });
+}

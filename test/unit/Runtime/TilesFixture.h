@@ -66,6 +66,22 @@ protected:
       poison(*view.lse);
   }
 
+  /// Rows of the only head's keys and values lie 80 columns apart, with garbage
+  /// between.
+  static void layApart(TestLaunch &launch) {
+    constexpr int64_t columns = 80;
+    for (TensorView *rows : {&launch.view.keys[0], &launch.view.value}) {
+      int64_t keys = rows->sizes[2], dim = rows->sizes[3];
+      TensorView wide = launch.tensor({1, 1, keys, columns}, DType::BF16);
+      poison(wide);
+      for (int64_t n = 0; n < keys; ++n)
+        for (int64_t d = 0; d < dim; ++d)
+          wide.storeFloat(n * columns + d, rows->loadFloat(n * dim + d));
+      wide.sizes[3] = dim;
+      *rows = wide;
+    }
+  }
+
   virtual void prepare(TestLaunch &launch) { narrow(launch); }
 
   llvm::Expected<KernelCode>
