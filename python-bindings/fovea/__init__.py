@@ -20,10 +20,11 @@ from .errors import CompileError, Error, ParseError, PerformanceWarning, TraceEr
 
 if TYPE_CHECKING:
     from . import normalizers, ops, zoo
-    from ._attention import Kernel, attention, compile
+    from ._attention import attention, compile
     from ._block_mask import BlockMask
     from ._config import cache_info, clear_cache, set_num_threads, show_config
     from ._create_mask import create_block_mask, create_mask
+    from ._kernel import Kernel
     from ._merge import merge
     from ._pages import Pages
     from ._recipe import load_kernel
@@ -64,7 +65,7 @@ __all__ = [
 # Loaded when first used: importing the package costs next to nothing.
 _HOMES = {
     "BlockMask": "_block_mask",
-    "Kernel": "_attention",
+    "Kernel": "_kernel",
     "Normalizer": "normalizers",
     "Pages": "_pages",
     "Variant": "_variant",

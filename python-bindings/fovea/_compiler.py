@@ -228,6 +228,7 @@ def lookup(
                 for old in list(_kernels)[: _LIMIT // 4]:
                     del _kernels[old]
             _kernels[key] = found
+        _warn_of_tracing(traced)
     return found
 
 
@@ -296,6 +297,22 @@ def _warn_below_fast(compiled: Compiled) -> None:
         if text not in _warned:
             _warned.add(text)
             warnings.warn(text, PerformanceWarning, stacklevel=4)
+
+
+def tracing_note(traced: Any) -> str:
+    """Why each call traces the mods of a variant; empty where none does."""
+    if not traced.uncompared:
+        return ""
+    return f"each call traces its mods: nothing compares {traced.uncompared}"
+
+
+def _warn_of_tracing(traced: Any) -> None:
+    """Warn once of mods that each call has to trace."""
+    note = tracing_note(traced)
+    text = f"{traced.program['name']}: {note}"
+    if note and text not in _warned:
+        _warned.add(text)
+        warnings.warn(text, PerformanceWarning, stacklevel=4)
 
 
 def warn_of_copied_pages(compiled: Compiled, rows: int) -> None:

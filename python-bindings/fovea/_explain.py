@@ -10,7 +10,7 @@ from ._launch_form import form
 from ._words import PairCost, clauses
 
 if TYPE_CHECKING:
-    from ._attention import Kernel
+    from ._kernel import Kernel
 
 
 def _captures(traced: Any, arrays: Mapping[str, Any]) -> list[str]:
@@ -57,9 +57,12 @@ def text(
         f"  beside them {cost.score} of the score and {cost.weight} of the weight;"
         f" {cost.mask} of the mask, on partial tiles alone",
     ]
-    if compiled.remarks:
+    remarks = compiled.remarks
+    if note := _compiler.tracing_note(traced):
+        remarks = [f"{_compiler.SLOW}{note}", *remarks]
+    if remarks:
         lines.append("decisions")
-        lines += [f"  {remark}" for remark in compiled.remarks]
+        lines += [f"  {remark}" for remark in remarks]
     return "\n".join(lines)
 
 

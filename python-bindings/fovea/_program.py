@@ -39,6 +39,8 @@ class TracedProgram:
     homes = ()
     #: Whether sizes of captures are to be checked.
     has_dims = True
+    #: What nothing compares: a Program has no Python to trace.
+    uncompared = ""
 
     def __init__(self, program, arrays, core, labels=None):
         self.program = program

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _attention, _block_mask, _checks, _compiler, _tensors
+from . import _block_mask, _checks, _compiler, _kernel, _tensors
 from ._mask_offsets import Offsets
 from ._mask_runs import TileRuns
 from ._program import ProgramSource, functions
@@ -111,16 +111,16 @@ def rebuild_block_mask(
     )  # fmt: skip
 
 
-def rebuild_kernel(recipe: str, arrays: Sequence[np.ndarray]) -> _attention.Kernel:
+def rebuild_kernel(recipe: str, arrays: Sequence[np.ndarray]) -> _kernel.Kernel:
     """What a pickle of a Kernel calls."""
     return _kernel_of(json.loads(recipe), arrays)
 
 
-def _kernel_of(recipe: dict, arrays: Sequence[np.ndarray]) -> _attention.Kernel:
+def _kernel_of(recipe: dict, arrays: Sequence[np.ndarray]) -> _kernel.Kernel:
     program = recipe["program"]
     given = dict(zip(recipe["given"], arrays, strict=True))
     source = ProgramSource(program, given, recipe["labels"])
-    return _attention.Kernel._make(
+    return _kernel.Kernel._make(
         source,
         program["dtype"],
         program["D"][0],
@@ -171,7 +171,7 @@ def _shown(place: str) -> str:
     return os.fsdecode(place).encode("utf-8", "backslashreplace").decode()
 
 
-def save(kernel: _attention.Kernel, path: Any) -> None:
+def save(kernel: _kernel.Kernel, path: Any) -> None:
     """Write a kernel's recipe; the file appears whole or not at all."""
     place = _path(path)
     recipe, arrays = kernel._recipe()
@@ -193,7 +193,7 @@ def save(kernel: _attention.Kernel, path: Any) -> None:
 
 
 @runs_as_it_is
-def load_kernel(path: Any) -> _attention.Kernel:
+def load_kernel(path: Any) -> _kernel.Kernel:
     """Compile (or look up) the kernel that `Kernel.save` wrote.
 
     Parameters

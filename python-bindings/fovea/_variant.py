@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from . import _attention, _checks, _compiler, _inputs, _repeat
+from . import _call, _checks, _compiler, _inputs, _kernel, _repeat
 from ._lib import native
 from ._program import Core, ProgramSource, TracedProgram, functions, params_of
 from ._tensors import type_name
@@ -208,7 +208,7 @@ class Variant:
         return_lse: bool = False,
         target: str | None = None,
         schedule: Any = None,
-    ) -> _attention.Kernel:
+    ) -> _kernel.Kernel:
         """Compile for given head dims; see `fovea.compile`.
 
         Captures and compile-time parameters are both given in `captures`.
@@ -224,7 +224,7 @@ class Variant:
         setting = _checks.schedule(schedule)
         source, arrays = self._split(_compiler.check_captures(captures) or {})
         own = ProgramSource(source.program, arrays)
-        return _attention.Kernel._make(
+        return _kernel.Kernel._make(
             own, short, D, E, factor, with_mask, want_lse, checked, setting
         )
 
@@ -329,13 +329,13 @@ class Variant:
         source, arrays = self._split(captures_and_params)
         traced = source.trace(g.dtype, arrays, None)
         if return_lse:
-            _attention._expect_lse(traced, return_lse)
+            _call.expect_lse(traced, return_lse)
         keep: list = []
         captures = _inputs.read_captures(traced, g, keep)
         compiled = _compiler.lookup(
             traced, g.dtype, g.D, g.E, return_lse, False, target, None
         )
-        out = _attention._launch(
+        out = _call.launch(
             compiled, inputs, traced, captures, None, None, _inputs.NOWHERE, return_lse
         )
         traced.given = captures_and_params

@@ -108,6 +108,8 @@ class Environment:
         self._globals: dict[int, LazyGlobals] = {}
         self._cells: dict[int, tuple[int, CellType]] = {}
         self._functions: list[tuple[int, FunctionType]] = []
+        #: The first thing that the mods use and nothing compares, by its name.
+        self.uncompared = ""
         self._todo: collections.deque[Callable[[], None]] = collections.deque()
         self._busy = False
         self._depth = 0
@@ -170,9 +172,14 @@ class Environment:
             self._paths[path] = None
             self.record(path, None, test, expected)
 
-    def distrust(self) -> None:
+    def distrust(self, label: str) -> None:
         """The mod came by something that nothing compares: every call traces again."""
+        self.uncompared = self.uncompared or label
         self.record_once((0, recheck.get_length, None), recheck.is_never, None)
+
+    def _record_uncompared(self, path: tuple, value: Any, label: str) -> None:
+        self.uncompared = self.uncompared or label
+        self.record(path, value, recheck.is_never, None)
 
     def note_what_functions_say(self) -> None:
         """Names, docs and the like, where a mod may read them: no steps elsewhere."""
@@ -187,7 +194,7 @@ class Environment:
                 if frozen is not None:
                     self.record_once((slot, getattr, name), recheck.is_frozen, frozen)
                 elif is_read:
-                    self.distrust()
+                    self.distrust(f"{function.__name__}.{name}")
 
     def _drain(self) -> None:
         # Functions are filled here and not where they are met: chains of
@@ -257,7 +264,7 @@ class Environment:
             if is_immutable(value):
                 self.record(path, value, recheck.is_same, value)
             else:
-                self.record(path, value, recheck.is_never, None)
+                self._record_uncompared(path, value, label)
             return value
         return self._object(value, path, label)
 
@@ -288,8 +295,10 @@ class Environment:
     def _function(self, function: FunctionType, path: tuple, label: str) -> Any:
         code = function.__code__
         if is_library_file(code.co_filename) and not is_rebound(function):
-            test = recheck.is_same if is_pure(function) else recheck.is_never
-            self.record(path, function, test, function)
+            if is_pure(function):
+                self.record(path, function, recheck.is_same, function)
+            else:
+                self._record_uncompared(path, function, label)
             return function
         expected = (
             code,
@@ -426,7 +435,7 @@ class Environment:
             return value
         if isinstance(value, (set, frozenset)) or value is sys.modules:
             # The elements come as they are, and what is behind them changes.
-            self.record(path, value, recheck.is_never, None)
+            self._record_uncompared(path, value, label)
             return value
         if isinstance(value, tuple):
             return self._tuple(value, path, label)
@@ -484,10 +493,12 @@ class Environment:
         """Compare what the class of a container gives: its copy has the real one."""
         for name in members_of(kind):
             value = class_member_of(kind, name)
+            path = slot, class_member, name
             test = recheck.constant_test(value)
-            if test is None:
-                test = (recheck.is_same if stays(value) else recheck.is_never), value
-            self.record((slot, class_member, name), value, *test)
+            if test is None and not stays(value):
+                self._record_uncompared(path, value, f"{kind.__name__}.{name}")
+                continue
+            self.record(path, value, *(test or (recheck.is_same, value)))
 
     def _object(self, value: Any, path: tuple, label: str) -> Any:
         if isinstance(value, ModuleType):

@@ -37,6 +37,10 @@ _IMMUTABLE = (
     types.MemberDescriptorType,
     type(NotImplemented),
 )
+#: Classes of torch whose objects never change.
+_FIXED_OF_TORCH = frozenset(
+    ("device", "dtype", "finfo", "iinfo", "layout", "memory_format")
+)
 _CALLED = (BuiltinFunctionType, types.MethodWrapperType, np.ufunc, type(np.where))
 
 # Modules of which library.py replaces a part, or that hold what the user sets.
@@ -55,7 +59,14 @@ def is_immutable(value: Any) -> bool:
         return _is_library_class(value) or is_plain_class(value)
     if hasattr(type(value), "__members__"):
         return is_plain_class(type(value)) and is_plain_member(value)
-    return isinstance(value, _IMMUTABLE)
+    return isinstance(value, _IMMUTABLE) or _is_fixed_of_torch(type(value))
+
+
+def _is_fixed_of_torch(kind: type) -> bool:
+    name = kind.__name__
+    if kind.__module__ != "torch" or name not in _FIXED_OF_TORCH:
+        return False
+    return getattr(sys.modules.get("torch"), name, None) is kind
 
 
 def is_fixed(value: Any) -> bool:
@@ -91,6 +102,7 @@ def passes_as_it_is(value: Any) -> bool:
             issubclass(value, BaseException)
             or hasattr(value, "__members__")
             or _is_library_class(value)
+            or _is_fixed_of_torch(value)
         )
     kind = type(value)
     if kind in _VIEWS or hasattr(value, "__dict__"):

@@ -69,7 +69,8 @@ class ObjectProxy:
         if opcode in ("LOAD_ATTR", "LOAD_METHOD"):
             return class_of(self)
         if "CALL" in opcode:  # getattr, or what wants the real one
-            _get(self, "_fv_env").distrust()
+            label = _get(self, "_fv_label")
+            _get(self, "_fv_env").distrust(f"{label}.__class__")
         return kind
 
     def __getattr__(self, name: str) -> Any:
@@ -199,7 +200,7 @@ class ClassProxy(ObjectProxy):
         env, real = _get(self, "_fv_env"), _get(self, "_fv_real")
         made = real(*args, **kwargs)
         if not constructs_plainly(real):
-            env.distrust()
+            env.distrust(f"{real.__name__}()")
         if type(made) is not real or isinstance(
             made, (tuple, list, dict, str, int, float)
         ):
@@ -270,7 +271,7 @@ def _of_made(env: Environment, made: Any, name: str, static: Any) -> Any:
         if home is not None and not hasattr(type(static), "__get__"):
             return env.reach(home, getattr, name, f"{type(made).__name__}.{name}")
         if not isinstance(static, MemberDescriptorType):
-            env.distrust()
+            env.distrust(f"{type(made).__name__}.{name}")
     return getattr(made, name)
 
 
@@ -373,7 +374,7 @@ class _Super:
         env, real = _get(proxy, "_fv_env"), _get(proxy, "_fv_real")
         slot = _get(proxy, "_fv_slot")
         if slot is None:
-            env.distrust()
+            env.distrust(f"super().{name}")
             return getattr(super(after, real), name)
         if isinstance(real, type):
             return env.reach(slot, _super_member, (weakref.ref(after), name), name)
@@ -473,7 +474,7 @@ def class_of(value: Any) -> Any:
     if slot is None:
         known = env.stand_in(kind)
         if known is None:
-            env.distrust()
+            env.distrust(f"type({kind.__name__}())")
         return known or kind
     return env.reach(slot, recheck.get_class, None, kind.__name__)
 

@@ -63,9 +63,10 @@ class VariantCore:
         "labels",
         "names",
         "program",
+        "uncompared",
     )
 
-    def __init__(self, program, order, has_denom, dtype, plan) -> None:
+    def __init__(self, program, order, has_denom, dtype, env) -> None:
         self.program: dict[str, Any] = program
         self.names = tuple(c["name"] for c in program["captures"])
         self.labels: tuple[str, ...] = tuple(capture.label for capture in order)
@@ -74,7 +75,9 @@ class VariantCore:
         self.has_dims = any(capture.dims for capture in order)
         self.dtype: str = dtype
         self.key = canonical(program) + dtype
-        self._plan: list[recheck.Step] = plan
+        #: What the mods use and nothing compares, so that each call traces them.
+        self.uncompared: str = env.uncompared
+        self._plan: list[recheck.Step] = env.plan
         self._slots: tuple[int, ...] = tuple(capture.slot for capture in order)
         self._compiled_plan: Any = None
         self._texts: dict[tuple, str] = {}
@@ -141,6 +144,7 @@ class TracedVariant:
     homes = property(lambda self: self.core.homes)
     has_denom = property(lambda self: self.core.has_denom)
     has_dims = property(lambda self: self.core.has_dims)
+    uncompared = property(lambda self: self.core.uncompared)
     program_json = property(lambda self: self.core.program_json)
 
 
@@ -293,7 +297,7 @@ def _assemble(env: Environment, roots: tuple, normalizer: Normalizer, dtype: str
         "locations": _locations(score_mod, mask_mod),
     }
     env.note_what_functions_say()
-    core = VariantCore(program, order, normalizer.denom is not None, dtype, env.plan)
+    core = VariantCore(program, order, normalizer.denom is not None, dtype, env)
     return core, [env.objects[slot] for slot in core._slots]
 
 

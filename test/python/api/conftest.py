@@ -3,7 +3,7 @@
 import pytest
 from repeat_world import forget
 
-from fovea import _attention
+from fovea import _call
 
 
 @pytest.fixture
@@ -13,11 +13,11 @@ def launches(monkeypatch, native_is_real) -> list:
         pytest.skip("the stand-in repeats nothing")
     forget()
     found = []
-    whole = _attention._launch
+    whole = _call.launch
 
     def counted(compiled, *arguments):
         found.append(arguments)
         return whole(compiled, *arguments)
 
-    monkeypatch.setattr(_attention, "_launch", counted)
+    monkeypatch.setattr(_call, "launch", counted)
     return found

@@ -49,6 +49,7 @@ def test_kernels_cannot_be_called_inside_mods(name):
     assert isinstance(fovea.compile(None, lambda b, h, m, n: m >= n, D=8), fovea.Kernel)
 
 
+@pytest.mark.filterwarnings("ignore:.*each call traces its mods")
 def test_what_a_mod_may_ask_of_a_kernel():
     """What traces again while a mod runs leaves the outer one as it was"""
     holder = {"width": 1}

@@ -7,7 +7,7 @@ import pytest
 from api_common import in_threads
 
 import fovea
-from fovea import _attention
+from fovea import _call
 
 torch = pytest.importorskip("torch")
 if not hasattr(torch.Tensor, "__dlpack_c_exchange_api__"):
@@ -28,14 +28,14 @@ def launches(monkeypatch) -> list:
     """The calls that went the long way, but for those of the interpreter."""
     fovea.clear_cache()
     found = []
-    whole = _attention._launch
+    whole = _call.launch
 
     def counted(compiled, *arguments):
         if compiled.target != "interpreter":
             found.append(arguments)
         return whole(compiled, *arguments)
 
-    monkeypatch.setattr(_attention, "_launch", counted)
+    monkeypatch.setattr(_call, "launch", counted)
     return found
 
 
@@ -248,6 +248,34 @@ def test_a_target_is_the_callers(launches):
     for _ in range(2):
         fovea.attention(q, k, v, target="cpu")
     assert len(launches) == 2
+
+
+limits = torch.finfo(torch.float32)
+
+
+def by_type(s, b, h, m, n):
+    return fovea.ops.where(n <= m, s, torch.finfo(torch.float32).min)
+
+
+def by_limits(s, b, h, m, n):
+    return fovea.ops.where(n <= m, s, limits.min)
+
+
+@pytest.mark.parametrize("mod", [by_type, by_limits])
+def test_limits_of_types(launches, mod):
+    q, k, v = qkv()
+    outs = [fovea.attention(q, k, v, mod) for _ in range(3)]
+    assert len(launches) == 1
+    torch.testing.assert_close(outs[2], exact(q, k, v, None, causal))
+
+
+def test_other_limits_are_seen(monkeypatch):
+    q, k, v = qkv()
+    fovea.attention(q, k, v, by_limits)
+    monkeypatch.setitem(globals(), "limits", torch.iinfo(torch.int8))
+    out = fovea.attention(q, k, v, by_limits)
+    torch.testing.assert_close(out, exact(q, k, v, by_limits))
+    assert not torch.allclose(out, exact(q, k, v, None, causal))
 
 
 def test_clear_cache_forgets(launches):

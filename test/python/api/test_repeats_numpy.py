@@ -263,6 +263,7 @@ def test_what_interrupts_a_comparison_has_a_note(launches):
         assert np.array_equal(call(), want)
 
 
+@pytest.mark.filterwarnings("ignore:.*each call traces its mods")
 @pytest.mark.parametrize("kind", ["function", "partial", "method"])
 def test_signatures_are_compared(launches, kind):
     """A mod that gets another __signature__ is traced again."""

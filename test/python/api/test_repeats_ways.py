@@ -10,6 +10,7 @@ import operator
 import random
 import sys
 import types
+import warnings
 
 import numpy as np
 import pytest
@@ -17,9 +18,11 @@ from test_repeats_names import answer, check
 
 import __main__
 import fovea
-from fovea import ops
+from fovea import _compiler, ops
 from fovea.dsl import trace_variant
 from fovea.dsl.purity import is_pure
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*each call traces its mods")
 
 weight = 1.0
 __gain__ = 1.0
@@ -426,3 +429,36 @@ def test_struct_sequences():
 
     assert answer(mod) == answer(lambda s, b, h, m, n: s * 0 + n * 2.0)
     assert trace_variant(mod).core is trace_variant(mod).core
+
+
+def by_chance(s, b, h, m, n):
+    return s * (random.random() < 2)
+
+
+def by_modules(s, b, h, m, n):
+    return s * len(sys.modules)
+
+
+@pytest.mark.parametrize(
+    ("mod", "name"), [(by_chance, "random.random"), (by_modules, "sys.modules")]
+)
+def test_tracing_at_each_call_is_told_once(mod, name, monkeypatch):
+    monkeypatch.setattr(_compiler, "_warned", set())
+    q = np.ones((1, 1, 2, 4), np.float32)
+    note = f"each call traces its mods: nothing compares {name}"
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            fovea.attention(q, q, q, mod)
+    assert [(w.category, str(w.message)) for w in told] == [
+        (fovea.PerformanceWarning, f"{mod.__name__}: {note}")
+    ]
+    assert f"  slow: {note}\n" in fovea.compile(mod, D=4).explain()
+
+
+@pytest.mark.filterwarnings("error")
+def test_remembered_mods_are_not_told_of(monkeypatch):
+    monkeypatch.setattr(_compiler, "_warned", set())
+    q = np.ones((1, 1, 2, 4), np.float32)
+    fovea.attention(q, q, q, Base().by_class)
+    assert "slow:" not in fovea.compile(Base().by_class, D=4).explain()
