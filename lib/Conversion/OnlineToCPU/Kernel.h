@@ -75,6 +75,7 @@ private:
 
   // Walks.cpp
   int64_t walkBytes();
+  LogicalResult checkSegments(int64_t number);
   void bindTileRuns();
   LogicalResult emitWalk();
   void emitSegments(online::WalkSegmentsOp segments);

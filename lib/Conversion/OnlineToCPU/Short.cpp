@@ -383,8 +383,8 @@ LogicalResult KernelEmitter::emitShortWalk() {
   } else {
     return spec.sweep.emitOpError("walk is not lowered by the CPU target");
   }
-  if (begins.size() > 64)
-    return spec.walk->emitOpError("has more than 64 segments");
+  if (failed(checkSegments(begins.size())))
+    return failure();
   Values all = begins;
   all.append(ends);
   Value head = spec.grid.getBody().front().getArgument(1);

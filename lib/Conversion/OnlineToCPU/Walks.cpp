@@ -35,6 +35,13 @@ int64_t KernelEmitter::walkBytes() {
   return sizeof(EverythingOpen);
 }
 
+LogicalResult KernelEmitter::checkSegments(int64_t number) {
+  if (number <= maxSegments)
+    return success();
+  return spec.walk->emitOpError("has more than ")
+         << maxSegments << " segments, got " << number;
+}
+
 /// Finds the runs that walks read. Block masks always come with runs.
 void KernelEmitter::bindTileRuns() {
   tileRuns = arguments->getTileRuns();
@@ -108,9 +115,8 @@ LogicalResult KernelEmitter::emitWalk() {
     locateTileRuns(b, h, tile, begin, end);
     emitTileRuns(b, h, tile, begin, end);
   } else if (auto segments = dyn_cast<online::WalkSegmentsOp>(spec.walk)) {
-    if (int64_t(segments.getBegins().size()) > maxSegments)
-      return segments.emitOpError("has more than ")
-             << maxSegments << " segments";
+    if (failed(checkSegments(segments.getBegins().size())))
+      return failure();
     emitSegments(segments);
   } else {
     return spec.sweep.emitOpError("walk is not lowered by the CPU target");

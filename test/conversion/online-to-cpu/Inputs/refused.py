@@ -14,7 +14,11 @@ ARGUMENTS = (
     "arguments of a kernel must be q…, k…, v, captures…, scale…, offsets, lengths"
     " [, block mask], out [, lse]; "
 )
+SEGMENTS = ", ".join(["[%c0, %n) full"] * 65)
+TOO_MANY = ("segments", "has more than 64 segments, got 65", "    %w =",
+            [("[%c0, %n) full", SEGMENTS)])  # fmt: skip
 WIDE_CASES = [
+    TOO_MANY,
     ("lanes", "schedule's lanes must fill 16, 32 or 64 bytes with scores of 4 bytes, got 2",
      "  online.grid", [("lanes = 16", "lanes = 2")]),
     ("pairs", "schedule's pairs need bf16 inputs, f32 scores and 16 lanes",
@@ -101,6 +105,7 @@ WIDE_CASES = [
 ]  # fmt: skip
 
 FEW_CASES = [
+    TOO_MANY,
     ("few_wide", "schedule's wide must be at least 4 and fill 16, 32 or 64 bytes with"
      " scores of 4 bytes, got 2", "  online.grid", [("wide = 16", "wide = 2")]),
     ("few_lanes", "schedule's lanes must be 4 with split, got 8",
