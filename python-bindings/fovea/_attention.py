@@ -45,8 +45,8 @@ def attention(
     of the standard library, NumPy, torch, JAX and Fovea that answer from their
     arguments alone are taken as they are. A mod
     that uses what cannot be compared (``sys.modules``, ``random.random``, a method of
-    a dict) is traced anew at each call, which takes a millisecond or more, and arrays
-    that it finds there are refused.
+    a dict) is traced anew at each call, which takes a millisecond or more and which a
+    PerformanceWarning tells once; arrays that it finds there are refused.
 
     Parameters
     ----------
