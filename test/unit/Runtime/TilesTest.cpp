@@ -10,7 +10,45 @@ using namespace fovea::test;
 
 namespace {
 
-class Tiles : public TilesFixture {};
+/// Scratch of an item, full of NaNs.
+struct Scratch {
+  explicit Scratch(int64_t bytes) : memory(bytes + line, char(0xff)) {
+    base = memory.data();
+    size_t space = memory.size();
+    std::align(line, bytes, base, space);
+  }
+  static constexpr size_t line = 64;
+  std::vector<char> memory;
+  void *base;
+};
+
+class Tiles : public TilesFixture {
+protected:
+  /// Of a contiguous tensor of bf16.
+  static std::vector<uint16_t> bitsOf(const TensorView &tensor) {
+    const auto *first = static_cast<const uint16_t *>(tensor.data);
+    return {first, first + tensor.numElements()};
+  }
+
+  /// By items of one panel and of six.
+  void expectSameBits(const char *mask, Shape shape, const char *keys) {
+    std::string text = "attention m {\n  mask = " + std::string(mask) + "\n}";
+    SCOPED_TRACE(::testing::Message() << mask << " M " << shape.M << " D "
+                                      << shape.D << " E " << shape.E);
+    TestLaunch launch(text.c_str(), shape);
+    narrow(launch);
+    std::vector<uint16_t> bits;
+    for (const char *rows : {"m=32,", "m=192,"}) {
+      poison(launch.view.out);
+      poison(*launch.view.lse);
+      check(launch, std::string(rows) + keys);
+      std::vector<uint16_t> found = bitsOf(launch.view.out);
+      EXPECT_TRUE(bits.empty() || bits == found);
+      bits = std::move(found);
+    }
+    EXPECT_EQ(exactCalls, 0);
+  }
+};
 
 TEST_F(Tiles, PlainAttentionOfAllSizes) {
   check(kPlain, {1, 2, 1, 64, 64, 64, 64});
@@ -144,14 +182,86 @@ TEST_F(Tiles, ScratchMayHoldAnything) {
     KernelArguments arguments(launch.view);
     fovea_cpu_plan plan = {};
     int64_t items = code->plan(&arguments.get(), &plan);
-    constexpr size_t line = 64;
-    std::vector<char> memory(plan.scratch_bytes + line, char(0xff)); // NaNs
-    void *scratch = memory.data();
-    size_t space = memory.size();
-    std::align(line, plan.scratch_bytes, scratch, space);
-    EXPECT_EQ(code->run(&arguments.get(), 0, items, 0, scratch), 0);
+    Scratch scratch(plan.scratch_bytes);
+    EXPECT_EQ(code->run(&arguments.get(), 0, items, 0, scratch.base), 0);
     expectRight(launch);
   }
+}
+
+/// Items of one panel give the same bits from blocks of the same keys.
+TEST_F(Tiles, PanelsHaveTheSameBitsAmongNeighbours) {
+  const char *masks[] = {
+      "kv >= 0",                       // all of it
+      "q >= kv",                       // diagonals
+      "(q + kv) % 3 != 0",             // one run, masked
+      "(q // 32 + kv // 64) % 2 == 0", // several runs a block
+      "q // 32 != 2",                  // a panel without keys
+      "kv // 32 != 2 or q % 64 >= 32", // one run and two in turns
+  };
+  for (const char *mask : masks)
+    for (int64_t rows : {33, 232})
+      expectSameBits(mask, {1, 1, 1, rows, 300, 64, 64}, "n=128");
+  for (auto [dim, columns] :
+       {std::pair<int64_t, int64_t>{16, 256}, {256, 16}, {40, 128}, {128, 96}})
+    for (const char *mask : {"kv >= 0", "q >= kv"})
+      expectSameBits(mask, {1, 1, 1, 100, 170, dim, columns}, "n=64");
+}
+
+TEST_F(Tiles, ManyPanels) {
+  check(kPlain, {1, 2, 1, 232, 515, 64, 64});
+  check(kCausal, {1, 1, 1, 600, 600, 64, 64});
+  check(kCausal, {1, 1, 1, 200, 530, 128, 32});
+  for (const char *mask :
+       {"(q // 90) == (kv // 90)", "q >= kv and q - kv < 100",
+        "(q // 50) == (kv // 50) and q >= kv", "(q * kv) % 5 != 0"})
+    check(("attention m {\n  mask = " + std::string(mask) + "\n}").c_str(),
+          {1, 1, 1, 300, 300, 64, 64}, "m=192,n=256");
+  for (const char *score : {"s - 0.1 * (q - kv)", "30 * tanh(s / 30)"})
+    check(("attention m {\n  score = " + std::string(score) +
+           "\n  mask = q >= kv\n}")
+              .c_str(),
+          {1, 1, 1, 200, 200, 64, 64});
+}
+
+TEST_F(Tiles, ManyPanelsOfDifferentLengths) {
+  TestLaunch launch(kCausal, {4, 1, 1, 200, 330, 64, 64});
+  narrow(launch);
+  launch.view.qLengths = {200, 0, 70, 129};
+  launch.view.kvLengths = {330, 140, 33, 0};
+  launch.view.qOffset = {130, 0, 5, 1};
+  check(launch, "m=192,n=128");
+  EXPECT_EQ(exactCalls, 0);
+}
+
+/// An item is one panel of a tile.
+TEST_F(Tiles, PanelsMayBeComputedOneByOne) {
+  for (const char *text : {kPlain, kCausal}) {
+    TestLaunch launch(text, {1, 1, 1, 170, 300, 64, 64});
+    narrow(launch);
+    check(launch);
+    std::vector<uint16_t> whole = bitsOf(launch.view.out);
+    auto code = makeCode(launch.program, "", {});
+    ASSERT_TRUE(bool(code)) << llvm::toString(code.takeError());
+    KernelArguments arguments(launch.view);
+    fovea_cpu_plan plan = {};
+    int64_t items = code->plan(&arguments.get(), &plan);
+    EXPECT_EQ(plan.tile_items, 6);
+    poison(launch.view.out);
+    for (int64_t item = 0; item < items; ++item) {
+      Scratch scratch(plan.scratch_bytes);
+      EXPECT_EQ(code->run(&arguments.get(), item, item + 1, 0, scratch.base),
+                0);
+    }
+    EXPECT_EQ(bitsOf(launch.view.out), whole) << text;
+  }
+}
+
+TEST_F(Tiles, NonFiniteValuesAmongManyPanels) {
+  TestLaunch launch(kCausal, {1, 1, 1, 200, 200, 64, 64});
+  narrow(launch);
+  launch.view.value.storeFloat(150 * 64 + 3, NAN);
+  check(launch);
+  EXPECT_EQ(exactCalls, 1);
 }
 
 TEST_F(Tiles, SeveralPairsOfQueriesAndKeys) {
