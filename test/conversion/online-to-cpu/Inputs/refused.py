@@ -15,10 +15,9 @@ ARGUMENTS = (
     " [, block mask], out [, lse]; "
 )
 SEGMENTS = ", ".join(["[%c0, %n) full"] * 65)
-TOO_MANY = ("segments", "has more than 64 segments, got 65", "    %w =",
-            [("[%c0, %n) full", SEGMENTS)])  # fmt: skip
+TOO_MANY = "has more than 64 segments, got 65", "    %w ="
 WIDE_CASES = [
-    TOO_MANY,
+    ("segments", *TOO_MANY, [("[%c0, %n) full", SEGMENTS)]),
     ("lanes", "schedule's lanes must fill 16, 32 or 64 bytes with scores of 4 bytes, got 2",
      "  online.grid", [("lanes = 16", "lanes = 2")]),
     ("pairs", "schedule's pairs need bf16 inputs, f32 scores and 16 lanes",
@@ -105,7 +104,10 @@ WIDE_CASES = [
 ]  # fmt: skip
 
 FEW_CASES = [
-    TOO_MANY,
+    ("few_segments", *TOO_MANY,
+     [("    %K =", "    %g = arith.divui %h, %B : index\n    %K ="),
+      ("%k[%b, %h]", "%k[%b, %g]"), ("%v[%b, %h]", "%v[%b, %g]"),
+      ("[%c0, %n) full", SEGMENTS)]),
     ("few_wide", "schedule's wide must be at least 4 and fill 16, 32 or 64 bytes with"
      " scores of 4 bytes, got 2", "  online.grid", [("wide = 16", "wide = 2")]),
     ("few_lanes", "schedule's lanes must be 4 with split, got 8",
