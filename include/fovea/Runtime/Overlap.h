@@ -44,41 +44,116 @@ static inline int fovea_extents_meet(fovea_extent a, fovea_extent b) {
          b.begin < a.end;
 }
 
-/* Whether `address` lies in an element of a tensor with this extent. */
-static inline int fovea_lies_in(uintptr_t address, const fovea_tensor *tensor,
-                                fovea_extent extent) {
+/* Multiples of a stride, of bytes: as many as lie in [low, high]. */
+typedef struct fovea_steps {
+  int64_t stride, low, high;
+} fovea_steps;
+
+/* Sums of one number of steps each, the largest stride first. Tensors have less
+   than 2^63 elements, so that 62 of their dims at most have two or more. */
+typedef struct fovea_sums {
+  int32_t count;
+  fovea_steps steps[80];
+} fovea_sums;
+
+static inline void fovea_add_steps(fovea_sums *sums, int64_t stride,
+                                   int64_t low, int64_t high) {
+  int32_t i = 0, j;
+  if (stride == 0 || (low == 0 && high == 0))
+    return;
+  while (i < sums->count && sums->steps[i].stride > stride)
+    ++i;
+  if (i == sums->count || sums->steps[i].stride != stride) {
+    for (j = sums->count++; j > i; --j)
+      sums->steps[j] = sums->steps[j - 1];
+    sums->steps[i].stride = stride;
+    sums->steps[i].low = sums->steps[i].high = 0;
+  }
+  sums->steps[i].low += low;
+  sums->steps[i].high += high;
+}
+
+/* What the bytes of a tensor lie behind its lowest one; `sign` -1 takes it
+   away. */
+static inline void fovea_add_bytes(fovea_sums *sums, const fovea_tensor *tensor,
+                                   int64_t sign) {
   const int64_t bytes = fovea_element_bytes(tensor->dtype);
-  int64_t rest, below = INT64_MAX;
   int32_t i;
-  if (address < extent.begin || address >= extent.end)
-    return 0;
-  rest = (int64_t)(address - extent.begin);
-  while (rest >= bytes) { /* down the strides, the largest first */
-    int64_t stride = 0, reach = 0, steps;
-    for (i = 0; i < tensor->rank; ++i) {
-      int64_t each = tensor->strides[i];
-      each = each < 0 ? -each : each;
-      if (each >= below || each < stride || tensor->sizes[i] < 2)
-        continue;
-      reach = (each == stride ? reach : 0) + tensor->sizes[i] - 1;
-      stride = each;
+  fovea_add_steps(sums, 1, sign < 0 ? 1 - bytes : 0, sign < 0 ? 0 : bytes - 1);
+  for (i = 0; i < tensor->rank; ++i) {
+    const int64_t last = tensor->sizes[i] - 1;
+    if (last > 0) { /* the stride of another may be anything */
+      int64_t stride = tensor->strides[i] * bytes;
+      fovea_add_steps(sums, stride < 0 ? -stride : stride, sign < 0 ? -last : 0,
+                      sign < 0 ? 0 : last);
     }
-    if (stride == 0)
+  }
+}
+
+static inline int64_t fovea_floor_div(int64_t a, int64_t b) {
+  return a / b - (a % b < 0);
+}
+
+/* Whether one of the sums is `wanted`, or looking for it takes too long. A
+   search in depth: what the smaller strides can reach leaves a few numbers of
+   steps of each, and where they reach all between two ends it is over. */
+static inline int fovea_has_sum(const fovea_sums *sums, int64_t wanted) {
+  enum { patience = 1 << 18 };
+  int64_t low[81], high[81], rest[81], now[80], last[80];
+  char reaches_all[81];
+  const int32_t count = sums->count;
+  int32_t depth = count, tries;
+  low[count] = high[count] = 0;
+  reaches_all[count] = 1;
+  while (depth-- > 0) {
+    const fovea_steps step = sums->steps[depth];
+    low[depth] = low[depth + 1] + step.low * step.stride;
+    high[depth] = high[depth + 1] + step.high * step.stride;
+    reaches_all[depth] = reaches_all[depth + 1] &&
+                         step.stride - 1 <= high[depth + 1] - low[depth + 1];
+  }
+  depth = 0;
+  rest[0] = wanted;
+  for (tries = 0; tries < patience; ++tries) {
+    if (reaches_all[depth] && low[depth] <= rest[depth] &&
+        rest[depth] <= high[depth])
+      return 1;
+    if (!reaches_all[depth]) {
+      const fovea_steps step = sums->steps[depth];
+      int64_t most = fovea_floor_div(rest[depth] - low[depth + 1], step.stride);
+      int64_t least =
+          -fovea_floor_div(high[depth + 1] - rest[depth], step.stride);
+      now[depth] = (least > step.low ? least : step.low) - 1;
+      last[depth] = most < step.high ? most : step.high;
+      ++depth;
+    }
+    while (depth > 0 && now[depth - 1] >= last[depth - 1])
+      --depth;
+    if (depth == 0)
       return 0;
-    below = stride;
-    steps = rest / bytes / stride;
-    rest -= (steps < reach ? steps : reach) * stride * bytes;
+    ++now[depth - 1];
+    rest[depth] =
+        rest[depth - 1] - now[depth - 1] * sums->steps[depth - 1].stride;
   }
   return 1;
 }
 
-/* Whether the first element of one lies in the other; that tensors may be woven
-   into each other without an element in common is why extents do not decide. */
+/* Whether a byte of one is a byte of the other; that tensors may be woven into
+   each other is why extents do not decide. Also where that is not found out in
+   some milliseconds. */
 static inline int fovea_overlap(const fovea_tensor *a, const fovea_tensor *b) {
+  const uintptr_t longest = (uintptr_t)1 << 61;
   fovea_extent first = fovea_extent_of(a), second = fovea_extent_of(b);
-  return fovea_extents_meet(first, second) &&
-         (fovea_lies_in(first.begin, b, second) ||
-          fovea_lies_in(second.begin, a, first));
+  fovea_sums sums;
+  if (!fovea_extents_meet(first, second))
+    return 0;
+  /* No memory is as long. */
+  if (first.end - first.begin > longest || second.end - second.begin > longest)
+    return 1;
+  sums.count = 0;
+  fovea_add_bytes(&sums, a, 1);
+  fovea_add_bytes(&sums, b, -1);
+  return fovea_has_sum(&sums, (int64_t)(second.begin - first.begin));
 }
 
 #endif /* FOVEA_RUNTIME_OVERLAP_H */
