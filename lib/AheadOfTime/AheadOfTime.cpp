@@ -91,9 +91,9 @@ llvm::Error fovea::checkObjectName(llvm::StringRef name) {
   if (llvm::StringRef rule = findRuleOfC(name); !rule.empty())
     return makeError(FOVEA_INVALID_ARGUMENT,
                      "-o: NAME " + rule + ", got '" + name + "'");
-  if (isFunctionOfC(name))
+  if (isNameOfLibrary(name))
     return makeError(FOVEA_INVALID_ARGUMENT,
-                     "-o: NAME must not be a function of the C library, got '" +
+                     "-o: NAME must not be a name of the C library, got '" +
                          name + "'");
   return llvm::Error::success();
 }

@@ -46,6 +46,7 @@ public:
       queries.push_back(i ? "q" + std::to_string(i + 1) : "q");
       keys.push_back(i ? "k" + std::to_string(i + 1) : "k");
     }
+    nameFunctions();
     for (const Capture &capture : program.captures) {
       captures.push_back(nameParameter(capture.name));
       spellings.push_back(spell(capture.name));
@@ -53,7 +54,7 @@ public:
   }
 
   std::string write() {
-    std::string guard = "FOVEA_KERNEL_" + name.upper() + "_H";
+    std::string guard = ("FOVEA_KERNEL_" + name + "_H").str();
     os << "/* " << name << ".h - written by foveac: the attention variant '"
        << spell(program.name) << "', D = " << program.headDims.front()
        << ", E = " << program.valueDim.value_or(0) << ", "
@@ -71,6 +72,8 @@ public:
 
 private:
   std::string nameParameter(llvm::StringRef capture);
+  void nameFunctions();
+  std::string symbolOf(const ObjectVersion &version, llvm::StringRef form);
   void writeVersions();
   void writeTest(const CPUTarget &target);
   std::string describeScale() const;
@@ -88,7 +91,7 @@ private:
   llvm::ArrayRef<ObjectVersion> versions;
   llvm::StringRef name;
   const KeySearch &search;
-  llvm::StringSet<> used;
+  llvm::StringSet<> used, functions;
   llvm::SmallVector<std::string, 2> queries, keys;
   llvm::SmallVector<std::string, 4> captures;  // their parameters
   llvm::SmallVector<std::string, 4> spellings; // of their names in C's strings
@@ -109,8 +112,9 @@ std::string HeaderWriter::nameParameter(llvm::StringRef capture) {
     return llvm::is_contained(queries, name) || llvm::is_contained(keys, name);
   };
   if (isIdentifier(capture) && findRuleOfC(capture).empty() &&
-      !isFunctionOfC(capture) && !capture.starts_with("capture") &&
-      !own.contains(capture) && !isTensor(capture))
+      !isNameOfLibrary(capture) && !capture.starts_with("capture") &&
+      !own.contains(capture) && !functions.contains(capture) &&
+      !isTensor(capture))
     return capture.str();
   std::string wanted = "capture";
   bool joined = false;
@@ -149,6 +153,10 @@ void HeaderWriter::writeTest(const CPUTarget &target) {
     os << " &&\n      fovea_aot_may_use_tiles()";
 }
 
+static const char *const forms[] = {"_i32",     "_i32_exact", "_i32_few",
+                                    "_i32_one", "_i64",       "_i64_exact",
+                                    "_i64_few", "_i64_one"};
+
 static bool hasForm(const ObjectVersion &version, llvm::StringRef form) {
   if (form.ends_with("_few"))
     return version.fewRows > 0;
@@ -167,13 +175,28 @@ static llvm::StringRef describe(fovea_cpu_one_row which) {
   llvm_unreachable("all calls are named");
 }
 
+/// What the names of a version's functions for a form begin with.
+std::string HeaderWriter::symbolOf(const ObjectVersion &version,
+                                   llvm::StringRef form) {
+  return (name + "_" + version.name + form).str();
+}
+
+/// The names that the header declares.
+void HeaderWriter::nameFunctions() {
+  functions.insert(name);
+  functions.insert((name + "_kernels").str());
+  for (const ObjectVersion &version : versions)
+    for (const char *form : forms)
+      for (const char *function : {"_plan", "_run"})
+        functions.insert(symbolOf(version, form) + function);
+}
+
 void HeaderWriter::writeVersions() {
   for (const ObjectVersion &version : versions)
-    for (const char *form : {"_i32", "_i32_exact", "_i32_few", "_i32_one",
-                             "_i64", "_i64_exact", "_i64_few", "_i64_one"}) {
+    for (const char *form : forms) {
       if (!hasForm(version, form))
         continue;
-      std::string symbol = (name + "_" + version.name + form).str();
+      std::string symbol = symbolOf(version, form);
       os << "int64_t " << symbol
          << "_plan(const fovea_cpu_args *, fovea_cpu_plan *);\n"
          << "int64_t " << symbol
@@ -187,7 +210,7 @@ void HeaderWriter::writeVersions() {
   for (const ObjectVersion &version : versions) {
     os << "  static const fovea_aot_forms " << version.name << "[2] = {\n";
     for (const char *bits : {"_i32", "_i64"}) {
-      std::string symbol = (name + "_" + version.name + bits).str();
+      std::string symbol = symbolOf(version, bits);
       auto pair = [&](llvm::StringRef form) -> std::string {
         if (!hasForm(version, form))
           return "{NULL, NULL}";

@@ -4,12 +4,10 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
-#include "llvm/Analysis/TargetLibraryInfo.h"
-#include "llvm/TargetParser/Triple.h"
 
 using namespace fovea;
 
-/// Words of C and C++, of any of their versions.
+/// Words of C and C++, of any of their versions, and C++'s namespace.
 static bool isWord(llvm::StringRef name) {
   static const llvm::StringSet<> words = {"alignas",
                                           "alignof",
@@ -83,6 +81,7 @@ static bool isWord(llvm::StringRef name) {
                                           "static",
                                           "static_assert",
                                           "static_cast",
+                                          "std",
                                           "struct",
                                           "switch",
                                           "template",
@@ -212,48 +211,4 @@ llvm::StringRef fovea::findRuleOfC(llvm::StringRef name) {
     return "must not be a macro of C (nor begin with PRI, SCN, M_, atomic_, "
            "si_ or va_ as its macros do), nor main";
   return "";
-}
-
-/// What stddef.h, stdint.h, stdio.h and string.h declare in glibc, with its
-/// extensions.
-static bool isDeclaredByIncludes(llvm::StringRef name) {
-  static const llvm::StringSet<> declared = {
-      "bcmp", "bcopy", "bzero", "clearerr", "clearerr_unlocked", "ctermid",
-      "dprintf", "explicit_bzero", "fclose", "fdopen", "feof", "feof_unlocked",
-      "ferror", "ferror_unlocked", "fflush", "fflush_unlocked", "ffs", "ffsl",
-      "ffsll", "fgetc", "fgetc_unlocked", "fgetpos", "fgets", "fileno",
-      "fileno_unlocked", "flockfile", "fmemopen", "fopen", "fprintf", "fputc",
-      "fputc_unlocked", "fputs", "fread", "fread_unlocked", "freopen", "fscanf",
-      "fseek", "fseeko", "fsetpos", "ftell", "ftello", "ftrylockfile",
-      "funlockfile", "fwrite", "fwrite_unlocked", "getc", "getc_unlocked",
-      "getchar", "getchar_unlocked", "getdelim", "getline", "getw", "index",
-      "memccpy", "memchr", "memcmp", "memcpy", "memmove", "memset",
-      "open_memstream", "pclose", "perror", "popen", "printf", "putc",
-      "putc_unlocked", "putchar", "putchar_unlocked", "puts", "putw", "remove",
-      "rename", "renameat", "rewind", "rindex", "scanf", "setbuf", "setbuffer",
-      "setlinebuf", "setvbuf", "snprintf", "sprintf", "sscanf", "stpcpy",
-      "stpncpy", "strcasecmp", "strcasecmp_l", "strcat", "strchr", "strcmp",
-      "strcoll", "strcoll_l", "strcpy", "strcspn", "strdup", "strerror",
-      "strerror_l", "strerror_r", "strlen", "strncasecmp", "strncasecmp_l",
-      "strncat", "strncmp", "strncpy", "strndup", "strnlen", "strpbrk",
-      "strrchr", "strsep", "strsignal", "strspn", "strstr", "strtok",
-      "strtok_r", "strxfrm", "strxfrm_l", "tempnam", "tmpfile", "tmpnam",
-      "tmpnam_r", "ungetc", "va_list", "vdprintf", "vfprintf", "vfscanf",
-      "vprintf", "vscanf", "vsnprintf", "vsprintf", "vsscanf",
-      // With _GNU_SOURCE.
-      "asprintf", "basename", "close", "cuserid", "fcloseall", "fgetpos64",
-      "fgets_unlocked", "fopen64", "fopencookie", "fputs_unlocked", "freopen64",
-      "fseeko64", "fsetpos64", "ftello64", "memfrob", "memmem", "mempcpy",
-      "memrchr", "obstack", "obstack_printf", "obstack_vprintf", "rawmemchr",
-      "read", "renameat2", "seek", "sigabbrev_np", "sigdescr_np", "strcasestr",
-      "strchrnul", "strerrordesc_np", "strerrorname_np", "strfry", "strlcat",
-      "strlcpy", "strverscmp", "tmpfile64", "vasprintf", "write"};
-  return declared.contains(name);
-}
-
-bool fovea::isFunctionOfC(llvm::StringRef name) {
-  static const llvm::TargetLibraryInfoImpl library(
-      llvm::Triple("x86_64-unknown-linux-gnu"));
-  llvm::LibFunc function;
-  return isDeclaredByIncludes(name) || library.getLibFunc(name, function);
 }

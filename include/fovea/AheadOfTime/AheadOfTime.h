@@ -50,9 +50,9 @@ bool isIdentifier(llvm::StringRef name);
 /// one of theirs, or may be a macro of their headers. Empty: it is free.
 llvm::StringRef findRuleOfC(llvm::StringRef name);
 
-/// Whether the C library has a function of this name, or the header's includes
-/// declare one: no kernel may take it.
-bool isFunctionOfC(llvm::StringRef name);
+/// Whether the C library has a function, an object or a type of this name, or
+/// the header's includes declare one: no kernel may take it.
+bool isNameOfLibrary(llvm::StringRef name);
 
 /// Whether an object may have this name.
 llvm::Error checkObjectName(llvm::StringRef name);

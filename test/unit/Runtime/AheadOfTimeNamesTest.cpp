@@ -46,7 +46,7 @@ std::set<std::string> identifiersOf(llvm::StringRef text) {
 }
 
 bool isTaken(llvm::StringRef name) {
-  return !findRuleOfC(name).empty() || isFunctionOfC(name);
+  return !findRuleOfC(name).empty() || isNameOfLibrary(name);
 }
 } // namespace
 
@@ -65,9 +65,64 @@ TEST(AheadOfTimeNames, WhatTheIncludesDeclareIsTaken) {
 
 TEST(AheadOfTimeNames, TheLibraryIsTaken) {
   for (const char *name : {"printf", "malloc", "free", "exp2f", "index"})
-    EXPECT_TRUE(isFunctionOfC(name)) << name;
+    EXPECT_TRUE(isNameOfLibrary(name)) << name;
+  // Of C, its Annex K, POSIX and its options, of glibc, objects and types.
+  for (const char *name : {"signal",
+                           "time",
+                           "clock",
+                           "select",
+                           "pipe",
+                           "gamma",
+                           "y0",
+                           "j1",
+                           "sched_yield",
+                           "thrd_create",
+                           "memcpy_s",
+                           "pthread_create",
+                           "dbm_open",
+                           "fattach",
+                           "posix_trace_start",
+                           "posix_mem_offset",
+                           "mq_open",
+                           "_exit",
+                           "environ",
+                           "errno",
+                           "stdin",
+                           "optarg",
+                           "timezone",
+                           "tzname",
+                           "signgam",
+                           "jmp_buf",
+                           "fd_set",
+                           "_start",
+                           "std"})
+    EXPECT_TRUE(isTaken(name)) << name;
   for (const char *name : {"alibi", "window", "attention", "softmax"})
     EXPECT_FALSE(isTaken(name)) << name;
+}
+
+/// What glibc adds to its headers later does not count.
+TEST(AheadOfTimeNames, FunctionsOfCAndPosixAreTaken) {
+  const std::string text = outputOf(
+      "printf '#include <%s.h>\\n' aio arpa/inet complex ctype dirent dlfcn "
+      "fcntl fenv fmtmsg fnmatch ftw glob grp iconv inttypes langinfo libgen "
+      "locale math monetary mqueue net/if netdb nl_types poll pthread pwd "
+      "regex "
+      "sched search semaphore setjmp signal spawn stdio stdlib string strings "
+      "sys/ipc sys/mman sys/msg sys/resource sys/select sys/sem sys/shm "
+      "sys/socket sys/stat sys/statvfs sys/time sys/times sys/uio sys/utsname "
+      "sys/wait syslog termios threads time uchar ulimit unistd utime utmpx "
+      "wchar wctype wordexp | clang-22 -std=c17 -D_XOPEN_SOURCE=700 "
+      "-fsyntax-only -Xclang -ast-dump -x c -");
+  std::set<std::string> names;
+  llvm::SmallVector<llvm::StringRef> lines;
+  llvm::StringRef(text).split(lines, '\n', -1, /*KeepEmpty=*/false);
+  for (llvm::StringRef line : lines)
+    if (line.consume_front("|-FunctionDecl "))
+      names.insert(line.split(" '").first.rsplit(' ').second.str());
+  ASSERT_TRUE(names.count("sched_yield") && names.count("thrd_create"));
+  for (const std::string &name : names)
+    EXPECT_TRUE(isTaken(name)) << name;
 }
 
 TEST(AheadOfTimeNames, MacrosOfTheHeadersOfCAreTaken) {
