@@ -330,6 +330,13 @@ void HeaderWriter::writeCapture(size_t index) {
      << capture.rank << ", &fovea_aot_captures[" << index
      << "]))\n    return call.status;\n";
   writeDims(index);
+  bool features = program.valueDim.value_or(0) > 0 ||
+                  llvm::none_of(capture.dims,
+                                [](const Dim &dim) { return dim.size == "E"; });
+  os << "  if (!fovea_aot_elements(&call, " << captures[index] << ", \""
+     << spellings[index] << "\", " << features << ", &fovea_aot_captures["
+     << index << "]))\n    return call.status;\n";
+  static_assert(ProgramLimits::rank == 64, "as the header counts on");
   for (const ConstantIndex &at : constantIndices)
     if (at.capture == index)
       os << "  if (!fovea_aot_index(&call, " << captures[index] << ", \""

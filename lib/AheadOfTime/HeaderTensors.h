@@ -60,12 +60,18 @@ static inline int fovea_aot_tensor(fovea_aot_call *call,
   return 1;
 }
 
-/* Where nothing is read, there may be nothing at a constant index. */
+/* Whether there is a (query, key) pair, for which captures are read. */
+static inline int fovea_aot_has_pairs(const fovea_aot_call *call) {
+  return call->args.batch && call->args.query_length && call->args.kv_length;
+}
+
+/* Where nothing is read, there may be nothing at a constant index. A capture
+   without elements has one here, as in fovea_aot_elements. */
 static inline int fovea_aot_index(fovea_aot_call *call,
                                   const fovea_tensor *tensor, const char *name,
                                   int32_t dim, int64_t index) {
-  int64_t extent = tensor->sizes[dim];
-  if (!call->args.batch || !call->args.query_length || !call->args.kv_length ||
+  int64_t extent = tensor->sizes[dim] ? tensor->sizes[dim] : 1;
+  if (!fovea_aot_has_pairs(call) ||
       (index < 0 ? index >= -extent : index < extent))
     return 1;
   return fovea_aot_number(call, name, "a constant index must be within extent",
@@ -170,25 +176,43 @@ static inline int fovea_aot_capture(fovea_aot_call *call,
                                     int32_t rank, fovea_cpu_capture *out) {
   if (!fovea_aot_tensor(call, tensor, name, dtype, rank))
     return 0;
-  if (fovea_aot_is_empty(tensor) && call->args.batch > 0 &&
-      call->args.query_length > 0)
-    return fovea_aot_fail(call, 1, name, "must have at least one element");
   out->data = tensor->data;
   out->sizes = tensor->sizes;
   out->strides = tensor->strides;
   return 1;
 }
 
+/* `features`: 0 where the capture has a dimension E, of values that have no
+   features. One zero takes the place of what nothing reads. */
+static inline int fovea_aot_elements(fovea_aot_call *call,
+                                     const fovea_tensor *tensor,
+                                     const char *name, int features,
+                                     fovea_cpu_capture *out) {
+  static const int64_t zeros[64] = {0};
+  static const int64_t ones[64] = {
+      1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+      1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+      1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+  if (!fovea_aot_is_empty(tensor))
+    return 1;
+  if (features && fovea_aot_has_pairs(call))
+    return fovea_aot_fail(call, 1, name, "must have at least one element");
+  out->data = zeros;
+  out->sizes = ones;
+  out->strides = zeros;
+  return 1;
+}
+
 /* A dimension of a capture that the variant declares: `size` is its name, null
    for a number, `first` the capture that binds it, null for sizes of q, k, v.
-   For a size of 0 there may be one element, which takes no part. */
+ */
 static inline int fovea_aot_dim(fovea_aot_call *call,
                                 const fovea_tensor *tensor, const char *name,
                                 int32_t dim, const char *size,
                                 const char *first, int64_t wanted) {
   const fovea_aot_options *o = call->options;
   int64_t got = tensor->sizes[dim];
-  if (got == wanted || (wanted == 0 && got == 1))
+  if (got == wanted)
     return 1;
   if (!fovea_aot_refuse(call, 1))
     return 0;

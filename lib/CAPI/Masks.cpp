@@ -76,9 +76,11 @@ llvm::Expected<MaskRequest> checkQuery(const fovea_mask_query *query,
   if (!program)
     return makeError(FOVEA_PARSE_ERROR, takeStatus(program.takeError()).second);
   request.program = std::move(*program);
-  if (llvm::Error error =
-          checkCaptures(request.program, query->captures, query->num_captures,
-                        /*read=*/!empty, request.captures))
+  if (llvm::Error error = checkCaptures(request.program, query->captures,
+                                        query->num_captures, request.captures))
+    return std::move(error);
+  if (llvm::Error error = checkElements(request.program, /*hasPairs=*/!empty,
+                                        /*hasFeatures=*/true, request.captures))
     return std::move(error);
   if (!empty)
     if (llvm::Error error = checkConstantIndices(

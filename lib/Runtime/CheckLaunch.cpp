@@ -255,12 +255,14 @@ llvm::Error Checker::checkLse() {
 }
 
 llvm::Error Checker::checkTheCaptures() {
-  bool read = view.batch > 0 && view.queryLength > 0;
-  if (llvm::Error error =
-          checkCaptures(program, launch.captures, launch.num_captures, read,
-                        view.captures, device))
+  if (llvm::Error error = checkCaptures(
+          program, launch.captures, launch.num_captures, view.captures, device))
     return error;
-  return checkDeclaredSizes(program, view.captures, view.sizes());
+  if (llvm::Error error =
+          checkDeclaredSizes(program, view.captures, view.sizes()))
+    return error;
+  bool hasPairs = view.batch > 0 && view.queryLength > 0 && view.kvLength > 0;
+  return checkElements(program, hasPairs, view.valueDim > 0, view.captures);
 }
 
 /// All tensors that are read but the page table, by the names of messages.

@@ -5,6 +5,7 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringMap.h"
 
+#include <algorithm>
 #include <tuple>
 
 using namespace fovea;
@@ -80,7 +81,6 @@ llvm::Expected<TensorView> fovea::checkTensor(const fovea_tensor &tensor,
 
 llvm::Error fovea::checkCaptures(const Program &program,
                                  const fovea_tensor *captures, size_t count,
-                                 bool read,
                                  llvm::SmallVectorImpl<TensorView> &out,
                                  fovea_device device) {
   if (count != program.captures.size())
@@ -97,9 +97,6 @@ llvm::Error fovea::checkCaptures(const Program &program,
       return makeError(FOVEA_TYPE_ERROR, capture.name + ": dtype must be " +
                                              stringify(capture.dtype) +
                                              ", got " + stringify(view->dtype));
-    if (read && llvm::is_contained(view->sizes, 0))
-      return invalid(capture.name + ": must have at least one element, got " +
-                     dims(view->sizes));
     out.push_back(std::move(*view));
   }
   return llvm::Error::success();
@@ -120,7 +117,7 @@ llvm::Error fovea::checkDeclaredSizes(const Program &program,
       else if (!dim.size.empty())
         std::tie(wanted, first) =
             bound.try_emplace(dim.size, got, capture.name).first->second;
-      if (got == wanted || (wanted == 0 && got == 1))
+      if (got == wanted)
         continue;
       std::string rule = std::to_string(wanted);
       if (!first.empty())
@@ -130,6 +127,26 @@ llvm::Error fovea::checkDeclaredSizes(const Program &program,
       return invalid(capture.name + ": dim " + Twine(at) + " must be " + rule +
                      ", got " + Twine(got));
     }
+  return llvm::Error::success();
+}
+
+llvm::Error fovea::checkElements(const Program &program, bool hasPairs,
+                                 bool hasFeatures,
+                                 llvm::MutableArrayRef<TensorView> captures) {
+  static int64_t zero = 0;
+  for (auto [capture, view] : llvm::zip(program.captures, captures)) {
+    if (!llvm::is_contained(view.sizes, 0))
+      continue;
+    bool ofFeatures = llvm::any_of(
+        capture.dims, [](const Dim &dim) { return dim.size == "E"; });
+    if (hasPairs && (hasFeatures || !ofFeatures))
+      return invalid(capture.name + ": must have at least one element, got " +
+                     dims(view.sizes));
+    view.data = &zero;
+    for (int64_t &size : view.sizes)
+      size = std::max<int64_t>(size, 1);
+    view.strides.assign(view.strides.size(), 0);
+  }
   return llvm::Error::success();
 }
 

@@ -11,7 +11,7 @@ import numpy as np
 from . import _checks, _compiler, _tensors
 from ._block_mask import BlockMask, refuse_block_mask
 from ._block_mask_checks import block_size, expect_cpu, tiles_of
-from ._inputs import capture_error, capture_tuples, without_empty
+from ._inputs import capture_error, capture_tuples, check_elements, without_empty
 from ._lib import native
 from ._mask_offsets import pairs
 from ._mask_runs import TileRuns
@@ -44,7 +44,8 @@ class _Traced:
         captures = capture_tuples(
             traced.arrays, traced.labels, "cpu", self.keep, homes=traced.homes
         )
-        self.captures = without_empty(captures, traced, pairs, features)
+        check_elements(captures, traced, pairs, features)
+        self.captures = without_empty(captures)
         self.text = traced.program_json(D=1, E=1, dtype="f32")
         region = traced.program.get("mask") or traced.program.get("score")
         nodes = region["nodes"] if region else ()

@@ -152,36 +152,46 @@ def capture_tuples(
     return result
 
 
-# What an empty capture is replaced by where nothing reads it.
-_one_element = np.zeros(1, np.float64)
-
-
-def without_empty(
+def check_elements(
     captures: list[TensorTuple], traced: Any, pairs: int, features: int
-) -> list[TensorTuple]:
+) -> None:
     """Refuse captures without elements, unless there is nothing that would read them.
 
     That is where there is no (query, key) pair, or no feature of a seed's value.
     """
-    result = []
+    if not pairs:
+        return
     declared = traced.program["captures"]
     homes = traced.homes or ("",) * len(captures)
-    for label, home, capture, known in zip(
+    for label, home, (_, _, shape, _), known in zip(
         traced.labels, homes, captures, declared, strict=True
     ):
-        _, dtype, shape, _ = capture
-        if 0 in shape:
-            if pairs and (features or "E" not in known.get("dims", ())):
-                name = f"{home}: captured array {label!r}: must"
-                raise ValueError(
-                    f"{name if home else f'{label}: a capture must'} have at least one"
-                    f" element, got shape {shape}"
-                )
-            address = _tensors.address(_one_element)
-            shape = tuple(max(extent, 1) for extent in shape)
-            capture = (address, dtype, shape, (0,) * len(shape))
-        result.append(capture)
-    return result
+        if 0 in shape and (features or "E" not in known.get("dims", ())):
+            name = f"{home}: captured array {label!r}: must"
+            raise ValueError(
+                f"{name if home else f'{label}: a capture must'} have at least one"
+                f" element, got shape {shape}"
+            )
+
+
+# What a mask's captures without elements are replaced by where nothing reads them.
+_one_element = np.zeros(1, np.float64)
+
+
+def without_empty(captures: list[TensorTuple]) -> list[TensorTuple]:
+    """Give captures without elements one, a zero, each."""
+    address = _tensors.address(_one_element)
+    return [
+        capture
+        if 0 not in capture[2]
+        else (
+            address,
+            capture[1],
+            tuple(max(extent, 1) for extent in capture[2]),
+            (0,) * len(capture[2]),
+        )
+        for capture in captures
+    ]
 
 
 NOWHERE = (None, None, None, None)
@@ -223,5 +233,6 @@ def read_captures(traced: Any, g: _checks.Geometry, keep: list) -> list[TensorTu
         check_dims(traced.program["captures"], captures, g)
     for capture in captures:
         if 0 in capture[2]:
-            return without_empty(captures, traced, g.B * g.M * g.N, g.E)
+            check_elements(captures, traced, g.B * g.M * g.N, g.E)
+            break
     return captures

@@ -26,18 +26,23 @@ llvm::Expected<TensorView> checkTensor(const fovea_tensor &tensor,
                                        llvm::StringRef name, int64_t rank,
                                        fovea_device device = FOVEA_CPU);
 
-/// Checks a program's captures; none may be empty where `read`.
+/// Checks a program's captures, but their sizes.
 llvm::Error checkCaptures(const Program &program, const fovea_tensor *captures,
-                          size_t count, bool read,
-                          llvm::SmallVectorImpl<TensorView> &out,
+                          size_t count, llvm::SmallVectorImpl<TensorView> &out,
                           fovea_device device = FOVEA_CPU);
 
 /// Checks captures against the sizes that the program declares for them. One
-/// that is not of q, k or v is bound by the first capture that has it. For a
-/// size of 0 there may be one element, which takes no part.
+/// that is not of q, k or v is bound by the first capture that has it.
 llvm::Error checkDeclaredSizes(const Program &program,
                                llvm::ArrayRef<TensorView> captures,
                                const RegionSizes &sizes);
+
+/// Refuses captures without elements that a (query, key) pair may read: not
+/// without pairs, nor those of a dimension E where values have no features. One
+/// zero takes the place of what nothing reads.
+llvm::Error checkElements(const Program &program, bool hasPairs,
+                          bool hasFeatures,
+                          llvm::MutableArrayRef<TensorView> captures);
 
 /// An error of FOVEA_INDEX_ERROR where a capture has no element at a constant
 /// index.

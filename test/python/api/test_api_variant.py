@@ -325,6 +325,30 @@ def test_explain_shows_the_mask(path, tmp_path, capsys):
     assert "http" not in text  # self-contained
 
 
+@pytest.mark.parametrize("target", ["cpu", "interpreter"])
+def test_captures_of_no_keys_have_no_elements(tmp_path, reads_attn, target):
+    """Declared sizes, E, B, M, N = 0 give empty or dead results"""
+    if not reads_attn:
+        pytest.skip("the stand-in reads no .attn files")
+    place = tmp_path / "few.attn"
+    place.write_text(
+        "attention few(seen: bool[N], sigma: f32[H]) {\n"
+        "  mask = seen[kv]\n  normalizer = sink(sigma)\n}\n"
+    )
+    few = fovea.load(place)
+    q, k, v = inputs()
+    k, v = k[:, :, :0], v[:, :, :0]
+    sigma = np.zeros(q.shape[1], np.float32)
+    out, lse = few(
+        q, k, v, seen=np.zeros(0, bool), sigma=sigma, target=target, return_lse=True
+    )
+    assert (out == 0).all()
+    assert (lse == 0).all()
+    with pytest.raises(ValueError) as caught:
+        few(q, k, v, seen=np.zeros(1, bool), sigma=sigma, target=target)
+    assert str(caught.value).startswith("seen: dim 0 must be N (0)"), caught.value
+
+
 @pytest.mark.parametrize("shape", ["M=0", "M=0,N=0", "M=0,N=8", "M=8,N=0", "M=8,E=0"])
 @pytest.mark.parametrize("name", ["packed", "weighted", "sink"])
 def test_explain_takes_sizes_of_zero(tmp_path, capsys, name, shape):

@@ -313,14 +313,33 @@ TEST(CheckLaunch, EveryWrongFieldIsNamed) {
   }
 }
 
-/// As captures of [N] have it where there are no keys.
-TEST(CheckLaunch, OneElementStandsForADeclaredSizeOfZero) {
+TEST(CheckLaunch, ACaptureMayBeEmptyWhereNoPairReadsIt) {
   RightLaunch launch;
   launch.declare({-1, "N"});
   resize<2>(launch.k, 0);
   resize<2>(launch.v, 0);
+  resize<0>(launch.capture, 0);
+  launch.capture.data = nullptr;
+  auto view = checkLaunch(launch.program, launch.launch);
+  ASSERT_TRUE(bool(view)) << takeStatus(view.takeError()).second;
+  // Kernels may read it all the same: one zero stands for it.
+  ASSERT_EQ(view->captures[0].numElements(), 1);
+  EXPECT_EQ(view->captures[0].loadInt(0), 0);
   resize<0>(launch.capture, 1);
+  launch.capture.data = launch.memory;
+  EXPECT_EQ(launch.check(), "table: dim 0 must be N (0), got 1");
+}
+
+TEST(CheckLaunch, ACaptureOfNoFeatureMayBeEmpty) {
+  RightLaunch launch;
+  launch.program.valueDim = 0;
+  resize<3>(launch.v, 0);
+  resize<3>(launch.out, 0);
+  resize<0>(launch.capture, 0);
+  launch.declare({-1, "E"});
   EXPECT_EQ(launch.check(), "");
+  launch.declare({-1, "S"});
+  EXPECT_EQ(launch.check(), "table: must have at least one element, got (0)");
 }
 
 TEST(CheckLaunch, ASizeThatNothingDeclaresMayBeAny) {

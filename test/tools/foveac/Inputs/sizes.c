@@ -12,7 +12,7 @@ static float q[H * M * D], k[H * 5 * D], out[2 * H * M * D], lse[H * M];
 static float few[128];
 
 typedef struct {
-  int64_t x, y, slope, columns;
+  int64_t x, y, slope, rows, columns;
   double scale;
   float *lse, *table, *out;
   int64_t row; /* of out: elements to the next */
@@ -24,7 +24,7 @@ static void try(Case c) {
   const int64_t ks[4] = {1, H, N, D}, kt[4] = {H * N * D, N * D, D, 1};
   const int64_t ot[4] = {H * M * c.row, M * c.row, c.row, 1};
   const int64_t ls[3] = {1, H, M}, lt[3] = {H * M, M, 1}, one[1] = {1};
-  const int64_t ts[4] = {N ? N : 1, c.columns, 1, 1}, tt[4] = {4, 1, 1, 1};
+  const int64_t ts[4] = {c.rows, c.columns, 1, 1}, tt[4] = {4, 1, 1, 1};
   fovea_tensor tq = make(q, 4, qs, qt), tk = make(k, 4, ks, kt);
   fovea_tensor to = make(c.out, 4, qs, ot), tl = make(c.lse, 3, ls, lt);
   fovea_tensor x = make(few, 1, &c.x, one), y = make(few, 1, &c.y, one);
@@ -43,7 +43,7 @@ static void try(Case c) {
 }
 
 int main(void) {
-  const Case good = {4, 4, H, 4, 0.5, lse, few, out, D};
+  const Case good = {4, 4, H, 5, 4, 0.5, lse, few, out, D};
   Case c = good;
   try(c);
   c.y = 3;
@@ -91,7 +91,15 @@ int main(void) {
   offset = -((int64_t)1 << 56) - 1;
   try(good);
   offset = 0;
-  N = 0; /* table has one row, which nothing reads */
-  try(good);
+  c = good;
+  c.x = c.y = 0; /* where something reads them */
+  try(c);
+  N = 0;
+  try(c); /* table has rows */
+  c.rows = 1;
+  try(c);
+  c.rows = 0;
+  c.table = NULL;
+  try(c);
   return 0;
 }
