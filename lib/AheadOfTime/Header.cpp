@@ -409,7 +409,9 @@ void HeaderWriter::writeFunction() {
   DType score = *program.dtype == DType::F64 ? DType::F64 : DType::F32;
   size_t pairs = queries.size();
   os << "/* Returns 0, or 1 for a wrong argument and 8 where no version fits "
-        "this\n   processor, with a text in options->message. */\n"
+        "this\n   processor, with a text in options->message. The bytes of a "
+        "workspace are those\n   for options->kv_lengths, and shorter ones, "
+        "where the call that asks has them. */\n"
         "static inline int "
      << name << "(\n";
   writeParameters();

@@ -57,6 +57,8 @@ typedef struct fovea_aot_options {
 
 #include "fovea/Target/CPU/KernelABI.h"
 
+#include "fovea/Target/CPU/PartCounts.h"
+
 typedef struct fovea_aot_kernel {
   fovea_cpu_plan_fn plan;
   fovea_cpu_run_fn run;
@@ -113,6 +115,22 @@ static inline int fovea_aot_number(fovea_aot_call *call, const char *name,
     snprintf(call->options->message, call->options->message_size,
              "%s: %s %lld, got %lld", name, rule, (long long)wanted,
              (long long)got);
+  return 0;
+}
+
+/* Whether the parts of keys that calls of few queries have can be counted. */
+static inline int fovea_aot_parts(fovea_aot_call *call) {
+  const fovea_aot_options *options = call->options;
+  const fovea_cpu_args *args = &call->args;
+  if (fovea_cpu_counts_parts(args->batch, args->kv_heads, args->query_length,
+                             args->longest_kv_length))
+    return 1;
+  if (fovea_aot_refuse(call, 1))
+    snprintf(options->message, options->message_size,
+             "k: B * Hk * (M + 1) * (N / 64 + 1) must be at most 2^40 and Hk "
+             "at most 2^32, got B = %lld, Hk = %lld, M = %lld, N = %lld",
+             (long long)args->batch, (long long)args->kv_heads,
+             (long long)args->query_length, (long long)args->longest_kv_length);
   return 0;
 }
 
@@ -207,6 +225,22 @@ static inline int fovea_aot_offset(fovea_aot_call *call, const char *name,
   return 0;
 }
 
+/* Checks kv_lengths and finds the longest. */
+static inline int fovea_aot_longest(fovea_aot_call *call) {
+  const int64_t *lengths = call->options ? call->options->kv_lengths : NULL;
+  int64_t b, longest = 0;
+  if (!lengths)
+    return 1;
+  for (b = 0; b < call->args.batch; ++b) {
+    if (lengths[b] < 0 || lengths[b] > call->args.kv_length)
+      return fovea_aot_number(call, "kv_lengths", "must lie within 0 and",
+                              call->args.kv_length, lengths[b]);
+    longest = fovea_aot_most(longest, lengths[b]);
+  }
+  call->args.longest_kv_length = longest;
+  return 1;
+}
+
 /* Fills in offsets and lengths; says whether positions are below 2^30. */
 static inline int fovea_aot_positions(fovea_aot_call *call, int64_t *numbers,
                                       int *narrow) {
@@ -225,9 +259,6 @@ static inline int fovea_aot_positions(fovea_aot_call *call, int64_t *numbers,
     if (ql < 0 || ql > call->args.query_length)
       return fovea_aot_number(call, "q_lengths", "must lie within 0 and",
                               call->args.query_length, ql);
-    if (kl < 0 || kl > call->args.kv_length)
-      return fovea_aot_number(call, "kv_lengths", "must lie within 0 and",
-                              call->args.kv_length, kl);
     if (qo < 0 || qo > limit - call->args.query_length || ko < 0 ||
         ko > limit - call->args.kv_length)
       *narrow = 0;
@@ -375,9 +406,8 @@ static inline void fovea_aot_plan(const fovea_aot_call *call,
   fovea_cpu_plan plan = {0, 0, 0, 0};
   int64_t count = kernel->plan(&call->args, &plan);
   fovea_cpu_plan *most = &needs->bytes;
-  most->tile_items =
-      fovea_aot_neighbours(count, fovea_aot_most(plan.tile_items, 1),
-                           fovea_aot_workers(call));
+  most->tile_items = fovea_aot_neighbours(
+      count, fovea_aot_most(plan.tile_items, 1), fovea_aot_workers(call));
   count /= most->tile_items;
   needs->items = fovea_aot_most(needs->items, count);
   most->scratch_bytes = fovea_aot_most(most->scratch_bytes, plan.scratch_bytes);
@@ -431,11 +461,14 @@ static inline int fovea_aot_run(fovea_aot_call *call,
     fovea_aot_fail(call, 1, "workspace_bytes", "must not be null");
     return call->status;
   }
-  if (!fovea_aot_tile_counts(call, tile_multiple, &tile_rows, &tile_columns))
+  if (!fovea_aot_tile_counts(call, tile_multiple, &tile_rows, &tile_columns) ||
+      !fovea_aot_longest(call))
     return call->status;
   tile_bytes = fovea_aot_tile_bytes(tile_rows, tile_columns);
   for (wide = 0; wide < 2; ++wide) {
     const fovea_aot_kernel *few = fovea_aot_takes_few(call, &forms[wide]);
+    if (few && !fovea_aot_parts(call))
+      return call->status;
     fovea_aot_plan(call, few ? few : &forms[wide].fast, &needs);
     fovea_aot_plan(call, &forms[wide].exact, &needs);
   }

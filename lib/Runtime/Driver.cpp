@@ -5,6 +5,7 @@
 #include "fovea/Runtime/Error.h"
 #include "fovea/Runtime/GatherPages.h"
 #include "fovea/Runtime/ThreadPool.h"
+#include "fovea/Target/CPU/PartCounts.h"
 
 #include "llvm/ADT/STLExtras.h"
 
@@ -174,6 +175,14 @@ llvm::Expected<Pass> plan(const LaunchView &view,
   Pass pass;
   pass.code = code;
   pass.work = estimateWork(view);
+  int64_t rows;
+  if (__builtin_mul_overflow(view.batch, view.queryHeads, &rows) ||
+      __builtin_mul_overflow(rows, view.queryLength + 1, &rows) ||
+      rows > int64_t(1) << 56)
+    return invalid("q: B * Hq * (M + 1) must be at most 2^56, got B = " +
+                   llvm::Twine(view.batch) +
+                   ", Hq = " + llvm::Twine(view.queryHeads) +
+                   ", M = " + llvm::Twine(view.queryLength));
   FloatEnvironmentScope environment;
   pass.items = code.plan(&arguments.get(), &pass.bytes);
   pass.tile = std::max<int64_t>(pass.bytes.tile_items, 1);
@@ -377,6 +386,9 @@ llvm::Expected<bool> fovea::hasRoomForParts(const LaunchView &view,
   constexpr int64_t always = int64_t(1) << 20; // keys
   constexpr double never = 0x1p50, room = 0x1p26;
   int64_t longest = longestKeys(view);
+  if (!fovea_cpu_counts_parts(view.batch, view.kvHeads, view.queryLength,
+                              longest))
+    return false;
   if (longest <= always)
     return true;
   if (static_cast<double>(longest) * static_cast<double>(view.batch) *

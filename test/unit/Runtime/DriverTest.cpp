@@ -154,6 +154,26 @@ TEST_F(Driver, NoMemoryIsAStatus) {
   EXPECT_EQ(fastRuns, 0);
 }
 
+TEST_F(Driver, TooManyRowsAreAStatus) {
+  view.batch = view.queryHeads = int64_t(1) << 31;
+  llvm::Error error =
+      runKernel(view, {planTwenty, runFast},
+                []() -> llvm::Expected<KernelCode> { return KernelCode{}; });
+  EXPECT_EQ(takeStatus(std::move(error)),
+            std::pair(FOVEA_INVALID_ARGUMENT,
+                      std::string("q: B * Hq * (M + 1) must be at most 2^56, "
+                                  "got B = 2147483648, Hq = 2147483648, M = "
+                                  "3")));
+  EXPECT_EQ(fastRuns, 0);
+}
+
+TEST_F(Driver, PartsThatCannotBeCountedHaveNoRoom) {
+  view.batch = int64_t(1) << 30;
+  EXPECT_TRUE(llvm::cantFail(hasRoomForParts(view, {planNothing, runFast})));
+  view.kvHeads = int64_t(1) << 20;
+  EXPECT_FALSE(llvm::cantFail(hasRoomForParts(view, {planNothing, runFast})));
+}
+
 TEST_F(Driver, NoMemoryForTheWorkspaceIsAStatus) {
   llvm::Error error =
       runKernel(view, {planLargeWorkspace, countInWorkspace},
