@@ -11,8 +11,9 @@
 
 namespace fovea {
 
-/// An output that cannot be written ends the process with a line on standard
-/// error and status 1, also where LLVM only notices after main.
+/// An output that cannot be written, and any other error that is fatal to
+/// LLVM, ends the process with a line on standard error and status 1, also
+/// after main.
 void explainWriteErrors(const char *tool);
 
 /// Runs a tool whose `main` says whether all went well. Exit status 0: yes; 1:

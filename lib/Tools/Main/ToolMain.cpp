@@ -14,10 +14,9 @@ using namespace fovea;
 /// main: nothing of LLVM's is used here.
 static void onFatalError(void *data, const char *reason, bool) {
   llvm::StringRef text(reason);
-  if (!text.consume_front("IO failure on output stream: "))
-    return;
-  std::fprintf(stderr, "%s: cannot write the output: %s\n",
-               static_cast<const char *>(data), text.str().c_str());
+  bool isWrite = text.consume_front("IO failure on output stream: ");
+  std::fprintf(stderr, "%s: %s%s\n", static_cast<const char *>(data),
+               isWrite ? "cannot write the output: " : "", text.str().c_str());
   std::fflush(stderr);
   _exit(1);
 }
