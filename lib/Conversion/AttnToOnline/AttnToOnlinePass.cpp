@@ -186,6 +186,41 @@ static LogicalResult noteFewQueries(func::FuncOp func, attn::AttentionOp op,
   return success();
 }
 
+/// What a processor's kernel can hold; its schedule counts bytes by these.
+static LogicalResult checkFeatureDims(attn::AttentionOp op) {
+  constexpr int64_t most = 1 << 20;
+  auto check = [&](const Twine &name, Value tensor,
+                   int64_t least) -> LogicalResult {
+    int64_t dim = cast<ShapedType>(tensor.getType()).getDimSize(3);
+    if (dim >= least && dim <= most)
+      return success();
+    return op.emitError() << name << " must have a feature dim from " << least
+                          << " to " << most << " on a CPU, got " << dim;
+  };
+  for (auto [index, query] : llvm::enumerate(op.getQueries()))
+    if (failed(check("query #" + Twine(index), query, 1)))
+      return failure();
+  return check("value", op.getValue(), 0);
+}
+
+/// Options that say nothing to the target, by the names that users give.
+static LogicalResult checkOptions(Operation *op, StringRef target,
+                                  const ConvertAttnToOnlineOptions &options) {
+  std::pair<StringRef, bool> ofCPU[] = {{"exact", options.exact},
+                                        {"few-queries", options.fewQueries},
+                                        {"paged", options.paged},
+                                        {"one-row", options.oneRow}};
+  for (auto [name, given] : ofCPU)
+    if (given && target != "cpu")
+      return op->emitError()
+             << name << " is for the target family cpu, not " << target;
+  if (options.perBatch && target == "cpu")
+    return op->emitError("per-batch is for the target family sm_90a, not cpu");
+  if (options.oneRow && !options.fewQueries)
+    return op->emitError("one-row comes with few-queries alone");
+  return success();
+}
+
 namespace {
 struct ConvertAttnToOnline
     : fovea::impl::ConvertAttnToOnlineBase<ConvertAttnToOnline> {
@@ -205,6 +240,8 @@ struct ConvertAttnToOnline
     options.paged = paged;
     options.oneRow = oneRow;
     options.perBatch = perBatch;
+    if (failed(checkOptions(getOperation(), target, options)))
+      return signalPassFailure();
     if (target == "cpu" && failed(checkCPU(cpu, features, [&] {
           return getOperation().emitError();
         })))
@@ -224,6 +261,8 @@ struct ConvertAttnToOnline
     FailureOr<attn::AttentionOp> op = findFusedAttention(func);
     if (failed(op) || !*op)
       return failure(failed(op));
+    if (target == "cpu" && failed(checkFeatureDims(*op)))
+      return failure();
     FailureOr<AttnToOnlineSchedule> chosen =
         target == "cpu" ? chooseSchedule(*op, model, options)
                         : chooseHopper(*op, options);

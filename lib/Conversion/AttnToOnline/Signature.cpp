@@ -30,14 +30,17 @@ FailureOr<attn::AttentionOp> fovea::findFusedAttention(func::FuncOp func) {
   if (walk.wasInterrupted())
     return failure();
   if (!attention) {
-    if (other && isa<attn::AttnDialect>(other->getDialect()))
+    if (other && isa_and_present<attn::AttnDialect>(other->getDialect()))
       return other->emitError("stands alone: level 2 starts from an "
                               "'attn.attention'");
     return attn::AttentionOp();
   }
-  if (!llvm::hasSingleElement(func.getBody()) ||
-      attention->getBlock() != &func.getBody().front())
+  if (!llvm::hasSingleElement(func.getBody()))
     return func.emitError("a fused function must be one block");
+  if (attention->getParentOp() != func)
+    return attention.emitError()
+           << "must stand in the function's own block, not within '"
+           << attention->getParentOp()->getName() << "'";
   if (other)
     return other->emitError("is not fused with 'attn.attention': a function "
                             "holds the op and scalars alone");

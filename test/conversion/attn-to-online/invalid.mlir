@@ -63,3 +63,45 @@ func.func @scalar(%q: !t, %k: !t, %v: !t, %c: f32) -> !t {
   %o = attn.attention query(%q) key(%k) value(%v) normalizer #attn.softmax scale(%d) : (!t, !t, !t, f32) -> !t
   return %o : !t
 }
+
+// -----
+
+!t = tensor<?x?x?x64xf32>
+func.func @nested(%q: !t, %c: f32, %lb: index, %ub: index) -> !t {
+  %r = scf.for %i = %lb to %ub step %ub iter_args(%a = %q) -> !t {
+    // expected-error @below {{must stand in the function's own block, not within 'scf.for'}}
+    %o = attn.attention query(%a) key(%a) value(%a) normalizer #attn.softmax scale(%c) : (!t, !t, !t, f32) -> !t
+    scf.yield %o : !t
+  }
+  return %r : !t
+}
+
+// -----
+
+!t = tensor<?x?x?x0xf32>
+func.func @no_features(%q: !t, %v: tensor<?x?x?x8xf32>, %c: f32) -> tensor<?x?x?x8xf32> {
+  // expected-error @below {{query #0 must have a feature dim from 1 to 1048576 on a CPU, got 0}}
+  %o = attn.attention query(%q) key(%q) value(%v) normalizer #attn.softmax scale(%c) : (!t, !t, tensor<?x?x?x8xf32>, f32) -> tensor<?x?x?x8xf32>
+  return %o : tensor<?x?x?x8xf32>
+}
+
+// -----
+
+// A schedule's bytes would not fit 64 bits.
+!t = tensor<?x?x?x8xf32>
+!huge = tensor<?x?x?x2305843009213693952xf32>
+func.func @huge_values(%q: !t, %v: !huge, %c: f32) -> !huge {
+  // expected-error @below {{value must have a feature dim from 0 to 1048576 on a CPU, got 2305843009213693952}}
+  %o = attn.attention query(%q) key(%q) value(%v) normalizer #attn.softmax scale(%c) : (!t, !t, !huge, f32) -> !huge
+  return %o : !huge
+}
+
+// -----
+
+!t = tensor<?x?x?x8xf32>
+!huge = tensor<?x?x?x1152921504606846976xf32>
+func.func @huge_queries(%q: !huge, %v: !t, %c: f32) -> !t {
+  // expected-error @below {{query #0 must have a feature dim from 1 to 1048576 on a CPU, got 1152921504606846976}}
+  %o = attn.attention query(%q) key(%q) value(%v) normalizer #attn.softmax scale(%c) : (!huge, !huge, !t, f32) -> !t
+  return %o : !t
+}

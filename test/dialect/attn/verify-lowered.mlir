@@ -29,3 +29,15 @@ func.func @scalars(%x: i64, %c: memref<?xi32>) -> i64 {
   %z = attn.floordiv %x, %y
   return %z : i64
 }
+
+// -----
+
+module @outer {
+  module @inner {
+    func.func @nested() -> i64 {
+      // expected-error @below {{is left after the lowering to level 2, which takes the functions of the outermost module}}
+      %n = attn.size N
+      return %n : i64
+    }
+  }
+}

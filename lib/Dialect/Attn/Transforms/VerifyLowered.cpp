@@ -19,9 +19,12 @@ static bool isOfLevelOne(Operation *op) {
 namespace {
 struct VerifyLowered : attn::impl::AttnVerifyLoweredBase<VerifyLowered> {
   void runOnOperation() override {
-    WalkResult walk = getOperation().walk([](Operation *op) {
+    WalkResult walk = getOperation().walk([&](Operation *op) {
       if (isOfLevelOne(op) && !isa<attn::NormalizerOp, attn::YieldOp>(op)) {
-        op->emitError("is left after the lowering to level 2");
+        bool nested = op->getParentOfType<ModuleOp>() != getOperation();
+        op->emitError("is left after the lowering to level 2")
+            << (nested ? ", which takes the functions of the outermost module"
+                       : "");
         return WalkResult::interrupt();
       }
       for (Region &region : op->getRegions())
