@@ -198,6 +198,14 @@ LogicalResult OnlineEngine::runGrid(GridOp op) {
     bounds.push_back(getInt(bound));
   if (llvm::any_of(bounds, [](int64_t bound) { return bound <= 0; }))
     return success();
+  constexpr int64_t limit = int64_t(1) << 28;
+  int64_t items = 1;
+  for (int64_t bound : bounds) {
+    if (bound > limit / items)
+      return op.emitError() << "has more than " << limit
+                            << " items, the most that are interpreted";
+    items *= bound;
+  }
   Block &body = op.getBody().front();
   while (true) {
     for (auto [argument, value] : llvm::zip_equal(body.getArguments(), index))

@@ -3,16 +3,30 @@
 #include "OnlineEngine.h"
 
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace fovea;
 using namespace mlir;
 using namespace mlir::online;
 
-/// Cuts [begin, end) into elements of at most `step` keys.
-static void cut(Walk &walk, int64_t begin, int64_t end, int64_t step,
-                ClassKind kind) {
-  for (int64_t n = begin; n < end; n += step)
-    walk.push_back({n, std::min(step, end - n), kind});
+/// Cuts [begin, end) into elements of at most `step` keys, all of which are
+/// listed before the first one is visited.
+static LogicalResult cut(Operation *op, Walk &walk, int64_t begin, int64_t end,
+                         int64_t step, ClassKind kind) {
+  constexpr uint64_t limit = 1 << 22;
+  if (end <= begin)
+    return success();
+  uint64_t keys = uint64_t(end) - uint64_t(begin);
+  uint64_t count = llvm::divideCeil(keys, uint64_t(step));
+  if (count > limit || walk.size() + count > limit)
+    return op->emitError() << "visits more than " << limit
+                           << " tiles, the most that are interpreted";
+  for (uint64_t i = 0; i < count; ++i) {
+    uint64_t rest = keys - i * step;
+    walk.push_back({int64_t(begin + i * step),
+                    int64_t(std::min<uint64_t>(step, rest)), kind});
+  }
+  return success();
 }
 
 LogicalResult OnlineEngine::runWalk(Operation *op) {
@@ -34,8 +48,9 @@ LogicalResult OnlineEngine::runWalk(Operation *op) {
     auto segments = cast<WalkSegmentsOp>(op);
     for (auto [index, begin, end] :
          llvm::enumerate(segments.getBegins(), segments.getEnds()))
-      cut(*walk, getInt(begin), getInt(end), segments.getStep(),
-          segments.getSegmentClass(index));
+      if (failed(cut(op, *walk, getInt(begin), getInt(end), segments.getStep(),
+                     segments.getSegmentClass(index))))
+        return failure();
     if (segments.getReverse())
       std::reverse(walk->begin(), walk->end());
   }
@@ -62,9 +77,13 @@ FailureOr<Walk> OnlineEngine::readList(Operation *op, Value classesValue,
     if (kind < 0 || kind > 2)
       return op->emitError() << "class of key tile " << tile
                              << " must be 0, 1 or 2, got " << kind;
-    if (kind != 0)
-      cut(walk, tile * width, std::min((tile + 1) * width, length), step,
-          static_cast<ClassKind>(kind));
+    // Tiles from the length on have no keys.
+    if (kind == 0 || length < 1 || tile > (length - 1) / width)
+      continue;
+    int64_t begin = tile * width, keys = std::min(width, length - begin);
+    if (failed(cut(op, walk, begin, begin + keys, step,
+                   static_cast<ClassKind>(kind))))
+      return failure();
   }
   return walk;
 }
@@ -88,8 +107,9 @@ LogicalResult OnlineEngine::runWalkScan(WalkScanOp op) {
   int64_t m0 = getInt(op.getRowOrigin()), shift = getInt(op.getKvShift());
   int64_t rows = op.getRows();
   Walk all;
-  cut(all, getInt(op.getBegin()), getInt(op.getEnd()), op.getStep(),
-      ClassKind::Partial);
+  if (failed(cut(op, all, getInt(op.getBegin()), getInt(op.getEnd()),
+                 op.getStep(), ClassKind::Partial)))
+    return failure();
   auto walk = std::make_shared<Walk>();
   for (WalkElement element : all) {
     int64_t visible = 0;

@@ -169,3 +169,48 @@ func.func @narrow_element() {
   }
   return
 }
+
+// -----
+
+// All tiles of a walk are listed before the first is visited.
+func.func @endless_walk() {
+  %c0 = arith.constant 0 : index
+  %end = arith.constant 9223372036854775807 : index
+  // expected-error@+1 {{visits more than 4194304 tiles, the most that are interpreted}}
+  %w = online.walk.segments step 4 [%c0, %end) full : !online.walk
+  return
+}
+
+// -----
+
+func.func @widest_walk() {
+  %begin = arith.constant -9223372036854775808 : index
+  %end = arith.constant 9223372036854775807 : index
+  // expected-error@+1 {{visits more than 4194304 tiles, the most that are interpreted}}
+  %w = online.walk.segments step 1 [%begin, %end) full : !online.walk
+  return
+}
+
+// -----
+
+func.func @endless_scan() {
+  %c0 = arith.constant 0 : index
+  %end = arith.constant 4294967296 : index
+  // expected-error@+1 {{visits more than 4194304 tiles, the most that are interpreted}}
+  %w = online.walk.scan rows 4 step 4 at(%c0) shift(%c0) [%c0, %end) {
+  ^bb0(%m: i64, %n: i64):
+    %keep = arith.cmpi sge, %m, %n : i64
+    online.yield %keep : i1
+  }
+  return
+}
+
+// -----
+
+func.func @endless_grid() {
+  %c = arith.constant 65536 : index
+  // expected-error@+1 {{has more than 268435456 items, the most that are interpreted}}
+  online.grid (%i, %j) in (%c, %c) {
+  }
+  return
+}
