@@ -9,6 +9,7 @@
 #include "llvm/ADT/StringExtras.h"
 
 #include <cmath>
+#include <limits>
 
 using namespace llvm;
 
@@ -26,6 +27,7 @@ private:
     return createStringError(inconvertibleErrorCode(),
                              "variant '" + program.name + "': " + message);
   }
+  Error checkDims();
   void nameEverything();
   void nameDims();
   Error printDoc();
@@ -50,6 +52,16 @@ private:
 //===----------------------------------------------------------------------===//
 // Names and the header
 //===----------------------------------------------------------------------===//
+
+/// Numbers that a .attn file may give as a dimension.
+Error VariantPrinter::checkDims() {
+  for (const Capture &capture : program.captures)
+    for (const Dim &dim : capture.dims)
+      if (dim.size.empty() && dim.value > std::numeric_limits<int32_t>::max())
+        return fail("capture '" + capture.name + "': size is too large: " +
+                    std::to_string(dim.value) + ", at most 2147483647");
+  return Error::success();
+}
 
 /// A dimension whose extent is read needs a name; a size that the language
 /// knows, or the first of two dimensions with one name, stands for the other.
@@ -347,6 +359,8 @@ Error VariantPrinter::printNormalizer() {
 
 Expected<std::string> VariantPrinter::run() {
   if (Error error = verifyProgram(program))
+    return std::move(error);
+  if (Error error = checkDims())
     return std::move(error);
   canonicalize(program);
   nameEverything();

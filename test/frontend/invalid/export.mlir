@@ -103,3 +103,17 @@ func.func @pairs(%q: tensor<?x?x?x8xf32>, %k: tensor<?x?x?x8xf32>, %v: tensor<?x
 
 // CHECK: error: the module holds no variant
 module {}
+
+// -----
+
+// CHECK: error: variant 'huge': capture 'c': size is too large: 2147483648, at most 2147483647
+func.func @huge(%q: tensor<?x?x?x8xf32>, %k: tensor<?x?x?x8xf32>, %v: tensor<?x?x?x8xf32>, %x: tensor<?xf32> {attn.name = "c", attn.dims = [2147483648]}, %c: f32) -> tensor<?x?x?x8xf32> {
+  %o = attn.attention query(%q) key(%k) value(%v) captures(%x) normalizer #attn.softmax scale(%c)
+    score {
+    ^bb0(%s: f32, %b: i64, %h: i64, %m: i64, %n: i64, %t: tensor<?xf32>):
+      %bias = attn.read %t[%h] : tensor<?xf32> -> f32
+      %r = arith.addf %s, %bias : f32
+      attn.yield %r : f32
+    } : (tensor<?x?x?x8xf32>, tensor<?x?x?x8xf32>, tensor<?x?x?x8xf32>, tensor<?xf32>, f32) -> tensor<?x?x?x8xf32>
+  return %o : tensor<?x?x?x8xf32>
+}
