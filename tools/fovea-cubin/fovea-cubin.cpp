@@ -12,7 +12,9 @@
 #include "fovea/Tools/MLIRTools.h"
 #include "fovea/Tools/ToolMain.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/raw_ostream.h"
@@ -41,13 +43,40 @@ static llvm::Error assemble(llvm::StringRef ptx, llvm::StringRef out) {
   return write((out + ".cubin").str(), assembly->cubin);
 }
 
+/// As compilers print what they say of a file.
+static void print(mlir::Diagnostic &diagnostic) {
+  bool isNote = diagnostic.getSeverity() == mlir::DiagnosticSeverity::Note;
+  if (!isNote && diagnostic.getSeverity() != mlir::DiagnosticSeverity::Error)
+    return;
+  mlir::Location where = diagnostic.getLocation();
+  if (auto place = where->findInstanceOf<mlir::FileLineColLoc>())
+    llvm::errs() << place.getFilename().getValue() << ":" << place.getLine()
+                 << ":" << place.getColumn();
+  else
+    llvm::errs() << where;
+  llvm::errs() << (isNote ? ": note: " : ": error: ") << diagnostic << "\n";
+  for (mlir::Diagnostic &note : diagnostic.getNotes())
+    print(note);
+}
+
+static mlir::LogicalResult checkNames(mlir::ModuleOp module) {
+  for (auto func : module.getOps<mlir::func::FuncOp>())
+    if (llvm::Error error = fovea::checkKernelName(func.getName()))
+      return func.emitError(llvm::toString(std::move(error)));
+  return mlir::success();
+}
+
 static llvm::Error run(llvm::StringRef in, llvm::StringRef out,
                        llvm::StringRef schedule) {
   mlir::DialectRegistry registry;
   fovea::registerDialects(registry);
   mlir::MLIRContext context(registry);
   auto module = fovea::readModule(in, context);
-  if (!module || failed(fovea::lowerAttnToNVVM(*module, {schedule.str()})))
+  if (!module)
+    return llvm::createStringError("not compiled");
+  mlir::ScopedDiagnosticHandler handler(&context, print);
+  if (failed(checkNames(*module)) ||
+      failed(fovea::lowerAttnToNVVM(*module, {schedule.str()})))
     return llvm::createStringError("not compiled");
   auto kernel = fovea::emitPTX(*module);
   if (!kernel)

@@ -2,6 +2,7 @@
 #ifndef FOVEA_TARGET_NVVM_PTX_H
 #define FOVEA_TARGET_NVVM_PTX_H
 
+#include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 
 #include <string>
@@ -16,6 +17,9 @@ namespace fovea {
 struct PTXKernel {
   std::string ptx, manifest;
 };
+
+/// Refuses a function's name that PTX does not take for a kernel.
+llvm::Error checkKernelName(llvm::StringRef name);
 
 /// Generates code for a module of the LLVM dialect that
 /// -convert-attn-gpu-to-nvvm made of one kernel.

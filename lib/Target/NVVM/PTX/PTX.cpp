@@ -9,6 +9,7 @@
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/IR/Verifier.h"
@@ -68,7 +69,28 @@ static llvm::Expected<std::string> findManifest(mlir::ModuleOp module) {
   return manifest;
 }
 
+llvm::Error fovea::checkKernelName(llvm::StringRef name) {
+  auto isOfName = [](char c) {
+    return llvm::isAlnum(c) || c == '_' || c == '$';
+  };
+  bool begins = !name.empty() && (llvm::isAlpha(name[0]) ||
+                                  (name.size() > 1 && !llvm::isDigit(name[0])));
+  if (begins && llvm::all_of(name, isOfName) && name != "WARP_SZ")
+    return llvm::Error::success();
+  std::string shown;
+  llvm::raw_string_ostream os(shown);
+  llvm::printEscapedString(name, os);
+  return makeError(FOVEA_COMPILE_ERROR,
+                   "function '" + llvm::Twine(shown) +
+                       "': a kernel's name in PTX is a letter, or _ or $ and "
+                       "more, then letters, digits, _ and $");
+}
+
 llvm::Expected<PTXKernel> fovea::emitPTX(mlir::ModuleOp module) {
+  for (auto func : module.getOps<mlir::LLVM::LLVMFuncOp>())
+    if (func->hasAttr("fovea.manifest"))
+      if (llvm::Error error = checkKernelName(func.getName()))
+        return error;
   auto manifest = findManifest(module);
   if (!manifest)
     return manifest.takeError();
