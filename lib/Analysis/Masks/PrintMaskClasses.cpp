@@ -23,11 +23,19 @@ struct AttnPrintMaskClasses
       return signalPassFailure();
     auto programs = exportPrograms(getOperation());
     if (!programs) {
-      getOperation().emitError(llvm::toString(programs.takeError()));
+      report(llvm::toString(programs.takeError()));
       return signalPassFailure();
     }
     for (const Program &program : *programs)
       print(program);
+  }
+
+  /// Errors that carry a place need no other.
+  void report(llvm::StringRef text) {
+    if (text.contains(": error: "))
+      llvm::errs() << text << '\n';
+    else
+      getOperation().emitError(text);
   }
 
   llvm::LogicalResult checkOptions() {
