@@ -3,7 +3,9 @@
 #include "fovea/Registration/Registration.h"
 
 #include "mlir/Bytecode/Encoding.h"
+#include "mlir/IR/AttrTypeSubElements.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/STLExtras.h"
@@ -120,7 +122,9 @@ static bool addsUp(Cursor &cursor, uint64_t entries) {
 
 namespace {
 /// What became of a child process that reads the bytecode.
-enum class Fate { Died, Survived, Stuck };
+enum class Fate { Died, Survived, Stuck, Negative };
+/// What it writes when it ends well.
+enum class Answer : char { Readable, Negative };
 } // namespace
 
 static void limit(decltype(RLIMIT_CPU) resource, uint64_t most) {
@@ -149,7 +153,7 @@ static std::chrono::seconds readingTime(size_t size) {
 static void setLimits(size_t size) {
   limit(RLIMIT_CPU, readingTime(size).count());
   if (uint64_t used = addressSpaceInUse())
-    limit(RLIMIT_AS, used + (uint64_t(4) << 30) + 256 * size);
+    limit(RLIMIT_AS, used + (uint64_t(1) << 30) + 256 * size);
   limit(RLIMIT_CORE, 0);
 }
 
@@ -160,8 +164,32 @@ static void print(const mlir::Diagnostic &diagnostic) {
     print(note);
 }
 
+/// Whether a type has a size below 0 that is not the one of unknown sizes: it
+/// prints as what is no text.
+static bool hasNegativeSizes(mlir::ModuleOp module) {
+  bool found = false;
+  mlir::AttrTypeWalker walker;
+  walker.addWalk([&](mlir::Type type) {
+    auto shaped = llvm::dyn_cast<mlir::ShapedType>(type);
+    if (shaped && shaped.hasRank())
+      found |= llvm::any_of(shaped.getShape(), [](int64_t size) {
+        return size < 0 && !mlir::ShapedType::isDynamic(size);
+      });
+  });
+  module->walk([&](mlir::Operation *op) {
+    walker.walk(op->getAttrDictionary());
+    for (mlir::Type type : op->getResultTypes())
+      walker.walk(type);
+    for (mlir::Region &region : op->getRegions())
+      for (mlir::Block &block : region)
+        for (mlir::Type type : block.getArgumentTypes())
+          walker.walk(type);
+  });
+  return found;
+}
+
 /// Reads the bytecode and prints it to find out whether that can be survived,
-/// and writes a byte if so. A refusal without a word counts as a death.
+/// and writes an answer if so. A refusal without a word counts as a death.
 [[noreturn]] static void readAndEnd(llvm::StringRef bytes, int answer) {
   for (int signal :
        {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGXCPU, SIGSYS})
@@ -185,10 +213,13 @@ static void print(const mlir::Diagnostic &diagnostic) {
                                         });
   auto module = mlir::parseSourceString<mlir::ModuleOp>(
       bytes, mlir::ParserConfig(&context, /*verifyAfterParse=*/true));
-  if (module)
+  Answer found = Answer::Readable;
+  if (module && hasNegativeSizes(*module))
+    found = Answer::Negative;
+  else if (module)
     module->print(llvm::nulls());
   if (module || explained)
-    if (write(answer, "", 1) != 1)
+    if (write(answer, &found, 1) != 1)
       _exit(1);
   _exit(0);
 }
@@ -209,9 +240,9 @@ static Fate awaitFate(pid_t child, int answer,
     kill(child, SIGKILL);
   while (waitpid(child, nullptr, 0) < 0 && errno == EINTR)
     ;
-  char byte;
-  if (read(answer, &byte, 1) == 1)
-    return Fate::Survived;
+  Answer found;
+  if (read(answer, &found, 1) == 1)
+    return found == Answer::Negative ? Fate::Negative : Fate::Survived;
   return ended ? Fate::Died : Fate::Stuck;
 }
 
@@ -278,6 +309,9 @@ fovea::checkBytecode(llvm::StringRef bytes, llvm::StringRef name,
     return refuse(std::make_error_code(std::errc::timed_out), name,
                   "bytecode is first read by a process of its own, which does "
                   "not end");
+  if (*fate == Fate::Negative)
+    return refuse(damaged, name,
+                  "damaged bytecode: a type has a negative size");
   if (*fate == Fate::Died)
     return refuse(damaged, name, "damaged bytecode: it cannot be read");
   return llvm::Error::success();

@@ -3,6 +3,7 @@
 #include "Session.h"
 #include "fovea/Frontend/AttnModule.h"
 #include "fovea/Registration/CheckBytecode.h"
+#include "fovea/Registration/CheckText.h"
 #include "fovea/Registration/Registration.h"
 #include "fovea/Runtime/Error.h"
 #include "fovea/Target/CPU/ObjectEmitter.h"
@@ -118,12 +119,13 @@ llvm::Expected<std::string> fovea::printLevel(const Program &program,
   return (*assembly)->getBuffer().str();
 }
 
-/// Damaged bytecode is the source's fault, that it cannot be told the system's.
+/// What cannot be read is the source's fault, that it cannot be told the
+/// system's.
 static llvm::Error checkSource(llvm::StringRef source, llvm::StringRef name) {
-  if (!mlir::isBytecode(llvm::MemoryBufferRef(source, name)))
-    return llvm::Error::success();
+  bool isBytecode = mlir::isBytecode(llvm::MemoryBufferRef(source, name));
   return llvm::handleErrors(
-      checkBytecode(source, name), [](const llvm::StringError &error) {
+      isBytecode ? checkBytecode(source, name) : checkText(source, name),
+      [](const llvm::StringError &error) {
         bool damaged =
             error.convertToErrorCode() == std::errc::illegal_byte_sequence;
         return makeError(damaged ? FOVEA_PARSE_ERROR : FOVEA_IO_ERROR,

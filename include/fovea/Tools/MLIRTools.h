@@ -1,7 +1,7 @@
 //===- MLIRTools.h - Tools on MLIR's mains ----------------------*- C++ -*-===//
 //
 // What MLIR's mains would read by themselves is checked by isReadable first:
-// their reader of bytecode takes what is in a file for granted.
+// their readers of bytecode and text take what is in a file for granted.
 //
 //===----------------------------------------------------------------------===//
 #ifndef FOVEA_TOOLS_MLIRTOOLS_H
@@ -17,11 +17,12 @@
 
 namespace fovea {
 
-/// False for bytecode that cannot be read, after a line on standard error.
+/// False for MLIR bytecode or text that would end the process, after a line on
+/// standard error.
 bool isReadable(llvm::MemoryBufferRef input);
 
-/// A file of any kind, `-` for standard input, that is readable; otherwise null
-/// after a line on standard error.
+/// A file of any kind, `-` for standard input; null, after a line on standard
+/// error, where it cannot be opened.
 std::unique_ptr<llvm::MemoryBuffer> openInput(llvm::StringRef path);
 
 /// Writes a file, `-` for standard output, that is kept where `write` succeeds;
@@ -36,6 +37,9 @@ mlir::OwningOpRef<mlir::ModuleOp> readModule(llvm::StringRef path,
 /// The options that say what .attn files leave open: --head-dim, --value-dim,
 /// --dtype, -D.
 void registerImportOptions();
+/// Whether one of them is given, after a line on standard error: MLIR takes
+/// none.
+bool hasImportOptions();
 /// The variants of a .attn file; `registerImportOptions` comes first.
 mlir::OwningOpRef<mlir::ModuleOp> importAttn(const llvm::MemoryBuffer &source,
                                              mlir::MLIRContext &context);

@@ -1,5 +1,6 @@
 //===- OpenInput.cpp - The files of tools on MLIR's mains -----------------===//
 #include "fovea/Registration/CheckBytecode.h"
+#include "fovea/Registration/CheckText.h"
 #include "fovea/Tools/MLIRTools.h"
 
 #include "mlir/Bytecode/BytecodeReader.h"
@@ -13,10 +14,11 @@
 using namespace fovea;
 
 bool fovea::isReadable(llvm::MemoryBufferRef input) {
-  if (!mlir::isBytecode(input))
-    return true;
-  llvm::Error error =
-      checkBytecode(input.getBuffer(), input.getBufferIdentifier());
+  auto check = [&](llvm::StringRef bytes, llvm::StringRef name) {
+    return mlir::isBytecode(input) ? checkBytecode(bytes, name)
+                                   : checkText(bytes, name);
+  };
+  llvm::Error error = check(input.getBuffer(), input.getBufferIdentifier());
   if (!error)
     return true;
   llvm::errs() << llvm::toString(std::move(error)) << "\n";
@@ -28,7 +30,7 @@ std::unique_ptr<llvm::MemoryBuffer> fovea::openInput(llvm::StringRef path) {
   auto buffer = mlir::openInputFile(path, &problem);
   if (!buffer)
     llvm::errs() << problem << "\n";
-  return buffer && isReadable(*buffer) ? std::move(buffer) : nullptr;
+  return buffer;
 }
 
 bool fovea::writeOutput(llvm::StringRef path,
@@ -48,7 +50,7 @@ bool fovea::writeOutput(llvm::StringRef path,
 mlir::OwningOpRef<mlir::ModuleOp>
 fovea::readModule(llvm::StringRef path, mlir::MLIRContext &context) {
   auto buffer = openInput(path);
-  if (!buffer)
+  if (!buffer || !isReadable(*buffer))
     return nullptr;
   llvm::SourceMgr sources;
   sources.AddNewSourceBuffer(std::move(buffer), llvm::SMLoc());

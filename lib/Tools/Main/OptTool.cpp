@@ -40,7 +40,9 @@ static bool runOpt(int argc, char **argv, llvm::StringRef title,
   auto buffer = openInput(input);
   if (buffer && isAttn(buffer->getBuffer(), input))
     buffer = importText(*buffer);
-  if (!buffer)
+  else if (buffer && hasImportOptions())
+    return false;
+  if (!buffer || !isReadable(*buffer))
     return false;
   return writeOutput(output, [&](llvm::raw_ostream &os) {
     return succeeded(

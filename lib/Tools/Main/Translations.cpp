@@ -81,6 +81,18 @@ static llvm::ManagedStatic<ImportOptions> options;
 
 void fovea::registerImportOptions() { *options; }
 
+bool fovea::hasImportOptions() {
+  StringRef given = options->headDim.getNumOccurrences()    ? "--head-dim"
+                    : options->valueDim.getNumOccurrences() ? "--value-dim"
+                    : options->dtype.getNumOccurrences()    ? "--dtype"
+                    : options->defines.getNumOccurrences()  ? "-D"
+                                                            : "";
+  if (!given.empty())
+    llvm::errs() << given << " is for .attn files alone, MLIR says by itself "
+                 << "what they leave open\n";
+  return !given.empty();
+}
+
 /// Errors that carry a place read as those of a compiler.
 static void report(llvm::Error error) {
   std::string text = llvm::toString(std::move(error));
@@ -131,7 +143,8 @@ static LogicalResult exportModule(ModuleOp module, llvm::raw_ostream &os) {
 
 static LogicalResult exportAttn(const std::shared_ptr<llvm::SourceMgr> &source,
                                 llvm::raw_ostream &os, MLIRContext *context) {
-  if (!isReadable(*source->getMemoryBuffer(source->getMainFileID())))
+  if (hasImportOptions() ||
+      !isReadable(*source->getMemoryBuffer(source->getMainFileID())))
     return failure();
   DialectRegistry registry;
   registry.insert<arith::ArithDialect, attn::AttnDialect, func::FuncDialect,

@@ -71,7 +71,10 @@ TEST(CheckBytecodeTest, FlippedBitsAreErrorsOrHarmless) {
     std::string message = messageOf(checkBytecode(damaged, "f"));
     if (message == "f:0:0: error: damaged bytecode: it cannot be read") {
       ++deadly;
-    } else if (!message.empty()) {
+    } else if (!message.empty() &&
+               message !=
+                   "f:0:0: error: damaged bytecode: a type has a negative "
+                   "size") {
       EXPECT_EQ(message, "f:0:0: error: damaged bytecode: its attributes and "
                          "types do not add up");
       ++unsound;
@@ -111,6 +114,31 @@ TEST(CheckBytecodeTest, WhatCannotBePrintedIsNotRead) {
   ASSERT_TRUE(succeeded(mlir::writeBytecodeToFile(*module, os)));
   EXPECT_EQ(messageOf(checkBytecode(bytes, "f")),
             "f:0:0: error: damaged bytecode: it cannot be read");
+}
+
+TEST(CheckBytecodeTest, NegativeSizesAreDamage) {
+  mlir::MLIRContext context;
+  mlir::OpBuilder builder(&context);
+  // Of an attribute, and within another type.
+  mlir::Type negative =
+      mlir::RankedTensorType::get({2, -5}, builder.getF32Type());
+  mlir::Type unknown = mlir::RankedTensorType::get(
+      {2, mlir::ShapedType::kDynamic}, builder.getF32Type());
+  for (mlir::Type type :
+       {negative,
+        mlir::Type(builder.getFunctionType({builder.getI64Type()}, negative)),
+        unknown}) {
+    mlir::OwningOpRef<mlir::ModuleOp> module =
+        mlir::ModuleOp::create(builder.getUnknownLoc());
+    module->getOperation()->setAttr("some.type", mlir::TypeAttr::get(type));
+    std::string bytes;
+    llvm::raw_string_ostream os(bytes);
+    ASSERT_TRUE(succeeded(mlir::writeBytecodeToFile(*module, os)));
+    EXPECT_EQ(messageOf(checkBytecode(bytes, "f")),
+              type == unknown ? ""
+                              : "f:0:0: error: damaged bytecode: a type has a "
+                                "negative size");
+  }
 }
 
 TEST(CheckBytecodeTest, ParentsThatIgnoreTheirChildrenAreAnswered) {
