@@ -118,6 +118,9 @@ static LogicalResult analyzeDots(KernelSpec &spec) {
       return dot.emitOpError("queries, keys and values must have one element "
                              "type on the CPU target");
     d.dim = queries.getDimSize(1);
+    if (d.dim < 1)
+      return dot.emitOpError("must contract a feature at least on the CPU "
+                             "target");
     findFactors(d);
     spec.dots.push_back(d);
   }
