@@ -262,6 +262,7 @@ def test_a_number_is_not_indexed():
     close(got, plain(q, k, v, lambda s, b, h, m, n: s + 2 * n))
 
 
+@pytest.mark.filterwarnings("ignore:.*each call traces its mods")
 def test_a_dict_may_grow_while_it_is_read():
     """Every function may be called from several threads"""
 
