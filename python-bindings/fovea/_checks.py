@@ -35,6 +35,24 @@ def boolean(value: object, name: str) -> bool:
     raise TypeError(f"{name}: must be a bool, got {type_name(value)}")
 
 
+def path(value: object) -> str:
+    """Accept a str or a path that can name a file."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"path: must be a str or a path, got {type_name(value)}")
+    place = os.fsdecode(value)
+    if "\0" in place:
+        raise ValueError(f"path: must be without NUL, got {place!r}")
+    return place
+
+
+def shown_path(place: str) -> str:
+    """A path in a message, which must be printable whatever the path holds."""
+    try:
+        return os.fsencode(place).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # no file's name
+        return place.encode("utf-8", "backslashreplace").decode()
+
+
 def integer(value: object, name: str, low: int, high: int | None = None) -> int:
     """Accept an int (or NumPy integer, not a bool) in [low, high]."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):

@@ -6,14 +6,16 @@ captures are widened to float32, which kernels read as the same values.
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 import json
 import os
+import stat
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -21,7 +23,6 @@ from . import _block_mask, _checks, _compiler, _kernel, _tensors
 from ._mask_offsets import Offsets
 from ._mask_runs import TileRuns
 from ._program import ProgramSource, functions
-from ._tensors import type_name
 from ._torch import runs_as_it_is
 
 _KEYS = {"fovea_kernel", "given", "labels", "program", "scale", "schedule", "target"}
@@ -158,35 +159,69 @@ def _check_recipe(recipe: Any) -> None:
 
 
 def _path(path: object) -> str:
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"path: must be a str or a path, got {type_name(path)}")
-    place = os.fspath(path)
+    place = _checks.path(path)
     if not place:
         raise ValueError("path: must name a file, got an empty one")
-    return place  # type: ignore[return-value]
+    return place
 
 
-def _shown(place: str) -> str:
-    """A path in a message, which must be printable whatever the path holds."""
-    return os.fsdecode(place).encode("utf-8", "backslashreplace").decode()
+def _write(file: IO[bytes], recipe: dict, copies: Sequence[np.ndarray]) -> None:
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("recipe.json", json.dumps(recipe, sort_keys=True))
+        for index, copy in enumerate(copies):
+            buffer = io.BytesIO()
+            np.save(buffer, copy, allow_pickle=False)
+            archive.writestr(f"captures/{index}.npy", buffer.getvalue())
+
+
+def _leads_to_open_file(place: str) -> bool:
+    """Whether a link of the system stands for what some process has open."""
+    while os.path.islink(place):
+        folder = os.path.realpath(os.path.dirname(os.path.abspath(place)))
+        if folder.startswith("/proc/"):
+            return True
+        place = os.path.join(folder, os.readlink(place))
+    return False
+
+
+def _destination(place: str) -> tuple[str | None, int]:
+    """The file to replace, links followed, and its mode.
+
+    None where there is something to write into: a pipe, a device, an open file.
+    """
+    try:
+        status = os.stat(place)
+    except FileNotFoundError:
+        return os.path.realpath(place), 0o644
+    if not stat.S_ISREG(status.st_mode) or _leads_to_open_file(place):
+        return None, 0
+    as_effective = os.access in os.supports_effective_ids
+    if not os.access(place, os.W_OK, effective_ids=as_effective):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), place)
+    return os.path.realpath(place), stat.S_IMODE(status.st_mode)
 
 
 def save(kernel: _kernel.Kernel, path: Any) -> None:
-    """Write a kernel's recipe; the file appears whole or not at all."""
+    """Write a kernel's recipe; a file appears whole or not at all."""
     place = _path(path)
     recipe, arrays = kernel._recipe()
     copies = [freeze(array, name) for name, array in arrays.items()]
-    folder = os.path.dirname(os.path.abspath(place))
-    handle, temporary = tempfile.mkstemp(prefix=".fovea-", dir=folder)
+    real, mode = _destination(place)
+    if real is None:
+        with open(place, "wb") as stream:
+            _write(stream, recipe, copies)
+        return
     try:
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
-            archive.writestr("recipe.json", json.dumps(recipe, sort_keys=True))
-            for index, copy in enumerate(copies):
-                buffer = io.BytesIO()
-                np.save(buffer, copy, allow_pickle=False)
-                archive.writestr(f"captures/{index}.npy", buffer.getvalue())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, place)
+        handle, temporary = tempfile.mkstemp(
+            prefix=".fovea-", dir=os.path.dirname(real)
+        )
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, place) from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            _write(file, recipe, copies)
+        os.chmod(temporary, mode)
+        os.replace(temporary, real)
     except BaseException:
         os.unlink(temporary)
         raise
@@ -231,7 +266,7 @@ def load_kernel(path: Any) -> _kernel.Kernel:
         if isinstance(error, OSError) and error.filename is not None:
             raise
         raise ValueError(
-            f"{_shown(place)}: must be a file that Kernel.save wrote, got"
+            f"{_checks.shown_path(place)}: must be a file that Kernel.save wrote, got"
             f" {type(error).__name__}: {error}"
         ) from error
     return _kernel_of(recipe, arrays)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
@@ -46,13 +45,11 @@ def load(path: Any, name: str | None = None) -> Variant:
     OSError
         If the file cannot be read.
     """
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"path: must be a str or a path, got {type_name(path)}")
+    place = _checks.path(path)
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name: must be a str or None, got {type_name(name)}")
-    place = os.fspath(path)
     with open(place, "rb") as file:
-        return read(file, os.fsdecode(place), name)
+        return read(file, _checks.shown_path(place), name)
 
 
 def read(file: BinaryIO, filename: str, name: str | None) -> Variant:
