@@ -20,6 +20,7 @@ __all__ = [
     "code_place",
     "frame_error",
     "is_library_file",
+    "is_package_file",
     "plain_error",
     "refuse_in_mod",
     "running",
@@ -68,6 +69,11 @@ def is_library_file(name: str) -> bool:
         )
         _known_files[name] = known
     return known
+
+
+def is_package_file(name: str) -> bool:
+    """Whether functions of a file are the package's, and traced."""
+    return name in _TRACED_FILES
 
 
 def code_place(code: CodeType) -> str:

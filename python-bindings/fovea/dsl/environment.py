@@ -35,7 +35,7 @@ from .captures import (
     is_array,
     is_other_array,
 )
-from .diagnose import is_library_file, plain_error
+from .diagnose import is_library_file, is_package_file, plain_error
 from .graph import Capture, Region
 from .kinds import empty_like, is_immutable, is_partial, passes_as_it_is, put_item
 from .library import is_rebound, stand_in_for
@@ -369,8 +369,13 @@ class Environment:
                 name: self.reach(here, recheck.get_item, name, name)
                 for name in function.__kwdefaults__
             }
+        # What the package's own functions say of how they are called follows from
+        # what they hold.
+        unread = {"__wrapped__"}
+        if is_package_file(function.__code__.co_filename):
+            unread.add("__signature__")
         for name in function.__dict__:
-            if name != "__wrapped__":
+            if name not in unread:
                 copy.__dict__[name] = self.reach(slot, getattr, name, f"{label}.{name}")
 
     def _defaults(self, function: FunctionType, slot: int) -> tuple:

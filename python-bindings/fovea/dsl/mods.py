@@ -20,7 +20,14 @@ from .graph import REGION_ARGS, Region
 from .kinds import is_partial
 from .values import ArrayLike, Traced, operand
 
-__all__ = ["check_mask_mod", "check_mod", "mod_kind", "mod_name", "trace_mod"]
+__all__ = [
+    "called_as",
+    "check_mask_mod",
+    "check_mod",
+    "mod_kind",
+    "mod_name",
+    "trace_mod",
+]
 
 _USER_NAMES = {"q": "q_idx", "kv": "kv_idx", "e": "e_idx"}
 #: What users call the arguments of each region.
@@ -98,7 +105,7 @@ def check_mod(argument: str, mod: Any) -> FunctionType:
     return function
 
 
-def _called_as(mod: Any) -> inspect.Signature:
+def called_as(mod: Any) -> inspect.Signature:
     """How a mod itself is called, whatever it wraps.
 
     A wrapper of `functools.lru_cache` has no signature but that of its function.
@@ -117,7 +124,7 @@ def check_mask_mod(argument: str, mod: Any, keywords: bool = False) -> None:
     """Refuse what is no mask_mod; `keywords`: captures= may give some to it."""
     check_mod(argument, mod)
     try:
-        signature = _called_as(mod)
+        signature = called_as(mod)
         given = _required_keywords(signature) if keywords else {}
         signature.bind(0, 0, 0, 0, **given)
     except TypeError as error:
@@ -138,7 +145,7 @@ def _required_keywords(signature: inspect.Signature) -> dict[str, None]:
 def _signature(argument: str, role: str, mod: Any) -> inspect.Signature:
     shown = SIGNATURES[role]
     try:
-        signature = _called_as(mod)
+        signature = called_as(mod)
         signature.bind(*shown, **_required_keywords(signature))
     except TypeError as error:
         raise TypeError(
@@ -156,7 +163,7 @@ def mod_kind(mod: Any) -> str:
     ``*args`` alone counts as a mask_mod.
     """
     check_mod("mod", mod)
-    parameters = _called_as(mod).parameters.values()
+    parameters = called_as(mod).parameters.values()
     needed = sum(p.kind in _POSITIONAL and p.default is p.empty for p in parameters)
     if needed in (4, 5):
         return "score_mod" if needed == 5 else "mask_mod"

@@ -521,6 +521,38 @@ def test_and_masks_or_masks():
     assert not fovea.create_mask(fovea.or_masks(), 1, 1, 3, 3).any()
 
 
+@pytest.mark.parametrize("combine", [fovea.and_masks, fovea.or_masks])
+def test_combined_masks_take_captures(combine):
+    """further parameters are keyword-only and come from captures="""
+    q, k, v = inputs(M=50, N=50)
+    lim = np.array([20, 40])
+
+    def limited(b, h, q_idx, kv_idx, *, lim):
+        return kv_idx < lim[h]
+
+    def plainly(b, h, q_idx, kv_idx):
+        return kv_idx < lim[h]
+
+    given, want = combine(causal, limited), combine(causal, plainly)
+    captures = {"lim": lim}
+    dense = fovea.create_mask(given, 1, 2, 50, 50, captures=captures)
+    np.testing.assert_array_equal(dense, fovea.create_mask(want, 1, 2, 50, 50))
+    block_mask = fovea.create_block_mask(given, 1, 2, 50, 50, 8, captures=captures)
+    thawed = pickle.loads(pickle.dumps(block_mask))
+    kernel = fovea.compile(mask_mod=given, D=8, captures=captures)
+    assert list(kernel.captures) == ["lim"]
+    expected = fovea.attention(q, k, v, mask_mod=want)
+    for mask in (block_mask, thawed):
+        got = fovea.attention(q, k, v, block_mask=mask)
+        np.testing.assert_allclose(got, expected, rtol=1e-5)
+    for _ in range(3):
+        expected = fovea.attention(q, k, v, mask_mod=want)
+        got = fovea.attention(q, k, v, mask_mod=given, captures=captures)
+        np.testing.assert_array_equal(got, expected)
+        np.testing.assert_array_equal(kernel(q, k, v), expected)
+        lim[:] -= 7
+
+
 def test_a_million_tokens_take_no_array():
     """bm.counts() without building lists"""
     N = 1 << 20

@@ -1,7 +1,10 @@
 """Arrays are live, everything else is constant; nothing of the user's changes."""
 
 import enum
+import functools
 import gc
+import inspect
+import itertools
 import math
 import threading
 import time
@@ -13,7 +16,7 @@ import pytest
 from model import Model
 
 from fovea import TraceError, ops
-from fovea.dsl import and_masks, trace_variant
+from fovea.dsl import and_masks, mod_kind, or_masks, trace_variant
 
 module_array = np.arange(8.0)
 module_window = 3
@@ -510,3 +513,67 @@ def test_threads():
     for thread in threads:
         thread.join()
     assert not faults
+
+
+def _limit(b, h, q, k, *, lim):
+    return k < lim[h]
+
+
+def _window(b, h, q, k, *, width=2, lim=None):
+    near = abs(q - k) < width
+    return near if lim is None else near & (k < lim[h])
+
+
+@pytest.mark.parametrize("combine", [and_masks, or_masks])
+def test_combined_masks_take_what_their_parts_take_by_name(combine):
+    """further parameters are keyword-only and come from captures="""
+
+    def causal(b, h, q, k):
+        return q >= k
+
+    lim = np.array([1, 2])
+    mod = combine(_limit, causal)
+    assert str(inspect.signature(mod)) == "(b, h, q_idx, kv_idx, *, lim)"
+    assert mod_kind(mod) == "mask_mod"
+    variant = trace_variant(None, mod, captures={"lim": lim})
+    assert variant.names == ("lim",)
+    assert variant.arrays[0] is lim and variant.uncompared == ""
+    other = np.array([3, 4])
+    again = trace_variant(None, combine(_limit, causal), captures={"lim": other})
+    assert again.core is variant.core and again.arrays[0] is other
+    for h, q, k in itertools.product(range(2), range(4), range(4)):
+        both = _limit(0, h, q, k, lim=lim), q >= k
+        want = all(both) if combine is and_masks else any(both)
+        assert mod(0, h, q, k, lim=lim) == want
+    with pytest.raises(TypeError, match="captures={'lim': array}"):
+        trace_variant(None, mod)
+    with pytest.raises(TypeError, match="no mod has a keyword-only parameter 'limit'"):
+        trace_variant(None, mod, captures={"lim": lim, "limit": lim})
+    with pytest.raises(TypeError, match=r"_mask\(\) got an unexpected keyword .* 'lm'"):
+        mod(0, 0, 1, 1, lim=lim, lm=lim)
+    with pytest.raises(TypeError, match="lim"):
+        mod(0, 0, 1, 1)
+
+
+def test_combined_masks_share_and_nest():
+    """the same name is given to all that take it, defaults hold where it is not"""
+    lim, width = np.array([1, 2]), np.array(3)
+    mod = or_masks(and_masks(_window, _limit), functools.partial(_window, width=1))
+    shown = inspect.signature(mod).parameters
+    assert list(shown)[4:] == ["width", "lim"]
+    assert shown["lim"].default is inspect.Parameter.empty
+    assert shown["width"].default == 2
+    variant = trace_variant(None, mod, captures={"lim": lim})
+    assert variant.names == ("lim",)
+    wide = trace_variant(None, mod, captures={"lim": lim, "width": width})
+    assert set(wide.names) == {"lim", "width"}
+    lone = trace_variant(None, and_masks(_window, _window))
+    assert lone.names == ()
+    _window.__kwdefaults__["width"] = 5
+    try:
+        changed = trace_variant(None, and_masks(_window, _window))
+        assert changed.core is not lone.core
+        changed = trace_variant(None, mod, captures={"lim": lim})
+        assert changed.core is not variant.core
+    finally:
+        _window.__kwdefaults__["width"] = 2
