@@ -40,6 +40,8 @@ class Source(Protocol):
 
     def live(self, dtype: str) -> tuple[Any, dict[str, Any]]: ...
 
+    def captured(self, dtype: str) -> dict[str, Any]: ...
+
 
 def check_captures(captures: object) -> Mapping[str, Any] | None:
     """Accept None or a mapping with str keys."""
@@ -124,6 +126,11 @@ class ModSource:
         traced = self.trace(dtype, None, None)
         return traced, dict(zip(traced.names, traced.arrays, strict=True))
 
+    def captured(self, dtype: str) -> dict[str, Any]:
+        """The captures by the names that users know."""
+        traced = self.trace(dtype, None, None)
+        return dict(zip(user_names(traced), traced.arrays, strict=True))
+
     def _bind_all(self, captures: Mapping[str, Any]) -> tuple:
         """Bind the captures to the mods that take them, keep the others."""
         score_mod, mask_mod = self.score_mod, self.mask_mod
@@ -134,6 +141,26 @@ class ModSource:
         mask_mod = bind(mask_mod, captures)
         rest = {name: value for name, value in captures.items() if name not in taken}
         return score_mod, mask_mod, rest or None
+
+
+def user_names(traced: Any) -> list[str]:
+    """What users call the captures: keyword-only parameters by their own names."""
+    names = []
+    for name, parameter in zip(traced.names, traced.parameters, strict=True):
+        unique, number = parameter or name, 0
+        while parameter is None and (
+            unique in traced.parameters or (number and unique in traced.names)
+        ):
+            number += 1
+            unique = f"{name}_{number}"
+        names.append(unique)
+    return names
+
+
+def names_found(traced: Any) -> set[str]:
+    """Those of `user_names` that no keyword-only parameter has."""
+    pairs = zip(user_names(traced), traced.parameters, strict=True)
+    return {name for name, parameter in pairs if parameter is None}
 
 
 def normalizer_name(traced: Any) -> str:

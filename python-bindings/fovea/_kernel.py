@@ -143,6 +143,7 @@ class Kernel:
         if block_mask is not None:
             block_mask.check_offsets(*positions[:2])
         self._calls.geometry = g
+        given, captures = captures, self._without_found(captures)
         traced, compiled = self._current(captures, block_mask, schedule)
         keep: list = []
         arrays = read_captures(traced, g, keep)
@@ -150,7 +151,8 @@ class Kernel:
             compiled, inputs, traced, arrays, self._scale, block_mask, positions,
             self._want_lse,
         )  # fmt: skip
-        roots = None if block_mask is not None else self._source.roots(captures)
+        is_usual = block_mask is None and captures is given
+        roots = self._source.roots(captures) if is_usual else None
         plan = None if roots is None else traced.plan
         if plan is not None and _repeat.remember(
             compiled, traced, inputs, out, self._want_lse
@@ -159,6 +161,20 @@ class Kernel:
                 compiled.native, plan, roots, captures is not None, self._scale
             )
         return out
+
+    def _without_found(self, captures: Any) -> Any:
+        """A call's captures less those that the mods find without them."""
+        if not isinstance(captures, Mapping) or not captures:
+            return captures
+        found = _compiler.names_found(self._state[0]) & captures.keys()
+        if not found:
+            return captures
+        live = self.captures
+        return {
+            name: value
+            for name, value in captures.items()
+            if name not in found or live.get(name) is not value
+        }
 
     def _refuse(self, g: _checks.Geometry) -> None:
         names = _tensors.NAMES
@@ -202,8 +218,9 @@ class Kernel:
 
     @property
     def captures(self) -> dict[str, Any]:
-        """The live captured arrays by their names in the variant."""
-        return self._source.live(self._dtype)[1]
+        """The live captured arrays: those of keyword-only parameters by their names,
+        others by their names in the variant. A call's `captures` may be these."""
+        return self._source.captured(self._dtype)
 
     @property
     def schedule(self) -> str:

@@ -56,6 +56,9 @@ class TracedProgram:
         """The same for a call without captures, where the Program has none."""
         return None if self.names else self
 
+    #: All captures are given by their names.
+    parameters = property(lambda self: self.names)
+
     @property
     def plan(self) -> Any:
         """What later calls like this one are compared by, in the compiled module's form.
@@ -235,6 +238,10 @@ class ProgramSource:
         }
         whole = len(given) == len(declared)
         return (self.trace(dtype, None, None) if whole else self.first(dtype)), given
+
+    def captured(self, dtype: str) -> dict[str, Any]:
+        """The captures by name as far as they are given."""
+        return self.live(dtype)[1]
 
     def _variant(self, kinds: Sequence[str], arrays: list) -> TracedProgram:
         """The Program with these dtypes of its captures."""

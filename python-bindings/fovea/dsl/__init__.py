@@ -17,6 +17,8 @@ captures=None, dtype="f32") -> TracedVariant``
                         object with ``__dlpack__``, 0-d ones included), in
                         the order of the Program's captures
     ``.names``          tuple, the Program's capture names (identifiers)
+    ``.parameters``     tuple, of each capture the name of its keyword-only
+                        parameter, None where a mod finds it otherwise
     ``.labels``         tuple, how the user reaches them ("self.bias")
     ``.key``            canonical text, equal for equal variants
     ``.program``        dict without dtype, D and E

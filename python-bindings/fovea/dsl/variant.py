@@ -37,6 +37,8 @@ _RESERVED = {
     "sigmoid", "silu", "sin", "softplus", "sqrt", "tanh", "to_int", "where",
 }  # fmt: skip
 
+#: The slot of the captures mapping: `_assemble` records it first.
+_GIVEN = 1
 _REGIONS = ("stat", "weight", "denom", "seed", "seed_value", "finish")
 
 
@@ -62,6 +64,7 @@ class VariantCore:
         "key",
         "labels",
         "names",
+        "parameters",
         "program",
         "uncompared",
     )
@@ -79,8 +82,15 @@ class VariantCore:
         self.uncompared: str = env.uncompared
         self._plan: list[recheck.Step] = env.plan
         self._slots: tuple[int, ...] = tuple(capture.slot for capture in order)
+        #: Which captures are keyword-only parameters, by their names; None: others.
+        self.parameters = tuple(self._parameter(slot) for slot in self._slots)
         self._compiled_plan: Any = None
         self._texts: dict[tuple, str] = {}
+
+    def _parameter(self, slot: int) -> str | None:
+        getter, parent, key, *_ = self._plan[slot - 1]
+        is_given = parent == _GIVEN and getter is recheck.get_item
+        return key if is_given else None
 
     @property
     def plan(self) -> Any:
@@ -140,6 +150,7 @@ class TracedVariant:
     program = property(lambda self: self.core.program)
     key = property(lambda self: self.core.key)
     names = property(lambda self: self.core.names)
+    parameters = property(lambda self: self.core.parameters)
     labels = property(lambda self: self.core.labels)
     homes = property(lambda self: self.core.homes)
     has_denom = property(lambda self: self.core.has_denom)

@@ -150,6 +150,57 @@ def test_every_level_has_text(level):
     assert fovea.compile(mask_mod=causal, D=8).ir(level)
 
 
+def test_captures_have_the_names_of_their_parameters():
+    """.captures: what a call's captures= may be"""
+    q, k, v = inputs()
+    table, b, bias = np.array([1.0, 2.0]), np.array([0.5, 1.5]), np.arange(12.0)
+    head = {"bias": bias}
+
+    def mod(score, b, h, q_idx, kv_idx, *, t, é, bias):
+        return score + t[h] * é[h] + bias[kv_idx] + head["bias"][q_idx]
+
+    given = {"t": table, "é": b, "bias": bias[::-1]}
+    kernel = fovea.compile(mod, D=8, captures=given)
+    assert list(kernel.captures) == ["t", "é", "bias", "head_bias"]
+    assert all(kernel.captures[name] is array for name, array in given.items())
+    want = fovea.attention(q, k, v, mod, captures=given)
+    for _ in range(3):
+        got = kernel(q, k, v, captures=kernel.captures)
+        np.testing.assert_array_equal(got, want)
+    thawed = pickle.loads(pickle.dumps(kernel))
+    got = thawed(q, k, v, captures=thawed.captures)
+    np.testing.assert_array_equal(got, want)
+    for name in ("head_bias", "other"):
+        with pytest.raises(TypeError, match=f"keyword-only parameter '{name}'"):
+            kernel(q, k, v, captures={**kernel.captures, name: bias.copy()})
+
+
+def test_captures_have_names_of_their_own():
+    """.captures: a parameter's name is no other capture's"""
+    q, k, v = inputs()
+    table, found = np.array([1.0, 2.0]), np.array([0.5, 1.5])
+    kept = {"t": (found, found)}
+    t_ = t__0 = found
+
+    def mod(score, b, h, q_idx, kv_idx, *, t__1, t_=None):
+        return score + t__1[h] + (0 if t_ is None else t_[h]) + other(h)
+
+    def other(h):
+        return t_[h] * kept["t"][0][h] + t__0[h]
+
+    kernel = fovea.compile(mod, D=8, captures={"t__1": table})
+    names = list(kernel.captures)
+    assert len(names) == len(set(names)) == 4 and "t__1" in names
+    assert kernel.captures["t__1"] is table
+    want = kernel(q, k, v)
+    got = kernel(q, k, v, captures=kernel.captures)
+    np.testing.assert_array_equal(got, want)
+    both = fovea.compile(mod, D=8, captures={"t__1": table, "t_": table})
+    assert len(both.captures) == 5 and both.captures["t_"] is table
+    got = both(q, k, v, captures=both.captures)
+    np.testing.assert_array_equal(got, both(q, k, v))
+
+
 def test_kernels_pickle_and_deepcopy(tmp_path):
     """Kernel ... pickle and deepcopy (recipe and captures, never machine code)"""
     q, k, v = inputs()
