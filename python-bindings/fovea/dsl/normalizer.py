@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import pickle
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -323,19 +322,18 @@ def _trace_seed_array(env: Environment, slot: int, normalizer: Normalizer) -> Mo
 
 # -- S9: t only as the factor exp(-t) -------------------------------------------
 
-# How a node depends on t: "free"; ("linear", k): k·t + free; ("factor", k):
-# exp(k·t) · free; "zero": the constant 0, a multiple of everything; "bad".
-_FREE, _ZERO, _BAD = ("free", 0.0), ("zero", 0.0), ("bad", 0.0)
 
-
+# How a node depends on t, as the dialect's verifier of C13 sees it: "t" itself;
+# "zero": the constant 0, a multiple of everything; "free": not on t; "shift": x - t
+# with x free; "factor": exp(-t) times something free; "bad".
 def check_factor(name: str, region: Region, result: int) -> None:
     """Raise ValueError unless the result is exp(-t) times something free of t."""
-    depends: list[tuple[str, float]] = []
-    for number, node in enumerate(region.nodes):
+    depends: list[str] = []
+    for number in range(len(region.nodes)):
         parts = [depends[i] for i in region.operands(number)]
-        depends.append(_dependence(region, number, node[0], parts))
-    kind, k = depends[result]
-    if kind == "zero" or (kind == "factor" and k == -1.0):
+        depends.append(_dependence(region, number, parts))
+    kind = depends[result]
+    if kind in ("factor", "zero"):
         return
     if kind == "free":
         problem = f"does not contain it: {format_node(region, result)}"
@@ -347,68 +345,50 @@ def check_factor(name: str, region: Region, result: int) -> None:
     )
 
 
-def _dependence(region: Region, number: int, op: str, parts: list) -> tuple[str, float]:
+def _is_free(kind: str) -> bool:
+    return kind in ("free", "zero")
+
+
+def _dependence(region: Region, number: int, parts: list[str]) -> str:
     node = region.nodes[number]
+    op = node[0]
     if op == "arg":
-        return ("linear", 1.0) if node[1] == "t" else _FREE
+        return "t" if node[1] == "t" else "free"
     if op == "const":
-        return (
-            _ZERO
-            if region.types[number] == "f" and not region.constant(number)
-            else _FREE
-        )
-    if all(kind in ("free", "zero") for kind, _ in parts):
-        return _FREE
-    if op in ("fadd", "fsub"):
-        return _sum(parts, -1.0 if op == "fsub" else 1.0)
+        is_zero = region.types[number] == "f" and not region.constant(number)
+        return "zero" if is_zero else "free"
     if op == "fneg":
-        kind, k = parts[0]
-        return ("linear", -k) if kind == "linear" else parts[0]
-    if op in ("fmul", "fdiv"):
-        return _product(region, node, parts, op)
+        return {"t": "shift", "factor": "factor"}.get(parts[0], _free_or_bad(parts))
+    if "t" in parts:
+        is_shift = op == "fsub" and _is_free(parts[0]) and parts[1] == "t"
+        return "shift" if is_shift else "bad"
+    if all(map(_is_free, parts)):
+        return "free"
     if op == "exp":
-        kind, k = parts[0]
-        return ("factor", k) if kind == "linear" and math.isfinite(k) else _BAD
-    if op == "fabs":
-        return parts[0] if parts[0][0] == "factor" else _BAD
-    if op in ("fmin", "fmax"):
-        return _same(parts)
-    if op == "select" and parts[0][0] == "free":
-        return _same(parts[1:])
-    return _BAD
+        return "factor" if parts[0] == "shift" else "bad"
+    if op in ("fadd", "fsub"):
+        return _sum(parts, op)
+    if op == "fmul":
+        return "factor" if "factor" in parts and any(map(_is_free, parts)) else "bad"
+    if op == "fdiv":
+        return "factor" if parts[0] == "factor" and _is_free(parts[1]) else "bad"
+    if op == "select" and _is_free(parts[0]):
+        return _joint(parts[1:])
+    return "bad"
 
 
-def _sum(parts: list, sign: float) -> tuple[str, float]:
-    (left, a), (right, b) = parts
-    if "factor" in (left, right):
-        return _same(parts)
-    if "bad" in (left, right):
-        return _BAD
-    total = (a if left == "linear" else 0.0) + sign * (b if right == "linear" else 0.0)
-    return ("linear", total) if total else _FREE
+def _free_or_bad(parts: list[str]) -> str:
+    return "free" if all(map(_is_free, parts)) else "bad"
 
 
-def _same(parts: list) -> tuple[str, float]:
-    kinds = {part for part in parts if part != _ZERO}
-    if len(kinds) == 1:
-        only = kinds.pop()
-        if only[0] == "factor":
-            return only
-    return _BAD
+def _sum(parts: list[str], op: str) -> str:
+    left, right = parts
+    if op == "fsub" and _is_free(right):
+        return "shift" if left == "shift" else "bad"
+    if "shift" in parts:
+        return "shift" if op == "fadd" and any(map(_is_free, parts)) else "bad"
+    return _joint(parts)
 
 
-def _product(region: Region, node: tuple, parts: list, op: str) -> tuple[str, float]:
-    (left, a), (right, b) = parts
-    sign = -1.0 if op == "fdiv" else 1.0
-    if _BAD in parts:
-        return _BAD
-    if "linear" in (left, right):
-        _, k, other = (left, a, node[2]) if left == "linear" else (right, b, node[1])
-        value = region.constant(other)
-        if value is None or (op == "fdiv" and left != "linear") or not value:
-            return _BAD
-        return ("linear", k / value if op == "fdiv" else k * value)
-    exponent = (a if left == "factor" else 0.0) + sign * (
-        b if right == "factor" else 0.0
-    )
-    return ("factor", exponent) if exponent else _FREE
+def _joint(parts: list[str]) -> str:
+    return "factor" if set(parts) <= {"factor", "zero"} else "bad"

@@ -7,6 +7,7 @@ import pytest
 from api_common import causal, inputs
 
 import fovea
+from fovea import ops
 
 ATTENTION = {
     # scale
@@ -542,6 +543,51 @@ def test_hostile_regions_are_value_errors():
             function(region(*nodes), "mask_mod", captures)
     with pytest.raises(ValueError):
         function(region(["arg", "b"]), "mask mod", [])
+
+
+FACTORS = [
+    lambda s, t, *i: ops.exp(s - t),
+    lambda s, t, *i: ops.exp(s) / ops.exp(t),
+    lambda s, t, *i: ops.exp(s) * ops.exp(-t),
+    lambda s, t, *i: s / ops.exp(t),
+    lambda s, t, *i: ops.exp(-(t - s)),
+    lambda s, t, *i: ops.exp(s - 1.0 * t),
+    lambda s, t, *i: ops.exp(s + t * -1.0),
+    lambda s, t, *i: ops.exp(2 * (s / 2 - t / 2)),
+    lambda s, t, *i: ops.exp(s - 2 * t) * ops.exp(t),
+    lambda s, t, *i: ops.exp(s - t + t - t),
+    lambda s, t, *i: ops.exp(i[1] - (t - s)),
+    lambda s, t, *i: ops.exp(i[1] + (s - t)),
+    lambda s, t, *i: ops.exp(s - (t + 1)),
+    lambda s, t, *i: ops.exp(0.0 - t) - ops.exp(s - t) * 2,
+    lambda s, t, *i: abs(ops.exp(s - t)),
+    lambda s, t, *i: ops.maximum(ops.exp(s - t), 0.0),
+    lambda s, t, *i: ops.exp(s - t) - 0.0,
+    lambda s, t, *i: 0.0 - ops.exp(s - t),
+    lambda s, t, *i: ops.where(i[2] > i[3], ops.exp(s - t), 0.0),
+    lambda s, t, *i: ops.exp(ops.where(i[2] > i[3], s - t, 0.0)),
+    lambda s, t, *i: ops.exp(ops.where(i[2] > i[3], s - t, -t)),
+    lambda s, t, *i: ops.exp(ops.minimum(s, 3.0) - t),
+    lambda s, t, *i: 0.0 / ops.exp(t),
+    lambda s, t, *i: s * 0.0,
+    lambda s, t, *i: -0.0,
+]
+
+
+@pytest.mark.parametrize("part", ["weight", "denom"])
+def test_t_beside_a_stat_is_judged_before_the_compiler_does(part):
+    """ValueError for a wrong value: checks run in Python, before any work"""
+    q, k, v = inputs()
+    refused = []
+    for index, factor in enumerate(FACTORS):
+        parts = {"weight": FACTORS[0], "denom": FACTORS[0], part: factor}
+        made = fovea.Normalizer(stat=lambda s: s, **parts)
+        try:
+            fovea.attention(q, k, v, normalizer=made)
+        except ValueError as error:
+            assert str(error).startswith(f"{part}: with a stat, t must enter")
+            refused.append(index)
+    assert 1 in refused and not {0, 2, 11, 13, 17, 18, 21, 24} & set(refused)
 
 
 def test_save_refuses(tmp_path):

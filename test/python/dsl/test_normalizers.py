@@ -242,17 +242,13 @@ def test_captures_argument_reaches_normalizers():
 GOOD = [
     lambda s, t, *i: ops.exp(s - t),
     lambda s, t, *i: ops.exp(-t) * s,
-    lambda s, t, *i: ops.exp(-(t - s)) * 2,
-    lambda s, t, *i: s / ops.exp(t),
     lambda s, t, *i: ops.exp(s) * ops.exp(-t),
-    lambda s, t, *i: ops.exp(2 * s - t * 1.0) * ops.exp(t) / ops.exp(t),
     lambda s, t, *i: ops.exp(s - t) + 3 * ops.exp(-t),
     lambda s, t, *i: ops.exp(s - t) - ops.exp(s / 2 - t),
     lambda s, t, *i: ops.where(s > 0, ops.exp(s - t), -ops.exp(-t)),
     lambda s, t, *i: ops.where(s > 0, ops.exp(s - t), 0.0),
-    lambda s, t, *i: ops.maximum(ops.exp(s - t), 0.0),
-    lambda s, t, *i: abs(ops.exp(s - t)),
-    lambda s, t, *i: ops.exp((s - t / 2) - t / 2),
+    lambda s, t, *i: 0.0 - ops.exp(i[0] + (s - t)) / 3,
+    lambda s, t, *i: ops.exp((0.0 - t) - 1) + 0.0,
     lambda s, t, *i: 0.0,
     lambda s, t, *i: -(ops.exp(s - t)) * sigma[i[1]],
 ]
@@ -275,6 +271,15 @@ BAD = [
     lambda s, t, *i: ops.maximum(ops.exp(s - t), 1.0),
     lambda s, t, *i: ops.to_int(ops.exp(s - t)) * 1.0,
     lambda s, t, *i: sigma[ops.to_int(t)],
+    # Multiples of exp(-t), whose parts overflow or that no verifier looks through.
+    lambda s, t, *i: ops.exp(-(t - s)) * 2,
+    lambda s, t, *i: s / ops.exp(t),
+    lambda s, t, *i: ops.exp(2 * s - t * 1.0) * ops.exp(t) / ops.exp(t),
+    lambda s, t, *i: ops.maximum(ops.exp(s - t), 0.0),
+    lambda s, t, *i: abs(ops.exp(s - t)),
+    lambda s, t, *i: ops.exp((s - t / 2) - t / 2),
+    lambda s, t, *i: ops.exp(s) / ops.exp(t),
+    lambda s, t, *i: ops.exp(ops.where(s > 0, s - t, 0.0)),
 ]
 
 
