@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <utility>
 
 using namespace fovea::python;
 
@@ -133,6 +134,9 @@ fovea::python::runInterruptibly(std::function<fovea_status()> work) {
 }
 
 void fovea::python::watchExit() {
+  static bool isWatched = false;
+  if (std::exchange(isWatched, true))
+    return;
   on_exit(leaveAtOnce, nullptr);
   pthread_atfork(nullptr, nullptr, [] { inside = 0; });
 }

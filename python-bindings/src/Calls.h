@@ -40,8 +40,8 @@ int signalsPending(void *);
 /// goes on unheard, and owns all it uses.
 fovea_status runInterruptibly(std::function<fovea_status()> work);
 
-/// To be called once: a process that ends while a thread is inside the library
-/// leaves without the destructors of what that thread uses.
+/// From the first call on, a process that ends while a thread is inside the
+/// library leaves without the destructors of what that thread uses.
 void watchExit();
 } // namespace fovea::python
 

@@ -243,6 +243,15 @@ Repeats &fovea::python::repeatsOf(nb::handle kernel) {
 }
 
 void fovea::python::addKernels(nb::module_ &m) {
+  m.def("set_tensor_type", &setTensorType, "type"_a, "empty_like"_a,
+        "observer"_a);
+  m.def("compile", &compile, "source"_a, nb::kw_only(), "kind"_a = "program",
+        "name"_a = nb::none(), "variant"_a = nb::none(), "dtype"_a = nb::none(),
+        "head_dim"_a = 0, "value_dim"_a = -1, "target"_a = nb::none(),
+        "schedule"_a = nb::none(), "want_lse"_a = -1, "want_block_mask"_a = -1,
+        "defines"_a = nb::none());
+  if (hasClass<PyKernel>(m, "Kernel"))
+    return;
   PyType_Slot slots[] = {
       {Py_tp_traverse, reinterpret_cast<void *>(&PyKernel::traverse)},
       {Py_tp_clear, reinterpret_cast<void *>(&PyKernel::clear)},
@@ -258,11 +267,4 @@ void fovea::python::addKernels(nb::module_ &m) {
       .def("ir", &PyKernel::ir, "level"_a)
       .def("info", &PyKernel::info)
       .def("object", &PyKernel::object);
-  m.def("set_tensor_type", &setTensorType, "type"_a, "empty_like"_a,
-        "observer"_a);
-  m.def("compile", &compile, "source"_a, nb::kw_only(), "kind"_a = "program",
-        "name"_a = nb::none(), "variant"_a = nb::none(), "dtype"_a = nb::none(),
-        "head_dim"_a = 0, "value_dim"_a = -1, "target"_a = nb::none(),
-        "schedule"_a = nb::none(), "want_lse"_a = -1, "want_block_mask"_a = -1,
-        "defines"_a = nb::none());
 }

@@ -8,6 +8,7 @@
 #include "Variants.h"
 
 #include <cfenv>
+#include <cstdlib>
 #include <cstring>
 
 using namespace fovea::python;
@@ -63,6 +64,9 @@ nb::tuple cacheInfo() {
 
 NB_MODULE(_native, m) {
   m.doc() = "The compiled part of fovea.";
+  // Daemon threads keep what they use beyond the end.
+  const char *verbose = std::getenv("FOVEA_VERBOSE");
+  nb::set_leak_warnings(verbose && std::string_view(verbose) == "1");
   fovea::python::watchExit();
   Arrays::type();
   addKernels(m);

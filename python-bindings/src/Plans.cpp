@@ -340,6 +340,8 @@ int Plan::clear(PyObject *self) {
 }
 
 void fovea::python::addPlans(nb::module_ &m) {
+  if (hasClass<Plan>(m, "Plan"))
+    return;
   PyType_Slot slots[] = {
       {Py_tp_traverse, reinterpret_cast<void *>(&Plan::traverse)},
       {Py_tp_clear, reinterpret_cast<void *>(&Plan::clear)},

@@ -144,6 +144,15 @@ private:
   fovea_string string = {};
 };
 
+/// Gives `m` the class of T that an earlier import of the module made, where
+/// there was one.
+template <typename T> bool hasClass(nb::module_ &m, const char *name) {
+  nb::handle known = nb::type<T>();
+  if (known.is_valid())
+    m.attr(name) = known;
+  return known.is_valid();
+}
+
 template <typename Call> nb::str giveText(Call call) {
   LibraryString string;
   check([&](fovea_message *message) {

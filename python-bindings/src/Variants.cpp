@@ -310,17 +310,21 @@ template <typename T> std::array<PyType_Slot, 4> slots(PyMethodDef *methods) {
 } // namespace
 
 void fovea::python::addVariants(nb::module_ &m) {
-  auto ofVariants = slots<Variants>(methods<repeatVariant>());
-  nb::class_<Variants>(m, "Variants", nb::type_slots(ofVariants.data()))
-      .def(nb::init<nb::dict>(), "running"_a)
-      .def("add", &Variants::add, "score_mod"_a.none(), "mask_mod"_a.none(),
-           "normalizer"_a, "captures"_a.none(), "q"_a, "want_lse"_a, "kernel"_a,
-           "plan"_a)
-      .def("forget", &Variants::forget);
-  auto ofFollower = slots<Follower>(methods<repeatFollowed>());
-  nb::class_<Follower>(m, "Follower", nb::type_slots(ofFollower.data()))
-      .def(nb::init<nb::dict>(), "running"_a)
-      .def("follow", &Follower::follow, "kernel"_a, "plan"_a, "roots"_a,
-           "gives_captures"_a, "scale"_a.none())
-      .def_rw("geometry", &Follower::geometry, nb::arg("value").none());
+  if (!hasClass<Variants>(m, "Variants")) {
+    auto own = slots<Variants>(methods<repeatVariant>());
+    nb::class_<Variants>(m, "Variants", nb::type_slots(own.data()))
+        .def(nb::init<nb::dict>(), "running"_a)
+        .def("add", &Variants::add, "score_mod"_a.none(), "mask_mod"_a.none(),
+             "normalizer"_a, "captures"_a.none(), "q"_a, "want_lse"_a,
+             "kernel"_a, "plan"_a)
+        .def("forget", &Variants::forget);
+  }
+  if (!hasClass<Follower>(m, "Follower")) {
+    auto own = slots<Follower>(methods<repeatFollowed>());
+    nb::class_<Follower>(m, "Follower", nb::type_slots(own.data()))
+        .def(nb::init<nb::dict>(), "running"_a)
+        .def("follow", &Follower::follow, "kernel"_a, "plan"_a, "roots"_a,
+             "gives_captures"_a, "scale"_a.none())
+        .def_rw("geometry", &Follower::geometry, nb::arg("value").none());
+  }
 }

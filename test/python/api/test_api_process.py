@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -348,3 +350,67 @@ def test_no_thread_exists_before_the_first_call():
         "print(threads() - before)\n"
     )
     assert int(run(code)) >= 1
+
+
+REIMPORTING = """
+import sys, warnings
+import numpy as np
+import fovea
+warnings.simplefilter("error")
+q = np.ones((1, 2, 3, 8), np.float32)
+table = np.array([1.0, 2.0])
+def mod(s, b, h, i, j): return s * table[h]
+first, calls = fovea, []
+for _ in range(3):
+    kernel = fovea.compile(mod, D=8)
+    calls.append((fovea, kernel))
+    for module, kernel in calls:
+        for _ in range(3):
+            out = module.attention(q, q, q, mod)
+            assert (kernel(q, q, q) == out).all()
+    try:
+        fovea.attention(q, q, q, lambda s, b, h, i, j: s if i else j)
+    except fovea.TraceError as error:
+        assert "known only in the kernel" in str(error)
+    mask = fovea.create_block_mask(lambda b, h, i, j: i >= j, 1, 2, 3, 3)
+    assert fovea.attention(q, q, q, block_mask=mask).shape == q.shape
+    try:
+        fovea._variant.Variant._make(b"attention x {", "x.attn", None)
+    except fovea.ParseError as error:
+        assert str(error).startswith("x.attn:1:")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "fovea"]:
+        del sys.modules[name]
+    import fovea
+    assert fovea is not first
+print("done")
+"""
+
+
+def test_the_package_may_be_imported_again():
+    """After any error the next call works: also where modules are deleted"""
+    assert run(REIMPORTING) == "done\n"
+
+
+ENDING = """
+import threading
+import numpy as np, fovea
+q = np.ones((1, 1, 2, 8), np.float32)
+ready = threading.Event()
+def work():
+    kernel = fovea.compile(D=8)
+    kernel(q, q, q)
+    ready.set()
+    threading.Event().wait()
+threading.Thread(target=work, daemon=True).start()
+ready.wait()
+"""
+
+
+@pytest.mark.parametrize("verbose", ["0", "1"])
+def test_a_daemon_thread_may_hold_a_kernel_at_the_end(verbose):
+    """No MLIR or C++ text appears unless FOVEA_VERBOSE=1."""
+    environment = {**os.environ, "FOVEA_VERBOSE": verbose}
+    command = [sys.executable, "-c", ENDING]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert ("nanobind: leaked" in ran.stderr) == (verbose == "1")
