@@ -14,6 +14,7 @@ from types import CodeType, FrameType
 import numpy as np
 
 from ..errors import TraceError
+from .bytecode import construct_at
 from .graph import FLOAT_FUNCTIONS
 
 __all__ = [
@@ -139,7 +140,7 @@ def frame_error(
         opcode = opname[frame.f_code.co_code[frame.f_lasti]]
         node, owner = _find(file, span, "JUMP" in opcode or "NOT" in opcode)
     if test is not None:
-        what, better = _construct(owner)
+        what, better = _unseen(frame) if owner is None else _construct(owner)
         problem = problem.format(what=what)
         hint = better or hint
     shown = owner if owner is not None and test is not None else node
@@ -262,6 +263,8 @@ def _owner(candidate: ast.AST) -> ast.AST | None:
         return candidate
     if isinstance(candidate, (ast.BoolOp, ast.IfExp, ast.Call, ast.comprehension)):
         return candidate
+    if isinstance(candidate, ast.Match):
+        return candidate
     if isinstance(candidate, (ast.Subscript, ast.For, ast.Starred, ast.Set, ast.Dict)):
         return candidate
     if _is_chained(candidate) or _is_not(candidate) or _is_membership(candidate):
@@ -288,14 +291,14 @@ def _text(node: ast.AST) -> str:
     return text if len(text) <= 80 else text[:79] + "…"
 
 
-def _construct(owner: ast.AST | None) -> tuple[str, str]:
+def _construct(owner: ast.AST) -> tuple[str, str]:
     """What Python construct this is, and its replacement."""
     if isinstance(owner, ast.BoolOp):
         word, sign = ("and", "&") if isinstance(owner.op, ast.And) else ("or", "|")
         return f"`{word}`", f" {sign} ".join(f"({_text(v)})" for v in owner.values)
-    if owner is not None and _is_not(owner):
+    if _is_not(owner):
         return "`not`", f"~({_text(owner.operand)})"  # type: ignore[attr-defined]
-    if owner is not None and _is_membership(owner):
+    if _is_membership(owner):
         return "`in`", "(x == a) | (x == b), or read a captured bool array: allowed[x]"
     if isinstance(owner, ast.Compare):
         return "a chained comparison", _unchained(owner)
@@ -309,6 +312,8 @@ def _construct(owner: ast.AST | None) -> tuple[str, str]:
             "indexing a Python sequence",
             f"table = np.array({_text(owner.value)}) outside the mod, then table[x]",
         )
+    if isinstance(owner, ast.Match):
+        return "`match`", "fovea.ops.where(x == value, …, …)"
     words = {ast.If: "if", ast.While: "while", ast.Assert: "assert", ast.For: "for"}
     word = words.get(type(owner))  # type: ignore[arg-type]
     if word in ("if", "while"):
@@ -379,10 +384,42 @@ _OPS = FLOAT_FUNCTIONS | {"pow"}
 
 
 def _called(node: ast.Call) -> tuple[str, str]:
-    name = _text(node.func)
+    return _call_of(_text(node.func), ", ".join(map(_text, node.args)))
+
+
+def _call_of(name: str, arguments: str) -> tuple[str, str]:
     last = name.rsplit(".", 1)[-1]
     if last in _CALLS:
         return f"`{name}()`", _CALLS[last]
     if last in _OPS:
-        return f"`{name}()`", f"fovea.ops.{last}({', '.join(map(_text, node.args))})"
+        return f"`{name}()`", f"fovea.ops.{last}({arguments})"
     return f"`{name}()`", ""
+
+
+_LOGIC = "(x) & (y) for `and`, (x) | (y) for `or`, ~(x) for `not`"
+_WHERE = f"fovea.ops.where(condition, x, y); in the condition {_LOGIC}"
+#: What there is without source: as `_construct` says it with.
+_UNSEEN = {
+    "and": ("`and`", "(x) & (y)"),
+    "or": ("`or`", "(x) | (y)"),
+    "and or": ("`and` or `or`", _LOGIC),
+    "not": ("`not`", "~(x)"),
+    "in": ("`in`", "(x == a) | (x == b), or read a captured bool array: allowed[x]"),
+    "chain": ("a chained comparison", "(x <= y) & (y < z)"),
+    "if": ("`if`", _WHERE),
+    "while": ("`while`", "fovea.ops.where(condition, x, y)"),
+    "assert": ("`assert`", "an expression of fovea.ops"),
+    "comprehension": ("a comprehension", "fovea.ops.where(condition, x, y)"),
+    "index": (
+        "indexing a Python sequence",
+        "table = np.array(…) outside the mod, then table[x]",
+    ),
+}
+
+
+def _unseen(frame: FrameType) -> tuple[str, str]:
+    """What Python construct the instruction is of, and its replacement."""
+    kind, name = construct_at(frame)
+    if name:
+        return _call_of(name, "…")
+    return _UNSEEN.get(kind, ("Python", ""))

@@ -375,7 +375,7 @@ for _ in range(3):
     mask = fovea.create_block_mask(lambda b, h, i, j: i >= j, 1, 2, 3, 3)
     assert fovea.attention(q, q, q, block_mask=mask).shape == q.shape
     try:
-        fovea._variant.Variant._make(b"attention x {", "x.attn", None)
+        fovea.Variant._make(b"attention x {", "x.attn", None)
     except fovea.ParseError as error:
         assert str(error).startswith("x.attn:1:")
     for name in [name for name in sys.modules if name.partition(".")[0] == "fovea"]:

@@ -3,7 +3,10 @@
 import functools
 import itertools
 import math
+import os
 import pickle
+import subprocess
+import sys
 import types
 from datetime import timedelta
 from decimal import Decimal
@@ -13,6 +16,7 @@ import numpy as np
 import pytest
 from failing import failing
 
+import fovea
 from fovea import ops
 from fovea.dsl import and_masks, clear_memo, or_masks, trace_variant
 from fovea.errors import Error, TraceError
@@ -49,6 +53,22 @@ def asserting(b, h, q, k):
     return q >= k
 
 
+def matching(b, h, q, k):
+    match q:
+        case 0:
+            return True
+        case _ if k > 2:
+            return False
+    return q < k
+
+
+def guarded(b, h, q, k):
+    match h + 1:
+        case _ if k > 2:
+            return False
+    return q < k
+
+
 def filtered(b, h, q, k):
     return [x for x in (q, k) if x > 3] == []
 
@@ -66,6 +86,8 @@ PYTHON = [
     (loop_while, "`while`", "fovea.ops.where"),
     (asserting, "`assert`", "fovea.ops"),
     (filtered, "a comprehension", "fovea.ops.where"),
+    (matching, "`match`", "fovea.ops.where(x == value, …, …)"),
+    (guarded, "`match`", "fovea.ops.where(x == value, …, …)"),
     (lambda b, h, q, k: bool(q), "`bool()`", "x != 0"),
     (lambda b, h, q, k: q in items, "`in`", "(x == a) | (x == b)"),
     (lambda b, h, q, k: any(x > q for x in items), "`any()`", "x | y"),
@@ -236,6 +258,94 @@ def test_misused_values(case):
     assert "score_mod '<lambda>'" in text and f"{__file__}:" in text + str(
         getattr(error, "__notes__", "")
     )
+
+
+#: What the bytecode of these is that of (pytest writes assertions anew).
+_SAME_CODE = dict.fromkeys((conditional_and, matching, guarded, asserting), "`if`")
+
+
+def _without_source(code):
+    """The same, as of a file that there is not."""
+    parts = [
+        _without_source(part) if isinstance(part, types.CodeType) else part
+        for part in code.co_consts
+    ]
+    return code.replace(co_filename="<none>", co_consts=tuple(parts))
+
+
+@pytest.mark.parametrize("mod, what, hint", PYTHON)
+def test_python_on_traced_values_without_source(mod, what, hint):
+    """What it was and what to write instead, of the instruction alone"""
+    code = _without_source(mod.__code__)
+    bare = types.FunctionType(code, mod.__globals__, closure=mod.__closure__)
+    error, text = failing(bare, "mask")
+    assert type(error) is TraceError
+    expected = _SAME_CODE.get(mod, what)
+    assert "(<none>:" in text and expected in text.partition("known only")[0]
+    assert "write instead: " in text or not hint
+
+
+def _logic(b, h, q, k):
+    return ((q > k and h > 0) or b > 0) & (not k)
+
+
+def _first_or(b, h, q, k):
+    if q > k or h > 0:
+        b = b + 1
+    return b > 0
+
+
+@pytest.mark.parametrize("mod", [_logic, _first_or])
+def test_and_or_without_source(mod):
+    """Jumps of `and` into `or` tell no more than that it was one of them"""
+    code = _without_source(mod.__code__)
+    _, text = failing(types.FunctionType(code, mod.__globals__), "mask")
+    assert "`and` or `or` needs True or False while tracing" in text
+    assert "(x) & (y) for `and`, (x) | (y) for `or`, ~(x) for `not`" in text
+
+
+_NO_COLUMNS = """
+import pathlib, sys, fovea.dsl
+path = pathlib.Path(sys.argv[1])
+path.write_text(
+    "import math\\n"
+    "def mod(s, b, h, i, j):\\n"
+    "    x = s * 2\\n"
+    "    return s if i > j else math.exp(x)\\n"
+)
+sys.path.insert(0, str(path.parent))
+import told
+def asserting(s, b, h, i, j):
+    assert i > j
+    return s
+for mod in told.mod, lambda s, b, h, i, j: s * max(i, j), asserting:
+    try:
+        fovea.dsl.trace_variant(mod)
+    except TypeError as error:
+        print(error)
+"""
+
+
+def test_python_on_traced_values_without_columns(tmp_path):
+    """-X no_debug_ranges, and `python -c` beside it"""
+    root = os.path.dirname(os.path.dirname(fovea.__file__))
+    place = tmp_path / "told.py"
+    ran = subprocess.run(
+        [sys.executable, "-X", "no_debug_ranges", "-c", _NO_COLUMNS, place],
+        env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ran.stderr == ""
+    head, *told = ran.stdout.splitlines()
+    assert head == (
+        f"score_mod 'mod' ({place}:4): `if` needs True or False while tracing, but"
+        " i > j is known only in the kernel"
+    )
+    assert told[0] == "    return s if i > j else math.exp(x)"
+    assert told[1].startswith("  write instead: fovea.ops.where(condition, x, y)")
+    assert told[2].startswith("score_mod '<lambda>' (<string>:")
+    assert "`max()` needs True or False while tracing" in told[2]
+    assert told[3] == "  write instead: fovea.ops.maximum(x, y)"
+    assert "`assert` needs True or False while tracing" in told[4]
 
 
 def test_operators_of_other_classes_are_asked():
