@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -311,6 +312,9 @@ def main(argv: list[str] | None = None) -> int:
     if sys.stdout is None:
         print("fovea: error: standard output is closed", file=sys.stderr)
         return 1
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # Names and docs have characters that not every output has.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         arguments.run(arguments)
         sys.stdout.flush()

@@ -394,7 +394,8 @@ def geometry(q: _tensors.Tensor, k: _tensors.Tensor, v: _tensors.Tensor) -> Geom
             )
     (B, Hq, M, D), (_, Hk, N, _) = q.shape, k.shape
     if not 1 <= D <= MAX_HEAD_DIM:
-        raise ValueError(f"q: head dim must be in 1...{MAX_HEAD_DIM}, got {D}")
+        name = "k" if k.shape[3] == D else "q"
+        raise ValueError(f"{name}: head dim must be in 1...{MAX_HEAD_DIM}, got {D}")
     if k.shape[3] != D:
         raise ValueError(f"k: head dim must be that of q ({D}), got {k.shape[3]}")
     if v.shape[3] > MAX_HEAD_DIM:

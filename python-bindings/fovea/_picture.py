@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +20,22 @@ _PICTURES = 4
 _PLOTTED = 4096
 #: What stands for an empty, a partial and a full tile, two characters wide.
 GLYPHS = ("  ", "\u2591\u2591", "\u2588\u2588")
+#: Corners, left to right and down, a line and a side.
+_FRAME = "\u250c\u2510\u2514\u2518\u2500\u2502"
+_PLAIN_GLYPHS = ("  ", "..", "##")
+_PLAIN_FRAME = "++++-|"
 COLOURS = ("#ffffff", "#9ecae1", "#08519c")
 _NAMES = ("empty", "partial", "full")
+
+
+def _drawn_with() -> tuple[tuple[str, str, str], str]:
+    """Glyphs and frame that standard output can write."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        "".join((*GLYPHS, _FRAME)).encode(encoding)
+    except (UnicodeError, LookupError):
+        return _PLAIN_GLYPHS, _PLAIN_FRAME
+    return GLYPHS, _FRAME
 
 
 def condensed(mask: BlockMask, b: int, h: int, rows: int, columns: int) -> np.ndarray:
@@ -50,11 +65,12 @@ def distinct_heads(mask: BlockMask) -> list[tuple[int, int]]:
 def text(mask: BlockMask) -> str:
     """The header and a picture of each head that has one of its own."""
     full, partial, empty = mask.counts()
+    glyphs, (nw, ne, sw, se, line, side) = _drawn_with()
     B, H, q_len, kv_len = mask.shape
     lines = [
         f"BlockMask(shape=({B}, {H}, {q_len}, {kv_len}), BLOCK_SIZE={mask.BLOCK_SIZE},"
         f" sparsity={mask.sparsity():.2f}%)",
-        f"tiles: {full} full {GLYPHS[2]}, {partial} partial {GLYPHS[1]}, {empty} empty",
+        f"tiles: {full} full {glyphs[2]}, {partial} partial {glyphs[1]}, {empty} empty",
     ]
     shown = distinct_heads(mask)
     if not shown:
@@ -70,11 +86,9 @@ def text(mask: BlockMask) -> str:
             scale += f" {small.shape[0]} x {small.shape[1]} cells"
         lines.append(f"(b={b}, h={h}){scale}")
         width = 2 * small.shape[1]
-        lines.append("\u250c" + "\u2500" * width + "\u2510")
-        lines += [
-            "\u2502" + "".join(GLYPHS[c] for c in row) + "\u2502" for row in small
-        ]
-        lines.append("\u2514" + "\u2500" * width + "\u2518")
+        lines.append(nw + line * width + ne)
+        lines += [side + "".join(glyphs[c] for c in row) + side for row in small]
+        lines.append(sw + line * width + se)
     if len(shown) > _PICTURES:
         lines.append(f"... and {len(shown) - _PICTURES} more heads")
     return "\n".join(lines)

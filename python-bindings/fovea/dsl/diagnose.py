@@ -26,6 +26,7 @@ __all__ = [
     "refuse_in_mod",
     "running",
     "running_mods",
+    "shown_name",
     "user_frame",
 ]
 
@@ -79,7 +80,12 @@ def is_package_file(name: str) -> bool:
 
 def code_place(code: CodeType) -> str:
     """ "file:line" of a function."""
-    return f"{code.co_filename}:{code.co_firstlineno}"
+    return f"{shown_name(code.co_filename)}:{code.co_firstlineno}"
+
+
+def shown_name(file: str) -> str:
+    """A file's name in a message, which can be printed."""
+    return file.encode("utf-8", "backslashreplace").decode()
 
 
 def user_frame() -> FrameType | None:
@@ -134,7 +140,7 @@ def frame_error(
         return kind(f"{where}: {problem.format(what='Python')}; {hint}".rstrip("; "))
     file, line = frame.f_code.co_filename, frame.f_lineno
     span = _span(frame)
-    source = linecache.getline(file, line).rstrip()
+    source = _source(file, line)
     node = owner = None
     if span is not None:
         opcode = opname[frame.f_code.co_code[frame.f_lasti]]
@@ -144,7 +150,7 @@ def frame_error(
         problem = problem.format(what=what)
         hint = better or hint
     shown = owner if owner is not None and test is not None else node
-    text = f"{where} ({file}:{line}): {problem}"
+    text = f"{where} ({shown_name(file)}:{line}): {problem}"
     if source:
         text += "\n    " + source.strip()
         marks = _carets(source, line, shown, span)
@@ -189,6 +195,13 @@ def refuse_in_mod(name: str) -> None:
             f"{name}() cannot be called inside a mod",
             "a call outside the mod, and its result as a captured array: table[q_idx]",
         )
+
+
+def _source(file: str, line: int) -> str:
+    try:
+        return linecache.getline(file, line).rstrip()
+    except UnicodeError:  # no file's name
+        return ""
 
 
 def _span(frame: FrameType) -> tuple[int, int, int, int] | None:

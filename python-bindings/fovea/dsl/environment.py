@@ -246,6 +246,9 @@ class Environment:
             return other
         if kind is FunctionType:
             return self._function(value, path, label)
+        if kind is staticmethod:
+            slot = self.record(path, value, recheck.has_type, kind)
+            return self.reach(slot, getattr, "__func__", label)
         if kind is MethodType:
             return self._method(value, path, label)
         if is_partial(value):

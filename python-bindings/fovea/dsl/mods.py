@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import TraceError
 from . import recheck
-from .diagnose import code_place, is_library_file, plain_error, running
+from .diagnose import code_place, is_library_file, plain_error, running, shown_name
 from .environment import Environment
 from .graph import REGION_ARGS, Region
 from .kinds import is_partial
@@ -57,6 +57,8 @@ def _function_of(mod: Any) -> FunctionType | None:
             mod = mod.__func__
         elif type(mod) is FunctionType:
             return mod
+        elif type(mod) is staticmethod:
+            mod = mod.__func__
         elif _has(mod, "cache_clear") and _has(mod, "__wrapped__"):
             mod = mod.__wrapped__
         elif not isinstance(mod, type) and type(type(mod).__call__) is FunctionType:
@@ -112,12 +114,15 @@ def called_as(mod: Any) -> inspect.Signature:
     """
     if isinstance(mod, functools.partial) and not is_partial(mod):
         mod = mod.__call__  # inspect looks at what is wrapped
+    if type(mod) is staticmethod:
+        return called_as(mod.__func__)
     try:
         return inspect.signature(mod, follow_wrapped=False)
-    except ValueError:
+    except Exception:
+        call = type(mod).__call__
+        if type(call) is FunctionType:  # a __getattr__ or __eq__ of its own raised
+            return inspect.signature(call.__get__(mod))
         return inspect.signature(mod)
-    except (AttributeError, LookupError):  # of a __getattr__ of its own
-        return inspect.signature(type(mod).__call__.__get__(mod))
 
 
 def check_mask_mod(argument: str, mod: Any, keywords: bool = False) -> None:
@@ -271,9 +276,10 @@ def _note(error: BaseException, where: str, function: FunctionType) -> None:
     if isinstance(error, TraceError):
         return
     file, line = function.__code__.co_filename, function.__code__.co_firstlineno
+    file = shown_name(file)
     for frame, number in traceback.walk_tb(error.__traceback__):
         if not is_library_file(frame.f_code.co_filename):
-            file, line = frame.f_code.co_filename, number
+            file, line = shown_name(frame.f_code.co_filename), number
     # An exception of the mod's own passes unchanged, even where it takes no note.
     with contextlib.suppress(Exception):
         error.add_note(f"raised while tracing {where} ({file}:{line})")

@@ -23,6 +23,14 @@ __all__ = [
 ]
 
 
+_OPERATORS = "Python's operators and the functions of fovea.ops"
+#: What torch's and_masks, noop_mask and or_masks ask for.
+_OF_TORCH = {
+    "new_ones": "True, or what fovea.and_masks gives in the place of torch's",
+    "new_zeros": "False, or what fovea.or_masks gives in the place of torch's",
+}
+
+
 class TracedAttributeError(TraceError, AttributeError):
     """An attribute that traced values do not have."""
 
@@ -224,7 +232,9 @@ class Traced:
     def __getattr__(self, name: str) -> Any:
         if name.startswith(("__", "_repr_")):
             raise AttributeError(name)
-        raise _not_that(self, f"has no attribute {name!r}", kind=TracedAttributeError)
+        hint = _OF_TORCH.get(name, _OPERATORS)
+        problem = f"has no attribute {name!r}"
+        raise _not_that(self, problem, kind=TracedAttributeError, hint=hint)
 
     def __copy__(self) -> Traced:
         return self
@@ -291,7 +301,7 @@ def _not_that(
     value: Traced,
     problem: str,
     kind: type[TraceError] = TraceError,
-    hint: str = "Python's operators and the functions of fovea.ops",
+    hint: str = _OPERATORS,
 ) -> TraceError:
     """An error about what a number is not for."""
     region = value._region
@@ -341,6 +351,8 @@ def lift(region: Region, value: Any) -> int | None:
         return value._id
     if isinstance(value, (bool, np.bool_)):
         return region.const_i1(bool(value))
+    if isinstance(value, np.timedelta64):  # an integer of NumPy's, of some unit
+        return None
     if isinstance(value, (int, np.integer)):
         number = int(value)
         if not -I64_LIMIT <= number < I64_LIMIT:
@@ -482,8 +494,7 @@ def clamp(x: Any, lo: Any, hi: Any) -> Any:
     """minimum(maximum(x, lo), hi); a bound of None is absent."""
     region = region_of((x, lo, hi))
     x = Traced(region, operand(region, x, "clamp"))
-    if lo is not None:
-        x = apply("maximum", x, lo)
-    if hi is not None:
-        x = apply("minimum", x, hi)
+    for bound, name in ((lo, "maximum"), (hi, "minimum")):
+        if bound is not None:
+            x = apply(name, x, Traced(region, operand(region, bound, "clamp")))
     return x

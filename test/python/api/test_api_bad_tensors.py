@@ -350,11 +350,11 @@ SHAPES = {
     ),
     "head dim 0": (
         dict(q=(1, 2, 12, 0), k=(1, 2, 12, 0)),
-        "q: head dim must be in 1...512, got 0",
+        "k: head dim must be in 1...512, got 0",
     ),
     "head dim 513": (
         dict(q=(1, 2, 12, 513), k=(1, 2, 12, 513)),
-        "q: head dim must be in 1...512, got 513",
+        "k: head dim must be in 1...512, got 513",
     ),
     "value dim 513": (
         dict(v=(1, 2, 12, 513)),

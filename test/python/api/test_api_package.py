@@ -227,3 +227,26 @@ def test_dev_env_gives_the_console_command(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{build / 'bin' / 'fovea'}\n")
     assert "causal" in done.stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_pictures_fit_standard_output(encoding, tmp_path):
+    """print(bm): full and partial drawn differently, whatever stdout can write"""
+    code = (
+        "import fovea\n"
+        "print(fovea.create_block_mask(lambda b, h, i, j: i >= j, 1, 1, 384, 384))"
+    )
+    text = run(code, PYTHONIOENCODING=encoding)
+    rows = text.splitlines()[3:]
+    if encoding == "utf-8":
+        assert rows[1] == "│░░    │"
+    else:
+        assert rows == ["+------+", "|..    |", "|##..  |", "|####..|", "+------+"]
+    place = tmp_path / "x.attn"
+    place.write_text("## Schräg.\nattention x { mask = q >= kv }\n")
+    ran = subprocess.run(
+        [sys.executable, "-m", "fovea", "explain", place, "--shape", "M=384,D=8"],
+        env={**os.environ, "PYTHONIOENCODING": encoding}, capture_output=True,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert (b"|####..|" in ran.stdout) == (encoding != "utf-8")

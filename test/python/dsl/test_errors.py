@@ -285,6 +285,89 @@ def test_python_on_traced_values_without_source(mod, what, hint):
     assert "write instead: " in text or not hint
 
 
+UNITS = [
+    (lambda s, b, h, q, k: s + np.timedelta64(2), "`+` takes numbers"),
+    (lambda s, b, h, q, k: np.timedelta64(2, "s") * s, "takes numbers"),
+    (lambda s, b, h, q, k: np.timedelta64(2), "return takes numbers"),
+    (lambda s, b, h, q, k: s * np.datetime64("2020-01-01"), "`*` takes numbers"),
+    (lambda s, b, h, q, k: ops.clamp(s, "a", 2), "clamp takes numbers"),
+    (lambda s, b, h, q, k: ops.clamp(s, 0, "a"), "clamp takes numbers"),
+    (lambda s, b, h, q, k: np.clip(s, None, "a"), "clamp takes numbers"),
+    (lambda s, b, h, q, k: ops.clamp("a", s, 1), "clamp takes numbers"),
+]
+
+
+@pytest.mark.parametrize("mod, want", UNITS)
+def test_what_is_no_number(mod, want):
+    error, text = failing(mod)
+    assert isinstance(error, TypeError) and want in text
+
+
+def test_names_of_files_that_there_cannot_be():
+    """The mod's own error, in a text that can be written"""
+    for source, want in (("s and i", "`and` needs"), ("None", "must give a number")):
+        code = compile(f"lambda s, b, h, i, j: {source}", "x\ud800", "eval")
+        error, text = failing(eval(code))
+        assert isinstance(error, TypeError) and want in text
+        assert "(x\\ud800:1)" in text and text.encode()
+    error, _ = failing(eval(compile("lambda s, b, h, i, j: 1 / 0", "x\ud800", "eval")))
+    assert type(error) is ZeroDivisionError
+    assert error.__notes__[0].encode().endswith(b"(x\\ud800:1)")
+
+
+class _Hostile:
+    def __eq__(self, other):
+        raise ValueError("asked whether equal")
+
+    def __hash__(self):
+        raise ValueError("asked for its hash")
+
+    def __getattr__(self, name):
+        raise ValueError(f"asked for {name}")
+
+    def __call__(self, s, b, h, i, j):
+        return s * 2
+
+
+class _Asking(_Hostile):
+    def __call__(self, s, b, h, i, j):
+        return s * self.factor
+
+
+def test_mods_that_do_not_like_questions():
+    """What a mod raises itself passes unchanged, with a note; else nothing is asked"""
+    want = trace_variant(lambda s, b, h, i, j: s * 2).program["score"]
+    assert trace_variant(_Hostile()).program["score"] == want
+    error, text = failing(_Asking())
+    assert (type(error), text) == (ValueError, "asked for factor")
+    assert "raised while tracing score_mod '_Asking'" in error.__notes__[0]
+    assert f"{__file__}:" in error.__notes__[0]
+
+
+def test_static_methods_are_mods():
+    given = staticmethod(lambda s, b, h, i, j: s * slope[h])
+    variant = trace_variant(given, staticmethod(chained_away))
+    assert variant.names == ("slope",)
+    assert variant.program["score"] == trace_variant(given.__func__).program["score"]
+    assert trace_variant(given, staticmethod(chained_away)).core is variant.core
+    other = staticmethod(lambda s, b, h, i, j: s * slope[h] * 2)
+    assert trace_variant(other, chained_away).core is not variant.core
+    with pytest.raises(TypeError, match="must take"):
+        trace_variant(staticmethod(lambda s: s))
+
+
+def chained_away(b, h, q, k):
+    return (q >= k) & (q < 5)
+
+
+def test_masks_made_by_torch():
+    """They ask their indices for tensors: what to use is said"""
+    for name, want in (("new_ones", "and_masks"), ("new_zeros", "or_masks")):
+        _, text = failing(lambda b, h, q, k, n=name: getattr(b, n)(()), "mask")
+        assert f"has no attribute {name!r}" in text
+        assert f"what fovea.{want} gives in the place of torch's" in text
+
+
 def _logic(b, h, q, k):
     return ((q > k and h > 0) or b > 0) & (not k)
 
