@@ -118,9 +118,13 @@ def called_as(mod: Any) -> inspect.Signature:
         return called_as(mod.__func__)
     try:
         return inspect.signature(mod, follow_wrapped=False)
-    except Exception:
+    except Exception as error:
+        # Of a __getattr__ or __eq__ of its own, or of what says its signature.
         call = type(mod).__call__
-        if type(call) is FunctionType:  # a __getattr__ or __eq__ of its own raised
+        is_own = isinstance(error, (AttributeError, LookupError)) or not _has(
+            mod, "__signature__"
+        )
+        if is_own and type(call) is FunctionType:
             return inspect.signature(call.__get__(mod))
         return inspect.signature(mod)
 
