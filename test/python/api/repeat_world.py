@@ -157,7 +157,9 @@ class World:
         kernel = self.kernels[key]
         if not self.remembers:
             kernel._calls = _repeat.follower()
-            traced = types.SimpleNamespace(again=lambda roots: None, core=None)
+            traced = types.SimpleNamespace(
+                names=(), parameters=(), again=lambda roots: None, core=None
+            )
             kernel._state = (traced, *kernel._state[1:])
         return kernel(*self.qkv, block_mask=self.block_mask, **options)
 
