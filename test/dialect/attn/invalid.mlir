@@ -349,6 +349,25 @@ attn.normalizer @c13_square score_type f32
 
 // -----
 
+// C13: exp(0) does not shrink with t
+// expected-error@+1 {{weight must be a multiple of exp(-t)}}
+attn.normalizer @c13_select score_type f32
+  stat {
+  ^bb0(%s: f32):
+    attn.yield %s : f32
+  } weight {
+  ^bb0(%s: f32, %t: f32, %b: i64, %h: i64, %m: i64, %n: i64):
+    %zero = arith.constant 0.0 : f32
+    %some = arith.cmpf olt, %s, %zero : f32
+    %d = arith.subf %s, %t : f32
+    %chosen = arith.select %some, %d, %zero : f32
+    %p = math.exp %chosen : f32
+    // expected-note@+1 {{the weight is given here}}
+    attn.yield %p : f32
+  }
+
+// -----
+
 // C13: without a stat there is no t
 // expected-error@+1 {{weight must not use t: this normalizer has no stat}}
 attn.normalizer @c13_no_stat score_type f32

@@ -47,7 +47,7 @@ LogicalResult mlir::attn::verifyScalarRegion(Operation *op, StringRef name,
 namespace {
 /// How a value depends on t.
 enum class Dependence {
-  Zero,        // the constant 0: fits everything
+  Zero,        // the constant 0
   Independent, // not on t
   Shift,       // u - t with u independent
   Factor,      // g * exp(-t) with g independent
@@ -59,10 +59,13 @@ static bool isOneOf(Dependence d, Dependence a, Dependence b) {
   return d == a || d == b;
 }
 
+/// Of one or the other. 0 is a multiple of exp(-t), and no u - t.
 static Dependence join(Dependence a, Dependence b) {
-  if (a == Dependence::Zero)
+  if (a == b)
+    return a;
+  if (a == Dependence::Zero && b != Dependence::Shift)
     return b;
-  if (b == Dependence::Zero || a == b)
+  if (b == Dependence::Zero && a != Dependence::Shift)
     return a;
   return Dependence::Other;
 }
