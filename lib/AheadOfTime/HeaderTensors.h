@@ -204,8 +204,7 @@ static inline int fovea_aot_elements(fovea_aot_call *call,
 }
 
 /* A dimension of a capture that the variant declares: `size` is its name, null
-   for a number, `first` the capture that binds it, null for sizes of q, k, v.
- */
+   for a number, `first` a capture that binds it, null for sizes of q, k, v. */
 static inline int fovea_aot_dim(fovea_aot_call *call,
                                 const fovea_tensor *tensor, const char *name,
                                 int32_t dim, const char *size,
